@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+#include "broker/broker.hpp"
+
+#include <fmt/format.h>
+#include <netdb.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+
+namespace weft::broker {
+
+namespace {
+
+constexpr int kMessagesPerTurn = 1000;             // then others get a word in
+constexpr int kFramesQueuedMax = 256;              // per connection in libzmq: credit comes first
+constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full pipe did not take
+constexpr int kSuspectChecks = 10;
+constexpr const char* kMonitor = "inproc://weft-broker-monitor";
+
+Time now() {
+  return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+}
+
+/// The numeric form that libzmq binds to.
+std::string numeric_host(const std::string& host) {
+  if (host == "*") return host;
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_PASSIVE;
+  addrinfo* found = nullptr;
+  if (const int code = getaddrinfo(host.c_str(), nullptr, &hints, &found); code != 0) {
+    throw std::runtime_error(fmt::format("cannot find host '{}': {}", host, gai_strerror(code)));
+  }
+  std::array<char, NI_MAXHOST> text{};
+  const int code = getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST);
+  freeaddrinfo(found);
+  if (code != 0) throw std::runtime_error(fmt::format("host '{}' has no address", host));
+  return text.data();
+}
+
+}  // namespace
+
+bool is_loopback(const std::string& host) {
+  if (host == "*") return false;
+  try {
+    const std::string numeric = numeric_host(host);
+    return numeric.starts_with("127.") || numeric == "::1";
+  } catch (const std::runtime_error&) {
+    return false;
+  }
+}
+
+Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t port, Settings settings)
+    : router_(context, zmq::socket_type::router),
+      monitor_(context, zmq::socket_type::pair),
+      scheduler_(std::move(settings), now()) {
+  router_.set(zmq::sockopt::router_mandatory, 1);
+  router_.set(zmq::sockopt::linger, 500);
+  router_.set(zmq::sockopt::backlog, 4096);
+  router_.set(zmq::sockopt::handshake_ivl, 3000);
+  router_.set(zmq::sockopt::maxmsgsize, std::int64_t{16} << 20);
+  router_.set(zmq::sockopt::sndhwm, kFramesQueuedMax);
+  router_.set(zmq::sockopt::rcvhwm, kFramesQueuedMax);
+  // Half-open connections: the kernel of a machine that lost power sends no FIN.
+  router_.set(zmq::sockopt::heartbeat_ivl, 1000);
+  router_.set(zmq::sockopt::heartbeat_timeout, 3000);
+  zmq_socket_monitor(router_.handle(), kMonitor, ZMQ_EVENT_DISCONNECTED);
+  monitor_.set(zmq::sockopt::linger, 0);
+  monitor_.connect(kMonitor);
+
+  const std::string numeric = numeric_host(host);
+  if (numeric.find(':') != std::string::npos) router_.set(zmq::sockopt::ipv6, 1);
+  const std::string bracketed = numeric.find(':') != std::string::npos ? "[" + numeric + "]" : numeric;
+  try {
+    router_.bind(fmt::format("tcp://{}:{}", bracketed, port == 0 ? "*" : std::to_string(port)));
+  } catch (const zmq::error_t& error) {
+    const char* hint = error.num() == EADDRINUSE ? " (is a broker running already? --port chooses another one)" : "";
+    throw std::runtime_error(fmt::format("cannot listen on {}:{}: {}{}", host, port, error.what(), hint));
+  }
+  address_ = router_.get(zmq::sockopt::last_endpoint);
+}
+
+Broker::~Broker() { zmq_socket_monitor(router_.handle(), nullptr, 0); }
+
+void Broker::run(int stop) {
+  for (;;) {
+    const auto until_deadline = std::chrono::ceil<std::chrono::milliseconds>(scheduler_.deadline() - now());
+    auto wait = std::max(until_deadline, std::chrono::milliseconds(0));
+    if (blocked_ || !suspects_.empty()) wait = std::min(wait, std::chrono::milliseconds(kRetry));
+    std::array<zmq::pollitem_t, 3> items = {{{router_.handle(), 0, ZMQ_POLLIN, 0},
+                                             {monitor_.handle(), 0, ZMQ_POLLIN, 0},
+                                             {nullptr, stop, ZMQ_POLLIN, 0}}};
+    try {
+      zmq::poll(items, wait);
+    } catch (const zmq::error_t& error) {
+      if (error.num() != EINTR) throw;
+    }
+    if ((items[2].revents & ZMQ_POLLIN) != 0) break;
+    read_monitor();
+    receive_all();
+    check_suspects();
+    step(Tick{});
+    flush();
+  }
+  step(Shutdown{"the broker was told to stop"});
+  flush();
+}
+
+void Broker::step(const Event& event) {
+  scheduler_.step(now(), event, actions_);
+  for (Action& action : actions_) perform(action);
+  actions_.clear();
+}
+
+void Broker::perform(Action& action) {
+  if (auto* send = std::get_if<Send>(&action)) {
+    const auto found = connections_.find(send->peer);
+    if (found == connections_.end()) return;
+    found->second.packer.add(send->message);
+    if (!found->second.touched) {
+      found->second.touched = true;
+      touched_.push_back(send->peer);
+    }
+  } else if (const auto* forget = std::get_if<ForgetPeer>(&action)) {
+    const auto found = connections_.find(forget->peer);
+    if (found == connections_.end()) return;
+    found->second.forgotten = true;
+    if (!found->second.touched) {
+      found->second.touched = true;
+      touched_.push_back(forget->peer);
+    }
+  } else if (const auto* line = std::get_if<Log>(&action)) {
+    spdlog::log(line->level == Log::Level::warning ? spdlog::level::warn : spdlog::level::info, "{}", line->text);
+  }
+}
+
+// ---- in ----
+
+void Broker::receive_all() {
+  for (int i = 0; i < kMessagesPerTurn; ++i) {
+    if (!receive_one()) return;
+  }
+}
+
+bool Broker::receive_one() {
+  zmq::message_t routing;
+  if (!router_.recv(routing, zmq::recv_flags::dontwait)) return false;
+  zmq::message_t frame;
+  bool extra_parts = !routing.more();
+  if (routing.more()) (void)router_.recv(frame, zmq::recv_flags::dontwait);
+  for (bool more = frame.more(); more;) {
+    extra_parts = true;
+    zmq::message_t rest;
+    more = router_.recv(rest, zmq::recv_flags::dontwait) && rest.more();
+  }
+
+  const std::string routing_id = routing.to_string();
+  const auto [known, added] = peers_.try_emplace(routing_id, next_peer_);
+  const PeerId peer = known->second;
+  if (added) {
+    ++next_peer_;
+    Connection& connection = connections_[peer];
+    connection.routing_id = routing_id;
+    connection.fd = zmq_msg_get(frame.handle(), ZMQ_SRCFD);
+    by_fd_[connection.fd] = peer;
+  }
+
+  const std::string_view text(static_cast<const char*>(frame.data()), frame.size());
+  if (extra_parts) {
+    ++garbage_;
+    step(ReceivedGarbage{peer, "a message has more than one part", false});
+    return true;
+  }
+  auto message = wire::decode(text);
+  if (message) {
+    step(Received{peer, std::move(*message)});
+  } else {
+    ++garbage_;
+    step(ReceivedGarbage{peer, message.fault(), wire::version_mismatch(text).has_value()});
+  }
+  return true;
+}
+
+/// A closed connection shows here at once, long before a heartbeat is missed.
+void Broker::read_monitor() {
+  zmq::message_t what;
+  while (monitor_.recv(what, zmq::recv_flags::dontwait)) {
+    zmq::message_t endpoint;
+    (void)monitor_.recv(endpoint, zmq::recv_flags::dontwait);
+    if (what.size() < sizeof(std::uint16_t) + sizeof(std::int32_t)) continue;
+    std::int32_t fd = 0;
+    std::memcpy(&fd, static_cast<const char*>(what.data()) + sizeof(std::uint16_t), sizeof fd);
+    if (const auto found = by_fd_.find(fd); found != by_fd_.end()) suspects_.push_back({found->second, kSuspectChecks});
+  }
+}
+
+void Broker::check_suspects() {
+  static const std::string kProbe = wire::encode(wire::Heartbeat{});
+  std::vector<Suspect> still;
+  for (Suspect suspect : suspects_) {
+    const auto found = connections_.find(suspect.peer);
+    if (found == connections_.end()) continue;
+    if (try_send(found->second, kProbe) == Sent::unreachable) {
+      step(PeerGone{suspect.peer});
+      found->second.forgotten = true;
+      if (!found->second.touched) touched_.push_back(suspect.peer);
+      found->second.touched = true;
+    } else if (--suspect.checks_left > 0) {
+      still.push_back(suspect);
+    }
+  }
+  suspects_ = std::move(still);
+}
+
+// ---- out ----
+
+Broker::Sent Broker::try_send(const Connection& connection, const std::string& frame) {
+  try {
+    const auto flags = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
+    if (!router_.send(zmq::buffer(connection.routing_id), flags)) return Sent::later;
+    (void)router_.send(zmq::buffer(frame), zmq::send_flags::dontwait);
+    return Sent::yes;
+  } catch (const zmq::error_t& error) {
+    if (error.num() == EHOSTUNREACH) return Sent::unreachable;
+    throw;
+  }
+}
+
+/// Sends until the pipe is full or nothing is left. False when something is left.
+bool Broker::flush_one(PeerId peer, Connection& connection) {
+  for (;;) {
+    if (connection.waiting.empty()) {
+      auto frame = connection.packer.take();
+      if (!frame) return true;
+      connection.waiting = std::move(*frame);
+    }
+    switch (try_send(connection, connection.waiting)) {
+      case Sent::yes:
+        connection.waiting.clear();
+        break;
+      case Sent::later:
+        return false;
+      case Sent::unreachable:
+        connection.waiting.clear();
+        connection.packer = {};
+        connection.forgotten = true;
+        step(PeerGone{peer});
+        return true;
+    }
+  }
+}
+
+void Broker::flush() {
+  blocked_ = false;
+  // A PeerGone can make others dirty: until nothing is.
+  std::vector<PeerId> left;
+  while (!touched_.empty()) {
+    std::vector<PeerId> now_touched;
+    now_touched.swap(touched_);
+    for (const PeerId peer : now_touched) {
+      const auto found = connections_.find(peer);
+      if (found == connections_.end()) continue;
+      found->second.touched = false;
+      if (!flush_one(peer, found->second)) {
+        found->second.touched = true;
+        left.push_back(peer);
+        blocked_ = true;
+      } else if (found->second.forgotten) {
+        peers_.erase(found->second.routing_id);
+        if (const auto fd = by_fd_.find(found->second.fd); fd != by_fd_.end() && fd->second == peer) by_fd_.erase(fd);
+        connections_.erase(found);
+      }
+    }
+  }
+  touched_ = std::move(left);
+}
+
+}  // namespace weft::broker

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+// Broker: the shell of the scheduler. Turns frames into events and actions into frames, and decides
+// nothing. One thread owns it. Sends never block: a frame that a peer's pipe does not take waits here and
+// is tried again; a peer that cannot be reached becomes an event.
+#pragma once
+
+#include <string>
+#include <unordered_map>
+#include <vector>
+#include <zmq.hpp>
+
+#include "broker/scheduler.hpp"
+#include "common/codec.hpp"
+
+namespace weft::broker {
+
+class Broker {
+ public:
+  /// Binds to `host` (a numeric address or a name) and `port` (0: one that is free). Throws
+  /// std::runtime_error with a sentence when that cannot be done.
+  Broker(zmq::context_t& context, const std::string& host, std::uint16_t port, Settings settings);
+  ~Broker();
+
+  /// "tcp://127.0.0.1:8786"
+  const std::string& address() const { return address_; }
+
+  /// Serves until descriptor `stop` becomes readable, then tells everybody and returns.
+  void run(int stop);
+
+ private:
+  struct Connection {
+    std::string routing_id;
+    wire::Packer packer;
+    std::string waiting;  // a frame that the pipe did not take
+    int fd = -1;          // of its TCP connection, to match what the monitor says
+    bool forgotten = false;
+    bool touched = false;
+  };
+  /// A connection that the monitor says is closed; its descriptor may belong to another by now, so the
+  /// ROUTER is asked.
+  struct Suspect {
+    PeerId peer;
+    int checks_left;
+  };
+
+  void receive_all();
+  bool receive_one();
+  void read_monitor();
+  void check_suspects();
+  void step(const Event& event);
+  void perform(Action& action);
+  void flush();
+  enum class Sent { yes, later, unreachable };
+  Sent try_send(const Connection& connection, const std::string& frame);
+  bool flush_one(PeerId peer, Connection& connection);
+
+  zmq::socket_t router_;
+  zmq::socket_t monitor_;
+  std::string address_;
+  Scheduler scheduler_;
+  Actions actions_;
+  std::unordered_map<std::string, PeerId> peers_;  // by routing id
+  std::unordered_map<PeerId, Connection> connections_;
+  std::unordered_map<int, PeerId> by_fd_;
+  std::vector<PeerId> touched_;  // have something to flush
+  std::vector<Suspect> suspects_;
+  PeerId next_peer_ = 1;
+  std::uint64_t garbage_ = 0;  // frames dropped
+  bool blocked_ = false;       // some frame waits for its pipe
+};
+
+/// True for addresses that only this machine can reach.
+bool is_loopback(const std::string& host);
+
+}  // namespace weft::broker

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: MIT
+// What happens to a task between its arrival and its answer, and how answers reach clients.
+// PROTOCOL.md sections 3 and 5.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/scheduler.hpp"
+#include "common/codec.hpp"
+
+namespace weft::broker {
+
+// ---- places ----
+
+void Scheduler::queue(Task& task) {
+  Session& session = *task.session;
+  take_out(task);
+  task.state = TaskState::queued;
+  task.since = now_;
+  const auto timeout_ms = task.spec->content.queue_timeout_ms;
+  if (timeout_ms > 0 && task.due <= now_) {  // it waits anew
+    task.due = now_ + std::chrono::milliseconds(timeout_ms);
+    start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
+  }
+  TaskList& tasks = task.spec->queue->tasks;
+  if (tasks.empty() || tasks.back()->seq < task.seq) {
+    tasks.push_back(task);
+  } else {
+    tasks.insert_by_seq(task);  // it has been out before: near the front
+  }
+  ++session.queued;
+  update_contender(session);
+}
+
+/// Out of the list that it is in while no worker has it.
+void Scheduler::take_out(Task& task) {
+  WEFT_CHECK(!task.with_worker());
+  if (task.state == TaskState::queued && task.spec->queue->tasks.contains(task)) {
+    --task.session->queued;
+    TaskList::remove(task);
+    update_contender(*task.session);
+  } else {
+    TaskList::remove(task);
+  }
+}
+
+void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt, TaskState state) {
+  task.worker = &worker;
+  task.attempt = attempt;
+  task.state = state;
+  task.since = now_;
+  worker.tasks.push_back(task);
+  for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] -= amount;
+  update_open(worker);
+}
+
+void Scheduler::detach(Task& task) {
+  Worker& worker = *task.worker;
+  TaskList::remove(task);
+  for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] += amount;
+  task.worker = nullptr;
+  update_open(worker);
+}
+
+void Scheduler::erase(Task& task) {
+  Session& session = *task.session;
+  if (task.with_worker()) {
+    detach(task);
+  } else {
+    take_out(task);
+  }
+  session.queued_bytes -= task.payload.size();
+  queued_bytes_ -= task.payload.size();
+  Spec& spec = *task.spec;
+  session.tasks.erase(task.seq);
+  if (--spec.open_tasks == 0 && spec.forgotten) forget_spec(session, spec.number);
+  if (session.tasks.empty()) mark_dirty(session);
+}
+
+void Scheduler::forget_spec(Session& session, std::uint32_t number) {
+  for (auto& [id, worker] : workers_) {
+    const auto known = worker->sessions.find(session.id);
+    if (known != worker->sessions.end() && known->second.specs.erase(number) > 0) {
+      send(worker->peer, wire::ForgetFor{session.id, number});
+    }
+  }
+  session.specs.erase(number);
+}
+
+/// Back to its queue, uncharged or after a charge, at once or after `delay`.
+void Scheduler::requeue(Task& task, Duration delay) {
+  if (task.with_worker()) detach(task);
+  if (delay == Duration(0)) return queue(task);
+  take_out(task);
+  task.state = TaskState::delayed;
+  task.since = now_;
+  task.due = now_ + delay;
+  task.session->delayed.push_back(task);
+  start_timer(task.due, TimerKind::task_due, task.session->id, task.seq);
+}
+
+// ---- results ----
+
+void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& attempt, const wire::ResultRecord& record) {
+  const bool current = task.worker == &worker && task.attempt == attempt;
+  if (current) {
+    constexpr double kWeight = 0.1;  // of the newest task in the averages
+    const auto run_us = static_cast<double>(record.run_us);
+    Session& session = *task.session;
+    use_slot_time(session, run_us - task.charged_us);
+    session.average_us += kWeight * (run_us - session.average_us);
+    worker.average_us = worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
+  }
+  if (task.state == TaskState::cancelling) {  // its client has its answer
+    if (current) erase(task);
+    return;
+  }
+  if (record.outcome == wire::Outcome::ok) {
+    answer(task, wire::Outcome::ok, record.payload);
+    if (task.with_worker() && !current) {
+      revoke(task, wire::RevokeMode::cancel);
+      task.state = TaskState::cancelling;
+    } else {
+      erase(task);
+    }
+    return;
+  }
+  if (current) take_failure(worker, task, record);  // a failure of an old attempt counts for nothing
+}
+
+void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecord& record) {
+  switch (record.outcome) {
+    case wire::Outcome::failed:
+    case wire::Outcome::timed_out:
+    case wire::Outcome::crashed:
+      return charge(task, record.outcome, record.payload);
+    case wire::Outcome::cannot_start: {
+      const Placement& placement = *task.spec->queue->placement;
+      if (!placement.program.empty()) worker.cannot_start[placement.program] = now_ + settings_.cannot_start_memory;
+      const bool elsewhere = std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+        return entry.second.get() != &worker && could_run(*entry.second, placement);
+      });
+      if (elsewhere) return requeue(task, Duration(0));
+      answer(task, record.outcome, record.payload);
+      return erase(task);
+    }
+    case wire::Outcome::ok:
+    case wire::Outcome::cancelled:  // nobody here asked for that: an order from before we were there
+    case wire::Outcome::unschedulable:
+      return requeue(task, Duration(0));
+  }
+}
+
+/// Counts an attempt against its limit: the task goes on, or this was its last.
+void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
+  const wire::TaskSpec& spec = task.spec->content;
+  bool last = false;
+  if (outcome == wire::Outcome::crashed) {
+    last = ++task.crashes >= spec.crash_limit;
+  } else {
+    last = task.retries_used >= spec.retries;
+    if (!last) ++task.retries_used;
+  }
+  if (last) {
+    answer(task, outcome, std::move(error));
+    return erase(task);
+  }
+  deliver(*task.session, wire::DeliveryRecord{task.seq, wire::DeliveryKind::charged, outcome, task.retries_used,
+                                              task.crashes, std::move(error)});
+  const bool crashed = outcome == wire::Outcome::crashed;
+  requeue(task, crashed ? Duration(0) : Duration(std::chrono::milliseconds(spec.retry_delay_ms)));
+}
+
+void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload) {
+  ++finished_;
+  ++task.session->finished;
+  deliver(*task.session, wire::DeliveryRecord{task.seq, wire::DeliveryKind::final, outcome, task.retries_used,
+                                              task.crashes, std::move(payload)});
+}
+
+void Scheduler::fail_unschedulable(Task& task) {
+  std::string reason = explain(*task.spec->queue->placement);
+  if (reason.empty()) reason = "all slots that could run it were busy";
+  wire::ErrorInfo info;
+  info.message = fmt::format("it waited longer than its queue_timeout of {:.1f} s: {}",
+                             static_cast<double>(task.spec->content.queue_timeout_ms) / 1e3, reason);
+  info.ended_ms = unix_ms(now_);
+  answer(task, wire::Outcome::unschedulable, wire::Payload(wire::encode_error(info)));
+  erase(task);
+}
+
+void Scheduler::cancel(Task& task) {
+  if (task.state == TaskState::cancelling) return;
+  answer(task, wire::Outcome::cancelled, wire::Payload(wire::encode_error({.message = "it was cancelled"})));
+  if (!task.with_worker()) return erase(task);
+  revoke(task, wire::RevokeMode::cancel);
+  task.state = TaskState::cancelling;
+}
+
+void Scheduler::revoke(const Task& task, wire::RevokeMode mode) {
+  send(task.worker->peer, wire::Revoke{task.session->id, mode, {{task.seq, task.attempt}}});
+}
+
+wire::ErrorInfo Scheduler::loss_of(const Worker& worker, const Task& task, const std::string& how) const {
+  wire::ErrorInfo info;
+  info.message = how;
+  info.worker = worker.hello.name;
+  info.host = worker.hello.host;
+  info.started_ms = task.state == TaskState::running ? unix_ms(task.since) : 0;
+  info.ended_ms = unix_ms(now_);
+  return info;
+}
+
+// ---- deliveries ----
+
+void Scheduler::deliver(Session& session, wire::DeliveryRecord record) {
+  if (session.state == SessionState::ending) return;  // nobody is there to read it
+  session.deliveries.push_back(Delivery{std::move(record)});
+  session.waiting_bytes += session.deliveries.back().bytes();
+  update_contender(session);
+  mark_dirty(session);
+}
+
+void Scheduler::mark_dirty(Session& session) {
+  if (session.dirty) return;
+  session.dirty = true;
+  dirty_.push_back(&session);
+}
+
+/// Sends what the client's window takes.
+void Scheduler::pump(Session& session) {
+  if (session.peer == kNoPeer) return;
+  wire::Deliver batch;
+  batch.first = session.acked + session.sent + 1;
+  while (session.sent < session.deliveries.size()) {
+    const Delivery& next = session.deliveries[session.sent];
+    if (session.sent_bytes > 0 && session.sent_bytes + next.bytes() > settings_.delivery_bytes_max) break;
+    session.sent_bytes += next.bytes();
+    ++session.sent;
+    batch.records.push_back(next.record);
+  }
+  if (!batch.records.empty()) send(session.peer, std::move(batch));
+}
+
+void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
+  while (session.acked < delivered && !session.deliveries.empty()) {
+    const std::size_t bytes = session.deliveries.front().bytes();
+    session.waiting_bytes -= bytes;
+    if (session.sent > 0) {
+      --session.sent;
+      session.sent_bytes -= bytes;
+    }
+    session.deliveries.pop_front();
+    ++session.acked;
+  }
+  std::map<Uuid, std::uint64_t> released;  // the last of each worker stands for those before it
+  while (!session.releases.empty() && session.releases.front().after <= session.acked) {
+    released[session.releases.front().worker] = session.releases.front().outbox;
+    session.releases.pop_front();
+  }
+  for (const auto& [id, outbox] : released) {
+    if (const Worker* worker = find_worker(id)) send(worker->peer, wire::Release{session.id, outbox});
+  }
+  update_contender(session);
+}
+
+/// The worker may let go of its result `outbox` once the client has all that was delivered so far.
+void Scheduler::release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox) {
+  if (session.deliveries.empty()) return send(worker.peer, wire::Release{session.id, outbox});
+  const std::uint64_t after = session.acked + session.deliveries.size();
+  if (!session.releases.empty()) {
+    PendingRelease& last = session.releases.back();
+    if (last.worker == worker.hello.incarnation && last.after == after) {
+      last.outbox = outbox;
+      return;
+    }
+  }
+  session.releases.push_back(PendingRelease{after, worker.hello.incarnation, outbox});
+}
+
+}  // namespace weft::broker

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+// weft-broker: serves until SIGINT or SIGTERM.
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "broker/broker.hpp"
+#include "common/hash.hpp"
+
+namespace {
+
+struct Options {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 8786;
+  bool insecure = false;
+  double heartbeat_interval_s = 1;
+  std::uint32_t liveness = 3;
+  double adoption_window_s = 2;
+  double client_grace_s = 5;
+  std::uint64_t memory_budget = 0;
+};
+
+weft::Duration seconds(double s) { return weft::Duration(static_cast<weft::Duration::rep>(s * 1e6)); }
+
+weft::broker::Settings settings_from(const Options& options) {
+  weft::broker::Settings settings;
+  settings.epoch = weft::random_number();
+  const auto steady = std::chrono::steady_clock::now().time_since_epoch();
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  settings.unix_us_at_zero = std::chrono::duration_cast<weft::Duration>(wall - steady).count();
+  settings.version = WEFT_VERSION;
+  settings.heartbeat_interval = seconds(options.heartbeat_interval_s);
+  settings.heartbeat_liveness = options.liveness;
+  settings.adoption_window = seconds(options.adoption_window_s);
+  settings.client_grace = seconds(options.client_grace_s);
+  const auto machine = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  settings.memory_budget = options.memory_budget != 0 ? options.memory_budget : machine / 2;
+  return settings;
+}
+
+void parse(CLI::App& app, Options& options) {
+  app.add_option("--host", options.host, "Address to listen on")->capture_default_str();
+  app.add_option("--port", options.port, "Port to listen on; 0 chooses a free one")->capture_default_str();
+  app.add_flag("--insecure", options.insecure, "Allow an address that other machines can reach, without keys");
+  app.add_option("--heartbeat-interval", options.heartbeat_interval_s, "Seconds between heartbeats")
+      ->check(CLI::Range(0.05, 60.0))
+      ->capture_default_str();
+  app.add_option("--heartbeat-liveness", options.liveness, "Missed heartbeats until a peer is lost")
+      ->check(CLI::Range(2, 100))
+      ->capture_default_str();
+  app.add_option("--adoption-window", options.adoption_window_s,
+                 "Seconds after the start in which workers may claim what they run")
+      ->check(CLI::Range(0.0, 600.0))
+      ->capture_default_str();
+  app.add_option("--client-grace", options.client_grace_s, "Seconds that a lost client may take to come back")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  app.add_option("--memory-budget", options.memory_budget, "Bytes of queued arguments, e.g. 4G; default: half the machine's memory")
+      ->transform(CLI::AsSizeValue(false));
+  app.set_version_flag("--version", "weft-broker " WEFT_VERSION);
+}
+
+int serve(const Options& options) {
+  if (!options.insecure && !weft::broker::is_loopback(options.host)) {
+    fmt::print(stderr,
+               "weft-broker: refusing to listen on {}: whoever reaches this port can run any program here. Only a "
+               "loopback address needs no keys; add --insecure if everyone on that network may.\n",
+               options.host);
+    return 1;
+  }
+  // libzmq numbers connections from rand(): a peer must not be able to guess the next number.
+  std::srand(static_cast<unsigned>(weft::random_number()));
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  const int stop = signalfd(-1, &signals, SFD_CLOEXEC);
+
+  zmq::context_t context;
+  weft::broker::Broker broker(context, options.host, options.port, settings_from(options));
+  fmt::print("weft-broker: serving on {}\n", broker.address());
+  std::fflush(stdout);
+  broker.run(stop);
+  spdlog::info("stopped");
+  close(stop);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("The Weft broker: schedules the tasks of clients on workers.", "weft-broker");
+  try {
+    parse(app, options);
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : 2;
+  }
+  try {
+    spdlog::set_default_logger(spdlog::stderr_color_mt("weft-broker"));
+    spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
+    return serve(options);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "weft-broker: {}\n", error.what());
+    return 1;
+  }
+}

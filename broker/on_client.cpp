@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+// What clients say: one function for each message. PROTOCOL.md sections 4 and 5.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/scheduler.hpp"
+
+namespace weft::broker {
+
+void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
+  Session* session = find_session(hello.session);
+  if (session != nullptr && session->state == SessionState::ending) {
+    // Its tasks are being stopped. It tries again in a moment and is then a new session.
+    return refuse(peer, wire::RefuseCode::unknown_peer, "this session is just being ended: try again");
+  }
+  const bool resumed = session != nullptr;
+  if (!resumed) {
+    session = sessions_.emplace(hello.session, std::make_unique<Session>()).first->second.get();
+    session->id = hello.session;
+    session->slot_us = fair_clock_;
+  }
+  if (session->peer != kNoPeer) drop_peer(session->peer);  // an older connection of the same client
+  session->name = hello.name;
+  session->host = hello.host;
+  session->peer = peer;
+  session->state = SessionState::connected;
+  session->synced = false;
+  peers_[peer] = Peer{peer, session, nullptr, now_, now_};
+
+  send(peer, wire::Welcome{settings_.epoch,
+                           static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
+                           settings_.heartbeat_liveness, resumed, session->received});
+  log(Log::Level::info, fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
+  if (resumed && hello.epoch == settings_.epoch) acknowledge(*session, hello.delivered);
+  session->sent = session->sent_bytes = 0;
+  mark_dirty(*session);
+  update_contender(*session);
+  BlobRelay::Outbox outbox;
+  blobs_.resume(session->id, outbox);
+  pass_on(outbox);
+}
+
+void Scheduler::on_client_message(Session& session, const wire::Message& message) {
+  std::visit(
+      [&]<class M>(const M& m) {
+        if constexpr (requires { this->on(session, m); }) {
+          on(session, m);
+        } else if constexpr (std::is_same_v<M, wire::Get> || std::is_same_v<M, wire::Data> ||
+                             std::is_same_v<M, wire::Gone> || std::is_same_v<M, wire::Drop>) {
+          on_blob_message(session.peer, session.id, message);
+        } else if constexpr (std::is_same_v<M, wire::Goodbye>) {
+          drop_peer(session.peer);
+          session.peer = kNoPeer;
+          end_session(session, m.reason);
+        } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
+          refuse(session.peer, wire::RefuseCode::not_allowed,
+                 fmt::format("a client does not send this: {}", wire::describe(message)));
+        }
+      },
+      message);
+}
+
+void Scheduler::on(Session& session, const wire::Define& define) {
+  if (session.specs.contains(define.spec)) return;  // said again after a reconnect
+  auto spec = std::make_unique<Spec>();
+  spec->number = define.spec;
+  spec->content = define.content;
+  const wire::TaskSpec& content = spec->content;
+  Placement placement{content.priority, content.resources, content.workers, content.prefer, "", content.program.id};
+  if (content.kind == wire::TaskKind::library) placement.library_function = content.function;
+  const auto [entry, added] = session.queues.try_emplace(placement);
+  if (added) {
+    entry->second.placement = &entry->first;
+    auto at = std::find_if(session.order.begin(), session.order.end(), [&](const ReadyQueue* queue) {
+      return queue->placement->priority < placement.priority;
+    });
+    session.order.insert(at, &entry->second);
+  }
+  spec->queue = &entry->second;
+  if (content.kind == wire::TaskKind::program) {
+    blobs_.add_program(session.id, content.program.id);
+    for (const wire::FileRef& library : content.libraries) blobs_.add_program(session.id, library.id);
+  }
+  session.specs.emplace(define.spec, std::move(spec));
+}
+
+void Scheduler::on(Session& session, const wire::Forget& forget) {
+  const auto found = session.specs.find(forget.spec);
+  if (found == session.specs.end()) return;
+  found->second->forgotten = true;
+  if (found->second->open_tasks == 0) forget_spec(session, forget.spec);
+}
+
+void Scheduler::on(Session& session, const wire::Submit& submit) {
+  for (const wire::SubmitRecord& record : submit.tasks) {
+    if (record.seq <= session.received) continue;  // sent again after a reconnect
+    Task* task = add_task(session, record.seq, record.spec, record.payload);
+    if (task == nullptr) return;
+    session.received = record.seq;
+    if (const auto ms = task->spec->content.queue_timeout_ms; ms > 0) {
+      task->due = now_ + std::chrono::milliseconds(ms);
+      start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
+    }
+    queue(*task);
+  }
+  session.received_withheld = true;
+  acknowledge_submits(session);
+}
+
+void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
+  for (const wire::ReannounceRecord& record : reannounce.tasks) {
+    session.received = std::max(session.received, record.seq);
+    if (find_task(session, record.seq) != nullptr) continue;
+    Task* task = add_task(session, record.seq, record.spec, record.payload);
+    if (task == nullptr) return;
+    task->retries_used = record.retries_used;
+    task->crashes = record.crashes;
+    if (const auto ms = task->spec->content.queue_timeout_ms; ms > 0) {
+      task->due = now_ + std::chrono::milliseconds(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
+      start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
+    }
+    const auto orphan = orphans_.find(TaskId{session.id, record.seq});
+    if (orphan != orphans_.end()) {
+      const OrphanClaim found = orphan->second;
+      orphans_.erase(orphan);
+      adopt(*found.worker, *task, found.claim);
+    } else if (adopting()) {
+      task->state = TaskState::awaiting;
+      task->since = now_;
+      session.awaiting.push_back(*task);
+    } else {
+      queue(*task);
+    }
+  }
+  session.received_withheld = true;
+  acknowledge_submits(session);
+}
+
+Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload) {
+  const auto found = session.specs.find(spec);
+  if (found == session.specs.end()) {
+    refuse(session.peer, wire::RefuseCode::malformed, fmt::format("task {} names spec {}, which was not defined", seq, spec));
+    return nullptr;
+  }
+  Task& task = session.tasks[seq];
+  task.seq = seq;
+  task.session = &session;
+  task.spec = found->second.get();
+  task.payload = payload;
+  ++task.spec->open_tasks;
+  session.queued_bytes += payload.size();
+  queued_bytes_ += payload.size();
+  return &task;
+}
+
+/// RECEIVED opens the client's window again. Over the memory budget those who hold more than their
+/// part of it wait.
+void Scheduler::acknowledge_submits(Session& session) {
+  if (!session.received_withheld || session.peer == kNoPeer) return;
+  if (queued_bytes_ > settings_.memory_budget && session.queued_bytes > settings_.memory_budget / sessions_.size()) return;
+  session.received_withheld = false;
+  send(session.peer, wire::Received{session.received});
+}
+
+void Scheduler::on(Session& session, const wire::Synced&) {
+  session.synced = true;
+  // Claims for tasks that it does not have open: finished or cancelled while the broker was away.
+  for (auto orphan = orphans_.begin(); orphan != orphans_.end();) {
+    if (orphan->first.session != session.id) {
+      ++orphan;
+      continue;
+    }
+    const auto& [worker, claim] = orphan->second;
+    if (claim.state != wire::ClaimState::done) {
+      send(worker->peer, wire::Revoke{session.id, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
+    }
+    orphan = orphans_.erase(orphan);
+  }
+  for (const Uuid& id : session.resend) {
+    if (const Worker* worker = find_worker(id)) send(worker->peer, wire::Resend{session.id});
+  }
+  session.resend.clear();
+}
+
+void Scheduler::on(Session& session, const wire::Cancel& cancelled) {
+  for (const std::uint64_t seq : cancelled.seqs) {
+    if (Task* task = find_task(session, seq)) cancel(*task);
+  }
+}
+
+void Scheduler::on(Session& session, const wire::Ack& ack) {
+  acknowledge(session, ack.delivered);
+  mark_dirty(session);
+}
+
+void Scheduler::lose_session(Session& session) {
+  session.peer = kNoPeer;
+  session.state = SessionState::lost;
+  session.grace_ends = now_ + settings_.client_grace;
+  start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+}
+
+void Scheduler::end_session(Session& session, const std::string& why) {
+  log(Log::Level::info, fmt::format("client {} has left ({}); {} open tasks are cancelled", session.name,
+                                    why.empty() ? "no reason given" : why, session.tasks.size()));
+  session.state = SessionState::ending;
+  std::vector<std::uint64_t> seqs;
+  for (const auto& [seq, task] : session.tasks) seqs.push_back(seq);
+  for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
+  acknowledge(session, session.acked + session.deliveries.size());  // nobody will
+  update_contender(session);
+  mark_dirty(session);
+}
+
+/// Nobody holds a task of it any more.
+void Scheduler::finish_ending(Session& session) {
+  const Uuid id = session.id;
+  for (auto& [incarnation, worker] : workers_) {
+    if (worker->sessions.erase(id) > 0) send(worker->peer, wire::EndSession{id});
+  }
+  BlobRelay::Outbox outbox;
+  sessions_.erase(id);
+  blobs_.remove_holder(id, reachable(), outbox);
+  pass_on(outbox);
+}
+
+}  // namespace weft::broker

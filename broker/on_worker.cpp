@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// What workers say: one function for each message. PROTOCOL.md sections 3 to 5.
+#include <fmt/format.h>
+
+#include <unordered_set>
+
+#include "broker/scheduler.hpp"
+#include "common/codec.hpp"
+
+namespace weft::broker {
+
+void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
+  if (hello.slots == 0) {
+    return refuse(peer, wire::RefuseCode::not_allowed, "a worker needs at least one slot");
+  }
+  const auto holder = names_.find(hello.name);
+  if (holder != names_.end() && holder->second->hello.incarnation != hello.incarnation) {
+    Worker& other = *holder->second;
+    if (other.peer != kNoPeer) {
+      return refuse(peer, wire::RefuseCode::name_taken,
+                    fmt::format("a worker called '{}' has joined already, from host {} with pid {}: give this one "
+                                "another --name",
+                                hello.name, other.hello.host, other.hello.pid));
+    }
+    lose_worker(other, "another worker has come under its name");  // it was lost: this is its successor
+  }
+
+  Worker* worker = find_worker(hello.incarnation);
+  const bool resumed = worker != nullptr;
+  if (!resumed) {
+    worker = workers_.emplace(hello.incarnation, std::make_unique<Worker>()).first->second.get();
+    worker->resources_free = hello.resources;
+    worker->serial = next_serial_++;
+    for (const std::string& function : hello.functions) ++functions_[function];
+    worker->hello = hello;
+    names_[hello.name] = worker;
+  }
+  if (worker->peer != kNoPeer) drop_peer(worker->peer);
+  worker->peer = peer;
+  worker->state = WorkerState::joining;
+  worker->claims.clear();
+  peers_[peer] = Peer{peer, nullptr, worker, now_, now_};
+  update_open(*worker);
+  send(peer, wire::Welcome{settings_.epoch,
+                           static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
+                           settings_.heartbeat_liveness, resumed, 0});
+}
+
+void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) {
+  std::visit(
+      [&]<class M>(const M& m) {
+        if constexpr (requires { this->on(worker, m); }) {
+          on(worker, m);
+        } else if constexpr (std::is_same_v<M, wire::Get> || std::is_same_v<M, wire::Data> ||
+                             std::is_same_v<M, wire::Gone>) {
+          on_blob_message(worker.peer, worker.hello.incarnation, message);
+        } else if constexpr (std::is_same_v<M, wire::Goodbye>) {
+          drop_peer(worker.peer);
+          worker.peer = kNoPeer;
+          lose_worker(worker, m.reason.empty() ? "it said goodbye" : m.reason, Blame::nobody);
+        } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
+          refuse(worker.peer, wire::RefuseCode::not_allowed,
+                 fmt::format("a worker does not send this: {}", wire::describe(message)));
+        }
+      },
+      message);
+}
+
+void Scheduler::on(Worker& worker, const wire::Claims& claims) {
+  if (worker.state != WorkerState::joining) return;
+  auto& known = worker.claims[claims.session];
+  known.insert(known.end(), claims.tasks.begin(), claims.tasks.end());
+}
+
+void Scheduler::on(Worker& worker, const wire::Ready&) {
+  if (worker.state != WorkerState::joining) return;
+  worker.state = WorkerState::ready;
+
+  // What we assigned and it does not have: the ASSIGN was lost with the old connection.
+  std::unordered_set<TaskId> claimed;
+  for (const auto& [session, claims] : worker.claims) {
+    for (const wire::ClaimRecord& claim : claims) claimed.insert(TaskId{session, claim.seq});
+  }
+  for (Task* task = worker.tasks.front(); task != nullptr;) {
+    Task& current = *task;
+    task = TaskList::after(current);
+    if (claimed.contains(TaskId{current.session->id, current.seq})) continue;
+    if (current.state == TaskState::cancelling) {
+      erase(current);
+    } else {
+      requeue(current, Duration(0));
+    }
+  }
+  auto claims = std::move(worker.claims);
+  worker.claims.clear();
+  for (const auto& [session, records] : claims) {
+    for (const wire::ClaimRecord& record : records) claim(worker, session, record);
+  }
+  BlobRelay::Outbox outbox;
+  blobs_.resume(worker.hello.incarnation, outbox);
+  pass_on(outbox);
+  update_open(worker);
+  log(Log::Level::info, fmt::format("worker {} joined from {} with {} slots", worker.hello.name, worker.hello.host,
+                                    worker.hello.slots));
+}
+
+void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim) {
+  Session* session = find_session(session_id);
+  Task* task = session != nullptr ? find_task(*session, claim.seq) : nullptr;
+  if (task == nullptr) {
+    if (session == nullptr) {
+      start_timer(now_ + settings_.adoption_window + settings_.client_grace, TimerKind::orphans, session_id);
+    }
+    if (session == nullptr || !session->synced) {
+      orphans_[TaskId{session_id, claim.seq}] = OrphanClaim{&worker, claim};
+    } else if (claim.state != wire::ClaimState::done) {
+      send(worker.peer, wire::Revoke{session_id, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
+    }
+    return;
+  }
+  if (!task->with_worker()) return adopt(worker, *task, claim);
+  if (task->worker == &worker && task->attempt == claim.attempt) {
+    if (task->state == TaskState::cancelling) {
+      revoke(*task, wire::RevokeMode::cancel);
+    } else if (claim.state == wire::ClaimState::running && task->state == TaskState::assigned) {
+      task->state = TaskState::running;
+      task->since = now_;
+    }
+    return;
+  }
+  if (claim.state != wire::ClaimState::done) {  // it runs elsewhere by now
+    send(worker.peer, wire::Revoke{session_id, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
+  }
+}
+
+void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
+  take_out(task);
+  attach(task, worker, claim.attempt,
+         claim.state == wire::ClaimState::queued ? TaskState::assigned : TaskState::running);
+}
+
+void Scheduler::on(Worker& worker, const wire::Results& results) {
+  Session* session = find_session(results.session);
+  if (session == nullptr) return;  // it keeps them; END_SESSION or RESEND follows
+  auto& next = worker.sessions[session->id].next_outbox;
+  if (results.fresh && (!next || *next < results.first)) next = results.first;
+  if (!next) return;
+
+  std::uint64_t number = results.first;
+  std::uint64_t repeated = 0;
+  for (const wire::ResultRecord& record : results.records) {
+    const std::uint64_t current = number++;
+    if (current < *next) repeated = current;
+    if (current != *next) continue;
+    Task* task = find_task(*session, record.seq);
+    if (task == nullptr && !session->synced && session->state != SessionState::ending) {
+      session->resend.insert(worker.hello.incarnation);  // perhaps it is announced in a moment
+      next.reset();
+      break;
+    }
+    ++*next;
+    ++worker.finished;
+    if (task != nullptr) take_result(worker, *task, wire::Attempt{results.epoch, record.number}, record);
+    release_after_deliveries(*session, worker, current);
+  }
+  if (repeated != 0) release_after_deliveries(*session, worker, repeated);  // the RELEASE was lost
+  update_open(worker);
+}
+
+void Scheduler::on(Worker& worker, const wire::Started& started) {
+  Session* session = find_session(started.session);
+  if (session == nullptr) return;
+  wire::Running running;
+  for (const wire::AttemptRecord& record : started.tasks) {
+    Task* task = find_task(*session, record.seq);
+    if (task == nullptr || task->worker != &worker || task->attempt != record.attempt) continue;
+    if (task->state != TaskState::assigned) continue;
+    task->state = TaskState::running;
+    task->since = now_;
+    running.seqs.push_back(task->seq);
+  }
+  if (!running.seqs.empty()) send(session->peer, std::move(running));
+}
+
+void Scheduler::on(Worker& worker, const wire::Returned& returned) {
+  Session* session = find_session(returned.session);
+  if (session == nullptr) return;
+  for (const wire::AttemptRecord& record : returned.tasks) {
+    Task* task = find_task(*session, record.seq);
+    if (task == nullptr || task->worker != &worker || task->attempt != record.attempt) continue;
+    if (task->state == TaskState::cancelling) {
+      erase(*task);
+    } else {
+      requeue(*task, Duration(0));
+    }
+  }
+  update_open(worker);
+}
+
+void Scheduler::on(Worker& worker, const wire::Draining&) {
+  if (worker.state != WorkerState::ready) return;
+  worker.state = WorkerState::draining;
+  update_open(worker);
+  log(Log::Level::info, fmt::format("worker {} is draining", worker.hello.name));
+}
+
+/// Its connection is gone. It has a moment to come back before its tasks go elsewhere.
+void Scheduler::lose_connection(Worker& worker) {
+  worker.peer = kNoPeer;
+  worker.state = WorkerState::lost;
+  worker.gone_ends = now_ + settings_.gone_grace;
+  update_open(worker);
+  start_timer(worker.gone_ends, TimerKind::worker_gone, worker.hello.incarnation);
+}
+
+void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame) {
+  worker.state = WorkerState::lost;
+  update_open(worker);
+  log(Log::Level::warning, fmt::format("worker {} has left ({}); {} tasks go back", worker.hello.name, why, worker.tasks.size()));
+  while (Task* task = worker.tasks.front()) {
+    if (task->state == TaskState::cancelling) {
+      erase(*task);
+      continue;
+    }
+    // At most once: a task that may have started must not be started again.
+    const bool at_most_once = task->spec->content.crash_limit <= 1;
+    if (at_most_once || (task->state == TaskState::running && blame == Blame::running)) {
+      charge(*task, wire::Outcome::crashed,
+             wire::Payload(wire::encode_error(loss_of(worker, *task, "the worker was lost: " + why))));
+    } else {
+      requeue(*task, Duration(0));
+    }
+  }
+  std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });
+  for (const std::string& function : worker.hello.functions) {
+    if (--functions_[function] == 0) functions_.erase(function);
+  }
+  const Uuid incarnation = worker.hello.incarnation;
+  std::erase(assigned_to_, &worker);
+  names_.erase(worker.hello.name);
+  workers_.erase(incarnation);
+  BlobRelay::Outbox outbox;
+  blobs_.remove_holder(incarnation, reachable(), outbox);
+  pass_on(outbox);
+}
+
+}  // namespace weft::broker

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: MIT
+// Dispatch, presence and timers. The messages are handled in on_client.cpp and on_worker.cpp, what
+// happens to a task in lifecycle.cpp, who gets what in assign.cpp.
+#include "broker/scheduler.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weft::broker {
+
+Scheduler::Scheduler(Settings settings, Time now)
+    : settings_(std::move(settings)),
+      now_(now),
+      started_(now),
+      stepped_(now),
+      next_scan_(now + settings_.heartbeat_interval / 2),
+      next_explain_(now + settings_.explain_after) {
+  start_timer(now + settings_.adoption_window, TimerKind::adoption, {});
+}
+
+Scheduler::~Scheduler() {
+  // Tasks leave their lists before either goes.
+  for (auto& [id, session] : sessions_) {
+    for (auto& [seq, task] : session->tasks) TaskList::remove(task);
+  }
+}
+
+void Scheduler::step(Time now, const Event& event, Actions& actions) {
+  WEFT_CHECK(now >= now_);
+  now_ = now;
+  actions_ = &actions;
+  // A long silence of our own: whoever seems late may have a message waiting in our socket.
+  if (now_ - stepped_ > settings_.heartbeat_interval * 2) thaw();
+  stepped_ = now_;
+
+  std::visit([this](const auto& e) { on(e); }, event);
+  while (!timers_.empty() && timers_.top().at <= now_) {
+    const Timer timer = timers_.top();
+    timers_.pop();
+    on_timer(timer);
+  }
+  if (now_ >= next_scan_) scan_peers();
+  if (now_ >= next_explain_) explain_waiting();
+  schedule();
+  finish_dirty();
+  actions_ = nullptr;
+}
+
+Time Scheduler::deadline() const {
+  Time at = std::min(next_scan_, next_explain_);
+  if (!timers_.empty()) at = std::min(at, timers_.top().at);
+  return at;
+}
+
+// ---- events ----
+
+void Scheduler::on(const Received& event) {
+  if (const auto* request = std::get_if<wire::StatusRequest>(&event.message)) {
+    send(event.peer, status(request->details));
+    if (!knows(event.peer)) actions_->push_back(ForgetPeer{event.peer});
+    return;
+  }
+  const auto found = peers_.find(event.peer);
+  if (found == peers_.end()) {
+    if (const auto* client = std::get_if<wire::HelloClient>(&event.message)) return on_hello(event.peer, *client);
+    if (const auto* worker = std::get_if<wire::HelloWorker>(&event.message)) return on_hello(event.peer, *worker);
+    if (std::holds_alternative<wire::Goodbye>(event.message)) {
+      actions_->push_back(ForgetPeer{event.peer});
+      return;
+    }
+    return refuse(event.peer, wire::RefuseCode::unknown_peer, "say HELLO first: this broker does not know you");
+  }
+  found->second.heard = now_;
+  if (found->second.session != nullptr) {
+    on_client_message(*found->second.session, event.message);
+  } else {
+    on_worker_message(*found->second.worker, event.message);
+  }
+}
+
+void Scheduler::on(const ReceivedGarbage& event) {
+  if (!knows(event.peer) && !event.version) {
+    actions_->push_back(ForgetPeer{event.peer});  // not one of us: no answer
+    return;
+  }
+  log(Log::Level::warning, fmt::format("a message was refused: {}", event.reason));
+  refuse(event.peer, event.version ? wire::RefuseCode::version : wire::RefuseCode::malformed, event.reason);
+}
+
+void Scheduler::on(const PeerGone& event) {
+  if (knows(event.peer)) lose_peer(event.peer, "its connection broke");
+}
+
+void Scheduler::on(const Tick&) {}
+
+void Scheduler::on(const Shutdown& event) {
+  for (const auto& [id, peer] : peers_) actions_->push_back(Send{id, wire::Goodbye{event.reason}});
+}
+
+void Scheduler::on_timer(const Timer& timer) {
+  switch (timer.kind) {
+    case TimerKind::worker_gone: {
+      Worker* worker = find_worker(timer.who);
+      if (worker != nullptr && worker->state == WorkerState::lost && worker->gone_ends <= now_) {
+        lose_worker(*worker, "its connection broke");
+      }
+      return;
+    }
+    case TimerKind::client_grace: {
+      Session* session = find_session(timer.who);
+      if (session != nullptr && session->state == SessionState::lost && session->grace_ends <= now_) {
+        end_session(*session, "it was lost and did not come back");
+      }
+      return;
+    }
+    case TimerKind::task_due:
+    case TimerKind::queue_timeout: {
+      Session* session = find_session(timer.who);
+      Task* task = session != nullptr ? find_task(*session, timer.seq) : nullptr;
+      if (task == nullptr || task->due != timer.at) return;
+      if (timer.kind == TimerKind::task_due && task->state == TaskState::delayed) queue(*task);
+      if (timer.kind == TimerKind::queue_timeout && task->state == TaskState::queued) fail_unschedulable(*task);
+      return;
+    }
+    case TimerKind::adoption:
+      for (auto& [id, session] : sessions_) {
+        while (Task* task = session->awaiting.front()) queue(*task);
+      }
+      return;
+    case TimerKind::orphans:
+      if (find_session(timer.who) != nullptr) return;
+      std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == timer.who; });
+      for (auto& [id, worker] : workers_) send(worker->peer, wire::EndSession{timer.who});
+      return;
+    case TimerKind::rebalance:
+      rebalance_planned_ = false;
+      return;
+  }
+}
+
+// ---- presence ----
+
+/// We were frozen: everybody gets a fresh window.
+void Scheduler::thaw() {
+  for (auto& [id, peer] : peers_) peer.heard = now_;
+  for (auto& [id, worker] : workers_) {
+    if (worker->state != WorkerState::lost) continue;
+    worker->gone_ends = now_ + settings_.gone_grace;
+    start_timer(worker->gone_ends, TimerKind::worker_gone, id);
+  }
+  for (auto& [id, session] : sessions_) {
+    if (session->state != SessionState::lost) continue;
+    session->grace_ends = now_ + settings_.client_grace;
+    start_timer(session->grace_ends, TimerKind::client_grace, id);
+  }
+}
+
+void Scheduler::scan_peers() {
+  next_scan_ = now_ + settings_.heartbeat_interval / 2;
+  const Duration silence_max = settings_.heartbeat_interval * settings_.heartbeat_liveness;
+  std::vector<PeerId> silent;
+  for (auto& [id, peer] : peers_) {
+    if (now_ - peer.heard >= silence_max) {
+      silent.push_back(id);
+    } else if (now_ - peer.sent >= settings_.heartbeat_interval) {
+      send(id, wire::Heartbeat{});
+    }
+  }
+  for (const PeerId id : silent) {
+    Worker* worker = peers_.at(id).worker;
+    lose_peer(id, fmt::format("nothing was heard of it for {:.1f} s", static_cast<double>(silence_max.count()) / 1e6));
+    if (worker != nullptr) lose_worker(*worker, "no heartbeat");
+  }
+  for (auto& [id, session] : sessions_) acknowledge_submits(*session);
+}
+
+void Scheduler::refuse(PeerId peer, wire::RefuseCode code, std::string text) {
+  send(peer, wire::Refuse{code, text});
+  if (knows(peer)) {
+    lose_peer(peer, text);
+  } else {
+    actions_->push_back(ForgetPeer{peer});
+  }
+}
+
+void Scheduler::lose_peer(PeerId id, const std::string& why) {
+  const Peer peer = peers_.at(id);
+  drop_peer(id);
+  if (peer.session != nullptr) {
+    log(Log::Level::warning, fmt::format("client {} is lost: {}", peer.session->name, why));
+    lose_session(*peer.session);
+  } else {
+    log(Log::Level::warning, fmt::format("worker {} is lost: {}", peer.worker->hello.name, why));
+    lose_connection(*peer.worker);
+  }
+}
+
+void Scheduler::drop_peer(PeerId peer) {
+  if (peer == kNoPeer) return;
+  peers_.erase(peer);
+  blobs_.remove_peer(peer);
+  actions_->push_back(ForgetPeer{peer});
+}
+
+// ---- blobs ----
+
+BlobRelay::Reachable Scheduler::reachable() const {
+  return [this](const Uuid& holder) {
+    if (const auto session = sessions_.find(holder); session != sessions_.end()) {
+      return session->second->state != SessionState::ending;
+    }
+    return workers_.contains(holder);
+  };
+}
+
+void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
+  for (auto& [peer, holder, message] : outbox) {
+    PeerId to = peer;
+    if (to == kNoPeer) {
+      if (const Session* session = find_session(holder)) to = session->peer;
+      if (const Worker* worker = find_worker(holder)) to = worker->peer;
+    }
+    send(to, std::move(message));  // a holder without a connection is asked again when it resumes
+  }
+}
+
+void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message) {
+  BlobRelay::Outbox outbox;
+  if (const auto* get = std::get_if<wire::Get>(&message)) blobs_.get(peer, *get, reachable(), outbox);
+  if (const auto* data = std::get_if<wire::Data>(&message)) blobs_.data(*data, outbox);
+  if (const auto* gone = std::get_if<wire::Gone>(&message)) blobs_.gone(holder, *gone, reachable(), outbox);
+  if (const auto* drop = std::get_if<wire::Drop>(&message)) outbox.push_back({kNoPeer, drop->holder, *drop});
+  pass_on(outbox);
+}
+
+// ---- small things ----
+
+void Scheduler::send(PeerId peer, wire::Message message) {
+  if (peer == kNoPeer) return;
+  if (const auto found = peers_.find(peer); found != peers_.end()) found->second.sent = now_;
+  actions_->push_back(Send{peer, std::move(message)});
+}
+
+void Scheduler::log(Log::Level level, std::string text) { actions_->push_back(Log{level, std::move(text)}); }
+
+void Scheduler::start_timer(Time at, TimerKind kind, const Uuid& who, std::uint64_t seq) {
+  timers_.push(Timer{at, kind, who, seq});
+}
+
+std::int64_t Scheduler::unix_ms(Time time) const {
+  return (settings_.unix_us_at_zero + time.time_since_epoch().count()) / 1000;
+}
+
+Session* Scheduler::find_session(const Uuid& id) {
+  const auto found = sessions_.find(id);
+  return found != sessions_.end() ? found->second.get() : nullptr;
+}
+
+Worker* Scheduler::find_worker(const Uuid& incarnation) {
+  const auto found = workers_.find(incarnation);
+  return found != workers_.end() ? found->second.get() : nullptr;
+}
+
+Task* Scheduler::find_task(Session& session, std::uint64_t seq) {
+  const auto found = session.tasks.find(seq);
+  return found != session.tasks.end() ? &found->second : nullptr;
+}
+
+void Scheduler::finish_dirty() {
+  // Ending a session or pumping one makes no other dirty.
+  std::vector<Session*> dirty;
+  dirty.swap(dirty_);
+  for (Session* session : dirty) {
+    session->dirty = false;
+    if (session->state == SessionState::ending && session->tasks.empty()) {
+      finish_ending(*session);
+    } else {
+      pump(*session);
+    }
+  }
+}
+
+}  // namespace weft::broker

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: MIT
+// Scheduler decides which worker runs which task, who hears of it and what happens when somebody
+// dies. It never sends, sleeps or reads a clock: the shell feeds it events and performs the actions
+// it returns. The loop is
+//
+//   for (;;) {
+//     poll(sockets, until(scheduler.deadline()));
+//     for each message received:  scheduler.step(now, Received{peer, message}, actions);
+//     scheduler.step(now, Tick{}, actions);
+//     for each action:            perform(action);   // a failed send becomes PeerGone
+//   }
+//
+// A step first applies its event and then assigns whatever can be assigned. Not thread-safe; owned by
+// one loop. common/PROTOCOL.md describes what it keeps to.
+//
+// Invariants (see check_invariants):
+//   1. A task is in exactly one list, and that list fits its state.
+//   2. A worker's assigned tasks never exceed its credit, nor their resources what it has.
+//   3. An attempt number is given out once; a failure bearing another than the current one counts for nothing.
+//   4. Every task that arrived is answered by exactly one final delivery, or its session has ended.
+//   5. A worker's result is released only when its client has it, or when nobody needs it.
+#pragma once
+
+#include <queue>
+#include <variant>
+
+#include "broker/blob_relay.hpp"
+#include "broker/state.hpp"
+#include "common/result.hpp"
+
+namespace weft::broker {
+
+// ---- events ----
+
+struct Received {
+  PeerId peer = kNoPeer;
+  wire::Message message;
+};
+/// A frame from a connection that cannot be decoded; `version` when it is of another major version.
+struct ReceivedGarbage {
+  PeerId peer = kNoPeer;
+  std::string reason;
+  bool version = false;
+};
+/// The connection is closed, or a send to it failed for good.
+struct PeerGone {
+  PeerId peer = kNoPeer;
+};
+struct Tick {};
+/// The broker is about to leave: says GOODBYE to everybody.
+struct Shutdown {
+  std::string reason;
+};
+using Event = std::variant<Received, ReceivedGarbage, PeerGone, Tick, Shutdown>;
+
+// ---- actions ----
+
+struct Send {
+  PeerId peer = kNoPeer;
+  wire::Message message;
+  bool operator==(const Send&) const = default;
+};
+/// After what was sent to it has gone out, this connection has no meaning any more.
+struct ForgetPeer {
+  PeerId peer = kNoPeer;
+  bool operator==(const ForgetPeer&) const = default;
+};
+struct Log {
+  enum class Level : std::uint8_t { info, warning } level = Level::info;
+  std::string text;
+  bool operator==(const Log&) const = default;
+};
+using Action = std::variant<Send, ForgetPeer, Log>;
+using Actions = std::vector<Action>;
+
+struct Settings {
+  std::uint64_t epoch = 1;                                   // random, of this life of the broker
+  std::int64_t unix_us_at_zero = 0;                          // wall clock at Time{}
+  std::string version = "0";
+  Duration heartbeat_interval = std::chrono::seconds(1);
+  std::uint32_t heartbeat_liveness = 3;                      // the zguide: "3-5 is reasonable"
+  Duration adoption_window = std::chrono::seconds(2);        // from the start, for claims
+  Duration client_grace = std::chrono::seconds(5);           // of a lost client
+  Duration gone_grace = std::chrono::milliseconds(100);      // of a worker whose connection broke
+  Duration explain_after = std::chrono::seconds(5);          // then a task that cannot run says why
+  Duration prefetch = std::chrono::milliseconds(4);          // of work that waits with a worker
+  Duration prefetch_task_max = std::chrono::milliseconds(20);  // longer tasks are not prefetched
+  Duration cannot_start_memory = std::chrono::seconds(60);   // how long a worker is not asked again
+  std::size_t prefetch_max = 1000;                           // tasks for each slot
+  std::size_t delivery_bytes_max = 8 << 20;                  // not acknowledged, under way to a client
+  std::size_t backlog_bytes_max = 64 << 20;                  // of results waiting, for a session to go on
+  std::size_t memory_budget = std::size_t{4} << 30;          // of payload; beyond it SUBMITs are held back
+};
+
+class Scheduler {
+ public:
+  /// `now` is the start of this broker's life.
+  Scheduler(Settings settings, Time now);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  /// Applies one event at `now`, appending what must be done to `actions` in order.
+  /// REQUIRES: `now` never goes backwards between calls.
+  void step(Time now, const Event& event, Actions& actions);
+
+  /// When to deliver the next Tick at the latest.
+  Time deadline() const;
+
+  /// Aborts if an invariant is broken. Called after every step in tests and simulation.
+  void check_invariants() const;
+
+  // ---- queries ----
+  wire::Status status(bool details) const;
+  bool knows(PeerId peer) const { return peers_.contains(peer); }
+  std::uint64_t finished() const { return finished_; }
+
+ private:
+  enum class TimerKind : std::uint8_t {
+    worker_gone,
+    client_grace,
+    task_due,
+    queue_timeout,
+    adoption,
+    orphans,
+    rebalance,
+  };
+  struct Timer {
+    Time at;
+    TimerKind kind;
+    Uuid who;
+    std::uint64_t seq;
+    bool operator>(const Timer& other) const { return at > other.at; }
+  };
+
+  // scheduler.cpp: presence, timers, dispatch
+  void on(const Received& event);
+  void on(const ReceivedGarbage& event);
+  void on(const PeerGone& event);
+  void on(const Tick& event);
+  void on(const Shutdown& event);
+  void on_timer(const Timer& timer);
+  void scan_peers();
+  void refuse(PeerId peer, wire::RefuseCode code, std::string text);
+  void lose_peer(PeerId peer, const std::string& why);
+  void thaw();
+  void finish_dirty();
+  void drop_peer(PeerId peer);
+  void send(PeerId peer, wire::Message message);
+  void log(Log::Level level, std::string text);
+  void start_timer(Time at, TimerKind kind, const Uuid& who, std::uint64_t seq = 0);
+
+  // on_client.cpp: one function for each message of a client
+  void on_hello(PeerId peer, const wire::HelloClient& hello);
+  void on_client_message(Session& session, const wire::Message& message);
+  void on(Session& session, const wire::Define& define);
+  void on(Session& session, const wire::Forget& forget);
+  void on(Session& session, const wire::Submit& submit);
+  void on(Session& session, const wire::Reannounce& reannounce);
+  void on(Session& session, const wire::Synced& synced);
+  void on(Session& session, const wire::Cancel& cancel);
+  void on(Session& session, const wire::Ack& ack);
+  void acknowledge_submits(Session& session);
+  Task* add_task(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload);
+  void lose_session(Session& session);
+  void end_session(Session& session, const std::string& why);
+  void finish_ending(Session& session);
+
+  // on_worker.cpp: one function for each message of a worker
+  void on_hello(PeerId peer, const wire::HelloWorker& hello);
+  void on_worker_message(Worker& worker, const wire::Message& message);
+  void on(Worker& worker, const wire::Claims& claims);
+  void on(Worker& worker, const wire::Ready& ready);
+  void on(Worker& worker, const wire::Results& results);
+  void on(Worker& worker, const wire::Started& started);
+  void on(Worker& worker, const wire::Returned& returned);
+  void on(Worker& worker, const wire::Draining& draining);
+  void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
+  void adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
+  enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
+  void lose_worker(Worker& worker, const std::string& why, Blame blame = Blame::running);
+  void lose_connection(Worker& worker);
+
+  // lifecycle.cpp: what happens to a task
+  void queue(Task& task);
+  void attach(Task& task, Worker& worker, const wire::Attempt& attempt, TaskState state);
+  void detach(Task& task);
+  void erase(Task& task);
+  void take_out(Task& task);
+  void take_result(Worker& worker, Task& task, const wire::Attempt& attempt, const wire::ResultRecord& record);
+  void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
+  void charge(Task& task, wire::Outcome outcome, wire::Payload error);
+  void requeue(Task& task, Duration delay);
+  void answer(Task& task, wire::Outcome outcome, wire::Payload payload);
+  void forget_spec(Session& session, std::uint32_t number);
+  void fail_unschedulable(Task& task);
+  void cancel(Task& task);
+  void revoke(const Task& task, wire::RevokeMode mode);
+  void deliver(Session& session, wire::DeliveryRecord record);
+  void mark_dirty(Session& session);
+  void pump(Session& session);
+  void release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox);
+  void acknowledge(Session& session, std::uint64_t delivered);
+  wire::ErrorInfo loss_of(const Worker& worker, const Task& task, const std::string& how) const;
+
+  // assign.cpp: who gets what
+  void schedule();
+  bool schedule_one();
+  Worker* place(ReadyQueue& queue);
+  bool fits_now(const Worker& worker, const Placement& placement) const;
+  bool could_run(const Worker& worker, const Placement& placement) const;
+  void assign(Task& task, Worker& worker);
+  std::size_t credit(const Worker& worker) const;
+  void update_open(Worker& worker);
+  void update_contender(Session& session);
+  void use_slot_time(Session& session, double us);
+  void flush_assignments();
+  void rebalance();
+  /// Why no present worker can run this, or "" when one could if it were free.
+  std::string explain(const Placement& placement) const;
+  void explain_waiting();
+
+  // blobs
+  void pass_on(BlobRelay::Outbox& outbox);
+  void on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message);
+  BlobRelay::Reachable reachable() const;
+
+  std::int64_t unix_ms(Time time) const;
+  bool adopting() const { return now_ < started_ + settings_.adoption_window; }
+  Session* find_session(const Uuid& id);
+  Worker* find_worker(const Uuid& incarnation);
+  static Task* find_task(Session& session, std::uint64_t seq);
+
+  Settings settings_;
+  Time now_;      // of the current step
+  Time started_;
+  Time stepped_;  // the previous step
+  Time next_scan_;
+  Time next_explain_;
+  Actions* actions_ = nullptr;  // of the current step
+
+  std::unordered_map<PeerId, Peer> peers_;
+  std::unordered_map<Uuid, std::unique_ptr<Session>> sessions_;
+  std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
+  std::unordered_map<std::string, Worker*> names_;
+  std::unordered_map<TaskId, OrphanClaim> orphans_;  // claims for tasks that were not announced yet
+  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  BlobRelay blobs_;
+
+  std::set<std::pair<double, Session*>> contenders_;                       // by slot time: have queued tasks
+  std::set<std::tuple<std::uint64_t, std::uint64_t, Worker*>> open_workers_;  // by load: have credit
+  std::vector<Session*> dirty_;  // to pump or to end when the step is done
+  std::vector<Worker*> assigned_to_;  // in this scheduling pass
+  std::map<std::string, std::size_t> functions_;  // in libraries: how many workers have each
+  double fair_clock_ = 0;                         // slot time of the session served last
+  bool rebalance_planned_ = false;
+  std::uint64_t pass_ = 0;
+  std::uint64_t next_attempt_ = 1;
+  std::uint64_t next_serial_ = 1;
+  std::size_t queued_bytes_ = 0;
+  std::uint64_t finished_ = 0;
+};
+
+}  // namespace weft::broker

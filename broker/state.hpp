@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// The scheduler's tables: peers, sessions (clients), workers, specs and ready queues. Plain data;
+// scheduler.hpp says who may change what.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "broker/task.hpp"
+
+namespace weft::broker {
+
+/// A connection, as the shell numbers them. Never reused.
+using PeerId = std::uint64_t;
+inline constexpr PeerId kNoPeer = 0;
+
+struct Peer {
+  PeerId id = kNoPeer;
+  Session* session = nullptr;  // a client's, or
+  Worker* worker = nullptr;    // a worker's
+  Time heard{};
+  Time sent{};
+};
+
+/// Where the tasks of a spec may run. Specs of one session that agree in all of it share a queue.
+struct Placement {
+  std::int32_t priority = 0;
+  std::map<std::string, double> resources;
+  std::vector<std::string> workers;
+  std::vector<std::string> prefer;
+  std::string library_function;  // "" unless called by name
+  BlobId program;                // empty unless shipped
+  auto operator<=>(const Placement&) const = default;
+
+  bool anywhere() const {
+    return resources.empty() && workers.empty() && prefer.empty() && library_function.empty();
+  }
+};
+
+struct ReadyQueue {
+  const Placement* placement = nullptr;  // the key under which its session has it
+  TaskList tasks;
+  std::uint64_t blocked_in_pass = 0;  // scheduling pass that found no room for it
+  std::string explained;              // the reason that was logged last
+};
+
+struct Spec {
+  std::uint32_t number = 0;  // by which its session knows it
+  wire::TaskSpec content;
+  ReadyQueue* queue = nullptr;
+  std::uint64_t open_tasks = 0;
+  bool forgotten = false;  // by its client: goes with its last task
+};
+
+struct Delivery {
+  wire::DeliveryRecord record;
+  std::size_t bytes() const { return record.payload.size() + 32; }
+};
+
+/// A worker's outbox entry that can be released once delivery `after` is acknowledged.
+struct PendingRelease {
+  std::uint64_t after = 0;
+  Uuid worker;
+  std::uint64_t outbox = 0;
+};
+
+enum class SessionState : std::uint8_t {
+  connected,
+  lost,    // may come back until `grace_ends`
+  ending,  // waits for its workers to stop its tasks
+};
+
+struct Session {
+  Uuid id;
+  std::string name;
+  std::string host;
+  PeerId peer = kNoPeer;
+  SessionState state = SessionState::connected;
+  Time grace_ends{};
+  bool synced = false;
+  std::uint64_t received = 0;           // highest task number
+  bool received_withheld = false;       // RECEIVED is owed until memory allows
+  std::unordered_map<std::uint64_t, Task> tasks;
+  std::unordered_map<std::uint32_t, std::unique_ptr<Spec>> specs;
+  // Placements in scheduling order: higher priority first. Nodes are stable.
+  std::map<Placement, ReadyQueue> queues;
+  std::vector<ReadyQueue*> order;       // of the queues, by falling priority
+  TaskList awaiting;
+  TaskList delayed;
+  std::size_t queued = 0;               // tasks in ready queues
+  std::size_t queued_bytes = 0;         // payload of all its tasks
+
+  std::deque<Delivery> deliveries;      // not acknowledged; the first has number acked + 1
+  std::deque<PendingRelease> releases;
+  std::uint64_t acked = 0;
+  std::size_t sent = 0;                 // of deliveries
+  std::size_t sent_bytes = 0;
+  std::size_t waiting_bytes = 0;        // of all deliveries
+  std::set<Uuid> resend;                // workers whose results were refused until SYNCED
+
+  double slot_us = 0;                   // virtual slot time used, for fair shares
+  double average_us = 1000;             // of recent tasks
+  bool dirty = false;                   // is in Scheduler::dirty_
+  bool contending = false;              // is in Scheduler::contenders_
+  std::uint64_t finished = 0;
+};
+
+/// What a worker has of one session.
+struct WorkerSession {
+  std::unordered_set<std::uint32_t> specs;     // that it was told
+  std::optional<std::uint64_t> next_outbox;    // number of the next result to take
+};
+
+struct OrphanClaim {
+  Worker* worker = nullptr;
+  wire::ClaimRecord claim;
+};
+
+enum class WorkerState : std::uint8_t { joining, ready, draining, lost };
+
+struct Worker {
+  wire::HelloWorker hello;
+  PeerId peer = kNoPeer;
+  WorkerState state = WorkerState::joining;
+  Time gone_ends{};                             // lost: when its tasks go elsewhere
+  TaskList tasks;                               // in order of assignment
+  std::map<std::string, double> resources_free;
+  std::unordered_map<Uuid, WorkerSession> sessions;
+  std::unordered_map<BlobId, Time> cannot_start;  // programs, until when not to try again
+  std::unordered_map<Uuid, std::vector<wire::ClaimRecord>> claims;  // of this connection, until READY
+  double average_us = 0;                        // of recent tasks; 0: none yet
+  bool open = false;                            // is in Scheduler::open_workers_, at open_load
+  std::uint64_t open_load = 0;
+  std::uint64_t serial = 0;                     // order of joining
+  std::uint64_t finished = 0;
+  Time retract_again{};                         // not to be asked to give tasks back before
+  wire::Assign outgoing;                        // of this scheduling pass
+
+  bool is_called(const std::string& name) const { return hello.name == name || hello.host == name; }
+};
+
+}  // namespace weft::broker

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// What the scheduler says of itself, to people and to tests.
+#include <algorithm>
+#include <cmath>
+
+#include "broker/scheduler.hpp"
+
+namespace weft::broker {
+
+// ---- status ----
+
+wire::Status Scheduler::status(bool details) const {
+  const auto ms = [](Duration d) { return static_cast<std::uint64_t>(d.count() / 1000); };
+  wire::Status status;
+  status.version = settings_.version;
+  status.epoch = settings_.epoch;
+  status.uptime_ms = ms(now_ - started_);
+  status.clients = static_cast<std::uint32_t>(sessions_.size());
+  status.finished = finished_;
+  status.queued_bytes = queued_bytes_;
+  for (const auto& [id, worker] : workers_) {
+    const auto slots = worker->hello.slots;
+    const auto running = static_cast<std::uint32_t>(std::min<std::size_t>(worker->tasks.size(), slots));
+    ++status.workers;
+    status.slots += slots;
+    status.slots_busy += running;
+    status.assigned += worker->tasks.size();
+    if (!details) continue;
+    const char* state = running > 0 ? "busy" : "idle";
+    if (worker->state == WorkerState::draining) state = "draining";
+    if (worker->state == WorkerState::lost) state = "lost";
+    const auto peer = peers_.find(worker->peer);
+    status.worker_list.push_back({worker->hello.name, worker->hello.host, worker->hello.pid, state, slots, running,
+                                  worker->tasks.size(), worker->hello.resources, worker->resources_free,
+                                  worker->finished, peer != peers_.end() ? ms(now_ - peer->second.heard) : 0});
+  }
+  for (const auto& [id, session] : sessions_) {
+    const std::size_t waiting = session->queued + session->delayed.size() + session->awaiting.size();
+    status.queued += waiting;
+    if (!details) continue;
+    status.client_list.push_back({session->name, session->host, session->id.text(8),
+                                  session->state == SessionState::connected ? "connected" : "lost", waiting,
+                                  session->tasks.size() - waiting, session->finished});
+    for (const ReadyQueue* queue : session->order) {
+      if (queue->tasks.empty()) continue;
+      const std::string reason = explain(*queue->placement);
+      if (reason.empty()) continue;
+      status.waiting_list.push_back(
+          {session->name, queue->tasks.front()->spec->content.label, queue->tasks.size(), reason});
+    }
+  }
+  const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
+  std::sort(status.worker_list.begin(), status.worker_list.end(), by_name);
+  std::sort(status.client_list.begin(), status.client_list.end(), by_name);
+  return status;
+}
+
+// ---- invariants ----
+
+void Scheduler::check_invariants() const {
+  std::size_t bytes = 0;
+  for (const auto& [id, session] : sessions_) {
+    std::size_t queued = 0;
+    std::size_t own_bytes = 0;
+    for (const auto& [seq, task] : session->tasks) {
+      own_bytes += task.payload.size();
+      const bool has_worker = task.state == TaskState::assigned || task.state == TaskState::running ||
+                              task.state == TaskState::cancelling;
+      WEFT_CHECK(has_worker == task.with_worker());
+      WEFT_CHECK(task.seq == seq && task.session == session.get() && seq <= session->received);
+      if (has_worker) WEFT_CHECK(task.worker->tasks.contains(task));
+      if (task.state == TaskState::queued) {
+        ++queued;
+        WEFT_CHECK(task.spec->queue->tasks.contains(task));
+      }
+      if (task.state == TaskState::delayed) WEFT_CHECK(session->delayed.contains(task));
+      if (task.state == TaskState::awaiting) WEFT_CHECK(session->awaiting.contains(task));
+    }
+    WEFT_CHECK(queued == session->queued);
+    WEFT_CHECK(own_bytes == session->queued_bytes);
+    WEFT_CHECK(session->contending == contenders_.contains({session->slot_us, session.get()}));
+    WEFT_CHECK(session->sent <= session->deliveries.size());
+    bytes += own_bytes;
+  }
+  WEFT_CHECK(bytes == queued_bytes_);
+  for (const auto& [id, worker] : workers_) {
+    WEFT_CHECK(worker->open == open_workers_.contains({worker->open_load, worker->serial, worker.get()}));
+    WEFT_CHECK(worker->outgoing.tasks.empty());
+    for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
+      WEFT_CHECK(task->worker == worker.get());
+    }
+    // Adopted tasks were started by another life of the broker; ours alone never over-commit.
+    for (const auto& [name, free] : worker->resources_free) {
+      double used = 0;
+      for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
+        const auto need = task->spec->content.resources.find(name);
+        if (need != task->spec->content.resources.end()) used += need->second;
+      }
+      const auto total = worker->hello.resources.find(name);
+      const double has = total != worker->hello.resources.end() ? total->second : 0;
+      WEFT_CHECK(std::abs(has - used - free) < 1e-6);
+      WEFT_CHECK(free > -1e-6);
+    }
+  }
+  for (const auto& [id, peer] : peers_) {
+    WEFT_CHECK((peer.session != nullptr) != (peer.worker != nullptr));
+    WEFT_CHECK(peer.session == nullptr || peer.session->peer == id);
+    WEFT_CHECK(peer.worker == nullptr || peer.worker->peer == id);
+  }
+}
+
+}  // namespace weft::broker

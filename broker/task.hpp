@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// What the scheduler knows of one task, and the list that holds it. A task is in exactly one list at
+// a time (a ready queue, a worker's, the delayed or the awaiting one); being in one *is* its
+// state, so two answers to "where is it" cannot exist.
+#pragma once
+
+#include <cstdint>
+
+#include "common/check.hpp"
+#include "common/messages.hpp"
+#include "common/time.hpp"
+
+namespace weft::broker {
+
+struct Session;
+struct Spec;
+struct Worker;
+class TaskList;
+
+enum class TaskState : std::uint8_t {
+  queued,      // in its ready queue
+  delayed,     // until `due`: retry_delay
+  awaiting,    // re-announced; until the adoption window ends a worker may claim it
+  assigned,    // with a worker, not known to have started
+  running,     // with a worker, started
+  cancelling,  // with a worker that is to stop it; its client has been answered
+};
+
+struct Task {
+  std::uint64_t seq = 0;
+  Session* session = nullptr;
+  Spec* spec = nullptr;
+  Worker* worker = nullptr;  // assigned, running, cancelling
+  wire::Attempt attempt;     // the current one, while with a worker
+  wire::Payload payload;
+  Time due{};          // delayed: when to queue it; queued: when queue_timeout strikes, if there is one
+  Time since{};        // when it entered its state
+  std::uint32_t retries_used = 0;
+  std::uint32_t crashes = 0;
+  std::uint32_t charged_us = 0;  // slot time that its session was charged for in advance
+  TaskState state = TaskState::queued;
+
+  std::uint32_t execution() const { return 1 + retries_used + crashes; }
+  bool with_worker() const { return worker != nullptr; }
+
+ private:
+  friend class TaskList;
+  TaskList* list_ = nullptr;
+  Task* previous_ = nullptr;
+  Task* next_ = nullptr;
+};
+
+/// An intrusive list: tasks are owned elsewhere, leave from the middle at no cost, and know where
+/// they are. Not copied; must be empty when it ends.
+class TaskList {
+ public:
+  TaskList() = default;
+  TaskList(const TaskList&) = delete;
+  TaskList& operator=(const TaskList&) = delete;
+  ~TaskList() { WEFT_CHECK(size_ == 0); }
+
+  Task* front() const { return first_; }
+  Task* back() const { return last_; }
+  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
+  static Task* after(const Task& task) { return task.next_; }
+  static Task* before(const Task& task) { return task.previous_; }
+  bool contains(const Task& task) const { return task.list_ == this; }
+
+  void push_back(Task& task) { insert(task, last_, nullptr); }
+  void push_front(Task& task) { insert(task, nullptr, first_); }
+  /// Before the first task that is younger: for those that come back.
+  void insert_by_seq(Task& task) {
+    Task* next = first_;
+    while (next != nullptr && next->seq < task.seq) next = next->next_;
+    insert(task, next != nullptr ? next->previous_ : last_, next);
+  }
+
+  /// Takes `task` out of whichever list it is in, if any.
+  static void remove(Task& task) {
+    if (task.list_ == nullptr) return;
+    TaskList& list = *task.list_;
+    (task.previous_ != nullptr ? task.previous_->next_ : list.first_) = task.next_;
+    (task.next_ != nullptr ? task.next_->previous_ : list.last_) = task.previous_;
+    task.list_ = nullptr;
+    task.previous_ = task.next_ = nullptr;
+    --list.size_;
+  }
+
+ private:
+  void insert(Task& task, Task* previous, Task* next) {
+    remove(task);
+    task.list_ = this;
+    task.previous_ = previous;
+    task.next_ = next;
+    (previous != nullptr ? previous->next_ : first_) = &task;
+    (next != nullptr ? next->previous_ : last_) = &task;
+    ++size_;
+  }
+
+  Task* first_ = nullptr;
+  Task* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace weft::broker

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT
+#include "common/codec.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <msgpack.hpp>
+#include <type_traits>
+
+#include "common/layout.hpp"
+#include "common/msgpack_reader.hpp"
+
+namespace weft::wire {
+
+namespace {
+
+constexpr std::string_view kMagic = "WEFT";
+constexpr std::size_t kHeaderBytes = 8;
+constexpr std::size_t kTypes = std::variant_size_v<Message>;
+
+template <class T>
+inline constexpr bool kIsId = false;
+template <std::size_t N>
+inline constexpr bool kIsId<OpaqueId<N>> = true;
+template <class T>
+inline constexpr bool kIsVector = false;
+template <class T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
+
+// ---- writing ----
+
+struct StringSink {
+  std::string& text;
+  void write(const char* data, std::size_t size) { text.append(data, size); }
+};
+using Writer = msgpack::packer<StringSink>;
+
+void put_binary(Writer& out, const void* data, std::size_t size) {
+  out.pack_bin(static_cast<std::uint32_t>(size));
+  out.pack_bin_body(static_cast<const char*>(data), static_cast<std::uint32_t>(size));
+}
+
+template <class T>
+void put(Writer& out, const T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    out.pack_uint8(static_cast<std::uint8_t>(value));
+  } else if constexpr (kIsId<T>) {
+    put_binary(out, value.bytes.data(), value.bytes.size());
+  } else if constexpr (std::is_same_v<T, Bytes>) {
+    put_binary(out, value.view().data(), value.size());
+  } else if constexpr (std::is_same_v<T, Payload>) {
+    if (value.is_blob()) {
+      const BlobRef ref = value.blob();
+      out.pack_array(3);
+      put(out, ref.holder);
+      put(out, ref.id);
+      put(out, ref.size);
+    } else {
+      put(out, value.bytes());
+    }
+  } else if constexpr (HasLayout<T>) {
+    out.pack_array(static_cast<std::uint32_t>(kFieldCount<T>));
+    for_each_field(value, [&](const auto& field) { put(out, field); });
+  } else if constexpr (kIsVector<T>) {
+    out.pack_array(static_cast<std::uint32_t>(value.size()));
+    for (const auto& element : value) put(out, element);
+  } else if constexpr (std::is_same_v<T, std::map<std::string, double>>) {
+    out.pack_map(static_cast<std::uint32_t>(value.size()));
+    for (const auto& [name, number] : value) {
+      out.pack(name);
+      out.pack_double(number);
+    }
+  } else {
+    out.pack(value);  // bool, integers, std::string
+  }
+}
+
+template <class T>
+void put_text(std::string& text, const T& value) {
+  StringSink sink{text};
+  Writer out(sink);
+  put(out, value);
+}
+
+std::string header_of(std::size_t index) {
+  std::string frame(kMagic);
+  frame += {static_cast<char>(kMajor), static_cast<char>(kMinor), static_cast<char>(index + 1), '\0'};
+  return frame;
+}
+
+// ---- reading ----
+
+void get(MsgpackReader& in, std::string& value) { value = in.string(); }
+void get(MsgpackReader& in, bool& value) { value = in.boolean(); }
+void get(MsgpackReader& in, Bytes& value) { value = Bytes(in.binary()); }
+
+template <std::unsigned_integral T>
+void get(MsgpackReader& in, T& value) {
+  const std::uint64_t number = in.unsigned_number();
+  if (number > std::numeric_limits<T>::max()) in.fail();
+  value = static_cast<T>(number);
+}
+
+template <std::signed_integral T>
+void get(MsgpackReader& in, T& value) {
+  const std::int64_t number = in.signed_number();
+  if (number > std::numeric_limits<T>::max() || number < std::numeric_limits<T>::min()) in.fail();
+  value = static_cast<T>(number);
+}
+
+template <class T>
+  requires std::is_enum_v<T>
+void get(MsgpackReader& in, T& value) {
+  const std::uint64_t number = in.unsigned_number();
+  if (number > last_of(T{})) in.fail();
+  value = static_cast<T>(number);
+}
+
+template <std::size_t N>
+void get(MsgpackReader& in, OpaqueId<N>& value) {
+  const std::string_view text = in.binary();
+  if (text.size() != N) {
+    in.fail();
+    return;
+  }
+  std::memcpy(value.bytes.data(), text.data(), N);
+}
+
+void get(MsgpackReader& in, Payload& value) {
+  if (!in.array_is_next()) {
+    value = Payload(in.binary());
+    if (value.size() > kInlineBytesMax) in.fail();
+    return;
+  }
+  BlobRef ref;
+  if (in.array() != 3) in.fail();
+  get(in, ref.holder);
+  get(in, ref.id);
+  get(in, ref.size);
+  value = Payload(ref);
+}
+
+void get(MsgpackReader& in, std::map<std::string, double>& value) {
+  const std::size_t count = in.map();
+  for (std::size_t i = 0; i < count && in.ok(); ++i) {
+    const std::string name(in.string());
+    value[name] = in.real();
+  }
+}
+
+template <HasLayout T>
+void get(MsgpackReader& in, T& value);
+
+template <class T>
+void get(MsgpackReader& in, std::vector<T>& value) {
+  const std::size_t count = in.array();
+  // Not reserved: a few bytes of input could name many large elements.
+  for (std::size_t i = 0; i < count && in.ok(); ++i) get(in, value.emplace_back());
+}
+
+template <HasLayout T>
+void get(MsgpackReader& in, T& value) {
+  if (in.array() != kFieldCount<T>) {
+    in.fail();
+    return;
+  }
+  for_each_field(value, [&](auto& field) { get(in, field); });
+}
+
+template <class M>
+Result<Message> decode_body(std::string_view body) {
+  MsgpackReader in(body);
+  M message;
+  get(in, message);
+  if constexpr (Batch<M>) {
+    auto& records = message.*Layout<M>::records;
+    while (in.ok() && !in.at_end()) get(in, records.emplace_back());
+  }
+  if (!in.ok()) return Fault{fmt::format("malformed {}", Layout<M>::name)};
+  if (!in.at_end()) return Fault{fmt::format("{} bytes too many in {}", in.remaining(), Layout<M>::name)};
+  return Message(std::move(message));
+}
+
+using BodyDecoder = Result<Message> (*)(std::string_view);
+
+template <std::size_t... I>
+constexpr std::array<BodyDecoder, kTypes> body_decoders(std::index_sequence<I...>) {
+  return {&decode_body<std::variant_alternative_t<I, Message>>...};
+}
+
+/// `message` without its records.
+template <Batch M>
+M head_of(const M& message) {
+  M head;
+  std::apply([&](auto... member) { ((head.*member = message.*member), ...); }, Layout<M>::fields);
+  return head;
+}
+
+}  // namespace
+
+Payload::Payload(const BlobRef& ref) : is_blob_(true) {
+  std::string text;
+  text.append(reinterpret_cast<const char*>(ref.holder.bytes.data()), ref.holder.bytes.size());
+  text.append(reinterpret_cast<const char*>(ref.id.bytes.data()), ref.id.bytes.size());
+  text.append(reinterpret_cast<const char*>(&ref.size), sizeof ref.size);
+  bytes_ = Bytes(text);
+}
+
+std::string_view Payload::text() const {
+  WEFT_CHECK(!is_blob_);
+  return bytes_.view();
+}
+
+BlobRef Payload::blob() const {
+  WEFT_CHECK(is_blob_);
+  BlobRef ref;
+  const char* text = bytes_.view().data();
+  std::memcpy(ref.holder.bytes.data(), text, sizeof ref.holder.bytes);
+  std::memcpy(ref.id.bytes.data(), text + sizeof ref.holder.bytes, sizeof ref.id.bytes);
+  std::memcpy(&ref.size, text + sizeof ref.holder.bytes + sizeof ref.id.bytes, sizeof ref.size);
+  return ref;
+}
+
+std::string encode(const Message& message) {
+  std::string frame = header_of(message.index());
+  std::visit(
+      [&]<class M>(const M& m) {
+        put_text(frame, m);
+        if constexpr (Batch<M>) {
+          for (const auto& record : m.*Layout<M>::records) put_text(frame, record);
+        }
+      },
+      message);
+  return frame;
+}
+
+Result<Message> decode(std::string_view frame) {
+  static constexpr auto kDecoders = body_decoders(std::make_index_sequence<kTypes>{});
+  if (frame.size() < kHeaderBytes || frame.substr(0, kMagic.size()) != kMagic) {
+    return Fault{"not a Weft message"};
+  }
+  if (auto mismatch = version_mismatch(frame)) return Fault{*mismatch};
+  const auto type = static_cast<std::uint8_t>(frame[6]);
+  if (type == 0 || type > kTypes) return Fault{fmt::format("unknown message type {}", type)};
+  return kDecoders[type - 1U](frame.substr(kHeaderBytes));
+}
+
+std::optional<std::string> version_mismatch(std::string_view frame) {
+  if (frame.size() < kHeaderBytes || frame.substr(0, kMagic.size()) != kMagic) return std::nullopt;
+  const auto major = static_cast<std::uint8_t>(frame[4]);
+  const auto minor = static_cast<std::uint8_t>(frame[5]);
+  if (major == kMajor) return std::nullopt;
+  return fmt::format("the peer speaks Weft protocol {}.{} and this side {}.{}: the first numbers must agree",
+                     major, minor, kMajor, kMinor);
+}
+
+std::string encode_error(const ErrorInfo& info) {
+  std::string text;
+  put_text(text, info);
+  return text;
+}
+
+Result<ErrorInfo> decode_error(std::string_view text) {
+  MsgpackReader in(text);
+  ErrorInfo info;
+  get(in, info);
+  if (!in.ok() || !in.at_end()) return Fault{"malformed ErrorInfo"};
+  return info;
+}
+
+// ---- packing ----
+
+void Packer::add(const Message& message) {
+  if (append_to_open(message)) return;
+  close();
+  const bool batch = std::visit([]<class M>(const M&) { return Batch<M>; }, message);
+  if (!batch) {
+    frames_.push_back(encode(message));
+    return;
+  }
+  std::visit(
+      [&]<class M>(const M& m) {
+        if constexpr (Batch<M>) {
+          M head = head_of(m);
+          open_ = header_of(message.index());
+          put_text(open_, head);
+          if constexpr (NumberedBatch<M>) open_next_ = m.first;
+          open_head_ = std::move(head);
+        }
+      },
+      message);
+  append_to_open(message);
+}
+
+bool Packer::append_to_open(const Message& message) {
+  if (open_.empty() || message.index() != open_head_.index()) return false;
+  return std::visit(
+      [&]<class M>(const M& m) {
+        if constexpr (Batch<M>) {
+          M head = head_of(m);
+          M& open_head = std::get<M>(open_head_);
+          if constexpr (NumberedBatch<M>) {
+            if (m.first != open_next_) return false;
+            head.first = open_head.first;
+          }
+          if (head != open_head) return false;
+          for (const auto& record : m.*Layout<M>::records) {
+            const std::size_t before = open_.size();
+            put_text(open_, record);
+            if (open_.size() > kMessageBytesMax) {  // the record begins the next frame
+              std::string moved = open_.substr(before);
+              open_.resize(before);
+              close();
+              if constexpr (NumberedBatch<M>) open_head.first = open_next_;
+              open_ = header_of(message.index());
+              put_text(open_, open_head);
+              open_ += moved;
+            }
+            if constexpr (NumberedBatch<M>) ++open_next_;
+          }
+          return true;
+        } else {
+          return false;
+        }
+      },
+      message);
+}
+
+void Packer::close() {
+  if (!open_.empty()) frames_.push_back(std::move(open_));
+  open_.clear();
+}
+
+std::optional<std::string> Packer::take() {
+  if (taken_ == frames_.size()) {
+    frames_.clear();
+    taken_ = 0;
+    close();
+    if (frames_.empty()) return std::nullopt;
+  }
+  return std::move(frames_[taken_++]);
+}
+
+// ---- describing ----
+
+namespace {
+
+template <class T>
+void describe_to(std::string& out, const T& value) {
+  if constexpr (std::is_same_v<T, std::string>) {
+    out += fmt::format("\"{}\"", std::string_view(value).substr(0, 60));
+  } else if constexpr (kIsId<T>) {
+    out += value.text(8);
+  } else if constexpr (std::is_same_v<T, Payload>) {
+    out += value.is_blob() ? fmt::format("blob {} of {} B", value.blob().id.text(8), value.blob().size)
+                           : fmt::format("{} B", value.size());
+  } else if constexpr (std::is_same_v<T, Bytes>) {
+    out += fmt::format("{} B", value.size());
+  } else if constexpr (std::is_enum_v<T>) {
+    out += fmt::format("{}", static_cast<int>(value));
+  } else if constexpr (HasLayout<T>) {
+    out += '(';
+    const std::size_t begin = out.size();
+    for_each_field(value, [&](const auto& field) {
+      if (out.size() > begin) out += ' ';
+      describe_to(out, field);
+    });
+    out += ')';
+  } else if constexpr (kIsVector<T>) {
+    constexpr std::size_t kShown = 4;
+    out += '[';
+    for (std::size_t i = 0; i < value.size() && i < kShown; ++i) describe_to(out, value[i]);
+    if (value.size() > kShown) out += fmt::format(" and {} more", value.size() - kShown);
+    out += ']';
+  } else if constexpr (std::is_same_v<T, std::map<std::string, double>>) {
+    for (const auto& [name, number] : value) out += fmt::format("{}={} ", name, number);
+  } else {
+    out += fmt::format("{}", value);
+  }
+}
+
+}  // namespace
+
+std::string describe(const Message& message) {
+  return std::visit(
+      []<class M>(const M& m) {
+        std::string out = Layout<M>::name;
+        if constexpr (kFieldCount<M> > 0) describe_to(out, m);
+        if constexpr (Batch<M>) describe_to(out, m.*Layout<M>::records);
+        return out;
+      },
+      message);
+}
+
+}  // namespace weft::wire

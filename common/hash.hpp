@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// Content addresses and random ids (libsodium).
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "weft/ids.hpp"
+
+namespace weft {
+
+/// BLAKE2b-256, fed piece by piece.
+class Hasher {
+ public:
+  Hasher();
+  ~Hasher();
+  Hasher(const Hasher&) = delete;
+  Hasher& operator=(const Hasher&) = delete;
+  void add(std::string_view bytes);
+  /// May be called once.
+  BlobId finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+BlobId hash_of(std::string_view bytes);
+/// Of everything that can be read from descriptor `fd`, from its start; its offset is not moved.
+/// Throws std::system_error.
+BlobId hash_of_file(int fd);
+
+/// From the kernel's generator.
+Uuid random_uuid();
+std::uint64_t random_number();
+
+}  // namespace weft

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+#include "common/link.hpp"
+
+#include <netdb.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <stdexcept>
+
+namespace weft {
+
+namespace {
+
+constexpr int kFramesQueuedMax = 128;  // in libzmq, each way: a last resort, credit comes first
+
+struct HostPort {
+  std::string host;
+  std::string port;
+};
+
+HostPort parse_address(const std::string& address) {
+  std::string rest = address;
+  if (rest.starts_with("tcp://")) rest.erase(0, 6);
+  const std::size_t colon = rest.rfind(':');
+  HostPort parts;
+  if (colon != std::string::npos) {
+    parts.host = rest.substr(0, colon);
+    parts.port = rest.substr(colon + 1);
+  }
+  if (parts.host.size() > 2 && parts.host.front() == '[' && parts.host.back() == ']') {
+    parts.host = parts.host.substr(1, parts.host.size() - 2);
+  }
+  const bool numeric = !parts.port.empty() && parts.port.size() <= 5 &&
+                       parts.port.find_first_not_of("0123456789") == std::string::npos;
+  if (parts.host.empty() || parts.host.find('/') != std::string::npos || !numeric ||
+      std::stoul(parts.port) > 65535 || std::stoul(parts.port) == 0) {
+    throw std::invalid_argument("'" + address +
+                                "' is not an address: write host:port, for example 127.0.0.1:8786");
+  }
+  return parts;
+}
+
+std::string join(const std::string& host, const std::string& port) {
+  return host.find(':') == std::string::npos ? "tcp://" + host + ":" + port
+                                             : "tcp://[" + host + "]:" + port;
+}
+
+/// Every numeric endpoint that the host's name stands for, or the resolver's message in `error`.
+std::vector<std::string> resolve(const HostPort& parts, std::string& error) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int code = getaddrinfo(parts.host.c_str(), parts.port.c_str(), &hints, &found); code != 0) {
+    error = "cannot find host '" + parts.host + "': " + gai_strerror(code);
+    return {};
+  }
+  std::vector<std::string> endpoints;
+  for (const addrinfo* entry = found; entry != nullptr; entry = entry->ai_next) {
+    char host[NI_MAXHOST];
+    if (getnameinfo(entry->ai_addr, entry->ai_addrlen, host, sizeof host, nullptr, 0, NI_NUMERICHOST) == 0) {
+      endpoints.push_back(join(host, parts.port));
+    }
+  }
+  freeaddrinfo(found);
+  if (endpoints.empty()) error = "host '" + parts.host + "' has no address";
+  return endpoints;
+}
+
+}  // namespace
+
+std::string endpoint_of(const std::string& address) {
+  const HostPort parts = parse_address(address);
+  return join(parts.host, parts.port);
+}
+
+Link::~Link() { close(); }
+
+void Link::open(const std::string& address) {
+  close();
+  std::string error;
+  std::vector<std::string> endpoints;
+  try {
+    endpoints = resolve(parse_address(address), error);
+  } catch (const std::invalid_argument& wrong) {
+    error = wrong.what();
+  }
+  if (endpoints.empty()) {
+    down(error);
+    return;
+  }
+
+  static std::atomic<unsigned> serial{0};
+  const std::string monitor_address = "inproc://weft-link-" + std::to_string(serial++);
+  try {
+    dealer_ = std::make_unique<zmq::socket_t>(context_, zmq::socket_type::dealer);
+    dealer_->set(zmq::sockopt::linger, 0);
+    dealer_->set(zmq::sockopt::immediate, 1);
+    dealer_->set(zmq::sockopt::reconnect_ivl, -1);
+    dealer_->set(zmq::sockopt::handshake_ivl, 3000);
+    dealer_->set(zmq::sockopt::sndhwm, kFramesQueuedMax);
+    dealer_->set(zmq::sockopt::rcvhwm, kFramesQueuedMax);
+    dealer_->set(zmq::sockopt::maxmsgsize, std::int64_t{16} << 20);
+    dealer_->set(zmq::sockopt::ipv6, 1);
+    constexpr int kEvents = ZMQ_EVENT_CONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED |
+                            ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
+                            ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    if (zmq_socket_monitor(dealer_->handle(), monitor_address.c_str(), kEvents) != 0) throw zmq::error_t();
+    monitor_ = std::make_unique<zmq::socket_t>(context_, zmq::socket_type::pair);
+    monitor_->set(zmq::sockopt::linger, 0);
+    monitor_->connect(monitor_address);
+    dealer_->connect(endpoints[attempts_++ % endpoints.size()]);
+  } catch (const zmq::error_t& wrong) {
+    down(wrong.what());
+  }
+}
+
+void Link::close(std::chrono::milliseconds linger) {
+  if (dealer_) {
+    dealer_->set(zmq::sockopt::linger, static_cast<int>(linger.count()));
+    zmq_socket_monitor(dealer_->handle(), nullptr, 0);
+  }
+  dealer_.reset();
+  monitor_.reset();
+  events_.clear();
+  up_ = want_write_ = false;
+}
+
+void Link::down(std::string reason) {
+  close();
+  events_.emplace_back(Down{std::move(reason)});
+}
+
+bool Link::send(const std::string& frame) {
+  if (!up_ || !dealer_) return true;  // there is nowhere to send; the session hears of it as Down
+  try {
+    return dealer_->send(zmq::buffer(frame), zmq::send_flags::dontwait).has_value();
+  } catch (const zmq::error_t&) {
+    return true;  // the pipe is gone: as above
+  }
+}
+
+std::vector<zmq::pollitem_t> Link::poll_items() {
+  if (!dealer_) return {};
+  const short events = want_write_ ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN;
+  return {{dealer_->handle(), 0, events, 0}, {monitor_->handle(), 0, ZMQ_POLLIN, 0}};
+}
+
+std::optional<Link::Event> Link::next() {
+  if (events_.empty() && monitor_) {
+    // Frames first: what the broker sent before the connection broke is still in the pipe.
+    if (up_) {
+      zmq::message_t frame;
+      if (dealer_->recv(frame, zmq::recv_flags::dontwait)) {
+        if (frame.more()) {
+          down("the broker sent a message of several parts");
+        } else {
+          return Event(std::move(frame));
+        }
+      }
+    }
+    if (events_.empty()) read_monitor();
+  }
+  if (events_.empty()) return std::nullopt;
+  Event event = std::move(events_.front());
+  events_.pop_front();
+  return event;
+}
+
+void Link::read_monitor() {
+  zmq::message_t what;
+  zmq::message_t endpoint;
+  while (monitor_ && monitor_->recv(what, zmq::recv_flags::dontwait)) {
+    (void)monitor_->recv(endpoint, zmq::recv_flags::dontwait);
+    std::uint16_t event = 0;
+    if (what.size() >= sizeof event) std::memcpy(&event, what.data(), sizeof event);
+    switch (event) {
+      case ZMQ_EVENT_CONNECTED:
+        break;
+      case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+        up_ = true;
+        events_.emplace_back(Up{});
+        return;
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+        return down("something answers there that is not a Weft broker (no ZMTP handshake)");
+      case ZMQ_EVENT_CLOSED:
+        return down("nothing listens there, or it cannot be reached");
+      default:
+        return down(up_ ? "the connection broke" : "the connection was closed before the handshake: is it a Weft broker?");
+    }
+  }
+}
+
+}  // namespace weft

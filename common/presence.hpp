@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Presence: the half of the paranoid pirate pattern that a worker and a client share: connect, say
+// HELLO, beat, notice silence, back off with jitter, and start again. Pure; embedded in
+// worker::Session and client::Session, which turn its needs into actions:
+//
+//   Need::connect    -> open a link;  then on_connected() (send HELLO) or on_disconnected()
+//   Need::heartbeat  -> send HEARTBEAT
+//   Need::close      -> close the link; it is backing off from here, as after on_disconnected()
+//
+//   backing_off --> connecting --> greeting --> joined --+
+//        ^              |              |                 |
+//        +--------------+--------------+-----------------+   disconnected, silent, refused
+#pragma once
+
+#include <cstdint>
+
+#include "common/time.hpp"
+
+namespace weft {
+
+class Presence {
+ public:
+  struct Settings {
+    Duration backoff_min = std::chrono::milliseconds(100);
+    Duration backoff_max = std::chrono::seconds(1);
+    Duration connect_timeout = std::chrono::seconds(3);  // to a handshake
+    Duration greet_timeout = std::chrono::seconds(3);    // from HELLO to WELCOME
+  };
+  enum class Stage { backing_off, connecting, greeting, joined };
+  enum class Need { nothing, connect, heartbeat, close };
+
+  Presence(Settings settings, std::uint64_t jitter_seed) : settings_(settings), random_(jitter_seed) {}
+
+  /// The link is up: HELLO goes out now.
+  void on_connected(Time now);
+  /// WELCOME came; `interval` and `liveness` are the broker's.
+  void on_welcome(Time now, Duration interval, std::uint32_t liveness);
+  /// The link is down, or was never up.
+  void on_disconnected(Time now);
+  /// Any message came from the broker.
+  void on_heard(Time now) { heard_ = now; }
+  /// Any message went to the broker.
+  void on_sent(Time now) { sent_ = now; }
+
+  /// What is due at `now`; call again until it says nothing. Starts with connect.
+  Need tick(Time now);
+  /// When tick() has something to say; always some time.
+  Time deadline() const;
+
+  Stage stage() const { return stage_; }
+  bool joined() const { return stage_ == Stage::joined; }
+  /// Failed attempts in a row, for the log.
+  std::uint32_t failures() const { return failures_; }
+
+ private:
+  void back_off(Time now);
+  Time expiry() const { return heard_ + interval_ * liveness_; }
+
+  Settings settings_;
+  std::uint64_t random_;
+  Stage stage_ = Stage::backing_off;
+  Time due_{};    // backing_off: when to connect; connecting, greeting: when to give up
+  Time heard_{};  // joined
+  Time sent_{};   // joined
+  Time ticked_{};  // the last tick: a long gap means that we were frozen, not that the broker is gone
+  Duration interval_{};
+  std::uint32_t liveness_ = 0;
+  std::uint32_t failures_ = 0;
+};
+
+}  // namespace weft

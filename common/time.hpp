@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// Time as the pure machines see it: a number of microseconds that the shell (or the simulator)
+// passes in. Nothing here reads a clock.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+
+namespace weft {
+
+using Duration = std::chrono::microseconds;
+
+/// The time line of one process; its zero has no meaning outside that process.
+struct TimeLine {
+  using rep = Duration::rep;
+  using period = Duration::period;
+  using duration = Duration;
+  using time_point = std::chrono::time_point<TimeLine, Duration>;
+  static constexpr bool is_steady = true;
+};
+using Time = TimeLine::time_point;
+
+/// The earlier of two deadlines, where nullopt means never.
+inline std::optional<Time> earlier(std::optional<Time> a, std::optional<Time> b) {
+  if (!a) return b;
+  if (!b) return a;
+  return std::min(*a, *b);
+}
+
+}  // namespace weft

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+# weft_flags: the warnings and sanitizers of this project's own code. Linked as
+# $<BUILD_INTERFACE:weft_flags>, so that none of it reaches those who use the library.
+add_library(weft_flags INTERFACE)
+# GCC 12 sees uninitialised members in every std::variant that it inlines (GCC bug 80635 and its kin).
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(weft_flags INTERFACE -Wno-maybe-uninitialized)
+endif()
+target_compile_options(weft_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wno-missing-field-initializers)
+target_include_directories(weft_flags INTERFACE "${PROJECT_SOURCE_DIR}")
+target_compile_definitions(weft_flags INTERFACE WEFT_VERSION="${PROJECT_VERSION}")
+if(WEFT_SANITIZE)
+  target_compile_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE})
+endif()
