@@ -21,7 +21,7 @@ void Scheduler::schedule() {
 
 /// Assigns one task, or finds that nothing can be assigned.
 bool Scheduler::schedule_one() {
-  for (const auto& [slot_us, session] : contenders_) {
+  for (const auto& [slot_us, serial, session] : contenders_) {
     for (;;) {
       ReadyQueue* best = nullptr;
       for (ReadyQueue* queue : session->order) {
@@ -91,7 +91,9 @@ bool Scheduler::could_run(const Worker& worker, const Placement& placement) cons
 
 void Scheduler::assign(Task& task, Worker& worker) {
   Session& session = *task.session;
-  if (worker.sessions[session.id].specs.insert(task.spec->number).second) {
+  WorkerSession& known = worker.sessions[session.id];
+  if (known.told.insert(task.spec->number).second) {
+    known.specs.insert(task.spec->number);
     send(worker.peer, wire::DefineFor{session.id, task.spec->number, task.spec->content});
   }
   take_out(task);
@@ -142,16 +144,16 @@ void Scheduler::update_contender(Session& session) {
   session.contending = contends;
   if (contends) {
     session.slot_us = std::max(session.slot_us, fair_clock_);  // no credit for time spent idle
-    contenders_.emplace(session.slot_us, &session);
+    contenders_.insert(turn_of(session));
   } else {
-    contenders_.erase({session.slot_us, &session});
+    contenders_.erase(turn_of(session));
   }
 }
 
 void Scheduler::use_slot_time(Session& session, double us) {
-  if (session.contending) contenders_.erase({session.slot_us, &session});
+  if (session.contending) contenders_.erase(turn_of(session));
   session.slot_us += us;
-  if (session.contending) contenders_.emplace(session.slot_us, &session);
+  if (session.contending) contenders_.insert(turn_of(session));
 }
 
 /// Nothing is queued: tasks that wait behind others on one worker can go to an idle one. Those that
@@ -171,6 +173,12 @@ void Scheduler::rebalance() {
     std::size_t spare = std::min(worker->tasks.size() - worker->hello.slots, idle);
     for (Task* task = worker->tasks.back(); task != nullptr && spare > 0; task = TaskList::before(*task)) {
       if (task->state != TaskState::assigned || now_ - task->since < patience) continue;
+      const Placement& placement = *task->spec->queue->placement;
+      const bool wanted = std::any_of(open_workers_.begin(), open_workers_.end(), [&](const auto& entry) {
+        const Worker& other = *std::get<2>(entry);
+        return other.tasks.size() < other.hello.slots && fits_now(other, placement);
+      });
+      if (!wanted) continue;
       revoke(*task, wire::RevokeMode::retract);
       worker->retract_again = now_ + patience * 5;
       --spare;

@@ -49,6 +49,8 @@ void BlobRelay::data(const wire::Data& data, Outbox& out) {
 }
 
 void BlobRelay::gone(const Uuid& holder, const wire::Gone& gone, const Reachable& reachable, Outbox& out) {
+  // Not to be asked again: two that have both lost it would be asked in turn for ever.
+  if (const auto program = programs_.find(gone.id); program != programs_.end()) program->second.holders.erase(holder);
   for (auto entry = pending_.lower_bound({gone.id, 0}); entry != pending_.end() && entry->first.first == gone.id;) {
     const auto current = entry++;
     if (current->second.get.holder != holder) continue;

@@ -47,6 +47,8 @@ void Scheduler::take_out(Task& task) {
 void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt, TaskState state) {
   task.worker = &worker;
   task.attempt = attempt;
+  task.answered = false;
+  task.adopted = false;
   task.state = state;
   task.since = now_;
   worker.tasks.push_back(task);
@@ -80,9 +82,9 @@ void Scheduler::erase(Task& task) {
 void Scheduler::forget_spec(Session& session, std::uint32_t number) {
   for (auto& [id, worker] : workers_) {
     const auto known = worker->sessions.find(session.id);
-    if (known != worker->sessions.end() && known->second.specs.erase(number) > 0) {
-      send(worker->peer, wire::ForgetFor{session.id, number});
-    }
+    if (known == worker->sessions.end() || known->second.specs.erase(number) == 0) continue;
+    known->second.told.erase(number);
+    send(worker->peer, wire::ForgetFor{session.id, number});
   }
   session.specs.erase(number);
 }
@@ -105,7 +107,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
   const bool current = task.worker == &worker && task.attempt == attempt;
   if (current) {
     constexpr double kWeight = 0.1;  // of the newest task in the averages
-    const auto run_us = static_cast<double>(record.run_us);
+    const auto run_us = std::max(static_cast<double>(record.run_us), 1.0);  // too short to measure is still a time
     Session& session = *task.session;
     use_slot_time(session, run_us - task.charged_us);
     session.average_us += kWeight * (run_us - session.average_us);
@@ -125,7 +127,9 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     }
     return;
   }
-  if (current) take_failure(worker, task, record);  // a failure of an old attempt counts for nothing
+  if (!current) return;  // a failure of an old attempt counts for nothing
+  task.answered = true;
+  take_failure(worker, task, record);
 }
 
 void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecord& record) {
@@ -137,9 +141,11 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
     case wire::Outcome::cannot_start: {
       const Placement& placement = *task.spec->queue->placement;
       if (!placement.program.empty()) worker.cannot_start[placement.program] = now_ + settings_.cannot_start_memory;
-      const bool elsewhere = std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+      const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
         return entry.second.get() != &worker && could_run(*entry.second, placement);
       });
+      // No worker is marked for a library or a command, so that each task counts for itself.
+      const bool elsewhere = placement.program.empty() ? task.cannot_start++ < others : others > 0;
       if (elsewhere) return requeue(task, Duration(0));
       answer(task, record.outcome, record.payload);
       return erase(task);
@@ -255,7 +261,8 @@ void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
   }
   std::map<Uuid, std::uint64_t> released;  // the last of each worker stands for those before it
   while (!session.releases.empty() && session.releases.front().after <= session.acked) {
-    released[session.releases.front().worker] = session.releases.front().outbox;
+    std::uint64_t& outbox = released[session.releases.front().worker];
+    outbox = std::max(outbox, session.releases.front().outbox);
     session.releases.pop_front();
   }
   for (const auto& [id, outbox] : released) {
@@ -271,7 +278,7 @@ void Scheduler::release_after_deliveries(Session& session, const Worker& worker,
   if (!session.releases.empty()) {
     PendingRelease& last = session.releases.back();
     if (last.worker == worker.hello.incarnation && last.after == after) {
-      last.outbox = outbox;
+      last.outbox = std::max(last.outbox, outbox);  // what was said again may be older
       return;
     }
   }

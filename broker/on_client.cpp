@@ -19,6 +19,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
     session = sessions_.emplace(hello.session, std::make_unique<Session>()).first->second.get();
     session->id = hello.session;
     session->slot_us = fair_clock_;
+    session->serial = next_serial_++;
   }
   if (session->peer != kNoPeer) drop_peer(session->peer);  // an older connection of the same client
   session->name = hello.name;
@@ -124,6 +125,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     if (orphan != orphans_.end()) {
       const OrphanClaim found = orphan->second;
       orphans_.erase(orphan);
+      session.resend.insert(found.worker->hello.incarnation);  // its results may have come before us
       adopt(*found.worker, *task, found.claim);
     } else if (adopting()) {
       task->state = TaskState::awaiting;
@@ -172,6 +174,7 @@ void Scheduler::on(Session& session, const wire::Synced&) {
       continue;
     }
     const auto& [worker, claim] = orphan->second;
+    session.resend.insert(worker->hello.incarnation);
     if (claim.state != wire::ClaimState::done) {
       send(worker->peer, wire::Revoke{session.id, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
     }
@@ -216,6 +219,7 @@ void Scheduler::end_session(Session& session, const std::string& why) {
 /// Nobody holds a task of it any more.
 void Scheduler::finish_ending(Session& session) {
   const Uuid id = session.id;
+  std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == id; });
   for (auto& [incarnation, worker] : workers_) {
     if (worker->sessions.erase(id) > 0) send(worker->peer, wire::EndSession{id});
   }

@@ -2,7 +2,8 @@
 // What workers say: one function for each message. PROTOCOL.md sections 3 to 5.
 #include <fmt/format.h>
 
-#include <unordered_set>
+#include <algorithm>
+#include <set>
 
 #include "broker/scheduler.hpp"
 #include "common/codec.hpp"
@@ -39,6 +40,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   worker->peer = peer;
   worker->state = WorkerState::joining;
   worker->claims.clear();
+  for (auto& [id, known] : worker->sessions) known.told.clear();
   peers_[peer] = Peer{peer, nullptr, worker, now_, now_};
   update_open(*worker);
   send(peer, wire::Welcome{settings_.epoch,
@@ -76,15 +78,16 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   if (worker.state != WorkerState::joining) return;
   worker.state = WorkerState::ready;
 
-  // What we assigned and it does not have: the ASSIGN was lost with the old connection.
-  std::unordered_set<TaskId> claimed;
+  // What we assigned and it does not have: the ASSIGN was lost with the old connection. It may still have
+  // an earlier attempt of the same task.
+  std::set<std::pair<TaskId, wire::Attempt>> claimed;
   for (const auto& [session, claims] : worker.claims) {
-    for (const wire::ClaimRecord& claim : claims) claimed.insert(TaskId{session, claim.seq});
+    for (const wire::ClaimRecord& claim : claims) claimed.emplace(TaskId{session, claim.seq}, claim.attempt);
   }
   for (Task* task = worker.tasks.front(); task != nullptr;) {
     Task& current = *task;
     task = TaskList::after(current);
-    if (claimed.contains(TaskId{current.session->id, current.seq})) continue;
+    if (claimed.contains({TaskId{current.session->id, current.seq}, current.attempt})) continue;
     if (current.state == TaskState::cancelling) {
       erase(current);
     } else {
@@ -93,7 +96,15 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   }
   auto claims = std::move(worker.claims);
   worker.claims.clear();
-  for (const auto& [session, records] : claims) {
+  std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });  // claimed anew
+  for (auto& [session, records] : claims) {
+    worker.sessions.try_emplace(session);  // which will hear of its end
+    if (find_session(session) == nullptr) {
+      start_timer(now_ + settings_.adoption_window + settings_.client_grace, TimerKind::orphans, session);
+    }
+    // Of two attempts of one task, the one that still runs is the later one.
+    std::stable_partition(records.begin(), records.end(),
+                          [](const wire::ClaimRecord& record) { return record.state != wire::ClaimState::done; });
     for (const wire::ClaimRecord& record : records) claim(worker, session, record);
   }
   BlobRelay::Outbox outbox;
@@ -108,17 +119,21 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
   Session* session = find_session(session_id);
   Task* task = session != nullptr ? find_task(*session, claim.seq) : nullptr;
   if (task == nullptr) {
-    if (session == nullptr) {
-      start_timer(now_ + settings_.adoption_window + settings_.client_grace, TimerKind::orphans, session_id);
-    }
     if (session == nullptr || !session->synced) {
-      orphans_[TaskId{session_id, claim.seq}] = OrphanClaim{&worker, claim};
+      OrphanClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
+      if (orphan.worker == nullptr || orphan.claim.state == wire::ClaimState::done) orphan = {&worker, claim};
     } else if (claim.state != wire::ClaimState::done) {
       send(worker.peer, wire::Revoke{session_id, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
     }
     return;
   }
-  if (!task->with_worker()) return adopt(worker, *task, claim);
+  if (!task->with_worker()) {
+    // A failure that was counted, or that of an attempt before the last, is no reason to wait for it again.
+    const bool over = claim.state == wire::ClaimState::done && task->attempt.number != 0 &&
+                      (task->answered || task->attempt != claim.attempt);
+    if (!over) adopt(worker, *task, claim);
+    return;
+  }
   if (task->worker == &worker && task->attempt == claim.attempt) {
     if (task->state == TaskState::cancelling) {
       revoke(*task, wire::RevokeMode::cancel);
@@ -137,6 +152,7 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
   take_out(task);
   attach(task, worker, claim.attempt,
          claim.state == wire::ClaimState::queued ? TaskState::assigned : TaskState::running);
+  task.adopted = true;
 }
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
@@ -184,6 +200,12 @@ void Scheduler::on(Worker& worker, const wire::Started& started) {
 
 void Scheduler::on(Worker& worker, const wire::Returned& returned) {
   Session* session = find_session(returned.session);
+  for (const wire::AttemptRecord& record : returned.tasks) {
+    const auto orphan = orphans_.find(TaskId{returned.session, record.seq});
+    if (orphan != orphans_.end() && orphan->second.worker == &worker && orphan->second.claim.attempt == record.attempt) {
+      orphans_.erase(orphan);
+    }
+  }
   if (session == nullptr) return;
   for (const wire::AttemptRecord& record : returned.tasks) {
     Task* task = find_task(*session, record.seq);

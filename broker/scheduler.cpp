@@ -58,7 +58,11 @@ Time Scheduler::deadline() const {
 void Scheduler::on(const Received& event) {
   if (const auto* request = std::get_if<wire::StatusRequest>(&event.message)) {
     send(event.peer, status(request->details));
-    if (!knows(event.peer)) actions_->push_back(ForgetPeer{event.peer});
+    if (const auto known = peers_.find(event.peer); known != peers_.end()) {
+      known->second.heard = now_;
+    } else {
+      actions_->push_back(ForgetPeer{event.peer});
+    }
     return;
   }
   const auto found = peers_.find(event.peer);
@@ -131,7 +135,9 @@ void Scheduler::on_timer(const Timer& timer) {
     case TimerKind::orphans:
       if (find_session(timer.who) != nullptr) return;
       std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == timer.who; });
-      for (auto& [id, worker] : workers_) send(worker->peer, wire::EndSession{timer.who});
+      for (auto& [id, worker] : workers_) {
+        if (worker->sessions.erase(timer.who) > 0) send(worker->peer, wire::EndSession{timer.who});
+      }
       return;
     case TimerKind::rebalance:
       rebalance_planned_ = false;

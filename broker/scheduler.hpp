@@ -214,6 +214,9 @@ class Scheduler {
   void update_open(Worker& worker);
   void update_contender(Session& session);
   void use_slot_time(Session& session, double us);
+  static std::tuple<double, std::uint64_t, Session*> turn_of(Session& session) {
+    return {session.slot_us, session.serial, &session};
+  }
   void flush_assignments();
   void rebalance();
   /// Why no present worker can run this, or "" when one could if it were free.
@@ -247,7 +250,7 @@ class Scheduler {
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;
 
-  std::set<std::pair<double, Session*>> contenders_;                       // by slot time: have queued tasks
+  std::set<std::tuple<double, std::uint64_t, Session*>> contenders_;          // by slot time: have queued tasks
   std::set<std::tuple<std::uint64_t, std::uint64_t, Worker*>> open_workers_;  // by load: have credit
   std::vector<Session*> dirty_;  // to pump or to end when the step is done
   std::vector<Worker*> assigned_to_;  // in this scheduling pass

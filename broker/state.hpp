@@ -109,12 +109,14 @@ struct Session {
   double average_us = 1000;             // of recent tasks
   bool dirty = false;                   // is in Scheduler::dirty_
   bool contending = false;              // is in Scheduler::contenders_
+  std::uint64_t serial = 0;             // order of joining
   std::uint64_t finished = 0;
 };
 
 /// What a worker has of one session.
 struct WorkerSession {
   std::unordered_set<std::uint32_t> specs;     // that it was told
+  std::unordered_set<std::uint32_t> told;      // and those of them on this connection: the others may be lost
   std::optional<std::uint64_t> next_outbox;    // number of the next result to take
 };
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <bit>
 #include <msgpack.hpp>
 #include <type_traits>
 
@@ -40,6 +41,14 @@ void put_binary(Writer& out, const void* data, std::size_t size) {
   out.pack_bin_body(static_cast<const char*>(data), static_cast<std::uint32_t>(size));
 }
 
+/// Nine bytes, always: msgpack-c's own pack_double() turns 1.0 into the integer 1.
+void put_real(Writer& out, double number) {
+  const auto bits = std::bit_cast<std::uint64_t>(number);
+  char text[9] = {static_cast<char>(0xcb)};
+  for (int i = 0; i < 8; ++i) text[1 + i] = static_cast<char>(bits >> (56 - 8 * i));
+  out.pack_bin_body(text, sizeof text);  // raw: adds nothing of its own
+}
+
 template <class T>
 void put(Writer& out, const T& value) {
   if constexpr (std::is_enum_v<T>) {
@@ -68,7 +77,7 @@ void put(Writer& out, const T& value) {
     out.pack_map(static_cast<std::uint32_t>(value.size()));
     for (const auto& [name, number] : value) {
       out.pack(name);
-      out.pack_double(number);
+      put_real(out, number);
     }
   } else {
     out.pack(value);  // bool, integers, std::string

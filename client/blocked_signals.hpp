@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// BlockedSignals: threads that are started within its life get no signal; those are the program's.
+#pragma once
+
+#include <pthread.h>
+
+#include <csignal>
+
+namespace weft::client {
+
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockedSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace weft::client

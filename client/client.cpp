@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#include "weft/client.hpp"
+
+#include <stdexcept>
+
+#include "client/core.hpp"
+#include "client/status_query.hpp"
+#include "weft/init.hpp"
+
+namespace weft {
+
+Client::Client(std::string address) : Client(ClientOptions{.address = std::move(address)}) {}
+
+Client::Client(ClientOptions options) {
+  init();
+  // A static Client of a program that runs as a runner: main's turn, which serves, is still to come.
+  if (in_runner()) return;
+  owned_core_ = std::make_unique<detail::Core>(std::move(options));
+  core_ = owned_core_.get();
+}
+
+Client::~Client() = default;
+
+ClientWith Client::with(TaskOptions options) {
+  detail::check_options(options);
+  return ClientWith(core_, std::make_shared<const TaskOptions>(std::move(options)));
+}
+
+ClusterInfo Client::cluster() {
+  if (core_ == nullptr) throw Error("this weft::Client is not connected: it was made in a weft runner");
+  core_->check_usable();
+  const wire::Status status = client::query_status(core_->address(), true, std::chrono::seconds(10));
+  ClusterInfo info{.version = status.version,
+                   .epoch = status.epoch,
+                   .uptime = std::chrono::milliseconds(status.uptime_ms),
+                   .clients = status.clients,
+                   .slots = status.slots,
+                   .slots_busy = status.slots_busy,
+                   .tasks_queued = status.queued,
+                   .tasks_assigned = status.assigned,
+                   .tasks_finished = status.finished,
+                   .workers = {}};
+  for (const wire::WorkerStatus& worker : status.worker_list) {
+    info.workers.push_back({.name = worker.name,
+                            .host = worker.host,
+                            .pid = worker.pid,
+                            .state = worker.state,
+                            .slots = worker.slots,
+                            .running = worker.running,
+                            .assigned = worker.assigned,
+                            .finished = worker.finished,
+                            .resources = worker.resources,
+                            .resources_free = worker.resources_free});
+  }
+  return info;
+}
+
+Future<CommandResult> Submitter::command(std::vector<std::string> argv, std::string input) {
+  if (argv.empty() || argv.front().empty()) {
+    throw std::invalid_argument("command: argv must begin with the name of a program");
+  }
+  const std::string name = argv.front();
+  const detail::CommandRequest request{.argv = std::move(argv), .input = std::move(input)};
+  return submit_target<CommandResult>({.kind = detail::CallKind::command, .function = name}, detail::encode(request));
+}
+
+}  // namespace weft

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+#include "client/core.hpp"
+
+#include <unistd.h>
+
+#include <climits>
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+#include <stdexcept>
+
+#include "client/blocked_signals.hpp"
+#include "client/io_loop.hpp"
+#include "common/hash.hpp"
+#include "common/link.hpp"
+#include "weft/error.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+constexpr std::chrono::milliseconds kCallbackPatience(300);  // beside the rest of ~Client's second
+constexpr std::chrono::milliseconds kThreadPatience(600);
+
+std::string host_name() {
+  char name[HOST_NAME_MAX + 1] = "";
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+std::string program_name() {
+  char path[PATH_MAX];
+  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path);
+  const std::string name(path, size > 0 ? static_cast<std::size_t>(size) : 0);
+  return name.substr(name.rfind('/') + 1);
+}
+
+client::Session::Settings settings_of(const ClientOptions& options, const Uuid& session) {
+  return {.id = session,
+          .jitter_seed = random_number(),
+          .name = options.name.empty() ? program_name() + "@" + host_name() : options.name,
+          .host = host_name(),
+          .pid = static_cast<std::uint64_t>(::getpid()),
+          .address = options.address,
+          .connect_timeout = options.connect_timeout,
+          .give_up = options.give_up};
+}
+
+}  // namespace
+
+/// How far the I/O thread is.
+struct Core::Progress {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::optional<std::string> greeting;  // "" for WELCOME
+  bool ended = false;
+};
+
+std::string broker_address(const std::string& address) {
+  std::string wanted = address;
+  if (wanted.empty()) {
+    const char* from_environment = std::getenv("WEFT_BROKER");
+    wanted = from_environment != nullptr && *from_environment != '\0' ? from_environment : "127.0.0.1:8786";
+  }
+  return endpoint_of(wanted);
+}
+
+Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std::make_shared<Progress>()) {
+  if (options_.connect_timeout.count() <= 0) throw std::invalid_argument("ClientOptions::connect_timeout must be positive");
+  if (options_.give_up.count() < 0) throw std::invalid_argument("ClientOptions::give_up must not be negative");
+  options_.address = broker_address(options_.address);
+  const Uuid session = random_uuid();
+  hub_ = std::make_shared<Hub>(session);
+  {
+    const client::BlockedSignals blocked;
+    thread_ = std::thread([settings = settings_of(options_, session), hub = hub_, progress = progress_] {
+      const auto greeted = [&](const std::string& reason) {
+        const std::lock_guard lock(progress->mutex);
+        progress->greeting = reason;
+        progress->changed.notify_all();
+      };
+      IoLoop(settings, hub, greeted).run();
+      const std::lock_guard lock(progress->mutex);
+      progress->ended = true;
+      progress->changed.notify_all();
+    });
+  }
+  std::unique_lock lock(progress_->mutex);
+  progress_->changed.wait(lock, [&] { return progress_->greeting.has_value(); });
+  const std::string reason = *progress_->greeting;
+  lock.unlock();
+  if (!reason.empty()) {
+    stop();
+    throw ConnectionError(reason + "; is weft-broker running there? (weft::Client takes the address from its "
+                                   "argument, then from $WEFT_BROKER, then 127.0.0.1:8786)");
+  }
+}
+
+Core::~Core() {
+  if (hub_->forked()) {  // the threads are in the parent, and so is the connection
+    if (thread_.joinable()) thread_.detach();
+    new std::shared_ptr<Hub>(hub_);  // nor may anything of it end here
+    return;
+  }
+  hub_->close("");
+  stop();
+}
+
+void Core::stop() {
+  hub_->post(client::Close{});
+  {
+    std::unique_lock lock(progress_->mutex);
+    const bool ended = progress_->changed.wait_for(lock, kThreadPatience, [&] { return progress_->ended; });
+    lock.unlock();
+    if (ended) {
+      thread_.join();
+    } else {
+      thread_.detach();  // waits for a name server, say; it ends by itself
+    }
+  }
+  hub_->callbacks->stop(kCallbackPatience);
+}
+
+void Core::check_usable() const {
+  if (hub_->forked()) throw Error("a weft::Client cannot be used after fork(): make one in the child");
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include "client/hub.hpp"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "client/fork_guard.hpp"
+#include "client/program.hpp"
+
+namespace weft::detail {
+
+namespace {
+int make_eventfd() {
+  const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), "weft::Client: eventfd");
+  return fd;
+}
+}  // namespace
+
+Hub::Hub(const Uuid& session)
+    : callbacks(std::make_shared<CallbackThread>()),
+      session_(session),
+      generation_(client::fork_generation()),
+      wake_fd_(make_eventfd()),
+      specs_([this](const std::string& function, const std::string& label) {
+        Ref<TaskInfo> info(new TaskInfo);
+        info->session = session_;
+        info->function = function;
+        info->label = label;
+        info->hub = self_;
+        return info;
+      }) {}
+
+Hub::~Hub() { ::close(wake_fd_); }
+
+bool Hub::forked() const { return client::fork_generation() != generation_; }
+
+void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
+                 std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states) {
+  static const wire::FileRef kNoProgram;
+  static const std::vector<wire::FileRef> kNoLibraries;
+  const bool ships = target.kind == CallKind::program;
+  const client::Program* program = ships ? &client::Program::current() : nullptr;
+  bool sleeps = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_ && !reason_.empty()) throw ConnectionError(reason_);
+    if (closed_) throw Error("this weft::Client is being destroyed: it takes no more tasks");
+    self_ = self;
+    const auto& spec = specs_.intern(target, options, ships ? program->executable() : kNoProgram,
+                                     ships ? program->libraries() : kNoLibraries, events_);
+    self_.reset();
+    if (events_.empty() || !std::holds_alternative<client::Submit>(events_.back())) {
+      events_.push_back(client::Submit{});
+    }
+    auto& tasks = std::get<client::Submit>(events_.back()).tasks;
+    for (std::size_t i = 0; i < records.size(); ++i) {
+      records[i].seq = next_seq_++;
+      records[i].spec = spec.number;
+      states[i]->open(records[i].seq, spec.info);
+      opened_.push_back(std::move(states[i]));
+      tasks.push_back(std::move(records[i]));
+    }
+    sleeps = !std::exchange(woken_, true);
+  }
+  wake(sleeps);
+}
+
+wire::Payload Hub::payload_of(std::string_view bytes) {
+  if (bytes.size() <= wire::kInlineBytesMax) return wire::Payload(bytes);
+  return wire::Payload(wire::BlobRef{.holder = session_, .id = arguments.add(bytes), .size = bytes.size()});
+}
+
+void Hub::cancel(std::uint64_t seq) {
+  bool sleeps = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    if (!events_.empty() && std::holds_alternative<client::CancelTasks>(events_.back())) {
+      std::get<client::CancelTasks>(events_.back()).seqs.push_back(seq);
+    } else {
+      events_.push_back(client::CancelTasks{{seq}});
+    }
+    sleeps = !std::exchange(woken_, true);
+  }
+  wake(sleeps);
+}
+
+void Hub::post(client::Event event) {
+  bool sleeps = false;
+  {
+    const std::lock_guard lock(mutex_);
+    events_.push_back(std::move(event));
+    sleeps = !std::exchange(woken_, true);
+  }
+  wake(sleeps);
+}
+
+/// One write for a burst: the I/O thread is awake until it has taken the inbox.
+void Hub::wake(bool needed) {
+  if (!needed) return;
+  const std::uint64_t one = 1;
+  (void)!::write(wake_fd_, &one, sizeof one);  // full means that it is readable, which is the point
+}
+
+void Hub::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first) {
+  std::uint64_t count = 0;
+  (void)!::read(wake_fd_, &count, sizeof count);
+  const std::lock_guard lock(mutex_);
+  woken_ = false;
+  std::swap(events, events_);
+  std::swap(opened, opened_);
+  first = next_seq_ - opened.size();
+}
+
+void Hub::close(const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (closed_) return;
+  closed_ = true;
+  reason_ = reason;
+}
+
+}  // namespace weft::detail

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Hub: what a program's threads share with the client's I/O thread: an inbox, the large arguments
+// and the callback thread. It outlives the Client, since futures do. Used from any thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "client/blob_store.hpp"
+#include "client/callback_thread.hpp"
+#include "client/spec_table.hpp"
+
+namespace weft::detail {
+
+class Hub {
+ public:
+  explicit Hub(const Uuid& session);
+  ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
+
+  /// True in a child that was forked after this was made: there is no I/O thread there.
+  bool forked() const;
+
+  // ---- for the program's threads ----
+
+  /// Tasks with their futures (as many), which are moved out; numbers and specs are filled in here, so
+  /// that they arrive in order. Throws ConnectionError or Error after close().
+  void submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
+              std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states);
+  /// Encoded arguments as a payload: large ones become a blob that is kept here.
+  wire::Payload payload_of(std::string_view arguments);
+  /// Tells the broker; the future is cancelled already.
+  void cancel(std::uint64_t seq);
+
+  // ---- for the I/O thread ----
+
+  /// Readable when there is something in the inbox.
+  int wake_fd() const { return wake_fd_; }
+  /// Moves the inbox out. State i belongs to the task number `first` + i.
+  void take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first);
+  /// From now on submit() throws: ConnectionError with `reason`, or Error when that is "".
+  void close(const std::string& reason);
+  /// Puts `event` into the inbox.
+  void post(client::Event event);
+
+  client::ArgumentStore arguments;
+  const std::shared_ptr<CallbackThread> callbacks;
+
+ private:
+  void wake(bool needed);
+
+  const Uuid session_;
+  const unsigned generation_;
+  const int wake_fd_;
+
+  std::mutex mutex_;
+  client::SpecTable specs_;
+  std::shared_ptr<Hub> self_;  // within submit(): for the infos of new specs
+  std::vector<client::Event> events_;
+  std::vector<Ref<FutureState>> opened_;
+  std::uint64_t next_seq_ = 1;
+  bool woken_ = false;
+  bool closed_ = false;
+  std::string reason_;
+};
+
+}  // namespace weft::detail

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// as_completed: futures in the order in which their tasks finish.
+//
+//   for (weft::Future<long>& future : weft::as_completed(futures)) use(future.result());
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <ranges>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "weft/future.hpp"
+
+namespace weft {
+
+namespace detail {
+
+/// Which of some futures are done, in order.
+class Arrivals {
+ public:
+  void add(std::size_t index);
+  /// Waits for arrival number `n` (from 0).
+  std::size_t wait_for(std::size_t n);
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::size_t> indexes_;
+};
+
+/// Reports future `index` to `arrivals` when it is done.
+void report_to(FutureState& state, std::shared_ptr<Arrivals> arrivals, std::size_t index);
+
+template <class T>
+inline constexpr bool kIsFuture = false;
+template <class R>
+inline constexpr bool kIsFuture<Future<R>> = true;
+
+}  // namespace detail
+
+/// A range over futures that it owns copies of; each turn waits for the next one that is done,
+/// whatever way it ended. Each future comes as often as it was given. Walk it once.
+template <class R>
+class AsCompleted {
+ public:
+  explicit AsCompleted(std::vector<Future<R>> futures)
+      : futures_(std::move(futures)), arrivals_(std::make_shared<detail::Arrivals>()) {
+    for (std::size_t i = 0; i < futures_.size(); ++i) {
+      static_cast<void>(futures_[i].id());  // throws when it stands for no task
+      detail::report_to(*futures_[i].handle(), arrivals_, i);
+    }
+  }
+  AsCompleted(AsCompleted&&) = default;
+  AsCompleted& operator=(AsCompleted&&) = default;
+
+  class iterator {
+   public:
+    using value_type = Future<R>;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::input_iterator_tag;
+
+    iterator() = default;
+    /// Waits. The reference holds as long as the range.
+    Future<R>& operator*() const { return owner_->next_done(); }
+    Future<R>* operator->() const { return &**this; }
+    iterator& operator++() {
+      ++owner_->passed_;
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const { return owner_->passed_ == owner_->futures_.size(); }
+
+   private:
+    friend class AsCompleted;
+    explicit iterator(AsCompleted* owner) : owner_(owner) {}
+    AsCompleted* owner_ = nullptr;
+  };
+
+  iterator begin() { return iterator(this); }
+  std::default_sentinel_t end() const { return {}; }
+  /// Futures that have not been passed yet.
+  std::size_t remaining() const { return futures_.size() - passed_; }
+
+ private:
+  Future<R>& next_done() { return futures_[arrivals_->wait_for(passed_)]; }
+
+  std::vector<Future<R>> futures_;
+  std::shared_ptr<detail::Arrivals> arrivals_;  // shared with the futures, which may outlive this
+  std::size_t passed_ = 0;
+};
+
+template <class R>
+AsCompleted<R> as_completed(std::vector<Future<R>> futures) {
+  return AsCompleted<R>(std::move(futures));
+}
+
+/// The same for any other range of futures, which is copied.
+template <std::ranges::input_range Range>
+  requires detail::kIsFuture<std::ranges::range_value_t<Range>>
+auto as_completed(Range&& range) {
+  std::vector<std::ranges::range_value_t<Range>> futures;
+  for (auto&& future : range) futures.push_back(future);
+  return AsCompleted(std::move(futures));
+}
+
+}  // namespace weft

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: MIT
+// FutureState: what all copies of one Future share. Written once, by whoever finishes the task first
+// (the client's I/O thread, a cancel() or ~Client), read by any thread. The bytes of a result are
+// decoded by the first thread that asks for the value.
+//
+//   queued <-> running --> settling --> raw --> decoding --> value --> taken
+//                                  \--> failed, cancelled <--/
+//
+// Its size counts: a program may hold a million. tests/unit/test_client_api.cpp has a limit.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "weft/detail/ref.hpp"
+#include "weft/error.hpp"
+#include "weft/ids.hpp"
+#include "weft/serialise.hpp"
+
+namespace weft {
+
+/// Where a task is, as far as its client knows.
+enum class TaskState { queued, running, done, failed, cancelled };
+
+namespace detail {
+
+class FutureState;
+class TaskInfo;   // what tasks of one call have in common: session, function, label
+struct Failure;   // why there is no value
+
+/// Something to do when a task is finished; a list of them hangs on its FutureState.
+class Continuation {
+ public:
+  /// `immediate`: runs in the thread that finishes the task, must be short and must not throw; else
+  /// it runs in the client's callback thread.
+  explicit Continuation(bool immediate) : immediate_(immediate) {}
+  virtual ~Continuation() = default;
+  Continuation(const Continuation&) = delete;
+  Continuation& operator=(const Continuation&) = delete;
+  virtual void run(FutureState& state) = 0;
+
+ private:
+  friend class FutureState;
+  friend class CallbackThread;
+  const bool immediate_;
+  Ref<FutureState> state_;  // while it waits to run
+  Continuation* next_ = nullptr;
+};
+
+class FutureState : public RefCounted {
+ public:
+  using Deadline = std::optional<std::chrono::steady_clock::time_point>;  // nullopt: never
+
+  FutureState();
+
+  // ---- for Future ----
+  bool done() const noexcept;
+  /// True when done, false when `deadline` came first. Throws Error in a process that was forked from
+  /// the client's, where nothing would ever come.
+  bool wait_until(const Deadline& deadline) const;
+  TaskState state() const noexcept;
+  TaskId id() const;
+  /// Of a task that is done: its error, or nullopt. Throws ConnectionError when that is the reason.
+  std::optional<TaskError> error() const;
+  void cancel();
+  /// Runs it when the task is done: at once, here, when it is already.
+  void add(std::unique_ptr<Continuation> continuation);
+
+  // ---- for the client ----
+  /// Before anybody else sees it.
+  void open(std::uint64_t seq, Ref<TaskInfo> info);
+  void mark_running(bool running) noexcept;
+  /// The first to finish it wins; false: it is finished already. What has to run in the callback
+  /// thread is handed to it.
+  bool finish(std::string raw, std::unique_ptr<Failure> failure);
+
+ protected:
+  ~FutureState() override;
+
+  /// Waits and decodes; throws the task's error.
+  void need_value();
+  /// Marks the value as moved out.
+  void take_value();
+  /// Turns `raw` into the value. Called once.
+  virtual void decode_value(std::string_view raw) = 0;
+  virtual std::string value_type() const = 0;
+
+ private:
+  enum class Phase : std::uint32_t { queued, running, settling, raw, decoding, value, taken, failed, cancelled };
+
+  Phase phase() const noexcept;
+  bool set_phase(Phase from, Phase to) noexcept;
+  void enter(Phase to) noexcept;
+  void wait_while(Phase phase, const Deadline& deadline) const;
+  void fail_decoding(const char* why);
+  [[noreturn]] void throw_error() const;
+
+  mutable std::atomic<std::uint32_t> word_{0};  // Phase, and a bit when somebody waits: a futex
+  std::uint64_t seq_ = 0;
+  Ref<TaskInfo> info_;
+  std::string raw_;  // the encoded result, or an encoded error
+  std::unique_ptr<Failure> failure_;
+  std::atomic<Continuation*> continuations_{nullptr};  // newest first; closed_ once they have run
+};
+
+/// The state of a Future<R>.
+template <class R>
+class TypedState final : public FutureState {
+ public:
+  const R& get() {
+    need_value();
+    return *value_;
+  }
+  R take() {
+    need_value();
+    R out = std::move(*value_);
+    take_value();
+    value_.reset();
+    return out;
+  }
+
+ private:
+  void decode_value(std::string_view raw) override { value_.emplace(decode<R>(raw)); }
+  std::string value_type() const override { return type_name<R>(); }
+
+  std::optional<R> value_;
+};
+
+template <>
+class TypedState<void> final : public FutureState {
+ public:
+  void get() { need_value(); }
+  void take() { need_value(); }
+
+ private:
+  void decode_value(std::string_view) override {}
+  std::string value_type() const override { return "void"; }
+};
+
+}  // namespace detail
+}  // namespace weft

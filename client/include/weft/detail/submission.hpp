@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// The way from the templates to the library: what is called, with which arguments, for which future.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "weft/detail/future_state.hpp"
+#include "weft/options.hpp"
+
+namespace weft::detail {
+
+class Core;
+
+enum class CallKind : std::uint8_t { program, library, command };  // as wire::TaskKind
+
+/// What a task calls. Views must last for the call that they are given to.
+struct CallTarget {
+  CallKind kind = CallKind::program;
+  std::uint32_t function_index = 0;       // kind program
+  std::string (*display_name)() = nullptr;  // kind program; asked once
+  std::string_view function;              // its name in a library, or the command
+  std::string_view signature;             // kind library
+};
+
+/// Tasks of one target that are handed over together, a bundle at a time, so that the first ones
+/// run while the last ones are still being encoded. Used by one thread.
+class Submission {
+ public:
+  /// `options` null: the defaults. Both must outlive it. Throws Error when `core` cannot be used here.
+  Submission(Core* core, const CallTarget& target, const TaskOptions* options);
+  ~Submission();
+  Submission(const Submission&) = delete;
+  Submission& operator=(const Submission&) = delete;
+
+  /// Adds a task with encoded `arguments`, which are copied. Throws ConnectionError when the broker
+  /// is gone for good, Error when the Client is.
+  void add(std::string_view arguments, Ref<FutureState> state);
+  /// Hands over what was added. Without it the destructor drops what was not handed over.
+  void flush();
+
+ private:
+  struct Bundle;
+  std::unique_ptr<Bundle> bundle_;
+};
+
+/// One task, as with a Submission.
+void submit_one(Core* core, const CallTarget& target, const TaskOptions* options, std::string_view arguments,
+                Ref<FutureState> state);
+
+/// Throws std::invalid_argument that names the field which makes no sense, Error for detach.
+void check_options(const TaskOptions& options);
+
+}  // namespace weft::detail

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// progress: a bar on stderr while tasks run.
+//
+//   [#####>....] 1234/5000 24% | 812 task/s | running 16, failed 2 | 00:12 ETA 00:31
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "weft/future.hpp"
+
+namespace weft {
+
+namespace detail {
+void draw_progress(const std::vector<FutureState*>& states);
+
+template <class R>
+void draw_progress_of(const std::vector<Future<R>>& futures) {
+  std::vector<FutureState*> states;
+  states.reserve(futures.size());
+  for (const Future<R>& future : futures) {
+    static_cast<void>(future.id());  // throws when it stands for no task
+    states.push_back(future.handle().get());
+  }
+  draw_progress(states);
+}
+}  // namespace detail
+
+/// Waits until all are done, whatever way they end, and draws that on stderr: on a terminal a line
+/// that stays when it is complete, elsewhere a line for each tenth. Returns what it was given.
+template <class R>
+const std::vector<Future<R>>& progress(const std::vector<Future<R>>& futures) {
+  detail::draw_progress_of(futures);
+  return futures;
+}
+template <class R>
+std::vector<Future<R>> progress(std::vector<Future<R>>&& futures) {
+  detail::draw_progress_of(futures);
+  return std::move(futures);
+}
+template <class R>
+Future<R> progress(const Future<R>& future) {
+  detail::draw_progress_of(std::vector<Future<R>>{future});
+  return future;
+}
+
+}  // namespace weft

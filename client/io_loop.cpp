@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+#include "client/io_loop.hpp"
+
+#include <cstdio>
+
+#include "client/failure.hpp"
+#include "client/program.hpp"
+#include "common/check.hpp"
+
+namespace weft::detail {
+
+namespace {
+constexpr int kFramesPerTurn = 64;  // then acknowledge and send
+constexpr std::chrono::milliseconds kLinger(300);  // for GOODBYE
+
+/// A field that is left out of a `Failure{...}`.
+std::unique_ptr<Failure> connection_failure(wire::Outcome outcome, bool connection) {
+  auto failure = std::make_unique<Failure>();
+  failure->outcome = outcome;
+  failure->connection = connection;
+  return failure;
+}
+}  // namespace
+
+IoLoop::IoLoop(client::Session::Settings settings, std::shared_ptr<Hub> hub, Greeted greeted)
+    : address_(settings.address),
+      hub_(std::move(hub)),
+      greeted_(std::move(greeted)),
+      link_(context_),
+      session_(std::move(settings), now()) {}
+
+Time IoLoop::now() {
+  return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+}
+
+void IoLoop::run() {
+  step(client::Tick{});
+  perform();
+  while (!session_.over()) {
+    poll();
+    take_inbox();
+    take_frames();
+    for (client::Event& event : std::exchange(verified_, {})) step(event);
+    step(client::Tick{});
+    perform();
+    flush();
+    if (session_.ever_joined()) greet("");
+  }
+  greet("this weft::Client was destroyed");
+  finish_all("");
+}
+
+void IoLoop::poll() {
+  std::vector<zmq::pollitem_t> items = link_.poll_items();
+  items.push_back({nullptr, hub_->wake_fd(), ZMQ_POLLIN, 0});
+  auto wait = std::chrono::milliseconds(1000);
+  if (const auto due = session_.deadline()) {
+    wait = std::chrono::ceil<std::chrono::milliseconds>(std::max(Duration(0), *due - now()));
+  }
+  if (!verified_.empty()) wait = std::chrono::milliseconds(0);
+  try {
+    zmq::poll(items, wait);
+  } catch (const zmq::error_t& error) {
+    if (error.num() != EINTR) throw;
+  }
+}
+
+void IoLoop::take_inbox() {
+  std::uint64_t first = 0;
+  hub_->take(inbox_, opened_, first);
+  for (Ref<FutureState>& state : opened_) futures_.insert(first++, std::move(state));
+  opened_.clear();
+  for (client::Event& event : inbox_) step(event);
+  inbox_.clear();
+}
+
+void IoLoop::take_frames() {
+  for (int i = 0; i < kFramesPerTurn; ++i) {
+    std::optional<Link::Event> event = link_.next();
+    if (!event) return;
+    if (std::holds_alternative<Link::Up>(*event)) {
+      step(client::LinkUp{});
+    } else if (auto* down = std::get_if<Link::Down>(&*event)) {
+      packer_ = {};
+      refused_.reset();
+      step(client::LinkDown{std::move(down->reason)});
+    } else {
+      take_frame(std::get<zmq::message_t>(*event));
+    }
+  }
+}
+
+void IoLoop::take_frame(const zmq::message_t& frame) {
+  const std::string_view text(frame.data<char>(), frame.size());
+  if (auto mismatch = wire::version_mismatch(text)) {
+    step(client::ReceivedGarbage{*mismatch, true});
+    return;
+  }
+  Result<wire::Message> message = wire::decode(text);
+  if (message) {
+    step(client::Received{std::move(*message)});
+  } else {
+    step(client::ReceivedGarbage{message.fault(), false});
+  }
+}
+
+void IoLoop::step(const client::Event& event) {
+  session_.step(now(), event, actions_);
+}
+
+void IoLoop::perform() {
+  client::Actions actions = std::exchange(actions_, {});
+  for (client::Action& action : actions) {
+    std::visit([this](auto& a) { perform(a); }, action);
+  }
+  actions.clear();
+  if (actions_.empty()) actions_ = std::move(actions);  // keeps its memory
+}
+
+void IoLoop::flush() {
+  while (refused_ || (refused_ = packer_.take())) {
+    if (!link_.send(*refused_)) break;
+    refused_.reset();
+  }
+  link_.want_write(refused_.has_value());
+}
+
+// ---- actions ----
+
+void IoLoop::perform(const client::OpenLink&) {
+  packer_ = {};
+  refused_.reset();
+  link_.open(address_);
+}
+
+void IoLoop::perform(const client::CloseLink&) {
+  if (session_.over()) flush();  // GOODBYE
+  packer_ = {};
+  refused_.reset();
+  link_.close(session_.over() ? kLinger : std::chrono::milliseconds(0));
+}
+
+void IoLoop::perform(client::Send& action) { packer_.add(action.message); }
+
+void IoLoop::perform(client::Complete& action) {
+  for (client::Completion& completion : action.tasks) {
+    Ref<FutureState>* state = futures_.find(completion.seq);
+    WEFT_CHECK(state != nullptr);
+    finish(*state, completion);
+    futures_.erase(completion.seq);
+  }
+}
+
+void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
+  std::string bytes;
+  if (completion.payload.is_blob()) {
+    bytes = results_.take(completion.payload.blob().id, completion.takes_blob);
+  } else {
+    bytes = completion.payload.text();
+  }
+  std::unique_ptr<Failure> failure;
+  if (completion.outcome != wire::Outcome::ok) {
+    failure = connection_failure(completion.outcome, false);
+    failure->attempts = completion.attempts;
+    failure->history = std::move(completion.history);
+  }
+  state->finish(std::move(bytes), std::move(failure));
+}
+
+void IoLoop::perform(const client::MarkRunning& action) {
+  for (const std::uint64_t seq : action.seqs) {
+    if (Ref<FutureState>* state = futures_.find(seq)) (*state)->mark_running(action.running);
+  }
+}
+
+void IoLoop::perform(const client::StoreChunk& action) { results_.store(action); }
+void IoLoop::perform(const client::VerifyBlob& action) { verified_.push_back(results_.verify(action.id)); }
+void IoLoop::perform(const client::DropBlob& action) { results_.drop(action.id); }
+void IoLoop::perform(const client::ReleaseArgument& action) { hub_->arguments.release(action.id); }
+
+void IoLoop::perform(const client::ServeChunk& action) {
+  const wire::Get& get = action.get;
+  std::optional<Bytes> bytes = hub_->arguments.read(get.id, get.offset, get.bytes);
+  if (!bytes) bytes = client::Program::current().read(get.id, get.offset, get.bytes);
+  if (bytes) {
+    packer_.add(wire::Data{.id = get.id, .offset = get.offset, .bytes = std::move(*bytes)});
+  } else {
+    packer_.add(wire::Gone{.id = get.id, .reason = "the client has no such bytes"});
+  }
+}
+
+void IoLoop::perform(const client::GaveUp& action) {
+  hub_->close(action.reason);
+  greet(action.reason);
+  finish_all(action.reason);
+}
+
+void IoLoop::perform(const client::Log& action) {
+  if (action.level == client::Log::Level::warning) std::fprintf(stderr, "weft: %s\n", action.text.c_str());
+}
+
+/// Ends what is not done: ConnectionError with `reason`, or TaskCancelled when that is "".
+void IoLoop::finish_all(const std::string& reason) {
+  hub_->close(reason);
+  std::uint64_t first = 0;
+  hub_->take(inbox_, opened_, first);  // what came in before it was closed
+  for (Ref<FutureState>& state : opened_) futures_.insert(first++, std::move(state));
+  opened_.clear();
+  inbox_.clear();
+  const bool connection = !reason.empty();
+  std::string text = reason;
+  if (!connection) text = wire::encode_error({.message = "its weft::Client was destroyed"});
+  futures_.for_each([&](std::uint64_t, Ref<FutureState>& state) {
+    state->finish(text, connection_failure(wire::Outcome::cancelled, connection));
+  });
+  futures_.clear();
+}
+
+void IoLoop::greet(const std::string& reason) {
+  if (greeted_) std::exchange(greeted_, nullptr)(reason);
+}
+
+}  // namespace weft::detail

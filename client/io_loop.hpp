@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// IoLoop: the client's loop: poll, decode, step, perform, pack. Lives in and is owned by one thread.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <vector>
+#include <zmq.hpp>
+
+#include "client/hub.hpp"
+#include "client/session.hpp"
+#include "common/codec.hpp"
+#include "common/link.hpp"
+
+namespace weft::detail {
+
+class IoLoop {
+ public:
+  /// Called once: "" when the first WELCOME came, else why there will be none.
+  using Greeted = std::function<void(const std::string& reason)>;
+
+  IoLoop(client::Session::Settings settings, std::shared_ptr<Hub> hub, Greeted greeted);
+
+  /// Returns when the session is over; then every future is done.
+  void run();
+
+ private:
+  static Time now();
+  void poll();
+  void take_inbox();
+  void take_frames();
+  void take_frame(const zmq::message_t& frame);
+  void step(const client::Event& event);
+  void perform();
+  void perform(const client::OpenLink&);
+  void perform(const client::CloseLink&);
+  void perform(client::Send& action);
+  void perform(client::Complete& action);
+  void perform(const client::MarkRunning& action);
+  void perform(const client::StoreChunk& action);
+  void perform(const client::VerifyBlob& action);
+  void perform(const client::DropBlob& action);
+  void perform(const client::ReleaseArgument& action);
+  void perform(const client::ServeChunk& action);
+  void perform(const client::GaveUp& action);
+  void perform(const client::Log& action);
+  void finish(Ref<FutureState>& state, client::Completion& completion);
+  void finish_all(const std::string& reason);
+  void flush();
+  void greet(const std::string& reason);
+
+  const std::string address_;
+  std::shared_ptr<Hub> hub_;
+  Greeted greeted_;
+  zmq::context_t context_;
+  Link link_;
+  client::Session session_;
+  client::Actions actions_;
+  wire::Packer packer_;
+  std::optional<std::string> refused_;  // a frame that the link could not take yet
+  client::SeqTable<Ref<FutureState>> futures_;
+  client::ResultStore results_;
+  std::vector<client::Event> verified_;  // answers of the last perform(), for the next step
+  std::vector<client::Event> inbox_;     // kept for its memory
+  std::vector<Ref<FutureState>> opened_;
+};
+
+}  // namespace weft::detail

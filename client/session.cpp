@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+// Presence and dispatch; session_tasks.cpp has what happens to tasks.
+#include "client/session.hpp"
+
+#include <fmt/format.h>
+
+#include "common/check.hpp"
+
+namespace weft::client {
+
+Session::Session(Settings settings, Time now)
+    : settings_(std::move(settings)),
+      presence_(settings_.presence, settings_.jitter_seed),
+      puller_(settings_.pull),
+      now_(now),
+      lost_since_(now) {}
+
+void Session::step(Time now, const Event& event, Actions& actions) {
+  WEFT_CHECK(now >= now_);
+  if (over_) return;
+  now_ = now;
+  actions_ = &actions;
+  std::visit([this](const auto& e) { on(e); }, event);
+  if (joined()) pump();
+  actions_ = nullptr;
+}
+
+std::optional<Time> Session::deadline() const {
+  if (over_) return std::nullopt;
+  std::optional<Time> due = earlier(presence_.deadline(), puller_.deadline());
+  if (!presence_.joined()) {
+    due = earlier(due, lost_since_ + (ever_joined() ? settings_.give_up : settings_.connect_timeout));
+  }
+  return due;
+}
+
+// ---- presence ----
+
+void Session::on(const LinkUp&) {
+  if (presence_.stage() != Presence::Stage::connecting) return;
+  presence_.on_connected(now_);
+  send(wire::HelloClient{.session = settings_.id,
+                         .name = settings_.name,
+                         .host = settings_.host,
+                         .pid = settings_.pid,
+                         .epoch = epoch_,
+                         .delivered = delivered_});
+}
+
+void Session::on(const LinkDown& event) {
+  lose_link(event.reason);
+  presence_.on_disconnected(now_);
+}
+
+void Session::on(const Tick&) {
+  for (bool more = true; more && !over_;) {
+    switch (const bool was_joined = presence_.joined(); presence_.tick(now_)) {
+      case Presence::Need::connect:
+        actions_->push_back(OpenLink{});
+        break;
+      case Presence::Need::heartbeat:
+        send(wire::Heartbeat{});
+        break;
+      case Presence::Need::close:
+        actions_->push_back(CloseLink{});
+        lose_link(was_joined ? "the broker went silent" : "no answer");
+        break;
+      case Presence::Need::nothing:
+        more = false;
+        break;
+    }
+  }
+  if (presence_.joined()) {
+    if (ack_due_) {
+      send(wire::Ack{delivered_});
+      acked_ = delivered_;
+      ack_due_ = false;
+    }
+  } else {
+    const Duration patience = ever_joined() ? settings_.give_up : settings_.connect_timeout;
+    if (now_ >= lost_since_ + patience) {
+      give_up(fmt::format("{} at {} within {} s: {}",
+                          ever_joined() ? "the broker was lost and did not come back" : "no broker answered",
+                          settings_.address, std::chrono::duration<double>(patience).count(),
+                          last_reason_.empty() ? "no answer" : last_reason_));
+    }
+  }
+  if (!over_) puller_.tick(now_, joined(), *actions_);
+}
+
+void Session::on(const Close&) {
+  if (presence_.joined()) send(wire::Goodbye{"the client is done"});
+  actions_->push_back(CloseLink{});
+  over_ = true;
+  tasks_.clear();
+  puller_.clear();
+}
+
+void Session::lose_link(const std::string& reason) {
+  last_reason_ = reason;
+  synced_ = false;
+  under_way_.clear();
+  under_way_bytes_ = 0;
+  for (auto& [number, spec] : specs_) spec.defined = false;
+  if (ever_joined() && !loss_logged_) {
+    lost_since_ = now_;
+    loss_logged_ = true;
+    log(Log::Level::warning, fmt::format("lost the broker at {}: {}; waiting for it for {} s", settings_.address,
+                                         reason, std::chrono::duration<double>(settings_.give_up).count()));
+  }
+}
+
+/// The connection is of no use any more.
+void Session::break_link(const std::string& reason) {
+  actions_->push_back(CloseLink{});
+  lose_link(reason);
+  presence_.on_disconnected(now_);
+}
+
+void Session::give_up(const std::string& reason) {
+  actions_->push_back(CloseLink{});
+  actions_->push_back(GaveUp{reason});
+  over_ = true;
+  tasks_.clear();
+  puller_.clear();
+}
+
+// ---- messages ----
+
+void Session::on(const Received& event) {
+  presence_.on_heard(now_);
+  const bool is_greeting = std::holds_alternative<wire::Welcome>(event.message) ||
+                           std::holds_alternative<wire::Refuse>(event.message);
+  if (!is_greeting && !presence_.joined()) return;  // nothing has a meaning before WELCOME
+  std::visit(
+      [this]<class M>(const M& message) {
+        if constexpr (requires { this->on_message(message); }) {
+          on_message(message);
+        } else if constexpr (std::is_same_v<M, wire::Data>) {
+          puller_.on_data(message, joined(), *actions_);
+        } else if constexpr (std::is_same_v<M, wire::Get>) {
+          actions_->push_back(ServeChunk{message});
+        } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
+          break_link(fmt::format("the broker sent what a client cannot use: {}", wire::describe(message)));
+        }
+      },
+      event.message);
+}
+
+void Session::on(const ReceivedGarbage& event) {
+  if (event.version) {
+    give_up(fmt::format("{} (broker at {})", event.reason, settings_.address));
+  } else {
+    break_link("what came is not from a Weft broker: " + event.reason);
+  }
+}
+
+void Session::on_message(const wire::Refuse& refuse) {
+  if (refuse.code == wire::RefuseCode::version) {
+    give_up(fmt::format("the broker at {} refused: {}", settings_.address, refuse.text));
+  } else {
+    break_link("the broker refused: " + refuse.text);
+  }
+}
+
+void Session::on_message(const wire::Goodbye& goodbye) {
+  break_link("the broker left: " + goodbye.reason);
+}
+
+void Session::on_message(const wire::Welcome& welcome) {
+  if (presence_.stage() != Presence::Stage::greeting) return;
+  if (welcome.epoch == 0 || welcome.heartbeat_ms == 0 || welcome.liveness == 0) {
+    break_link("the broker sent a WELCOME with a zero in it");
+    return;
+  }
+  presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness);
+  if (welcome.resumed && welcome.epoch == epoch_) {
+    resume_epoch(welcome);
+  } else {
+    begin_epoch(welcome);
+  }
+  sync_upto_ = sent_max_;
+  if (loss_logged_) log(Log::Level::warning, fmt::format("the broker at {} is back", settings_.address));
+  loss_logged_ = false;
+  last_reason_.clear();
+  puller_.on_joined(*actions_);
+}
+
+/// A broker that knows nothing of us: everything that is open is announced again, from the first.
+void Session::begin_epoch(const wire::Welcome& welcome) {
+  epoch_ = welcome.epoch;
+  delivered_ = acked_ = 0;
+  ack_due_ = false;
+  next_ = 1;
+  reannounce_upto_ = sent_max_;
+  for (auto& [number, spec] : specs_) spec.known = false;
+  drop_cancelled(0);
+  tasks_.for_each([this](std::uint64_t, Task& task) {
+    if (task.extra) task.extra->remake = false;
+    if (task.state != TaskState::running) return;
+    task.state = TaskState::open;
+    task.since = now_;
+  });
+}
+
+/// The same broker, which has everything up to `received`. What we sent after that is lost; so may
+/// be any CANCEL and any REANNOUNCE of a lost result, so those go out again.
+void Session::resume_epoch(const wire::Welcome& welcome) {
+  next_ = welcome.received + 1;
+  drop_cancelled(welcome.received);
+  wire::Cancel cancels;
+  std::vector<std::uint64_t> remakes;
+  std::vector<std::uint64_t> unknown;  // the broker may not have the task: no answer may come
+  tasks_.for_each([&](std::uint64_t seq, Task& task) {
+    if (seq >= next_ || task.state == TaskState::pulling) return;
+    const bool remade = task.extra && task.extra->remake;
+    if (task.state != TaskState::cancelled) {
+      if (remade) remakes.push_back(seq);
+      return;
+    }
+    cancels.seqs.push_back(seq);
+    if (remade) unknown.push_back(seq);
+  });
+  if (!cancels.seqs.empty()) send(std::move(cancels));
+  for (const std::uint64_t seq : unknown) forget(seq);
+  for (const std::uint64_t seq : remakes) remake(seq);
+}
+
+void Session::send(wire::Message message) {
+  presence_.on_sent(now_);
+  actions_->push_back(Send{std::move(message)});
+}
+
+void Session::log(Log::Level level, std::string text) { actions_->push_back(Log{level, std::move(text)}); }
+
+void Session::check_invariants() const {
+  WEFT_CHECK(acked_ <= delivered_);
+  std::size_t bytes = 0;
+  for (const UnderWay& message : under_way_) bytes += message.bytes;
+  WEFT_CHECK(bytes == under_way_bytes_);
+  WEFT_CHECK(bytes < settings_.window_bytes + 2 * wire::kInlineBytesMax);
+  WEFT_CHECK(under_way_.empty() || joined());
+
+  std::unordered_map<std::uint32_t, std::uint64_t> uses;
+  tasks_.for_each([&](std::uint64_t seq, const Task& task) {
+    WEFT_CHECK(seq <= submitted_);
+    WEFT_CHECK(task.state != TaskState::cancelled || seq <= sent_max_);
+    const bool pulling = task.state == TaskState::pulling;
+    WEFT_CHECK(!pulling || (task.extra && puller_.needs(seq, task.extra->blob.id)));
+    ++uses[task.spec];
+  });
+  for (const auto& [number, spec] : specs_) {
+    WEFT_CHECK(over_ || spec.tasks == uses[number]);
+    WEFT_CHECK(over_ || !spec.retired || spec.tasks > 0);
+  }
+  puller_.check_invariants();
+}
+
+}  // namespace weft::client

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: MIT
+// What happens to tasks: submitted, announced, cancelled, answered.
+#include <fmt/format.h>
+
+#include <ctime>
+
+#include "client/session.hpp"
+#include "common/check.hpp"
+#include "common/codec.hpp"
+
+namespace weft::client {
+
+namespace {
+
+constexpr std::size_t kRecordsMax = 4096;        // in one message of tasks; the shell packs them
+constexpr std::size_t kMessageBytes = 256 << 10;
+constexpr std::size_t kRecordBytes = 16;         // about what a record costs beside its payload
+
+/// "2024-05-01 12:00:01.250" (UTC), or "?" for 0.
+std::string utc(std::int64_t unix_ms) {
+  if (unix_ms <= 0) return "?";
+  const std::time_t seconds = unix_ms / 1000;
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:03}", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, unix_ms % 1000);
+}
+
+std::string_view verb_of(wire::Outcome outcome) {
+  switch (outcome) {
+    case wire::Outcome::ok: return "finished";
+    case wire::Outcome::failed: return "failed";
+    case wire::Outcome::crashed: return "was lost";
+    case wire::Outcome::timed_out: return "timed out";
+    case wire::Outcome::cancelled: return "was cancelled";
+    case wire::Outcome::cannot_start: return "could not start";
+    case wire::Outcome::unschedulable: return "was not scheduled";
+  }
+  return "?";
+}
+
+bool is_execution(wire::Outcome outcome) {
+  return outcome == wire::Outcome::failed || outcome == wire::Outcome::crashed ||
+         outcome == wire::Outcome::timed_out;
+}
+
+}  // namespace
+
+// ---- from the program ----
+
+void Session::on(const DefineSpec& event) {
+  const bool inserted = specs_.try_emplace(event.spec, Spec{.content = event.content}).second;
+  WEFT_CHECK(inserted);
+}
+
+void Session::on(const RetireSpec& event) {
+  const auto it = specs_.find(event.spec);
+  if (it == specs_.end()) return;
+  it->second.retired = true;
+  if (it->second.tasks == 0) {
+    if (it->second.known && presence_.joined()) send(wire::Forget{event.spec});
+    specs_.erase(it);
+  }
+}
+
+void Session::on(const Submit& event) {
+  for (const wire::SubmitRecord& record : event.tasks) {
+    WEFT_CHECK(record.seq > submitted_);
+    submitted_ = record.seq;
+    const auto spec = specs_.find(record.spec);
+    WEFT_CHECK(spec != specs_.end());
+    ++spec->second.tasks;
+    tasks_.insert(record.seq, Task{.payload = record.payload, .extra = {}, .since = now_, .spec = record.spec});
+  }
+}
+
+void Session::on(const CancelTasks& event) {
+  wire::Cancel cancel;
+  for (const std::uint64_t seq : event.seqs) {
+    Task* task = tasks_.find(seq);
+    if (task == nullptr || task->state == TaskState::cancelled) continue;
+    complete({.seq = seq, .outcome = wire::Outcome::cancelled, .attempts = task->extra ? task->extra->attempts : 0});
+    if (task->state == TaskState::pulling) {  // the broker has forgotten it already
+      const wire::BlobRef blob = task->extra->blob;
+      puller_.remove(seq, blob.id, *actions_);
+      if (joined()) send(wire::Drop{blob.holder, blob.id});
+      forget(seq);
+    } else if (seq >= next_) {  // the broker has never heard of it
+      forget(seq);
+    } else {
+      if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
+      task->payload = {};
+      task->state = TaskState::cancelled;
+      cancel.seqs.push_back(seq);
+    }
+  }
+  if (!cancel.seqs.empty() && joined()) send(std::move(cancel));  // else resume_epoch() sends it
+}
+
+void Session::on(const BlobVerified& event) {
+  using Verdict = BlobVerified::Verdict;
+  const std::vector<BlobPuller::Needer> needers = puller_.finish(event.id);
+  for (std::size_t i = 0; i < needers.size(); ++i) {
+    const std::uint64_t seq = needers[i].seq;
+    Task* task = tasks_.find(seq);
+    WEFT_CHECK(task != nullptr && task->state == TaskState::pulling);
+    if (event.verdict == Verdict::corrupt) {
+      log(Log::Level::warning, fmt::format("the result of task {} arrived damaged: it is made again", seq));
+      remake(seq);
+      continue;
+    }
+    const wire::BlobRef blob = task->extra->blob;
+    if (joined()) send(wire::Drop{needers[i].holder, blob.id});
+    if (event.verdict == Verdict::whole) {
+      complete({.seq = seq,
+                .outcome = wire::Outcome::ok,
+                .attempts = task->extra->attempts + 1,
+                .takes_blob = i + 1 == needers.size(),
+                .payload = wire::Payload(blob),
+                .history = std::move(task->extra->history)});
+    } else {
+      const wire::ErrorInfo error{.type = "std::bad_alloc",
+                                  .message = fmt::format("the result of {} bytes does not fit into the memory of "
+                                                         "this client", blob.size)};
+      complete({.seq = seq,
+                .outcome = wire::Outcome::failed,
+                .attempts = task->extra->attempts + 1,
+                .payload = wire::Payload(wire::encode_error(error))});
+    }
+    forget(seq);
+  }
+}
+
+// ---- announcing ----
+
+/// Sends what the window allows: first what was announced before this connection, then SYNCED, then
+/// what is new.
+void Session::pump() {
+  for (;;) {
+    if (!synced_ && next_ > sync_upto_) {
+      flush_announced();
+      synced_ = true;
+      send(wire::Synced{});
+    }
+    if (under_way_bytes_ >= settings_.window_bytes) break;
+    const auto [seq, task] = tasks_.first_from(next_);
+    if (task == nullptr || (!synced_ && seq > sync_upto_)) {
+      if (synced_) break;
+      next_ = sync_upto_ + 1;  // nothing left of what is older
+      continue;
+    }
+    next_ = seq + 1;
+    // Cancelled: is on its way out. Pulling: the answer is known.
+    if (task->state == TaskState::open || task->state == TaskState::running) {
+      announce(seq, *task, seq <= reannounce_upto_);
+    }
+  }
+  flush_announced();
+}
+
+void Session::announce(std::uint64_t seq, Task& task, bool older_than_epoch) {
+  if (!specs_.at(task.spec).defined) {
+    flush_announced();  // the order of messages counts
+    define(task.spec);
+  }
+  if (older_than_epoch) {
+    reannounce_.tasks.push_back(again(seq, task));
+  } else {
+    submit_.tasks.push_back({.seq = seq, .spec = task.spec, .payload = task.payload});
+  }
+  const std::size_t bytes = task.payload.size() + kRecordBytes;
+  if (submit_.tasks.size() + reannounce_.tasks.size() == 1) under_way_.emplace_back();
+  under_way_.back().last_seq = seq;
+  under_way_.back().bytes += bytes;
+  under_way_bytes_ += bytes;
+  sent_max_ = std::max(sent_max_, seq);
+  if (under_way_.back().bytes >= kMessageBytes || submit_.tasks.size() >= kRecordsMax ||
+      reannounce_.tasks.size() >= kRecordsMax || seq == reannounce_upto_) {
+    flush_announced();
+  }
+}
+
+void Session::flush_announced() {
+  if (!reannounce_.tasks.empty()) send(std::exchange(reannounce_, {}));
+  if (!submit_.tasks.empty()) send(std::exchange(submit_, {}));
+}
+
+void Session::define(std::uint32_t number) {
+  Spec& spec = specs_.at(number);
+  if (spec.defined) return;
+  spec.defined = spec.known = true;
+  send(wire::Define{.spec = number, .content = spec.content});
+}
+
+wire::ReannounceRecord Session::again(std::uint64_t seq, const Task& task) const {
+  return {.seq = seq,
+          .spec = task.spec,
+          .retries_used = task.extra ? task.extra->retries_used : 0,
+          .crashes = task.extra ? task.extra->crashes : 0,
+          .waited_ms = static_cast<std::uint64_t>(
+              std::chrono::duration_cast<std::chrono::milliseconds>(waited(task)).count()),
+          .payload = task.payload};
+}
+
+/// The result is lost, though the broker is done with the task: announces it again out of turn.
+void Session::remake(std::uint64_t seq) {
+  Task* task = tasks_.find(seq);
+  WEFT_CHECK(task != nullptr);
+  task->state = TaskState::open;
+  Extra& extra = extra_of(*task);
+  extra.remake = true;
+  if (!joined() || seq >= next_) return;  // its turn will come
+  define(task->spec);
+  send(wire::Reannounce{{again(seq, *task)}});
+}
+
+void Session::on_message(const wire::Received& received) {
+  while (!under_way_.empty() && under_way_.front().last_seq <= received.seq) {
+    under_way_bytes_ -= under_way_.front().bytes;
+    under_way_.pop_front();
+  }
+}
+
+// ---- from the broker ----
+
+void Session::on_message(const wire::Deliver& deliver) {
+  if (deliver.first > delivered_ + 1) {
+    break_link(fmt::format("delivery {} came after delivery {}", deliver.first, delivered_));
+    return;
+  }
+  ack_due_ = true;  // also of what was seen before: the first ACK may be lost
+  std::uint64_t number = deliver.first;
+  for (const wire::DeliveryRecord& record : deliver.records) {
+    if (number++ <= delivered_) continue;
+    delivered_ = number - 1;
+    take(record);
+  }
+}
+
+void Session::take(const wire::DeliveryRecord& record) {
+  Task* task = tasks_.find(record.seq);
+  const bool is_final = record.kind == wire::DeliveryKind::final;
+  const bool open = task != nullptr && (task->state == TaskState::open || task->state == TaskState::running);
+  if (open) {
+    if (is_final) {
+      take_final(record.seq, *task, record);
+    } else {
+      take_charge(record.seq, *task, record);
+    }
+    return;
+  }
+  if (!is_final) return;
+  const bool pulls_it = task != nullptr && task->state == TaskState::pulling;
+  if (record.outcome == wire::Outcome::ok && record.payload.is_blob() && !pulls_it) {
+    const wire::BlobRef blob = record.payload.blob();
+    send(wire::Drop{blob.holder, blob.id});  // nobody wants it
+  }
+  if (task != nullptr && task->state == TaskState::cancelled) forget(record.seq);
+}
+
+void Session::take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record) {
+  Extra& extra = extra_of(task);
+  ++extra.attempts;
+  extra.retries_used = record.retries_used;
+  extra.crashes = record.crashes;
+  add_history(extra, record);
+  if (task.state == TaskState::running) {
+    task.state = TaskState::open;
+    actions_->push_back(MarkRunning{.seqs = {seq}, .running = false});
+  }
+  task.since = now_;
+}
+
+void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record) {
+  const bool ok = record.outcome == wire::Outcome::ok;
+  if (ok && record.payload.is_blob()) {
+    extra_of(task).blob = record.payload.blob();
+    task.state = TaskState::pulling;
+    puller_.add(seq, task.extra->blob, joined(), *actions_);
+    return;
+  }
+  Completion completion{.seq = seq, .outcome = record.outcome, .payload = record.payload};
+  if (!ok && is_execution(record.outcome)) add_history(extra_of(task), record);
+  completion.attempts = (task.extra ? task.extra->attempts : 0) + (ok || is_execution(record.outcome) ? 1 : 0);
+  if (task.extra) completion.history = std::move(task.extra->history);
+  complete(std::move(completion));
+  forget(seq);
+}
+
+/// One line for each attempt; the first is kept, and the most recent.
+void Session::add_history(Extra& extra, const wire::DeliveryRecord& record) {
+  wire::ErrorInfo info;
+  if (!record.payload.is_blob()) {
+    if (auto decoded = wire::decode_error(record.payload.text())) info = *decoded;
+  }
+  const bool is_charge = record.kind == wire::DeliveryKind::charged;
+  std::string what = info.message.substr(0, info.message.find('\n')).substr(0, 200);
+  if (!info.type.empty()) what = info.type + ": " + what;
+  std::string line = fmt::format("attempt {}: {}{}, {} to {}: {}{}{}", extra.attempts + (is_charge ? 0 : 1),
+                                 info.worker.empty() ? "a worker" : "worker " + info.worker,
+                                 info.host.empty() ? "" : " on " + info.host, utc(info.started_ms),
+                                 utc(info.ended_ms), verb_of(record.outcome), what.empty() ? "" : ": ", what);
+  if (extra.history.size() >= settings_.history_max) extra.history.erase(extra.history.begin() + 1);
+  extra.history.push_back(std::move(line));
+}
+
+void Session::on_message(const wire::Running& running) {
+  MarkRunning mark;
+  for (const std::uint64_t seq : running.seqs) {
+    Task* task = tasks_.find(seq);
+    if (task == nullptr || task->state != TaskState::open) continue;
+    if (specs_.at(task->spec).content.queue_timeout_ms != 0) {
+      const Duration before = waited(*task);
+      extra_of(*task).waited = before;
+    }
+    task->state = TaskState::running;
+    mark.seqs.push_back(seq);
+  }
+  if (!mark.seqs.empty()) actions_->push_back(std::move(mark));
+}
+
+void Session::on_message(const wire::Gone& gone) {
+  for (const BlobPuller::Needer& needer : puller_.on_gone(now_, gone, *actions_)) {
+    log(Log::Level::warning,
+        fmt::format("the result of task {} is lost ({}): it is made again", needer.seq, gone.reason));
+    remake(needer.seq);
+  }
+}
+
+// ---- tables ----
+
+Duration Session::waited(const Task& task) const {
+  const Duration before = task.extra ? task.extra->waited : Duration{};
+  return task.state == TaskState::running ? before : before + (now_ - task.since);
+}
+
+Session::Extra& Session::extra_of(Task& task) {
+  if (!task.extra) task.extra = std::make_unique<Extra>();
+  return *task.extra;
+}
+
+void Session::forget(std::uint64_t seq) {
+  Task* task = tasks_.find(seq);
+  WEFT_CHECK(task != nullptr);
+  if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
+  const std::uint32_t number = task->spec;
+  tasks_.erase(seq);
+  const auto it = specs_.find(number);
+  if (--it->second.tasks == 0 && it->second.retired) {
+    if (it->second.known && joined()) send(wire::Forget{number});
+    specs_.erase(it);
+  }
+}
+
+/// Forgets the cancelled tasks after number `beyond`: the broker does not have them.
+void Session::drop_cancelled(std::uint64_t beyond) {
+  std::vector<std::uint64_t> gone;
+  tasks_.for_each([&](std::uint64_t seq, const Task& task) {
+    if (seq > beyond && task.state == TaskState::cancelled) gone.push_back(seq);
+  });
+  for (const std::uint64_t seq : gone) forget(seq);
+}
+
+void Session::complete(Completion completion) {
+  if (actions_->empty() || !std::holds_alternative<Complete>(actions_->back())) actions_->push_back(Complete{});
+  std::get<Complete>(actions_->back()).tasks.push_back(std::move(completion));
+}
+
+}  // namespace weft::client

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+#include "client/spec_table.hpp"
+
+#include <algorithm>
+
+namespace weft::client {
+
+namespace {
+
+/// Everything that tells two specs apart, one after the other.
+std::string key_of(const detail::CallTarget& target, const TaskOptions* options) {
+  std::string key;
+  const auto number = [&](auto value) { key.append(reinterpret_cast<const char*>(&value), sizeof value); };
+  const auto text = [&](std::string_view value) {
+    number(value.size());
+    key += value;
+  };
+  number(target.kind);
+  number(target.function_index);
+  text(target.function);
+  text(target.signature);
+  if (options == nullptr || *options == TaskOptions{}) return key;
+  number(options->priority);
+  number(options->retries);
+  number(options->retry_delay.count());
+  number(options->timeout.count());
+  number(options->queue_timeout.count());
+  number(options->crash_limit);
+  number(options->resources.size());
+  for (const auto& [name, amount] : options->resources) {
+    text(name);
+    number(amount);
+  }
+  for (const auto* names : {&options->workers, &options->prefer}) {
+    number(names->size());
+    for (const std::string& name : *names) text(name);
+  }
+  text(options->label);
+  return key;
+}
+
+wire::TaskSpec content_of(const detail::CallTarget& target, const TaskOptions& options) {
+  return {.kind = static_cast<wire::TaskKind>(target.kind),
+          .function_index = target.function_index,
+          .function = target.display_name != nullptr ? target.display_name() : std::string(target.function),
+          .signature = std::string(target.signature),
+          .label = options.label,
+          .priority = options.priority,
+          .retries = static_cast<std::uint32_t>(options.retries),
+          .retry_delay_ms = static_cast<std::uint64_t>(options.retry_delay.count()),
+          .timeout_ms = static_cast<std::uint64_t>(options.timeout.count()),
+          .queue_timeout_ms = static_cast<std::uint64_t>(options.queue_timeout.count()),
+          .crash_limit = static_cast<std::uint32_t>(options.crash_limit),
+          .resources = options.resources,
+          .workers = options.workers,
+          .prefer = options.prefer,
+          .detach = options.detach};
+}
+
+}  // namespace
+
+const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const TaskOptions* options,
+                                         const wire::FileRef& program, const std::vector<wire::FileRef>& libraries,
+                                         std::vector<Event>& events) {
+  const bool plain = options == nullptr && target.kind == detail::CallKind::program;
+  if (plain) {
+    if (const auto it = defaults_.find(target.function_index); it != defaults_.end()) {
+      it->second->used = ++uses_;
+      return *it->second;
+    }
+  }
+  if (specs_.size() >= specs_max_) retire_old(events);
+  const auto [it, inserted] = specs_.try_emplace(key_of(target, options));
+  Spec& spec = it->second;
+  spec.used = ++uses_;
+  if (inserted) {
+    spec.number = next_number_++;
+    wire::TaskSpec content = content_of(target, options != nullptr ? *options : TaskOptions{});
+    if (target.kind == detail::CallKind::program) {
+      content.program = program;
+      content.libraries = libraries;
+    }
+    spec.info = make_info_(content.function, content.label);
+    events.push_back(DefineSpec{spec.number, std::move(content)});
+  }
+  if (plain) defaults_[target.function_index] = &spec;
+  return spec;
+}
+
+/// The half that was not used for longest: one sweep for many new specs.
+void SpecTable::retire_old(std::vector<Event>& events) {
+  std::vector<std::uint64_t> uses;
+  for (const auto& [key, spec] : specs_) uses.push_back(spec.used);
+  const auto middle = uses.begin() + static_cast<std::ptrdiff_t>(uses.size() / 2);
+  std::nth_element(uses.begin(), middle, uses.end());
+  const std::uint64_t oldest_kept = *middle;
+  std::erase_if(defaults_, [&](const auto& entry) { return entry.second->used < oldest_kept; });
+  std::vector<std::uint32_t> retired;
+  std::erase_if(specs_, [&](const auto& entry) {
+    if (entry.second.used >= oldest_kept) return false;
+    retired.push_back(entry.second.number);
+    return true;
+  });
+  std::sort(retired.begin(), retired.end());
+  for (const std::uint32_t number : retired) events.push_back(RetireSpec{number});
+}
+
+}  // namespace weft::client

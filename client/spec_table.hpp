@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// SpecTable numbers what programs submit: the same function with the same options is the same spec,
+// which travels once. Specs that were not used for long are retired, so that a program that labels
+// each task differently does not fill client and broker. Pure; a part of Hub.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "client/failure.hpp"
+#include "client/session_events.hpp"
+#include "weft/detail/submission.hpp"
+
+namespace weft::client {
+
+class SpecTable {
+ public:
+  struct Spec {
+    std::uint32_t number = 0;
+    detail::Ref<detail::TaskInfo> info;
+    std::uint64_t used = 0;
+  };
+  /// Makes what futures of a new spec share.
+  using MakeInfo = std::function<detail::Ref<detail::TaskInfo>(const std::string& function, const std::string& label)>;
+
+  explicit SpecTable(MakeInfo make_info, std::size_t specs_max = 1000)
+      : make_info_(std::move(make_info)), specs_max_(specs_max) {}
+
+  /// The spec of a call. A new one is defined, and old ones may be retired, by what is appended to
+  /// `events`. The reference holds until the next call.
+  const Spec& intern(const detail::CallTarget& target, const TaskOptions* options, const wire::FileRef& program,
+                     const std::vector<wire::FileRef>& libraries, std::vector<Event>& events);
+
+  std::size_t size() const { return specs_.size(); }
+
+ private:
+  void retire_old(std::vector<Event>& events);
+
+  MakeInfo make_info_;
+  const std::size_t specs_max_;
+  std::unordered_map<std::string, Spec> specs_;       // by everything that tells them apart
+  std::unordered_map<std::uint32_t, Spec*> defaults_;  // by function index: program, no options
+  std::uint32_t next_number_ = 1;
+  std::uint64_t uses_ = 0;
+};
+
+}  // namespace weft::client

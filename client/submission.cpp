@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+#include "weft/detail/submission.hpp"
+
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#include "client/core.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+constexpr std::size_t kBundleTasks = 512;
+constexpr std::size_t kBundleBytes = 128 << 10;
+
+Core& usable(Core* core) {
+  if (core == nullptr) throw Error("this weft::Client is not connected: it was made by a static initialiser of a program that runs as a weft runner");
+  core->check_usable();
+  return *core;
+}
+
+[[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument("TaskOptions::" + what); }
+
+}  // namespace
+
+struct Submission::Bundle {
+  Core& core;
+  const CallTarget target;
+  const TaskOptions* const options;
+  std::vector<wire::SubmitRecord> records;
+  std::vector<Ref<FutureState>> states;
+  std::size_t bytes = 0;
+};
+
+Submission::Submission(Core* core, const CallTarget& target, const TaskOptions* options)
+    : bundle_(new Bundle{.core = usable(core), .target = target, .options = options, .records = {}, .states = {}}) {}
+
+Submission::~Submission() {
+  for (const wire::SubmitRecord& record : bundle_->records) {
+    if (record.payload.is_blob()) bundle_->core.hub()->arguments.release(record.payload.blob().id);
+  }
+}
+
+void Submission::add(std::string_view arguments, Ref<FutureState> state) {
+  bundle_->records.push_back({.seq = 0, .spec = 0, .payload = bundle_->core.hub()->payload_of(arguments)});
+  bundle_->states.push_back(std::move(state));
+  bundle_->bytes += arguments.size();
+  if (bundle_->records.size() >= kBundleTasks || bundle_->bytes >= kBundleBytes) flush();
+}
+
+void Submission::flush() {
+  if (bundle_->records.empty()) return;
+  const auto& hub = bundle_->core.hub();
+  hub->submit(hub, bundle_->target, bundle_->options, bundle_->records, bundle_->states);
+  bundle_->records.clear();
+  bundle_->states.clear();
+  bundle_->bytes = 0;
+}
+
+void submit_one(Core* core, const CallTarget& target, const TaskOptions* options, std::string_view arguments,
+                Ref<FutureState> state) {
+  const auto& hub = usable(core).hub();
+  wire::SubmitRecord record{.seq = 0, .spec = 0, .payload = hub->payload_of(arguments)};
+  hub->submit(hub, target, options, {&record, 1}, {&state, 1});
+}
+
+void check_options(const TaskOptions& options) {
+  constexpr std::chrono::milliseconds kZero(0);
+  if (options.retries < 0) refuse("retries must not be negative");
+  if (options.retry_delay < kZero) refuse("retry_delay must not be negative");
+  if (options.timeout < kZero) refuse("timeout must not be negative (0: none)");
+  if (options.queue_timeout < kZero) refuse("queue_timeout must not be negative (0: none)");
+  if (options.crash_limit < 1) refuse("crash_limit must be at least 1 (1: run at most once)");
+  for (const auto& [name, amount] : options.resources) {
+    if (name.empty()) refuse("resources must have names");
+    if (!std::isfinite(amount) || amount <= 0) refuse("resources: \"" + name + "\" must be more than 0");
+  }
+  for (const auto* names : {&options.workers, &options.prefer}) {
+    for (const std::string& name : *names) {
+      if (name.empty()) refuse(std::string(names == &options.workers ? "workers" : "prefer") + " must not have empty names");
+    }
+  }
+  if (options.detach) throw Error("detach needs a broker with a journal, which this version of Weft does not have");
+}
+
+}  // namespace weft::detail

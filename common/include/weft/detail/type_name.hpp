@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// Names of types and functions for people, and for the signatures that calls by name are checked
+// with: so a type has the same name whatever the compiler, and whatever the library calls it inside.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "weft/detail/shape.hpp"
+
+namespace weft::detail {
+
+template <class T>
+constexpr const char* pretty_type() {
+  return __PRETTY_FUNCTION__;
+}
+template <auto F>
+constexpr const char* pretty_value() {
+  return __PRETTY_FUNCTION__;
+}
+
+/// What stands for the template argument in a __PRETTY_FUNCTION__: "... [with T = HERE]" (GCC) or
+/// "... [T = HERE]" (Clang).
+constexpr std::string_view pretty_argument(std::string_view text) {
+  const auto begin = text.find("= ") + 2;
+  std::string_view out = text.substr(begin, text.rfind(']') - begin);
+  if (out.starts_with('&')) out.remove_prefix(1);
+  return out;
+}
+
+inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
+    text.replace(at, from.size(), to);
+}
+
+/// The compilers' spellings of the same thing, made one.
+inline std::string tidy_name(std::string_view name) {
+  std::string out(name);
+  // Not static: it would be one object for all task libraries of a runner, whatever their versions.
+  constexpr std::array<std::array<std::string_view, 2>, 12> kSpellings = {{
+      {"{anonymous}", "(anonymous namespace)"},
+      {"std::__cxx11::", "std::"},
+      {"std::__1::", "std::"},
+      {"std::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"},
+      {"std::basic_string<char>", "std::string"},
+      {"long long unsigned int", "unsigned long long"},
+      {"long unsigned int", "unsigned long"},
+      {"short unsigned int", "unsigned short"},
+      {"long long int", "long long"},
+      {"long int", "long"},
+      {"short int", "short"},
+      {"> >", ">>"},
+  }};
+  for (const auto& [from, to] : kSpellings) replace_all(out, from, to);
+  constexpr std::string_view kLambda = "(lambda at ";  // Clang's, with the whole path
+  if (const auto at = out.find(kLambda); at != std::string::npos) {
+    const auto slash = out.rfind('/');
+    if (slash != std::string::npos && slash > at)
+      out.erase(at + kLambda.size(), slash + 1 - at - kLambda.size());
+  }
+  return out;
+}
+
+template <class T>
+std::string type_name();
+
+template <class... T>
+std::string type_list(Types<T...>) {
+  std::string out;
+  [[maybe_unused]] const auto add = [&out](const std::string& name) {
+    if (!out.empty()) out += ',';
+    out += name;
+  };
+  (add(type_name<T>()), ...);
+  return out;
+}
+
+/// A standard template by its own name and the arguments that matter: without allocators and the like.
+template <class T>
+std::string template_name() {
+  std::string name = tidy_name(pretty_argument(pretty_type<T>()));
+  return name.substr(0, name.find('<')) + "<" + type_list(typename Description<T>::Parts{});
+}
+
+template <class T>
+struct ArraySize;
+template <class T, std::size_t N>
+struct ArraySize<std::array<T, N>> : std::integral_constant<std::size_t, N> {};
+template <class T, std::size_t N>
+struct ArraySize<T[N]> : std::integral_constant<std::size_t, N> {};
+
+/// The duration's unit as a fraction of a second: "std::chrono::duration<long,1/1000>".
+template <class D>
+std::string duration_name() {
+  return "std::chrono::duration<" + type_name<typename D::rep>() + "," + std::to_string(D::period::num) +
+         "/" + std::to_string(D::period::den) + ">";
+}
+
+/// "long", "std::string", "std::vector<double>", "shop::Basket".
+template <class T>
+std::string type_name() {
+  constexpr Shape shape = shape_of<T>;
+  if constexpr (std::is_void_v<T>)
+    return "void";
+  else if constexpr (shape == Shape::text)
+    return "std::string";
+  else if constexpr (shape == Shape::wide_text)
+    return "std::wstring";
+  else if constexpr (shape == Shape::duration)
+    return duration_name<T>();
+  else if constexpr (shape == Shape::time_point)
+    return "std::chrono::system_clock::time_point<" + duration_name<typename T::duration>() + ">";
+  else if constexpr (shape == Shape::fixed)
+    return "std::array<" + type_list(typename Description<T>::Parts{}) + "," +
+           std::to_string(ArraySize<T>::value) + ">";
+  else if constexpr (shape == Shape::optional || shape == Shape::variant || shape == Shape::product ||
+                     shape == Shape::complex || shape == Shape::sequence || shape == Shape::set ||
+                     shape == Shape::map)
+    return template_name<T>() + ">";
+  else
+    return tidy_name(pretty_argument(pretty_type<T>()));
+}
+
+/// "long(long,double)".
+template <class R, class... P>
+std::string signature() {
+  return type_name<R>() + "(" + type_list(Types<P...>{}) + ")";
+}
+
+}  // namespace weft::detail

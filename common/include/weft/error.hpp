@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+// What can go wrong, as values: Error > ConnectionError, TaskError > TaskFailed, TaskCrashed,
+// TaskTimeout, TaskCancelled, TaskUnschedulable. A TaskError holds everything itself and its
+// subclasses add nothing, so it may be kept, copied and thrown as a TaskError: nothing is sliced.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "weft/ids.hpp"
+
+namespace weft {
+
+/// Everything that Weft throws by itself, but for std::invalid_argument and std::out_of_range about
+/// an argument of the very call.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// No broker was there in time, or it refused us. The text names the address.
+class ConnectionError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// How a task ended that has no result.
+enum class TaskErrorKind : std::uint8_t {
+  failed,         // the function threw, or could not be started
+  crashed,        // its runner or worker was lost while it ran, as often as crash_limit says
+  timeout,        // it ran longer than TaskOptions::timeout
+  cancelled,      // somebody asked for it
+  unschedulable,  // no worker could take it within TaskOptions::queue_timeout
+};
+
+/// What a TaskError is made of. Filled by the client from what broker and worker said.
+struct TaskErrorDetails {
+  TaskErrorKind kind = TaskErrorKind::failed;
+  TaskId task;
+  std::string function;              // display name, or the name in a library
+  std::string label;                 // TaskOptions::label
+  std::string worker;                // name; "" when no worker had it
+  std::string host;                  // where that worker runs
+  std::uint32_t attempt = 0;         // executions started, with this one; 0: none
+  std::string type;                  // of the exception: "std::out_of_range"; "" when it was none
+  std::string text;                  // what() of the exception, or how it ended
+  std::vector<std::string> history;  // one line for each attempt that was lost, the oldest first
+};
+
+/// Why a task has no result. One copyable value; copies share their text and never throw.
+class TaskError : public Error {
+ public:
+  explicit TaskError(TaskErrorDetails details)
+      : Error(sentence(details)), details_(std::make_shared<const TaskErrorDetails>(std::move(details))) {}
+
+  TaskErrorKind kind() const { return details_->kind; }
+  TaskId task() const { return details_->task; }
+  /// Display name of the function, or the name that was called in a library.
+  const std::string& function() const { return details_->function; }
+  const std::string& label() const { return details_->label; }
+  /// Name and host of the worker of the last attempt; "" when no worker had the task.
+  const std::string& worker() const { return details_->worker; }
+  const std::string& host() const { return details_->host; }
+  /// Executions started, with the one that this is about; 0: it was never started.
+  std::uint32_t attempt() const { return details_->attempt; }
+  /// Type name of the exception that the function threw; "" when there was none.
+  const std::string& type() const { return details_->type; }
+  /// what() of that exception, or how the task ended. Error::what() is the whole sentence.
+  const std::string& text() const { return details_->text; }
+  /// One line for each attempt that was lost, the oldest first.
+  const std::vector<std::string>& history() const { return details_->history; }
+  const TaskErrorDetails& details() const { return *details_; }
+
+  /// Throws this as the subclass that its kind says.
+  [[noreturn]] inline void rethrow() const;
+
+ private:
+  static inline std::string sentence(const TaskErrorDetails& details);
+
+  std::shared_ptr<const TaskErrorDetails> details_;  // shared by the copies of one error
+};
+
+/// The function threw: type() and text(); or it could not be started: text().
+class TaskFailed : public TaskError {
+ public:
+  explicit TaskFailed(const TaskError& error) : TaskError(error) {}
+};
+/// Signal or exit code, and the last lines of stderr, in text(); the attempts in history().
+class TaskCrashed : public TaskError {
+ public:
+  explicit TaskCrashed(const TaskError& error) : TaskError(error) {}
+};
+class TaskTimeout : public TaskError {
+ public:
+  explicit TaskTimeout(const TaskError& error) : TaskError(error) {}
+};
+class TaskCancelled : public TaskError {
+ public:
+  explicit TaskCancelled(const TaskError& error) : TaskError(error) {}
+};
+/// text() names the constraint that no worker met.
+class TaskUnschedulable : public TaskError {
+ public:
+  explicit TaskUnschedulable(const TaskError& error) : TaskError(error) {}
+};
+
+void TaskError::rethrow() const {
+  switch (kind()) {
+    case TaskErrorKind::failed:
+      throw TaskFailed(*this);
+    case TaskErrorKind::crashed:
+      throw TaskCrashed(*this);
+    case TaskErrorKind::timeout:
+      throw TaskTimeout(*this);
+    case TaskErrorKind::cancelled:
+      throw TaskCancelled(*this);
+    case TaskErrorKind::unschedulable:
+      throw TaskUnschedulable(*this);
+  }
+  throw *this;
+}
+
+// "task inc (3f2a91c0-17, label "left") failed on worker-1 (host), attempt 2: std::range_error: too far"
+std::string TaskError::sentence(const TaskErrorDetails& details) {
+  static constexpr const char* kVerbs[] = {"failed", "crashed", "took too long", "was cancelled",
+                                           "could not be scheduled"};
+  std::string out =
+      "task " + (details.function.empty() ? "" : details.function + " ") + "(" + details.task.text();
+  if (!details.label.empty()) out += ", label \"" + details.label + "\"";
+  out += std::string(") ") + kVerbs[static_cast<std::size_t>(details.kind)];
+  if (!details.worker.empty()) out += " on " + details.worker;
+  if (!details.worker.empty() && !details.host.empty()) out += " (" + details.host + ")";
+  if (details.attempt > 0) out += ", attempt " + std::to_string(details.attempt);
+  if (!details.type.empty()) out += ": " + details.type;
+  if (!details.text.empty()) out += ": " + details.text;
+  for (const std::string& line : details.history) out += "\n  " + line;
+  return out;
+}
+
+/// The result of a task or the reason why there is none.
+template <class R>
+class [[nodiscard]] Outcome {
+ public:
+  Outcome(R value) : state_(std::in_place_index<0>, std::move(value)) {}
+  Outcome(TaskError error) : state_(std::in_place_index<1>, std::move(error)) {}
+
+  bool ok() const { return state_.index() == 0; }
+  explicit operator bool() const { return ok(); }
+
+  /// The result; throws the task's error (as its own class) when there is none.
+  const R& value() const& {
+    if (!ok()) error().rethrow();
+    return std::get<0>(state_);
+  }
+  R value() && {
+    if (!ok()) error().rethrow();
+    return std::get<0>(std::move(state_));
+  }
+  /// REQUIRES: !ok(), else std::logic_error.
+  const TaskError& error() const {
+    if (ok()) throw std::logic_error("weft::Outcome::error(): the task has a result, no error");
+    return std::get<1>(state_);
+  }
+
+ private:
+  std::variant<R, TaskError> state_;
+};
+
+template <>
+class [[nodiscard]] Outcome<void> {
+ public:
+  Outcome() = default;
+  Outcome(TaskError error) : error_(std::move(error)) {}
+
+  bool ok() const { return !error_; }
+  explicit operator bool() const { return ok(); }
+  /// Throws the task's error (as its own class) when there is one.
+  void value() const {
+    if (error_) error_->rethrow();
+  }
+  /// REQUIRES: !ok(), else std::logic_error.
+  const TaskError& error() const {
+    if (ok()) throw std::logic_error("weft::Outcome::error(): the task has a result, no error");
+    return *error_;
+  }
+
+ private:
+  std::optional<TaskError> error_;
+};
+
+}  // namespace weft

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT
+#include "common/runner_loop.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <iostream>
+#include <utility>
+
+#include "common/codec.hpp"
+#include "common/running_task.hpp"
+#include "weft/detail/exception_text.hpp"
+#include "weft/function.hpp"
+
+namespace weft::runner {
+namespace {
+
+constexpr std::size_t kNameBytesMax = 1000;        // of a function, in the hello
+constexpr std::size_t kHelloPartBytes = 64 << 10;  // names and signatures in one message, about
+
+std::int64_t now_us() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
+}
+
+std::string system_text(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
+
+/// Shared with the agent; nullptr when `fd` is no such page.
+Page* map_page(int fd) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0 || status.st_size < static_cast<off_t>(sizeof(Page))) return nullptr;
+  void* memory = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<Page*>(memory);
+}
+
+/// The payload of a task: inline, or mapped from `fd`, the descriptor that came with it. `task` and `fd`
+/// must outlive it.
+class Arguments {
+ public:
+  Arguments(const RunTask& task, int fd) : size_(task.large_bytes) {
+    if (size_ == 0) {
+      view_ = task.inline_payload;
+      return;
+    }
+    struct stat status {};
+    if (fd < 0 || fstat(fd, &status) != 0 || static_cast<std::uint64_t>(status.st_size) < size_) {
+      size_ = 0;
+      throw Error("the worker announced a large argument, and none came");
+    }
+    memory_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (memory_ == MAP_FAILED) throw Error(system_text("the arguments cannot be mapped"));
+    view_ = {static_cast<const char*>(memory_), size_};
+  }
+  ~Arguments() {
+    if (memory_ != MAP_FAILED) munmap(memory_, size_);
+  }
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+
+  std::string_view view() const { return view_; }
+
+ private:
+  std::size_t size_;
+  void* memory_ = MAP_FAILED;
+  std::string_view view_;
+};
+
+/// A descriptor that is closed in time; -1 is none.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// A memfd with `bytes`, which can neither shrink nor change any more, so that the agent may map it
+/// whatever we do. -1 with errno when there is no memory for it.
+int make_memfd(std::string_view bytes) {
+  const int fd = memfd_create("weft-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  while (fd >= 0 && !bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      const int why = errno;
+      close(fd);
+      errno = why;
+      return -1;
+    }
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (fd >= 0) fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  return fd;
+}
+
+std::string cut(std::string text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  const std::size_t size = text.size();
+  std::size_t end = bytes_max;
+  while (end > bytes_max - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    --end;  // a UTF-8 character stays whole
+  text.resize(end);
+  return text + " ... (cut: the message had " + std::to_string(size) + " bytes)";
+}
+
+std::string encode_failure(std::string type, std::string message) {
+  wire::ErrorInfo info;
+  info.type = cut(std::move(type), kNameBytesMax);
+  info.message = cut(std::move(message), kErrorMessageBytesMax);
+  return wire::encode_error(info);
+}
+
+/// What a task printed reaches the log with the task, not with a later one.
+void flush_output() {
+  std::fflush(stdout);
+  std::fflush(stderr);
+  try {
+    std::cout.flush();
+    std::clog.flush();
+  } catch (...) {
+    // The task may have asked std::cout to throw, and closed what is below it.
+  }
+}
+
+class Loop {
+ public:
+  Loop(int channel, Page& page, const Source& source) : channel_(channel), page_(page), source_(source) {}
+
+  int run();
+
+ private:
+  int say_hello();
+  int perform(const RunTask& task, int fd);
+  std::pair<wire::Outcome, std::string> execute(const RunTask& task, int fd);
+  int report(TaskDone& done, std::string payload);
+
+  int channel_;
+  Page& page_;
+  const Source& source_;
+  const pid_t pid_ = getpid();
+};
+
+/// Returns 0 or errno.
+int Loop::say_hello() {
+  RunnerHello hello{.pid = static_cast<std::uint64_t>(pid_),
+                    .total = static_cast<std::uint32_t>(source_.functions.size())};
+  std::size_t bytes = 0;
+  for (const FunctionEntry& entry : source_.functions) {
+    hello.functions.push_back({cut(entry.name, kNameBytesMax), cut(entry.signature, kNameBytesMax)});
+    bytes += hello.functions.back().name.size() + hello.functions.back().signature.size();
+    if (bytes < kHelloPartBytes) continue;
+    if (const int error = send(channel_, hello)) return error;
+    hello.functions.clear();
+    bytes = 0;
+  }
+  // The last part, or the only one of an empty table.
+  return hello.functions.empty() && hello.total > 0 ? 0 : send(channel_, hello);
+}
+
+int Loop::run() {
+  if (say_hello() != 0) return 0;  // the agent has gone, and we go with it
+  for (;;) {
+    Received received = receive(channel_);
+    switch (received.kind) {
+      case Received::Kind::again:
+        break;
+      case Received::Kind::closed:
+        return 0;
+      case Received::Kind::garbage:
+        std::fprintf(stderr, "weft runner: the worker sent something that is no task: %s\n",
+                     received.reason.c_str());
+        return kExitChannel;
+      case Received::Kind::message:
+        if (const auto* task = std::get_if<RunTask>(&*received.message)) {
+          if (perform(*task, received.fd) != 0) return 0;
+          break;
+        }
+        std::fprintf(stderr, "weft runner: the worker sent something that is no task\n");
+        return kExitChannel;
+    }
+  }
+}
+
+/// Returns 0, or errno when the channel is no more.
+int Loop::perform(const RunTask& task, int fd) {
+  const std::int64_t started_us = now_us();
+  page_.started_at_us.store(started_us, std::memory_order_relaxed);
+  page_.started.store(task.ordinal, std::memory_order_release);
+
+  auto [outcome, payload] = execute(task, fd);
+  // A task that forked, and whose child did not _exit but came back here: the child is no runner.
+  if (getpid() != pid_) _exit(1);
+  flush_output();
+
+  TaskDone done{.ordinal = task.ordinal,
+                .run_us = static_cast<std::uint64_t>(now_us() - started_us),
+                .outcome = outcome};
+  const int error = report(done, std::move(payload));
+  if (error == 0) page_.finished.store(task.ordinal, std::memory_order_release);
+  return error;
+}
+
+std::pair<wire::Outcome, std::string> Loop::execute(const RunTask& task, int fd) {
+  const Descriptor owned(fd);
+  const RunningTask running(task.id, task.execution, task.worker, task.ordinal, page_);
+  try {
+    const Arguments arguments(task, owned.get());
+    return {wire::Outcome::ok, source_.execute(task, arguments.view())};
+  } catch (Failure& failure) {
+    return {wire::Outcome::failed, encode_failure(std::move(failure.type), std::move(failure.message))};
+  } catch (...) {
+    detail::ExceptionText text = detail::current_exception_text();
+    return {wire::Outcome::failed, encode_failure(std::move(text.type), std::move(text.message))};
+  }
+}
+
+int Loop::report(TaskDone& done, std::string payload) {
+  if (payload.size() <= wire::kInlineBytesMax) {
+    done.inline_payload = std::move(payload);
+    return send(channel_, done);
+  }
+  const Descriptor memory(make_memfd(payload));
+  if (memory.get() < 0) {
+    done.outcome = wire::Outcome::failed;
+    done.inline_payload = encode_failure("", system_text("there is no room for its result") + " (" +
+                                                 std::to_string(payload.size()) + " bytes)");
+    return send(channel_, done);
+  }
+  done.large_bytes = payload.size();
+  return send(channel_, done, memory.get());
+}
+
+std::string execute_program(const std::vector<detail::RegisteredFunction>& functions, const RunTask& task,
+                            std::string_view payload) {
+  if (task.kind != wire::TaskKind::program)
+    throw Failure{"", "a shipped program serves its own functions only"};
+  if (task.function_index >= functions.size()) {
+    throw Failure{"", "function number " + std::to_string(task.function_index) +
+                          " was asked for, this program registered " + std::to_string(functions.size()) +
+                          " before main"};
+  }
+  return functions[task.function_index].invoke(payload);
+}
+
+}  // namespace
+
+std::optional<Start> parse_start(std::string_view text) {
+  Start out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (int* field : {&out.version, &out.channel, &out.page}) {
+    const auto [next, error] = std::from_chars(at, end, *field);
+    if (error != std::errc{} || *field < 0) return std::nullopt;
+    at = next;
+    // Of another version, only the version is ours to read.
+    if (field == &out.version && out.version != kChannelVersion) return Start{.version = out.version};
+    if (field != &out.page && (at == end || *at++ != ':')) return std::nullopt;
+  }
+  return at == end ? std::optional(out) : std::nullopt;
+}
+
+Source program_source() {
+  Source out;
+  auto functions = detail::registered_functions();
+  for (const detail::RegisteredFunction& function : functions)
+    out.functions.push_back({function.name(), function.signature()});
+  out.execute = [functions = std::move(functions)](const RunTask& task, std::string_view payload) {
+    return execute_program(functions, task, payload);
+  };
+  return out;
+}
+
+int serve(const Start& start, const Source& source) {
+  if (start.version != kChannelVersion) {
+    std::fprintf(
+        stderr,
+        "weft runner: this program was linked with a libclient whose runner channel has version %d, the "
+        "worker's has version %d: build both with the same Weft\n",
+        kChannelVersion, start.version);
+    return kExitVersion;
+  }
+  Page* page = map_page(start.page);
+  if (page == nullptr) {
+    std::fprintf(stderr, "weft runner: %s names no page that can be mapped\n", kEnvironment);
+    return kExitChannel;
+  }
+  close(start.page);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // runners die with their worker, whatever a task does
+  // A task's own processes expect a SIGPIPE that ends them, and no signal blocked: an agent may have
+  // it otherwise for itself.
+  std::signal(SIGPIPE, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  const int flags = fcntl(start.channel, F_GETFL);
+  if (flags >= 0 && (flags & O_NONBLOCK) != 0) fcntl(start.channel, F_SETFL, flags & ~O_NONBLOCK);
+  // The page stays mapped: a thread that a task left behind may still look at it.
+  return Loop(start.channel, *page, source).run();
+}
+
+}  // namespace weft::runner

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// What the start-up code calls instead of main in a program that is linked with -Wl,--wrap=main. The
+// linker takes this file from the archive only then, because only then __wrap_main is missing.
+#include "common/runner_loop.hpp"
+
+extern "C" {
+
+int __real_main(int argc, char** argv, char** environment);
+
+int __wrap_main(int argc, char** argv, char** environment) {
+  weft::runner::serve_program_if_runner();
+  return __real_main(argc, argv, environment);
+}
+}

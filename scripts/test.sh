@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: test.sh [--fast]
+#
+# From a fresh clone: installs what is missing, builds, and runs every test.
+#
+#   formatting and shellcheck
+#   preset dev (ASan, UBSan):  unit tests and simulation
+#   preset tsan:               tests of what has threads
+#   preset release:            everything else: end to end, the scripts, compile-time messages
+#
+# --fast leaves out tsan and release. The last line is "N passed, N failed"; exit code 0 only when
+# something passed and nothing failed.
+# shellcheck disable=SC2317 # some functions are called by name
+set -euo pipefail
+
+source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+passed=0 failed=0 skipped=0 failures=()
+
+print_usage() { sed -n '/^# Usage:/,/^[^#]*$/s/^# \{0,1\}//p' "$source_dir/scripts/test.sh"; }
+
+headline() { printf '\n== %s (after %d min %02d s)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
+
+# A check that counts as one test.
+check() { # NAME COMMAND...
+  local name=$1
+  shift
+  if "$@"; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    failures+=("$name")
+  fi
+}
+
+# All files of the project with one of the endings, committed or about to be.
+project_files() { git ls-files -z --cached --others --exclude-standard -- "$@" | sort -zu; }
+
+formatted() { project_files '*.cpp' '*.hpp' | xargs -0 clang-format --dry-run -Werror; }
+
+scripts_are_clean() { project_files '*.sh' .ci/run | xargs -0 shellcheck -x -P SCRIPTDIR; }
+
+build() { # PRESET TARGET...
+  local preset=$1
+  shift
+  cmake --preset "$preset" >/dev/null && cmake --build --preset "$preset" --target "$@"
+}
+
+count() { sed -n "s/^[[:space:]]*$1=\"\([0-9]*\)\".*/\1/p" "$report" | head -n 1; }
+
+# Builds and runs tests. A build that fails counts as one failed test.
+run_tests() { # PRESET "TARGET..." CTEST_ARGUMENTS...
+  local preset=$1 targets=$2 report=build/$1/tests.xml all bad left_out name
+  shift 2
+  headline "$preset: build"
+  # shellcheck disable=SC2086 # words
+  if ! build "$preset" $targets; then
+    failed=$((failed + 1))
+    failures+=("$preset: build")
+    return
+  fi
+  headline "$preset: tests"
+  rm -f "$report"
+  # What failed is counted from the report.
+  ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$source_dir/$report" "$@" || true
+  if [[ ! -s $report ]] || (($(count tests) == 0)); then
+    failed=$((failed + 1))
+    failures+=("$preset: no test ran")
+    return
+  fi
+  all=$(count tests) bad=$(count failures) left_out=$(($(count skipped) + $(count disabled)))
+  passed=$((passed + all - bad - left_out)) failed=$((failed + bad)) skipped=$((skipped + left_out))
+  while IFS= read -r name; do
+    failures+=("$preset: $name")
+  done < <(sed -n 's/^[[:space:]]*<testcase name="\([^"]*\)".*status="fail".*/\1/p' "$report")
+}
+
+main() {
+  local fast=0
+  while (($# > 0)); do
+    case $1 in
+      --fast) fast=1 ;;
+      -h | --help) print_usage && exit ;;
+      *) printf 'test.sh: unknown argument %s\n' "$1" >&2 && print_usage >&2 && exit 2 ;;
+    esac
+    shift
+  done
+  cd "$source_dir"
+  "$source_dir/scripts/install_deps.sh" --tests
+  if [[ -z ${CMAKE_CXX_COMPILER_LAUNCHER:-} ]] && type -P ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
+  # How one shell sets these must not decide what a test finds.
+  unset WEFT_BROKER WEFT_BIN_DIR WEFT_STATE_DIR WEFT_SSH
+  export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+
+  headline "formatting"
+  check formatting formatted
+  headline "shellcheck"
+  check shellcheck scripts_are_clean
+  run_tests dev all -L '^(unit|simulation)$' -j "$(nproc)"
+  if ((!fast)); then
+    run_tests tsan all -L '^threads$'
+    run_tests release all -LE '^(unit|simulation|threads)$'
+  fi
+
+  headline "the end"
+  ((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"
+  printf '%d passed, %d failed%s\n' "$passed" "$failed" "$( ((skipped == 0)) || printf ', %d skipped' "$skipped")"
+  ((failed == 0 && passed > 0))
+}
+
+main "$@" </dev/null
+exit

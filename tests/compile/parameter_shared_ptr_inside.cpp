@@ -1,0 +1,5 @@
+// expect: weft: a smart pointer owns memory of this process
+#include <weft/function.hpp>
+
+int f(std::vector<std::shared_ptr<int>> x) { return *x[0]; }
+auto bytes = weft::detail::Call<f>::encode(std::vector<std::shared_ptr<int>>());

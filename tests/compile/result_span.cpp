@@ -1,0 +1,5 @@
+// expect: weft: a view or an iterator points to memory of this process
+#include <weft/function.hpp>
+
+std::span<int> f() { return {}; }
+auto bytes = weft::detail::Call<f>::encode();

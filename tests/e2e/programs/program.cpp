@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Programs that end-to-end tests run as clients of their own: weft_e2e_program WHAT ADDRESS [ARGUMENT].
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+#include <weft/weft.hpp>
+
+namespace {
+
+int answer(int x) { return x + 2; }
+int sleeps(int seconds) {
+  sleep(static_cast<unsigned>(seconds));
+  return seconds;
+}
+
+std::optional<weft::Client> static_client;
+
+/// Submits long tasks, says when one runs, and waits to be killed.
+int sleepers(const std::string& address) {
+  weft::Client client(address);
+  auto futures = client.map<sleeps>(std::vector<int>(20, 60));
+  while (futures[0].state() != weft::TaskState::running) std::this_thread::yield();
+  std::puts("running");
+  std::fflush(stdout);
+  futures[19].wait();
+  return 0;
+}
+
+/// The child of a fork must not speak for its parent.
+int forks(const std::string& address) {
+  weft::Client client(address);
+  auto before = client.submit<answer>(1);
+  const pid_t child = fork();
+  if (child == 0) {
+    try {
+      client.submit<answer>(1).result();
+      _exit(1);
+    } catch (const weft::Error&) {
+      _exit(0);
+    }
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  std::printf("%d\n", before.result() + client.submit<answer>(37).result());
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int keeps_static(const std::string& address) {
+  static_client.emplace(address);
+  std::printf("%d\n", static_client->submit<answer>(40).result());
+  return 0;
+}
+
+/// Opens its output before anything else, as programs do. A runner that ran main would empty the file.
+int opens_file(const std::string& address, const std::string& name) {
+  std::ofstream file(name);
+  file << "written by main, once\n" << std::flush;
+  weft::Client client(address);
+  file << client.submit<answer>(40).result() << "\n";
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 2;
+  const std::string what = argv[1];
+  const std::string address = argv[2];
+  try {
+    if (what == "sleepers") return sleepers(address);
+    if (what == "fork") return forks(address);
+    if (what == "static") return keeps_static(address);
+    if (what == "file" && argc > 3) return opens_file(address, argv[3]);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 1;
+  }
+  return 2;
+}

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# A second machine, as near as one kernel gets to it: the worker has a network and a mount namespace of
+# its own. It sees the installed tree and the system's libraries, but neither the client's folder nor
+# the build tree, nor its home, nor /tmp. The client has a library of its own and deletes its binary
+# once it has started. Shipping that only works on one disk is not shipping.
+#
+# usage: second_machine.sh BUILD_DIR      (needs root for the namespaces; says so and skips without)
+set -euo pipefail
+
+build=$1
+if [ "$(id -u)" != 0 ] || ! command -v ip > /dev/null; then
+  echo "skipped: network namespaces need root and iproute2"
+  exit 77
+fi
+
+work=$(mktemp -d)
+tag=$$
+pids=()
+cleanup() {
+  for pid in "${pids[@]}"; do kill "$pid" 2> /dev/null || true; done
+  for pid in "${pids[@]}"; do wait "$pid" 2> /dev/null || true; done
+  ip netns del "weft-here-$tag" 2> /dev/null || true
+  ip netns del "weft-there-$tag" 2> /dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+fail() {
+  echo "FAILED: $*" >&2
+  for log in "$work"/*.log; do echo "--- $log"; tail -n 20 "$log"; done >&2
+  exit 1
+}
+
+# wait_for DESCRIPTION COMMAND...: until the command succeeds, 20 s at most.
+wait_for() {
+  local what=$1 deadline=$((SECONDS + 20))
+  shift
+  until "$@"; do
+    [ $SECONDS -lt $deadline ] || fail "waited 20 s for $what"
+    sleep 0.05
+  done
+}
+
+echo "installing the tree that the second machine gets"
+cmake --install "$build" --prefix "$work/prefix" > "$work/install.log"
+mkdir "$work/client"
+cp "$build/bin/weft_e2e_baggage_program" "$build/bin/libweft_e2e_baggage.so" "$work/client"
+
+echo "two machines, one cable"
+ip netns add "weft-here-$tag"
+ip netns add "weft-there-$tag"
+ip link add "wh$tag" netns "weft-here-$tag" type veth peer name "wt$tag" netns "weft-there-$tag"
+ip -n "weft-here-$tag" address add 10.123.45.1/24 dev "wh$tag"
+ip -n "weft-there-$tag" address add 10.123.45.2/24 dev "wt$tag"
+for side in here there; do ip -n "weft-$side-$tag" link set lo up; done
+ip -n "weft-here-$tag" link set "wh$tag" up
+ip -n "weft-there-$tag" link set "wt$tag" up
+
+ip netns exec "weft-here-$tag" "$work/prefix/bin/weft-broker" --host 10.123.45.1 --insecure \
+  > "$work/broker.log" 2>&1 &
+pids+=($!)
+wait_for "the broker" grep -q "serving on tcp://10.123.45.1:8786" "$work/broker.log"
+
+# Inside: the installed tree is bound to /mnt, then everything that the client could be found in goes.
+cat > "$work/there.sh" <<'THERE'
+set -euo pipefail
+mount --make-rprivate /
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/weft
+mount --bind "$1/prefix" /mnt/weft
+for hidden in "$2" "$HOME" /tmp; do mount -t tmpfs tmpfs "$hidden"; done
+cd /
+exec /mnt/weft/bin/weft-worker 10.123.45.1:8786 --nprocs 2 --name there --local-directory /tmp/weft-cache
+THERE
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+ip netns exec "weft-there-$tag" unshare --mount bash "$work/there.sh" "$work" "$repo" > "$work/worker.log" 2>&1 &
+pids+=($!)
+
+joined() { ip netns exec "weft-here-$tag" "$work/prefix/bin/weft" ping 10.123.45.1:8786 2> /dev/null | grep -q "2 slots"; }
+wait_for "the worker on the second machine" joined
+
+echo "the client, which deletes itself"
+ip netns exec "weft-here-$tag" "$work/client/weft_e2e_baggage_program" 10.123.45.1:8786 --delete-self \
+  > "$work/client.log" 2>&1 || fail "the client"
+cat "$work/client.log"
+grep -q "sum 14850, there sees .*: no" "$work/client.log" || fail "not what it should print"
+[ ! -e "$work/client/weft_e2e_baggage_program" ] || fail "the client did not delete itself"
+echo "passed"

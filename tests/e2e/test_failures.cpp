@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+// Functions that misbehave in every way: each harms its own task only, and the client hears what
+// happened, where and why.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <ranges>
+#include <stdexcept>
+#include <weft/weft.hpp>
+
+#include "tests/e2e/harness.hpp"
+
+using namespace weft::e2e;
+
+namespace {
+
+long fine(long x) { return x + 1; }
+int throws_standard(int) { throw std::out_of_range("index 12 of 10"); }
+int throws_int() { throw 42; }
+int throws_long() { throw std::runtime_error(std::string(1'000'000, 'x')); }
+int segfaults() {
+  std::fputs("about to fall over\n", stderr);
+  volatile int* nowhere = nullptr;
+  return *nowhere;
+}
+int aborts() { std::abort(); }
+int exits() { std::exit(3); }
+int loops() {
+  for (volatile bool forever = true; forever;) {
+  }
+  return 0;
+}
+int ignores_sigterm() {
+  std::signal(SIGTERM, SIG_IGN);
+  return loops();
+}
+int obeys_stop() {
+  while (!weft::this_task::stop_requested()) usleep(1000);
+  return 7;
+}
+std::size_t eats_memory() {
+  std::size_t total = 0;
+  for (;;) {
+    auto* block = static_cast<char*>(std::malloc(16 << 20));
+    std::memset(block, 1, 16 << 20);
+    total += block[5];
+    usleep(1000);
+  }
+  return total;
+}
+int closes_everything() {
+  for (int fd = 0; fd < 1024; ++fd) close(fd);
+  return 1;
+}
+int writes_everywhere() {
+  const char garbage[] = "this is not msgpack, whatever you think it is";
+  for (int fd = 0; fd < 256; ++fd) (void)!write(fd, garbage, sizeof garbage);
+  return 1;
+}
+int fails_until(int attempt) {
+  if (weft::this_task::attempt() < attempt) throw std::runtime_error("not yet");
+  return weft::this_task::attempt();
+}
+int crashes_until(int attempt) {
+  if (weft::this_task::attempt() < attempt) std::abort();
+  return weft::this_task::attempt();
+}
+
+/// The error of a future that must fail.
+template <class R>
+weft::TaskError error_of(const weft::Future<R>& future) {
+  auto error = future.error();
+  REQUIRE(error.has_value());
+  return *error;
+}
+
+std::string text_of(const weft::TaskError& error) { return error.what(); }
+
+bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+}  // namespace
+
+TEST_SUITE("failures") {
+  TEST_CASE("an exception arrives with type, message, function and worker") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto future = client.submit<throws_standard>(1);
+    const weft::TaskError error = error_of(future);
+    CHECK(error.kind() == weft::TaskError::Kind::failed);
+    CHECK(error.type() == "std::out_of_range");
+    CHECK_MESSAGE(contains(text_of(error), "index 12 of 10"), text_of(error));
+    CHECK_MESSAGE(contains(text_of(error), "throws_standard"), text_of(error));
+    CHECK(error.worker() == "worker-1");
+    CHECK_THROWS_AS(future.result(), weft::TaskFailed);
+    CHECK_THROWS_AS(future.result(), weft::TaskFailed);  // every time
+  }
+
+  TEST_CASE("what is not a std::exception, and a message of 1 MB, arrive as well") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    CHECK(error_of(client.submit<throws_int>()).type() == "int");
+    const std::string text = text_of(error_of(client.submit<throws_long>()));
+    CHECK(contains(text, "xxxx"));
+    CHECK(text.size() < 100'000);
+    CHECK_MESSAGE(contains(text, "1000000"), text.substr(text.size() - 300));
+  }
+
+  TEST_CASE("a crash is reported with its signal and last words, and its neighbours succeed") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto bad = client.with({.crash_limit = 2}).submit<segfaults>();
+    auto good = client.map<fine>(std::views::iota(0L, 500L));
+    const weft::TaskError error = error_of(bad);
+    CHECK(error.kind() == weft::TaskError::Kind::crashed);
+    CHECK_MESSAGE(contains(text_of(error), "SIGSEGV"), text_of(error));
+    CHECK_MESSAGE(contains(text_of(error), "about to fall over"), text_of(error));
+    CHECK(error.history().size() == 2);
+    CHECK(error.attempt() == 2);
+    CHECK(client.gather(good).back() == 500);
+    CHECK_MESSAGE(contains(text_of(error_of(client.with({.crash_limit = 1}).submit<aborts>())), "SIGABRT"), "");
+    CHECK_MESSAGE(contains(text_of(error_of(client.with({.crash_limit = 1}).submit<exits>())), "3"), "");
+  }
+
+  TEST_CASE("a task that crashes is executed again until it succeeds or its limit is reached") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    CHECK(client.submit<crashes_until>(3).result() == 3);
+    CHECK(error_of(client.submit<crashes_until>(4)).kind() == weft::TaskError::Kind::crashed);
+  }
+
+  TEST_CASE("retries execute a failed function again, after the delay") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    const auto begin = std::chrono::steady_clock::now();
+    CHECK(client.with({.retries = 2, .retry_delay = 200ms}).submit<fails_until>(3).result() == 3);
+    CHECK(std::chrono::steady_clock::now() - begin >= 400ms);
+    CHECK(error_of(client.with({.retries = 1}).submit<fails_until>(3)).attempt() == 2);
+  }
+
+  TEST_CASE("a function that loops for ever ends at its timeout, even when it ignores SIGTERM") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto loop = client.with({.timeout = 300ms}).submit<loops>();
+    auto deaf = client.with({.timeout = 300ms}).submit<ignores_sigterm>();
+    CHECK(error_of(loop).kind() == weft::TaskError::Kind::timeout);
+    CHECK(error_of(deaf).kind() == weft::TaskError::Kind::timeout);
+    CHECK(client.submit<fine>(1L).result() == 2);
+  }
+
+  TEST_CASE("cancelling a running task frees its slot whatever the function does") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto polite = client.submit<obeys_stop>();
+    auto deaf = client.submit<ignores_sigterm>();
+    REQUIRE(eventually([&] { return deaf.state() == weft::TaskState::running && polite.state() == weft::TaskState::running; }));
+    auto queued = client.submit<fine>(1L);
+    polite.cancel();
+    deaf.cancel();
+    CHECK(deaf.state() == weft::TaskState::cancelled);
+    CHECK_THROWS_AS(polite.result(), weft::TaskCancelled);
+    CHECK(queued.result() == 2);
+    CHECK(eventually([&] { return cluster.status("slots_busy") == 0; }, 5s));
+  }
+
+  TEST_CASE("cancelling a queued task removes it, and cancelling a finished one does nothing") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto first = client.submit<obeys_stop>();
+    auto second = client.submit<obeys_stop>();
+    auto queued = client.submit<fine>(1L);
+    queued.cancel();
+    CHECK_THROWS_AS(queued.result(), weft::TaskCancelled);
+    first.cancel();
+    second.cancel();
+    auto finished = client.submit<fine>(2L);
+    CHECK(finished.result() == 3);
+    finished.cancel();
+    CHECK(finished.result() == 3);
+    CHECK(eventually([&] { return cluster.status("queued") == 0; }));
+  }
+
+  TEST_CASE("a task that exceeds --memory-limit dies with limit and peak in its error") {
+    Cluster cluster({.nprocs = 1, .worker_arguments = {"--memory-limit", "200M"}});
+    weft::Client client(cluster.address());
+    const std::string text = text_of(error_of(client.with({.crash_limit = 1}).submit<eats_memory>()));
+    CHECK_MESSAGE(contains(text, "memory limit"), text);
+    CHECK_MESSAGE(contains(text, "peak"), text);
+    CHECK(client.submit<fine>(1L).result() == 2);
+  }
+
+  TEST_CASE("a task that closes or writes to all descriptors harms only itself") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto closing = client.with({.crash_limit = 1}).submit<closes_everything>();
+    auto writing = client.with({.crash_limit = 1}).submit<writes_everywhere>();
+    auto good = client.map<fine>(std::views::iota(0L, 100L));
+    CHECK(closing.error().has_value());
+    CHECK(writing.error().has_value());
+    CHECK(client.gather(good).size() == 100);
+    CHECK(cluster.worker().running());
+  }
+
+  TEST_CASE("a task whose worker is missing waits, says why in status and log, and fails at its queue_timeout") {
+    Cluster cluster({.broker_arguments = {}});
+    weft::Client client(cluster.address());
+    auto gpu = client.with({.resources = {{"gpu", 1}}, .label = "needs a gpu"}).submit<fine>(1L);
+    auto elsewhere = client.with({.queue_timeout = 500ms, .workers = {"no-such-worker"}}).submit<fine>(1L);
+    const weft::TaskError error = error_of(elsewhere);
+    CHECK(error.kind() == weft::TaskError::Kind::unschedulable);
+    CHECK_MESSAGE(contains(text_of(error), "no-such-worker"), text_of(error));
+    CHECK(eventually([&] { return contains(status_json(cluster.address()), "gpu=1"); }));
+    CHECK(cluster.broker().prints("gpu=1", 11s));
+    cluster.add_worker({"--resources", "gpu=1"});
+    CHECK(gpu.result() == 2);
+  }
+}

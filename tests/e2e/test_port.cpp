@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+// Bad bytes on the port cost the sender its connection, and nobody else anything.
+#include <arpa/inet.h>
+#include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <random>
+#include <weft/weft.hpp>
+#include <zmq.hpp>
+
+#include "common/codec.hpp"
+#include "tests/e2e/harness.hpp"
+
+using namespace weft::e2e;
+
+namespace {
+
+long inc(long x) { return x + 1; }
+
+std::uint16_t port_of(const std::string& address) {
+  return static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
+}
+
+/// A plain TCP connection to the broker.
+class RawConnection {
+ public:
+  explicit RawConnection(const std::string& address) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(port_of(address));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(connect(fd_, reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0);
+    const timeval limit{10, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+  }
+  ~RawConnection() { close(fd_); }
+  RawConnection(const RawConnection&) = delete;
+  RawConnection& operator=(const RawConnection&) = delete;
+
+  /// False once the other side has closed.
+  bool send(const std::string& bytes) const {
+    return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
+  }
+  /// Whether the other side closes within the limit.
+  bool is_closed() const {
+    char buffer[4096];
+    for (;;) {
+      const ssize_t got = recv(fd_, buffer, sizeof buffer, 0);
+      if (got == 0 || (got < 0 && errno == ECONNRESET)) return true;
+      if (got < 0) return false;
+    }
+  }
+  /// The ZMTP 3.0 greeting and READY of a DEALER, so that frames may follow.
+  void shake_hands() const {
+    std::string greeting("\xff\0\0\0\0\0\0\0\1\x7f", 10);
+    greeting += std::string("\3\0NULL", 6) + std::string(16, '\0') + std::string(32, '\0');
+    REQUIRE(greeting.size() == 64);
+    REQUIRE(send(greeting));
+    const std::string ready = std::string("\5READY\x0bSocket-Type", 18) + std::string("\0\0\0\6DEALER", 10);
+    REQUIRE(send(std::string("\4", 1) + static_cast<char>(ready.size()) + ready));
+  }
+
+ private:
+  int fd_;
+};
+
+void check_that_it_serves(const Cluster& cluster) {
+  weft::Client client(cluster.address());
+  CHECK(client.submit<inc>(1L).result() == 2);
+}
+
+/// A DEALER that speaks the real protocol, or nearly.
+struct RawPeer {
+  explicit RawPeer(const Cluster& cluster) : dealer(context, zmq::socket_type::dealer) {
+    dealer.set(zmq::sockopt::linger, 0);
+    dealer.set(zmq::sockopt::rcvtimeo, 10'000);
+    dealer.connect("tcp://" + cluster.address());
+  }
+  void send(const std::string& frame) { dealer.send(zmq::buffer(frame)); }
+  weft::wire::Message receive() {
+    zmq::message_t frame;
+    REQUIRE(dealer.recv(frame).has_value());
+    auto message = weft::wire::decode({static_cast<const char*>(frame.data()), frame.size()});
+    REQUIRE(message);
+    return *message;
+  }
+  zmq::context_t context;
+  zmq::socket_t dealer;
+};
+
+}  // namespace
+
+TEST_SUITE("port") {
+  TEST_CASE("random bytes and an HTTP request end their own connection") {
+    Cluster cluster;
+    std::mt19937 random(7);
+    for (int i = 0; i < 20; ++i) {
+      std::string bytes(2000, '\0');
+      for (char& byte : bytes) byte = static_cast<char>(random());
+      RawConnection connection(cluster.address());
+      connection.send(bytes);
+    }
+    RawConnection http(cluster.address());
+    http.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    CHECK(http.is_closed());
+    check_that_it_serves(cluster);
+  }
+
+  TEST_CASE("a connection that never speaks is closed after the handshake time") {
+    Cluster cluster;
+    RawConnection silent(cluster.address());
+    CHECK(silent.is_closed());
+    check_that_it_serves(cluster);
+  }
+
+  TEST_CASE("an oversized frame ends its connection") {
+    Cluster cluster;
+    RawConnection connection(cluster.address());
+    connection.shake_hands();
+    // A long frame that announces 1 TB.
+    REQUIRE(connection.send(std::string("\2\0\0\1\0\0\0\0\0", 9)));
+    CHECK(connection.is_closed());
+    check_that_it_serves(cluster);
+  }
+
+  TEST_CASE("an endless multipart message does not stop the broker, and ends with its connection") {
+    Cluster cluster;
+    {
+      RawConnection connection(cluster.address());
+      connection.shake_hands();
+      std::string parts;
+      for (int i = 0; i < 10'000; ++i) parts += std::string("\1\1x", 3);
+      for (int i = 0; i < 30; ++i) connection.send(parts);
+      check_that_it_serves(cluster);
+    }
+    check_that_it_serves(cluster);
+  }
+
+  TEST_CASE("frames that are no messages, of many parts, or from nobody, are not answered or refused") {
+    Cluster cluster;
+    RawPeer peer(cluster);
+    peer.send("");
+    peer.send("garbage");
+    peer.dealer.send(zmq::str_buffer("a"), zmq::send_flags::sndmore);
+    peer.dealer.send(zmq::str_buffer("b"), zmq::send_flags::none);
+    peer.send(weft::wire::encode(weft::wire::Ack{5}));
+    const auto answer = peer.receive();
+    REQUIRE(std::holds_alternative<weft::wire::Refuse>(answer));
+    CHECK(std::get<weft::wire::Refuse>(answer).code == weft::wire::RefuseCode::unknown_peer);
+    check_that_it_serves(cluster);
+  }
+
+  TEST_CASE("another major version is refused, and both are named") {
+    Cluster cluster;
+    RawPeer peer(cluster);
+    std::string hello = weft::wire::encode(weft::wire::HelloClient{});
+    hello[4] = 9;
+    peer.send(hello);
+    const auto answer = peer.receive();
+    REQUIRE(std::holds_alternative<weft::wire::Refuse>(answer));
+    const auto& refuse = std::get<weft::wire::Refuse>(answer);
+    CHECK(refuse.code == weft::wire::RefuseCode::version);
+    CHECK_MESSAGE(refuse.text.find("9.0") != std::string::npos, refuse.text);
+    CHECK_MESSAGE(refuse.text.find("1.0") != std::string::npos, refuse.text);
+    check_that_it_serves(cluster);
+  }
+
+  TEST_CASE("a client that sends malformed messages is refused and others are served") {
+    Cluster cluster;
+    RawPeer peer(cluster);
+    weft::wire::HelloClient hello;
+    hello.session.bytes[0] = 1;
+    peer.send(weft::wire::encode(hello));
+    REQUIRE(std::holds_alternative<weft::wire::Welcome>(peer.receive()));
+    std::string submit = weft::wire::encode(weft::wire::Submit{{{1, 1, weft::wire::Payload("x")}}});
+    submit.pop_back();
+    peer.send(submit);
+    const auto answer = peer.receive();
+    REQUIRE(std::holds_alternative<weft::wire::Refuse>(answer));
+    CHECK(std::get<weft::wire::Refuse>(answer).code == weft::wire::RefuseCode::malformed);
+    check_that_it_serves(cluster);
+  }
+}

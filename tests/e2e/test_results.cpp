@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+// An ordinary program on a real cluster: what goes in, what comes out, in which order.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <numeric>
+#include <optional>
+#include <ranges>
+#include <set>
+#include <thread>
+#include <variant>
+#include <weft/weft.hpp>
+
+#include "tests/e2e/harness.hpp"
+
+using namespace weft::e2e;
+
+namespace {
+
+struct Point {
+  double x = 0;
+  double y = 0;
+  std::string name;
+  MSGPACK_DEFINE(x, y, name)
+  bool operator==(const Point&) const = default;
+};
+enum class Colour : std::uint8_t { red, green, blue };
+
+long inc(long x) { return x + 1; }
+std::string greet(const std::string& name, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += name;
+  return out;
+}
+void nothing() {}
+Point mirror(Point p) { return {p.y, p.x, p.name}; }
+Colour next(Colour c) { return static_cast<Colour>((static_cast<int>(c) + 1) % 3); }
+std::optional<std::optional<int>> nested(std::optional<std::optional<int>> o) { return o; }
+std::variant<int, std::string> flip(std::variant<int, std::string> v) {
+  if (v.index() == 0) return std::to_string(std::get<0>(v));
+  return std::stoi(std::get<1>(v));
+}
+std::chrono::milliseconds twice(std::chrono::milliseconds d) { return d * 2; }
+std::map<std::string, std::vector<int>> group(std::vector<std::pair<std::string, int>> items) {
+  std::map<std::string, std::vector<int>> out;
+  for (auto& [key, value] : items) out[key].push_back(value);
+  return out;
+}
+std::vector<std::byte> reverse_bytes(std::vector<std::byte> bytes) { return {bytes.rbegin(), bytes.rend()}; }
+std::vector<double> scale(std::vector<double> values, double factor) {
+  for (double& value : values) value *= factor;
+  return values;
+}
+std::tuple<int, std::string, double> triple(int a, std::string b, double c) { return {a * 2, b + b, c / 2}; }
+long add(long a, long b) { return a + b; }
+pid_t who() { return getpid(); }
+int nap(int ms, int value) {
+  usleep(static_cast<useconds_t>(ms) * 1000);
+  return value;
+}
+std::string task_facts() {
+  return weft::this_task::worker() + " " + std::to_string(weft::this_task::attempt()) + " " + weft::this_task::id().text();
+}
+
+}  // namespace
+
+TEST_SUITE("results") {
+  TEST_CASE("map gives a future for each input, in order, and gather their values") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto futures = client.map<inc>(std::views::iota(0L, 1000L));
+    REQUIRE(futures.size() == 1000);
+    std::vector<long> expected(1000);
+    std::iota(expected.begin(), expected.end(), 1L);
+    CHECK(client.gather(futures) == expected);
+    CHECK(futures[7].state() == weft::TaskState::done);
+    CHECK(futures[7].result() == 8);
+    CHECK(std::move(futures[8]).result() == 9);
+  }
+
+  TEST_CASE("every kind of value goes there and back") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    CHECK(client.submit<greet>("ab", 3).result() == "ababab");
+    client.submit<nothing>().result();
+    CHECK(client.submit<mirror>(Point{1, 2, "p"}).result() == Point{2, 1, "p"});
+    CHECK(client.submit<next>(Colour::blue).result() == Colour::red);
+    CHECK(client.submit<nested>(std::optional<std::optional<int>>(std::optional<int>())).result() ==
+          std::optional<std::optional<int>>(std::optional<int>()));
+    CHECK(client.submit<nested>(std::nullopt).result() == std::nullopt);
+    CHECK(std::get<std::string>(client.submit<flip>(5).result()) == "5");
+    CHECK(std::get<int>(client.submit<flip>(std::string("6")).result()) == 6);
+    CHECK(client.submit<twice>(std::chrono::seconds(2)).result() == 4s);
+    CHECK(client.submit<group>(std::vector<std::pair<std::string, int>>{{"a", 1}, {"b", 2}, {"a", 3}}).result() ==
+          std::map<std::string, std::vector<int>>{{"a", {1, 3}}, {"b", {2}}});
+    CHECK(client.submit<triple>(4, "x", 3.0).result() == std::tuple(8, std::string("xx"), 1.5));
+    CHECK(client.submit([](int a) { return a * a; }, 12).result() == 144);
+  }
+
+  TEST_CASE("17 MB and 100 MB travel both ways, and another client's small tasks go on meanwhile") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    for (const std::size_t size : {std::size_t{17'000'000}, std::size_t{100'000'000}}) {
+      std::vector<std::byte> bytes(size);
+      for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i * 31 >> 3);
+      auto large = client.submit<reverse_bytes>(bytes);
+      CHECK(client.submit<inc>(1L).result() == 2);
+      std::vector<std::byte> back = std::move(large).result();
+      std::reverse(back.begin(), back.end());
+      CHECK(back == bytes);
+    }
+    std::vector<double> values(2'000'000, 1.5);
+    CHECK(client.submit<scale>(values, 2.0).result() == std::vector<double>(2'000'000, 3.0));
+  }
+
+  TEST_CASE("map takes several ranges, one value for all calls, and lambdas") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    const std::vector<long> a = {1, 2, 3};
+    CHECK(client.gather(client.map<add>(a, std::vector<long>{10, 20, 30})) == std::vector<long>{11, 22, 33});
+    CHECK(client.gather(client.map<add>(a, weft::same(5))) == std::vector<long>{6, 7, 8});
+    CHECK(client.gather(client.map([](long x) { return x * 10; }, a)) == std::vector<long>{10, 20, 30});
+    CHECK_THROWS_AS(client.map<add>(a, std::vector<long>{1}), std::invalid_argument);
+    CHECK(client.map<inc>(std::vector<long>{}).empty());
+  }
+
+  TEST_CASE("as_completed yields each future when it is ready, as often as it was given") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    std::vector<weft::Future<int>> futures = {client.submit<nap>(600, 1), client.submit<nap>(1, 2)};
+    futures.push_back(futures[1]);
+    std::vector<int> order;
+    for (auto& future : weft::as_completed(futures)) order.push_back(future.result());
+    CHECK(order == std::vector<int>{2, 2, 1});
+  }
+
+  TEST_CASE("wait and wait_any say what is done and what is not") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    std::vector<weft::Future<int>> futures = {client.submit<nap>(60'000, 1), client.submit<nap>(1, 2)};
+    auto any = weft::wait_any(futures, 20s);
+    REQUIRE(any.done.size() == 1);
+    CHECK(any.done[0].result() == 2);
+    CHECK(any.pending.size() == 1);
+    CHECK(weft::wait(futures, 50ms).pending.size() == 1);
+    CHECK_FALSE(futures[0].wait_for(20ms));
+    CHECK(futures[0].result_for(20ms) == std::nullopt);
+    CHECK(eventually([&] { return futures[0].state() == weft::TaskState::running; }));
+  }
+
+  TEST_CASE("gather with outcomes gives one for each and shifts nothing") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto futures = client.map(
+        [](int x) {
+          if (x == 2) throw std::runtime_error("two is not wanted");
+          return x;
+        },
+        std::vector<int>{1, 2, 3});
+    auto outcomes = client.gather(futures, weft::outcomes);
+    REQUIRE(outcomes.size() == 3);
+    CHECK(outcomes[0].value() == 1);
+    CHECK_FALSE(outcomes[1].ok());
+    CHECK(std::string(outcomes[1].error().what()).find("two is not wanted") != std::string::npos);
+    CHECK(outcomes[2].value() == 3);
+    CHECK_THROWS_AS(client.gather(futures), weft::TaskFailed);
+  }
+
+  TEST_CASE("callbacks run once, in order, and one that throws or submits harms nothing") {
+    Cluster cluster;
+    std::atomic<int> calls{0};
+    std::atomic<long> nested_value{0};
+    {
+      weft::Client client(cluster.address());
+      auto future = client.submit<inc>(1L);
+      future.on_done([&](auto) {
+        ++calls;
+        throw std::runtime_error("a careless callback");
+      });
+      future.on_done([&](auto done) {
+        ++calls;
+        client.submit<inc>(done.result()).on_done([&](auto inner) { nested_value = inner.result(); });
+      });
+      CHECK(eventually([&] { return nested_value == 3; }));
+      future.on_done([&](auto) { ++calls; });
+      CHECK(eventually([&] { return calls == 3; }));
+    }
+  }
+
+  TEST_CASE("values outlive the client, and what was not finished is cancelled with it within a second") {
+    Cluster cluster;
+    std::optional<weft::Future<long>> finished;
+    std::optional<weft::Future<int>> open;
+    auto begin = std::chrono::steady_clock::now();
+    {
+      weft::Client client(cluster.address());
+      finished = client.submit<inc>(41L);
+      finished->wait();
+      open = client.submit<nap>(60'000, 1);
+      begin = std::chrono::steady_clock::now();
+    }
+    CHECK(std::chrono::steady_clock::now() - begin < 1s);
+    CHECK(finished->result() == 42);
+    CHECK(open->state() == weft::TaskState::cancelled);
+    CHECK_THROWS_AS(open->result(), weft::TaskCancelled);
+    CHECK_MESSAGE(eventually([&] { return cluster.status("slots_busy") == 0; }), status_json(cluster.address()));
+  }
+
+  TEST_CASE("a client is used from many threads at once") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    std::atomic<long> sum{0};
+    {
+      std::vector<std::jthread> threads;
+      for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+          for (long i = 0; i < 200; ++i) sum += client.submit<inc>(i).result();
+        });
+      }
+    }
+    CHECK(sum == 4 * (200 * 199 / 2 + 200));
+  }
+
+  TEST_CASE("a task knows its worker, its attempt and its id") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto future = client.submit<task_facts>();
+    CHECK(future.result() == "worker-1 1 " + future.id().text());
+  }
+
+  TEST_CASE("runners stay warm: many tasks run in as many processes as there are slots") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    std::set<pid_t> pids;
+    for (auto& future : client.map([](int) { return who(); }, std::views::iota(0, 200))) pids.insert(future.result());
+    CHECK(pids.size() <= 2);
+    CHECK(!pids.contains(getpid()));
+  }
+
+  TEST_CASE("the cluster's workers, slots and tasks can be asked for") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    client.submit<inc>(1L).wait();
+    const weft::ClusterInfo info = client.cluster();
+    REQUIRE(info.workers.size() == 1);
+    CHECK(info.workers[0].name == "worker-1");
+    CHECK(info.slots == 2);
+  }
+}

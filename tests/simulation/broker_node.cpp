@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/broker_node.hpp"
+
+#include <fmt/format.h>
+
+namespace weft::sim {
+
+BrokerNode::BrokerNode(World& world, Network& network, Settings settings, Listener listener)
+    : Node(world, network, "broker"), settings_(std::move(settings)), listener_(std::move(listener)) {
+  network.set_broker(*this);
+}
+
+void BrokerNode::start() {
+  settings_.scheduler.epoch = random_.next() | 1;
+  scheduler_ = std::make_unique<broker::Scheduler>(settings_.scheduler, clock());
+  next_peer_ = 1;
+  network_.broker_up();
+  note([&] { return fmt::format("starts, epoch {:x}", settings_.scheduler.epoch); });
+  start_process();
+}
+
+void BrokerNode::crash(Network::Power how) {
+  if (!running()) return;
+  note([&] { return how == Network::Power::off ? "loses power" : "is killed"; });
+  stop_process();
+  by_connection_.clear();
+  peers_.clear();
+  touched_.clear();
+  actions_.clear();
+  network_.broker_frozen(false);
+  network_.broker_down(how);
+}
+
+void BrokerNode::freeze_for(Duration duration) {
+  if (!running() || frozen()) return;
+  network_.broker_frozen(true);
+  freeze(duration);
+}
+
+void BrokerNode::on_frame(ConnectionId id, std::string frame) {
+  post([this, id, frame = std::move(frame)] { receive(id, frame); });
+}
+
+void BrokerNode::on_link_down(ConnectionId id, const std::string& reason) {
+  note([&] { return fmt::format("connection {} is down: {}", id, reason); });
+  post([this, id] {
+    const auto known = by_connection_.find(id);
+    if (known == by_connection_.end()) return;
+    const broker::PeerId peer = known->second;
+    step(broker::PeerGone{peer});
+    const auto found = peers_.find(peer);
+    if (found == peers_.end()) return;
+    found->second.forgotten = true;
+    touch(peer, found->second);
+  });
+}
+
+void BrokerNode::receive(ConnectionId id, const std::string& frame) {
+  const auto [known, added] = by_connection_.try_emplace(id, next_peer_);
+  const broker::PeerId peer = known->second;
+  if (added) {
+    ++next_peer_;
+    peers_[peer].connection = id;
+  }
+  auto message = wire::decode(frame);
+  note(frame, [&] {
+    return fmt::format("<- {} {}", peer, message ? wire::describe(*message) : "garbage: " + message.fault());
+  });
+  if (!message) {
+    return step(broker::ReceivedGarbage{peer, message.fault(), wire::version_mismatch(frame).has_value()});
+  }
+  count_message("to broker: ", *message);
+  listener_(*message);
+  step(broker::Received{peer, std::move(*message)});
+}
+
+void BrokerNode::step(const broker::Event& event) {
+  scheduler_->step(clock(), event, actions_);
+  if (++steps_ % settings_.check_every == 0) scheduler_->check_invariants();
+  for (broker::Action& action : actions_) perform(action);
+  actions_.clear();
+}
+
+void BrokerNode::perform(broker::Action& action) {
+  if (auto* send = std::get_if<broker::Send>(&action)) {
+    const auto found = peers_.find(send->peer);
+    if (found == peers_.end()) return;
+    found->second.packer.add(send->message);
+    touch(send->peer, found->second);
+  } else if (const auto* forget = std::get_if<broker::ForgetPeer>(&action)) {
+    const auto found = peers_.find(forget->peer);
+    if (found == peers_.end()) return;
+    found->second.forgotten = true;
+    touch(forget->peer, found->second);
+  } else if (const auto* line = std::get_if<broker::Log>(&action)) {
+    note(line->text, [&] { return "log: " + line->text; });
+  }
+}
+
+void BrokerNode::touch(broker::PeerId id, Peer& peer) {
+  if (std::exchange(peer.touched, true)) return;
+  touched_.push_back(id);
+}
+
+void BrokerNode::flush() {
+  while (!touched_.empty()) {  // a failed send can make others have something to say
+    const std::vector<broker::PeerId> now_touched = std::exchange(touched_, {});
+    for (const broker::PeerId id : now_touched) {
+      const auto found = peers_.find(id);
+      if (found == peers_.end()) continue;
+      Peer& peer = found->second;
+      peer.touched = false;
+      while (auto frame = peer.packer.take()) {
+        if (network_.send(peer.connection, Side::broker, std::move(*frame))) continue;
+        peer.packer = {};
+        peer.forgotten = true;
+        step(broker::PeerGone{id});
+        break;
+      }
+      if (!peer.forgotten) continue;
+      by_connection_.erase(peer.connection);
+      peers_.erase(found);
+    }
+  }
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// BrokerNode: the real Scheduler in a simulated process; does what broker/broker.cpp does with zmq.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "broker/scheduler.hpp"
+#include "common/codec.hpp"
+#include "tests/simulation/node.hpp"
+
+namespace weft::sim {
+
+class BrokerNode : public Node, public LinkListener {
+ public:
+  struct Settings {
+    broker::Settings scheduler;   // but for the epoch
+    std::uint64_t check_every = 1;  // steps from one check_invariants() to the next
+  };
+  /// Sees every message that the broker takes: the oracle's ears.
+  using Listener = std::function<void(const wire::Message&)>;
+
+  BrokerNode(World& world, Network& network, Settings settings, Listener listener);
+
+  /// A new life with a new epoch.
+  void start();
+  void crash(Network::Power how);
+  void freeze_for(Duration duration);
+  wire::Status status() const { return scheduler_->status(true); }
+
+  void on_link_down(ConnectionId id, const std::string& reason) override;
+  void on_frame(ConnectionId id, std::string frame) override;
+
+ private:
+  struct Peer {
+    ConnectionId connection = 0;
+    wire::Packer packer;
+    bool forgotten = false;
+    bool touched = false;
+  };
+
+  void tick() override { step(broker::Tick{}); }
+  void flush() override;
+  std::optional<Time> deadline() const override { return scheduler_->deadline(); }
+  void on_thaw() override { network_.broker_frozen(false); }
+  void receive(ConnectionId id, const std::string& frame);
+  void step(const broker::Event& event);
+  void perform(broker::Action& action);
+  void touch(broker::PeerId id, Peer& peer);
+
+  Settings settings_;
+  Listener listener_;
+  std::unique_ptr<broker::Scheduler> scheduler_;
+  broker::Actions actions_;
+  std::map<ConnectionId, broker::PeerId> by_connection_;
+  std::map<broker::PeerId, Peer> peers_;
+  std::vector<broker::PeerId> touched_;
+  broker::PeerId next_peer_ = 1;
+  std::uint64_t steps_ = 0;
+};
+
+}  // namespace weft::sim

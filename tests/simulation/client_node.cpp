@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/client_node.hpp"
+
+#include <fmt/format.h>
+
+namespace weft::sim {
+
+ClientNode::ClientNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario, ClientPlan plan)
+    : Node(world, network, plan.name),
+      oracle_(oracle),
+      scenario_(scenario),
+      plan_(std::move(plan)),
+      host_(network.add_host(*this)) {
+  waves_left_ = plan_.waves.size();
+}
+
+void ClientNode::start() {
+  client::Session::Settings settings;
+  settings.id = id_ = random_.id<16>();
+  settings.jitter_seed = random_.next();
+  settings.name = name();
+  settings.host = "host-of-" + name();
+  settings.address = "broker";
+  settings.connect_timeout = settings.give_up = std::chrono::minutes(5);
+  settings.window_bytes = random_.chance(0.3) ? 1000 : 4 << 20;
+  session_ = std::make_unique<client::Session>(settings, clock());
+  note([&] { return "starts, session " + id_.text(8); });
+  start_process();
+  for (const Wave& wave : plan_.waves) post_after(wave.at, [this, &wave] { submit(wave); });
+  if (plan_.closes) {
+    post_after(*plan_.closes, [this] {
+      count("fault: client leaves early");
+      close();
+    });
+  }
+}
+
+void ClientNode::crash(Network::Power how) {
+  if (!running()) return;
+  note([&] { return how == Network::Power::off ? "loses power" : "is killed"; });
+  oracle_.joined(host_, false);
+  oracle_.session_over(id_);
+  stop_process();
+  closed_ = true;
+  waves_left_ = 0;
+  link_ = 0;
+  network_.host_down(host_, how);
+}
+
+void ClientNode::close() {
+  if (closed_) return;
+  closed_ = true;
+  waves_left_ = 0;
+  oracle_.session_over(id_);
+  post([this] { step(client::Close{}); });
+}
+
+void ClientNode::send_garbage() {
+  if (link_ != 0) network_.send(link_, Side::dialer, "WEFT\x01\x00\x09\x00 this is not msgpack");
+}
+
+std::string ClientNode::leftovers() const {
+  if (closed_) return "";
+  if (session_->open_tasks() > 0) return fmt::format("{} open tasks in the session", session_->open_tasks());
+  if (!results_.empty()) return fmt::format("{} parts of results", results_.size());
+  for (const auto& [id, users] : arguments_) {
+    if (users != 0) return fmt::format("argument {} has {} users", id.text(8), users);
+  }
+  return "";
+}
+
+// ---- the program ----
+
+void ClientNode::submit(const Wave& wave) {
+  if (closed_) return;
+  --waves_left_;
+  const std::uint32_t number = next_spec_++;
+  const auto spec = std::make_shared<const wire::TaskSpec>(wave.spec);
+  files_[spec->program.id] = spec->program.size;
+  for (const wire::FileRef& library : spec->libraries) files_[library.id] = library.size;
+  step(client::DefineSpec{number, *spec});
+  client::Submit submit;
+  const std::uint64_t first = next_seq_;
+  for (const TaskScript& script : wave.tasks) {
+    const TaskId id{id_, next_seq_++};
+    oracle_.submitted(id, spec, script, host_);
+    if (script.argument_bytes > 0) ++arguments_[script.argument_blob];
+    submit.tasks.push_back({id.seq, number, Oracle::argument(id, script)});
+  }
+  open_ += wave.tasks.size();
+  step(submit);
+  if (wave.retire) step(client::RetireSpec{number});
+  for (const Wave::Cancel& cancel : wave.cancels) {
+    post_after(cancel.after, [this, seq = first + cancel.task] {
+      if (closed_) return;
+      oracle_.cancel_requested(TaskId{id_, seq});
+      step(client::CancelTasks{{seq}});
+    });
+  }
+}
+
+// ---- from the network ----
+
+void ClientNode::on_link_up(ConnectionId id) {
+  post([this, id] {
+    if (id == link_) step(client::LinkUp{});
+  });
+}
+
+void ClientNode::on_link_down(ConnectionId id, const std::string& reason) {
+  note([&] { return fmt::format("connection {} is down: {}", id, reason); });
+  oracle_.joined(host_, false);
+  post([this, id, reason] {
+    if (id != link_) return;
+    link_ = 0;
+    packer_ = {};
+    served_.clear();
+    step(client::LinkDown{reason});
+  });
+}
+
+void ClientNode::on_frame(ConnectionId id, std::string frame) {
+  post([this, id, frame = std::move(frame)] {
+    if (id == link_) receive(frame);
+  });
+}
+
+void ClientNode::receive(const std::string& frame) {
+  auto message = wire::decode(frame);
+  if (!message) fail("the broker sends what cannot be decoded: " + message.fault());
+  note(frame, [&] { return "<- " + wire::describe(*message); });
+  count_message("to client: ", *message);
+  if (std::holds_alternative<wire::Welcome>(*message)) oracle_.joined(host_, true);
+  if (const auto* deliver = std::get_if<wire::Deliver>(&*message)) {
+    for (const wire::DeliveryRecord& record : deliver->records) oracle_.delivered(id_, record);
+  }
+  step(client::Received{std::move(*message)});
+}
+
+// ---- the session ----
+
+void ClientNode::tick() { step(client::Tick{}); }
+
+void ClientNode::step(const client::Event& event) {
+  session_->step(clock(), event, actions_);
+  session_->check_invariants();
+  const client::Actions actions = std::exchange(actions_, {});
+  for (const client::Action& action : actions) {
+    std::visit([this](const auto& a) { perform(a); }, action);
+  }
+}
+
+void ClientNode::perform(const client::OpenLink&) {
+  if (link_ != 0) fail(name() + " opens a second link");
+  link_ = network_.dial(host_);
+}
+
+void ClientNode::perform(const client::CloseLink&) {
+  if (closed_) flush();  // the shell lets GOODBYE out
+  if (link_ != 0) network_.close(link_, closed_);
+  oracle_.joined(host_, false);
+  link_ = 0;
+  packer_ = {};
+  served_.clear();
+}
+
+void ClientNode::perform(const client::Send& send) {
+  if (link_ == 0) fail(name() + " sends without a link: " + wire::describe(send.message));
+  packer_.add(send.message);
+}
+
+void ClientNode::perform(const client::Complete& complete) {
+  for (const client::Completion& done : complete.tasks) {
+    note([&] { return fmt::format("  task {} is answered, outcome {}", done.seq, static_cast<int>(done.outcome)); });
+    bool whole = true;
+    if (done.payload.is_blob() && done.outcome == wire::Outcome::ok) {
+      const auto found = results_.find(done.payload.blob().id);
+      whole = found != results_.end() && found->second.partial.stored() == done.payload.blob().size;
+      if (whole && done.takes_blob) results_.erase(found);
+    }
+    oracle_.completed(TaskId{id_, done.seq}, done, whole);
+    --open_;
+  }
+}
+
+void ClientNode::perform(const client::MarkRunning&) {}
+
+void ClientNode::perform(const client::StoreChunk& chunk) {
+  Result& result = results_[chunk.id];
+  result.size = chunk.size;
+  if (!result.partial.store(chunk.id, chunk.offset, chunk.bytes)) fail("wrong bytes, or bytes twice, in a result");
+  count("blob chunks to clients");
+}
+
+void ClientNode::perform(const client::VerifyBlob& verify) {
+  post_after(random_.duration(Duration(10), std::chrono::milliseconds(3)), [this, id = verify.id] {
+    const auto found = results_.find(id);
+    if (found == results_.end()) return;  // dropped meanwhile
+    if (found->second.partial.stored() != found->second.size) fail("a result is verified that is not whole");
+    using Verdict = client::BlobVerified::Verdict;
+    Verdict verdict = Verdict::whole;
+    if (random_.chance(scenario_.corrupt_chance)) {
+      verdict = random_.chance(0.5) ? Verdict::corrupt : Verdict::no_room;
+      count("fault: result is damaged or too large");
+      oracle_.spoiled(id);
+      results_.erase(found);
+    }
+    step(client::BlobVerified{id, verdict});
+  });
+}
+
+void ClientNode::perform(const client::DropBlob& drop) { results_.erase(drop.id); }
+
+void ClientNode::perform(const client::ReleaseArgument& release) {
+  const auto found = arguments_.find(release.id);
+  if (found == arguments_.end() || found->second == 0) fail("an argument is released once too often");
+  --found->second;
+}
+
+void ClientNode::perform(const client::ServeChunk& serve) {
+  const wire::Get& get = serve.get;
+  const auto argument = arguments_.find(get.id);
+  const bool here = files_.contains(get.id) || (argument != arguments_.end() && argument->second > 0);
+  if (here) {
+    served_.push_back(wire::Data{get.id, get.offset, blob_part(get.id, get.offset, get.bytes)});
+  } else {
+    count("fault: client has no such argument any more");
+    served_.push_back(wire::Gone{get.id, "no task needs it any more"});
+  }
+}
+
+void ClientNode::perform(const client::GaveUp& gave_up) { fail(name() + " gives up: " + gave_up.reason); }
+
+void ClientNode::perform(const client::Log& line) {
+  note(line.text, [&] { return "log: " + line.text; });
+}
+
+void ClientNode::flush() {
+  for (const wire::Message& message : std::exchange(served_, {})) packer_.add(message);
+  while (auto frame = packer_.take()) {
+    if (link_ != 0) network_.send(link_, Side::dialer, std::move(*frame));
+  }
+}
+
+}  // namespace weft::sim

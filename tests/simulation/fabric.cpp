@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/fabric.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace weft::sim {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kFinishWithin = seconds(120);  // after the last fault
+constexpr Duration kForgetWithin = seconds(40);   // after the last client has left
+constexpr Duration kRejoinWithin = seconds(10);
+constexpr std::size_t kTasksOfLatecomer = 30;
+
+}  // namespace
+
+Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
+    : scenario_(seed), world_(seed, trace, coverage), network_(world_, scenario_.network), oracle_(world_, scenario_) {
+  BrokerNode::Settings settings;
+  settings.check_every = scenario_.large ? 16 : 1;
+  broker_ = std::make_unique<BrokerNode>(world_, network_, settings, [this](const wire::Message& m) { hear(m); });
+  for (std::size_t i = 0; i < scenario_.workers.size(); ++i) {
+    workers_.push_back(std::make_unique<WorkerNode>(world_, network_, oracle_, scenario_, i));
+    oracle_.joined(workers_.back()->host(), false);
+  }
+}
+
+void Fabric::add_client(ClientPlan plan, Duration joins) {
+  clients_.push_back(std::make_unique<ClientNode>(world_, network_, oracle_, scenario_, std::move(plan)));
+  ClientNode& client = *clients_.back();
+  oracle_.joined(client.host(), false);
+  world_.after(joins, [&client] { client.start(); });
+}
+
+void Fabric::start() {
+  Random& random = world_.random();
+  world_.after(random.duration(Duration(0), seconds(1)), [this] { broker_->start(); });
+  for (const auto& worker : workers_) {
+    world_.after(random.duration(Duration(0), seconds(2)), [&worker = *worker] { worker.start(); });
+  }
+  for (const ClientPlan& plan : scenario_.clients) add_client(plan, plan.joins);
+  faults_ = std::make_unique<Faults>(
+      world_, network_, oracle_, Faults::Victims{*broker_, workers_, clients_, [this] {
+        add_client(scenario_.next_client(world_.random(), clients_.size(), kTasksOfLatecomer), milliseconds(100));
+      }});
+  faults_->plan(scenario_.faults, Time{} + scenario_.fault_phase);
+}
+
+void Fabric::run() {
+  start();
+  world_.run_until(Time{} + scenario_.fault_phase);
+  while (world_.now() < faults_->over()) world_.run_until(faults_->over());
+  finish_work();
+  leave();
+  restart_and_look();
+}
+
+/// The liveness phase.
+void Fabric::finish_work() {
+  const Time limit = world_.now() + kFinishWithin;
+  const auto finished = [](const auto& client) { return client->finished(); };
+  while (!std::all_of(clients_.begin(), clients_.end(), finished)) {
+    if (world_.now() >= limit) {
+      fail(fmt::format("{} tasks have no answer {} s after the last fault:{}", oracle_.open(),
+                       std::chrono::duration_cast<seconds>(kFinishWithin).count(), oracle_.describe_open()));
+    }
+    world_.run_until(world_.now() + milliseconds(500));
+  }
+  if (oracle_.open() != 0) fail("an answer is missing, and the clients believe that they have all");
+}
+
+void Fabric::leave() {
+  world_.run_until(world_.now() + seconds(3));
+  for (const auto& client : clients_) {
+    if (const std::string left = client->leftovers(); !left.empty()) fail(client->name() + " has left " + left);
+    client->close();
+  }
+  world_.run_until(world_.now() + kForgetWithin);
+  const wire::Status status = broker_->status();
+  if (status.clients != 0) fail(fmt::format("the broker still has {} clients", status.clients));
+  if (status.queued + status.assigned != 0) fail("the broker still has tasks");
+  if (status.queued_bytes != 0) fail("the broker still counts payload");
+  if (status.workers != workers_.size()) {
+    fail(fmt::format("{} of {} workers are with the broker", status.workers, workers_.size()));
+  }
+  for (const auto& worker : workers_) {
+    if (const std::string left = worker->leftovers(); !left.empty()) fail(worker->name() + " has left " + left);
+  }
+}
+
+/// A new broker asks everybody what they hold: nobody may hold anything.
+void Fabric::restart_and_look() {
+  everybody_left_ = true;
+  broker_->crash(Network::Power::process_down);
+  broker_->start();
+  world_.run_until(world_.now() + kRejoinWithin);
+  if (broker_->status().workers != workers_.size()) fail("not every worker has come back to the new broker");
+}
+
+void Fabric::hear(const wire::Message& message) const {
+  if (!everybody_left_) return;
+  if (std::holds_alternative<wire::Claims>(message) || std::holds_alternative<wire::Results>(message)) {
+    fail("though every client has left, a worker says: " + wire::describe(message));
+  }
+}
+
+}  // namespace weft::sim

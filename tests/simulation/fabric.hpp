@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// Fabric: one whole simulated cluster, from a seed: broker, workers, clients, network, faults, oracle. run()
+// lives through it, in phases: work with faults, work without until everything is answered, and then a look
+// at what was left behind.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tests/simulation/faults.hpp"
+
+namespace weft::sim {
+
+class Fabric {
+ public:
+  Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage);
+
+  /// Calls fail() when a promise is broken.
+  void run();
+
+  std::uint64_t events() const { return world_.events(); }
+  std::size_t tasks() const { return oracle_.tasks(); }
+
+ private:
+  void start();
+  void add_client(ClientPlan plan, Duration joins);
+  void finish_work();
+  void leave();
+  void restart_and_look();
+  void hear(const wire::Message& message) const;
+
+  Scenario scenario_;
+  World world_;
+  Network network_;
+  Oracle oracle_;
+  std::unique_ptr<BrokerNode> broker_;
+  std::vector<std::unique_ptr<WorkerNode>> workers_;
+  std::vector<std::unique_ptr<ClientNode>> clients_;
+  std::unique_ptr<Faults> faults_;
+  bool everybody_left_ = false;  // from here nobody may hold anything of anybody
+};
+
+}  // namespace weft::sim

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/faults.hpp"
+
+#include <fmt/format.h>
+
+namespace weft::sim {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// After a fault is over it may take this long until everybody has noticed what it did.
+constexpr Duration kAftermath = seconds(6);
+// What is shorter must go unnoticed: a heartbeat and a half late, with a liveness of three.
+constexpr Duration kHarmlessFreeze = milliseconds(1500);
+
+}  // namespace
+
+Faults::Faults(World& world, Network& network, Oracle& oracle, Victims victims)
+    : world_(world), network_(network), oracle_(oracle), victims_(std::move(victims)), random_(world.random().fork()) {}
+
+void Faults::plan(std::uint32_t count, Time end) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    world_.at(world_.now() + random_.duration(milliseconds(300), end - world_.now()), [this] { strike(); });
+  }
+}
+
+void Faults::strike() {
+  struct Kind {
+    void (Faults::*act)();
+    std::uint32_t weight;
+  };
+  static constexpr Kind kKinds[] = {
+      {&Faults::kill_broker, 10},   {&Faults::freeze_broker, 6}, {&Faults::kill_worker, 14},
+      {&Faults::freeze_worker, 10}, {&Faults::drain_worker, 6},  {&Faults::crash_runner, 10},
+      {&Faults::break_runner, 5},   {&Faults::kill_client, 5},   {&Faults::freeze_client, 6},
+      {&Faults::reset_link, 12},    {&Faults::partition, 12},    {&Faults::slow_link, 5},
+      {&Faults::send_garbage, 4},
+  };
+  std::uint32_t total = 0;
+  for (const Kind& kind : kKinds) total += kind.weight;
+  auto draw = random_.below(total);
+  for (const Kind& kind : kKinds) {
+    if (draw < kind.weight) return (this->*kind.act)();
+    draw -= kind.weight;
+  }
+}
+
+WorkerNode& Faults::any_worker() { return *victims_.workers[random_.below(victims_.workers.size())]; }
+ClientNode& Faults::any_client() { return *victims_.clients[random_.below(victims_.clients.size())]; }
+
+Faults::Target Faults::any_dialer() {
+  if (random_.chance(0.6)) {
+    WorkerNode& worker = any_worker();
+    return {worker.host(), &worker, nullptr};
+  }
+  ClientNode& client = any_client();
+  return {client.host(), nullptr, &client};
+}
+
+void Faults::disturb(HostId host, Duration lasts) {
+  over_ = std::max(over_, world_.now() + lasts);
+  oracle_.disturb(host, world_.now() + lasts + kAftermath);
+}
+
+void Faults::disturb_all(Duration lasts) {
+  for (const auto& worker : victims_.workers) disturb(worker->host(), lasts);
+  for (const auto& client : victims_.clients) disturb(client->host(), lasts);
+}
+
+// ---- processes ----
+
+void Faults::kill_broker() {
+  if (!victims_.broker.running()) return;
+  const bool power = random_.chance(0.3);
+  const Duration down = random_.chance(0.7) ? random_.duration(milliseconds(50), seconds(1)) : random_.duration(seconds(1), seconds(8));
+  world_.coverage().count(power ? "fault: broker loses power" : "fault: broker is killed");
+  disturb_all(down + seconds(6));
+  victims_.broker.crash(power ? Network::Power::off : Network::Power::process_down);
+  world_.after(down, [this] {
+    if (!victims_.broker.running()) victims_.broker.start();
+  });
+}
+
+void Faults::freeze_broker() {
+  const Duration lasts = random_.duration(milliseconds(100), seconds(8));
+  world_.coverage().count("fault: broker is frozen");
+  over_ = std::max(over_, world_.now() + lasts);
+  victims_.broker.freeze_for(lasts);
+}
+
+void Faults::kill_worker() {
+  WorkerNode& worker = any_worker();
+  if (!worker.running()) return;
+  const bool power = random_.chance(0.4);
+  const Duration down = random_.duration(milliseconds(50), seconds(5));
+  world_.coverage().count(power ? "fault: worker loses power" : "fault: worker is killed");
+  disturb(worker.host(), down);
+  worker.crash(power ? Network::Power::off : Network::Power::process_down);
+  world_.after(down, [&worker] {
+    if (!worker.running()) worker.start();
+  });
+}
+
+void Faults::freeze_worker() {
+  WorkerNode& worker = any_worker();
+  const Duration lasts = random_.chance(0.4) ? random_.duration(milliseconds(50), kHarmlessFreeze)
+                                             : random_.duration(kHarmlessFreeze, seconds(9));
+  world_.coverage().count("fault: worker is frozen");
+  over_ = std::max(over_, world_.now() + lasts);
+  if (lasts > kHarmlessFreeze) disturb(worker.host(), lasts);
+  worker.freeze(lasts);
+}
+
+void Faults::drain_worker() {
+  WorkerNode& worker = any_worker();
+  if (!worker.running()) return;
+  world_.coverage().count("fault: worker is told to leave");
+  disturb(worker.host(), seconds(1));
+  worker.drain();
+}
+
+void Faults::crash_runner() {
+  if (any_worker().runners().crash_one()) world_.coverage().count("fault: runner crashes");
+}
+
+void Faults::break_runner() {
+  if (any_worker().runners().break_one()) world_.coverage().count("fault: runner breaks the rules");
+}
+
+void Faults::kill_client() {
+  ClientNode& client = any_client();
+  if (!client.running()) return;
+  const bool power = random_.chance(0.4);
+  world_.coverage().count(power ? "fault: client loses power" : "fault: client is killed");
+  client.crash(power ? Network::Power::off : Network::Power::process_down);
+  if (random_.chance(0.7)) victims_.add_client();
+}
+
+void Faults::freeze_client() {
+  ClientNode& client = any_client();
+  const Duration lasts = random_.duration(milliseconds(100), seconds(10));
+  world_.coverage().count("fault: client is frozen");
+  disturb(client.host(), lasts);
+  client.freeze(lasts);
+}
+
+// ---- the network ----
+
+void Faults::reset_link() {
+  const Target target = any_dialer();
+  const std::uint64_t who = random_.below(3);
+  world_.coverage().count(who == 0   ? "fault: connection reset"
+                          : who == 1 ? "fault: connection reset, seen by the dialer"
+                                     : "fault: connection reset, seen by the broker");
+  note([&] { return fmt::format("connections of host {} are reset, seen by {}", target.host, who); });
+  disturb(target.host, seconds(1));
+  network_.reset(target.host, who != 2, who != 1);
+}
+
+void Faults::partition() {
+  const Target target = any_dialer();
+  const std::uint64_t way = random_.below(4);  // both ways twice as often
+  const Duration lasts = random_.duration(milliseconds(100), seconds(9));
+  const bool to_broker = way != 1;
+  const bool from_broker = way != 0;
+  world_.coverage().count(way == 0   ? "fault: partition to the broker"
+                          : way == 1 ? "fault: partition from the broker"
+                                     : "fault: partition both ways");
+  note([&] {
+    return fmt::format("host {} is cut off{}{}", target.host, to_broker ? ", to the broker" : "",
+                       from_broker ? ", from the broker" : "");
+  });
+  disturb(target.host, lasts);
+  if (to_broker) network_.block(target.host, Side::dialer);
+  if (from_broker) network_.block(target.host, Side::broker);
+  world_.after(lasts, [this, target, to_broker, from_broker] {
+    note([&] { return fmt::format("host {} is reached again", target.host); });
+    if (to_broker) network_.unblock(target.host, Side::dialer);
+    if (from_broker) network_.unblock(target.host, Side::broker);
+  });
+}
+
+void Faults::slow_link() {
+  const Target target = any_dialer();
+  const Duration lasts = random_.duration(milliseconds(500), seconds(5));
+  world_.coverage().count("fault: slow link");
+  over_ = std::max(over_, world_.now() + lasts);
+  network_.slow(target.host, random_.duration(milliseconds(10), milliseconds(300)));
+  world_.after(lasts, [this, target] { network_.slow(target.host, Duration(0)); });
+}
+
+void Faults::send_garbage() {
+  const Target target = any_dialer();
+  world_.coverage().count("fault: garbage to the broker");
+  note([&] { return fmt::format("host {} sends garbage", target.host); });
+  disturb(target.host, seconds(1));
+  if (target.worker != nullptr) target.worker->send_garbage();
+  if (target.client != nullptr) target.client->send_garbage();
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// Network: connections from dialers (workers and clients, each a host of its own) to the one broker.
+// A connection is TCP as libzmq shows it: frames arrive whole, in order, once, some time later; frames
+// are lost only with their connection; one end may be gone long before the other hears of it. The
+// faults are those of the world: resets that both, one or no end sees, partitions in one direction or both
+// (what was sent waits, as TCP sends it again), slow links, hosts without power.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/world.hpp"
+
+namespace weft::sim {
+
+using ConnectionId = std::uint64_t;
+using HostId = std::size_t;
+enum class Side : std::uint8_t { dialer = 0, broker = 1 };
+
+/// What a dialer's or the broker's process gets to see.
+class LinkListener {
+ public:
+  virtual ~LinkListener() = default;
+  virtual void on_link_up(ConnectionId) {}
+  virtual void on_link_down(ConnectionId, const std::string& reason) = 0;
+  virtual void on_frame(ConnectionId, std::string frame) = 0;
+};
+
+class Network {
+ public:
+  struct Settings {
+    Duration delay_min = std::chrono::microseconds(100);
+    Duration delay_max = std::chrono::milliseconds(2);
+    double spike_chance = 0.01;  // of a frame to take up to spike_max
+    Duration spike_max = std::chrono::milliseconds(150);
+  };
+  enum class Power : std::uint8_t { on, process_down, off };
+
+  Network(World& world, Settings settings) : world_(world), settings_(settings), random_(world.random().fork()) {}
+
+  HostId add_host(LinkListener& listener);
+  void set_broker(LinkListener& listener) { broker_ = &listener; }
+
+  // ---- what processes do ----
+  ConnectionId dial(HostId from);
+  /// False: this end knows that the connection is gone.
+  bool send(ConnectionId id, Side from, std::string frame);
+  /// By the dialer. What it sent lately may be lost, unless it lingers.
+  void close(ConnectionId id, bool linger);
+
+  // ---- what happens to them ----
+  void broker_frozen(bool frozen) { broker_frozen_ = frozen; }
+  void broker_down(Power how);
+  void broker_up() { broker_power_ = Power::on; }
+  void host_down(HostId host, Power how);
+  void host_up(HostId host) { hosts_[host].power = Power::on; }
+  void reset(HostId host, bool dialer_sees, bool broker_sees);
+  /// Holds back what goes from `from`; cumulative.
+  void block(HostId host, Side from);
+  void unblock(HostId host, Side from);
+  /// Adds to every delay; zero: as before.
+  void slow(HostId host, Duration extra) { hosts_[host].extra_delay = extra; }
+
+  bool connected(HostId host) const;
+  std::uint64_t frames() const { return frames_; }
+
+ private:
+  struct Item {
+    std::string frame;
+    bool end = false;  // no frame: the sender's end is closed
+    std::string reason;
+  };
+  struct Pipe {
+    std::deque<Item> items;
+    std::size_t owed = 0;  // items that were due while it was blocked
+    Time last{};           // when the last item arrives
+  };
+  struct Connection {
+    HostId host = 0;
+    bool open[2] = {true, false};  // by side, as that side believes
+    Pipe pipes[2];                 // by the side that sends
+  };
+  struct Host {
+    LinkListener* listener = nullptr;
+    Power power = Power::on;
+    int blocked[2] = {0, 0};  // by the side that sends
+    Duration extra_delay{};
+  };
+
+  static std::size_t index(Side side) { return static_cast<std::size_t>(side); }
+  static Side other(Side side) { return side == Side::dialer ? Side::broker : Side::dialer; }
+  LinkListener& listener(const Connection& connection, Side side) const;
+  Power power(const Connection& connection, Side side) const;
+  Duration delay(HostId host);
+  void connect(ConnectionId id);
+  void put(ConnectionId id, Side from, Item item);
+  void arrive(ConnectionId id, Side from);
+  void lose_some(Pipe& pipe);
+  void answer_with_reset(ConnectionId id, Side to);
+  void end(ConnectionId id, Side side, const std::string& reason);
+  void forget_if_dead(ConnectionId id);
+
+  World& world_;
+  Settings settings_;
+  Random random_;
+  LinkListener* broker_ = nullptr;
+  Power broker_power_ = Power::process_down;
+  bool broker_frozen_ = false;
+  std::vector<Host> hosts_;
+  std::map<ConnectionId, Connection> connections_;
+  ConnectionId next_id_ = 1;
+  std::uint64_t frames_ = 0;
+};
+
+}  // namespace weft::sim

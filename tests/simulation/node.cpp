@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/node.hpp"
+
+#include <map>
+
+namespace weft::sim {
+
+namespace {
+
+constexpr int kInputsPerTurn = 1000;  // as the shells have it
+constexpr Duration kTurnMax = std::chrono::microseconds(300);
+constexpr std::int64_t kDriftPpmMax = 200;
+
+}  // namespace
+
+Node::Node(World& world, Network& network, std::string name)
+    : world_(world), network_(network), random_(world.random().fork()), name_(std::move(name)) {
+  offset_us_ = static_cast<std::int64_t>(random_.below(1'000'000'000));
+  drift_ppm_ = static_cast<std::int64_t>(random_.below(2 * kDriftPpmMax)) - kDriftPpmMax;
+}
+
+void Node::start_process() {
+  running_ = true;
+  frozen_until_ = {};
+  wake();
+}
+
+void Node::stop_process() {
+  running_ = false;
+  turn_planned_ = false;
+  ++life_;
+  inbox_.clear();
+}
+
+void Node::freeze(Duration duration) {
+  if (!running_ || frozen()) return;
+  frozen_until_ = world_.now() + duration;
+  note([&] { return "is frozen"; });
+  world_.at(frozen_until_, [this, life = life_] {
+    if (life == life_) on_thaw();
+  });
+}
+
+void Node::post(std::function<void()> handle) {
+  if (!running_) return;
+  inbox_.push_back(std::move(handle));
+  wake();
+}
+
+void Node::post_after(Duration delay, std::function<void()> handle) {
+  world_.after(delay, [this, life = life_, handle = std::move(handle)]() mutable {
+    if (life == life_) post(std::move(handle));
+  });
+}
+
+void Node::count_message(std::string_view direction, const wire::Message& message) {
+  static std::map<std::pair<std::string_view, std::size_t>, std::string> names;  // describe() is slow
+  std::string& name = names[{direction, message.index()}];
+  if (name.empty()) {
+    name = wire::describe(message);
+    name = std::string(direction) + name.substr(0, name.find_first_of("(["));
+  }
+  count(name);
+}
+
+void Node::wake() {
+  if (turn_planned_ || in_turn_) return;
+  turn_planned_ = true;
+  const Time when = std::max(world_.now() + random_.duration(Duration(0), kTurnMax), frozen_until_);
+  world_.at(when, [this, life = life_] {
+    if (life == life_) turn();
+  });
+}
+
+void Node::turn() {
+  turn_planned_ = false;
+  if (frozen()) return wake();
+  in_turn_ = true;
+  const std::uint64_t life = life_;
+  for (int i = 0; i < kInputsPerTurn && !inbox_.empty(); ++i) {
+    const std::function<void()> handle = std::move(inbox_.front());
+    inbox_.pop_front();
+    handle();
+    if (life != life_) break;  // it was its end
+  }
+  if (life == life_) tick();
+  if (life == life_) flush();
+  in_turn_ = false;
+  if (life != life_) return;
+  if (!inbox_.empty()) wake();
+  set_alarm();
+}
+
+void Node::set_alarm() {
+  const auto due = deadline();
+  if (!due) return;
+  // Its clock may be a little slow: rather a tick too many than an hour too late.
+  const Duration wait = std::max(*due - clock(), Duration(0)) + std::chrono::milliseconds(1);
+  world_.after(wait, [this, life = life_, alarm = ++alarm_] {
+    if (life == life_ && alarm == alarm_) wake();
+  });
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+// Node: one process of the simulated world: its clock, its inbox, and its turns. What happens to a process
+// waits in its inbox until its next turn, which handles all of it, ticks and sends: the loop of every shell.
+// A frozen process has no turns, and much to do when it wakes.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+
+#include "common/messages.hpp"
+#include "tests/simulation/network.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace weft::sim {
+
+class Node {
+ public:
+  Node(World& world, Network& network, std::string name);
+  virtual ~Node() = default;
+  Node(const Node&) = delete;
+  Node& operator=(const Node&) = delete;
+
+  const std::string& name() const { return name_; }
+  bool running() const { return running_; }
+  bool frozen() const { return world_.now() < frozen_until_; }
+  /// SIGSTOP now, SIGCONT after `duration`.
+  void freeze(Duration duration);
+
+ protected:
+  // What a process does in a turn, beside its inbox.
+  virtual void tick() = 0;   // deliver Tick
+  virtual void flush() = 0;  // send what was packed
+  virtual std::optional<Time> deadline() const = 0;  // by its own clock
+  virtual void on_thaw() {}
+
+  void start_process();
+  void stop_process();
+  /// Puts something into the inbox of the process that runs now; it dies with it.
+  void post(std::function<void()> handle);
+  /// The same, some time later.
+  void post_after(Duration delay, std::function<void()> handle);
+  /// Its own clock, which has its own zero and its own speed.
+  Time clock() const { return local(world_.now()); }
+
+  template <class Make>
+  void note(std::string_view content, Make make) {
+    world_.note(name_, content, make);
+  }
+  template <class Make>
+  void note(Make make) {
+    world_.note(name_, make);
+  }
+  void count(std::string_view what) { world_.coverage().count(what); }
+  void count_message(std::string_view direction, const wire::Message& message);
+
+  World& world_;
+  Network& network_;
+  Random random_;
+
+ private:
+  Time local(Time time) const {
+    const auto us = time.time_since_epoch().count();
+    return Time(Duration(offset_us_ + us + us * drift_ppm_ / 1'000'000));
+  }
+  void wake();
+  void turn();
+  void set_alarm();
+
+  std::string name_;
+  bool running_ = false;
+  bool in_turn_ = false;
+  bool turn_planned_ = false;
+  std::uint64_t life_ = 0;
+  std::uint64_t alarm_ = 0;  // the newest; older ones ring for nobody
+  Time frozen_until_{};
+  std::deque<std::function<void()>> inbox_;
+  std::int64_t offset_us_ = 0;
+  std::int64_t drift_ppm_ = 0;
+};
+
+}  // namespace weft::sim

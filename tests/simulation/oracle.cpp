@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/oracle.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/codec.hpp"
+#include "tests/simulation/blobs.hpp"
+
+namespace weft::sim {
+
+namespace {
+
+const char* name_of(wire::Outcome outcome) {
+  static constexpr const char* kNames[] = {"ok",        "failed",       "crashed",      "timed_out",
+                                           "cancelled", "cannot_start", "unschedulable"};
+  return kNames[static_cast<std::size_t>(outcome)];
+}
+
+}  // namespace
+
+Oracle::Task& Oracle::find(const TaskId& id) {
+  const auto found = tasks_.find(id);
+  if (found == tasks_.end()) fail(fmt::format("task {} was never submitted", id.text()));
+  return found->second;
+}
+
+// ---- what tasks are ----
+
+wire::Payload Oracle::argument(const TaskId& id, const TaskScript& script) {
+  if (script.argument_bytes > 0) return wire::Payload(wire::BlobRef{id.session, script.argument_blob, script.argument_bytes});
+  return wire::Payload("argument of " + id.text());
+}
+
+wire::Payload Oracle::value(const TaskId& id, const Uuid& incarnation) const {
+  const TaskScript& script = tasks_.at(id).script;
+  if (script.result_bytes > 0) return wire::Payload(wire::BlobRef{incarnation, script.result_blob, script.result_bytes});
+  return wire::Payload("value of " + id.text());
+}
+
+void Oracle::submitted(const TaskId& id, std::shared_ptr<const wire::TaskSpec> spec, const TaskScript& script,
+                       HostId client) {
+  Task& task = tasks_[id];
+  task.spec = std::move(spec);
+  task.script = script;
+  task.client = client;
+  task.submitted = world_.now();
+  order_.push_back(id);
+  ++open_;
+}
+
+void Oracle::cancel_requested(const TaskId& id) { find(id).cancelled = true; }
+
+void Oracle::spoiled(const BlobId& result) {
+  for (const TaskId& id : order_) {
+    Task& task = tasks_.at(id);
+    if (task.script.result_blob == result) task.spoiled = true;
+  }
+}
+
+void Oracle::session_over(const Uuid& session) {
+  for (const TaskId& id : order_) {
+    if (id.session != session) continue;
+    Task& task = tasks_.at(id);
+    if (!task.answered && !task.forgotten) --open_;
+    task.forgotten = true;
+  }
+}
+
+// ---- the hosts ----
+
+void Oracle::disturb(HostId host, Time until) {
+  Host& known = hosts_[host];
+  known.disturbed_until = std::max({known.disturbed_until, until, world_.now()});
+}
+
+void Oracle::joined(HostId host, bool joined) {
+  hosts_[host].joined = joined;
+  disturb(host, world_.now() + std::chrono::seconds(1));
+}
+
+/// Nothing happened to it since then that could make others think that it is lost.
+bool Oracle::quiet_since(HostId host, Time since) const {
+  const Host& known = hosts_.at(host);
+  return known.joined && known.disturbed_until < since;
+}
+
+// ---- executions ----
+
+bool Oracle::ran_over(const Execution& execution, const Task& task) const {
+  if (task.spec->timeout_ms == 0) return false;
+  const Duration ran = (execution.end == End::running ? world_.now() : execution.stop) - execution.start;
+  return ran * 1000 >= std::chrono::milliseconds(task.spec->timeout_ms) * 999;  // clocks drift
+}
+
+Oracle::Tally Oracle::tally(const Task& task) const {
+  Tally tally;
+  for (const ExecutionId id : task.executions) {
+    const Execution& execution = executions_[id];
+    const bool quiet = quiet_since(execution.worker, execution.start);
+    tally.threw += execution.end == End::threw;
+    tally.timed_out += ran_over(execution, task);
+    tally.lost += execution.end == End::died || !quiet;
+    tally.certain += execution.end == End::died && quiet && quiet_since(task.client, execution.start);
+    tally.returned += execution.end == End::returned;
+  }
+  return tally;
+}
+
+/// Whether there is a reason to execute the task once more after this.
+bool Oracle::excused(const Execution& execution, const Task& task) const {
+  if (!quiet_since(execution.worker, execution.start) || !quiet_since(task.client, execution.start)) return true;
+  switch (execution.end) {
+    case End::threw:
+    case End::died:
+    case End::killed:
+      return true;
+    case End::returned:
+      return task.spoiled || task.script.result_shared || ran_over(execution, task);
+    case End::running:
+    case End::stopped:
+    case End::gone:
+      return ran_over(execution, task);
+  }
+  return false;
+}
+
+void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) const {
+  const Tally sum = tally(task);
+  if (task.spec->crash_limit <= 1 && task.executions.size() > sum.threw + sum.timed_out) {
+    fail(fmt::format("task {} may be started once after each failure, and is started again", id.text()));
+  }
+  // One that was cut off or frozen may start what others have done meanwhile: it does not know yet.
+  if (!quiet_since(worker, world_.now())) return;
+  for (const ExecutionId before : task.executions) {
+    const Execution& execution = executions_[before];
+    if (!excused(execution, task)) {
+      fail(fmt::format("task {} is executed again, though its execution of {:.3f} ms, on host {}, was not lost (end {})",
+                       id.text(), static_cast<double>(execution.start.time_since_epoch().count()) / 1e3,
+                       execution.worker, static_cast<int>(execution.end)));
+    }
+  }
+  if (sum.certain >= task.spec->crash_limit) {
+    fail(fmt::format("task {} has taken {} runners along and is executed again", id.text(), sum.certain));
+  }
+}
+
+Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec, HostId worker, std::uint64_t epoch,
+                                    std::uint32_t number) {
+  Task& task = find(id);
+  if (!(spec == *task.spec)) fail(fmt::format("task {} is executed with another spec", id.text()));
+  if (number == 0) fail(fmt::format("task {} is told execution 0", id.text()));
+  check_again(id, task, worker);
+  const ExecutionId execution = executions_.size();
+  executions_.push_back({id, worker, epoch, world_.now(), {}, End::running});
+  task.executions.push_back(execution);
+  running_[worker].push_back(execution);
+  check_resources(worker, epoch);
+  world_.coverage().count(task.executions.size() == 1 ? "executions" : "executions again");
+  if (task.forgotten || task.answered) world_.coverage().count("executions in vain");
+  return execution;
+}
+
+void Oracle::check_resources(HostId worker, std::uint64_t epoch) const {
+  std::map<std::string, double> used;
+  for (const ExecutionId id : running_.at(worker)) {
+    const Execution& execution = executions_[id];
+    if (execution.epoch != epoch) continue;
+    for (const auto& [name, amount] : tasks_.at(execution.task).spec->resources) used[name] += amount;
+  }
+  for (const auto& [name, amount] : used) {
+    const auto& has = scenario_.workers.at(worker).resources;
+    const auto there = has.find(name);
+    if (there == has.end() || amount > there->second + 1e-9) {
+      fail(fmt::format("{} {} are in use on {}", amount, name, scenario_.workers[worker].name));
+    }
+  }
+}
+
+void Oracle::ended(ExecutionId id, End end) {
+  Execution& execution = executions_[id];
+  execution.end = end;
+  execution.stop = world_.now();
+  std::erase(running_[execution.worker], id);
+}
+
+void Oracle::asked_to_stop(ExecutionId id) const {
+  const Execution& execution = executions_[id];
+  const Task& task = tasks_.at(execution.task);
+  const bool wanted = !task.cancelled && !task.forgotten && !task.answered && !ran_over(execution, task);
+  if (wanted && quiet_since(execution.worker, execution.start) && quiet_since(task.client, execution.start)) {
+    fail(fmt::format("task {} is asked to stop, and nobody wanted that", execution.task.text()));
+  }
+}
+
+// ---- answers ----
+
+void Oracle::delivered(const Uuid& session, const wire::DeliveryRecord& record) {
+  const auto found = tasks_.find(TaskId{session, record.seq});
+  if (found == tasks_.end()) fail(fmt::format("an answer to task {} of a client that has none", record.seq));
+  const Task& task = found->second;
+  const Tally sum = tally(task);
+  if (record.retries_used > sum.threw + sum.timed_out) {
+    fail(fmt::format("task {} is charged {} retries, and {} executions failed", found->first.text(),
+                     record.retries_used, sum.threw + sum.timed_out));
+  }
+  if (task.spec->crash_limit > 1 && record.crashes > sum.lost) {
+    fail(fmt::format("task {} is charged {} crashes, and {} executions can have been lost", found->first.text(),
+                     record.crashes, sum.lost));
+  }
+}
+
+void Oracle::completed(const TaskId& id, const client::Completion& completion, bool whole) {
+  Task& task = find(id);
+  world_.coverage().count(std::string("outcome: ") + name_of(completion.outcome));
+  if (task.answered) fail(fmt::format("task {} is answered twice", id.text()));
+  if (task.forgotten) fail(fmt::format("task {} is answered after the end of its client", id.text()));
+  if (task.cancelled != (completion.outcome == wire::Outcome::cancelled)) {
+    fail(fmt::format("task {} was {} and is answered: {}", id.text(), task.cancelled ? "cancelled" : "not cancelled",
+                     name_of(completion.outcome)));
+  }
+  if (completion.outcome == wire::Outcome::ok) {
+    check_success(id, task, completion, whole);
+  } else {
+    check_failure(id, task, completion.outcome);
+  }
+  task.answered = true;
+  --open_;
+}
+
+void Oracle::check_success(const TaskId& id, const Task& task, const client::Completion& completion,
+                           bool whole) const {
+  if (tally(task).returned == 0) fail(fmt::format("task {} has a value, and never returned one", id.text()));
+  const Uuid holder = completion.payload.is_blob() ? completion.payload.blob().holder : Uuid{};
+  if (!(completion.payload == value(id, holder)) || !whole) fail(fmt::format("task {} has a wrong value", id.text()));
+}
+
+void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome outcome) const {
+  const Tally sum = tally(task);
+  const std::uint32_t failures = sum.threw + sum.timed_out;
+  bool explained = true;
+  switch (outcome) {
+    case wire::Outcome::ok:
+    case wire::Outcome::cancelled:
+      break;
+    case wire::Outcome::failed:
+      explained = task.spoiled || (sum.threw > 0 && failures > task.spec->retries);
+      break;
+    case wire::Outcome::timed_out:
+      explained = sum.timed_out > 0 && failures > task.spec->retries;
+      break;
+    case wire::Outcome::crashed:
+      explained = sum.lost >= task.spec->crash_limit;
+      if (task.spec->crash_limit <= 1) {  // it may have been lost before it began
+        explained = explained || std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& entry) {
+                      return !quiet_since(entry.first, task.submitted);
+                    });
+      }
+      break;
+    case wire::Outcome::cannot_start:
+      explained = std::any_of(scenario_.programs.begin(), scenario_.programs.end(), [&](const Program& program) {
+        return program.file.id == task.spec->program.id && !program.bad_on.empty();
+      }) || scenario_.late_start_chance > 0 || scenario_.corrupt_chance > 0;
+      break;
+    case wire::Outcome::unschedulable: {
+      const Duration limit = std::chrono::milliseconds(task.spec->queue_timeout_ms);
+      explained = limit.count() > 0 && (world_.now() - task.submitted) * 1000 >= limit * 999;
+      break;
+    }
+  }
+  if (!explained) {
+    fail(fmt::format("task {} is answered with {}: {} executions, of which {} threw, {} ran over, {} may be lost",
+                     id.text(), name_of(outcome), task.executions.size(), sum.threw, sum.timed_out, sum.lost));
+  }
+}
+
+std::string Oracle::describe_open() const {
+  std::string text;
+  std::size_t shown = 0;
+  for (const TaskId& id : order_) {
+    const Task& task = tasks_.at(id);
+    if (task.answered || task.forgotten || ++shown > 10) continue;
+    text += fmt::format("\n  {} ({}, {}): {} executions", id.text(), task.spec->label, task.spec->function,
+                        task.executions.size());
+    if (task.executions.empty()) continue;
+    const Execution& last = executions_[task.executions.back()];
+    text += fmt::format(", the last on host {}, end {}", last.worker, static_cast<int>(last.end));
+  }
+  return text;
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/scenario.hpp"
+
+#include <fmt/format.h>
+
+#include "tests/simulation/blobs.hpp"
+
+namespace weft::sim {
+
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t kFunctions = 4;  // of a program
+constexpr std::uint64_t kOften = 1000;  // more than any limit
+
+Duration run_time(Random& random) {
+  if (random.chance(0.02)) return random.duration(seconds(1), seconds(4));
+  if (random.chance(0.3)) return random.duration(milliseconds(20), milliseconds(300));
+  if (random.chance(0.5)) return random.duration(Duration(20), milliseconds(1));
+  return random.duration(milliseconds(1), milliseconds(20));
+}
+
+}  // namespace
+
+Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
+  Random random(seed ^ 0x5ce9a210ULL);
+  large = seed % 100 == 0;
+  network.delay_max = random.duration(milliseconds(1), milliseconds(20));
+  network.spike_chance = random.chance(0.5) ? 0 : random.fraction() * 0.05;
+  trouble_ = random.chance(0.2) ? 0 : random.fraction() * 0.15;
+  blob_chance_ = random.chance(0.3) ? 0 : random.fraction() * 0.4;
+  cancel_chance_ = random.chance(0.3) ? 0 : random.fraction() * 0.15;
+  bulk_ = random.chance(0.05);
+  corrupt_chance = random.chance(0.8) ? 0 : 0.02;
+  late_start_chance = random.chance(0.9) ? 0 : 0.01;
+  stubborn_chance = random.chance(0.7) ? 0 : 0.1;
+  prefetch_max = random.chance(0.2) ? 0 : 16;
+  faults = static_cast<std::uint32_t>(random.between(3, 12));
+  fault_phase = random.duration(seconds(4), seconds(20));
+
+  const std::size_t worker_count = large ? random.between(60, 120) : random.between(5, 8);
+  for (std::size_t i = 0; i < worker_count; ++i) {
+    WorkerPlan worker{fmt::format("worker{}", i), static_cast<std::uint32_t>(random.between(1, 4)), {}, {}};
+    if (random.chance(0.6)) worker.resources["gpu"] = static_cast<double>(random.between(1, 2));
+    if (random.chance(0.3)) worker.resources["licence"] = 1;
+    if (random.chance(0.7)) worker.functions = {"square", "sum"};
+    workers.push_back(std::move(worker));
+  }
+  workers[0].resources = {{"gpu", 2}, {"licence", 1}};  // so that everything can run somewhere
+  workers[0].functions = {"square", "sum"};
+
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    Program program;
+    program.file = {fmt::format("program{}", i), blob_called(seed, 1000 + i), random.between(500, 4000)};
+    if (bulk_) program.file.size += wire::kChunkBytes * random.between(0, 3);
+    for (std::uint64_t l = random.below(3); l > 0; --l) {
+      program.libraries.push_back({fmt::format("lib{}.so", l), blob_called(seed, 2000 + l), 700 + l * 8});
+    }
+    for (const WorkerPlan& worker : workers) {
+      if (random.chance(i == 2 ? 0.3 : 0.02)) program.bad_on.insert(worker.name);
+    }
+    if (i == 2 && random.chance(0.1)) {
+      for (const WorkerPlan& worker : workers) program.bad_on.insert(worker.name);
+    }
+    programs.push_back(std::move(program));
+  }
+
+  const std::size_t client_count = large ? random.between(4, 8) : random.between(2, 4);
+  const std::size_t tasks = large ? random.between(1500, 3000) : random.between(200, 350);
+  for (std::size_t i = 0; i < client_count; ++i) {
+    clients.push_back(next_client(random, i, tasks / client_count + 1));
+  }
+  clients[0].closes.reset();
+}
+
+ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t tasks) const {
+  ClientPlan client;
+  client.name = fmt::format("client{}", number);
+  client.joins = random.duration(Duration(0), seconds(2));
+  Duration at{};
+  for (std::size_t waves = 0; tasks > 0; ++waves) {
+    const std::size_t size = std::min(tasks, static_cast<std::size_t>(random.chance(0.3) ? random.between(1, 4) : random.between(5, 80)));
+    Wave next = wave(random, number, waves, size);
+    next.at = at;
+    at += random.duration(Duration(0), seconds(3));
+    tasks -= size;
+    client.waves.push_back(std::move(next));
+  }
+  if (random.chance(0.05)) client.closes = random.duration(seconds(1), seconds(10));
+  return client;
+}
+
+Wave Scenario::wave(Random& random, std::size_t client, std::size_t number, std::size_t tasks) const {
+  Wave wave;
+  wave.spec = spec(random, number);
+  for (std::size_t i = 0; i < tasks; ++i) {
+    const std::uint64_t name = (client << 40) + (number << 20) + i;
+    wave.tasks.push_back(task(random, wave.spec, name));
+    TaskScript& script = wave.tasks.back();
+    const bool endless = script.hangs > 0 && wave.spec.timeout_ms == 0;
+    if (endless || random.chance(cancel_chance_)) {
+      wave.cancels.push_back({random.duration(Duration(0), endless ? seconds(6) : seconds(2)), i});
+    }
+  }
+  wave.retire = random.chance(0.7);
+  return wave;
+}
+
+wire::TaskSpec Scenario::spec(Random& random, std::size_t number) const {
+  wire::TaskSpec spec;
+  spec.label = fmt::format("wave{}", number);
+  const double kind = random.fraction();
+  if (kind < 0.75) {
+    const Program& program = programs[random.below(random.chance(0.3) ? 3 : 2)];
+    spec.program = program.file;
+    spec.libraries = program.libraries;
+    spec.function_index = static_cast<std::uint32_t>(random.below(kFunctions));
+    spec.function = fmt::format("f{}", spec.function_index);
+  } else if (kind < 0.9) {
+    spec.kind = wire::TaskKind::library;
+    spec.function = random.chance(0.5) ? "square" : "sum";
+    spec.signature = "long(long)";
+  } else {
+    spec.kind = wire::TaskKind::command;
+    spec.function = "true";
+  }
+  spec.priority = static_cast<std::int32_t>(random.below(3)) - 1;
+  if (random.chance(0.4)) spec.retries = static_cast<std::uint32_t>(random.between(1, 3));
+  if (random.chance(0.3)) spec.retry_delay_ms = random.between(1, 1500);
+  if (random.chance(0.3)) spec.timeout_ms = random.between(50, 5000);
+  if (random.chance(0.1)) spec.queue_timeout_ms = random.between(500, 8000);
+  spec.crash_limit = random.chance(0.2) ? 1 : static_cast<std::uint32_t>(random.between(2, 5));
+  if (random.chance(0.2)) spec.resources["gpu"] = random.chance(0.3) ? 2 : 1;
+  if (random.chance(0.1)) spec.resources["licence"] = 1;
+  if (random.chance(0.1)) spec.workers = {workers[0].name, workers[random.below(workers.size())].name};
+  if (random.chance(0.1)) spec.prefer = {workers[random.below(workers.size())].name};
+  if (random.chance(0.02)) {  // nobody can
+    spec.workers = {"nobody"};
+    spec.queue_timeout_ms = random.between(500, 8000);
+  }
+  return spec;
+}
+
+TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint64_t name) const {
+  TaskScript script;
+  script.run = run_time(random);
+  if (random.chance(trouble_)) {
+    const auto times = static_cast<std::uint32_t>(random.chance(0.2) ? kOften : random.between(1, 4));
+    switch (random.below(4)) {
+      case 0: script.crashes = times; break;
+      case 1: script.hangs = times; break;
+      case 2: script.throws = times; break;
+      case 3: script.crashes = script.throws = 1; break;
+    }
+    script.heeds_stop = random.chance(0.5);
+    script.heeds_term = random.chance(0.5);
+  }
+  if (spec.timeout_ms > 0 && random.chance(0.8)) {
+    script.run = std::min(script.run, Duration(milliseconds(spec.timeout_ms)) / 2);
+  }
+  const auto size_of = [&](std::uint64_t blob) {
+    Random own(blob);
+    return own.between(100, 3000) + (bulk_ && own.chance(0.1) ? wire::kChunkBytes * own.between(1, 10) : 0);
+  };
+  if (random.chance(blob_chance_)) {
+    script.result_shared = random.chance(0.2);
+    const std::uint64_t blob = script.result_shared ? 3000 + random.below(4) : name * 2 + 1 + (1ULL << 60);
+    script.result_blob = blob_called(seed, blob);
+    script.result_bytes = size_of(blob);
+  }
+  if (random.chance(blob_chance_)) {
+    const std::uint64_t blob = (name / 4) * 2 + (1ULL << 61);  // neighbours share it
+    script.argument_blob = blob_called(seed, blob);
+    script.argument_bytes = size_of(blob);
+  }
+  return script;
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+// Scenario: what a seed stands for: how many of what, how likely each trouble, which programs there are, and
+// what the programs of the clients will ask for. Drawn before anything happens.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/messages.hpp"
+#include "tests/simulation/network.hpp"
+#include "tests/simulation/random.hpp"
+
+namespace weft::sim {
+
+/// A program that clients ship.
+struct Program {
+  wire::FileRef file;
+  std::vector<wire::FileRef> libraries;
+  std::set<std::string> bad_on;  // names of workers where it does not start
+};
+
+struct WorkerPlan {
+  std::string name;
+  std::uint32_t slots = 1;
+  std::map<std::string, double> resources;
+  std::vector<std::string> functions;  // of the task libraries that it has loaded
+};
+
+/// What a task does each time it is executed, in this order of executions.
+struct TaskScript {
+  Duration run{};              // of an execution that ends by itself
+  std::uint32_t crashes = 0;   // the first executions kill their runner
+  std::uint32_t hangs = 0;     // the next ones never end by themselves
+  std::uint32_t throws = 0;    // the next ones throw; all others return the value
+  bool heeds_stop = true;      // this_task::stop_requested()
+  bool heeds_term = true;      // SIGTERM
+  std::uint64_t result_bytes = 0;   // 0: an inline result
+  BlobId result_blob;
+  std::uint64_t argument_bytes = 0;  // 0: an inline argument
+  BlobId argument_blob;
+  bool result_shared = false;  // others make the same blob
+};
+
+/// One submit or map.
+struct Wave {
+  Duration at{};
+  wire::TaskSpec spec;
+  std::vector<TaskScript> tasks;
+  struct Cancel {
+    Duration after{};  // the submit
+    std::size_t task = 0;
+  };
+  std::vector<Cancel> cancels;
+  bool retire = true;  // its spec, at once
+};
+
+struct ClientPlan {
+  std::string name;
+  Duration joins{};
+  std::vector<Wave> waves;
+  std::optional<Duration> closes;  // without waiting for the rest
+};
+
+struct Scenario {
+  explicit Scenario(std::uint64_t seed);
+
+  std::uint64_t seed = 0;
+  bool large = false;
+  Network::Settings network;
+  std::vector<Program> programs;
+  std::vector<WorkerPlan> workers;
+  std::vector<ClientPlan> clients;
+  std::uint32_t faults = 0;
+  Duration fault_phase{};  // faults begin before its end
+  double corrupt_chance = 0;      // of a blob to arrive damaged
+  double late_start_chance = 0;   // of a runner to never say HELLO
+  double stubborn_chance = 0;     // of a runner to ignore that it is not needed
+  std::uint32_t prefetch_max = 16;
+
+  /// A client that comes after the first ones.
+  ClientPlan next_client(Random& random, std::size_t number, std::size_t tasks) const;
+
+ private:
+  Wave wave(Random& random, std::size_t client, std::size_t number, std::size_t tasks) const;
+  wire::TaskSpec spec(Random& random, std::size_t number) const;
+  TaskScript task(Random& random, const wire::TaskSpec& spec, std::uint64_t name) const;
+
+  double trouble_ = 0;     // of a task, to crash, hang or throw
+  double blob_chance_ = 0;
+  double cancel_chance_ = 0;
+  bool bulk_ = false;      // some blobs have several chunks
+};
+
+}  // namespace weft::sim

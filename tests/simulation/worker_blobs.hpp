@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// WorkerBlobs: where a simulated worker's shell keeps blobs: files in a cache on disk that outlives the
+// process, arguments and results in its memory.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "tests/simulation/blobs.hpp"
+#include "tests/simulation/world.hpp"
+#include "worker/events.hpp"
+
+namespace weft::sim {
+
+class WorkerBlobs {
+ public:
+  /// `answer` delivers an event to the session some time later, if it is still wanted then.
+  using Answer = std::function<void(worker::Event, std::function<bool()> still_wanted)>;
+  WorkerBlobs(World& world, double corrupt_chance, Answer answer)
+      : world_(world), corrupt_chance_(corrupt_chance), answer_(std::move(answer)), random_(world.random().fork()) {}
+
+  void perform(const worker::FindBlob& find);
+  void perform(const worker::StoreChunk& chunk);
+  void perform(const worker::AdmitBlob& admit);
+  void perform(const worker::AbandonBlob& abandon);
+  void perform(const worker::ReleaseBlob& release);
+  /// A task has made it.
+  void add_result(const wire::BlobRef& blob) { results_[blob.id] = blob.size; }
+
+  bool has_result(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
+  bool ready(const worker::BlobKey& key) const { return ready_.contains(key); }
+  void end_process();
+  std::size_t results() const { return results_.size(); }
+
+ private:
+  struct Search {
+    std::uint64_t size = 0;
+    std::uint64_t serial = 0;  // an answer to an abandoned search is not an answer to the next one
+    PartialBlob partial;
+  };
+  void answer(const worker::BlobKey& key, worker::Event event);
+
+  World& world_;
+  double corrupt_chance_;
+  Answer answer_;
+  Random random_;
+  std::map<worker::BlobKey, Search> searches_;
+  std::uint64_t next_serial_ = 1;
+  std::set<worker::BlobKey> ready_;  // in memory
+  std::set<BlobId> disk_;
+  std::map<BlobId, std::uint64_t> results_;  // sizes
+};
+
+}  // namespace weft::sim

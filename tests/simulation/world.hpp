@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// World: virtual time, the queue of what will happen, chance, and the trace of what did. Single thread.
+#pragma once
+
+#include <functional>
+#include <queue>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/time.hpp"
+#include "tests/simulation/coverage.hpp"
+#include "tests/simulation/random.hpp"
+#include "tests/simulation/trace.hpp"
+
+namespace weft::sim {
+
+class World {
+ public:
+  World(std::uint64_t seed, Trace& trace, Coverage& coverage) : random_(seed), trace_(trace), coverage_(coverage) {}
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  Time now() const { return now_; }
+  /// What is due at one time happens in the order of these calls.
+  void at(Time time, std::function<void()> happen) {
+    queue_.push(Entry{std::max(time, now_), next_serial_++, std::move(happen)});
+  }
+  void after(Duration delay, std::function<void()> happen) { at(now_ + delay, std::move(happen)); }
+  /// Lets everything happen that is due until `time`, and `time` pass.
+  void run_until(Time time);
+
+  Random& random() { return random_; }
+  Coverage& coverage() { return coverage_; }
+  Trace& trace() { return trace_; }
+  template <class Make>
+  void note(std::string_view node, std::string_view content, Make make) {
+    trace_.add(now_, node, content, make);
+  }
+  template <class Make>
+  void note(std::string_view node, Make make) {
+    trace_.add(now_, node, make);
+  }
+  std::uint64_t events() const { return events_; }
+
+ private:
+  struct Entry {
+    Time at;
+    std::uint64_t serial;
+    std::function<void()> happen;
+    bool operator>(const Entry& other) const {
+      return at != other.at ? at > other.at : serial > other.serial;
+    }
+  };
+
+  Time now_{};
+  Random random_;
+  Trace& trace_;
+  Coverage& coverage_;
+  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue_;
+  std::uint64_t next_serial_ = 0;
+  std::uint64_t events_ = 0;
+};
+
+/// A promise was broken: says which, and aborts; main's handler prints the trace that led to it.
+[[noreturn]] void fail(const std::string& what);
+
+}  // namespace weft::sim

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+#include "tests/unit/scheduler_harness.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <sstream>
+
+namespace weft::broker {
+
+std::ostream& operator<<(std::ostream& out, const Actions& actions) {
+  for (const Action& action : actions) {
+    out << "\n    ";
+    if (const auto* send = std::get_if<Send>(&action)) {
+      out << "to " << send->peer << ": " << describe(send->message);
+    } else if (const auto* forget = std::get_if<ForgetPeer>(&action)) {
+      out << "forget " << forget->peer;
+    } else {
+      out << "log: " << std::get<Log>(action).text;
+    }
+  }
+  return out << (actions.empty() ? "nothing" : "\n");
+}
+
+Uuid uuid(std::uint8_t number) {
+  Uuid id;
+  id.bytes.fill(number);
+  return id;
+}
+
+BlobId blob_id(std::uint8_t number) {
+  BlobId id;
+  id.bytes.fill(number);
+  return id;
+}
+
+Settings test_settings() {
+  Settings settings;
+  settings.epoch = kEpoch;
+  return settings;
+}
+
+wire::TaskSpec any_spec() {
+  wire::TaskSpec spec;
+  spec.kind = wire::TaskKind::command;
+  return spec;
+}
+
+wire::TaskSpec program_spec(std::uint8_t blob) {
+  wire::TaskSpec spec;
+  spec.program = {"program", blob_id(blob), 1000};
+  return spec;
+}
+
+wire::Payload error_payload(const std::string& message) {
+  return wire::Payload(wire::encode_error({.message = message}));
+}
+
+Harness::Harness(Settings settings) : settings_(std::move(settings)), scheduler_(settings_, now_) {}
+
+Harness::~Harness() {
+  if (std::uncaught_exceptions() == 0) CHECK(actions_ == Actions{});
+}
+
+// ---- peers ----
+
+PeerId Harness::connect() {
+  chatty_.insert(next_peer_);
+  return next_peer_++;
+}
+
+void Harness::gone(PeerId peer) {
+  chatty_.erase(peer);
+  step(PeerGone{peer});
+}
+
+void Harness::hello(TestClient& client, std::uint64_t delivered, std::uint64_t epoch) {
+  chatty_.erase(client.peer);
+  client.peer = connect();
+  say(client, wire::HelloClient{client.session, client.name, "client-host", 1, epoch, delivered});
+}
+
+void Harness::hello(TestWorker& worker, Joining joining) {
+  chatty_.erase(worker.peer);
+  worker.peer = connect();
+  worker.slots = joining.slots;
+  worker.begun.clear();
+  say(worker, wire::HelloWorker{worker.incarnation, worker.name, joining.host, 42, joining.slots, "x86_64", "glibc",
+                                joining.resources, joining.functions});
+}
+
+TestClient Harness::join_client(const std::string& name) {
+  REQUIRE(actions_ == Actions{});
+  TestClient client{uuid(next_id_++), name};
+  hello(client, 0, 0);
+  synced(client);
+  REQUIRE(take() == Actions{welcome(client, false)});
+  return client;
+}
+
+TestWorker Harness::join_worker(const std::string& name, Joining joining) {
+  REQUIRE(actions_ == Actions{});
+  TestWorker worker{uuid(next_id_++), name};
+  hello(worker, std::move(joining));
+  REQUIRE(take() == Actions{welcome(worker, false)});
+  ready(worker);
+  return worker;
+}
+
+TestWorker Harness::join_worker_skipping(const std::string& name, Joining joining) {
+  skip();
+  TestWorker worker = join_worker(name, std::move(joining));
+  skip();
+  return worker;
+}
+
+// ---- what they say ----
+
+void Harness::define(const TestClient& client, std::uint32_t spec, const wire::TaskSpec& content) {
+  specs_[{client.session, spec}] = content;
+  say(client, wire::Define{spec, content});
+}
+
+std::uint64_t Harness::submit(TestClient& client, std::uint32_t spec, std::size_t count, const std::string& payload) {
+  const std::uint64_t first = client.next_seq;
+  wire::Submit submit;
+  for (std::size_t i = 0; i < count; ++i) submit.tasks.push_back({client.next_seq++, spec, wire::Payload(payload)});
+  say(client, std::move(submit));
+  return first;
+}
+
+void Harness::started(const TestWorker& worker, const TestClient& client, std::uint64_t seq) {
+  say(worker, wire::Started{client.session, {{seq, attempt(worker, client, seq)}}});
+}
+
+void Harness::returned(const TestWorker& worker, const TestClient& client, std::uint64_t seq) {
+  say(worker, wire::Returned{client.session, {{seq, attempt(worker, client, seq)}}});
+}
+
+void Harness::result(TestWorker& worker, const TestClient& client, std::uint64_t seq, wire::Outcome outcome,
+                     const std::string& payload, std::uint64_t run_us, std::optional<wire::Attempt> of) {
+  if (!of) of = attempt(worker, client, seq);
+  const bool fresh = worker.begun.insert(client.session).second;
+  say(worker, wire::Results{client.session,
+                            of->epoch,
+                            fresh,
+                            ++worker.outbox[client.session],
+                            {{seq, of->number, run_us, outcome, wire::Payload(payload)}}});
+}
+
+// ---- time ----
+
+void Harness::step(const Event& event) {
+  Actions actions;
+  scheduler_.step(now_, event, actions);
+  if (check_each_step_) scheduler_.check_invariants();
+  for (Action& action : actions) {
+    if (const auto* line = std::get_if<Log>(&action)) {
+      log_.push_back(line->text);
+      continue;
+    }
+    if (const auto* forget = std::get_if<ForgetPeer>(&action)) chatty_.erase(forget->peer);
+    if (const auto* send = std::get_if<Send>(&action)) {
+      if (std::holds_alternative<wire::Heartbeat>(send->message)) {
+        ++heartbeats_[send->peer];
+        continue;
+      }
+      if (const auto* assign = std::get_if<wire::Assign>(&send->message)) {
+        for (const auto& task : assign->tasks) {
+          assignments_[send->peer].emplace_back(TaskId{assign->session, task.seq},
+                                                wire::Attempt{settings_.epoch, task.number});
+        }
+      }
+    }
+    actions_.push_back(std::move(action));
+  }
+}
+
+void Harness::advance(Duration duration) {
+  const Time end = now_ + duration;
+  for (bool last = false; !last;) {
+    const Time next = std::max(now_, scheduler_.deadline());
+    last = next >= end;
+    now_ = last ? end : next;
+    const std::set<PeerId> chatty = chatty_;
+    for (const PeerId peer : chatty) {
+      if (scheduler_.knows(peer)) step(Received{peer, wire::Heartbeat{}});
+    }
+    step(Tick{});
+  }
+}
+
+void Harness::freeze(Duration duration) {
+  now_ += duration;
+  step(Tick{});
+}
+
+// ---- what came of it ----
+
+std::size_t Harness::log_lines(const std::string& text) const {
+  return static_cast<std::size_t>(std::count_if(log_.begin(), log_.end(), [&](const std::string& line) {
+    return line.find(text) != std::string::npos;
+  }));
+}
+
+std::size_t Harness::heartbeats(PeerId peer) const {
+  const auto found = heartbeats_.find(peer);
+  return found != heartbeats_.end() ? found->second : 0;
+}
+
+wire::Attempt Harness::attempt(const TestWorker& worker, const TestClient& client, std::uint64_t seq) const {
+  const auto found = assignments_.find(worker.peer);
+  REQUIRE(found != assignments_.end());
+  const auto& list = found->second;
+  const auto last = std::find_if(list.rbegin(), list.rend(), [&](const auto& entry) {
+    return entry.first == TaskId{client.session, seq};
+  });
+  REQUIRE(last != list.rend());
+  return last->second;
+}
+
+std::vector<std::uint64_t> Harness::assigned(const TestWorker& worker, const TestClient& client) const {
+  std::vector<std::uint64_t> seqs;
+  if (const auto found = assignments_.find(worker.peer); found != assignments_.end()) {
+    for (const auto& [id, attempt] : found->second) {
+      if (id.session == client.session) seqs.push_back(id.seq);
+    }
+  }
+  return seqs;
+}
+
+// ---- expectations ----
+
+Send Harness::define_for(const TestWorker& worker, const TestClient& client, std::uint32_t spec) const {
+  return to(worker, wire::DefineFor{client.session, spec, specs_.at({client.session, spec})});
+}
+
+Send Harness::assign(const TestWorker& worker, const TestClient& client, std::uint64_t seq, std::uint64_t number,
+                     std::uint32_t spec, std::uint32_t execution, bool alone) {
+  return to(worker,
+            wire::Assign{client.session, {{seq, number, spec, execution, alone, wire::Payload(std::string_view("arg"))}}});
+}
+
+Send Harness::deliver_ok(const TestClient& client, std::uint64_t number, std::uint64_t seq, const std::string& payload) {
+  return deliver(client, number,
+                 {{seq, wire::DeliveryKind::final, wire::Outcome::ok, 0, 0, wire::Payload(payload)}});
+}
+
+Send Harness::revoke(const TestWorker& worker, const TestClient& client, std::uint64_t seq, std::uint64_t number,
+                     wire::RevokeMode mode, std::uint64_t epoch) {
+  return to(worker, wire::Revoke{client.session, mode, {{seq, {epoch, number}}}});
+}
+
+Send Harness::welcome(const TestClient& client, bool resumed, std::uint64_t received) const {
+  return to(client, wire::Welcome{settings_.epoch, 1000, settings_.heartbeat_liveness, resumed, received});
+}
+
+Send Harness::welcome(const TestWorker& worker, bool resumed) const {
+  return to(worker, wire::Welcome{settings_.epoch, 1000, settings_.heartbeat_liveness, resumed, 0});
+}
+
+}  // namespace weft::broker
+
+doctest::String doctest::StringMaker<weft::broker::Actions>::convert(const weft::broker::Actions& actions) {
+  std::ostringstream out;
+  out << actions;
+  return out.str().c_str();
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// Harness: a Scheduler on virtual time, with clients and workers that are nothing but what they say.
+// Each verb feeds an event and checks the invariants; take() gives every action since the last
+// take(), so that tests compare whole lists. What a test did not take fails it at its end.
+// Heartbeats and log lines are kept apart: they would be in every list.
+#pragma once
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <ostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "broker/scheduler.hpp"
+#include "common/codec.hpp"
+
+namespace weft::broker {
+
+using namespace std::chrono_literals;
+
+std::ostream& operator<<(std::ostream& out, const Actions& actions);
+
+inline constexpr std::uint64_t kEpoch = 77;
+
+/// An id that is the same in every run.
+Uuid uuid(std::uint8_t number);
+BlobId blob_id(std::uint8_t number);
+Settings test_settings();
+
+/// A library task that any worker may run.
+wire::TaskSpec any_spec();
+wire::TaskSpec program_spec(std::uint8_t blob);
+
+/// What the broker says of a task that ended without a result.
+wire::Payload error_payload(const std::string& message);
+
+struct TestClient {
+  Uuid session;
+  std::string name;
+  PeerId peer = kNoPeer;
+  std::uint64_t next_seq = 1;
+};
+
+struct TestWorker {
+  Uuid incarnation;
+  std::string name;
+  std::uint32_t slots = 1;
+  PeerId peer = kNoPeer;
+  std::map<Uuid, std::uint64_t> outbox;  // numbers used
+  std::set<Uuid> begun;                  // sessions that had their fresh batch on this connection
+};
+
+struct Joining {
+  std::uint32_t slots = 1;
+  std::map<std::string, double> resources = {};
+  std::vector<std::string> functions = {};
+  std::string host = "host";
+};
+
+class Harness {
+ public:
+  explicit Harness(Settings settings = test_settings());
+  ~Harness();
+  Harness(const Harness&) = delete;
+  Harness& operator=(const Harness&) = delete;
+
+  // ---- peers; joining leaves nothing to take ----
+  TestClient join_client(const std::string& name);
+  TestWorker join_worker(const std::string& name, Joining joining = {});
+  /// In the middle of a story, while setting the stage.
+  TestWorker join_worker_skipping(const std::string& name, Joining joining = {});
+  /// On a new connection, with a WELCOME to take; nothing after HELLO is said.
+  void hello(TestClient& client, std::uint64_t delivered = 0, std::uint64_t epoch = kEpoch);
+  void hello(TestWorker& worker, Joining joining = {});
+  void ready(const TestWorker& worker) { say(worker, wire::Ready{}); }
+  void synced(const TestClient& client) { say(client, wire::Synced{}); }
+  /// Its connection breaks.
+  void disconnect(const TestClient& client) { gone(client.peer); }
+  void disconnect(const TestWorker& worker) { gone(worker.peer); }
+  /// It stays connected and says nothing any more.
+  void fall_silent(PeerId peer) { chatty_.erase(peer); }
+
+  // ---- what they say ----
+  void say(PeerId peer, wire::Message message) { step(Received{peer, std::move(message)}); }
+  void say(const TestClient& client, wire::Message message) { say(client.peer, std::move(message)); }
+  void say(const TestWorker& worker, wire::Message message) { say(worker.peer, std::move(message)); }
+  void define(const TestClient& client, std::uint32_t spec, const wire::TaskSpec& content);
+  /// `count` tasks with the next numbers; the first of them.
+  std::uint64_t submit(TestClient& client, std::uint32_t spec, std::size_t count = 1, const std::string& payload = "arg");
+  void cancel(const TestClient& client, std::uint64_t seq) { say(client, wire::Cancel{{seq}}); }
+  void ack(const TestClient& client, std::uint64_t delivered) { say(client, wire::Ack{delivered}); }
+  void started(const TestWorker& worker, const TestClient& client, std::uint64_t seq);
+  void returned(const TestWorker& worker, const TestClient& client, std::uint64_t seq);
+  /// The outcome of the attempt that this worker was assigned last for this task, or of `attempt`.
+  void result(TestWorker& worker, const TestClient& client, std::uint64_t seq,
+              wire::Outcome outcome = wire::Outcome::ok, const std::string& payload = "result",
+              std::uint64_t run_us = 1000, std::optional<wire::Attempt> attempt = {});
+  void claims(const TestWorker& worker, const TestClient& client, std::vector<wire::ClaimRecord> tasks) {
+    say(worker, wire::Claims{client.session, std::move(tasks)});
+  }
+
+  // ---- time ----
+  /// Ticks at every deadline on the way; everybody who has not fallen silent is heard.
+  void advance(Duration duration);
+  /// The broker's process stands still: one step, at the end.
+  void freeze(Duration duration);
+  void step(const Event& event);
+  Time now() const { return now_; }
+
+  // ---- what came of it ----
+  Actions take() { return std::exchange(actions_, {}); }
+  /// Setting the stage: what came of it is another test's concern.
+  void skip() { actions_.clear(); }
+  bool logged(const std::string& text) const { return log_lines(text) > 0; }
+  /// How many log lines have `text` in them.
+  std::size_t log_lines(const std::string& text) const;
+  std::size_t heartbeats(PeerId peer) const;
+  /// Of the last assignment of the task to the worker.
+  wire::Attempt attempt(const TestWorker& worker, const TestClient& client, std::uint64_t seq) const;
+  /// All tasks that were assigned to the worker, in order, as client numbers.
+  std::vector<std::uint64_t> assigned(const TestWorker& worker, const TestClient& client) const;
+  wire::Status status() const { return scheduler_.status(true); }
+  Scheduler& scheduler() { return scheduler_; }
+  void check_invariants_each_step(bool on) { check_each_step_ = on; }
+
+  // ---- expectations ----
+  static Send to(const TestClient& client, wire::Message message) { return {client.peer, std::move(message)}; }
+  static Send to(const TestWorker& worker, wire::Message message) { return {worker.peer, std::move(message)}; }
+  static Send received(const TestClient& client, std::uint64_t seq) { return to(client, wire::Received{seq}); }
+  Send define_for(const TestWorker& worker, const TestClient& client, std::uint32_t spec) const;
+  /// Of one task; its attempt number is `number`.
+  static Send assign(const TestWorker& worker, const TestClient& client, std::uint64_t seq, std::uint64_t number,
+                     std::uint32_t spec = 1, std::uint32_t execution = 1, bool alone = false);
+  static Send deliver(const TestClient& client, std::uint64_t first, std::vector<wire::DeliveryRecord> records) {
+    return to(client, wire::Deliver{first, std::move(records)});
+  }
+  static Send deliver_ok(const TestClient& client, std::uint64_t number, std::uint64_t seq,
+                         const std::string& payload = "result");
+  static Send release(const TestWorker& worker, const TestClient& client, std::uint64_t outbox) {
+    return to(worker, wire::Release{client.session, outbox});
+  }
+  static Send revoke(const TestWorker& worker, const TestClient& client, std::uint64_t seq, std::uint64_t number,
+                     wire::RevokeMode mode = wire::RevokeMode::cancel, std::uint64_t epoch = kEpoch);
+  Send welcome(const TestClient& client, bool resumed, std::uint64_t received = 0) const;
+  Send welcome(const TestWorker& worker, bool resumed) const;
+
+ private:
+  void gone(PeerId peer);
+  PeerId connect();
+
+  Settings settings_;
+  Time now_{1000s};
+  Scheduler scheduler_;
+  Actions actions_;
+  std::vector<std::string> log_;
+  std::map<PeerId, std::size_t> heartbeats_;
+  std::map<PeerId, std::vector<std::pair<TaskId, wire::Attempt>>> assignments_;
+  std::map<std::pair<Uuid, std::uint32_t>, wire::TaskSpec> specs_;
+  std::set<PeerId> chatty_;
+  PeerId next_peer_ = 1;
+  std::uint8_t next_id_ = 1;
+  bool check_each_step_ = true;
+};
+
+}  // namespace weft::broker
+
+template <>
+struct doctest::StringMaker<weft::broker::Actions> {
+  static String convert(const weft::broker::Actions& actions);
+};

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT
+#include <sstream>
+
+#include "tests/unit/client_harness.hpp"
+
+using namespace weft;
+using namespace weft::client;
+using namespace weft::client::test;
+
+namespace {
+
+wire::DeliveryRecord ok(std::uint64_t seq, const std::string& payload = "r") {
+  return {.seq = seq, .payload = wire::Payload(payload)};
+}
+wire::DeliveryRecord ok_blob(std::uint64_t seq, const wire::BlobRef& ref) {
+  return {.seq = seq, .payload = wire::Payload(ref)};
+}
+wire::DeliveryRecord charged(std::uint64_t seq, std::uint32_t crashes, const wire::ErrorInfo& info) {
+  return {.seq = seq,
+          .kind = wire::DeliveryKind::charged,
+          .outcome = wire::Outcome::crashed,
+          .crashes = crashes,
+          .payload = wire::Payload(wire::encode_error(info))};
+}
+wire::TaskSpec spec(const std::string& function) { return {.function = function}; }
+Action get(const wire::BlobRef& ref, std::uint64_t offset, std::uint32_t bytes) {
+  return Send{wire::Get{.holder = ref.holder, .id = ref.id, .offset = offset, .bytes = bytes}};
+}
+wire::Data chunk(const wire::BlobRef& ref, std::uint64_t offset, std::size_t bytes) {
+  return {.id = ref.id, .offset = offset, .bytes = Bytes(std::string(bytes, 'x'))};
+}
+
+constexpr std::uint32_t kChunk = wire::kChunkBytes;
+
+}  // namespace
+
+#define CHECK_ACTIONS(actual, ...)                          \
+  do {                                                      \
+    const Actions actual_ = (actual);                       \
+    const Actions expected_ = Actions __VA_ARGS__;          \
+    CHECK_MESSAGE(actual_ == expected_, "\n" << lines(actual_) << "expected\n" << lines(expected_)); \
+  } while (false)
+
+TEST_SUITE("client session: presence") {
+  TEST_CASE("it connects at once, says HELLO, and after WELCOME says SYNCED") {
+    Harness h;
+    CHECK_ACTIONS(h.tick(), {OpenLink{}});
+    CHECK_ACTIONS(h.step(LinkUp{}),
+                  {Send{wire::HelloClient{.session = uuid(1), .name = "test", .host = "here", .pid = 7}}});
+    CHECK_ACTIONS(h.receive(wire::Welcome{.epoch = 5, .heartbeat_ms = 1000, .liveness = 3}), {Send{wire::Synced{}}});
+    CHECK(h.session.joined());
+    CHECK_ACTIONS(h.advance(1s), {Send{wire::Heartbeat{}}});
+  }
+
+  TEST_CASE("without a broker it tries until the timeout, then gives up with the last reason") {
+    Harness h;
+    CHECK_ACTIONS(h.tick(), {OpenLink{}});
+    CHECK_ACTIONS(h.step(LinkDown{"connection refused"}), {});
+    bool gave_up = false;
+    while (!h.session.over()) {
+      for (const Action& action : h.advance(100ms)) {
+        if (std::holds_alternative<OpenLink>(action)) h.step(LinkDown{"connection refused"});
+        gave_up = gave_up || action == Action(GaveUp{"no broker answered at tcp://broker:8786 within 10 s: connection refused"});
+      }
+    }
+    CHECK(gave_up);
+    CHECK(h.now >= Time(10s));
+    CHECK(h.now <= Time(10s + 200ms));
+    CHECK_FALSE(h.session.deadline());
+  }
+
+  TEST_CASE("a lost broker is waited for as long as give_up says, then every task is given up") {
+    Harness h;
+    h.running_tasks(2);
+    const Actions lost = h.step(LinkDown{"gone"});
+    CHECK_ACTIONS(lost, {Log{Log::Level::warning, "lost the broker at tcp://broker:8786: gone; waiting for it for 60 s"}});
+    Actions last;
+    while (!h.session.over()) {
+      for (const Action& action : h.advance(100ms)) {
+        if (std::holds_alternative<OpenLink>(action)) h.step(LinkDown{"refused"});
+        last.push_back(action);
+      }
+    }
+    CHECK(last.back() == Action(GaveUp{"the broker was lost and did not come back at tcp://broker:8786 within 60 s: refused"}));
+    CHECK(h.session.open_tasks() == 0);
+    CHECK_ACTIONS(h.submit({}), {});
+  }
+
+  TEST_CASE("a silent broker is taken for lost after interval times liveness") {
+    Harness h;
+    h.join();
+    const Actions actions = h.advance(3s);
+    CHECK(std::count(actions.begin(), actions.end(), Action(CloseLink{})) == 1);
+    CHECK_FALSE(h.session.joined());
+  }
+
+  TEST_CASE("another major version is final and names both") {
+    Harness h;
+    h.tick();
+    h.step(LinkUp{});
+    CHECK_ACTIONS(h.receive(wire::Refuse{wire::RefuseCode::version, "this broker speaks 2.0, you speak 1.0"}),
+                  {CloseLink{}, GaveUp{"the broker at tcp://broker:8786 refused: this broker speaks 2.0, you speak 1.0"}});
+    CHECK(h.session.over());
+  }
+
+  TEST_CASE("any other refusal and any garbage mean a new connection") {
+    Harness h;
+    h.join();
+    CHECK(h.receive(wire::Refuse{wire::RefuseCode::malformed, "what?"}).front() == Action(CloseLink{}));
+    CHECK_FALSE(h.session.over());
+    h.join();
+    CHECK(h.step(ReceivedGarbage{"not a Weft message"}).front() == Action(CloseLink{}));
+    h.join();
+    CHECK(h.receive(wire::Ready{}).front() == Action(CloseLink{}));
+  }
+
+  TEST_CASE("close says GOODBYE and ends") {
+    Harness h;
+    h.running_tasks(1);
+    CHECK_ACTIONS(h.step(Close{}), {Send{wire::Goodbye{"the client is done"}}, CloseLink{}});
+    CHECK(h.session.over());
+  }
+}
+
+TEST_SUITE("client session: tasks") {
+  TEST_CASE("what was submitted before the first WELCOME goes out after SYNCED, with its spec first") {
+    Harness h;
+    h.define();
+    h.submit({h.task(1), h.task(2)});
+    CHECK_ACTIONS(h.join(), {Send{wire::Synced{}}, Send{wire::Define{1, spec("f")}},
+                             Send{wire::Submit{{h.task(1), h.task(2)}}}});
+  }
+
+  TEST_CASE("each spec is defined once, in front of the first task that names it") {
+    Harness h;
+    h.join();
+    h.define(1);
+    h.define(2, spec("g"));
+    CHECK_ACTIONS(h.submit({h.task(1, 1), h.task(2, 2), h.task(3, 1)}),
+                  {Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(1, 1)}}},
+                   Send{wire::Define{2, spec("g")}}, Send{wire::Submit{{h.task(2, 2), h.task(3, 1)}}}});
+    CHECK_ACTIONS(h.submit({h.task(4, 2)}), {Send{wire::Submit{{h.task(4, 2)}}}});
+  }
+
+  TEST_CASE("a result completes its task, and is acknowledged once a turn") {
+    Harness h;
+    h.running_tasks(3);
+    CHECK_ACTIONS(h.receive(wire::Deliver{.first = 1, .records = {ok(2, "two"), ok(1, "one")}}),
+                  {Complete{{{.seq = 2, .payload = wire::Payload(std::string_view("two"))},
+                             {.seq = 1, .payload = wire::Payload(std::string_view("one"))}}}});
+    CHECK_ACTIONS(h.deliver(3, ok(3)), {completed(3, "r")});
+    CHECK_ACTIONS(h.tick(), {Send{wire::Ack{3}}});
+    CHECK_ACTIONS(h.tick(), {});
+    CHECK(h.session.open_tasks() == 0);
+  }
+
+  TEST_CASE("a delivery that was seen before is acknowledged again and changes nothing") {
+    Harness h;
+    h.running_tasks(2);
+    h.deliver(1, ok(1));
+    CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1}}});
+    CHECK_ACTIONS(h.receive(wire::Deliver{.first = 1, .records = {ok(1, "again"), ok(2)}}), {completed(2, "r")});
+    CHECK_ACTIONS(h.tick(), {Send{wire::Ack{2}}});
+  }
+
+  TEST_CASE("a gap in the deliveries breaks the connection") {
+    Harness h;
+    h.running_tasks(2);
+    CHECK(h.deliver(2, ok(1)).front() == Action(CloseLink{}));
+    CHECK(h.session.open_tasks() == 2);
+  }
+
+  TEST_CASE("tasks under way are bounded by the window") {
+    auto settings = Harness::defaults();
+    settings.window_bytes = 100;
+    Harness h(settings);
+    h.define();
+    h.join();
+    const std::string large(50, 'a');  // 66 bytes each
+    CHECK_ACTIONS(h.submit({h.task(1, 1, large), h.task(2, 1, large), h.task(3, 1, large)}),
+                  {Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(1, 1, large), h.task(2, 1, large)}}}});
+    CHECK_ACTIONS(h.receive(wire::Received{1}), {});
+    CHECK_ACTIONS(h.receive(wire::Received{2}), {Send{wire::Submit{{h.task(3, 1, large)}}}});
+  }
+
+  TEST_CASE("a running task is marked, and marked again when it was lost") {
+    Harness h;
+    h.running_tasks(1);
+    CHECK_ACTIONS(h.receive(wire::Running{{1, 9}}), {MarkRunning{{1}, true}});
+    CHECK_ACTIONS(h.deliver(1, charged(1, 1, {})), {MarkRunning{{1}, false}});
+  }
+
+  TEST_CASE("a task that was lost too often tells of every attempt") {
+    Harness h;
+    h.running_tasks(1);
+    wire::ErrorInfo info{.message = "killed by signal 11", .worker = "w1", .host = "n1", .started_ms = 1000, .ended_ms = 2500};
+    CHECK_ACTIONS(h.deliver(1, charged(1, 1, info)), {});
+    info.worker = "w2";
+    wire::DeliveryRecord last = charged(1, 2, info);
+    last.kind = wire::DeliveryKind::final;
+    CHECK_ACTIONS(h.deliver(2, last),
+                  {Complete{{{.seq = 1,
+                              .outcome = wire::Outcome::crashed,
+                              .attempts = 2,
+                              .payload = last.payload,
+                              .history = {"attempt 1: worker w1 on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: "
+                                          "was lost: killed by signal 11",
+                                          "attempt 2: worker w2 on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: "
+                                          "was lost: killed by signal 11"}}}}});
+  }
+
+  TEST_CASE("a retired spec is forgotten with its last task") {
+    Harness h;
+    h.running_tasks(1);
+    CHECK_ACTIONS(h.step(RetireSpec{1}), {});
+    CHECK_ACTIONS(h.deliver(1, ok(1)), {completed(1, "r"), Send{wire::Forget{1}}});
+    h.define(2);
+    CHECK_ACTIONS(h.step(RetireSpec{2}), {});  // the broker has never heard of it
+  }
+}
+
+TEST_SUITE("client session: cancel") {
+  TEST_CASE("it is local and immediate; the broker's answer closes the matter") {
+    Harness h;
+    h.running_tasks(2);
+    CHECK_ACTIONS(h.step(CancelTasks{{1, 7}}), {cancelled(1), Send{wire::Cancel{{1}}}});
+    CHECK_ACTIONS(h.step(CancelTasks{{1}}), {});
+    CHECK(h.session.open_tasks() == 2);
+    CHECK_ACTIONS(h.deliver(1, {.seq = 1, .outcome = wire::Outcome::cancelled}), {});
+    CHECK(h.session.open_tasks() == 1);
+  }
+
+  TEST_CASE("a result that came first is ignored, and its blob dropped") {
+    Harness h;
+    h.running_tasks(1);
+    h.step(CancelTasks{{1}});
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
+    CHECK_ACTIONS(h.deliver(1, ok_blob(1, ref)), {Send{wire::Drop{uuid(9), blob_id(3)}}});
+    CHECK(h.session.open_tasks() == 0);
+  }
+
+  TEST_CASE("a task that never left vanishes") {
+    Harness h;
+    h.define();
+    h.submit({h.task(1), h.task(2)});
+    CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1)});
+    CHECK_ACTIONS(h.join(), {Send{wire::Synced{}}, Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(2)}}}});
+  }
+
+  TEST_CASE("it is sent again to the same broker, and means nothing to another one") {
+    Harness h;
+    h.running_tasks(2);
+    h.step(LinkDown{"x"});
+    CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1)});
+    SUBCASE("resumed") {
+      CHECK_ACTIONS(h.join(5, true, 2), {Send{wire::Cancel{{1}}}, Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
+                                         Send{wire::Synced{}}});
+      CHECK(h.session.open_tasks() == 2);
+    }
+    SUBCASE("resumed, but its SUBMIT was lost") {
+      h.join(5, true, 0);
+      CHECK(h.session.open_tasks() == 1);
+    }
+    SUBCASE("a new epoch") {
+      const Actions actions = h.join(6);
+      CHECK(actions[2] == Action(Send{wire::Reannounce{{{.seq = 2, .spec = 1, .waited_ms = static_cast<std::uint64_t>(
+          (h.now.time_since_epoch()).count() / 1000), .payload = wire::Payload(std::string_view("p"))}}}}));
+      CHECK(h.session.open_tasks() == 1);
+    }
+  }
+}
+
+TEST_SUITE("client session: reconnects") {
+  TEST_CASE("the same broker gets what it has not received, and HELLO says what was delivered") {
+    Harness h;
+    h.define();
+    h.join();
+    h.submit({h.task(1), h.task(2), h.task(3)});
+    h.deliver(1, ok(1));
+    h.step(LinkDown{"x"});
+    const Actions actions = h.join(5, true, 2);
+    CHECK_ACTIONS(h.hello, {Send{wire::HelloClient{.session = uuid(1), .name = "test", .host = "here", .pid = 7, .epoch = 5, .delivered = 1}}});
+    CHECK_ACTIONS(actions, {Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
+                            Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(3)}}}, Send{wire::Synced{}}});
+  }
+
+  TEST_CASE("a new broker is told everything that is open, with its charges; deliveries start again") {
+    Harness h;
+    h.running_tasks(3);
+    h.deliver(1, ok(2));
+    h.deliver(2, charged(3, 1, {}));
+    h.step(LinkDown{"x"});
+    h.submit({h.task(4)});
+    const Actions actions = h.join(6);
+    REQUIRE(actions.size() == 5);
+    CHECK(actions[1] == Action(Send{wire::Define{1, spec("f")}}));
+    const auto& again = std::get<wire::Reannounce>(std::get<Send>(actions[2]).message);
+    REQUIRE(again.tasks.size() == 2);
+    CHECK(again.tasks[0].seq == 1);
+    CHECK(again.tasks[1].seq == 3);
+    CHECK(again.tasks[1].crashes == 1);
+    CHECK(actions[3] == Action(Send{wire::Synced{}}));
+    CHECK(actions[4] == Action(Send{wire::Submit{{h.task(4)}}}));
+    CHECK_ACTIONS(h.deliver(1, ok(1)), {completed(1, "r")});
+  }
+
+  TEST_CASE("the connection breaks while it announces again: the rest is still announced, not submitted") {
+    auto settings = Harness::defaults();
+    settings.window_bytes = 17;
+    Harness h(settings);
+    h.define();
+    h.join();
+    h.submit({h.task(1), h.task(2), h.task(3)});
+    h.receive(wire::Received{1});
+    h.receive(wire::Received{2});
+    h.receive(wire::Received{3});
+    h.step(LinkDown{"x"});
+    h.join(6);
+    h.step(LinkDown{"x"});
+    const Actions actions = h.join(6, true, 1);
+    CHECK(actions[1] == Action(Send{wire::Define{1, spec("f")}}));
+    CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[2]).message).tasks[0].seq == 2);
+    CHECK(actions.size() == 3);  // SYNCED only when all are announced
+    CHECK(std::get<wire::Reannounce>(std::get<Send>(h.receive(wire::Received{2})[0]).message).tasks[0].seq == 3);
+  }
+}
+
+TEST_SUITE("client session: blobs") {
+  TEST_CASE("a large result is pulled, verified, dropped at its holder, and only then completes") {
+    Harness h;
+    h.running_tasks(1);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = kChunk + 100};
+    CHECK_ACTIONS(h.deliver(1, ok_blob(1, ref)), {get(ref, 0, kChunk), get(ref, kChunk, 100)});
+    CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1}}});
+    CHECK_ACTIONS(h.receive(chunk(ref, kChunk, 100)), {StoreChunk{ref.id, ref.size, kChunk, chunk(ref, kChunk, 100).bytes}});
+    CHECK_ACTIONS(h.receive(chunk(ref, kChunk, 100)), {});
+    CHECK_ACTIONS(h.receive(chunk(ref, 0, 7)), {});
+    CHECK_ACTIONS(h.receive(chunk(ref, 0, kChunk)),
+                  {StoreChunk{ref.id, ref.size, 0, chunk(ref, 0, kChunk).bytes}, VerifyBlob{ref.id}});
+    CHECK_ACTIONS(h.step(BlobVerified{ref.id}),
+                  {Send{wire::Drop{uuid(9), ref.id}},
+                   Complete{{{.seq = 1, .takes_blob = true, .payload = wire::Payload(ref)}}}});
+    CHECK(h.session.open_tasks() == 0);
+  }
+
+  TEST_CASE("no more than the window of chunks is asked for") {
+    Harness h;
+    h.running_tasks(1);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = std::uint64_t{kChunk} * 20};
+    CHECK(h.deliver(1, ok_blob(1, ref)).size() == wire::kChunksInFlight);
+    CHECK_ACTIONS(h.receive(chunk(ref, 0, kChunk)),
+                  {StoreChunk{ref.id, ref.size, 0, chunk(ref, 0, kChunk).bytes}, get(ref, std::uint64_t{kChunk} * 8, kChunk)});
+  }
+
+  TEST_CASE("a holder that is away is asked each second; after five the task is announced again") {
+    Harness h;
+    h.running_tasks(1);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
+    h.deliver(1, ok_blob(1, ref));
+    h.tick();
+    for (int i = 0; i < 5; ++i) {
+      CHECK_ACTIONS(h.receive(wire::Gone{ref.id, "away"}), {});
+      h.receive(wire::Heartbeat{});
+      const Actions actions = h.advance(1s);
+      CHECK(std::count(actions.begin(), actions.end(), get(ref, 0, 100'000)) == 1);
+    }
+    const Actions actions = h.receive(wire::Gone{ref.id, "away"});
+    REQUIRE(actions.size() == 3);
+    CHECK(actions[0] == Action(DropBlob{ref.id}));
+    CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[2]).message).tasks[0].seq == 1);
+    CHECK_ACTIONS(h.deliver(2, ok(1)), {completed(1, "r")});
+  }
+
+  TEST_CASE("a lost result is announced once more when the connection breaks") {
+    Harness h;
+    h.running_tasks(1);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
+    h.deliver(1, ok_blob(1, ref));
+    h.receive(chunk(ref, 0, 100'000));
+    const Actions corrupt = h.step(BlobVerified{ref.id, BlobVerified::Verdict::corrupt});
+    REQUIRE(corrupt.size() == 2);
+    CHECK(std::get<wire::Reannounce>(std::get<Send>(corrupt[1]).message).tasks[0].seq == 1);
+    h.step(LinkDown{"x"});
+    const Actions actions = h.join(5, true, 1);
+    CHECK(actions[0] == Action(Send{wire::Define{1, spec("f")}}));
+    CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[1]).message).tasks[0].seq == 1);
+  }
+
+  TEST_CASE("a pull goes on under a new epoch, and the task is not announced again") {
+    Harness h;
+    h.running_tasks(1);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
+    h.deliver(1, ok_blob(1, ref));
+    h.step(LinkDown{"x"});
+    CHECK_ACTIONS(h.join(6), {Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"}, get(ref, 0, 100'000),
+                              Send{wire::Synced{}}});
+  }
+
+  TEST_CASE("equal results are pulled once, and each holder hears that it is done") {
+    Harness h;
+    h.running_tasks(2);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
+    wire::BlobRef other = ref;
+    other.holder = uuid(8);
+    h.deliver(1, ok_blob(1, ref));
+    CHECK_ACTIONS(h.deliver(2, ok_blob(2, other)), {});
+    h.receive(chunk(ref, 0, 100'000));
+    CHECK_ACTIONS(h.step(BlobVerified{ref.id}),
+                  {Send{wire::Drop{uuid(9), ref.id}}, Complete{{{.seq = 1, .payload = wire::Payload(ref)}}},
+                   Send{wire::Drop{uuid(8), ref.id}},
+                   Complete{{{.seq = 2, .takes_blob = true, .payload = wire::Payload(other)}}}});
+  }
+
+  TEST_CASE("cancelling a task that is being pulled drops it") {
+    Harness h;
+    h.running_tasks(1);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
+    h.deliver(1, ok_blob(1, ref));
+    CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1), DropBlob{ref.id}, Send{wire::Drop{uuid(9), ref.id}}});
+    CHECK(h.session.open_tasks() == 0);
+    CHECK_ACTIONS(h.receive(chunk(ref, 0, 100'000)), {});
+  }
+
+  TEST_CASE("arguments are served, and released with the task's end") {
+    Harness h;
+    h.define();
+    h.join();
+    const wire::BlobRef ref{.holder = uuid(1), .id = blob_id(4), .size = 100'000};
+    h.submit({{.seq = 1, .spec = 1, .payload = wire::Payload(ref)}});
+    const wire::Get asked{.holder = uuid(1), .id = blob_id(4), .offset = 0, .bytes = 100'000};
+    CHECK_ACTIONS(h.receive(asked), {ServeChunk{asked}});
+    CHECK_ACTIONS(h.deliver(1, ok(1)), {completed(1, "r"), ReleaseArgument{blob_id(4)}});
+  }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include "weft/error.hpp"
+
+using namespace weft;
+
+namespace {
+
+TaskError some_error(TaskErrorKind kind) {
+  TaskErrorDetails details{.kind = kind,
+                           .function = "inc",
+                           .label = "left",
+                           .worker = "w1",
+                           .host = "h",
+                           .attempt = 2,
+                           .type = "std::range_error",
+                           .text = "too far",
+                           .history = {"attempt 1: signal 11"}};
+  details.task.seq = 7;
+  return TaskError(std::move(details));
+}
+
+}  // namespace
+
+TEST_SUITE("error") {
+  TEST_CASE("a task error says everything in one sentence, and has the parts") {
+    const TaskError error = some_error(TaskErrorKind::failed);
+    CHECK(std::string(error.what()) ==
+          "task inc (00000000-7, label \"left\") failed on w1 (h), attempt 2: std::range_error: too far\n"
+          "  attempt 1: signal 11");
+    CHECK(error.function() == "inc");
+    CHECK(error.attempt() == 2);
+    CHECK(error.type() == "std::range_error");
+    CHECK(error.history().size() == 1);
+  }
+
+  TEST_CASE("rethrow throws the class of the kind, with everything in it") {
+    CHECK_THROWS_AS(some_error(TaskErrorKind::failed).rethrow(), TaskFailed);
+    CHECK_THROWS_AS(some_error(TaskErrorKind::crashed).rethrow(), TaskCrashed);
+    CHECK_THROWS_AS(some_error(TaskErrorKind::timeout).rethrow(), TaskTimeout);
+    CHECK_THROWS_AS(some_error(TaskErrorKind::cancelled).rethrow(), TaskCancelled);
+    CHECK_THROWS_AS(some_error(TaskErrorKind::unschedulable).rethrow(), TaskUnschedulable);
+    try {
+      some_error(TaskErrorKind::crashed).rethrow();
+    } catch (const TaskError& error) {  // caught by its base it is still whole
+      const TaskError copy = error;
+      CHECK(copy.kind() == TaskErrorKind::crashed);
+      CHECK(copy.text() == "too far");
+      CHECK_THROWS_AS(copy.rethrow(), TaskCrashed);
+    }
+  }
+
+  TEST_CASE("an outcome is a value or an error, and throws when asked for the other") {
+    Outcome<std::string> good = std::string("x");
+    CHECK(good.ok());
+    CHECK(good.value() == "x");
+    CHECK(std::move(good).value() == "x");
+    CHECK_THROWS_AS(static_cast<void>(good.error()), std::logic_error);
+    const Outcome<int> bad = some_error(TaskErrorKind::timeout);
+    CHECK_FALSE(bad.ok());
+    CHECK_THROWS_AS(static_cast<void>(bad.value()), TaskTimeout);
+    CHECK(bad.error().worker() == "w1");
+    CHECK_NOTHROW(Outcome<void>().value());
+    CHECK_THROWS_AS(Outcome<void>(some_error(TaskErrorKind::failed)).value(), TaskFailed);
+  }
+}

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: MIT
+// The runner loop against an agent that is this test: in a child process of its own, over the real
+// channel.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+
+#include "common/codec.hpp"
+#include "common/runner_channel.hpp"
+#include "common/runner_loop.hpp"
+#include "weft/function.hpp"
+#include "weft/init.hpp"
+#include "weft/this_task.hpp"
+
+using namespace weft;
+using namespace weft::runner;
+
+namespace loop_test {
+
+struct Odd {
+  int value;
+};
+long inc(long x) { return x + 1; }
+void nothing() {}
+void throws_range() { throw std::out_of_range("too far"); }
+void throws_odd() { throw Odd{5}; }
+void throws_text() { throw "just text"; }
+void throws_long(std::size_t bytes) { throw std::runtime_error(std::string(bytes, 'x')); }
+void throws_nested() {
+  try {
+    throw std::logic_error("inner");
+  } catch (...) {
+    std::throw_with_nested(std::runtime_error("outer"));
+  }
+}
+void exits(int code) { std::exit(code); }
+void segfaults() { std::raise(SIGSEGV); }
+std::vector<double> doubled(std::vector<double> values) {
+  for (double& value : values) value *= 2;
+  return values;
+}
+std::string about() {
+  std::string out;
+  std::thread([&out] {  // as any thread of the task sees it
+    out = this_task::id().text() + " " + std::to_string(this_task::attempt()) + " " + this_task::worker() +
+          " " + (this_task::stop_requested() ? "stop" : "go");
+  })
+      .join();
+  return out;
+}
+void until_stopped() {
+  while (!this_task::stop_requested()) std::this_thread::yield();
+}
+void closes_everything() {
+  for (int fd = 0; fd < 1024; ++fd) close(fd);
+}
+void writes_everywhere() {
+  for (int fd = 0; fd < 64; ++fd) [[maybe_unused]] const auto written = write(fd, "noise\n", 6);
+}
+void forks() {
+  if (fork() == 0) return;  // the child forgets that it is one
+}
+void prints(std::string text) { std::printf("%s", text.c_str()); }
+bool blocked_or_ignored() {
+  sigset_t mask;
+  pthread_sigmask(SIG_SETMASK, nullptr, &mask);
+  return sigismember(&mask, SIGUSR1) == 1 || std::signal(SIGPIPE, SIG_DFL) == SIG_IGN;
+}
+
+/// A runner in a child process, and the agent's end of it.
+class Runner {
+ public:
+  explicit Runner(int output = -1) {
+    int ends[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    const int page_fd = memfd_create("page", MFD_CLOEXEC);
+    REQUIRE(ftruncate(page_fd, kPageBytes) == 0);
+    page_ = static_cast<Page*>(mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0));
+    REQUIRE(page_ != MAP_FAILED);
+    std::fflush(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      close(ends[0]);
+      if (output >= 0) dup2(output, 1);
+      for (const int number : {SIGSEGV, SIGABRT, SIGTERM})
+        std::signal(number, SIG_DFL);  // doctest has handlers
+      _exit(serve({.version = kChannelVersion, .channel = ends[1], .page = page_fd}, program_source()));
+    }
+    close(ends[1]);
+    close(page_fd);
+    channel_ = ends[0];
+  }
+  ~Runner() {
+    hang_up();
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    munmap(page_, kPageBytes);
+  }
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  template <auto F, class... A>
+  void run(A&&... arguments) {
+    run_payload<F>(detail::Call<F>::encode(std::forward<A>(arguments)...));
+  }
+  template <auto F>
+  void run_payload(std::string payload) {
+    RunTask task{
+        .ordinal = ++ordinal_, .function_index = detail::function_index<F>(), .worker = "w1", .execution = 2};
+    task.id.seq = ordinal_;
+    int memory = -1;
+    if (payload.size() > wire::kInlineBytesMax) {
+      memory = memfd_create("arguments", MFD_CLOEXEC);
+      task.large_bytes = payload.size();
+      for (std::string_view rest = payload; !rest.empty();)
+        rest.remove_prefix(static_cast<std::size_t>(write(memory, rest.data(), rest.size())));
+    } else {
+      task.inline_payload = std::move(payload);
+    }
+    send_task(task, memory);
+    if (memory >= 0) close(memory);
+  }
+  void send_task(const RunTask& task, int fd = -1) { REQUIRE(runner::send(channel_, task, fd) == 0); }
+
+  RunnerHello hello() {
+    RunnerHello whole;
+    do {
+      Received received = receive(channel_);
+      REQUIRE(received.kind == Received::Kind::message);
+      auto part = std::get<RunnerHello>(*received.message);
+      whole.pid = part.pid;
+      whole.total = part.total;
+      whole.functions.insert(whole.functions.end(), part.functions.begin(), part.functions.end());
+    } while (whole.functions.size() < whole.total);
+    return whole;
+  }
+  Received next() { return receive(channel_); }
+  TaskDone done() {
+    Received received = receive(channel_);
+    REQUIRE(received.kind == Received::Kind::message);
+    auto out = std::get<TaskDone>(*received.message);
+    if (out.large_bytes > 0) {
+      REQUIRE(received.fd >= 0);
+      CHECK((fcntl(received.fd, F_GET_SEALS) & F_SEAL_SHRINK) != 0);
+      out.inline_payload.resize(out.large_bytes);
+      REQUIRE(pread(received.fd, out.inline_payload.data(), out.large_bytes, 0) ==
+              static_cast<ssize_t>(out.large_bytes));
+      close(received.fd);
+    }
+    return out;
+  }
+  template <class R>
+  R result() {
+    const TaskDone out = done();
+    REQUIRE(out.outcome == wire::Outcome::ok);
+    return detail::decode_result<R>(out.inline_payload);
+  }
+  wire::ErrorInfo failure() {
+    const TaskDone out = done();
+    REQUIRE(out.outcome == wire::Outcome::failed);
+    auto info = wire::decode_error(out.inline_payload);
+    REQUIRE(info);
+    return *info;
+  }
+  /// Exit code, or minus the signal.
+  int status() {
+    int out = 0;
+    waitpid(pid_, &out, 0);
+    pid_ = -1;
+    return WIFSIGNALED(out) ? -WTERMSIG(out) : WEXITSTATUS(out);
+  }
+  void hang_up() {
+    if (channel_ >= 0) close(std::exchange(channel_, -1));
+  }
+  Page& page() { return *page_; }
+  int channel() const { return channel_; }
+
+ private:
+  int channel_ = -1;
+  pid_t pid_ = -1;
+  Page* page_ = nullptr;
+  std::uint64_t ordinal_ = 0;
+};
+
+}  // namespace loop_test
+
+using namespace loop_test;
+
+TEST_SUITE("runner loop") {
+  TEST_CASE("the hello carries the whole table, in the order of the indices") {
+    Runner runner;
+    const RunnerHello hello = runner.hello();
+    const auto table = detail::registered_functions();
+    REQUIRE(hello.functions.size() == table.size());
+    const auto index = detail::function_index<inc>();
+    CHECK(hello.functions[index] == FunctionEntry{"loop_test::inc", "long(long)"});
+  }
+
+  TEST_CASE("tasks are executed in order, and the page says which") {
+    Runner runner;
+    runner.hello();
+    for (long i = 0; i < 100; ++i) runner.run<inc>(i);
+    for (long i = 0; i < 100; ++i) CHECK(runner.result<long>() == i + 1);
+    runner.hang_up();
+    CHECK(runner.status() == 0);
+    CHECK(runner.page().started == 100);
+    CHECK(runner.page().finished == 100);
+    CHECK(runner.page().started_at_us > 0);
+  }
+
+  TEST_CASE("a function that throws is a failed outcome with type and message, and the runner lives on") {
+    Runner runner;
+    runner.hello();
+    runner.run<throws_range>();
+    wire::ErrorInfo info = runner.failure();
+    CHECK(info.type == "std::out_of_range");
+    CHECK(info.message == "too far");
+    runner.run<throws_odd>();
+    info = runner.failure();
+    CHECK(info.type == "loop_test::Odd");
+    CHECK(info.message == "it is not a std::exception, so it has no message");
+    runner.run<throws_text>();
+    info = runner.failure();
+    CHECK(info.type == "char const*");
+    CHECK(info.message == "just text");
+    runner.run<throws_nested>();
+    CHECK(runner.failure().message == "outer; caused by std::logic_error: inner");
+    runner.run<inc>(1);
+    CHECK(runner.result<long>() == 2);
+  }
+
+  TEST_CASE("a message of 1 MB is cut, and says so") {
+    Runner runner;
+    runner.hello();
+    runner.run<throws_long>(std::size_t{1'000'000});
+    const std::string message = runner.failure().message;
+    CHECK(message.starts_with(std::string(kErrorMessageBytesMax, 'x')));
+    CHECK(message.ends_with(" ... (cut: the message had 1000000 bytes)"));
+  }
+
+  TEST_CASE("arguments that do not decode, and functions that are not there, fail the task alone") {
+    Runner runner;
+    runner.hello();
+    runner.run_payload<inc>("garbage");
+    CHECK(runner.failure().type == "weft::Error");
+    runner.send_task({.ordinal = 2, .function_index = 100000});
+    CHECK(runner.failure().message.starts_with(
+        "function number 100000 was asked for, this program registered "));
+    runner.send_task({.ordinal = 3, .large_bytes = 100});
+    CHECK(runner.failure().message == "the worker announced a large argument, and none came");
+    runner.send_task({.ordinal = 4, .kind = wire::TaskKind::library, .function = "add"});
+    CHECK(runner.failure().message == "a shipped program serves its own functions only");
+  }
+
+  TEST_CASE("large arguments and results pass in memory of their own") {
+    Runner runner;
+    runner.hello();
+    const std::vector<double> values(2'000'000, 1.5);
+    runner.run<doubled>(values);
+    CHECK((runner.result<std::vector<double>>() == std::vector<double>(2'000'000, 3.0)));
+    runner.run<inc>(1);
+    CHECK(runner.result<long>() == 2);
+  }
+
+  TEST_CASE("a task knows itself, from any thread") {
+    Runner runner;
+    runner.hello();
+    runner.run<about>();
+    CHECK(runner.result<std::string>() == "00000000-1 2 w1 go");
+  }
+
+  TEST_CASE("a task sees that it shall stop, and the next one does not") {
+    Runner runner;
+    runner.hello();
+    runner.run<until_stopped>();
+    runner.run<about>();
+    runner.page().stop = 1;
+    runner.result<void>();
+    CHECK(runner.result<std::string>() == "00000000-2 2 w1 go");
+  }
+
+  TEST_CASE("outside a task this_task is neutral") {
+    CHECK(this_task::id() == TaskId{});
+    CHECK(this_task::attempt() == 0);
+    CHECK(this_task::worker().empty());
+    CHECK_FALSE(this_task::stop_requested());
+    CHECK_FALSE(weft::in_runner());
+    weft::init();  // returns
+  }
+
+  TEST_CASE("a runner that dies leaves its results, and the page names the task that it died in") {
+    Runner runner;
+    runner.hello();
+    runner.run<inc>(1);
+    runner.run<exits>(3);
+    runner.run<inc>(2);
+    CHECK(runner.result<long>() == 2);
+    CHECK(runner.next().kind == Received::Kind::closed);
+    CHECK(runner.status() == 3);
+    CHECK(runner.page().started == 2);
+    CHECK(runner.page().finished == 1);
+  }
+
+  TEST_CASE("a signal ends the runner and nothing else, and earlier results are still there") {
+    Runner runner;
+    runner.hello();
+    runner.run<inc>(1);
+    runner.run<segfaults>();
+    runner.run<inc>(2);
+    CHECK(runner.status() == -SIGSEGV);
+    CHECK(runner.result<long>() == 2);
+    CHECK(runner.next().kind == Received::Kind::closed);
+    CHECK(runner.page().started == 2);
+    CHECK(runner.page().finished == 1);
+  }
+
+  TEST_CASE("a task that closes every descriptor ends its runner, quietly") {
+    Runner runner;
+    runner.hello();
+    runner.run<closes_everything>();
+    CHECK(runner.next().kind == Received::Kind::closed);
+    CHECK(runner.status() == 0);
+    CHECK(runner.page().started == 1);
+    CHECK(runner.page().finished == 0);
+  }
+
+  TEST_CASE("a task that writes to every descriptor is seen as garbage") {
+    const int sink = open("/dev/null", O_WRONLY);
+    Runner runner(sink);
+    close(sink);
+    runner.hello();
+    runner.run<writes_everywhere>();
+    CHECK(runner.next().kind == Received::Kind::garbage);
+  }
+
+  TEST_CASE("the child of a task that forks does not become a second runner") {
+    Runner runner;
+    runner.hello();
+    runner.run<forks>();
+    runner.result<void>();
+    runner.run<inc>(1);
+    CHECK(runner.result<long>() == 2);
+    runner.hang_up();
+    CHECK(runner.status() == 0);
+  }
+
+  TEST_CASE("what a task printed is out before its result is") {
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    Runner runner(ends[1]);
+    close(ends[1]);
+    runner.hello();
+    runner.run<prints>("no newline");
+    runner.result<void>();
+    char text[32] = {};
+    CHECK(read(ends[0], text, sizeof text) == 10);
+    CHECK(std::string(text) == "no newline");
+    close(ends[0]);
+  }
+
+  TEST_CASE("tasks start with no signal blocked and SIGPIPE as usual") {
+    sigset_t block, before;
+    sigemptyset(&block);
+    sigaddset(&block, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &block, &before);
+    auto* const pipe_before = std::signal(SIGPIPE, SIG_IGN);
+    Runner runner;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    std::signal(SIGPIPE, pipe_before);
+    runner.hello();
+    runner.run<blocked_or_ignored>();
+    CHECK_FALSE(runner.result<bool>());
+  }
+
+  TEST_CASE("nonsense from the agent ends the runner with its own exit code") {
+    Runner runner;
+    runner.hello();
+    REQUIRE(::send(runner.channel(), "hello", 5, 0) == 5);
+    CHECK(runner.status() == kExitChannel);
+  }
+
+  TEST_CASE("another version of the channel is refused") {
+    CHECK(serve({.version = kChannelVersion + 1}, program_source()) == kExitVersion);
+    CHECK(serve({.version = kChannelVersion, .channel = -1, .page = -1}, program_source()) == kExitChannel);
+  }
+
+  TEST_CASE("a long table comes in parts that fit the channel") {
+    int ends[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    Source source;
+    for (int i = 0; i < 1000; ++i) source.functions.push_back({std::string(2000, 'x'), std::to_string(i)});
+    const int page = memfd_create("page", MFD_CLOEXEC);
+    REQUIRE(ftruncate(page, kPageBytes) == 0);
+    const pid_t pid = fork();
+    if (pid == 0) {
+      close(ends[0]);
+      _exit(serve({.version = kChannelVersion, .channel = ends[1], .page = page}, source));
+    }
+    close(ends[1]);
+    close(page);
+    std::vector<FunctionEntry> functions;
+    std::uint32_t total = 1;
+    while (functions.size() < total) {
+      Received received = receive(ends[0]);
+      REQUIRE(received.kind == Received::Kind::message);
+      const auto& part = std::get<RunnerHello>(*received.message);
+      total = part.total;
+      functions.insert(functions.end(), part.functions.begin(), part.functions.end());
+    }
+    CHECK(functions.size() == 1000);
+    CHECK(functions[999].signature == "999");
+    close(ends[0]);
+    int status = 0;
+    waitpid(pid, &status, 0);
+    CHECK(status == 0);
+  }
+
+  TEST_CASE("a task costs a few microseconds") {
+    Runner runner;
+    runner.hello();
+    constexpr int kBatches = 200, kBatch = 50;
+    const auto begin = std::chrono::steady_clock::now();
+    for (int batch = 0; batch < kBatches; ++batch) {
+      for (int i = 0; i < kBatch; ++i) runner.run<nothing>();
+      for (int i = 0; i < kBatch; ++i) runner.result<void>();
+    }
+    const auto took = std::chrono::steady_clock::now() - begin;
+    const double us = std::chrono::duration<double, std::micro>(took).count() / (kBatches * kBatch);
+    MESSAGE("a task through the loop, both sides: " << us << " us");
+    CHECK(us < 1000);  // a measurement, not a promise: machines under test are busy
+  }
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+// A broker that was killed and started again knows nothing: workers claim what they run, clients say
+// again what they asked for, and the two may come in any order. PROTOCOL.md section 4.
+#include "tests/unit/scheduler_harness.hpp"
+
+namespace weft::broker {
+
+namespace {
+
+using wire::ClaimState;
+using wire::Outcome;
+
+constexpr std::uint64_t kOldEpoch = 5;
+const wire::Attempt kOldAttempt{kOldEpoch, 12};
+
+wire::Payload text(std::string_view text) { return wire::Payload(text); }
+
+wire::ReannounceRecord announced(std::uint64_t seq) { return {seq, 1, 0, 0, 0, text("arg")}; }
+
+/// A new broker, and a client and a worker of the old one that have not connected yet.
+struct Stage {
+  Harness h;
+  TestClient client{uuid(101), "client"};
+  TestWorker worker{uuid(102), "worker"};
+
+  /// The client connects and defines spec 1.
+  void client_comes() {
+    h.hello(client, 7, kOldEpoch);
+    CHECK(h.take() == Actions{h.welcome(client, false)});
+    h.define(client, 1, any_spec());
+  }
+  void reannounce(std::vector<wire::ReannounceRecord> tasks) {
+    h.say(client, wire::Reannounce{std::move(tasks)});
+  }
+  void worker_comes(std::vector<wire::ClaimRecord> tasks) {
+    h.hello(worker);
+    CHECK(h.take() == Actions{h.welcome(worker, false)});
+    if (!tasks.empty()) h.claims(worker, client, std::move(tasks));
+    h.ready(worker);
+  }
+  Send resend() const { return h.to(worker, wire::Resend{client.session}); }
+  void old_result(std::uint64_t seq, Outcome outcome = Outcome::ok, bool fresh = true, std::uint64_t outbox = 1) {
+    h.say(worker, wire::Results{client.session, kOldEpoch, fresh, outbox,
+                                {{seq, kOldAttempt.number, 1000, outcome, text("result")}}});
+  }
+};
+
+}  // namespace
+
+TEST_SUITE("scheduler, restart") {
+  TEST_CASE("a new task is assigned at once, a re-announced one when the adoption window has passed") {
+    Stage s;
+    s.worker_comes({});
+    s.client_comes();
+    s.reannounce({announced(1)});
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});
+    s.h.advance(1999ms);
+    CHECK(s.h.take() == Actions{});
+    CHECK(s.h.status().queued == 1);
+    s.client.next_seq = 2;
+    s.h.submit(s.client, 1);
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 2), s.h.define_for(s.worker, s.client, 1),
+                                s.h.assign(s.worker, s.client, 2, 1)});
+    s.h.result(s.worker, s.client, 2);
+    s.h.ack(s.client, 1);
+    s.h.skip();
+    s.h.advance(1ms);
+    CHECK(s.h.take() == Actions{s.h.assign(s.worker, s.client, 1, 2)});
+  }
+
+  TEST_CASE("a re-announced task keeps its counters and is assigned at once after the window") {
+    Stage s;
+    s.h.advance(2s);
+    s.worker_comes({});
+    s.client_comes();
+    s.reannounce({{1, 1, 2, 1, 0, text("arg")}});
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1), s.h.define_for(s.worker, s.client, 1),
+                                s.h.assign(s.worker, s.client, 1, 1, 1, 4, true)});
+  }
+
+  TEST_CASE("a task that waits for a claim can be cancelled") {
+    Stage s;
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    s.h.skip();
+    s.h.cancel(s.client, 1);
+    CHECK(s.h.take() == Actions{s.h.deliver(s.client, 1,
+                                            {{1, wire::DeliveryKind::final, Outcome::cancelled, 0, 0,
+                                              error_payload("it was cancelled")}})});
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    CHECK(s.h.take() ==
+          Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch)});
+  }
+
+  TEST_CASE("queue_timeout goes on from what was waited under earlier brokers") {
+    Stage s;
+    s.h.advance(2s);
+    s.h.hello(s.client, 0, kOldEpoch);
+    wire::TaskSpec spec = any_spec();
+    spec.queue_timeout_ms = 5000;
+    s.h.define(s.client, 1, spec);
+    s.reannounce({{1, 1, 0, 0, 4000, text("arg")}});
+    s.h.skip();
+    s.h.advance(999ms);
+    CHECK(s.h.take() == Actions{});
+    s.h.advance(1ms);
+    CHECK(s.h.take().size() == 1);
+    CHECK(s.h.status().queued == 0);
+  }
+
+  TEST_CASE("a claim that finds its task is adopted, with the attempt that the worker names") {
+    Stage s;
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    s.h.skip();
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    CHECK(s.h.take() == Actions{});
+    s.h.advance(10s);
+    CHECK(s.h.take() == Actions{});
+    CHECK(s.h.status().assigned == 1);
+    s.old_result(1);
+    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+    s.h.ack(s.client, 1);
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
+  }
+
+  TEST_CASE("a failure of an adopted attempt counts") {
+    Stage s;
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    s.h.skip();
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    s.old_result(1, Outcome::failed);
+    CHECK(s.h.take() == Actions{s.h.deliver(s.client, 1,
+                                            {{1, wire::DeliveryKind::final, Outcome::failed, 0, 0, text("result")}})});
+  }
+
+  TEST_CASE("a claim that comes before its session is kept until the task is announced") {
+    Stage s;
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    s.h.advance(1s);
+    CHECK(s.h.take() == Actions{});
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1), s.resend()});
+    CHECK(s.h.status().assigned == 1);
+    s.h.advance(60s);
+    CHECK(s.h.take() == Actions{});
+    s.old_result(1);
+    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+  }
+
+  TEST_CASE("a claim for a task that its client does not have open any more is revoked at SYNCED") {
+    Stage s;
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}, {2, kOldAttempt, ClaimState::done}});
+    s.client_comes();
+    CHECK(s.h.take() == Actions{});
+    s.h.synced(s.client);
+    CHECK(s.h.take() ==
+          Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch), s.resend()});
+  }
+
+  TEST_CASE("results that come before their session are asked for again when it says SYNCED") {
+    Stage s;
+    s.worker_comes({{1, kOldAttempt, ClaimState::done}});
+    s.old_result(1);
+    CHECK(s.h.take() == Actions{});
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.skip();
+    s.h.synced(s.client);
+    CHECK(s.h.take() == Actions{s.resend()});
+    s.old_result(1);
+    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+  }
+
+  TEST_CASE("results that come before their task is announced are asked for again when its session says SYNCED") {
+    Stage s;
+    s.client_comes();
+    s.worker_comes({{1, kOldAttempt, ClaimState::done}});
+    s.old_result(1);
+    CHECK(s.h.take() == Actions{});
+    s.reannounce({announced(1)});
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});
+    s.h.synced(s.client);
+    CHECK(s.h.take() == Actions{s.resend()});
+    s.old_result(1);
+    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+  }
+
+  TEST_CASE("a result that nobody has open is released") {
+    Stage s;
+    s.client_comes();
+    s.h.synced(s.client);
+    s.worker_comes({{1, kOldAttempt, ClaimState::done}});
+    CHECK(s.h.take() == Actions{});
+    s.old_result(1);
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
+  }
+
+  TEST_CASE("END_SESSION goes out, once, when the session of a claim does not come") {
+    Stage s;
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}, {2, kOldAttempt, ClaimState::queued}});
+    s.h.advance(6999ms);
+    CHECK(s.h.take() == Actions{});
+    s.h.advance(1ms);  // the adoption window and a client's grace
+    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session})});
+    s.h.advance(60s);
+    CHECK(s.h.take() == Actions{});
+  }
+
+  TEST_CASE("a session that comes and goes without SYNCED is ended at the workers that claimed tasks of it") {
+    Stage s;
+    s.client_comes();
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    s.h.disconnect(s.client);
+    s.h.skip();
+    s.h.advance(5s);
+    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session})});
+    CHECK(s.h.status().clients == 0);
+  }
+
+  TEST_CASE("a claim that its worker gave back before the task was announced is void") {
+    Stage s;
+    s.worker_comes({{1, kOldAttempt, ClaimState::queued}});
+    s.h.say(s.worker, wire::Returned{s.client.session, {{1, kOldAttempt}}});
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});
+    s.h.advance(2s);
+    CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1)});
+  }
+
+  TEST_CASE("a claim that its worker does not make again on its next connection is void") {
+    Stage s;
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    s.h.hello(s.worker);
+    s.h.ready(s.worker);
+    s.h.skip();
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    s.h.skip();
+    s.h.advance(2s);
+    CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1)});
+  }
+
+  TEST_CASE("of two attempts of one task at one worker, the one that still runs is adopted") {
+    const wire::ClaimRecord failed{1, {kOldEpoch, 3}, ClaimState::done};
+    const wire::ClaimRecord retried{1, {kOldEpoch, 12}, ClaimState::running};
+    Stage s;
+    SUBCASE("announced before") {
+      s.client_comes();
+      s.reannounce({announced(1)});
+      s.h.synced(s.client);
+      s.h.skip();
+      SUBCASE("the failed one claimed first") { s.worker_comes({failed, retried}); }
+      SUBCASE("the failed one claimed last") { s.worker_comes({retried, failed}); }
+      CHECK(s.h.take() == Actions{});
+    }
+    SUBCASE("announced after") {
+      SUBCASE("the failed one claimed first") { s.worker_comes({failed, retried}); }
+      SUBCASE("the failed one claimed last") { s.worker_comes({retried, failed}); }
+      s.client_comes();
+      s.reannounce({announced(1)});
+      s.h.synced(s.client);
+      s.h.skip();
+    }
+    s.h.say(s.worker, wire::Results{s.client.session, kOldEpoch, true, 1,
+                                    {{1, 3, 1000, Outcome::failed, text("it was counted long ago")}}});
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
+    s.old_result(1, Outcome::ok, false, 2);
+    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+  }
+
+  TEST_CASE("a task that was adopted though its worker is full by now does not break the count of resources") {
+    Stage s;
+    TestClient other = s.h.join_client("other");
+    wire::TaskSpec spec = any_spec();
+    spec.resources = {{"gpu", 1}};
+    s.h.define(other, 1, spec);
+    s.h.hello(s.worker, {.resources = {{"gpu", 1}}});
+    s.h.claims(s.worker, s.client, {{1, kOldAttempt, ClaimState::running}});
+    s.h.ready(s.worker);
+    s.h.submit(other, 1);  // nobody knows yet what the claimed task uses
+    s.h.hello(s.client, 0, kOldEpoch);
+    s.h.define(s.client, 1, spec);
+    s.reannounce({announced(1)});
+    s.h.skip();
+    CHECK(s.h.status().assigned == 2);
+    s.old_result(1);
+    s.h.result(s.worker, other, 1);
+    s.h.skip();
+    CHECK(s.h.status().worker_list.at(0).resources_free.at("gpu") == 1);
+  }
+}
+
+}  // namespace weft::broker

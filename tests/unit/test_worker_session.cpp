@@ -1,0 +1,694 @@
+// SPDX-License-Identifier: MIT
+#include "worker_harness.hpp"
+
+namespace weft::worker {
+
+TEST_SUITE_BEGIN("worker session");
+
+// ---- joining ----
+
+TEST_CASE("a worker connects, says HELLO and is READY when it is welcome") {
+  Harness h;
+  h.session_hello(1);
+  h.event(Tick{});
+  CHECK(h.take() == Actions{OpenLink{}});
+  h.event(LinkUp{});
+  CHECK(h.take() == Actions{Send{settings_of(1).hello}});
+  h.welcome();
+  CHECK(h.take() == Actions{Send{wire::Ready{}}});
+  CHECK(h.last_log == "joined the broker at 127.0.0.1:8786, epoch 0000000000000007, with 1 slots as w1");
+}
+
+TEST_CASE("a worker without a broker says for whom it waits, and keeps trying") {
+  Harness h;
+  h.event(Tick{});
+  CHECK(h.take() == Actions{OpenLink{}});
+  h.event(LinkDown{"connection refused"});
+  h.skip();
+  CHECK(h.last_log.starts_with("waiting for a broker at 127.0.0.1:8786 (connection refused), trying again in 0."));
+  h.advance(seconds(1));
+  CHECK(h.take() == Actions{OpenLink{}});
+  h.advance(seconds(3));  // neither up nor down: given up, and tried again after a while
+  CHECK(h.take() == Actions{CloseLink{}, OpenLink{}});
+  CHECK(h.last_log.find("no answer") != std::string::npos);
+}
+
+TEST_CASE("a broker that refuses the name or the version ends the worker with its sentence") {
+  Harness h;
+  h.session_hello(1);
+  h.connect();
+  h.receive(wire::Refuse{wire::RefuseCode::name_taken, "w1 is taken"});
+  CHECK(h.take() ==
+        Actions{CloseLink{}, Exit{1, "the broker at 127.0.0.1:8786 refuses this worker: w1 is taken"}});
+  CHECK(h.session.deadline() == std::nullopt);
+}
+
+TEST_CASE("a broker that does not know the worker any more is greeted on a new connection") {
+  Joined h;
+  h.receive(wire::Refuse{wire::RefuseCode::unknown_peer, "say HELLO"});
+  CHECK(h.take() == Actions{CloseLink{}});
+  h.join();
+  CHECK(h.take() == Actions{Send{wire::Ready{}}});
+}
+
+TEST_CASE("a silent broker is left after interval times liveness") {
+  Joined h;
+  h.broker_beats = false;
+  h.advance(milliseconds(2999));
+  CHECK(h.take() == Actions{});
+  h.advance(milliseconds(1));
+  CHECK(h.take() == Actions{CloseLink{}});
+}
+
+TEST_CASE("heartbeats are sent only when nothing else was") {
+  Joined h;
+  Actions actions;
+  h.session.step(h.now += milliseconds(999), Tick{}, actions);
+  CHECK(actions == Actions{});
+  h.session.step(h.now, Received{wire::Revoke{kAda, wire::RevokeMode::cancel, {h.attempt(9)}}}, actions);
+  actions.clear();
+  h.session.step(h.now += milliseconds(999), Tick{}, actions);
+  CHECK(actions == Actions{});
+  h.session.step(h.now += milliseconds(1), Tick{}, actions);
+  CHECK(actions == Actions{Send{wire::Heartbeat{}}});
+}
+
+// ---- tasks and runners ----
+
+TEST_CASE("a task starts a runner, runs in it, and its result is sent; the next finds it warm") {
+  Joined h;
+  h.assign(1, 1);
+  CHECK(h.take() == Actions{h.start(1)});
+  h.ready(1);
+  CHECK(h.take() == Actions{h.run(1, 1, 1)});
+  h.finished(1, 1);
+  CHECK(h.take() == Actions{h.result(1, 1, true)});
+  h.assign(2, 2);
+  CHECK(h.take() == Actions{h.run(1, 2, 2)});
+  h.finished(1, 2);
+  CHECK(h.take() == Actions{h.result(2, 2)});
+}
+
+TEST_CASE("there are as many runners as tasks need, and never more than slots") {
+  Joined h(2);
+  h.assign(1, 3);
+  CHECK(h.take() == Actions{h.start(1, 0), h.start(2, 1)});
+  h.ready(2);
+  CHECK(h.take() == Actions{h.run(2, 1, 1)});
+  h.ready(1);
+  CHECK(h.take() == Actions{h.run(1, 1, 2)});
+  h.finished(1, 1);
+  CHECK(h.take() == Actions{h.result(1, 2, true), h.run(1, 2, 3)});
+}
+
+TEST_CASE("a task that is slow to start leaves its place to nobody: the ready runner takes the oldest") {
+  Joined h(2);
+  h.assign(1, 1);
+  h.assign(2, 2);
+  h.ready(1);
+  h.finished(1, 1);
+  h.ready(2);
+  CHECK(h.take() == Actions{h.start(1, 0), h.start(2, 1), h.run(1, 1, 1), h.result(1, 1, true), h.run(1, 2, 2)});
+}
+
+TEST_CASE("short tasks are queued in the runner's channel, long ones are not") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.skip();
+  SUBCASE("short: as many as take a millisecond") {
+    h.finished(1, 1, 250);
+    h.skip();
+    h.assign(2, 9);
+    CHECK(h.take() == Actions{h.run(1, 2, 2), h.run(1, 3, 3), h.run(1, 4, 4), h.run(1, 5, 5), h.run(1, 6, 6)});
+  }
+  SUBCASE("no-ops: at most 16 behind the running one") {
+    h.finished(1, 1, 1);
+    h.skip();
+    h.assign(2, 40);
+    CHECK(h.take().size() == 17);
+  }
+  SUBCASE("long") {
+    h.finished(1, 1, 1001);
+    h.skip();
+    h.assign(2, 9);
+    CHECK(h.take() == Actions{h.run(1, 2, 2)});
+  }
+  SUBCASE("short, but the one that runs takes longer than they use to") {
+    h.finished(1, 1, 250);
+    h.assign(2, 2);
+    h.skip();
+    h.started(1, 2);
+    h.advance(milliseconds(2));
+    h.skip();
+    h.assign(3, 9);
+    CHECK(h.take() == Actions{});
+  }
+  h.skip();
+}
+
+TEST_CASE("one long task among short ones ends the queueing at once") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.finished(1, 1, 100);
+  h.assign(2, 2);
+  h.finished(1, 2, 30'000);
+  h.skip();
+  h.assign(3, 9);
+  CHECK(h.take() == Actions{h.run(1, 3, 3)});
+}
+
+TEST_CASE("STARTED is sent for a task that runs longer than the notice, and only for such") {
+  Joined h;
+  h.assign(1, 2);
+  h.ready(1);
+  h.finished(1, 1);
+  h.skip();
+  h.started(1, 2);
+  h.advance(milliseconds(1));
+  CHECK(h.take() == Actions{});
+  h.advance(milliseconds(1));
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}});
+  h.advance(seconds(5));
+}
+
+TEST_CASE("a task that is in the channel but has not begun is not called started") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.skip();
+  h.advance(seconds(1));
+  CHECK(h.take() == Actions{});
+  h.started(1, 1);
+  h.advance(milliseconds(12));
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(1)}}}});
+}
+
+TEST_CASE("a task that must be alone gets a fresh runner, which ends after it") {
+  Joined h;
+  h.running(1);
+  h.finished(1, 1);
+  h.skip();
+  auto alone = h.record(2);
+  alone.alone = true;
+  h.receive(wire::Assign{kAda, {alone, h.record(3)}});
+  CHECK(h.take() == Actions{h.run(1, 2, 3)});  // the warm one is of no use to it
+  h.finished(1, 2);
+  CHECK(h.take() == Actions{h.result(2, 3), EndRunner{1}});
+  h.died(1, 2, 0);
+  CHECK(h.take() == Actions{h.start(2)});
+  h.ready(2);
+  CHECK(h.take() == Actions{h.run(2, 1, 2)});
+  h.assign(4, 4);
+  CHECK(h.take() == Actions{});
+  h.finished(2, 1);
+  CHECK(h.take() == Actions{EndRunner{2}, h.result(3, 2)});
+  h.died(2, 1, 0);
+  CHECK(h.take() == Actions{h.start(3)});
+}
+
+TEST_CASE("an idle runner of another program makes room; a busy one does not") {
+  Joined h;
+  h.define(program_spec(1), 2);
+  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.skip();
+  h.running(1);
+  h.assign(2, 2, 2);
+  CHECK(h.take() == Actions{});
+  h.finished(1, 1);
+  CHECK(h.take() == Actions{h.result(1, 1, true), EndRunner{1}});
+  SUBCASE("it leaves") {
+    h.died(1, 1, 0);
+    CHECK(h.take() == Actions{h.start(2, 0, program_spec(1))});
+  }
+  SUBCASE("it does not leave: SIGTERM, then SIGKILL") {
+    h.advance(milliseconds(999));
+    CHECK(h.take() == Actions{});
+    h.advance(milliseconds(1));
+    CHECK(h.take() == Actions{KillRunner{1, SIGTERM}});
+    h.advance(seconds(1));
+    CHECK(h.take() == Actions{KillRunner{1, SIGKILL}});
+    h.died(1, 1, SIGKILL);
+    CHECK(h.take() == Actions{h.start(2, 0, program_spec(1))});
+  }
+}
+
+TEST_CASE("two programs in one slot: each keeps it for a while, then the older task has its turn") {
+  Joined h;
+  h.define(program_spec(1), 2);
+  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.skip();
+  h.running(1);
+  h.assign(2, 2, 2);
+  h.assign(3, 4);
+  h.finished(1, 1);  // within its tenure: its own tasks first
+  CHECK(h.take() == Actions{h.result(1, 1, true), h.run(1, 2, 3)});
+  h.advance(milliseconds(51));
+  h.finished(1, 2);
+  CHECK(h.take() == Actions{h.result(2, 3), EndRunner{1}});
+}
+
+TEST_CASE("a warm runner stays while a session names its program, and for a while after that") {
+  Joined h;
+  h.running(1);
+  h.finished(1, 1);
+  h.receive(wire::Release{kAda, 1});
+  h.skip();
+  h.advance(seconds(100));
+  CHECK(h.take() == Actions{});
+  h.receive(wire::EndSession{kAda});
+  h.event(Tick{});
+  CHECK(h.take() == Actions{EndRunner{1}});
+  h.died(1, 1, 0);
+  CHECK(h.session.runner_count() == 0);
+}
+
+// ---- deaths ----
+
+TEST_CASE("only the task that was running is charged; the rest goes back to the front") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.finished(1, 1, 300);
+  h.assign(2, 6);
+  h.skip();  // 2, 3, 4 and 5 are in the channel, 6 is queued
+  h.now += milliseconds(1);
+  h.died(1, 2);
+  const Actions actions = h.take();
+  REQUIRE(actions.size() == 2);
+  const auto info = h.error_in(actions[0], 2, wire::Outcome::crashed);
+  CHECK(info.message == "its runner was killed by signal 11 (Segmentation fault)");
+  CHECK(info.signal == SIGSEGV);
+  CHECK(info.worker == "w1");
+  CHECK(info.stderr_tail == "last words");
+  CHECK(info.started_ms == 4999);
+  CHECK(info.ended_ms == 5000);
+  CHECK(actions[1] == h.start(2));
+  h.ready(2);
+  CHECK(h.take() == Actions{h.run(2, 1, 3), h.run(2, 2, 4), h.run(2, 3, 5), h.run(2, 4, 6)});
+}
+
+TEST_CASE("a runner that dies before its task has begun charges nobody") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.skip();
+  h.died(1, 0);
+  CHECK(h.take() == Actions{h.start(2)});
+  h.ready(2);
+  CHECK(h.take() == Actions{h.run(2, 1, 1)});
+}
+
+TEST_CASE("a page that was scribbled over still charges the first task") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.skip();
+  h.died(1, 0xffff'ffff'ffff);
+  CHECK(h.take_error(1, wire::Outcome::crashed).signal == SIGSEGV);
+}
+
+TEST_CASE("a runner that exits is told by its exit code") {
+  Joined h;
+  h.running(1);
+  h.event(RunnerDied{1, 1, 0, 3, "", "", 5000});
+  const auto info = h.take_error(1, wire::Outcome::crashed);
+  CHECK(info.message == "its runner exited with code 3");
+  CHECK(info.exit_code == 3);
+}
+
+TEST_CASE("an idle runner that dies costs nothing") {
+  Joined h;
+  h.running(1);
+  h.finished(1, 1);
+  h.skip();
+  h.died(1, 1);
+  CHECK(h.take() == Actions{});
+  h.assign(2, 2);
+  CHECK(h.take() == Actions{h.start(2)});
+}
+
+TEST_CASE("a runner that breaks the rules or its memory limit is killed, and its task learns why") {
+  Joined h;
+  h.running(1);
+  h.event(RunnerBroken{1, "memory limit of 2.0 GiB exceeded: peak 2.1 GiB"});
+  CHECK(h.take() == Actions{KillRunner{1, SIGKILL}});
+  h.event(RunnerBroken{1, "memory limit of 2.0 GiB exceeded: peak 2.2 GiB"});
+  CHECK(h.take() == Actions{});
+  h.died(1, 1, SIGKILL);
+  CHECK(h.take_error(1, wire::Outcome::crashed).message == "memory limit of 2.0 GiB exceeded: peak 2.1 GiB");
+}
+
+TEST_CASE("an answer out of turn is the end of a runner") {
+  Joined h;
+  h.running(1);
+  h.finished(1, 2);
+  CHECK(h.take() == Actions{KillRunner{1, SIGKILL}});
+  h.died(1, 1, SIGKILL);
+  CHECK(h.take_error(1, wire::Outcome::crashed).message == "its runner answered a task out of turn");
+}
+
+TEST_CASE("a failed task says where and when") {
+  Joined h;
+  h.running(1);
+  wire::ErrorInfo thrown;
+  thrown.type = "std::runtime_error";
+  thrown.message = "no";
+  h.event(TaskFinished{1, 1, wire::Outcome::failed, 3000, wire::Payload(wire::encode_error(thrown)), 5000});
+  const auto info = h.take_error(1, wire::Outcome::failed);
+  CHECK(info.type == "std::runtime_error");
+  CHECK(info.message == "no");
+  CHECK(info.host == "host1");
+  CHECK(info.started_ms == 4997);
+}
+
+// ---- runners that do not start ----
+
+TEST_CASE("a program that does not start fails its tasks with the reason, and is left alone for a while") {
+  Joined h;
+  h.assign(1, 2);
+  CHECK(h.take() == Actions{h.start(1)});
+  h.event(RunnerFailedToStart{1, "libfoo.so: cannot open"});
+  const Actions actions = h.take();
+  REQUIRE(actions.size() == 2);
+  CHECK(h.error_in(actions[0], 1, wire::Outcome::cannot_start).message == "libfoo.so: cannot open");
+  CHECK(h.error_in(actions[1], 2, wire::Outcome::cannot_start).message == "libfoo.so: cannot open");
+  h.advance(milliseconds(4999));
+  h.assign(3, 3);
+  CHECK(h.take_error(3, wire::Outcome::cannot_start).message == "libfoo.so: cannot open");
+  h.advance(milliseconds(1));
+  h.assign(4, 4);
+  CHECK(h.take() == Actions{h.start(2)});
+}
+
+TEST_CASE("a runner that fails beside others that work fails nobody") {
+  Joined h(2);
+  h.running(1);
+  h.assign(2, 2);
+  CHECK(h.take() == Actions{h.start(2, 1)});
+  h.event(RunnerFailedToStart{2, "fork: try again"});
+  CHECK(h.take() == Actions{});
+  SUBCASE("the other one takes the task") {
+    h.finished(1, 1);
+    CHECK(h.take() == Actions{h.result(1, 1, true), h.run(1, 2, 2)});
+  }
+  SUBCASE("or a second one is tried later") {
+    h.advance(seconds(5));
+    CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(1)}}}, h.start(3, 1)});
+  }
+}
+
+TEST_CASE("a runner that never gets ready is killed and counts as not started") {
+  Joined h;
+  h.assign(1, 1);
+  h.skip();
+  h.advance(seconds(30));
+  CHECK(h.take() == Actions{KillRunner{1, SIGKILL}});
+  h.ready(1);  // too late
+  h.event(RunnerFailedToStart{1, "killed by signal 9"});
+  CHECK(h.take_error(1, wire::Outcome::cannot_start).message.find("did not get ready within 30 s") !=
+        std::string::npos);
+}
+
+TEST_CASE("a program that has another function in that place does not run it") {
+  Joined h;
+  h.define(program_spec(1), 2);
+  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.assign(1, 1, 2);
+  h.skip();
+  h.event(RunnerReady{1, {{"g", "void()"}}});
+  CHECK(h.take_error(1, wire::Outcome::cannot_start).message ==
+        "function 0 is 'f' in the client's program and 'g' in program1 as it runs here");
+}
+
+// ---- stopping ----
+
+TEST_CASE("a queued task that is cancelled never starts") {
+  Joined h;
+  h.running(1);
+  h.assign(2, 2);
+  h.revoke(2);
+  CHECK(h.take_error(2, wire::Outcome::cancelled).message == "cancelled before it started");
+  h.finished(1, 1);
+  CHECK(h.take() == Actions{h.result(2, 1)});
+}
+
+TEST_CASE("a running task that is cancelled is asked, then terminated, then killed") {
+  Joined h;
+  h.running(1);
+  h.assign(2, 2);
+  h.revoke(1);
+  CHECK(h.take() == Actions{RequestStop{1, 1}});
+  h.revoke(1);  // once is enough
+  SUBCASE("it obeys: the runner stays warm") {
+    h.finished(1, 1);
+    const Actions actions = h.take();
+    REQUIRE(actions.size() == 2);
+    h.error_in(actions[0], 1, wire::Outcome::cancelled);
+    CHECK(actions[1] == h.run(1, 2, 2));
+    h.advance(seconds(5));
+    CHECK(h.take() == Actions{});
+  }
+  SUBCASE("it obeys SIGTERM") {
+    h.advance(seconds(1));
+    CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(1)}}}, KillRunner{1, SIGTERM}});
+    h.died(1, 1, SIGTERM);
+    const Actions actions = h.take();
+    REQUIRE(actions.size() == 2);
+    h.error_in(actions[0], 1, wire::Outcome::cancelled);
+    CHECK(actions[1] == h.start(2));
+  }
+  SUBCASE("it obeys nothing") {
+    h.advance(seconds(1));
+    h.skip();
+    h.advance(seconds(1));
+    CHECK(h.take() == Actions{KillRunner{1, SIGKILL}});
+    h.died(1, 1, SIGKILL);
+    h.error_in(h.take().at(0), 1, wire::Outcome::cancelled);
+  }
+}
+
+TEST_CASE("a success that came before the cancellation stands") {
+  Joined h;
+  h.running(1);
+  h.finished(1, 1);
+  h.revoke(1);
+  CHECK(h.take() == Actions{h.result(1, 1, true)});
+}
+
+TEST_CASE("a cancelled task behind another one in the channel waits for its turn") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.finished(1, 1, 100);
+  h.skip();
+  h.assign(2, 3);
+  h.skip();
+  h.revoke(3);
+  CHECK(h.take() == Actions{});
+  h.finished(1, 2, 100);
+  CHECK(h.take() == Actions{RequestStop{1, 3}, h.result(2, 2, false, 100)});
+  h.finished(1, 3, 100);
+  h.take_error(3, wire::Outcome::cancelled);
+}
+
+TEST_CASE("a task that began while its runner was being killed for another is not charged") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.finished(1, 1, 100);
+  h.assign(2, 3);
+  h.revoke(2);
+  h.advance(seconds(1));  // SIGTERM is under way when task 2 returns
+  h.skip();
+  h.finished(1, 2, 100);
+  h.take_error(2, wire::Outcome::cancelled);
+  h.died(1, 3, SIGTERM);
+  CHECK(h.take() == Actions{h.start(2)});
+  h.ready(2);
+  CHECK(h.take() == Actions{h.run(2, 1, 3)});
+}
+
+TEST_CASE("retract gives back what has not started") {
+  Joined h;
+  h.running(1);
+  h.assign(2, 2);
+  h.revoke(2, wire::RevokeMode::retract);
+  CHECK(h.take() == Actions{h.returned(2)});
+  h.revoke(1, wire::RevokeMode::retract);
+  CHECK(h.take() == Actions{});
+  h.revoke(9, wire::RevokeMode::retract);  // never heard of
+  CHECK(h.take() == Actions{h.returned(9)});
+}
+
+TEST_CASE("a task that runs longer than its timeout is stopped the same way") {
+  Joined h;
+  auto spec = library_spec();
+  spec.timeout_ms = 500;
+  h.define(spec, 2);
+  h.assign(1, 1, 2);
+  h.ready(1);
+  h.skip();
+  h.started(1, 1);
+  h.advance(milliseconds(499));
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(1)}}}});
+  h.advance(milliseconds(1));
+  CHECK(h.take() == Actions{RequestStop{1, 1}});
+  SUBCASE("it returns too late") {
+    h.finished(1, 1, 501'000);
+    const auto info = h.take_error(1, wire::Outcome::timed_out);
+    CHECK(info.message == "it ran longer than its timeout of 500 ms");
+  }
+  SUBCASE("it had returned in time") {
+    h.finished(1, 1, 499'999);
+    CHECK(h.take() == Actions{h.result(1, 1, true, 499'999)});
+  }
+  SUBCASE("it dies of it") {
+    h.advance(seconds(2));
+    CHECK(h.take() == Actions{KillRunner{1, SIGTERM}, KillRunner{1, SIGKILL}});
+    h.died(1, 1, SIGKILL);
+    h.take_error(1, wire::Outcome::timed_out);
+  }
+}
+
+// ---- the outbox, and brokers that come and go ----
+
+TEST_CASE("results are kept until they are released, and sent again on RESEND") {
+  Joined h(2);
+  h.assign(1, 3);
+  h.ready(1);
+  h.finished(1, 1);
+  h.finished(1, 2);
+  h.finished(1, 3);
+  h.skip();
+  h.receive(wire::Resend{kAda});
+  CHECK(h.take() == Actions{h.result(1, 1, true), h.result(2, 2), h.result(3, 3)});
+  h.receive(wire::Release{kAda, 2});
+  h.receive(wire::Resend{kAda});
+  CHECK(h.take() == Actions{h.result(3, 3, true)});
+  h.receive(wire::Release{kAda, 3});
+  h.receive(wire::Resend{kAda});
+  CHECK(h.take() == Actions{});
+}
+
+TEST_CASE("everything survives the broker: it is claimed from the next one with the old attempts") {
+  Joined h;
+  h.assign(1, 3);
+  h.ready(1);
+  h.finished(1, 1);
+  h.started(1, 2);
+  h.skip();
+  h.event(LinkDown{"the connection broke"});
+  CHECK(h.take() == Actions{});
+  CHECK(h.last_log == "lost the broker at 127.0.0.1:8786 (the connection broke); 2 tasks go on");
+  h.finished(1, 2);  // its result waits, task 3 runs
+  CHECK(h.take() == Actions{h.run(1, 3, 3)});
+  h.started(1, 3);
+  h.join(8);
+  CHECK(h.take() == Actions{Send{wire::Claims{kAda,
+                                              {{3, {kEpoch, 103}, wire::ClaimState::running},
+                                               {1, {kEpoch, 101}, wire::ClaimState::done},
+                                               {2, {kEpoch, 102}, wire::ClaimState::done}}}},
+                            Send{wire::Ready{}}, h.result(1, 1, true), h.result(2, 2)});
+  h.finished(1, 3);
+  CHECK(h.take() == Actions{h.result(3, 3)});
+  h.define(library_spec());
+  h.assign(4, 4);
+  h.finished(1, 4);
+  CHECK(h.take() == Actions{h.run(1, 4, 4), h.result(4, 4, false, 50'000, 8)});
+}
+
+TEST_CASE("the same task may be here twice, with different attempts") {
+  Joined h(2);
+  h.running(1);
+  auto again = h.record(1);
+  again.number = 500;
+  h.receive(wire::Assign{kAda, {again, again}});
+  h.ready(2);
+  CHECK(h.take().size() == 2);
+  h.revoke(1);
+  CHECK(h.take() == Actions{RequestStop{1, 1}});
+  h.finished(2, 1);
+  CHECK(h.session.task_count() == 1);
+  h.skip();
+}
+
+TEST_CASE("the end of a session stops its tasks and drops everything of it") {
+  Joined h;
+  h.define(library_spec(), 1, kBob);
+  h.running(1);
+  h.assign(2, 2);
+  h.assign(1, 1, 1, kBob);
+  h.receive(wire::EndSession{kAda});
+  CHECK(h.take() == Actions{RequestStop{1, 1}});
+  h.finished(1, 1);
+  CHECK(h.take() == Actions{h.run(1, 2, 1, library_spec(), kBob)});
+  h.receive(wire::Resend{kAda});
+  CHECK(h.take() == Actions{});
+}
+
+TEST_CASE("a task of a spec that was never defined cannot start") {
+  Joined h;
+  h.assign(1, 1, 77);
+  CHECK(h.take_error(1, wire::Outcome::cannot_start).message.find("spec 77") != std::string::npos);
+}
+
+// ---- leaving ----
+
+TEST_CASE("a draining worker gives back what waits, finishes what runs, and leaves when all is released") {
+  Joined h;
+  h.running(1);
+  h.assign(2, 2);
+  h.event(Drain{});
+  CHECK(h.take() == Actions{Send{wire::Draining{}}, h.returned(2)});
+  h.assign(3, 3);  // it crossed
+  CHECK(h.take() == Actions{h.returned(3)});
+  h.finished(1, 1);
+  CHECK(h.take() == Actions{h.result(1, 1, true)});
+  SUBCASE("released") {
+    h.receive(wire::Release{kAda, 1});
+    CHECK(h.take() == Actions{Send{wire::Goodbye{"drained"}}, Exit{0, "drained"}});
+  }
+  SUBCASE("not released: it has waited long enough") {
+    h.advance(milliseconds(9999));
+    CHECK(h.take() == Actions{});
+    h.advance(milliseconds(1));
+    CHECK(h.take() == Actions{Send{wire::Goodbye{"drained, but not every result was fetched"}},
+                              Exit{0, "drained, but not every result was fetched"}});
+  }
+  SUBCASE("the broker comes back meanwhile") {
+    h.event(LinkDown{"broke"});
+    h.join(8);
+    CHECK(h.take() == Actions{Send{wire::Claims{kAda, {{1, {kEpoch, 101}, wire::ClaimState::done}}}},
+                              Send{wire::Ready{}}, Send{wire::Draining{}}, h.result(1, 1, true)});
+  }
+}
+
+TEST_CASE("a worker with nothing to do leaves at once") {
+  Joined h;
+  h.event(Drain{});
+  CHECK(h.take() == Actions{Send{wire::Draining{}}, Send{wire::Goodbye{"drained"}}, Exit{0, "drained"}});
+}
+
+TEST_CASE("a worker that never found a broker leaves at once") {
+  Harness h;
+  h.event(Tick{});
+  h.skip();
+  h.event(Drain{});
+  CHECK(h.take() == Actions{Exit{0, "drained"}});
+}
+
+TEST_CASE("the second signal means now") {
+  Joined h;
+  h.running(1);
+  h.event(Drain{});
+  h.skip();
+  h.event(Stop{});
+  CHECK(h.take() == Actions{KillRunner{1, SIGKILL}, Send{wire::Goodbye{"told to leave at once"}},
+                            Exit{0, "told to leave at once"}});
+}
+
+TEST_SUITE_END();
+
+}  // namespace weft::worker

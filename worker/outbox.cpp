@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#include "worker/outbox.hpp"
+
+#include <algorithm>
+
+namespace weft::worker {
+
+void Outbox::add(Entry entry, Actions* actions) {
+  entries_.push_back(std::move(entry));
+  if (actions) send(entries_.size() - 1, *actions);
+}
+
+void Outbox::release(std::uint64_t released) {
+  while (!entries_.empty() && first_ <= released) {
+    entries_.pop_front();
+    ++first_;
+  }
+}
+
+void Outbox::send_all(Actions& actions) const {
+  for (std::size_t i = 0; i < entries_.size(); ++i) send(i, actions);
+}
+
+// One record a message: the packer puts neighbours into one frame. Only what begins at the oldest
+// is fresh: a later one that was would make the broker skip what it has not seen.
+void Outbox::send(std::size_t index, Actions& actions) const {
+  const Entry& entry = entries_[index];
+  actions.push_back(Send{wire::Results{session_, entry.epoch, index == 0, first_ + index, {entry.record}}});
+}
+
+bool Outbox::holds(std::uint64_t seq, const wire::Attempt& attempt) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.record.seq == seq && entry.record.number == attempt.number && entry.epoch == attempt.epoch;
+  });
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+// Outbox: the results of one client session, numbered 1, 2, 3 ..., kept until the broker releases
+// them: nobody else may have them. Pure; part of worker::Session.
+#pragma once
+
+#include <deque>
+
+#include "worker/events.hpp"
+
+namespace weft::worker {
+
+class Outbox {
+ public:
+  struct Entry {
+    std::uint64_t epoch = 0;
+    wire::ResultRecord record;
+  };
+
+  explicit Outbox(const Uuid& session) : session_(session) {}
+
+  /// Numbers and keeps one result. When `actions` is not null the link is up: it goes out now.
+  void add(Entry entry, Actions* actions);
+  /// Number `released` and all before it need not be kept.
+  void release(std::uint64_t released);
+  /// Everything that is kept, from the oldest.
+  void send_all(Actions& actions) const;
+
+  bool holds(std::uint64_t seq, const wire::Attempt& attempt) const;
+  bool empty() const { return entries_.empty(); }
+  const std::deque<Entry>& entries() const { return entries_; }
+  /// The number of the oldest entry, or of the next one when it is empty.
+  std::uint64_t first() const { return first_; }
+
+ private:
+  void send(std::size_t index, Actions& actions) const;
+
+  Uuid session_;
+  std::uint64_t first_ = 1;
+  std::deque<Entry> entries_;
+};
+
+}  // namespace weft::worker

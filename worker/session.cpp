@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+// The broker's side of Session: presence, claims, blobs that others ask for, leaving.
+#include "worker/session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "common/check.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+
+}  // namespace
+
+Session::Session(Settings settings)
+    : settings_(std::move(settings)),
+      presence_(settings_.presence, settings_.jitter_seed),
+      fetcher_(settings_.fetcher) {
+  WEFT_CHECK(settings_.hello.slots > 0);
+}
+
+void Session::step(Time now, const Event& event, Actions& actions) {
+  if (exited_) return;
+  WEFT_CHECK(now >= now_);
+  now_ = now;
+  actions_ = &actions;
+  const std::size_t before = actions.size();
+  std::visit([this](const auto& e) { on(e); }, event);
+  if (!exited_) {
+    settle_blobs();
+    if (std::exchange(dispatch_needed_, false)) dispatch();
+    if (std::exchange(programs_changed_, false)) forget_unused_programs();
+    leave_if_done();
+  }
+  const auto sends = [](const Action& action) {
+    return std::holds_alternative<Send>(action) || std::holds_alternative<ServeChunk>(action);
+  };
+  if (presence_.joined() && std::any_of(actions.begin() + static_cast<std::ptrdiff_t>(before), actions.end(), sends))
+    presence_.on_sent(now);
+  actions_ = nullptr;
+}
+
+std::optional<Time> Session::deadline() const {
+  if (exited_) return std::nullopt;
+  std::optional<Time> due = presence_.deadline();
+  due = earlier(due, fetcher_.deadline());
+  due = earlier(due, runners_deadline());
+  due = earlier(due, dispatch_due_);
+  return earlier(due, leave_at_);
+}
+
+void Session::send(wire::Message message) {
+  if (presence_.joined()) actions_->push_back(Send{std::move(message)});
+}
+
+void Session::log(LogLevel level, std::string text) { actions_->push_back(Log{level, std::move(text)}); }
+
+// ---- presence ----
+
+void Session::on(const LinkUp&) {
+  if (presence_.stage() != Presence::Stage::connecting) return;
+  presence_.on_connected(now_);
+  actions_->push_back(Send{settings_.hello});
+}
+
+void Session::on(const LinkDown& down) {
+  if (presence_.stage() == Presence::Stage::backing_off) return;
+  lose_broker(down.reason);
+}
+
+/// The link is down, or is to be closed by the caller. Everything that runs goes on.
+void Session::lose_broker(const std::string& reason) {
+  const bool was_joined = presence_.joined();
+  if (presence_.stage() != Presence::Stage::backing_off) presence_.on_disconnected(now_);
+  fetcher_.on_lost();
+  if (was_joined) {
+    log(LogLevel::warning, fmt::format("lost the broker at {} ({}); {} tasks go on", settings_.broker, reason,
+                                       tasks_.size()));
+    log_reason_.clear();
+  } else {
+    log_waiting(reason);
+  }
+}
+
+/// Once for each new reason, and then more and more rarely.
+void Session::log_waiting(const std::string& reason) {
+  const std::uint32_t failures = presence_.failures();
+  if (reason == log_reason_ && (failures & (failures - 1)) != 0) return;
+  log_reason_ = reason;
+  log(LogLevel::info, fmt::format("waiting for a broker at {} ({}), trying again in {:.1f} s", settings_.broker, reason,
+                                  seconds(presence_.deadline() - now_)));
+}
+
+void Session::tick_presence() {
+  for (;;) {
+    const Presence::Stage before = presence_.stage();
+    switch (presence_.tick(now_)) {
+      case Presence::Need::nothing:
+        return;
+      case Presence::Need::connect:
+        actions_->push_back(OpenLink{});
+        break;
+      case Presence::Need::heartbeat:
+        actions_->push_back(Send{wire::Heartbeat{}});
+        break;
+      case Presence::Need::close:
+        actions_->push_back(CloseLink{});
+        fetcher_.on_lost();
+        if (before == Presence::Stage::joined) {
+          log(LogLevel::warning, fmt::format("the broker at {} is silent; {} tasks go on", settings_.broker, tasks_.size()));
+          log_reason_.clear();
+        } else {
+          log_waiting(before == Presence::Stage::connecting ? "no answer" : "it does not say WELCOME");
+        }
+    }
+  }
+}
+
+void Session::on(const Tick&) {
+  tick_presence();
+  fetcher_.tick(now_, *actions_);
+  tick_runners();
+  if (dispatch_due_ && now_ >= *dispatch_due_) dispatch_needed_ = true;
+}
+
+void Session::on(const Received& received) {
+  if (presence_.stage() != Presence::Stage::greeting && !presence_.joined()) return;  // of a link that we gave up
+  presence_.on_heard(now_);
+  std::visit(
+      [this]<class M>(const M& message) {
+        constexpr bool kGreeting = std::is_same_v<M, wire::Welcome> || std::is_same_v<M, wire::Refuse>;
+        if constexpr (requires { receive(message); }) {
+          if (kGreeting || presence_.joined()) receive(message);
+        } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
+          log(LogLevel::warning, "the broker sent what a worker has no use for: " + wire::describe(message));
+        }
+      },
+      received.message);
+}
+
+void Session::receive(const wire::Welcome& welcome) {
+  if (presence_.stage() != Presence::Stage::greeting) return;
+  epoch_ = welcome.epoch;
+  presence_.on_welcome(now_, std::chrono::milliseconds(std::max(welcome.heartbeat_ms, 10U)),
+                       std::max(welcome.liveness, 1U));
+  log_reason_.clear();
+  log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} slots as {}", settings_.broker,
+                                  epoch_, settings_.hello.slots, settings_.hello.name));
+  if (!welcome.resumed) forget_idle_clients();
+  claim_everything();
+  send(wire::Ready{});
+  if (draining_) send(wire::Draining{});
+  for (const auto& [id, client] : clients_) client.outbox.send_all(*actions_);
+  fetcher_.on_joined(now_, *actions_);
+}
+
+/// A broker that does not know us will never say END_SESSION of a session that we do not claim.
+void Session::forget_idle_clients() {
+  for (auto it = clients_.begin(); it != clients_.end();) {
+    const auto first = tasks_.lower_bound(AttemptKey{{it->first, 0}, {}});
+    const bool has_tasks = first != tasks_.end() && first->first.id.session == it->first;
+    if (has_tasks || !it->second.outbox.empty() || held_.holds_any(it->first)) {
+      ++it;
+      continue;
+    }
+    for (auto& [number, spec] : it->second.specs) forget_spec(*spec);
+    it = clients_.erase(it);
+  }
+}
+
+void Session::claim_everything() {
+  for (const auto& [id, client] : clients_) {
+    wire::Claims claims{id, {}};
+    for (auto it = tasks_.lower_bound(AttemptKey{{id, 0}, {}}); it != tasks_.end() && it->first.id.session == id; ++it) {
+      Task& task = it->second;
+      if (task.unwanted) continue;
+      task.told_started = task.started_at.has_value();
+      claims.tasks.push_back({task.key.id.seq, task.key.attempt,
+                              task.told_started ? wire::ClaimState::running : wire::ClaimState::queued});
+    }
+    for (const Outbox::Entry& entry : client.outbox.entries()) {
+      claims.tasks.push_back({entry.record.seq, {entry.epoch, entry.record.number}, wire::ClaimState::done});
+    }
+    if (!claims.tasks.empty() || held_.holds_any(id)) send(std::move(claims));
+  }
+}
+
+void Session::receive(const wire::Refuse& refuse) {
+  if (refuse.code == wire::RefuseCode::version || refuse.code == wire::RefuseCode::name_taken) {
+    actions_->push_back(CloseLink{});
+    lose_broker(refuse.text);
+    exit(1, fmt::format("the broker at {} refuses this worker: {}", settings_.broker, refuse.text));
+    return;
+  }
+  actions_->push_back(CloseLink{});
+  lose_broker("it refused: " + refuse.text);
+}
+
+void Session::receive(const wire::Goodbye& goodbye) {
+  actions_->push_back(CloseLink{});
+  lose_broker(goodbye.reason.empty() ? "it said goodbye" : goodbye.reason);
+}
+
+// ---- blobs, as their holder and as their needer ----
+
+void Session::receive(const wire::Get& get) { held_.serve(get, *actions_); }
+void Session::receive(const wire::Drop& drop) { held_.drop(drop.id, *actions_); }
+void Session::receive(const wire::Data& data) { fetcher_.on_data(now_, data, *actions_); }
+void Session::receive(const wire::Gone& gone) { fetcher_.on_gone(now_, gone); }
+
+// ---- leaving ----
+
+void Session::on(const Drain&) {
+  if (draining_) return;
+  draining_ = true;
+  log(LogLevel::info, fmt::format("draining: {} tasks here, those that run may finish", tasks_.size()));
+  send(wire::Draining{});
+  std::vector<Task*> unstarted;
+  for (auto& [key, task] : tasks_)
+    if (task.place != TaskPlace::in_runner) unstarted.push_back(&task);
+  for (Task* task : unstarted) give_back(*task);
+}
+
+void Session::on(const Stop&) {
+  draining_ = true;
+  for (auto& [id, runner] : runners_) actions_->push_back(KillRunner{id, SIGKILL});
+  exit(0, "told to leave at once");
+}
+
+void Session::leave_if_done() {
+  if (!draining_ || exited_ || !tasks_.empty()) return;
+  const bool released = held_.empty() && std::all_of(clients_.begin(), clients_.end(),
+                                                     [](const auto& c) { return c.second.outbox.empty(); });
+  if (!leave_at_) leave_at_ = now_ + settings_.leave_wait;
+  if (released) {
+    exit(0, "drained");
+  } else if (now_ >= *leave_at_) {
+    exit(0, "drained, but not every result was fetched");
+  }
+}
+
+void Session::exit(int code, const std::string& reason) {
+  send(wire::Goodbye{reason});
+  log(code == 0 ? LogLevel::info : LogLevel::error, "leaving: " + reason);
+  actions_->push_back(Exit{code, reason});
+  exited_ = true;
+}
+
+// ---- checking ----
+
+void Session::check_invariants() const {
+  std::size_t placed = 0;
+  for (const auto& [name, program] : programs_) {
+    for (const Lane& lane : program.lanes) {
+      for (const auto& [order, task] : lane.tasks) {
+        ++placed;
+        WEFT_CHECK(task->place == TaskPlace::queued && task->order == order && &task->lane() == &lane);
+      }
+    }
+  }
+  std::set<std::uint32_t> slots;
+  for (const auto& [id, runner] : runners_) {
+    WEFT_CHECK(slots.insert(runner.slot).second && runner.slot < settings_.hello.slots);
+    WEFT_CHECK(runner.channel.empty() || runner.state != Runner::State::starting);
+    WEFT_CHECK(!runner.lane->alone || runner.channel.size() <= 1);
+    WEFT_CHECK(runner.rung == Runner::Rung::none || runner.rung == Runner::Rung::killed || runner.rung_due);
+    std::uint64_t ordinal = runner.sent - runner.channel.size();
+    for (const Task* task : runner.channel) {
+      ++placed;
+      WEFT_CHECK(task->place == TaskPlace::in_runner && task->runner == id && task->ordinal == ++ordinal);
+    }
+  }
+  for (const auto& [key, task] : tasks_) {
+    placed += task.place == TaskPlace::waiting;
+    WEFT_CHECK((task.missing > 0) == (task.place == TaskPlace::waiting));
+    const auto client = clients_.find(key.id.session);
+    WEFT_CHECK(client == clients_.end() || !client->second.outbox.holds(key.id.seq, key.attempt));
+  }
+  WEFT_CHECK(placed == tasks_.size());
+  fetcher_.check_invariants();
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MIT
+// Session decides everything that a worker does: which task goes to which runner, when a runner is
+// started, stopped and killed, what the broker is told, what is kept until it is released, what is
+// fetched. It never sends, forks, sleeps, reads a clock or a file: the shell feeds it events and
+// performs the actions that it returns. The loop is
+//
+//   for (;;) {
+//     poll(link, runners, signals, until(session.deadline()));
+//     for each thing that happened:  session.step(now, event, actions);
+//     session.step(now, Tick{}, actions);
+//     for each action, in order:     perform(action);   // Exit is the last
+//   }
+//
+// What runs and what is not released survives every loss of the broker: it is claimed when the
+// broker, or its successor with another epoch, is there again. Not thread-safe; owned by one loop.
+//
+// Invariants (see check_invariants):
+//   1. A task is in exactly one place: waiting for blobs, in its lane, or in one runner's channel.
+//   2. There are at most `slots` runners, each in a slot of its own; only a ready or ending one has
+//      tasks, and one that serves `alone` tasks never more than one.
+//   3. The ordinals in a channel are consecutive and end at the last one sent.
+//   4. No attempt is here and in an outbox at once: every attempt is answered once.
+//   5. A task waits exactly as long as a blob of it is missing.
+//   6. A runner on the ladder has a time for the next rung, but on the last.
+//   7. What is not joined sends nothing but HELLO.
+#pragma once
+
+#include <list>
+#include <set>
+
+#include "common/presence.hpp"
+#include "worker/events.hpp"
+#include "worker/fetcher.hpp"
+#include "worker/held_blobs.hpp"
+#include "worker/outbox.hpp"
+#include "worker/task.hpp"
+
+namespace weft::worker {
+
+class Session {
+ public:
+  struct Settings {
+    wire::HelloWorker hello;  // who we are: incarnation, name, slots, ...
+    std::string broker;       // its address, for the log
+    std::uint64_t jitter_seed = 1;
+    Presence::Settings presence;
+    Fetcher::Settings fetcher;
+    Duration start_notice = std::chrono::milliseconds(2);   // STARTED for what runs longer
+    Duration look_again = std::chrono::milliseconds(10);    // when the page does not say started yet
+    Duration rung = std::chrono::seconds(1);                // asked, SIGTERM, SIGKILL: this far apart
+    Duration start_timeout = std::chrono::seconds(30);      // from StartRunner to RunnerReady
+    Duration bad_program = std::chrono::seconds(5);         // is not tried again for
+    Duration tenure = std::chrono::milliseconds(50);        // a runner with tasks waiting is not ended before
+    Duration idle_runner = std::chrono::seconds(30);        // kept when no session names its program
+    Duration leave_wait = std::chrono::seconds(10);         // draining: for the results to be released
+    std::uint32_t prefetch_max = 16;                        // tasks behind the running one in a channel
+    Duration prefetch_time = std::chrono::milliseconds(1);  // that they may take together
+  };
+
+  explicit Session(Settings settings);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Applies one event at `now`, appending what must be done to `actions` in order.
+  /// REQUIRES: `now` never goes backwards between calls.
+  void step(Time now, const Event& event, Actions& actions);
+
+  /// When to deliver the next Tick; nullopt only after Exit.
+  std::optional<Time> deadline() const;
+
+  /// Aborts if an invariant is broken. Called after every step in tests and simulation.
+  void check_invariants() const;
+
+  bool joined() const { return presence_.joined(); }
+  bool exited() const { return exited_; }
+  std::size_t task_count() const { return tasks_.size(); }
+  std::size_t runner_count() const { return runners_.size(); }
+
+ private:
+  struct Client {  // one client session
+    explicit Client(const Uuid& id) : outbox(id) {}
+    std::map<std::uint32_t, std::shared_ptr<SpecState>> specs;
+    Outbox outbox;
+  };
+
+  // session.cpp: the broker, presence, leaving
+  void on(const LinkUp&);
+  void on(const LinkDown&);
+  void on(const Received&);
+  void on(const Drain&);
+  void on(const Stop&);
+  void on(const Tick&);
+  void receive(const wire::Welcome&);
+  void receive(const wire::Refuse&);
+  void receive(const wire::Goodbye&);
+  void receive(const wire::Get&);
+  void receive(const wire::Data&);
+  void receive(const wire::Gone&);
+  void receive(const wire::Drop&);
+  void lose_broker(const std::string& reason);
+  void log_waiting(const std::string& reason);
+  void claim_everything();
+  void forget_idle_clients();
+  void tick_presence();
+  void leave_if_done();
+  void exit(int code, const std::string& reason);
+  void send(wire::Message message);
+  void log(LogLevel level, std::string text);
+
+  // session_tasks.cpp: what the broker wants of tasks, and their ends
+  void receive(const wire::DefineFor&);
+  void receive(const wire::ForgetFor&);
+  void receive(const wire::Assign&);
+  void receive(const wire::Revoke&);
+  void receive(const wire::Release&);
+  void receive(const wire::Resend&);
+  void receive(const wire::EndSession&);
+  void on(const BlobReady&);
+  void on(const BlobMissing&);
+  void on(const BlobBad&);
+  void settle_blobs();
+  Client& client(const Uuid& session);
+  ProgramState& program_of(const wire::TaskSpec& spec);
+  void forget_spec(SpecState& spec);
+  void assign(const Uuid& session, const wire::AssignRecord& record);
+  void want_needs(Task& task);
+  static std::vector<wire::FileRef> files_of(const wire::TaskSpec& spec);
+  void enqueue(Task& task);
+  void cancel(Task& task);
+  void give_back(Task& task);
+  void finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us = 0);
+  void fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, std::uint64_t run_us = 0);
+  void answer(const AttemptKey& key, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us);
+  void erase(Task& task);
+  Task* find(const AttemptKey& key);
+  wire::ErrorInfo error(std::string message) const;
+
+  // session_dispatch.cpp: which task goes where
+  void dispatch();
+  Lane* next_lane();
+  bool serve(Lane& lane);
+  void start_runners(Lane& lane);
+  void end_idle_runners_for(Lane& lane);
+  Runner* prefetcher_for(const Lane& lane);
+  bool older_lane_waits(const Lane& lane) const;
+  void run(Runner& runner, Task& task);
+  bool has_function(const Task& task) const;
+  std::size_t count(const Lane& lane, Runner::State state) const;
+  std::optional<std::uint32_t> free_slot() const;
+
+  // session_runners.cpp: runners and what they do
+  void on(const RunnerReady&);
+  void on(const RunnerFailedToStart&);
+  void on(const TaskStarted&);
+  void on(const TaskFinished&);
+  void on(const RunnerBroken&);
+  void on(const RunnerDied&);
+  wire::ErrorInfo crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const;
+  void fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
+                      std::uint64_t run_us = 0);
+  void end(Runner& runner);
+  void condemn(Runner& runner, const std::string& text);
+  void stop_front(Runner& runner, StopReason reason);
+  void next_front(Runner& runner);
+  void climb(Runner& runner);
+  void look(Runner& runner);
+  void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);
+  void put_back(Task& task);
+  void fail_queued(ProgramState& program);
+  void tick_runners();
+  void forget_unused_programs();
+  void remove(RunnerId id);
+  Runner* find(RunnerId id);
+  std::optional<Time> runners_deadline() const;
+
+  Settings settings_;
+  Presence presence_;
+  Fetcher fetcher_;
+  HeldBlobs held_;
+  std::uint64_t epoch_ = 0;  // of the broker that we have or last had
+
+  std::map<Uuid, Client> clients_;
+  std::map<AttemptKey, Task> tasks_;
+  std::map<BlobKey, std::vector<AttemptKey>> waiters_;
+  std::map<std::string, ProgramState> programs_;  // by what they are made of
+  std::map<RunnerId, Runner> runners_;
+  RunnerId runner_last_ = 0;
+  std::uint64_t order_last_ = 0;
+  bool dispatch_needed_ = false;
+  std::optional<Time> dispatch_due_;  // a program may be tried again then
+  bool programs_changed_ = false;     // some may be unused now
+
+  bool draining_ = false;
+  std::optional<Time> leave_at_;  // draining and nothing left to do: at the latest
+  bool exited_ = false;
+  std::string log_reason_;        // of the last "waiting for a broker"
+
+  // During one step:
+  Time now_{};
+  Actions* actions_ = nullptr;
+};
+
+}  // namespace weft::worker

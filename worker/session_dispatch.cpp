@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT
+// Which queued task goes to which runner, in Session, and which runners there are. Oldest first; a
+// lane whose oldest task cannot be placed is passed over, so that it holds up no other program.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/check.hpp"
+#include "worker/session.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+/// A runner cuts very long names in its HELLO; what is left of them must agree.
+bool same_name(const std::string& a, const std::string& b) {
+  constexpr std::size_t kNameBytesKept = 900;
+  if (a.size() < kNameBytesKept || b.size() < kNameBytesKept) return a == b;
+  return a.compare(0, kNameBytesKept, b, 0, kNameBytesKept) == 0;
+}
+
+}  // namespace
+
+void Session::dispatch() {
+  dispatch_due_.reset();
+  for (auto& [name, program] : programs_)
+    for (Lane& lane : program.lanes) lane.blocked = false;
+  while (Lane* lane = next_lane()) lane->blocked = !serve(*lane);
+}
+
+/// The one with the oldest task, of those that may still get something in this pass.
+Lane* Session::next_lane() {
+  Lane* oldest = nullptr;
+  for (auto& [name, program] : programs_) {
+    for (Lane& lane : program.lanes) {
+      if (lane.tasks.empty() || lane.blocked) continue;
+      if (oldest == nullptr || lane.tasks.begin()->first < oldest->tasks.begin()->first) oldest = &lane;
+    }
+  }
+  return oldest;
+}
+
+/// Places the oldest task of the lane. False: not now.
+bool Session::serve(Lane& lane) {
+  Task& task = *lane.tasks.begin()->second;
+  for (auto& [id, runner] : runners_) {
+    if (!runner.idle() || runner.lane != &lane) continue;
+    run(runner, task);
+    return true;
+  }
+  start_runners(lane);
+  end_idle_runners_for(lane);
+  Runner* prefetcher = prefetcher_for(lane);
+  if (prefetcher == nullptr) return false;
+  run(*prefetcher, task);
+  return true;
+}
+
+/// One for each task that has none, as far as slots are free.
+void Session::start_runners(Lane& lane) {
+  ProgramState& program = *lane.program;
+  if (program.bad_until && now_ < *program.bad_until) {
+    dispatch_due_ = earlier(dispatch_due_, program.bad_until);
+    return;
+  }
+  std::size_t coming = count(lane, Runner::State::starting);
+  for (auto slot = free_slot(); slot && coming < lane.tasks.size(); slot = free_slot(), ++coming) {
+    Runner& runner = runners_[++runner_last_];
+    runner.id = runner_last_;
+    runner.slot = *slot;
+    runner.lane = &lane;
+    runner.since = now_;
+    ++program.runners;
+    actions_->push_back(StartRunner{runner.id, runner.slot, program.program});
+  }
+}
+
+/// All slots are taken: an idle runner of another program makes room.
+void Session::end_idle_runners_for(Lane& lane) {
+  const ProgramState& program = *lane.program;
+  if (program.bad_until && now_ < *program.bad_until) return;
+  std::size_t coming = count(lane, Runner::State::starting);
+  for (const auto& [id, runner] : runners_) coming += runner.state == Runner::State::ending;
+  coming += settings_.hello.slots - runners_.size();
+  for (auto& [id, runner] : runners_) {
+    if (coming >= lane.tasks.size()) return;
+    if (!runner.idle() || runner.lane == &lane) continue;
+    // Two programs that take turns in one slot would start processes all day: each gets a while.
+    if (!runner.lane->tasks.empty() && now_ - runner.ready_at < settings_.tenure) continue;
+    end(runner);
+    ++coming;
+  }
+}
+
+/// A busy runner into whose channel the lane's oldest task may go: everything there is short, so that
+/// it waits no longer than for another runner, and nobody waits for this one's slot.
+Runner* Session::prefetcher_for(const Lane& lane) {
+  const Task& task = *lane.tasks.begin()->second;
+  const double budget_us = static_cast<double>(settings_.prefetch_time.count());
+  const auto is_short = [&](const Task* t) { return t->spec->estimate_us >= 0 && t->spec->estimate_us <= budget_us; };
+  if (lane.alone || !is_short(&task) || older_lane_waits(lane)) return nullptr;
+  const double fit = budget_us / std::max(task.spec->estimate_us, 1.0);
+  const auto depth_max = static_cast<std::size_t>(std::clamp(fit, 1.0, double(settings_.prefetch_max)));
+  Runner* best = nullptr;
+  for (auto& [id, runner] : runners_) {
+    if (runner.lane != &lane || runner.state != Runner::State::ready || runner.rung != Runner::Rung::none) continue;
+    if (runner.channel.size() > depth_max || now_ - runner.since >= settings_.start_notice) continue;
+    if (best != nullptr && best->channel.size() <= runner.channel.size()) continue;
+    if (std::all_of(runner.channel.begin(), runner.channel.end(), is_short)) best = &runner;
+  }
+  return best;
+}
+
+/// Somebody who came earlier has no runner at all: let the busy ones run dry.
+bool Session::older_lane_waits(const Lane& lane) const {
+  for (const auto& [name, program] : programs_) {
+    for (const Lane& other : program.lanes) {
+      if (&other == &lane || other.tasks.empty()) continue;
+      if (other.tasks.begin()->first > lane.tasks.begin()->first) continue;
+      if (count(other, Runner::State::ready) + count(other, Runner::State::starting) == 0) return true;
+    }
+  }
+  return false;
+}
+
+void Session::run(Runner& runner, Task& task) {
+  if (!has_function(task)) {
+    const auto& functions = task.spec->program->functions;
+    const auto& spec = *task.spec->content;
+    const std::string here = spec.function_index < functions.size()
+                                 ? fmt::format("'{}'", functions[spec.function_index].name)
+                                 : fmt::format("not there: it has {}", functions.size());
+    return fail(task, wire::Outcome::cannot_start,
+                error(fmt::format("function {} is '{}' in the client's program and {} in {} as it runs here",
+                                  spec.function_index, spec.function, here, spec.program.name)));
+  }
+  runner.lane->tasks.erase(task.order);
+  task.place = TaskPlace::in_runner;
+  task.runner = runner.id;
+  task.ordinal = ++runner.sent;
+  runner.channel.push_back(&task);
+  if (runner.channel.size() == 1) {
+    runner.since = now_;
+    runner.look_due = now_ + settings_.start_notice;
+  }
+  actions_->push_back(RunTask{runner.id, task.ordinal, task.key.id, task.spec->content, task.execution, task.payload});
+}
+
+/// Whether the program has the function where the client says, by the runner's own table.
+bool Session::has_function(const Task& task) const {
+  SpecState& spec = *task.spec;
+  if (spec.function_checked || spec.content->kind != wire::TaskKind::program) return true;
+  const auto& functions = spec.program->functions;
+  spec.function_checked = spec.content->function_index < functions.size() &&
+                          same_name(functions[spec.content->function_index].name, spec.content->function);
+  return spec.function_checked;
+}
+
+std::size_t Session::count(const Lane& lane, Runner::State state) const {
+  return static_cast<std::size_t>(std::count_if(runners_.begin(), runners_.end(), [&](const auto& entry) {
+    return entry.second.lane == &lane && entry.second.state == state;
+  }));
+}
+
+std::optional<std::uint32_t> Session::free_slot() const {
+  if (runners_.size() >= settings_.hello.slots) return std::nullopt;
+  for (std::uint32_t slot = 0; slot < settings_.hello.slots; ++slot) {
+    if (std::none_of(runners_.begin(), runners_.end(), [&](const auto& entry) { return entry.second.slot == slot; })) {
+      return slot;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace weft::worker

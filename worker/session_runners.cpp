@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+// What runners do, in Session: their starts and deaths, the answers of their tasks, and the ladder
+// (asked, SIGTERM, SIGKILL) for what must stop.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+
+#include "common/check.hpp"
+#include "common/codec.hpp"
+#include "worker/session.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+std::string how_it_ended(const RunnerDied& death) {
+  if (!death.reason.empty()) return death.reason;
+  if (death.signal != 0) {
+    const char* name = sigdescr_np(death.signal);
+    return fmt::format("its runner was killed by signal {} ({})", death.signal, name ? name : "unknown");
+  }
+  return fmt::format("its runner exited with code {}", death.exit_code);
+}
+
+std::string timeout_text(const Task& task) {
+  return fmt::format("it ran longer than its timeout of {} ms", task.spec->content->timeout_ms);
+}
+
+}  // namespace
+
+Runner* Session::find(RunnerId id) {
+  const auto found = runners_.find(id);
+  return found == runners_.end() ? nullptr : &found->second;
+}
+
+void Session::remove(RunnerId id) {
+  const auto found = runners_.find(id);
+  --found->second.lane->program->runners;
+  runners_.erase(found);
+  dispatch_needed_ = programs_changed_ = true;
+}
+
+// ---- starting ----
+
+void Session::on(const RunnerReady& event) {
+  Runner* runner = find(event.runner);
+  if (runner == nullptr || runner->state != Runner::State::starting) return;
+  if (runner->rung == Runner::Rung::killed) return;  // too late
+  runner->state = Runner::State::ready;
+  runner->since = runner->ready_at = now_;
+  ProgramState& program = *runner->lane->program;
+  program.functions = event.functions;
+  program.bad.clear();
+  program.bad_until.reset();
+  dispatch_needed_ = true;
+}
+
+void Session::on(const RunnerFailedToStart& event) {
+  Runner* runner = find(event.runner);
+  if (runner == nullptr) return;
+  ProgramState& program = *runner->lane->program;
+  program.bad = runner->doom.empty() ? event.text : runner->doom;
+  program.bad_until = now_ + settings_.bad_program;
+  log(LogLevel::warning, program.bad);
+  remove(event.runner);
+  fail_queued(program);
+}
+
+/// Nothing that needs a new runner of this program can go on; what a living one may take can.
+void Session::fail_queued(ProgramState& program) {
+  std::vector<Task*> doomed;
+  for (Lane& lane : program.lanes) {
+    if (count(lane, Runner::State::ready) > 0) continue;
+    for (auto& [order, task] : lane.tasks) doomed.push_back(task);
+  }
+  for (Task* task : doomed) fail(*task, wire::Outcome::cannot_start, error(program.bad));
+}
+
+// ---- running ----
+
+void Session::on(const TaskStarted& event) {
+  Runner* runner = find(event.runner);
+  if (runner == nullptr) return;
+  for (Task* task : runner->channel) {
+    if (task->ordinal != event.ordinal || task->started_at) continue;
+    task->started_at = std::min(event.at, now_);
+    if (task == runner->channel.front()) runner->look_due = now_;
+  }
+  look(*runner);
+}
+
+/// The front task's time: has it begun, is it worth a STARTED, is it over its timeout?
+void Session::look(Runner& runner) {
+  if (runner.channel.empty() || !runner.look_due || now_ < *runner.look_due) return;
+  Task& task = *runner.channel.front();
+  if (!task.started_at) {
+    runner.look_due = now_ + settings_.look_again;
+    return;
+  }
+  runner.look_due.reset();
+  if (!task.told_started) {
+    const Time notice = *task.started_at + settings_.start_notice;
+    if (now_ >= notice) {
+      task.told_started = true;
+      if (!task.unwanted) send(wire::Started{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
+    } else {
+      runner.look_due = notice;
+    }
+  }
+  if (task.spec->content->timeout_ms == 0 || task.stop != StopReason::none) return;
+  const Time timeout = *task.started_at + std::chrono::milliseconds(task.spec->content->timeout_ms);
+  if (now_ >= timeout) {
+    stop_front(runner, StopReason::timed_out);
+  } else {
+    runner.look_due = earlier(runner.look_due, timeout);
+  }
+}
+
+void Session::on(const TaskFinished& event) {
+  Runner* runner = find(event.runner);
+  if (runner == nullptr) return;
+  if (runner->channel.empty() || runner->channel.front()->ordinal != event.ordinal) {
+    return condemn(*runner, "its runner answered a task out of turn");
+  }
+  Task& task = *runner->channel.front();
+  runner->channel.pop_front();
+  next_front(*runner);
+  dispatch_needed_ = true;
+
+  const auto run_us = static_cast<double>(event.run_us);
+  double& estimate = task.spec->estimate_us;
+  estimate = std::max(run_us, estimate < 0 ? run_us : estimate * 7 / 8 + run_us / 8);  // up at once, down slowly
+
+  if (runner->lane->alone && runner->state == Runner::State::ready) end(*runner);
+  const std::uint64_t timeout_us = task.spec->content->timeout_ms * 1000;
+  if (task.stop == StopReason::cancelled) {
+    // Whatever it returned was made after it was asked to stop: not the value of the whole function.
+    fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", event.ended_ms, event.run_us);
+  } else if (task.stop == StopReason::timed_out && event.run_us > timeout_us) {
+    fail_in_runner(task, wire::Outcome::timed_out, timeout_text(task), event.ended_ms, event.run_us);
+  } else if (event.outcome == wire::Outcome::ok) {
+    finish(task, wire::Outcome::ok, event.payload, event.run_us);
+  } else {
+    auto info = event.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""}) : wire::decode_error(event.payload.text());
+    wire::ErrorInfo named = error(info ? info->message : "its error could not be read");
+    if (info) named.type = info->type;
+    named.ended_ms = event.ended_ms;
+    named.started_ms = event.ended_ms - static_cast<std::int64_t>(event.run_us / 1000);
+    fail(task, wire::Outcome::failed, std::move(named), event.run_us);
+  }
+  if (event.payload.is_blob() && !held_.holds(event.payload.blob().id)) {
+    actions_->push_back(ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // nobody's result after all
+  }
+}
+
+void Session::fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
+                             std::uint64_t run_us) {
+  wire::ErrorInfo info = error(std::move(message));
+  info.ended_ms = ended_ms;
+  if (task.started_at) info.started_ms = ended_ms - (now_ - *task.started_at).count() / 1000;
+  fail(task, outcome, std::move(info), run_us);
+}
+
+/// Another task is in front now, or none.
+void Session::next_front(Runner& runner) {
+  if (runner.state == Runner::State::ready) {  // what was asked to stop has: the runner stays warm
+    runner.rung = Runner::Rung::none;
+    runner.rung_due.reset();
+    runner.culprit = 0;
+  }
+  runner.since = now_;
+  runner.look_due.reset();
+  if (runner.channel.empty()) return;
+  runner.look_due = now_ + settings_.start_notice;
+  Task& front = *runner.channel.front();
+  if (front.stop != StopReason::none) stop_front(runner, front.stop);
+}
+
+// ---- stopping ----
+
+void Session::stop_front(Runner& runner, StopReason reason) {
+  Task& front = *runner.channel.front();
+  front.stop = reason;
+  if (runner.state != Runner::State::ready || runner.rung != Runner::Rung::none) return;
+  actions_->push_back(RequestStop{runner.id, front.ordinal});
+  runner.rung = Runner::Rung::asked;
+  runner.rung_due = now_ + settings_.rung;
+  runner.culprit = front.ordinal;
+}
+
+void Session::climb(Runner& runner) {
+  if (!runner.rung_due || now_ < *runner.rung_due) return;
+  runner.state = Runner::State::ending;
+  const bool first = runner.rung == Runner::Rung::asked;
+  actions_->push_back(KillRunner{runner.id, first ? SIGTERM : SIGKILL});
+  runner.rung = first ? Runner::Rung::terminated : Runner::Rung::killed;
+  runner.rung_due.reset();
+  if (first) runner.rung_due = now_ + settings_.rung;
+}
+
+/// REQUIRES: it is idle.
+void Session::end(Runner& runner) {
+  runner.state = Runner::State::ending;
+  actions_->push_back(EndRunner{runner.id});
+  runner.rung = Runner::Rung::asked;
+  runner.rung_due = now_ + settings_.rung;
+}
+
+void Session::condemn(Runner& runner, const std::string& text) {
+  if (runner.rung == Runner::Rung::killed) return;
+  runner.doom = text;
+  if (!runner.channel.empty()) runner.culprit = runner.channel.front()->ordinal;
+  // One that is starting stays so: its end will be a failed start.
+  if (runner.state == Runner::State::ready) runner.state = Runner::State::ending;
+  actions_->push_back(KillRunner{runner.id, SIGKILL});
+  runner.rung = Runner::Rung::killed;
+  runner.rung_due.reset();
+  runner.look_due.reset();
+}
+
+void Session::on(const RunnerBroken& event) {
+  if (Runner* runner = find(event.runner)) condemn(*runner, event.text);
+}
+
+// ---- dying ----
+
+void Session::on(const RunnerDied& event) {
+  Runner* found = find(event.runner);
+  if (found == nullptr) return;
+  if (found->state == Runner::State::starting) {
+    return on(RunnerFailedToStart{event.runner, how_it_ended(event)});
+  }
+  const Runner runner = std::move(*found);
+  remove(event.runner);
+  if (runner.state == Runner::State::ready && runner.channel.empty()) {
+    log(LogLevel::warning, fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
+  }
+  for (Task* task : runner.channel) settle_dead(event, runner, *task);
+}
+
+/// What becomes of a task that a dead runner had: only one that ran is charged.
+void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& task) {
+  const bool front = &task == runner.channel.front();
+  // The runner could write anything to its page: what makes no sense there means "the first one".
+  const bool sensible = death.started <= runner.sent;
+  const bool started = task.started_at || runner.culprit == task.ordinal ||
+                       (sensible ? task.ordinal <= death.started : front);
+  if (task.stop == StopReason::cancelled) {
+    return fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", death.ended_ms);
+  }
+  if (!started) return put_back(task);
+  if (task.stop == StopReason::timed_out) {
+    return fail_in_runner(task, wire::Outcome::timed_out, timeout_text(task), death.ended_ms);
+  }
+  // It began in the moment in which its runner was being killed for another: that is not its fault.
+  const bool bystander = runner.rung >= Runner::Rung::terminated && runner.culprit != task.ordinal;
+  if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
+  const wire::ErrorInfo info = crash_of(death, runner, task);
+  log(LogLevel::warning, fmt::format("task {} ({}) crashed: {}", task.key.id.text(), task.spec->content->function,
+                                     info.message));
+  fail(task, wire::Outcome::crashed, info);
+}
+
+wire::ErrorInfo Session::crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const {
+  const bool told = !runner.doom.empty() && runner.culprit == task.ordinal;
+  wire::ErrorInfo info = error(told ? runner.doom : how_it_ended(death));
+  info.signal = death.signal;
+  info.exit_code = death.exit_code;
+  info.stderr_tail = death.stderr_tail;
+  info.ended_ms = death.ended_ms;
+  info.started_ms = death.ended_ms - (now_ - task.started_at.value_or(runner.since)).count() / 1000;
+  return info;
+}
+
+/// In front of what came later, uncharged.
+void Session::put_back(Task& task) {
+  task.runner = task.ordinal = 0;
+  task.started_at.reset();
+  task.told_started = false;
+  enqueue(task);
+}
+
+// ---- time ----
+
+void Session::tick_runners() {
+  for (auto& [id, runner] : runners_) {
+    climb(runner);
+    look(runner);
+    if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none &&
+        now_ >= runner.since + settings_.start_timeout) {
+      condemn(runner, fmt::format("{} did not get ready within {} s", runner.lane->program->program.file.name,
+                                  std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
+    }
+    const bool named = runner.lane->program->specs > 0;
+    if (runner.idle() && !named && now_ >= runner.since + settings_.idle_runner) end(runner);
+  }
+}
+
+std::optional<Time> Session::runners_deadline() const {
+  std::optional<Time> due;
+  for (const auto& [id, runner] : runners_) {
+    due = earlier(due, earlier(runner.rung_due, runner.look_due));
+    if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none) {
+      due = earlier(due, runner.since + settings_.start_timeout);
+    }
+    if (runner.idle() && runner.lane->program->specs == 0) due = earlier(due, runner.since + settings_.idle_runner);
+  }
+  return due;
+}
+
+void Session::forget_unused_programs() {
+  std::erase_if(programs_, [this](const auto& entry) {
+    const ProgramState& program = entry.second;
+    const bool remembered_bad = program.bad_until && now_ < *program.bad_until;
+    return program.specs == 0 && program.tasks == 0 && program.runners == 0 && !remembered_bad;
+  });
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: MIT
+// The life of tasks in Session: what the broker wants of them, what they need before they can run,
+// and how they are answered.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "common/check.hpp"
+#include "common/codec.hpp"
+#include "worker/session.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+std::string key_of(const Program& program) {
+  std::string key(1, static_cast<char>('0' + static_cast<int>(program.kind)));
+  const auto add = [&key](const wire::FileRef& file) { key += file.id.text() + file.name + '\0'; };
+  add(program.file);
+  for (const wire::FileRef& library : program.libraries) add(library);
+  return key;
+}
+
+}  // namespace
+
+Session::Client& Session::client(const Uuid& session) { return clients_.try_emplace(session, session).first->second; }
+
+Task* Session::find(const AttemptKey& key) {
+  const auto found = tasks_.find(key);
+  return found == tasks_.end() ? nullptr : &found->second;
+}
+
+ProgramState& Session::program_of(const wire::TaskSpec& spec) {
+  Program program{wire::TaskKind::library, {}, {}};  // weft-runner serves commands as well
+  if (spec.kind == wire::TaskKind::program) program = {spec.kind, spec.program, spec.libraries};
+  const std::string key = key_of(program);
+  return programs_.try_emplace(key, std::move(program)).first->second;
+}
+
+std::vector<wire::FileRef> Session::files_of(const wire::TaskSpec& spec) {
+  if (spec.kind != wire::TaskKind::program) return {};
+  std::vector<wire::FileRef> files{spec.program};
+  files.insert(files.end(), spec.libraries.begin(), spec.libraries.end());
+  return files;
+}
+
+// ---- specs ----
+
+void Session::receive(const wire::DefineFor& define) {
+  auto& spec = client(define.session).specs[define.spec];
+  if (spec && *spec->content == define.content) return;  // a broker that has come back says it again
+  const auto old = std::exchange(spec, std::make_shared<SpecState>());
+  spec->content = std::make_shared<const wire::TaskSpec>(define.content);
+  spec->program = &program_of(define.content);
+  ++spec->program->specs;
+  // Before the first task comes: there is no reason to wait for it.
+  for (const wire::FileRef& file : files_of(define.content)) {
+    fetcher_.want(now_, {BlobPlace::file, file.id}, {define.session, file.id, file.size}, file.name, *actions_);
+  }
+  if (old) forget_spec(*old);
+}
+
+void Session::receive(const wire::ForgetFor& forget) {
+  const auto client = clients_.find(forget.session);
+  if (client == clients_.end()) return;
+  const auto spec = client->second.specs.find(forget.spec);
+  if (spec == client->second.specs.end()) return;
+  forget_spec(*spec->second);
+  client->second.specs.erase(spec);
+}
+
+void Session::forget_spec(SpecState& spec) {
+  --spec.program->specs;
+  programs_changed_ = true;
+  for (const wire::FileRef& file : files_of(*spec.content)) fetcher_.unwant({BlobPlace::file, file.id}, *actions_);
+}
+
+// ---- assigned ----
+
+void Session::receive(const wire::Assign& assign_message) {
+  for (const wire::AssignRecord& record : assign_message.tasks) assign(assign_message.session, record);
+}
+
+void Session::assign(const Uuid& session, const wire::AssignRecord& record) {
+  const AttemptKey key{{session, record.seq}, {epoch_, record.number}};
+  if (tasks_.count(key)) return;
+  if (draining_) {  // it crossed our DRAINING
+    send(wire::Returned{session, {{record.seq, key.attempt}}});
+    return;
+  }
+  Client& owner = client(session);
+  const auto spec = owner.specs.find(record.spec);
+  if (spec == owner.specs.end()) {
+    const auto info = error(fmt::format("the worker was never told what spec {} of this session is", record.spec));
+    answer(key, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)), 0);
+    return;
+  }
+  Task& task = tasks_[key];
+  task.key = key;
+  task.spec = spec->second;
+  task.order = ++order_last_;
+  task.execution = record.execution;
+  task.alone = record.alone;
+  task.payload = record.payload;
+  ++task.spec->program->tasks;
+  want_needs(task);
+  if (task.missing == 0) enqueue(task);
+}
+
+void Session::want_needs(Task& task) {
+  const Uuid& session = task.key.id.session;
+  const auto want = [&](const BlobKey& key, const wire::BlobRef& ref, const std::string& name) {
+    task.needs.push_back(key);
+    if (fetcher_.want(now_, key, ref, name, *actions_)) return;
+    ++task.missing;
+    waiters_[key].push_back(task.key);
+  };
+  for (const wire::FileRef& file : files_of(*task.spec->content)) {
+    want({BlobPlace::file, file.id}, {session, file.id, file.size}, file.name);
+  }
+  if (task.payload.is_blob()) {
+    const wire::BlobRef ref = task.payload.blob();
+    want({BlobPlace::argument, ref.id}, ref, "");
+  }
+}
+
+void Session::on(const BlobReady& event) { fetcher_.on_ready(now_, event.key, *actions_); }
+void Session::on(const BlobMissing& event) { fetcher_.on_missing(now_, event.key, *actions_); }
+void Session::on(const BlobBad& event) { fetcher_.on_bad(now_, event.key, event.text, *actions_); }
+
+void Session::settle_blobs() {
+  for (const Fetcher::Settled& settled : fetcher_.take_settled()) {
+    if (!settled.ready) {
+      log(LogLevel::warning, fmt::format("blob {} did not come: {}", settled.key.id.text(8), settled.text));
+    }
+    const auto found = waiters_.find(settled.key);
+    if (found == waiters_.end()) continue;
+    const std::vector<AttemptKey> waiters = std::move(found->second);
+    waiters_.erase(found);
+    for (const AttemptKey& key : waiters) {
+      Task* task = find(key);
+      WEFT_CHECK(task && task->place == TaskPlace::waiting);
+      if (!settled.ready) {
+        const char* what = settled.key.place == BlobPlace::file ? "program" : "argument";
+        fail(*task, wire::Outcome::cannot_start,
+             error(fmt::format("its {} could not be fetched: {}", what, settled.text)));
+      } else if (--task->missing == 0) {
+        enqueue(*task);
+      }
+    }
+  }
+}
+
+/// Nothing is missing: it waits for a runner, behind those that came before it.
+void Session::enqueue(Task& task) {
+  if (draining_) return give_back(task);
+  Lane& lane = task.lane();
+  const ProgramState& program = *task.spec->program;
+  if (program.bad_until && now_ < *program.bad_until && count(lane, Runner::State::ready) == 0) {
+    return fail(task, wire::Outcome::cannot_start, error(program.bad));
+  }
+  task.place = TaskPlace::queued;
+  lane.tasks.emplace(task.order, &task);
+  dispatch_needed_ = true;
+}
+
+// ---- revoked ----
+
+void Session::receive(const wire::Revoke& revoke) {
+  for (const wire::AttemptRecord& record : revoke.tasks) {
+    Task* task = find(AttemptKey{{revoke.session, record.seq}, record.attempt});
+    if (task == nullptr) {
+      // Answered already, or never here: only the second is worth a word.
+      const auto owner = clients_.find(revoke.session);
+      if (owner == clients_.end() || !owner->second.outbox.holds(record.seq, record.attempt)) {
+        send(wire::Returned{revoke.session, {record}});
+      }
+    } else if (revoke.mode == wire::RevokeMode::cancel) {
+      cancel(*task);
+    } else if (task->place != TaskPlace::in_runner) {
+      give_back(*task);
+    }
+  }
+}
+
+void Session::cancel(Task& task) {
+  if (task.place != TaskPlace::in_runner) {
+    return fail(task, wire::Outcome::cancelled, error("cancelled before it started"));
+  }
+  if (task.stop != StopReason::none) return;
+  Runner& runner = *find(task.runner);
+  if (runner.channel.front() == &task) {
+    stop_front(runner, StopReason::cancelled);
+  } else {
+    task.stop = StopReason::cancelled;  // the one before it must not suffer: its turn comes
+  }
+}
+
+void Session::give_back(Task& task) {
+  if (!task.unwanted) send(wire::Returned{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
+  erase(task);
+}
+
+// ---- answered ----
+
+void Session::fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, std::uint64_t run_us) {
+  finish(task, outcome, wire::Payload(wire::encode_error(info)), run_us);
+}
+
+void Session::finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
+  if (task.unwanted) return erase(task);
+  if (payload.is_blob()) held_.add(task.key.id.session, payload.blob());
+  const AttemptKey key = task.key;
+  erase(task);
+  answer(key, outcome, std::move(payload), run_us);
+}
+
+void Session::answer(const AttemptKey& key, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
+  Outbox::Entry entry{key.attempt.epoch, {key.id.seq, key.attempt.number, run_us, outcome, std::move(payload)}};
+  client(key.id.session).outbox.add(std::move(entry), presence_.joined() ? actions_ : nullptr);
+}
+
+/// REQUIRES: no channel has it.
+void Session::erase(Task& task) {
+  if (task.place == TaskPlace::queued) task.lane().tasks.erase(task.order);
+  if (task.place == TaskPlace::waiting) {
+    for (const BlobKey& need : task.needs) {
+      const auto found = waiters_.find(need);
+      if (found == waiters_.end()) continue;
+      std::erase(found->second, task.key);
+      if (found->second.empty()) waiters_.erase(found);
+    }
+  }
+  for (const BlobKey& need : task.needs) fetcher_.unwant(need, *actions_);
+  if (--task.spec->program->tasks == 0) programs_changed_ = true;
+  tasks_.erase(AttemptKey(task.key));
+}
+
+wire::ErrorInfo Session::error(std::string message) const {
+  wire::ErrorInfo info;
+  info.message = std::move(message);
+  info.worker = settings_.hello.name;
+  info.host = settings_.hello.host;
+  return info;
+}
+
+void Session::receive(const wire::Release& release) {
+  const auto owner = clients_.find(release.session);
+  if (owner != clients_.end()) owner->second.outbox.release(release.outbox);
+}
+
+void Session::receive(const wire::Resend& resend) {
+  const auto owner = clients_.find(resend.session);
+  if (owner != clients_.end()) owner->second.outbox.send_all(*actions_);
+}
+
+void Session::receive(const wire::EndSession& end_session) {
+  const Uuid& session = end_session.session;
+  std::vector<Task*> own;
+  for (auto it = tasks_.lower_bound(AttemptKey{{session, 0}, {}}); it != tasks_.end() && it->first.id.session == session;
+       ++it) {
+    own.push_back(&it->second);
+  }
+  for (Task* task : own) {
+    task->unwanted = true;
+    cancel(*task);
+  }
+  held_.end_session(session, *actions_);
+  const auto owner = clients_.find(session);
+  if (owner == clients_.end()) return;
+  for (auto& [number, spec] : owner->second.specs) forget_spec(*spec);
+  clients_.erase(owner);
+}
+
+}  // namespace weft::worker
