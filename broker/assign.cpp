@@ -60,6 +60,7 @@ bool Scheduler::fits_now(const Worker& worker, const Placement& placement) const
   constexpr double kRounding = 1e-9;
   if (placement.anywhere() && worker.cannot_start.empty()) return true;
   if (!could_run(worker, placement)) return false;
+  if (!placement.resources.empty() && !worker.strays.empty()) return false;
   return std::all_of(placement.resources.begin(), placement.resources.end(), [&](const auto& need) {
     const auto free = worker.resources_free.find(need.first);
     return free != worker.resources_free.end() && free->second + kRounding >= need.second;
@@ -132,8 +133,9 @@ std::size_t Scheduler::credit(const Worker& worker) const {
 /// Files the worker under its present load, if it may have more.
 void Scheduler::update_open(Worker& worker) {
   if (worker.open) open_workers_.erase({worker.open_load, worker.serial, &worker});
-  worker.open = worker.state == WorkerState::ready && worker.tasks.size() < credit(worker);
-  worker.open_load = worker.tasks.size() * 1024 / std::max(worker.hello.slots, 1U);
+  const std::size_t has = worker.tasks.size() + worker.strays.size();
+  worker.open = worker.state == WorkerState::ready && has < credit(worker);
+  worker.open_load = has * 1024 / std::max(worker.hello.slots, 1U);
   if (worker.open) open_workers_.emplace(worker.open_load, worker.serial, &worker);
 }
 

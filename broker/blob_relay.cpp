@@ -43,6 +43,7 @@ void BlobRelay::data(const wire::Data& data, Outbox& out) {
   if (entry == pending_.end()) return;  // nobody asked, or not any more
   for (const PeerId needer : entry->second.needers) out.push_back({needer, {}, data});
   pending_.erase(entry);
+  if (kept_bytes_ + data.bytes.size() > kept_bytes_max_) return;
   if (const auto program = programs_.find(data.id); program != programs_.end()) {
     if (program->second.chunks.try_emplace(data.offset, data.bytes).second) kept_bytes_ += data.bytes.size();
   }

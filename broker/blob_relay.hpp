@@ -28,6 +28,9 @@ class BlobRelay {
   using Outbox = std::vector<Outgoing>;
   using Reachable = std::function<bool(const Uuid& holder)>;
 
+  /// Keeps at most so many bytes of programs; the chunks beyond are fetched each time.
+  explicit BlobRelay(std::size_t kept_bytes_max) : kept_bytes_max_(kept_bytes_max) {}
+
   /// Session `holder` has program or library `id`, which is worth keeping.
   void add_program(const Uuid& holder, const BlobId& id);
   /// `peer` asks for a chunk.
@@ -62,6 +65,7 @@ class BlobRelay {
 
   std::unordered_map<BlobId, Program> programs_;
   std::map<Key, Pending> pending_;
+  std::size_t kept_bytes_max_;
   std::size_t kept_bytes_ = 0;
 };
 

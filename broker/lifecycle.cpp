@@ -101,6 +101,16 @@ void Scheduler::requeue(Task& task, Duration delay) {
   start_timer(task.due, TimerKind::task_due, task.session->id, task.seq);
 }
 
+/// It was announced again and no worker claims it. An earlier broker may have had it started: what may be
+/// started at most once is over.
+void Scheduler::start_again(Task& task) {
+  if (task.spec->content.crash_limit > 1) return queue(task);
+  wire::ErrorInfo info;
+  info.message = "it may have been started under a broker that was lost, and must not be started twice";
+  info.ended_ms = unix_ms(now_);
+  charge(task, wire::Outcome::crashed, wire::Payload(wire::encode_error(info)));
+}
+
 // ---- results ----
 
 void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& attempt, const wire::ResultRecord& record) {
@@ -147,8 +157,15 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       // No worker is marked for a library or a command, so that each task counts for itself.
       const bool elsewhere = placement.program.empty() ? task.cannot_start++ < others : others > 0;
       if (elsewhere) return requeue(task, Duration(0));
+      ReadyQueue& queue = *task.spec->queue;
       answer(task, record.outcome, record.payload);
-      return erase(task);
+      erase(task);
+      // Those that wait behind it have nobody either.
+      while (Task* other = placement.program.empty() ? nullptr : queue.tasks.front()) {
+        answer(*other, record.outcome, record.payload);
+        erase(*other);
+      }
+      return;
     }
     case wire::Outcome::ok:
     case wire::Outcome::cancelled:  // nobody here asked for that: an order from before we were there

@@ -64,6 +64,10 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
 
 void Scheduler::on(Session& session, const wire::Define& define) {
   if (session.specs.contains(define.spec)) return;  // said again after a reconnect
+  if (!are_amounts(define.content.resources)) {
+    return refuse(session.peer, wire::RefuseCode::malformed,
+                  fmt::format("spec {} needs an amount of a resource that is negative or not a number", define.spec));
+  }
   auto spec = std::make_unique<Spec>();
   spec->number = define.spec;
   spec->content = define.content;
@@ -132,7 +136,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       task->since = now_;
       session.awaiting.push_back(*task);
     } else {
-      queue(*task);
+      start_again(*task);
     }
   }
   session.received_withheld = true;
@@ -175,9 +179,7 @@ void Scheduler::on(Session& session, const wire::Synced&) {
     }
     const auto& [worker, claim] = orphan->second;
     session.resend.insert(worker->hello.incarnation);
-    if (claim.state != wire::ClaimState::done) {
-      send(worker->peer, wire::Revoke{session.id, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
-    }
+    disown(*worker, session.id, claim);
     orphan = orphans_.erase(orphan);
   }
   for (const Uuid& id : session.resend) {

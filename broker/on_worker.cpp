@@ -14,6 +14,9 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   if (hello.slots == 0) {
     return refuse(peer, wire::RefuseCode::not_allowed, "a worker needs at least one slot");
   }
+  if (!are_amounts(hello.resources)) {
+    return refuse(peer, wire::RefuseCode::malformed, "an amount of a resource is negative or not a number");
+  }
   const auto holder = names_.find(hello.name);
   if (holder != names_.end() && holder->second->hello.incarnation != hello.incarnation) {
     Worker& other = *holder->second;
@@ -40,6 +43,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   worker->peer = peer;
   worker->state = WorkerState::joining;
   worker->claims.clear();
+  worker->strays.clear();  // it says again what it has
   for (auto& [id, known] : worker->sessions) known.told.clear();
   peers_[peer] = Peer{peer, nullptr, worker, now_, now_};
   update_open(*worker);
@@ -122,8 +126,9 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     if (session == nullptr || !session->synced) {
       OrphanClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
       if (orphan.worker == nullptr || orphan.claim.state == wire::ClaimState::done) orphan = {&worker, claim};
-    } else if (claim.state != wire::ClaimState::done) {
-      send(worker.peer, wire::Revoke{session_id, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
+      if (claim.state != wire::ClaimState::done) worker.strays.insert({TaskId{session_id, claim.seq}, claim.attempt});
+    } else {
+      disown(worker, session_id, claim);
     }
     return;
   }
@@ -143,12 +148,18 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     }
     return;
   }
-  if (claim.state != wire::ClaimState::done) {  // it runs elsewhere by now
-    send(worker.peer, wire::Revoke{session_id, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
-  }
+  disown(worker, session_id, claim);  // it is elsewhere by now
+}
+
+/// Nobody needs what it has there. Until it says that it has stopped it, it is a stray.
+void Scheduler::disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim) {
+  if (claim.state == wire::ClaimState::done) return;
+  worker.strays.insert({TaskId{session, claim.seq}, claim.attempt});
+  send(worker.peer, wire::Revoke{session, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
 }
 
 void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
+  worker.strays.erase({TaskId{task.session->id, task.seq}, claim.attempt});
   take_out(task);
   attach(task, worker, claim.attempt,
          claim.state == wire::ClaimState::queued ? TaskState::assigned : TaskState::running);
@@ -156,6 +167,10 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
 }
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
+  for (const wire::ResultRecord& record : results.records) {
+    worker.strays.erase({TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number}});
+  }
+  update_open(worker);
   Session* session = find_session(results.session);
   if (session == nullptr) return;  // it keeps them; END_SESSION or RESEND follows
   auto& next = worker.sessions[session->id].next_outbox;
@@ -201,11 +216,13 @@ void Scheduler::on(Worker& worker, const wire::Started& started) {
 void Scheduler::on(Worker& worker, const wire::Returned& returned) {
   Session* session = find_session(returned.session);
   for (const wire::AttemptRecord& record : returned.tasks) {
+    worker.strays.erase({TaskId{returned.session, record.seq}, record.attempt});
     const auto orphan = orphans_.find(TaskId{returned.session, record.seq});
     if (orphan != orphans_.end() && orphan->second.worker == &worker && orphan->second.claim.attempt == record.attempt) {
       orphans_.erase(orphan);
     }
   }
+  update_open(worker);
   if (session == nullptr) return;
   for (const wire::AttemptRecord& record : returned.tasks) {
     Task* task = find_task(*session, record.seq);

@@ -15,7 +15,8 @@ Scheduler::Scheduler(Settings settings, Time now)
       started_(now),
       stepped_(now),
       next_scan_(now + settings_.heartbeat_interval / 2),
-      next_explain_(now + settings_.explain_after) {
+      next_explain_(now + settings_.explain_after),
+      blobs_(settings_.program_bytes_max) {
   start_timer(now + settings_.adoption_window, TimerKind::adoption, {});
 }
 
@@ -129,7 +130,7 @@ void Scheduler::on_timer(const Timer& timer) {
     }
     case TimerKind::adoption:
       for (auto& [id, session] : sessions_) {
-        while (Task* task = session->awaiting.front()) queue(*task);
+        while (Task* task = session->awaiting.front()) start_again(*task);
       }
       return;
     case TimerKind::orphans:

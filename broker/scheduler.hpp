@@ -89,6 +89,7 @@ struct Settings {
   std::size_t prefetch_max = 1000;                           // tasks for each slot
   std::size_t delivery_bytes_max = 8 << 20;                  // not acknowledged, under way to a client
   std::size_t backlog_bytes_max = 64 << 20;                  // of results waiting, for a session to go on
+  std::size_t program_bytes_max = std::size_t{1} << 30;      // of programs and their libraries, kept for workers
   std::size_t memory_budget = std::size_t{4} << 30;          // of payload; beyond it SUBMITs are held back
 };
 
@@ -177,6 +178,7 @@ class Scheduler {
   void on(Worker& worker, const wire::Draining& draining);
   void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
   void adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
+  void disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
   enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
   void lose_worker(Worker& worker, const std::string& why, Blame blame = Blame::running);
   void lose_connection(Worker& worker);
@@ -191,6 +193,7 @@ class Scheduler {
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   void requeue(Task& task, Duration delay);
+  void start_again(Task& task);
   void answer(Task& task, wire::Outcome outcome, wire::Payload payload);
   void forget_spec(Session& session, std::uint32_t number);
   void fail_unschedulable(Task& task);

@@ -3,6 +3,8 @@
 // scheduler.hpp says who may change what.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <deque>
 #include <map>
 #include <memory>
@@ -43,6 +45,12 @@ struct Placement {
     return resources.empty() && workers.empty() && prefer.empty() && library_function.empty();
   }
 };
+
+/// Whether they can be counted with: no negative amount, infinity or NaN.
+inline bool are_amounts(const std::map<std::string, double>& resources) {
+  return std::all_of(resources.begin(), resources.end(),
+                     [](const auto& entry) { return std::isfinite(entry.second) && entry.second >= 0; });
+}
 
 struct ReadyQueue {
   const Placement* placement = nullptr;  // the key under which its session has it
@@ -137,6 +145,9 @@ struct Worker {
   std::unordered_map<Uuid, WorkerSession> sessions;
   std::unordered_map<BlobId, Time> cannot_start;  // programs, until when not to try again
   std::unordered_map<Uuid, std::vector<wire::ClaimRecord>> claims;  // of this connection, until READY
+  // What it still has and no task here stands for: it was asked to stop it, or its session is not known
+  // yet. They take slots and, as nobody knows how much of them, all of its resources.
+  std::set<std::pair<TaskId, wire::Attempt>> strays;
   double average_us = 0;                        // of recent tasks; 0: none yet
   bool open = false;                            // is in Scheduler::open_workers_, at open_load
   std::uint64_t open_load = 0;

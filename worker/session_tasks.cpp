@@ -197,7 +197,7 @@ void Session::cancel(Task& task) {
 }
 
 void Session::give_back(Task& task) {
-  if (!task.unwanted) send(wire::Returned{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
+  send(wire::Returned{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
   erase(task);
 }
 
@@ -208,7 +208,7 @@ void Session::fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, std:
 }
 
 void Session::finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
-  if (task.unwanted) return erase(task);
+  if (task.unwanted) return give_back(task);  // the broker counts what is here
   if (payload.is_blob()) held_.add(task.key.id.session, payload.blob());
   const AttemptKey key = task.key;
   erase(task);

@@ -1,1 +1,31 @@
 # SPDX-License-Identifier: MIT
+# cmake --install: programs, libclient.a, headers, find_package(weft), pkg-config weft, scripts. The tree may
+# be moved as a whole.
+include(CMakePackageConfigHelpers)
+
+set(WEFT_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/weft)
+
+foreach(program weft weft-broker weft-worker weft-runner)
+  if(TARGET ${program})
+    install(TARGETS ${program} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+  endif()
+endforeach()
+install(TARGETS weft_client weft_task_library EXPORT weftTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/client/include/weft ${PROJECT_SOURCE_DIR}/common/include/weft
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
+
+install(EXPORT weftTargets NAMESPACE weft:: DESTINATION ${WEFT_CMAKE_DIR})
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/weft-config.cmake.in
+  ${PROJECT_BINARY_DIR}/weft-config.cmake INSTALL_DESTINATION ${WEFT_CMAKE_DIR})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/weft-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/weft-config.cmake ${PROJECT_BINARY_DIR}/weft-config-version.cmake
+  DESTINATION ${WEFT_CMAKE_DIR})
+
+# lib is "..", lib/x86_64-linux-gnu is "../..".
+string(REGEX REPLACE "[^/]+" ".." WEFT_PC_UP "${CMAKE_INSTALL_LIBDIR}")
+configure_file(${CMAKE_CURRENT_LIST_DIR}/weft.pc.in ${PROJECT_BINARY_DIR}/weft.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/scripts/ DESTINATION ${CMAKE_INSTALL_DATADIR}/weft/scripts
+  USE_SOURCE_PERMISSIONS
+  FILES_MATCHING PATTERN "cluster.sh" PATTERN "check_port.sh" PATTERN "cmake" EXCLUDE)

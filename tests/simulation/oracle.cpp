@@ -188,7 +188,8 @@ void Oracle::ended(ExecutionId id, End end) {
 void Oracle::asked_to_stop(ExecutionId id) const {
   const Execution& execution = executions_[id];
   const Task& task = tasks_.at(execution.task);
-  const bool wanted = !task.cancelled && !task.forgotten && !task.answered && !ran_over(execution, task);
+  const bool wanted = !task.cancelled && !task.forgotten && !task.answered && !ran_over(execution, task) &&
+                      tally(task).returned == 0;
   if (wanted && quiet_since(execution.worker, execution.start) && quiet_since(task.client, execution.start)) {
     fail(fmt::format("task {} is asked to stop, and nobody wanted that", execution.task.text()));
   }

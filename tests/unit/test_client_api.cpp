@@ -11,7 +11,6 @@
 #include <numeric>
 #include <sstream>
 
-#include "client/fork_guard.hpp"
 #include "client/progress_line.hpp"
 #include "tests/unit/fake_broker.hpp"
 #include "weft/weft.hpp"
@@ -402,10 +401,10 @@ TEST_SUITE("client: progress line") {
   using weft::client::progress_line;
   TEST_CASE("it says how far, how fast and how long") {
     CHECK(progress_line({.done = 1234, .total = 5000, .running = 16, .failed = 2, .seconds = 12}, 100) ==
-          "[#########>.............................] 1234/5000 24% | 103 task/s | running 16, failed 2 | 00:12 ETA 00:36");
+          "[#######>......................] 1234/5000 24% | 103 task/s | running 16, failed 2 | 00:12 ETA 00:36");
     CHECK(progress_line({.done = 0, .total = 10, .seconds = 0}, 40) == "0/10 0% | 0 task/s | 00:00 ETA --:--");
     CHECK(progress_line({.done = 10, .total = 10, .cancelled = 1, .seconds = 4000}, 60) ==
-          "10/10 100% | 0.0 task/s | cancelled 1 | 1:06:40");
+          "[##########] 10/10 100% | 0.0 task/s | cancelled 1 | 1:06:40");
     CHECK(progress_line({.done = 0, .total = 0}, 79).find("0/0 100%") != std::string::npos);
     CHECK(progress_line({.done = 1234, .total = 5000, .seconds = 12}, 10).size() == 10);
   }

@@ -161,7 +161,7 @@ TEST_SUITE("codec") {
     }
   }
 
-  TEST_CASE("every message comes back as it was") {
+  TEST_CASE("every message on the wire comes back as it was") {
     for (const Message& message : one_of_each()) {
       CAPTURE(describe(message));
       const auto decoded = decode(encode(message));
@@ -228,7 +228,7 @@ TEST_SUITE("codec") {
 
   TEST_CASE("a message in a log has its name and ids, and never its payload") {
     const std::string line = describe(Submit{{{17, 3, Payload(std::string_view("secret"))}}});
-    CHECK(line == "Submit()[(17 3 6 B)]");
+    CHECK(line == "Submit[(17 3 6 B)]");
     for (const Message& message : one_of_each()) CHECK(describe(message).find("arg") == std::string::npos);
     CHECK(describe(Submit{std::vector<SubmitRecord>(1000)}).size() < 200);
   }

@@ -10,7 +10,7 @@ using wire::kChunkBytes;
 
 /// A client with program 1, and two workers that need it.
 struct Stage {
-  Stage() { h.define(client, 1, program_spec(1)); }
+  explicit Stage(Settings settings = test_settings()) : h(std::move(settings)) { h.define(client, 1, program_spec(1)); }
   Harness h;
   TestClient client = h.join_client("client");
   TestWorker a = h.join_worker("a");
@@ -152,6 +152,21 @@ TEST_SUITE("scheduler, blobs") {
     s.h.skip();
     s.h.say(s.b, s.get());
     CHECK(s.h.take() == Actions{s.h.to(s.b, wire::Gone{blob_id(1), "its holder is not connected"})});
+  }
+
+  TEST_CASE("the broker keeps programs up to its limit, and passes the rest on each time") {
+    Settings settings = test_settings();
+    settings.program_bytes_max = 7;
+    Stage s(settings);
+    for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{kChunkBytes}}) {
+      s.h.say(s.a, s.get(offset));
+      s.h.say(s.client, s.data(offset));
+    }
+    s.h.skip();
+    s.h.say(s.b, s.get());
+    CHECK(s.h.take() == Actions{s.h.to(s.b, s.data())});
+    s.h.say(s.b, s.get(kChunkBytes));
+    CHECK(s.h.take() == Actions{s.h.to(s.client, s.get(kChunkBytes))});
   }
 
   TEST_CASE("chunks have one grid") {

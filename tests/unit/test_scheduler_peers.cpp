@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Connections that are not what they should be: strangers, garbage, the wrong role, another version.
 // PROTOCOL.md section 1.
+#include <algorithm>
+#include <limits>
+
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {
@@ -86,6 +89,26 @@ TEST_SUITE("scheduler, peers") {
         h.ready(worker);
         h.skip();
       }
+    }
+  }
+
+  TEST_CASE("an amount of a resource that cannot be counted with is malformed, from either side") {
+    Harness h;
+    for (const double amount : {-1.0, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+      TestClient client{uuid(100), "client"};
+      h.hello(client);
+      h.skip();
+      wire::TaskSpec spec = any_spec();
+      spec.resources = {{"gpu", amount}};
+      h.define(client, 1, spec);
+      CHECK(h.take() == Actions{refusal(client.peer, wire::RefuseCode::malformed,
+                                        "spec 1 needs an amount of a resource that is negative or not a number"),
+                                ForgetPeer{client.peer}});
+      TestWorker worker{uuid(101), "worker"};
+      h.hello(worker, {.resources = {{"gpu", amount}}});
+      CHECK(h.take() == Actions{refusal(worker.peer, wire::RefuseCode::malformed,
+                                        "an amount of a resource is negative or not a number"),
+                                ForgetPeer{worker.peer}});
     }
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Settings of a client and of its tasks. Aggregates: name the fields that differ, in this order.
+// Settings of a client and of its tasks. Aggregates: name the fields that differ, in this order. (Each
+// has an initialiser so that -Wmissing-field-initializers is content with that.)
 #pragma once
 
 #include <chrono>
@@ -12,13 +13,13 @@ namespace weft {
 /// How a Client finds its broker: weft::ClientOptions{.address = "node1:8786", .name = "grid"}.
 struct ClientOptions {
   /// "host:port" or "tcp://host:port"; "": what $WEFT_BROKER says, else 127.0.0.1:8786.
-  std::string address;
+  std::string address{};
   /// How long the constructor waits for a broker before it throws ConnectionError.
   std::chrono::milliseconds connect_timeout{10'000};
   /// How long a broker that was lost is waited for before every open future fails with ConnectionError.
   std::chrono::milliseconds give_up{60'000};
   /// Shown in status; "": program@host.
-  std::string name;
+  std::string name{};
 };
 
 /// How tasks are run: client.with({.retries = 2, .timeout = 10s}).map<f>(inputs).
@@ -30,11 +31,11 @@ struct TaskOptions {
   std::chrono::milliseconds timeout{0};        ///< Running time of one execution, then TaskTimeout; 0: none.
   std::chrono::milliseconds queue_timeout{0};  ///< Waiting time, then TaskUnschedulable; 0: none.
   int crash_limit = 3;  ///< Losses of worker or runner while running until TaskCrashed; 1: at most once.
-  std::map<std::string, double> resources;     ///< What a worker must have free, e.g. {{"gpu", 1}}.
-  std::vector<std::string> workers;            ///< Names or hosts that may run it; empty: any.
-  std::string label;                           ///< Shown in progress, status and errors.
+  std::map<std::string, double> resources{};     ///< What a worker must have free, e.g. {{"gpu", 1}}.
+  std::vector<std::string> workers{};            ///< Names or hosts that may run it; empty: any.
+  std::string label{};                           ///< Shown in progress, status and errors.
   bool detach = false;                         ///< Outlives the client. Needs a broker with a journal.
-  std::vector<std::string> prefer;             ///< Names or hosts to try first.
+  std::vector<std::string> prefer{};             ///< Names or hosts to try first.
 
   bool operator==(const TaskOptions&) const = default;
 };

@@ -45,9 +45,9 @@ consteval void require_mappable() {
   static_assert(((std::ranges::input_range<Ranges> || kIsSame<std::remove_cvref_t<Ranges>>) && ...),
                 "weft: map takes ranges: wrap a value that is the same in every call in weft::same(value)");
   static_assert((!kIsSame<std::remove_cvref_t<Ranges>> || ...),
-                "weft: map needs at least one range; for one call there is submit");
+                "weft: map needs at least one range: for one call there is submit");
   static_assert((!kIsEndless<Ranges> && ...),
-                "weft: map needs a range that ends; for an endless one use stream, or cut it with std::views::take");
+                "weft: map needs a range that ends: for an endless one use stream, or cut it with std::views::take");
 }
 
 /// A range and where we are in it.

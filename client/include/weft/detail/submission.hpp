@@ -21,8 +21,8 @@ struct CallTarget {
   CallKind kind = CallKind::program;
   std::uint32_t function_index = 0;       // kind program
   std::string (*display_name)() = nullptr;  // kind program; asked once
-  std::string_view function;              // its name in a library, or the command
-  std::string_view signature;             // kind library
+  std::string_view function{};              // its name in a library, or the command
+  std::string_view signature{};             // kind library
 };
 
 /// Tasks of one target that are handed over together, a bundle at a time, so that the first ones

@@ -1,0 +1,6 @@
+// expect: map needs a range that ends: for an endless one use stream
+#include <weft/weft.hpp>
+
+#include <ranges>
+long inc(long x) { return x + 1; }
+void f(weft::Client& client) { client.map<inc>(std::views::iota(0L)); }

@@ -1,0 +1,4 @@
+// expect: deleted
+#include <weft/weft.hpp>
+
+void f(weft::Client& client) { weft::Client copy = client; }

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+// Real processes, started and supervised: a shell plays the runner. Waits are on conditions, with a
+// deadline, never for a fixed time.
+#include "worker/runner_process.hpp"
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+
+namespace weft::worker {
+
+TEST_SUITE_BEGIN("runner process");
+
+namespace {
+
+struct Shell {
+  explicit Shell(const std::string& script, const std::string& library_path = "") {
+    char name[] = "/tmp/weft-test-XXXXXX";
+    folder = mkdtemp(name);
+    const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
+    process = std::make_unique<RunnerProcess>(
+        RunnerProcess::Launch{program.get(), {"sh", "-c", script}, library_path, folder + "/scratch"});
+  }
+  ~Shell() {
+    process.reset();
+    CHECK(!std::filesystem::exists(folder + "/scratch"));
+    std::filesystem::remove_all(folder);
+  }
+
+  void read() {
+    process->read_output(SIZE_MAX, [this](std::string_view line, bool is_stderr) {
+      (is_stderr ? err : out) += std::string(line) + "\n";
+    });
+  }
+  /// Until `done` or ten seconds have passed.
+  void wait_for(const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (!done() && std::chrono::steady_clock::now() < end) {
+      std::vector<pollfd> items;
+      for (const auto& poll : process->polls()) items.push_back({poll.fd, POLLIN, 0});
+      ::poll(items.data(), items.size(), 20);
+    }
+    REQUIRE(done());
+  }
+  RunnerProcess::Death death() {
+    wait_for([this] {
+      read();
+      return process->death().has_value();
+    });
+    read();
+    return *process->death();
+  }
+
+  std::string folder;
+  std::unique_ptr<RunnerProcess> process;
+  std::string out;
+  std::string err;
+};
+
+}  // namespace
+
+TEST_CASE("what a runner prints arrives line by line, and how it ended after that") {
+  Shell shell("echo one; echo two >&2; printf three; exit 3");
+  const auto death = shell.death();
+  CHECK(death.exit_code == 3);
+  CHECK(death.signal == 0);
+  CHECK(shell.out == "one\nthree\n");
+  CHECK(shell.err == "two\n");
+}
+
+TEST_CASE("a runner's world: empty stdin, no other descriptors, a scratch folder, no WEFT_* but one") {
+  setenv("WEFT_TEST_SECRET", "1", 1);
+  Shell shell("read line || echo empty; pwd; env | grep ^WEFT_; ls /proc/$$/fd | tr '\\n' ' '; echo; ulimit -c; "
+              "echo $LD_LIBRARY_PATH; echo $0; trap", "/libs");
+  CHECK(shell.death().exit_code == 0);
+  unsetenv("WEFT_TEST_SECRET");
+  const char* path = std::getenv("LD_LIBRARY_PATH");
+  CHECK(shell.out == "empty\n" + shell.folder + "/scratch\nWEFT_RUNNER=1:3:4\n0 1 2 3 4 \n0\n/libs" +
+                         (path ? ":" + std::string(path) : "") + "\nsh\n");
+}
+
+TEST_CASE("a signal goes to the whole group of a runner, and its death takes the group with it") {
+  SUBCASE("asked") {
+    Shell shell("sleep 1000 & echo $!; wait");
+    shell.wait_for([&] {
+      shell.read();
+      return !shell.out.empty();
+    });
+    const pid_t child = std::stoi(shell.out);
+    shell.process->kill(SIGTERM);
+    CHECK(shell.death().signal == SIGTERM);
+    shell.wait_for([&] { return kill(child, 0) < 0 || !std::filesystem::exists("/proc/" + shell.out.substr(0, shell.out.size() - 1) + "/exe"); });
+  }
+  SUBCASE("dying by itself") {
+    Shell shell("sleep 1000 & echo $!; exit 0");
+    CHECK(shell.death().exit_code == 0);
+    shell.wait_for([&] { return !std::filesystem::exists("/proc/" + shell.out.substr(0, shell.out.size() - 1) + "/exe"); });
+  }
+}
+
+TEST_CASE("a program that cannot be executed says so and ends with 127") {
+  char name[] = "/tmp/weft-test-XXXXXX";
+  const Fd file(mkstemp(name));
+  REQUIRE(write(file.get(), "no program", 10) == 10);
+  fchmod(file.get(), 0700);
+  const Fd program = checked(open(name, O_RDONLY | O_CLOEXEC), name);
+  unlink(name);
+  Shell shell("");
+  const std::string scratch = shell.folder + "/other";
+  shell.process = std::make_unique<RunnerProcess>(RunnerProcess::Launch{program.get(), {"x"}, "", scratch});
+  CHECK(shell.death().exit_code == 127);
+  CHECK(shell.err == "cannot execute it: Exec format error\n");
+}
+
+TEST_CASE("garbage and the end of the channel are told apart") {
+  Shell shell("printf xyz >&3; exec 3>&-; sleep 1000");
+  runner::Received received;
+  const auto next = [&](runner::Received::Kind kind) {
+    shell.wait_for([&] {
+      received = shell.process->receive();
+      return received.kind != runner::Received::Kind::again;
+    });
+    CHECK(received.kind == kind);
+  };
+  next(runner::Received::Kind::garbage);
+  next(runner::Received::Kind::closed);
+  CHECK(!shell.process->death());
+}
+
+TEST_CASE("tasks wait when the channel is full, and nothing blocks") {
+  Shell shell("sleep 1000");
+  runner::RunTask task;
+  task.inline_payload.assign(60'000, 'x');
+  for (int i = 0; i < 100; ++i) shell.process->send(task);
+  bool wants_to_write = false;
+  for (const auto& poll : shell.process->polls()) wants_to_write = wants_to_write || poll.write;
+  CHECK(wants_to_write);
+}
+
+TEST_CASE("no runner outlives the thread that started it") {
+  // A child of this test plays the agent, and is killed without a chance to clean up.
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  char name[] = "/tmp/weft-test-XXXXXX";
+  const std::string folder = mkdtemp(name);
+  const pid_t agent = fork();
+  if (agent == 0) {
+    const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
+    RunnerProcess runner({program.get(), {"sh", "-c", "sleep 1000; :"}, "", folder + "/scratch"});
+    const pid_t pid = runner.pid();
+    if (write(ends[1], &pid, sizeof pid) < 0) _exit(1);
+    pause();
+  }
+  pid_t runner = 0;
+  REQUIRE(read(ends[0], &runner, sizeof runner) == static_cast<ssize_t>(sizeof runner));
+  kill(agent, SIGKILL);
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const std::string exe = "/proc/" + std::to_string(runner) + "/exe";
+  std::error_code error;
+  while (!std::filesystem::read_symlink(exe, error).empty() && std::chrono::steady_clock::now() < end) poll(nullptr, 0, 5);
+  CHECK(std::filesystem::read_symlink(exe, error).empty());
+  std::filesystem::remove_all(folder);
+}
+
+TEST_SUITE_END();
+
+TEST_SUITE("runner output") {
+  TEST_CASE("lines are cut at a bound, and the rest of a cut line is a line") {
+    LineSplitter lines;
+    std::vector<std::string> seen;
+    const auto sink = [&](std::string_view line) { seen.emplace_back(line); };
+    lines.feed("a", sink);
+    lines.feed("b\n\nc", sink);
+    CHECK(seen == std::vector<std::string>{"ab", ""});
+    lines.finish(sink);
+    CHECK(seen.back() == "c");
+    seen.clear();
+    lines.feed(std::string(LineSplitter::kLineBytesMax, 'x'), sink);
+    lines.feed("\n", sink);
+    CHECK(seen == std::vector<std::string>{std::string(LineSplitter::kLineBytesMax, 'x')});
+    lines.feed(std::string(LineSplitter::kLineBytesMax + 1, 'y') + "\nz\n", sink);
+    CHECK(seen.size() == 4);
+    CHECK(seen[2] == "y");
+    CHECK(seen[3] == "z");
+  }
+
+  TEST_CASE("the tail keeps the last lines, and not too many bytes") {
+    Tail tail;
+    for (int i = 0; i < 60; ++i) tail.add(std::to_string(i));
+    CHECK(tail.text().starts_with("10\n11\n"));
+    CHECK(tail.text().ends_with("\n58\n59"));
+    tail.add(std::string(10'000, 'x'));
+    CHECK(tail.text().size() == Tail::kBytesMax - 1);
+    tail.clear();
+    CHECK(tail.text() == "");
+  }
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "common/hash.hpp"
+#include "worker/blob_store.hpp"
+#include "worker/cache.hpp"
+#include "worker/memory.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+struct Folder {
+  Folder() {
+    char name[] = "/tmp/weft-test-XXXXXX";
+    path = mkdtemp(name);
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::string path;
+};
+
+std::string content_of(int fd) {
+  std::string out(100, '\0');
+  out.resize(static_cast<std::size_t>(std::max<ssize_t>(pread(fd, out.data(), out.size(), 0), 0)));
+  return out;
+}
+
+const std::string kText = "a program";
+const BlobKey kKey{BlobPlace::file, hash_of(kText)};
+
+template <class T>
+bool is(const std::optional<Event>& event) {
+  return event && std::holds_alternative<T>(*event);
+}
+
+/// Fetches kText into the store.
+void put(BlobStore& store) {
+  CHECK(is<BlobMissing>(store.find({kKey, kText.size(), "prog"})));
+  CHECK(!store.store({kKey, 2, Bytes(kText.substr(2))}));  // in any order
+  CHECK(!store.store({kKey, 0, Bytes(kText.substr(0, 2))}));
+  CHECK(is<BlobReady>(store.admit(kKey)));
+}
+
+}  // namespace
+
+TEST_SUITE("worker cache") {
+  TEST_CASE("a blob that was fetched is found again, also by the next worker") {
+    Folder folder;
+    {
+      Cache cache(folder.path);
+      BlobStore store(cache);
+      put(store);
+      CHECK(content_of(store.fd(kKey)) == kText);
+      CHECK((fcntl(store.fd(kKey), F_GET_SEALS) & F_SEAL_WRITE) != 0);
+    }
+    Cache cache(folder.path);
+    BlobStore store(cache);
+    CHECK(is<BlobReady>(store.find({kKey, kText.size(), "prog"})));
+    CHECK(content_of(store.fd(kKey)) == kText);
+  }
+
+  TEST_CASE("a damaged file is not used, but fetched again") {
+    Folder folder;
+    Cache cache(folder.path);
+    {
+      BlobStore store(cache);
+      put(store);
+    }
+    SUBCASE("changed") { std::ofstream(folder.path + "/blobs/" + kKey.id.text()) << "A program"; }
+    SUBCASE("cut") { std::ofstream(folder.path + "/blobs/" + kKey.id.text()) << "a"; }
+    BlobStore store(cache);
+    put(store);
+    CHECK(content_of(store.fd(kKey)) == kText);
+  }
+
+  TEST_CASE("bytes with another hash do not get in") {
+    Folder folder;
+    Cache cache(folder.path);
+    BlobStore store(cache);
+    CHECK(is<BlobMissing>(store.find({kKey, kText.size(), "prog"})));
+    CHECK(!store.store({kKey, 0, Bytes("b program")}));
+    CHECK(is<BlobBad>(store.admit(kKey)));
+    CHECK(std::filesystem::is_empty(folder.path + "/blobs"));
+    put(store);
+  }
+
+  TEST_CASE("two workers of one host fetch a blob once") {
+    Folder folder;
+    Cache cache1(folder.path);
+    Cache cache2(folder.path);
+    BlobStore store1(cache1);
+    BlobStore store2(cache2);
+    CHECK(is<BlobMissing>(store1.find({kKey, kText.size(), "prog"})));
+    CHECK(!store2.find({kKey, kText.size(), "prog"}));
+    CHECK(store2.waits_for_others());
+    CHECK(store2.retry().empty());
+    SUBCASE("the first one succeeds") {
+      store1.store({kKey, 0, Bytes(kText)});
+      CHECK(is<BlobReady>(store1.admit(kKey)));
+      const auto events = store2.retry();
+      REQUIRE(events.size() == 1);
+      CHECK(is<BlobReady>(events[0]));
+    }
+    SUBCASE("the first one gives up") {
+      store1.abandon(kKey);
+      const auto events = store2.retry();
+      REQUIRE(events.size() == 1);
+      CHECK(is<BlobMissing>(events[0]));
+    }
+    CHECK(!store2.waits_for_others());
+  }
+
+  TEST_CASE("an argument stays in memory, and is checked as well") {
+    Folder folder;
+    Cache cache(folder.path);
+    BlobStore store(cache);
+    const BlobKey key{BlobPlace::argument, kKey.id};
+    CHECK(is<BlobMissing>(store.find({key, kText.size(), ""})));
+    store.store({key, 0, Bytes(kText)});
+    CHECK(is<BlobReady>(store.admit(key)));
+    CHECK(content_of(store.fd(key)) == kText);
+    CHECK(std::filesystem::is_empty(folder.path + "/blobs"));
+  }
+
+  TEST_CASE("a result is named by its hash and read in parts") {
+    Folder folder;
+    Cache cache(folder.path);
+    BlobStore store(cache);
+    Fd memory(memfd_create("result", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    REQUIRE(write(memory.get(), kText.data(), kText.size()) == static_cast<ssize_t>(kText.size()));
+    const BlobId id = store.add_result(std::move(memory));
+    CHECK(id == hash_of(kText));
+    CHECK(store.read(id, 2, 4) == kText.substr(2, 4));
+    CHECK(store.read(id, 8, 4) == "");
+    store.release({BlobPlace::result, id});
+    CHECK(store.read(id, 2, 4) == "");
+  }
+
+  TEST_CASE("a folder that others may enter, or that is none, is refused with a sentence") {
+    Folder folder;
+    const auto refuses = [](const std::string& path, const std::string& words) {
+      try {
+        Cache cache(path);
+        FAIL("it was taken");
+      } catch (const std::runtime_error& error) {
+        CHECK(std::string(error.what()).find(words) != std::string::npos);
+      }
+    };
+    mkdir((folder.path + "/open").c_str(), 0700);
+    chmod((folder.path + "/open").c_str(), 0755);
+    refuses(folder.path + "/open", "other users may enter");
+    std::ofstream(folder.path + "/file") << "";
+    refuses(folder.path + "/file", "is not a folder");
+  }
+
+  TEST_CASE("the folders of dead workers are removed, those of living ones stay") {
+    Folder folder;
+    const std::string stale = folder.path + "/run/1-dead";
+    Cache living(folder.path);
+    std::filesystem::create_directories(stale + "/scratch");
+    std::string own;
+    {
+      Cache cache(folder.path);
+      own = cache.run_directory();
+      CHECK(std::filesystem::exists(own));
+      CHECK(!std::filesystem::exists(stale));
+      CHECK(std::filesystem::exists(living.run_directory()));
+    }
+    CHECK(!std::filesystem::exists(own));
+  }
+}
+
+TEST_SUITE("worker memory") {
+  TEST_CASE("sizes are read and written as people do") {
+    CHECK(parse_bytes("2G") == 2ULL << 30);
+    CHECK(parse_bytes("1.5MiB") == 3ULL << 19);
+    CHECK(parse_bytes("512k") == 512ULL << 10);
+    CHECK(parse_bytes("1000") == 1000ULL);
+    for (const char* wrong : {"", "G", "2X", "2GG", "-1", "0", "nan", "1e3"}) {
+      CAPTURE(wrong);
+      CHECK(!parse_bytes(wrong));
+    }
+    CHECK(format_bytes(2ULL << 30) == "2.0 GiB");
+    CHECK(format_bytes(2'254'857'830) == "2.1 GiB");
+    CHECK(format_bytes(512) == "512 B");
+  }
+
+  TEST_CASE("the memory of this process's group is not nothing") {
+    CHECK(resident_bytes_by_group()[getpgrp()] > 1 << 20);
+  }
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+// weft-worker: lends the cores of this host to a broker.
+#include <sys/mman.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <gnu/libc-version.h>
+#include <poll.h>
+#include <spawn.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <sstream>
+#include <thread>
+
+#include "common/hash.hpp"
+#include "worker/limits.hpp"
+#include "worker/memory.hpp"
+#include "worker/worker.hpp"
+
+namespace {
+
+using namespace weft;
+using namespace weft::worker;
+
+struct Options {
+  std::string broker;
+  std::uint32_t slots = std::max(1U, std::thread::hardware_concurrency());
+  std::string name;
+  std::string resources;
+  std::string memory_limit;
+  std::vector<std::string> libraries;
+  std::string local_directory;
+  bool verbose = false;
+};
+
+std::map<std::string, double> parse_resources(const std::string& text) {
+  std::map<std::string, double> out;
+  std::istringstream parts(text);
+  for (std::string part; std::getline(parts, part, ',');) {
+    const std::size_t equals = part.find('=');
+    char* end = nullptr;
+    const double amount = equals == std::string::npos ? 0 : std::strtod(part.c_str() + equals + 1, &end);
+    if (equals == std::string::npos || equals == 0 || equals + 1 == part.size() || *end != '\0' || !(amount > 0) ||
+        amount > 1e12) {
+      throw CLI::ValidationError("--resources", "'" + part + "' is not NAME=AMOUNT, for example gpu=2");
+    }
+    out[part.substr(0, equals)] = amount;
+  }
+  return out;
+}
+
+/// Beside this program, in $WEFT_BIN_DIR, or on $PATH.
+std::string find_program(const std::string& name) {
+  std::error_code error;
+  std::vector<std::filesystem::path> folders{std::filesystem::read_symlink("/proc/self/exe", error).parent_path()};
+  if (const char* folder = std::getenv("WEFT_BIN_DIR")) folders.emplace_back(folder);
+  std::istringstream path(std::getenv("PATH") ? std::getenv("PATH") : "");
+  for (std::string folder; std::getline(path, folder, ':');) folders.emplace_back(folder);
+  for (const auto& folder : folders) {
+    const auto program = folder / name;
+    if (access(program.c_str(), X_OK) == 0) return std::filesystem::absolute(program, error).string();
+  }
+  throw std::runtime_error(name + " is neither beside weft-worker nor in $WEFT_BIN_DIR nor on $PATH");
+}
+
+std::string read_all(int fd) {
+  std::string out;
+  char buffer[4096];
+  for (ssize_t got = 0; (got = read(fd, buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<std::size_t>(got));
+  return out;
+}
+
+/// What `weft-runner --list` says of the libraries: names of tasks. Throws with the loader's words.
+std::vector<std::string> functions_in(const std::string& runner, const std::vector<std::string>& libraries) {
+  std::vector<std::string> words{runner};
+  for (const std::string& library : libraries) words.insert(words.end(), {"--load", library});
+  words.push_back("--list");
+  std::vector<char*> argv;
+  for (std::string& word : words) argv.push_back(word.data());
+  argv.push_back(nullptr);
+
+  // stderr goes to a file without a name: it could fill a second pipe while we read the first.
+  const Fd errors = checked(memfd_create("errors", MFD_CLOEXEC), "memfd");
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) throw std::system_error(errno, std::system_category(), "pipe");
+  const Fd out(ends[0]);
+  Fd far_out(ends[1]);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, far_out.get(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, errors.get(), STDERR_FILENO);
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, runner.c_str(), &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) throw std::system_error(error, std::system_category(), runner);
+  far_out.reset();
+
+  const std::string text = read_all(out.get());
+  int status = 0;
+  waitpid(pid, &status, 0);
+  if (status != 0) {
+    lseek(errors.get(), 0, SEEK_SET);
+    const std::string why = read_all(errors.get());
+    throw std::runtime_error(why.empty() ? "weft-runner --list ended abnormally" : why.substr(0, why.find_last_not_of('\n') + 1));
+  }
+  std::vector<std::string> names;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) names.push_back(line.substr(0, line.find(' ')));
+  return names;
+}
+
+std::string host_name() {
+  char text[256] = "";
+  gethostname(text, sizeof text - 1);
+  return text;
+}
+
+Worker::Settings settings_from(const Options& options) {
+  Worker::Settings settings;
+  wire::HelloWorker& hello = settings.session.hello;
+  hello.incarnation = random_uuid();
+  hello.host = host_name();
+  hello.pid = static_cast<std::uint64_t>(getpid());
+  hello.name = options.name.empty() ? fmt::format("{}-{}", hello.host, hello.pid) : options.name;
+  hello.slots = options.slots;
+  utsname system{};
+  uname(&system);
+  hello.arch = system.machine;
+  hello.libc = std::string("glibc ") + gnu_get_libc_version();
+  hello.resources = parse_resources(options.resources);
+
+  settings.session.broker = options.broker;
+  settings.session.jitter_seed = random_number();
+  settings.runners.incarnation = hello.incarnation;
+  settings.runners.worker = hello.name;
+  settings.runners.memory_limit = options.memory_limit.empty() ? std::nullopt : parse_bytes(options.memory_limit);
+  settings.runners.runner_program = find_program("weft-runner");
+  for (const std::string& library : options.libraries) {
+    settings.runners.libraries.push_back(std::filesystem::absolute(library).string());
+  }
+  if (!options.libraries.empty()) {
+    hello.functions = functions_in(settings.runners.runner_program, settings.runners.libraries);
+  }
+  settings.cache_directory =
+      options.local_directory.empty() ? default_cache_directory() : std::filesystem::absolute(options.local_directory).string();
+  return settings;
+}
+
+void set_up_process() {
+  // Before any thread: all of them inherit the mask.
+  sigset_t stop;
+  sigemptyset(&stop);
+  sigaddset(&stop, SIGTERM);
+  sigaddset(&stop, SIGINT);
+  sigprocmask(SIG_BLOCK, &stop, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  // 0, 1 and 2 must be taken: what is opened later must not become somebody's stdout.
+  for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd <= 2;) fd = open("/dev/null", O_RDWR);
+  original_file_limit();
+  raise_file_limit();
+}
+
+void set_up_log(bool verbose) {
+  auto logger = std::make_shared<spdlog::logger>("worker", std::make_shared<spdlog::sinks::stderr_sink_st>());
+  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %L %v");
+  logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
+  logger->flush_on(spdlog::level::debug);
+  spdlog::set_default_logger(logger);
+}
+
+int run(const Options& options) {
+  try {
+    endpoint_of(options.broker);
+    set_up_process();
+    set_up_log(options.verbose);
+    Worker worker(settings_from(options));
+    return worker.run();
+  } catch (const CLI::Error& error) {
+    fmt::print(stderr, "{}\nRun with --help for more information.\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "weft-worker: {}\n", error.what());
+    return 1;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  const char* broker = std::getenv("WEFT_BROKER");
+  options.broker = broker && *broker ? broker : "127.0.0.1:8786";
+
+  CLI::App app("Lends the cores of this host to a Weft broker.", "weft-worker");
+  app.add_option("HOST:PORT", options.broker, "of the broker; default $WEFT_BROKER, else 127.0.0.1:8786");
+  app.add_option("--nprocs,--nworkers", options.slots, "slots: tasks that run at once; default one for each core")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--name", options.name, "shown in status and errors; default HOST-PID");
+  app.add_option("--resources", options.resources, "what tasks may ask for, for example gpu=2,licence=1")
+      ->check([](const std::string& text) {
+        try {
+          parse_resources(text);
+          return std::string();
+        } catch (const CLI::ValidationError& error) {
+          return std::string(error.what());
+        }
+      });
+  app.add_option("--memory-limit", options.memory_limit, "for each slot, for example 2G; a task that exceeds it is killed")
+      ->check([](const std::string& text) {
+        return parse_bytes(text) ? std::string() : "'" + text + "' is not a size, for example 2G or 500M";
+      });
+  app.add_option("--load", options.libraries, "a task library (may be given several times)")->type_name("LIB.so");
+  app.add_option("--local-directory", options.local_directory,
+                 "for the cache and scratch folders; default $XDG_CACHE_HOME/weft or ~/.cache/weft");
+  app.add_flag("-v,--verbose", options.verbose, "log more");
+  app.set_version_flag("--version", WEFT_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return run(options);
+}

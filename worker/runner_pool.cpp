@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: MIT
+#include "worker/runner_pool.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+
+#include "worker/elf.hpp"
+#include "worker/memory.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+constexpr std::size_t kOutputBytesATurn = 64 << 10;  // of each pipe: a task that prints without end holds up nobody
+constexpr int kMessagesATurn = 256;                  // of each runner
+constexpr Duration kSilence = std::chrono::milliseconds(200);      // between the end of a channel and of its process
+constexpr Duration kMemoryInterval = std::chrono::milliseconds(100);
+
+std::int64_t unix_ms() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
+
+std::string how_it_ended(const RunnerProcess::Death& death) {
+  if (death.signal == 0) return fmt::format("exit code {}", death.exit_code);
+  const char* name = sigdescr_np(death.signal);
+  return fmt::format("signal {}, {}", death.signal, name ? name : "unknown");
+}
+
+/// A file name and nothing else: it comes from a client.
+void require_file_name(const std::string& name) {
+  if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
+      name.find('\0') != std::string::npos) {
+    throw std::runtime_error(fmt::format("'{}' is not the name of a library", name));
+  }
+}
+
+void copy_to_file(int from, const std::string& path) {
+  const Fd to = checked(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700), "cannot write " + path);
+  struct stat status{};
+  fstat(from, &status);
+  off_t offset = 0;
+  while (offset < status.st_size) {
+    const ssize_t sent = sendfile(to.get(), from, &offset, static_cast<std::size_t>(status.st_size - offset));
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) throw std::system_error(errno, std::system_category(), "cannot write " + path);
+  }
+}
+
+}  // namespace
+
+// ---- performing actions ----
+
+void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
+  const bool shipped = action.program.kind == wire::TaskKind::program;
+  const std::string name = shipped ? action.program.file.name : "weft-runner";
+  try {
+    Runner& runner = runners_[action.runner];
+    runner.id = action.runner;
+    runner.slot = action.slot;
+    runner.program = name;
+    runner.process = launch(action);
+    spdlog::debug("runner {} in slot {} is {}, pid {}", action.runner, action.slot, name, runner.process->pid());
+  } catch (const std::exception& error) {
+    runners_.erase(action.runner);
+    events.push_back(RunnerFailedToStart{
+        action.runner, fmt::format("{} does not start on worker {}: {}", name, settings_.worker, error.what())});
+  }
+}
+
+std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
+  RunnerProcess::Launch launch;
+  launch.scratch = fmt::format("{}/{}", settings_.directory, action.runner);
+  if (action.program.kind == wire::TaskKind::program) {
+    launch.executable = blobs_.fd({BlobPlace::file, action.program.file.id});
+    launch.argv = {action.program.file.name};
+    if (const std::string why = why_not_for_this_machine(launch.executable); !why.empty()) {
+      throw std::runtime_error(why);
+    }
+    launch.library_path = library_folder(action.program);
+    return std::make_unique<RunnerProcess>(launch);
+  }
+  const Fd program = checked(open(settings_.runner_program.c_str(), O_RDONLY | O_CLOEXEC), settings_.runner_program);
+  launch.executable = program.get();
+  launch.argv = {"weft-runner"};
+  for (const std::string& library : settings_.libraries) {
+    launch.argv.push_back("--load");
+    launch.argv.push_back(library);
+  }
+  return std::make_unique<RunnerProcess>(launch);
+}
+
+/// The shipped libraries under the names that the loader looks for, from their verified bytes.
+std::string RunnerPool::library_folder(const Program& program) {
+  if (program.libraries.empty()) return "";
+  std::string key;
+  for (const wire::FileRef& library : program.libraries) key += library.id.text() + library.name + '\0';
+  if (const auto found = library_folders_.find(key); found != library_folders_.end()) return found->second;
+  const std::string folder = fmt::format("{}/lib{}", settings_.directory, library_folders_.size() + 1);
+  if (mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) {
+    throw std::system_error(errno, std::system_category(), "cannot make " + folder);
+  }
+  for (const wire::FileRef& library : program.libraries) {
+    require_file_name(library.name);
+    copy_to_file(blobs_.fd({BlobPlace::file, library.id}), folder + "/" + library.name);
+  }
+  return library_folders_[key] = folder;
+}
+
+void RunnerPool::run(const RunTask& action) {
+  Runner& runner = runners_.at(action.runner);
+  runner::RunTask task;
+  task.ordinal = action.ordinal;
+  task.id = action.id;
+  task.kind = action.spec->kind;
+  task.function_index = action.spec->function_index;
+  if (task.kind != wire::TaskKind::program) {
+    task.function = action.spec->function;
+    task.signature = action.spec->signature;
+  }
+  task.worker = settings_.worker;
+  task.execution = action.execution;
+  int fd = -1;
+  if (action.payload.is_blob()) {
+    const wire::BlobRef ref = action.payload.blob();
+    task.large_bytes = ref.size;
+    fd = blobs_.fd({BlobPlace::argument, ref.id});
+  } else {
+    task.inline_payload = std::string(action.payload.text());
+  }
+  if (runner.tasks.empty()) runner.tail.clear();
+  runner.tasks.emplace_back(action.ordinal, action.id);
+  runner.process->send(std::move(task), fd);
+}
+
+void RunnerPool::request_stop(const RequestStop& action) {
+  if (const auto found = runners_.find(action.runner); found != runners_.end()) {
+    found->second.process->request_stop(action.ordinal);
+  }
+}
+
+void RunnerPool::end(const EndRunner& action) {
+  if (const auto found = runners_.find(action.runner); found != runners_.end()) {
+    found->second.broken = true;  // the end of its channel is no news
+    found->second.process->end_channel();
+  }
+}
+
+void RunnerPool::kill(const KillRunner& action) {
+  if (const auto found = runners_.find(action.runner); found != runners_.end()) found->second.process->kill(action.signal);
+}
+
+// ---- collecting events ----
+
+std::vector<RunnerPool::Poll> RunnerPool::polls() const {
+  std::vector<Poll> out;
+  for (const auto& [id, runner] : runners_) {
+    for (const RunnerProcess::Poll& poll : runner.process->polls()) out.push_back({poll.fd, poll.write, false, id});
+  }
+  return out;
+}
+
+std::optional<Time> RunnerPool::deadline() const {
+  std::optional<Time> due = memory_due_;
+  for (const auto& [id, runner] : runners_) {
+    if (runner.silent_since && !runner.broken) due = earlier(due, *runner.silent_since + kSilence);
+  }
+  return due;
+}
+
+void RunnerPool::collect(Time now, const std::vector<Poll>& polls, std::vector<Event>& events) {
+  for (auto poll = polls.begin(); poll != polls.end();) {
+    const RunnerId id = poll->runner;
+    bool happened = false;
+    for (; poll != polls.end() && poll->runner == id; ++poll) happened = happened || poll->happened;
+    const auto found = runners_.find(id);
+    if (!happened || found == runners_.end()) continue;
+    Runner& runner = found->second;
+    // Dead or not is asked first: what a dead one has said is all there then, and read to its end.
+    const auto death = runner.process->death();
+    log_output(runner, death ? SIZE_MAX : kOutputBytesATurn);
+    read_channel(runner, now, death.has_value(), events);
+    if (death) bury(runner, *death, events);
+  }
+  for (auto& [id, runner] : runners_) {
+    look_at_page(runner, now, events);
+    if (runner.silent_since && now >= *runner.silent_since + kSilence) {
+      broken(runner, "its runner closed its channel to the worker", events);
+    }
+  }
+  look_at_memory(now, events);
+}
+
+void RunnerPool::log_output(Runner& runner, std::size_t bytes_max) {
+  const std::string task = runner.tasks.empty() ? "-" : runner.tasks.front().second.text();
+  runner.process->read_output(bytes_max, [&](std::string_view line, bool is_stderr) {
+    spdlog::info("[{} {} {}] {}", settings_.worker, runner.slot, task, line);
+    if (is_stderr) runner.tail.add(line);
+  });
+}
+
+void RunnerPool::read_channel(Runner& runner, Time now, bool to_its_end, std::vector<Event>& events) {
+  if (runner.silent_since || runner.broken) {
+    // Ended already; or it is to die, and then only what it had answered before counts.
+    if (runner.silent_since) return;
+  }
+  for (int count = 0; to_its_end || count < kMessagesATurn; ++count) {
+    runner::Received received = runner.process->receive();
+    switch (received.kind) {
+      case runner::Received::Kind::again:
+        return;
+      case runner::Received::Kind::closed:
+        runner.silent_since = now;
+        return;
+      case runner::Received::Kind::garbage:
+        runner.silent_since = now;
+        broken(runner, "its runner sent what is no answer: " + received.reason, events);
+        return;
+      case runner::Received::Kind::message:
+        receive(runner, received, events);
+    }
+  }
+}
+
+void RunnerPool::receive(Runner& runner, runner::Received& received, std::vector<Event>& events) {
+  Fd memory(received.fd);
+  if (auto* done = std::get_if<runner::TaskDone>(&*received.message); done && runner.ready) {
+    return on_done(runner, *done, std::move(memory), events);
+  }
+  auto* hello = std::get_if<runner::RunnerHello>(&*received.message);
+  if (!hello || runner.ready) return broken(runner, "its runner sent a message out of turn", events);
+  std::move(hello->functions.begin(), hello->functions.end(), std::back_inserter(runner.functions));
+  if (runner.functions.size() < hello->total) return;
+  runner.ready = true;
+  runner.tail.clear();
+  events.push_back(RunnerReady{runner.id, std::exchange(runner.functions, {})});
+}
+
+void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std::vector<Event>& events) {
+  struct stat status{};
+  const bool large = done.large_bytes > 0;
+  const bool right_size = !large || (memory && fstat(memory.get(), &status) == 0 &&
+                                     static_cast<std::uint64_t>(status.st_size) == done.large_bytes);
+  const bool right_outcome = done.outcome == wire::Outcome::ok || (done.outcome == wire::Outcome::failed && !large);
+  if (!right_size || !right_outcome || done.inline_payload.size() > wire::kInlineBytesMax) {
+    return broken(runner, "its runner sent an answer that makes no sense", events);
+  }
+  wire::Payload payload;
+  try {
+    if (large) {
+      payload = wire::Payload(wire::BlobRef{settings_.incarnation, blobs_.add_result(std::move(memory)), done.large_bytes});
+    } else {
+      payload = wire::Payload(done.inline_payload);
+    }
+  } catch (const std::exception& error) {
+    return broken(runner, fmt::format("its result cannot be read: {}", error.what()), events);
+  }
+  if (!runner.tasks.empty()) runner.tasks.pop_front();
+  runner.tail.clear();
+  events.push_back(TaskFinished{runner.id, done.ordinal, done.outcome, done.run_us, std::move(payload), unix_ms()});
+}
+
+void RunnerPool::look_at_page(Runner& runner, Time now, std::vector<Event>& events) {
+  if (!runner.ready || runner.tasks.empty()) return;
+  const std::uint64_t front = runner.tasks.front().first;
+  if (runner.told_started >= front || runner.process->started() != front) return;
+  runner.told_started = front;
+  events.push_back(TaskStarted{runner.id, front, std::min(runner.process->started_at(), now)});
+}
+
+void RunnerPool::look_at_memory(Time now, std::vector<Event>& events) {
+  const bool busy = settings_.memory_limit && std::any_of(runners_.begin(), runners_.end(), [](const auto& entry) {
+                      return !entry.second.tasks.empty();
+                    });
+  if (!busy) {
+    memory_due_.reset();
+    return;
+  }
+  if (!memory_due_) memory_due_ = now + kMemoryInterval;
+  if (now < *memory_due_) return;
+  memory_due_ = now + kMemoryInterval;
+  const auto used = resident_bytes_by_group();
+  for (auto& [id, runner] : runners_) {
+    const auto bytes = used.find(runner.process->pid());
+    if (runner.tasks.empty() || bytes == used.end() || bytes->second <= *settings_.memory_limit) continue;
+    broken(runner, fmt::format("memory limit of {} exceeded: peak {}", format_bytes(*settings_.memory_limit),
+                               format_bytes(bytes->second)),
+           events);
+  }
+}
+
+void RunnerPool::broken(Runner& runner, const std::string& text, std::vector<Event>& events) {
+  if (std::exchange(runner.broken, true)) return;
+  events.push_back(RunnerBroken{runner.id, text});
+}
+
+void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::vector<Event>& events) {
+  const RunnerId id = runner.id;
+  const std::string tail = runner.tail.text();
+  if (runner.ready) {
+    events.push_back(RunnerDied{id, runner.process->started(), death.signal, death.exit_code, tail, "", unix_ms()});
+  } else {
+    std::string why = tail;
+    if (why.empty()) {
+      why = death.signal != 0 || death.exit_code != 0 ? "it ended before it was ready"
+                                                      : "it ended before it was ready: is it linked with weft::client?";
+    }
+    events.push_back(RunnerFailedToStart{id, fmt::format("{} does not start on worker {}: {} ({})", runner.program,
+                                                         settings_.worker, why, how_it_ended(death))});
+  }
+  runners_.erase(id);
+}
+
+}  // namespace weft::worker

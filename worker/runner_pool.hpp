@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// RunnerPool: the shell's runners: performs the session's runner actions, and turns what processes
+// say, print and do into events and log lines. It decides nothing. Owned by the shell's thread.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "worker/blob_store.hpp"
+#include "worker/events.hpp"
+#include "worker/runner_process.hpp"
+
+namespace weft::worker {
+
+class RunnerPool {
+ public:
+  struct Settings {
+    Uuid incarnation;                     // holder of results
+    std::string worker;                   // its name, for tasks and log lines
+    std::string runner_program;           // weft-runner
+    std::vector<std::string> libraries;   // that it loads, with folders
+    std::optional<std::uint64_t> memory_limit;  // bytes, for each slot
+    std::string directory;                // scratch folders are made here
+  };
+  /// What to poll for; the order is that of the last call to polls().
+  struct Poll {
+    int fd;
+    bool write;
+    bool happened = false;  // set by the caller
+    RunnerId runner;
+  };
+
+  RunnerPool(Settings settings, BlobStore& blobs) : settings_(std::move(settings)), blobs_(blobs) {}
+
+  /// Starts a process, or appends RunnerFailedToStart.
+  void start(const StartRunner& action, std::vector<Event>& events);
+  void run(const RunTask& action);
+  void request_stop(const RequestStop& action);
+  void end(const EndRunner& action);
+  void kill(const KillRunner& action);
+  /// Kills and reaps all of them.
+  void clear() { runners_.clear(); }
+
+  std::vector<Poll> polls() const;
+  /// Everything that has happened, by `polls` and by the clock, in the order in which it must be told.
+  void collect(Time now, const std::vector<Poll>& polls, std::vector<Event>& events);
+  /// When collect() has something to do by the clock.
+  std::optional<Time> deadline() const;
+
+ private:
+  struct Runner {
+    std::unique_ptr<RunnerProcess> process;
+    RunnerId id = 0;
+    std::uint32_t slot = 0;
+    std::string program;
+    bool ready = false;
+    std::vector<runner::FunctionEntry> functions;            // while its HELLO is incomplete
+    std::deque<std::pair<std::uint64_t, TaskId>> tasks;      // sent and not answered, with their ordinals
+    std::uint64_t told_started = 0;                          // the last ordinal of a TaskStarted
+    Tail tail;
+    std::optional<Time> silent_since;  // its channel ended, the process has not
+    bool broken = false;               // RunnerBroken was said
+  };
+
+  std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
+  std::string library_folder(const Program& program);
+  void log_output(Runner& runner, std::size_t bytes_max);
+  void read_channel(Runner& runner, Time now, bool to_its_end, std::vector<Event>& events);
+  void receive(Runner& runner, runner::Received& received, std::vector<Event>& events);
+  void on_done(Runner& runner, runner::TaskDone& done, Fd memory, std::vector<Event>& events);
+  void look_at_page(Runner& runner, Time now, std::vector<Event>& events);
+  void look_at_memory(Time now, std::vector<Event>& events);
+  void bury(Runner& runner, const RunnerProcess::Death& death, std::vector<Event>& events);
+  static void broken(Runner& runner, const std::string& text, std::vector<Event>& events);
+
+  Settings settings_;
+  BlobStore& blobs_;
+  std::map<RunnerId, Runner> runners_;
+  std::map<std::string, std::string> library_folders_;  // by the libraries that they hold
+  std::optional<Time> memory_due_;
+};
+
+}  // namespace weft::worker

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#include "worker/worker.hpp"
+
+#include <spdlog/spdlog.h>
+#include <sys/signalfd.h>
+#include <time.h>
+
+#include <algorithm>
+#include <csignal>
+
+namespace weft::worker {
+
+namespace {
+
+constexpr int kFramesATurn = 1000;
+constexpr int kChunksATurn = 4;
+constexpr auto kRetryInterval = std::chrono::milliseconds(50);  // for blobs that another worker is fetching
+constexpr auto kLastWords = std::chrono::milliseconds(1000);    // for what is queued when we leave
+
+/// The same clock as in the runners' pages.
+Time now() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return Time(std::chrono::duration_cast<Duration>(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)));
+}
+
+RunnerPool::Settings in_directory(RunnerPool::Settings settings, const std::string& directory) {
+  settings.directory = directory;
+  return settings;
+}
+
+Fd stop_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return checked(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), "signalfd");
+}
+
+}  // namespace
+
+Worker::Worker(Settings settings)
+    : broker_(settings.session.broker),
+      cache_(settings.cache_directory),
+      blobs_(cache_),
+      runners_(in_directory(std::move(settings.runners), cache_.run_directory()), blobs_),
+      session_(std::move(settings.session)),
+      signals_(stop_signals()),
+      link_(context_) {}
+
+int Worker::run() {
+  deliver(Tick{});
+  while (!exit_code_) {
+    pump();
+    flush();
+    if (!exit_code_) poll();
+  }
+  leave();
+  return *exit_code_;
+}
+
+/// Waits for whatever comes first, and turns all of it into events.
+void Worker::poll() {
+  std::vector<zmq::pollitem_t> items = link_.poll_items();
+  items.push_back({nullptr, signals_.get(), ZMQ_POLLIN, 0});
+  const std::size_t first_runner = items.size();
+  auto polls = runners_.polls();
+  for (const auto& poll : polls) {
+    items.push_back({nullptr, poll.fd, static_cast<short>(poll.write ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN), 0});
+  }
+  try {
+    zmq::poll(items, std::chrono::milliseconds(timeout_ms()));
+  } catch (const zmq::error_t& error) {
+    if (error.num() != EINTR) throw;
+  }
+  for (std::size_t i = 0; i < polls.size(); ++i) polls[i].happened = items[first_runner + i].revents != 0;
+  read_signals();
+  read_link();
+  runners_.collect(now(), polls, events_);
+  if (blobs_.waits_for_others()) {
+    for (Event& event : blobs_.retry()) deliver(std::move(event));
+  }
+  deliver(Tick{});
+}
+
+int Worker::timeout_ms() const {
+  std::optional<Time> due = earlier(session_.deadline(), runners_.deadline());
+  const Time current = now();
+  if (blobs_.waits_for_others()) due = earlier(due, current + kRetryInterval);
+  const Duration wait = std::clamp(due.value_or(current) - current, Duration(0), Duration(std::chrono::seconds(60)));
+  return static_cast<int>((wait.count() + 999) / 1000);
+}
+
+void Worker::read_signals() {
+  signalfd_siginfo info{};
+  while (read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+    spdlog::info("signal {}", info.ssi_signo);
+    deliver(std::exchange(draining_, true) ? Event(Stop{}) : Event(Drain{}));
+  }
+}
+
+void Worker::read_link() {
+  for (int count = 0; count < kFramesATurn; ++count) {
+    auto event = link_.next();
+    if (!event) return;
+    if (std::holds_alternative<Link::Up>(*event)) {
+      deliver(LinkUp{});
+    } else if (auto* down = std::get_if<Link::Down>(&*event)) {
+      perform(CloseLink{});
+      deliver(LinkDown{std::move(down->reason)});
+    } else {
+      const std::string_view frame = std::get<zmq::message_t>(*event).to_string_view();
+      if (auto message = wire::decode(frame)) {
+        deliver(Received{std::move(*message)});
+      } else if (auto mismatch = wire::version_mismatch(frame)) {
+        deliver(Received{wire::Refuse{wire::RefuseCode::version, *mismatch}});
+      } else {
+        perform(CloseLink{});
+        deliver(LinkDown{"the broker sent something malformed: " + message.fault()});
+        return;
+      }
+    }
+  }
+}
+
+void Worker::deliver(Event event) { events_.push_back(std::move(event)); }
+
+/// Events to actions until there are no more; performing may bring new events.
+void Worker::pump() {
+  for (std::size_t i = 0; i < events_.size(); ++i) {
+    actions_.clear();
+    session_.step(now(), events_[i], actions_);
+    for (const Action& action : actions_) std::visit([this](const auto& a) { perform(a); }, action);
+  }
+  events_.clear();
+}
+
+// ---- the link ----
+
+void Worker::flush() {
+  while (auto frame = packer_.take()) frames_.push_back(std::move(*frame));
+  while (!frames_.empty() && link_.send(frames_.front())) frames_.pop_front();
+  if (frames_.empty()) send_bulk();
+  link_.want_write(!frames_.empty() || !bulk_.empty());
+}
+
+/// Parts of results, a few at a time: heartbeats and results are never far behind.
+void Worker::send_bulk() {
+  for (int count = 0; count < kChunksATurn && !bulk_.empty(); ++count) {
+    const ServeChunk chunk = bulk_.front();
+    bulk_.pop_front();
+    const std::string bytes = blobs_.read(chunk.id, chunk.offset, chunk.bytes);
+    std::string frame = bytes.empty() ? wire::encode(wire::Gone{chunk.id, "the worker cannot read it any more"})
+                                      : wire::encode(wire::Data{chunk.id, chunk.offset, Bytes(bytes)});
+    if (link_.send(frame)) continue;
+    frames_.push_back(std::move(frame));
+    return;
+  }
+}
+
+void Worker::perform(const OpenLink&) { link_.open(broker_); }
+
+void Worker::perform(const CloseLink&) {
+  link_.close();
+  packer_ = {};
+  frames_.clear();
+  bulk_.clear();
+}
+
+void Worker::perform(const Send& action) { packer_.add(action.message); }
+void Worker::perform(const ServeChunk& action) { bulk_.push_back(action); }
+
+// ---- runners and blobs ----
+
+void Worker::perform(const StartRunner& action) { runners_.start(action, events_); }
+void Worker::perform(const RunTask& action) { runners_.run(action); }
+void Worker::perform(const RequestStop& action) { runners_.request_stop(action); }
+void Worker::perform(const EndRunner& action) { runners_.end(action); }
+void Worker::perform(const KillRunner& action) { runners_.kill(action); }
+
+void Worker::perform(const FindBlob& action) {
+  if (auto event = blobs_.find(action)) deliver(std::move(*event));
+}
+void Worker::perform(const StoreChunk& action) {
+  if (auto event = blobs_.store(action)) deliver(std::move(*event));
+}
+void Worker::perform(const AdmitBlob& action) { deliver(blobs_.admit(action.key)); }
+void Worker::perform(const AbandonBlob& action) { blobs_.abandon(action.key); }
+void Worker::perform(const ReleaseBlob& action) { blobs_.release(action.key); }
+
+// ---- the rest ----
+
+void Worker::perform(const Log& action) {
+  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
+                                                          spdlog::level::warn, spdlog::level::err};
+  spdlog::log(kLevels[static_cast<int>(action.level)], "{}", action.text);
+}
+
+void Worker::perform(const Exit& action) { exit_code_ = action.code; }
+
+void Worker::leave() {
+  runners_.clear();
+  const Time end = now() + kLastWords;
+  for (flush(); !frames_.empty() && now() < end; flush()) {
+    std::vector<zmq::pollitem_t> items = link_.poll_items();
+    if (items.empty()) break;
+    zmq::poll(items, std::chrono::milliseconds(10));
+  }
+  link_.close(kLastWords);
+}
+
+}  // namespace weft::worker

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+// Worker: the shell around worker::Session: one thread that polls the link to the broker, the
+// runners and the signals, turns what happens into events and performs actions. It decides nothing.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+#include <zmq.hpp>
+
+#include "common/codec.hpp"
+#include "common/link.hpp"
+#include "worker/blob_store.hpp"
+#include "worker/cache.hpp"
+#include "worker/fd.hpp"
+#include "worker/runner_pool.hpp"
+#include "worker/session.hpp"
+
+namespace weft::worker {
+
+class Worker {
+ public:
+  struct Settings {
+    Session::Settings session;
+    RunnerPool::Settings runners;  // `directory` is filled in
+    std::string cache_directory;
+  };
+
+  /// Throws std::runtime_error with a sentence when the cache cannot be used.
+  explicit Worker(Settings settings);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// Until SIGTERM or SIGINT, which the caller has blocked, or a final refusal. Returns the exit code.
+  int run();
+
+ private:
+  void poll();
+  void read_link();
+  void read_signals();
+  void deliver(Event event);
+  void pump();
+  void flush();
+  void send_bulk();
+  void leave();
+  int timeout_ms() const;
+
+  void perform(const OpenLink&);
+  void perform(const CloseLink&);
+  void perform(const Send&);
+  void perform(const StartRunner&);
+  void perform(const RunTask&);
+  void perform(const RequestStop&);
+  void perform(const EndRunner&);
+  void perform(const KillRunner&);
+  void perform(const FindBlob&);
+  void perform(const StoreChunk&);
+  void perform(const AdmitBlob&);
+  void perform(const AbandonBlob&);
+  void perform(const ReleaseBlob&);
+  void perform(const ServeChunk&);
+  void perform(const Log&);
+  void perform(const Exit&);
+
+  std::string broker_;
+  Cache cache_;
+  BlobStore blobs_;
+  RunnerPool runners_;
+  Session session_;
+  Fd signals_;
+  bool draining_ = false;
+
+  zmq::context_t context_;
+  Link link_;
+  wire::Packer packer_;
+  std::deque<std::string> frames_;  // packed, not yet taken by the link
+  std::deque<ServeChunk> bulk_;     // behind everything else
+
+  std::vector<Event> events_;
+  Actions actions_;
+  std::optional<int> exit_code_;
+};
+
+}  // namespace weft::worker
