@@ -126,11 +126,14 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
     }
     const auto orphan = orphans_.find(TaskId{session.id, record.seq});
+    std::optional<OrphanClaim> claimed;
     if (orphan != orphans_.end()) {
-      const OrphanClaim found = orphan->second;
+      claimed = orphan->second;
       orphans_.erase(orphan);
-      session.resend.insert(found.worker->hello.incarnation);  // its results may have come before us
-      adopt(*found.worker, *task, found.claim);
+      session.resend.insert(claimed->worker->hello.incarnation);  // its results may have come before us
+    }
+    if (claimed && !is_over(*task, claimed->claim)) {
+      adopt(*claimed->worker, *task, claimed->claim);
     } else if (adopting()) {
       task->state = TaskState::awaiting;
       task->since = now_;
@@ -218,13 +221,21 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   mark_dirty(session);
 }
 
+/// Those that have anything of it drop it.
+void Scheduler::end_at_workers(const Uuid& session) {
+  for (auto& [incarnation, worker] : workers_) {
+    if (worker->sessions.erase(session) == 0) continue;
+    std::erase_if(worker->strays, [&](const auto& stray) { return stray.first.session == session; });
+    update_open(*worker);
+    send(worker->peer, wire::EndSession{session});
+  }
+}
+
 /// Nobody holds a task of it any more.
 void Scheduler::finish_ending(Session& session) {
   const Uuid id = session.id;
   std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == id; });
-  for (auto& [incarnation, worker] : workers_) {
-    if (worker->sessions.erase(id) > 0) send(worker->peer, wire::EndSession{id});
-  }
+  end_at_workers(id);
   BlobRelay::Outbox outbox;
   sessions_.erase(id);
   blobs_.remove_holder(id, reachable(), outbox);

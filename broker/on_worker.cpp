@@ -133,10 +133,7 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     return;
   }
   if (!task->with_worker()) {
-    // A failure that was counted, or that of an attempt before the last, is no reason to wait for it again.
-    const bool over = claim.state == wire::ClaimState::done && task->attempt.number != 0 &&
-                      (task->answered || task->attempt != claim.attempt);
-    if (!over) adopt(worker, *task, claim);
+    if (!is_over(*task, claim)) adopt(worker, *task, claim);
     return;
   }
   if (task->worker == &worker && task->attempt == claim.attempt) {
@@ -149,6 +146,14 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     return;
   }
   disown(worker, session_id, claim);  // it is elsewhere by now
+}
+
+/// A failure that was counted, or that of an attempt before the last, is no reason to wait for it again. (A
+/// success counts when it comes, whatever its attempt.)
+bool Scheduler::is_over(const Task& task, const wire::ClaimRecord& claim) {
+  if (claim.state != wire::ClaimState::done) return false;
+  if (claim.execution < task.execution()) return true;  // perhaps by an earlier broker
+  return task.attempt.number != 0 && (task.answered || task.attempt != claim.attempt);
 }
 
 /// Nobody needs what it has there. Until it says that it has stopped it, it is a stray.

@@ -136,9 +136,7 @@ void Scheduler::on_timer(const Timer& timer) {
     case TimerKind::orphans:
       if (find_session(timer.who) != nullptr) return;
       std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == timer.who; });
-      for (auto& [id, worker] : workers_) {
-        if (worker->sessions.erase(timer.who) > 0) send(worker->peer, wire::EndSession{timer.who});
-      }
+      end_at_workers(timer.who);
       return;
     case TimerKind::rebalance:
       rebalance_planned_ = false;

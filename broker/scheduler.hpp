@@ -166,6 +166,7 @@ class Scheduler {
   void lose_session(Session& session);
   void end_session(Session& session, const std::string& why);
   void finish_ending(Session& session);
+  void end_at_workers(const Uuid& session);
 
   // on_worker.cpp: one function for each message of a worker
   void on_hello(PeerId peer, const wire::HelloWorker& hello);
@@ -178,6 +179,7 @@ class Scheduler {
   void on(Worker& worker, const wire::Draining& draining);
   void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
   void adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
+  static bool is_over(const Task& task, const wire::ClaimRecord& claim);
   void disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
   enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
   void lose_worker(Worker& worker, const std::string& why, Blame blame = Blame::running);

@@ -29,6 +29,13 @@ void BlobPuller::add(std::uint64_t seq, const wire::BlobRef& ref, bool joined, A
   if (!inserted) return;  // equal results are fetched once
   it->second.ref = ref;
   if (joined) ask_more(it->second, actions);
+  verify_if_whole(it->second, actions);
+}
+
+void BlobPuller::verify_if_whole(Pull& pull, Actions& actions) {
+  if (!pull.under_way.empty() || pull.next < pull.ref.size) return;
+  pull.verifying = true;
+  actions.push_back(VerifyBlob{pull.ref.id});
 }
 
 void BlobPuller::remove(std::uint64_t seq, const BlobId& id, Actions& actions) {
@@ -59,10 +66,7 @@ void BlobPuller::on_data(const wire::Data& data, bool joined, Actions& actions) 
   pull.gone_since.reset();
   actions.push_back(StoreChunk{.id = data.id, .size = pull.ref.size, .offset = data.offset, .bytes = data.bytes});
   if (joined) ask_more(pull, actions);
-  if (pull.under_way.empty() && pull.next >= pull.ref.size) {
-    pull.verifying = true;
-    actions.push_back(VerifyBlob{data.id});
-  }
+  verify_if_whole(pull, actions);
 }
 
 std::vector<BlobPuller::Needer> BlobPuller::on_gone(Time now, const wire::Gone& gone, Actions& actions) {
@@ -76,6 +80,11 @@ std::vector<BlobPuller::Needer> BlobPuller::on_gone(Time now, const wire::Gone& 
   }
   if (!pull.retry_at) pull.retry_at = now + settings_.retry;
   return {};
+}
+
+std::vector<BlobPuller::Needer> BlobPuller::on_verified(const BlobId& id) {
+  const auto it = pulls_.find(id);
+  return it != pulls_.end() && it->second.verifying ? finish(id) : std::vector<Needer>{};
 }
 
 std::vector<BlobPuller::Needer> BlobPuller::finish(const BlobId& id) {

@@ -37,8 +37,8 @@ class BlobPuller {
   void on_data(const wire::Data& data, bool joined, Actions& actions);
   /// Those whose blob is lost by this are returned.
   std::vector<Needer> on_gone(Time now, const wire::Gone& gone, Actions& actions);
-  /// The pull is over, one way or the other; who needed it.
-  std::vector<Needer> finish(const BlobId& id);
+  /// VerifyBlob was answered: the pull is over. Who needed it; nobody when the answer is to an earlier pull.
+  std::vector<Needer> on_verified(const BlobId& id);
   void tick(Time now, bool joined, Actions& actions);
   std::optional<Time> deadline() const;
 
@@ -59,6 +59,8 @@ class BlobPuller {
 
   static void ask(const Pull& pull, std::uint64_t offset, Actions& actions);
   static void ask_more(Pull& pull, Actions& actions);
+  static void verify_if_whole(Pull& pull, Actions& actions);
+  std::vector<Needer> finish(const BlobId& id);
 
   Settings settings_;
   std::unordered_map<BlobId, Pull> pulls_;

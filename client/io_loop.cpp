@@ -13,8 +13,7 @@ namespace {
 constexpr int kFramesPerTurn = 64;  // then acknowledge and send
 constexpr std::chrono::milliseconds kLinger(300);  // for GOODBYE
 
-/// A field that is left out of a `Failure{...}`.
-std::unique_ptr<Failure> connection_failure(wire::Outcome outcome, bool connection) {
+std::unique_ptr<Failure> make_failure(wire::Outcome outcome, bool connection) {
   auto failure = std::make_unique<Failure>();
   failure->outcome = outcome;
   failure->connection = connection;
@@ -27,7 +26,8 @@ IoLoop::IoLoop(client::Session::Settings settings, std::shared_ptr<Hub> hub, Gre
       hub_(std::move(hub)),
       greeted_(std::move(greeted)),
       link_(context_),
-      session_(std::move(settings), now()) {}
+      turn_(now()),
+      session_(std::move(settings), turn_) {}
 
 Time IoLoop::now() {
   return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
@@ -38,6 +38,7 @@ void IoLoop::run() {
   perform();
   while (!session_.over()) {
     poll();
+    turn_ = now();
     take_inbox();
     take_frames();
     for (client::Event& event : std::exchange(verified_, {})) step(event);
@@ -104,9 +105,7 @@ void IoLoop::take_frame(const zmq::message_t& frame) {
   }
 }
 
-void IoLoop::step(const client::Event& event) {
-  session_.step(now(), event, actions_);
-}
+void IoLoop::step(const client::Event& event) { session_.step(turn_, event, actions_); }
 
 void IoLoop::perform() {
   client::Actions actions = std::exchange(actions_, {});
@@ -160,7 +159,7 @@ void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
   }
   std::unique_ptr<Failure> failure;
   if (completion.outcome != wire::Outcome::ok) {
-    failure = connection_failure(completion.outcome, false);
+    failure = make_failure(completion.outcome, false);
     failure->attempts = completion.attempts;
     failure->history = std::move(completion.history);
   }
@@ -181,7 +180,10 @@ void IoLoop::perform(const client::ReleaseArgument& action) { hub_->arguments.re
 void IoLoop::perform(const client::ServeChunk& action) {
   const wire::Get& get = action.get;
   std::optional<Bytes> bytes = hub_->arguments.read(get.id, get.offset, get.bytes);
-  if (!bytes) bytes = client::Program::current().read(get.id, get.offset, get.bytes);
+  try {
+    if (!bytes) bytes = client::Program::current().read(get.id, get.offset, get.bytes);
+  } catch (const Error&) {  // it cannot be read, so nobody was told of it
+  }
   if (bytes) {
     packer_.add(wire::Data{.id = get.id, .offset = get.offset, .bytes = std::move(*bytes)});
   } else {
@@ -211,7 +213,7 @@ void IoLoop::finish_all(const std::string& reason) {
   std::string text = reason;
   if (!connection) text = wire::encode_error({.message = "its weft::Client was destroyed"});
   futures_.for_each([&](std::uint64_t, Ref<FutureState>& state) {
-    state->finish(text, connection_failure(wire::Outcome::cancelled, connection));
+    state->finish(text, make_failure(wire::Outcome::cancelled, connection));
   });
   futures_.clear();
 }

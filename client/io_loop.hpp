@@ -54,6 +54,7 @@ class IoLoop {
   Greeted greeted_;
   zmq::context_t context_;
   Link link_;
+  Time turn_;  // the clock, read once a turn
   client::Session session_;
   client::Actions actions_;
   wire::Packer packer_;

@@ -99,7 +99,7 @@ void Session::on(const CancelTasks& event) {
 
 void Session::on(const BlobVerified& event) {
   using Verdict = BlobVerified::Verdict;
-  const std::vector<BlobPuller::Needer> needers = puller_.finish(event.id);
+  const std::vector<BlobPuller::Needer> needers = puller_.on_verified(event.id);
   for (std::size_t i = 0; i < needers.size(); ++i) {
     const std::uint64_t seq = needers[i].seq;
     Task* task = tasks_.find(seq);

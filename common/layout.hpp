@@ -90,7 +90,8 @@ WEFT_LAYOUT(Release, &Release::session, &Release::outbox);
 WEFT_LAYOUT(Resend, &Resend::session);
 WEFT_LAYOUT(EndSession, &EndSession::session);
 
-WEFT_LAYOUT(ClaimRecord, &ClaimRecord::seq, &ClaimRecord::attempt, &ClaimRecord::state);
+WEFT_LAYOUT(ClaimRecord, &ClaimRecord::seq, &ClaimRecord::attempt, &ClaimRecord::state,
+            &ClaimRecord::execution);
 WEFT_BATCH_LAYOUT(Claims, tasks, &Claims::session);
 WEFT_LAYOUT(Ready, );
 WEFT_LAYOUT(ResultRecord, &ResultRecord::seq, &ResultRecord::number, &ResultRecord::run_us,

@@ -340,6 +340,7 @@ struct ClaimRecord {
   std::uint64_t seq = 0;
   Attempt attempt;
   ClaimState state = ClaimState::queued;
+  std::uint32_t execution = 1;  // as its ASSIGN said: tells whether an end that it had is counted already
   bool operator==(const ClaimRecord&) const = default;
 };
 struct Claims {

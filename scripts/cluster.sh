@@ -176,9 +176,9 @@ forget() {
   rm -f "$run/$1".*
 }
 
-# The last lines that a member itself wrote, without the notes of its keeper.
-last_words() { # MEMBER LINES
-  sed -E '/^[-0-9]{10} [:.0-9]{12} cluster.sh: /d' "$logs/$1.log" 2>/dev/null | tail -n "$2" | cut -c 1-500
+# The last lines of a log (from some byte on) that the member itself wrote, not its keeper.
+last_words() { # MEMBER LINES [FIRST_BYTE]
+  tail -c "+${3:-1}" "$logs/$1.log" 2>/dev/null | sed -E '/^[-0-9]{10} [:.0-9]{12} cluster.sh: /d' | tail -n "$2" | cut -c 1-500
 }
 
 # Writes the command line of a member and starts its keeper.
@@ -300,7 +300,7 @@ keep() {
     if ((lived_ms < kFastDeath_ms)); then fast=$((fast + 1)); else fast=0; fi
     if ((lived_ms >= kSteady_ms)); then delay_ms=$kDelay_first_ms; fi
     if ((fast >= kFastDeaths_max)); then
-      death="died $fast times in a row within $((kFastDeath_ms / 1000)) s of its start; the last time it $death: $(last_words "$member" 1)"
+      death="died $fast times in a row within $((kFastDeath_ms / 1000)) s of its start; the last time it $death: $(last_words "$member" 3 $((log_bytes + 1)) | sed -e ':a; $!N; s/\n/ \/ /; ta')"
       printf '%s\n' "$death" >"$run/$member.failed"
       note "$member is given up: it $death"
       return
@@ -389,8 +389,7 @@ count_words() { printf '%d' $#; }
 all_joined() {
   local worker
   for worker in broker $(staying_workers); do
-    [[ ! -e $run/$worker.failed ]] || die "$worker is given up: it $(<"$run/$worker.failed")
-$(last_words "$worker" 10 | sed "s/^/  $worker | /")"
+    [[ ! -e $run/$worker.failed ]] || die "$worker is given up: it $(<"$run/$worker.failed")"
     alive "$worker" || die "$worker and its keeper are dead, see $logs/$worker.log"
   done
   ask_broker || return 1
@@ -591,6 +590,8 @@ status() {
         text="given up: it $(<"$run/$member.failed")"
       elif living "$member.keeper" >/dev/null; then
         text="starts again soon"
+      else
+        text="nothing supervises it: down and up make it well"
       fi
       [[ -e $run/$member.stopping ]] || well=0
     fi
@@ -669,6 +670,7 @@ all_gone() {
 }
 
 ask_to_leave() { # MEMBER
+  [[ ! -e $run/$1.stopping ]] || return 0 # a second SIGTERM would mean: now
   touch "$run/$1.stopping"
   if living "$1.keeper" >/dev/null; then signal TERM "$1.keeper"; else signal TERM "$1.process"; fi
 }

@@ -200,6 +200,8 @@ int main(int argc, char** argv) {
   options.broker = broker && *broker ? broker : "127.0.0.1:8786";
 
   CLI::App app("Lends the cores of this host to a Weft broker.", "weft-worker");
+  // So that a script can have its own defaults in front of what its user says.
+  app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("HOST:PORT", options.broker, "of the broker; default $WEFT_BROKER, else 127.0.0.1:8786");
   app.add_option("--nprocs,--nworkers", options.slots, "slots: tasks that run at once; default one for each core")
       ->check(CLI::Range(1, 4096));
@@ -217,7 +219,8 @@ int main(int argc, char** argv) {
       ->check([](const std::string& text) {
         return parse_bytes(text) ? std::string() : "'" + text + "' is not a size, for example 2G or 500M";
       });
-  app.add_option("--load", options.libraries, "a task library (may be given several times)")->type_name("LIB.so");
+  app.add_option("--load", options.libraries, "a task library (may be given several times)")->type_name("LIB.so")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--local-directory", options.local_directory,
                  "for the cache and scratch folders; default $XDG_CACHE_HOME/weft or ~/.cache/weft");
   app.add_flag("-v,--verbose", options.verbose, "log more");

@@ -14,6 +14,7 @@ class Outbox {
   struct Entry {
     std::uint64_t epoch = 0;
     wire::ResultRecord record;
+    std::uint32_t execution = 1;
   };
 
   explicit Outbox(const Uuid& session) : session_(session) {}

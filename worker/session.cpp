@@ -181,10 +181,11 @@ void Session::claim_everything() {
       if (task.unwanted) continue;
       task.told_started = task.started_at.has_value();
       claims.tasks.push_back({task.key.id.seq, task.key.attempt,
-                              task.told_started ? wire::ClaimState::running : wire::ClaimState::queued});
+                              task.told_started ? wire::ClaimState::running : wire::ClaimState::queued, task.execution});
     }
     for (const Outbox::Entry& entry : client.outbox.entries()) {
-      claims.tasks.push_back({entry.record.seq, {entry.epoch, entry.record.number}, wire::ClaimState::done});
+      claims.tasks.push_back({entry.record.seq, {entry.epoch, entry.record.number}, wire::ClaimState::done,
+                              entry.execution});
     }
     if (!claims.tasks.empty() || held_.holds_any(id)) send(std::move(claims));
   }

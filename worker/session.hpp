@@ -130,7 +130,8 @@ class Session {
   void give_back(Task& task);
   void finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us = 0);
   void fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, std::uint64_t run_us = 0);
-  void answer(const AttemptKey& key, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us);
+  void answer(const AttemptKey& key, std::uint32_t execution, wire::Outcome outcome, wire::Payload payload,
+              std::uint64_t run_us);
   void erase(Task& task);
   Task* find(const AttemptKey& key);
   wire::ErrorInfo error(std::string message) const;

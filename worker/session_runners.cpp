@@ -18,8 +18,10 @@ namespace {
 std::string how_it_ended(const RunnerDied& death) {
   if (!death.reason.empty()) return death.reason;
   if (death.signal != 0) {
-    const char* name = sigdescr_np(death.signal);
-    return fmt::format("its runner was killed by signal {} ({})", death.signal, name ? name : "unknown");
+    const char* name = sigabbrev_np(death.signal);
+    const char* words = sigdescr_np(death.signal);
+    if (name == nullptr || words == nullptr) return fmt::format("its runner was killed by signal {}", death.signal);
+    return fmt::format("its runner was killed by SIG{} ({})", name, words);
   }
   return fmt::format("its runner exited with code {}", death.exit_code);
 }

@@ -92,7 +92,7 @@ void Session::assign(const Uuid& session, const wire::AssignRecord& record) {
   const auto spec = owner.specs.find(record.spec);
   if (spec == owner.specs.end()) {
     const auto info = error(fmt::format("the worker was never told what spec {} of this session is", record.spec));
-    answer(key, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)), 0);
+    answer(key, record.execution, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)), 0);
     return;
   }
   Task& task = tasks_[key];
@@ -211,12 +211,14 @@ void Session::finish(Task& task, wire::Outcome outcome, wire::Payload payload, s
   if (task.unwanted) return give_back(task);  // the broker counts what is here
   if (payload.is_blob()) held_.add(task.key.id.session, payload.blob());
   const AttemptKey key = task.key;
+  const std::uint32_t execution = task.execution;
   erase(task);
-  answer(key, outcome, std::move(payload), run_us);
+  answer(key, execution, outcome, std::move(payload), run_us);
 }
 
-void Session::answer(const AttemptKey& key, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
-  Outbox::Entry entry{key.attempt.epoch, {key.id.seq, key.attempt.number, run_us, outcome, std::move(payload)}};
+void Session::answer(const AttemptKey& key, std::uint32_t execution, wire::Outcome outcome, wire::Payload payload,
+                     std::uint64_t run_us) {
+  Outbox::Entry entry{key.attempt.epoch, {key.id.seq, key.attempt.number, run_us, outcome, std::move(payload)}, execution};
   client(key.id.session).outbox.add(std::move(entry), presence_.joined() ? actions_ : nullptr);
 }
 

@@ -127,8 +127,8 @@ std::string status_json(const std::string& address) {
 
 long status_number(const std::string& address, const std::string& key) {
   const auto json = nlohmann::json::parse(status_json(address), nullptr, false);
-  if (json.is_discarded() || !json.contains(key) || !json[key].is_number()) return -1;
-  return json[key].get<long>();
+  if (json.is_discarded() || !json.contains(key)) return -1;
+  return json[key].is_array() ? static_cast<long>(json[key].size()) : json[key].get<long>();
 }
 
 // ---- Cluster ----

@@ -70,7 +70,8 @@ class Process {
 /// Where a built program is: weft-broker, weft, an example ...
 std::string binary(const std::string& name);
 
-/// What `weft status --json` says: the number behind `key` at the top level; -1 when there is none.
+/// What `weft status --json` says: the number behind `key` at the top level, or the length of the list;
+/// -1 when there is none.
 long status_number(const std::string& address, const std::string& key);
 std::string status_json(const std::string& address);
 

@@ -62,11 +62,11 @@ int writes_everywhere() {
   for (int fd = 0; fd < 256; ++fd) (void)!write(fd, garbage, sizeof garbage);
   return 1;
 }
-int fails_until(int attempt) {
+unsigned fails_until(unsigned attempt) {
   if (weft::this_task::attempt() < attempt) throw std::runtime_error("not yet");
   return weft::this_task::attempt();
 }
-int crashes_until(int attempt) {
+unsigned crashes_until(unsigned attempt) {
   if (weft::this_task::attempt() < attempt) std::abort();
   return weft::this_task::attempt();
 }
@@ -91,7 +91,7 @@ TEST_SUITE("failures") {
     weft::Client client(cluster.address());
     auto future = client.submit<throws_standard>(1);
     const weft::TaskError error = error_of(future);
-    CHECK(error.kind() == weft::TaskError::Kind::failed);
+    CHECK(error.kind() == weft::TaskErrorKind::failed);
     CHECK(error.type() == "std::out_of_range");
     CHECK_MESSAGE(contains(text_of(error), "index 12 of 10"), text_of(error));
     CHECK_MESSAGE(contains(text_of(error), "throws_standard"), text_of(error));
@@ -116,7 +116,7 @@ TEST_SUITE("failures") {
     auto bad = client.with({.crash_limit = 2}).submit<segfaults>();
     auto good = client.map<fine>(std::views::iota(0L, 500L));
     const weft::TaskError error = error_of(bad);
-    CHECK(error.kind() == weft::TaskError::Kind::crashed);
+    CHECK(error.kind() == weft::TaskErrorKind::crashed);
     CHECK_MESSAGE(contains(text_of(error), "SIGSEGV"), text_of(error));
     CHECK_MESSAGE(contains(text_of(error), "about to fall over"), text_of(error));
     CHECK(error.history().size() == 2);
@@ -129,17 +129,17 @@ TEST_SUITE("failures") {
   TEST_CASE("a task that crashes is executed again until it succeeds or its limit is reached") {
     Cluster cluster;
     weft::Client client(cluster.address());
-    CHECK(client.submit<crashes_until>(3).result() == 3);
-    CHECK(error_of(client.submit<crashes_until>(4)).kind() == weft::TaskError::Kind::crashed);
+    CHECK(client.submit<crashes_until>(3U).result() == 3);
+    CHECK(error_of(client.submit<crashes_until>(4U)).kind() == weft::TaskErrorKind::crashed);
   }
 
   TEST_CASE("retries execute a failed function again, after the delay") {
     Cluster cluster;
     weft::Client client(cluster.address());
     const auto begin = std::chrono::steady_clock::now();
-    CHECK(client.with({.retries = 2, .retry_delay = 200ms}).submit<fails_until>(3).result() == 3);
+    CHECK(client.with({.retries = 2, .retry_delay = 200ms}).submit<fails_until>(3U).result() == 3);
     CHECK(std::chrono::steady_clock::now() - begin >= 400ms);
-    CHECK(error_of(client.with({.retries = 1}).submit<fails_until>(3)).attempt() == 2);
+    CHECK(error_of(client.with({.retries = 1}).submit<fails_until>(3U)).attempt() == 2);
   }
 
   TEST_CASE("a function that loops for ever ends at its timeout, even when it ignores SIGTERM") {
@@ -147,8 +147,8 @@ TEST_SUITE("failures") {
     weft::Client client(cluster.address());
     auto loop = client.with({.timeout = 300ms}).submit<loops>();
     auto deaf = client.with({.timeout = 300ms}).submit<ignores_sigterm>();
-    CHECK(error_of(loop).kind() == weft::TaskError::Kind::timeout);
-    CHECK(error_of(deaf).kind() == weft::TaskError::Kind::timeout);
+    CHECK(error_of(loop).kind() == weft::TaskErrorKind::timeout);
+    CHECK(error_of(deaf).kind() == weft::TaskErrorKind::timeout);
     CHECK(client.submit<fine>(1L).result() == 2);
   }
 
@@ -211,7 +211,7 @@ TEST_SUITE("failures") {
     auto gpu = client.with({.resources = {{"gpu", 1}}, .label = "needs a gpu"}).submit<fine>(1L);
     auto elsewhere = client.with({.queue_timeout = 500ms, .workers = {"no-such-worker"}}).submit<fine>(1L);
     const weft::TaskError error = error_of(elsewhere);
-    CHECK(error.kind() == weft::TaskError::Kind::unschedulable);
+    CHECK(error.kind() == weft::TaskErrorKind::unschedulable);
     CHECK_MESSAGE(contains(text_of(error), "no-such-worker"), text_of(error));
     CHECK(eventually([&] { return contains(status_json(cluster.address()), "gpu=1"); }));
     CHECK(cluster.broker().prints("gpu=1", 11s));

@@ -87,7 +87,7 @@ TEST_SUITE("shipping") {
       return files;
     };
     CHECK(cached() == 1);
-    Process& again = cluster.add_worker({"--local-directory", cluster.folder() / "cache-1"});
+    Process again({binary("weft-worker"), cluster.address(), "--nprocs", "2", "--local-directory", cluster.folder() / "cache-1"});
     cluster.wait_for_slots(2);
     check_sum(binary("weft_e2e_plain"), cluster.address(), 4950);
     CHECK(cached() == 1);

@@ -14,7 +14,9 @@
 namespace weft::sim {
 
 /// The id of the blob that is called `name` in this world.
-inline BlobId blob_called(std::uint64_t world, std::uint64_t name) { return Random(world ^ (name * 0x9e3779b97f4a7c15ULL)).id<32>(); }
+inline BlobId blob_called(std::uint64_t world, std::uint64_t name) {
+  return Random(world ^ (name * 0x9e3779b97f4a7c15ULL)).id<32>();
+}
 
 /// REQUIRES: `offset` is a multiple of 8, as every chunk's is.
 inline Bytes blob_part(const BlobId& id, std::uint64_t offset, std::uint64_t size) {

@@ -15,7 +15,7 @@ namespace weft::sim {
 class BrokerNode : public Node, public LinkListener {
  public:
   struct Settings {
-    broker::Settings scheduler;   // but for the epoch
+    broker::Settings scheduler;     // but for the epoch
     std::uint64_t check_every = 1;  // steps from one check_invariants() to the next
   };
   /// Sees every message that the broker takes: the oracle's ears.

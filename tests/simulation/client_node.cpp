@@ -5,7 +5,8 @@
 
 namespace weft::sim {
 
-ClientNode::ClientNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario, ClientPlan plan)
+ClientNode::ClientNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario,
+                       ClientPlan plan)
     : Node(world, network, plan.name),
       oracle_(oracle),
       scenario_(scenario),
@@ -171,7 +172,9 @@ void ClientNode::perform(const client::Send& send) {
 
 void ClientNode::perform(const client::Complete& complete) {
   for (const client::Completion& done : complete.tasks) {
-    note([&] { return fmt::format("  task {} is answered, outcome {}", done.seq, static_cast<int>(done.outcome)); });
+    note([&] {
+      return fmt::format("  task {} is answered, outcome {}", done.seq, static_cast<int>(done.outcome));
+    });
     bool whole = true;
     if (done.payload.is_blob() && done.outcome == wire::Outcome::ok) {
       const auto found = results_.find(done.payload.blob().id);
@@ -188,7 +191,8 @@ void ClientNode::perform(const client::MarkRunning&) {}
 void ClientNode::perform(const client::StoreChunk& chunk) {
   Result& result = results_[chunk.id];
   result.size = chunk.size;
-  if (!result.partial.store(chunk.id, chunk.offset, chunk.bytes)) fail("wrong bytes, or bytes twice, in a result");
+  if (!result.partial.store(chunk.id, chunk.offset, chunk.bytes))
+    fail("wrong bytes, or bytes twice, in a result");
   count("blob chunks to clients");
 }
 

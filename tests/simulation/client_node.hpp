@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ClientNode: the real client::Session in a simulated process, with a program that submits, cancels and waits;
-// does what client/client.cpp does with zmq and threads.
+// ClientNode: the real client::Session in a simulated process, with a program that submits, cancels and
+// waits; does what client/client.cpp does with zmq and threads.
 #pragma once
 
 #include <map>
@@ -74,8 +74,8 @@ class ClientNode : public Node, public LinkListener {
   std::size_t open_ = 0;  // tasks without an answer
   std::uint64_t next_seq_ = 1;
   std::uint32_t next_spec_ = 1;
-  std::map<BlobId, std::uint64_t> arguments_;        // tasks that need each
-  std::map<BlobId, std::uint64_t> files_;            // sizes
+  std::map<BlobId, std::uint64_t> arguments_;  // tasks that need each
+  std::map<BlobId, std::uint64_t> files_;      // sizes
   std::map<BlobId, Result> results_;
 };
 

@@ -30,7 +30,8 @@ bool Coverage::sufficient(std::uint64_t seeds) const {
     const std::uint64_t needed = minimum.of_thousand_seeds * seeds / 1000;
     if (times >= needed) continue;
     sufficient = false;
-    fmt::print(stderr, "'{}' occurred {} times in {} seeds; at least {} are needed\n", minimum.what, times, seeds, needed);
+    fmt::print(stderr, "'{}' occurred {} times in {} seeds; at least {} are needed\n", minimum.what, times,
+               seeds, needed);
   }
   return sufficient;
 }

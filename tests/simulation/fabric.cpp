@@ -20,10 +20,14 @@ constexpr std::size_t kTasksOfLatecomer = 30;
 }  // namespace
 
 Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
-    : scenario_(seed), world_(seed, trace, coverage), network_(world_, scenario_.network), oracle_(world_, scenario_) {
+    : scenario_(seed),
+      world_(seed, trace, coverage),
+      network_(world_, scenario_.network),
+      oracle_(world_, scenario_) {
   BrokerNode::Settings settings;
   settings.check_every = scenario_.large ? 16 : 1;
-  broker_ = std::make_unique<BrokerNode>(world_, network_, settings, [this](const wire::Message& m) { hear(m); });
+  broker_ =
+      std::make_unique<BrokerNode>(world_, network_, settings, [this](const wire::Message& m) { hear(m); });
   for (std::size_t i = 0; i < scenario_.workers.size(); ++i) {
     workers_.push_back(std::make_unique<WorkerNode>(world_, network_, oracle_, scenario_, i));
     oracle_.joined(workers_.back()->host(), false);
@@ -45,9 +49,11 @@ void Fabric::start() {
   }
   for (const ClientPlan& plan : scenario_.clients) add_client(plan, plan.joins);
   faults_ = std::make_unique<Faults>(
-      world_, network_, oracle_, Faults::Victims{*broker_, workers_, clients_, [this] {
-        add_client(scenario_.next_client(world_.random(), clients_.size(), kTasksOfLatecomer), milliseconds(100));
-      }});
+      world_, network_, oracle_,
+      Faults::Victims{*broker_, workers_, clients_, [this] {
+                        add_client(scenario_.next_client(world_.random(), clients_.size(), kTasksOfLatecomer),
+                                   milliseconds(100));
+                      }});
   faults_->plan(scenario_.faults, Time{} + scenario_.fault_phase);
 }
 
@@ -77,7 +83,8 @@ void Fabric::finish_work() {
 void Fabric::leave() {
   world_.run_until(world_.now() + seconds(3));
   for (const auto& client : clients_) {
-    if (const std::string left = client->leftovers(); !left.empty()) fail(client->name() + " has left " + left);
+    if (const std::string left = client->leftovers(); !left.empty())
+      fail(client->name() + " has left " + left);
     client->close();
   }
   world_.run_until(world_.now() + kForgetWithin);
@@ -89,7 +96,8 @@ void Fabric::leave() {
     fail(fmt::format("{} of {} workers are with the broker", status.workers, workers_.size()));
   }
   for (const auto& worker : workers_) {
-    if (const std::string left = worker->leftovers(); !left.empty()) fail(worker->name() + " has left " + left);
+    if (const std::string left = worker->leftovers(); !left.empty())
+      fail(worker->name() + " has left " + left);
   }
 }
 

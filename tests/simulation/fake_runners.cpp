@@ -39,7 +39,8 @@ const Program* FakeRunners::program_of(const worker::Program& program) const {
 void FakeRunners::perform(const worker::StartRunner& start) {
   if (start.slot >= agent_.slots) fail(fmt::format("{} has no slot {}", agent_.name, start.slot));
   for (const auto& [id, runner] : runners_) {
-    if (runner.slot == start.slot) fail(fmt::format("slot {} of {} has two runners", start.slot, agent_.name));
+    if (runner.slot == start.slot)
+      fail(fmt::format("slot {} of {} has two runners", start.slot, agent_.name));
   }
   Runner& runner = runners_[start.runner];
   runner.slot = start.slot;
@@ -98,10 +99,12 @@ void FakeRunners::perform(const worker::EndRunner& end) {
   const auto found = runners_.find(end.runner);
   if (found == runners_.end()) return;
   Runner& runner = found->second;
-  if (runner.execution || !runner.channel.empty()) fail(fmt::format("{} ends a runner that is busy", agent_.name));
+  if (runner.execution || !runner.channel.empty())
+    fail(fmt::format("{} ends a runner that is busy", agent_.name));
   runner.ending = runner.asked = true;
   if (runner.stubborn) return world_.coverage().count("fault: runner does not leave");
-  later(end.runner, random_.duration(Duration(100), milliseconds(10)), [this, id = end.runner](Runner&) { die(id, 0, End::died); });
+  later(end.runner, random_.duration(Duration(100), milliseconds(10)),
+        [this, id = end.runner](Runner&) { die(id, 0, End::died); });
 }
 
 void FakeRunners::perform(const worker::KillRunner& kill) {
@@ -129,9 +132,11 @@ void FakeRunners::begin_next(worker::RunnerId id, Runner& runner) {
   runner.started = runner.task.ordinal;
   const TaskId& task = runner.task.id;
   const std::size_t before = oracle_.executions(task);
-  runner.execution = oracle_.started(task, *runner.task.spec, agent_.host, agent_.epoch_of(task), runner.task.execution);
+  runner.execution =
+      oracle_.started(task, *runner.task.spec, agent_.host, agent_.epoch_of(task), runner.task.execution);
   const TaskScript& script = oracle_.script(task);
-  if (!(runner.task.payload == Oracle::argument(task, script))) fail(fmt::format("task {} gets a wrong argument", task.text()));
+  if (!(runner.task.payload == Oracle::argument(task, script)))
+    fail(fmt::format("task {} gets a wrong argument", task.text()));
   if (before < script.crashes) {
     const Duration until = random_.duration(Duration(0), script.run);
     later_in_turn(id, until, [this, id](Runner&) {
@@ -143,7 +148,8 @@ void FakeRunners::begin_next(worker::RunnerId id, Runner& runner) {
   } else {
     const bool throws = before < script.crashes + script.hangs + script.throws;
     if (throws) world_.coverage().count("fault: task throws");
-    later_in_turn(id, script.run, [this, id, throws](Runner& r) { finish(id, r, throws ? End::threw : End::returned); });
+    later_in_turn(id, script.run,
+                  [this, id, throws](Runner& r) { finish(id, r, throws ? End::threw : End::returned); });
   }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// FakeRunners: the runner processes of one simulated worker, which execute what the scripts of their tasks say.
-// They go on while their agent is frozen. What they have to say is handed to `emit`, in order.
+// FakeRunners: the runner processes of one simulated worker, which execute what the scripts of their tasks
+// say. They go on while their agent is frozen. What they have to say is handed to `emit`, in order.
 #pragma once
 
 #include <deque>
@@ -28,7 +28,11 @@ class FakeRunners {
   };
 
   FakeRunners(World& world, Oracle& oracle, const Scenario& scenario, Agent agent)
-      : world_(world), oracle_(oracle), scenario_(scenario), agent_(std::move(agent)), random_(world.random().fork()) {}
+      : world_(world),
+        oracle_(oracle),
+        scenario_(scenario),
+        agent_(std::move(agent)),
+        random_(world.random().fork()) {}
 
   void perform(const worker::StartRunner& start);
   void perform(const worker::RunTask& run);

@@ -18,7 +18,11 @@ constexpr Duration kHarmlessFreeze = milliseconds(1500);
 }  // namespace
 
 Faults::Faults(World& world, Network& network, Oracle& oracle, Victims victims)
-    : world_(world), network_(network), oracle_(oracle), victims_(std::move(victims)), random_(world.random().fork()) {}
+    : world_(world),
+      network_(network),
+      oracle_(oracle),
+      victims_(std::move(victims)),
+      random_(world.random().fork()) {}
 
 void Faults::plan(std::uint32_t count, Time end) {
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -74,7 +78,8 @@ void Faults::disturb_all(Duration lasts) {
 void Faults::kill_broker() {
   if (!victims_.broker.running()) return;
   const bool power = random_.chance(0.3);
-  const Duration down = random_.chance(0.7) ? random_.duration(milliseconds(50), seconds(1)) : random_.duration(seconds(1), seconds(8));
+  const Duration down = random_.chance(0.7) ? random_.duration(milliseconds(50), seconds(1))
+                                            : random_.duration(seconds(1), seconds(8));
   world_.coverage().count(power ? "fault: broker loses power" : "fault: broker is killed");
   disturb_all(down + seconds(6));
   victims_.broker.crash(power ? Network::Power::off : Network::Power::process_down);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Faults: what the world does to a fabric: kills, power cuts, freezes, resets, partitions, slow links, garbage.
-// Each kind is a function of its own; which ones occur, when, and to whom is drawn from the seed.
+// Faults: what the world does to a fabric: kills, power cuts, freezes, resets, partitions, slow links,
+// garbage. Each kind is a function of its own; which ones occur, when, and to whom is drawn from the seed.
 #pragma once
 
 #include <memory>

@@ -45,13 +45,15 @@ void on_abort(int) {
   }
   if (current_trace != nullptr) current_trace->print_tail();
   std::fflush(stdout);
-  std::fprintf(stderr, "seed %s breaks a promise (above); to see it again:\n  WEFT_SEED=%s scripts/simulate.sh\n",
+  std::fprintf(stderr,
+               "seed %s breaks a promise (above); to see it again:\n  WEFT_SEED=%s scripts/simulate.sh\n",
                seed.c_str(), seed.c_str());
   std::_Exit(1);
 }
 
 [[noreturn]] void usage() {
-  std::fprintf(stderr, "usage: weft_simulation [--seeds N] [--first SEED] [--seed SEED [--trace]] [--report]\n");
+  std::fprintf(stderr,
+               "usage: weft_simulation [--seeds N] [--first SEED] [--seed SEED [--trace]] [--report]\n");
   std::exit(2);
 }
 
@@ -121,11 +123,12 @@ int run(const Arguments& arguments) {
     if (seed % kTwiceEvery != 0 || arguments.trace) continue;
     Coverage second;
     ++compared;
-    if (run_seed(seed, arguments, second, totals) != hash) fail("the second run of the seed had another trace");
+    if (run_seed(seed, arguments, second, totals) != hash)
+      fail("the second run of the seed had another trace");
   }
   if (arguments.report) coverage.print();
-  fmt::print("{} seeds, {} tasks, {} events; {} seeds run twice gave the same trace\n", arguments.seeds, totals.tasks,
-             totals.events, compared);
+  fmt::print("{} seeds, {} tasks, {} events; {} seeds run twice gave the same trace\n", arguments.seeds,
+             totals.tasks, totals.events, compared);
   return coverage.sufficient(arguments.seeds) ? 0 : 1;
 }
 

@@ -161,7 +161,8 @@ void Network::host_down(HostId host, Power how) {
     connection.open[0] = false;
     connection.pipes[1].items.clear();
     lose_some(connection.pipes[0]);
-    if (how == Power::process_down && connection.open[1]) put(id, Side::dialer, Item{"", true, "closed by peer"});
+    if (how == Power::process_down && connection.open[1])
+      put(id, Side::dialer, Item{"", true, "closed by peer"});
     forget_if_dead(id);
   }
 }

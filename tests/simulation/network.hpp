@@ -38,7 +38,8 @@ class Network {
   };
   enum class Power : std::uint8_t { on, process_down, off };
 
-  Network(World& world, Settings settings) : world_(world), settings_(settings), random_(world.random().fork()) {}
+  Network(World& world, Settings settings)
+      : world_(world), settings_(settings), random_(world.random().fork()) {}
 
   HostId add_host(LinkListener& listener);
   void set_broker(LinkListener& listener) { broker_ = &listener; }

@@ -29,8 +29,8 @@ class Node {
 
  protected:
   // What a process does in a turn, beside its inbox.
-  virtual void tick() = 0;   // deliver Tick
-  virtual void flush() = 0;  // send what was packed
+  virtual void tick() = 0;                           // deliver Tick
+  virtual void flush() = 0;                          // send what was packed
   virtual std::optional<Time> deadline() const = 0;  // by its own clock
   virtual void on_thaw() {}
 

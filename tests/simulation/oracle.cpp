@@ -29,13 +29,15 @@ Oracle::Task& Oracle::find(const TaskId& id) {
 // ---- what tasks are ----
 
 wire::Payload Oracle::argument(const TaskId& id, const TaskScript& script) {
-  if (script.argument_bytes > 0) return wire::Payload(wire::BlobRef{id.session, script.argument_blob, script.argument_bytes});
+  if (script.argument_bytes > 0)
+    return wire::Payload(wire::BlobRef{id.session, script.argument_blob, script.argument_bytes});
   return wire::Payload("argument of " + id.text());
 }
 
 wire::Payload Oracle::value(const TaskId& id, const Uuid& incarnation) const {
   const TaskScript& script = tasks_.at(id).script;
-  if (script.result_bytes > 0) return wire::Payload(wire::BlobRef{incarnation, script.result_blob, script.result_bytes});
+  if (script.result_bytes > 0)
+    return wire::Payload(wire::BlobRef{incarnation, script.result_blob, script.result_bytes});
   return wire::Payload("value of " + id.text());
 }
 
@@ -110,7 +112,8 @@ Oracle::Tally Oracle::tally(const Task& task) const {
 
 /// Whether there is a reason to execute the task once more after this.
 bool Oracle::excused(const Execution& execution, const Task& task) const {
-  if (!quiet_since(execution.worker, execution.start) || !quiet_since(task.client, execution.start)) return true;
+  if (!quiet_since(execution.worker, execution.start) || !quiet_since(task.client, execution.start))
+    return true;
   switch (execution.end) {
     case End::threw:
     case End::died:
@@ -136,9 +139,10 @@ void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) cons
   for (const ExecutionId before : task.executions) {
     const Execution& execution = executions_[before];
     if (!excused(execution, task)) {
-      fail(fmt::format("task {} is executed again, though its execution of {:.3f} ms, on host {}, was not lost (end {})",
-                       id.text(), static_cast<double>(execution.start.time_since_epoch().count()) / 1e3,
-                       execution.worker, static_cast<int>(execution.end)));
+      fail(fmt::format(
+          "task {} is executed again, though its execution of {:.3f} ms, on host {}, was not lost (end {})",
+          id.text(), static_cast<double>(execution.start.time_since_epoch().count()) / 1e3, execution.worker,
+          static_cast<int>(execution.end)));
     }
   }
   if (sum.certain >= task.spec->crash_limit) {
@@ -146,8 +150,8 @@ void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) cons
   }
 }
 
-Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec, HostId worker, std::uint64_t epoch,
-                                    std::uint32_t number) {
+Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec, HostId worker,
+                                    std::uint64_t epoch, std::uint32_t number) {
   Task& task = find(id);
   if (!(spec == *task.spec)) fail(fmt::format("task {} is executed with another spec", id.text()));
   if (number == 0) fail(fmt::format("task {} is told execution 0", id.text()));
@@ -207,8 +211,8 @@ void Oracle::delivered(const Uuid& session, const wire::DeliveryRecord& record) 
                      record.retries_used, sum.threw + sum.timed_out));
   }
   if (task.spec->crash_limit > 1 && record.crashes > sum.lost) {
-    fail(fmt::format("task {} is charged {} crashes, and {} executions can have been lost", found->first.text(),
-                     record.crashes, sum.lost));
+    fail(fmt::format("task {} is charged {} crashes, and {} executions can have been lost",
+                     found->first.text(), record.crashes, sum.lost));
   }
 }
 
@@ -218,8 +222,8 @@ void Oracle::completed(const TaskId& id, const client::Completion& completion, b
   if (task.answered) fail(fmt::format("task {} is answered twice", id.text()));
   if (task.forgotten) fail(fmt::format("task {} is answered after the end of its client", id.text()));
   if (task.cancelled != (completion.outcome == wire::Outcome::cancelled)) {
-    fail(fmt::format("task {} was {} and is answered: {}", id.text(), task.cancelled ? "cancelled" : "not cancelled",
-                     name_of(completion.outcome)));
+    fail(fmt::format("task {} was {} and is answered: {}", id.text(),
+                     task.cancelled ? "cancelled" : "not cancelled", name_of(completion.outcome)));
   }
   if (completion.outcome == wire::Outcome::ok) {
     check_success(id, task, completion, whole);
@@ -234,7 +238,8 @@ void Oracle::check_success(const TaskId& id, const Task& task, const client::Com
                            bool whole) const {
   if (tally(task).returned == 0) fail(fmt::format("task {} has a value, and never returned one", id.text()));
   const Uuid holder = completion.payload.is_blob() ? completion.payload.blob().holder : Uuid{};
-  if (!(completion.payload == value(id, holder)) || !whole) fail(fmt::format("task {} has a wrong value", id.text()));
+  if (!(completion.payload == value(id, holder)) || !whole)
+    fail(fmt::format("task {} has a wrong value", id.text()));
 }
 
 void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome outcome) const {
@@ -260,9 +265,11 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
       }
       break;
     case wire::Outcome::cannot_start:
-      explained = std::any_of(scenario_.programs.begin(), scenario_.programs.end(), [&](const Program& program) {
-        return program.file.id == task.spec->program.id && !program.bad_on.empty();
-      }) || scenario_.late_start_chance > 0 || scenario_.corrupt_chance > 0;
+      explained = std::any_of(scenario_.programs.begin(), scenario_.programs.end(),
+                              [&](const Program& program) {
+                                return program.file.id == task.spec->program.id && !program.bad_on.empty();
+                              }) ||
+                  scenario_.late_start_chance > 0 || scenario_.corrupt_chance > 0;
       break;
     case wire::Outcome::unschedulable: {
       const Duration limit = std::chrono::milliseconds(task.spec->queue_timeout_ms);
@@ -271,8 +278,9 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
     }
   }
   if (!explained) {
-    fail(fmt::format("task {} is answered with {}: {} executions, of which {} threw, {} ran over, {} may be lost",
-                     id.text(), name_of(outcome), task.executions.size(), sum.threw, sum.timed_out, sum.lost));
+    fail(fmt::format(
+        "task {} is answered with {}: {} executions, of which {} threw, {} ran over, {} may be lost",
+        id.text(), name_of(outcome), task.executions.size(), sum.threw, sum.timed_out, sum.lost));
   }
 }
 

@@ -19,12 +19,12 @@ namespace weft::sim {
 /// How an execution ended, as seen from inside the runner.
 enum class End : std::uint8_t {
   running,
-  returned,   // the value
-  stopped,    // returned early, since it was asked to stop
+  returned,  // the value
+  stopped,   // returned early, since it was asked to stop
   threw,
-  died,       // with its runner, which crashed
-  killed,     // by its worker
-  gone,       // its worker went away
+  died,    // with its runner, which crashed
+  killed,  // by its worker
+  gone,    // its worker went away
 };
 
 class Oracle {
@@ -34,7 +34,8 @@ class Oracle {
   Oracle(World& world, const Scenario& scenario) : world_(world), scenario_(scenario) {}
 
   // ---- from clients ----
-  void submitted(const TaskId& id, std::shared_ptr<const wire::TaskSpec> spec, const TaskScript& script, HostId client);
+  void submitted(const TaskId& id, std::shared_ptr<const wire::TaskSpec> spec, const TaskScript& script,
+                 HostId client);
   void cancel_requested(const TaskId& id);
   /// `whole`: every byte of a blob result is with the client.
   void completed(const TaskId& id, const client::Completion& completion, bool whole);
@@ -93,8 +94,8 @@ class Oracle {
   struct Tally {  // of a task's executions
     std::uint32_t threw = 0;
     std::uint32_t timed_out = 0;
-    std::uint32_t lost = 0;      // at most: it or its runner died, or its worker may be thought lost
-    std::uint32_t certain = 0;   // losses that its worker will have told the broker
+    std::uint32_t lost = 0;     // at most: it or its runner died, or its worker may be thought lost
+    std::uint32_t certain = 0;  // losses that its worker will have told the broker
     std::uint32_t returned = 0;
   };
 
@@ -105,7 +106,8 @@ class Oracle {
   Tally tally(const Task& task) const;
   void check_again(const TaskId& id, const Task& task, HostId worker) const;
   void check_resources(HostId worker, std::uint64_t epoch) const;
-  void check_success(const TaskId& id, const Task& task, const client::Completion& completion, bool whole) const;
+  void check_success(const TaskId& id, const Task& task, const client::Completion& completion,
+                     bool whole) const;
   void check_failure(const TaskId& id, const Task& task, wire::Outcome outcome) const;
 
   World& world_;

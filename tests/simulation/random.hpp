@@ -34,7 +34,8 @@ class Random {
   /// 0 .. 1.
   double fraction() { return static_cast<double>(next() >> 11) * 0x1p-53; }
   Duration duration(Duration low, Duration high) {
-    return low + Duration(static_cast<Duration::rep>(below(static_cast<std::uint64_t>((high - low).count()) + 1)));
+    return low +
+           Duration(static_cast<Duration::rep>(below(static_cast<std::uint64_t>((high - low).count()) + 1)));
   }
   template <std::size_t N>
   OpaqueId<N> id() {

@@ -12,7 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::size_t kFunctions = 4;  // of a program
+constexpr std::size_t kFunctions = 4;   // of a program
 constexpr std::uint64_t kOften = 1000;  // more than any limit
 
 Duration run_time(Random& random) {
@@ -81,7 +81,8 @@ ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t
   client.joins = random.duration(Duration(0), seconds(2));
   Duration at{};
   for (std::size_t waves = 0; tasks > 0; ++waves) {
-    const std::size_t size = std::min(tasks, static_cast<std::size_t>(random.chance(0.3) ? random.between(1, 4) : random.between(5, 80)));
+    const std::size_t size = std::min(
+        tasks, static_cast<std::size_t>(random.chance(0.3) ? random.between(1, 4) : random.between(5, 80)));
     Wave next = wave(random, number, waves, size);
     next.at = at;
     at += random.duration(Duration(0), seconds(3));
@@ -149,10 +150,18 @@ TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint6
   if (random.chance(trouble_)) {
     const auto times = static_cast<std::uint32_t>(random.chance(0.2) ? kOften : random.between(1, 4));
     switch (random.below(4)) {
-      case 0: script.crashes = times; break;
-      case 1: script.hangs = times; break;
-      case 2: script.throws = times; break;
-      case 3: script.crashes = script.throws = 1; break;
+      case 0:
+        script.crashes = times;
+        break;
+      case 1:
+        script.hangs = times;
+        break;
+      case 2:
+        script.throws = times;
+        break;
+      case 3:
+        script.crashes = script.throws = 1;
+        break;
     }
     script.heeds_stop = random.chance(0.5);
     script.heeds_term = random.chance(0.5);

@@ -29,13 +29,13 @@ struct WorkerPlan {
 
 /// What a task does each time it is executed, in this order of executions.
 struct TaskScript {
-  Duration run{};              // of an execution that ends by itself
-  std::uint32_t crashes = 0;   // the first executions kill their runner
-  std::uint32_t hangs = 0;     // the next ones never end by themselves
-  std::uint32_t throws = 0;    // the next ones throw; all others return the value
-  bool heeds_stop = true;      // this_task::stop_requested()
-  bool heeds_term = true;      // SIGTERM
-  std::uint64_t result_bytes = 0;   // 0: an inline result
+  Duration run{};                  // of an execution that ends by itself
+  std::uint32_t crashes = 0;       // the first executions kill their runner
+  std::uint32_t hangs = 0;         // the next ones never end by themselves
+  std::uint32_t throws = 0;        // the next ones throw; all others return the value
+  bool heeds_stop = true;          // this_task::stop_requested()
+  bool heeds_term = true;          // SIGTERM
+  std::uint64_t result_bytes = 0;  // 0: an inline result
   BlobId result_blob;
   std::uint64_t argument_bytes = 0;  // 0: an inline argument
   BlobId argument_blob;
@@ -72,10 +72,10 @@ struct Scenario {
   std::vector<WorkerPlan> workers;
   std::vector<ClientPlan> clients;
   std::uint32_t faults = 0;
-  Duration fault_phase{};  // faults begin before its end
-  double corrupt_chance = 0;      // of a blob to arrive damaged
-  double late_start_chance = 0;   // of a runner to never say HELLO
-  double stubborn_chance = 0;     // of a runner to ignore that it is not needed
+  Duration fault_phase{};        // faults begin before its end
+  double corrupt_chance = 0;     // of a blob to arrive damaged
+  double late_start_chance = 0;  // of a runner to never say HELLO
+  double stubborn_chance = 0;    // of a runner to ignore that it is not needed
   std::uint32_t prefetch_max = 16;
 
   /// A client that comes after the first ones.
@@ -86,10 +86,10 @@ struct Scenario {
   wire::TaskSpec spec(Random& random, std::size_t number) const;
   TaskScript task(Random& random, const wire::TaskSpec& spec, std::uint64_t name) const;
 
-  double trouble_ = 0;     // of a task, to crash, hang or throw
+  double trouble_ = 0;  // of a task, to crash, hang or throw
   double blob_chance_ = 0;
   double cancel_chance_ = 0;
-  bool bulk_ = false;      // some blobs have several chunks
+  bool bulk_ = false;  // some blobs have several chunks
 };
 
 }  // namespace weft::sim

@@ -22,7 +22,8 @@ void WorkerBlobs::perform(const worker::FindBlob& find) {
 void WorkerBlobs::perform(const worker::StoreChunk& chunk) {
   const auto search = searches_.find(chunk.key);
   if (search == searches_.end()) fail("a chunk of a blob that is not being fetched is stored");
-  if (!search->second.partial.store(chunk.key.id, chunk.offset, chunk.bytes)) fail("wrong bytes, or bytes twice, in a fetched blob");
+  if (!search->second.partial.store(chunk.key.id, chunk.offset, chunk.bytes))
+    fail("wrong bytes, or bytes twice, in a fetched blob");
   world_.coverage().count("blob chunks to workers");
 }
 

@@ -18,7 +18,10 @@ class WorkerBlobs {
   /// `answer` delivers an event to the session some time later, if it is still wanted then.
   using Answer = std::function<void(worker::Event, std::function<bool()> still_wanted)>;
   WorkerBlobs(World& world, double corrupt_chance, Answer answer)
-      : world_(world), corrupt_chance_(corrupt_chance), answer_(std::move(answer)), random_(world.random().fork()) {}
+      : world_(world),
+        corrupt_chance_(corrupt_chance),
+        answer_(std::move(answer)),
+        random_(world.random().fork()) {}
 
   void perform(const worker::FindBlob& find);
   void perform(const worker::StoreChunk& chunk);

@@ -5,21 +5,23 @@
 
 namespace weft::sim {
 
-WorkerNode::WorkerNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario, std::size_t number)
+WorkerNode::WorkerNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario,
+                       std::size_t number)
     : Node(world, network, scenario.workers[number].name),
       oracle_(oracle),
       scenario_(scenario),
       plan_(scenario.workers[number]),
       host_(network.add_host(*this)),
-      runners_(world, oracle, scenario,
-               {.host = host_,
-                .name = plan_.name,
-                .slots = plan_.slots,
-                .functions = plan_.functions,
-                .emit = [this](worker::Event event) { post([this, event = std::move(event)] { step(event); }); },
-                .clock = [this] { return clock(); },
-                .incarnation = [this] { return incarnation_; },
-                .epoch_of = [this](const TaskId& id) { return assigned_by_[id]; }}),
+      runners_(
+          world, oracle, scenario,
+          {.host = host_,
+           .name = plan_.name,
+           .slots = plan_.slots,
+           .functions = plan_.functions,
+           .emit = [this](worker::Event event) { post([this, event = std::move(event)] { step(event); }); },
+           .clock = [this] { return clock(); },
+           .incarnation = [this] { return incarnation_; },
+           .epoch_of = [this](const TaskId& id) { return assigned_by_[id]; }}),
       blobs_(world, scenario.corrupt_chance, [this](worker::Event event, std::function<bool()> still_wanted) {
         const Duration delay = random_.duration(Duration(50), std::chrono::milliseconds(5));
         post_after(delay, [this, event = std::move(event), still_wanted = std::move(still_wanted)] {
@@ -113,7 +115,8 @@ void WorkerNode::receive(const std::string& frame) {
     oracle_.joined(host_, true);
   }
   if (const auto* assign = std::get_if<wire::Assign>(&*message)) {
-    for (const wire::AssignRecord& record : assign->tasks) assigned_by_[TaskId{assign->session, record.seq}] = epoch_;
+    for (const wire::AssignRecord& record : assign->tasks)
+      assigned_by_[TaskId{assign->session, record.seq}] = epoch_;
   }
   step(worker::Received{std::move(*message)});
 }
@@ -127,7 +130,8 @@ void WorkerNode::tick() {
 
 void WorkerNode::step(const worker::Event& event) {
   if (exiting_) return;
-  if (const auto* finished = std::get_if<worker::TaskFinished>(&event); finished && finished->payload.is_blob()) {
+  if (const auto* finished = std::get_if<worker::TaskFinished>(&event);
+      finished && finished->payload.is_blob()) {
     blobs_.add_result(finished->payload.blob());
   }
   if (!std::holds_alternative<worker::Received>(event) && !std::holds_alternative<worker::Tick>(event)) {

@@ -17,7 +17,8 @@ namespace weft::sim {
 
 class World {
  public:
-  World(std::uint64_t seed, Trace& trace, Coverage& coverage) : random_(seed), trace_(trace), coverage_(coverage) {}
+  World(std::uint64_t seed, Trace& trace, Coverage& coverage)
+      : random_(seed), trace_(trace), coverage_(coverage) {}
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 

@@ -3,6 +3,7 @@
 // common, and the pure files know no socket, thread, clock or file.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>

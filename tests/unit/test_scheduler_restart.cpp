@@ -278,25 +278,113 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
   }
 
-  TEST_CASE("a task that was adopted though its worker is full by now does not break the count of resources") {
+  TEST_CASE("a failure that an earlier broker counted, as its client's counters tell, is not counted again") {
+    Stage s;
+    const wire::ClaimRecord counted{1, kOldAttempt, ClaimState::done, 1};
+    const wire::ReannounceRecord once_retried{1, 1, 1, 0, 0, text("arg")};
+    SUBCASE("the client comes first") {
+      s.client_comes();
+      s.reannounce({once_retried});
+      s.h.synced(s.client);
+      s.h.skip();
+      s.worker_comes({counted});
+    }
+    SUBCASE("the worker comes first") {
+      s.worker_comes({counted});
+      s.client_comes();
+      s.reannounce({once_retried});
+      s.h.synced(s.client);
+    }
+    s.h.skip();
+    s.old_result(1, Outcome::failed);
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
+    s.h.advance(2s);
+    CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1, 1, 2)});
+  }
+
+  TEST_CASE("what a worker has of unknown sessions takes its slots until END_SESSION") {
     Stage s;
     TestClient other = s.h.join_client("other");
-    wire::TaskSpec spec = any_spec();
-    spec.resources = {{"gpu", 1}};
-    s.h.define(other, 1, spec);
-    s.h.hello(s.worker, {.resources = {{"gpu", 1}}});
+    s.h.define(other, 1, any_spec());
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    s.h.submit(other, 1);
+    CHECK(s.h.take() == Actions{s.h.received(other, 1)});
+    s.h.advance(7s);
+    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session}), s.h.define_for(s.worker, other, 1),
+                                s.h.assign(s.worker, other, 1, 1)});
+  }
+
+  TEST_CASE("what a worker was told to stop takes its slot until it has") {
+    Stage s;
+    TestClient other = s.h.join_client("other");
+    s.h.define(other, 1, any_spec());
+    s.client_comes();
+    s.h.synced(s.client);
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    s.h.submit(other, 1);
+    CHECK(s.h.take() == Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch),
+                                s.h.received(other, 1)});
+    s.old_result(1, Outcome::cancelled);
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.define_for(s.worker, other, 1),
+                                s.h.assign(s.worker, other, 1, 1)});
+  }
+
+  TEST_CASE("a worker with a claim of unknown needs gets nothing that needs a resource, but other tasks") {
+    Stage s;
+    TestClient other = s.h.join_client("other");
+    wire::TaskSpec gpu = any_spec();
+    gpu.resources = {{"gpu", 1}};
+    s.h.define(other, 1, gpu);
+    s.h.define(other, 2, any_spec());
+    s.h.hello(s.worker, {.slots = 4, .resources = {{"gpu", 1}}});
     s.h.claims(s.worker, s.client, {{1, kOldAttempt, ClaimState::running}});
     s.h.ready(s.worker);
-    s.h.submit(other, 1);  // nobody knows yet what the claimed task uses
+    s.h.submit(other, 1);
+    s.h.submit(other, 2);
+    CHECK(s.h.assigned(s.worker, other) == std::vector<std::uint64_t>{2});
     s.h.hello(s.client, 0, kOldEpoch);
-    s.h.define(s.client, 1, spec);
+    s.h.define(s.client, 1, gpu);
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    CHECK(s.h.status().worker_list.at(0).resources_free.at("gpu") == 0);
+    s.old_result(1);
+    CHECK(s.h.assigned(s.worker, other) == std::vector<std::uint64_t>{2, 1});
+    s.h.skip();
+  }
+
+  TEST_CASE("two claims together may be more than the worker has, and nothing breaks") {
+    Stage s;
+    wire::TaskSpec gpu = any_spec();
+    gpu.resources = {{"gpu", 1}};
+    s.h.hello(s.worker, {.slots = 1, .resources = {{"gpu", 1}}});
+    s.h.claims(s.worker, s.client, {{1, kOldAttempt, ClaimState::running}, {2, {kOldEpoch, 13}, ClaimState::queued}});
+    s.h.ready(s.worker);
+    s.h.hello(s.client, 0, kOldEpoch);
+    s.h.define(s.client, 1, gpu);
+    s.reannounce({announced(1), announced(2)});
+    s.h.skip();
+    CHECK(s.h.status().worker_list.at(0).resources_free.at("gpu") == -1);
+    s.old_result(1);
+    CHECK(s.h.status().worker_list.at(0).resources_free.at("gpu") == 0);
+    s.h.skip();
+  }
+
+  TEST_CASE("a task that may be started at most once is not started again when nobody claims it") {
+    Stage s;
+    s.worker_comes({});
+    s.h.hello(s.client, 0, kOldEpoch);
+    wire::TaskSpec once = any_spec();
+    once.crash_limit = 1;
+    s.h.define(s.client, 1, once);
     s.reannounce({announced(1)});
     s.h.skip();
-    CHECK(s.h.status().assigned == 2);
-    s.old_result(1);
-    s.h.result(s.worker, other, 1);
-    s.h.skip();
-    CHECK(s.h.status().worker_list.at(0).resources_free.at("gpu") == 1);
+    s.h.advance(2s);
+    const Actions actions = s.h.take();
+    REQUIRE(actions.size() == 1);
+    const auto& record = std::get<wire::Deliver>(std::get<Send>(actions[0]).message).records.at(0);
+    CHECK(record.outcome == Outcome::crashed);
+    CHECK(record.kind == wire::DeliveryKind::final);
+    CHECK(s.h.status().queued == 0);
   }
 }
 

@@ -71,7 +71,7 @@ inline std::vector<Message> one_of_each() {
       Release{uuid, 6},
       Resend{uuid},
       EndSession{uuid},
-      Claims{uuid, {{1, attempt, ClaimState::running}, {2, attempt, ClaimState::done}}},
+      Claims{uuid, {{1, attempt, ClaimState::running, 3}, {2, attempt, ClaimState::done, 1}}},
       Ready{},
       Results{uuid, 0x1122334455667788, true, 4, {{1, 200, 1234, Outcome::failed, text}}},
       Started{uuid, {{1, attempt}}},

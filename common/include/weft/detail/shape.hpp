@@ -183,6 +183,28 @@ consteval bool travels() {
 // ---- why a type cannot travel ----
 
 template <class T>
+constexpr const char* pretty_type() {
+  return __PRETTY_FUNCTION__;
+}
+template <auto F>
+constexpr const char* pretty_value() {
+  return __PRETTY_FUNCTION__;
+}
+
+/// What stands for the template argument in a __PRETTY_FUNCTION__: "... [with T = HERE]" (GCC) or
+/// "... [T = HERE]" (Clang).
+constexpr std::string_view pretty_argument(std::string_view text) {
+  const auto begin = text.find("= ") + 2;
+  std::string_view out = text.substr(begin, text.rfind(']') - begin);
+  if (out.starts_with('&')) out.remove_prefix(1);
+  return out;
+}
+
+/// True for what the standard library has.
+template <class T>
+inline constexpr bool is_standard = pretty_argument(pretty_type<T>()).starts_with("std::");
+
+template <class T>
 concept SmartPointer = requires {
   typename T::element_type;
 }
@@ -237,6 +259,10 @@ consteval void require_travels() {
     static_assert(
         always_false<T>,
         "weft: a view or an iterator points to memory of this process: use std::string or std::vector");
+  } else if constexpr (std::is_class_v<T> && is_standard<T>) {
+    static_assert(
+        always_false<T>,
+        "weft: this standard type cannot travel: pass what it holds as text, numbers or a container");
   } else if constexpr (std::is_class_v<T>) {
     static_assert(always_false<T>,
                   "weft: this struct cannot travel yet: add MSGPACK_DEFINE(members...) to its public part");

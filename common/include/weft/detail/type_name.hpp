@@ -12,24 +12,6 @@
 
 namespace weft::detail {
 
-template <class T>
-constexpr const char* pretty_type() {
-  return __PRETTY_FUNCTION__;
-}
-template <auto F>
-constexpr const char* pretty_value() {
-  return __PRETTY_FUNCTION__;
-}
-
-/// What stands for the template argument in a __PRETTY_FUNCTION__: "... [with T = HERE]" (GCC) or
-/// "... [T = HERE]" (Clang).
-constexpr std::string_view pretty_argument(std::string_view text) {
-  const auto begin = text.find("= ") + 2;
-  std::string_view out = text.substr(begin, text.rfind(']') - begin);
-  if (out.starts_with('&')) out.remove_prefix(1);
-  return out;
-}
-
 inline void replace_all(std::string& text, std::string_view from, std::string_view to) {
   for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size()))
     text.replace(at, from.size(), to);
