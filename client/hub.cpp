@@ -121,6 +121,7 @@ void Hub::close(const std::string& reason) {
   if (closed_) return;
   closed_ = true;
   reason_ = reason;
+  specs_.clear();  // what futures of a spec share holds this hub: together they would never go
 }
 
 }  // namespace weft::detail

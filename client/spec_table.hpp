@@ -33,6 +33,12 @@ class SpecTable {
   const Spec& intern(const detail::CallTarget& target, const TaskOptions* options, const wire::FileRef& program,
                      const std::vector<wire::FileRef>& libraries, std::vector<Event>& events);
 
+  /// Forgets every spec without a word to anyone.
+  void clear() {
+    defaults_.clear();
+    specs_.clear();
+  }
+
   std::size_t size() const { return specs_.size(); }
 
  private:

@@ -128,7 +128,7 @@ void Cache::make_run_directory(const std::string& runs) {
     const Fd lock(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (lock && flock(lock.get(), LOCK_EX | LOCK_NB) == 0) fs::remove_all(path, ignored);  // its worker is dead
   }
-  // Locked under a name that others leave alone... there is none: so made again should one of them win.
+  // Between its making and its lock another worker may take it for a dead one's: then it is made again.
   for (int attempt = 0; attempt < 10; ++attempt) {
     run_directory_ = fmt::format("{}/{}-{}", runs, getpid(), random_uuid().text(8));
     if (mkdir(run_directory_.c_str(), 0700) < 0) continue;

@@ -56,6 +56,21 @@ void copy_to_file(int from, const std::string& path) {
 
 }  // namespace
 
+RunnerPool::RunnerPool(Settings settings, BlobStore& blobs) : settings_(std::move(settings)), blobs_(blobs) {
+  if (!settings_.memory_limit) return;
+  std::string why;
+  cgroup_ = Cgroup::take_over(why);
+  if (cgroup_) {
+    spdlog::info("the kernel holds each slot to {}", format_bytes(*settings_.memory_limit));
+  } else {
+    spdlog::info("each slot is watched for {}: {}", format_bytes(*settings_.memory_limit), why);
+  }
+}
+
+std::string RunnerPool::memory_text(std::uint64_t peak) const {
+  return fmt::format("memory limit of {} exceeded: peak {}", format_bytes(*settings_.memory_limit), format_bytes(peak));
+}
+
 // ---- performing actions ----
 
 void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
@@ -78,6 +93,8 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
 std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
   RunnerProcess::Launch launch;
   launch.scratch = fmt::format("{}/{}", settings_.directory, action.runner);
+  const Fd cgroup = cgroup_ ? cgroup_->enter_slot(action.slot, *settings_.memory_limit) : Fd();
+  launch.cgroup = cgroup.get();
   if (action.program.kind == wire::TaskKind::program) {
     launch.executable = blobs_.fd({BlobPlace::file, action.program.file.id});
     launch.argv = {action.program.file.name};
@@ -207,10 +224,7 @@ void RunnerPool::log_output(Runner& runner, std::size_t bytes_max) {
 }
 
 void RunnerPool::read_channel(Runner& runner, Time now, bool to_its_end, std::vector<Event>& events) {
-  if (runner.silent_since || runner.broken) {
-    // Ended already; or it is to die, and then only what it had answered before counts.
-    if (runner.silent_since) return;
-  }
+  if (runner.silent_since) return;
   for (int count = 0; to_its_end || count < kMessagesATurn; ++count) {
     runner::Received received = runner.process->receive();
     switch (received.kind) {
@@ -276,7 +290,7 @@ void RunnerPool::look_at_page(Runner& runner, Time now, std::vector<Event>& even
 }
 
 void RunnerPool::look_at_memory(Time now, std::vector<Event>& events) {
-  const bool busy = settings_.memory_limit && std::any_of(runners_.begin(), runners_.end(), [](const auto& entry) {
+  const bool busy = settings_.memory_limit && !cgroup_ && std::any_of(runners_.begin(), runners_.end(), [](const auto& entry) {
                       return !entry.second.tasks.empty();
                     });
   if (!busy) {
@@ -290,9 +304,7 @@ void RunnerPool::look_at_memory(Time now, std::vector<Event>& events) {
   for (auto& [id, runner] : runners_) {
     const auto bytes = used.find(runner.process->pid());
     if (runner.tasks.empty() || bytes == used.end() || bytes->second <= *settings_.memory_limit) continue;
-    broken(runner, fmt::format("memory limit of {} exceeded: peak {}", format_bytes(*settings_.memory_limit),
-                               format_bytes(bytes->second)),
-           events);
+    broken(runner, memory_text(bytes->second), events);
   }
 }
 
@@ -305,7 +317,9 @@ void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::ve
   const RunnerId id = runner.id;
   const std::string tail = runner.tail.text();
   if (runner.ready) {
-    events.push_back(RunnerDied{id, runner.process->started(), death.signal, death.exit_code, tail, "", unix_ms()});
+    const auto peak = cgroup_ ? cgroup_->exceeded(runner.slot) : std::nullopt;
+    events.push_back(RunnerDied{id, runner.process->started(), death.signal, death.exit_code, tail,
+                                peak ? memory_text(*peak) : "", unix_ms()});
   } else {
     std::string why = tail;
     if (why.empty()) {

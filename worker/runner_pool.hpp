@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "worker/blob_store.hpp"
+#include "worker/cgroup.hpp"
 #include "worker/events.hpp"
 #include "worker/runner_process.hpp"
 
@@ -34,7 +35,7 @@ class RunnerPool {
     RunnerId runner;
   };
 
-  RunnerPool(Settings settings, BlobStore& blobs) : settings_(std::move(settings)), blobs_(blobs) {}
+  RunnerPool(Settings settings, BlobStore& blobs);
 
   /// Starts a process, or appends RunnerFailedToStart.
   void start(const StartRunner& action, std::vector<Event>& events);
@@ -67,6 +68,7 @@ class RunnerPool {
   };
 
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
+  std::string memory_text(std::uint64_t peak) const;
   std::string library_folder(const Program& program);
   void log_output(Runner& runner, std::size_t bytes_max);
   void read_channel(Runner& runner, Time now, bool to_its_end, std::vector<Event>& events);
@@ -79,6 +81,7 @@ class RunnerPool {
 
   Settings settings_;
   BlobStore& blobs_;
+  std::unique_ptr<Cgroup> cgroup_;  // nullptr: no limit, or it is watched by look_at_memory()
   std::map<RunnerId, Runner> runners_;
   std::map<std::string, std::string> library_folders_;  // by the libraries that they hold
   std::optional<Time> memory_due_;

@@ -61,6 +61,7 @@ struct Child {
   char** environment;
   pid_t parent;
   rlimit files;
+  int cgroup;
 };
 
 [[noreturn]] void say_and_exit(const char* what) {
@@ -96,6 +97,7 @@ void volunteer_for_oom() {
   if (getppid() != child.parent) _exit(127);  // it died before that
   reset_signals();
   volunteer_for_oom();
+  if (child.cgroup >= 0 && write(child.cgroup, "0", 1) < 0) _exit(127);
   // 1, not 0: that also keeps a core_pattern that pipes to a program from being run (core(5)).
   const rlimit no_core{1, 1};
   setrlimit(RLIMIT_CORE, &no_core);
@@ -153,7 +155,7 @@ RunnerProcess::RunnerProcess(const Launch& launch) : scratch_(launch.scratch) {
   const std::vector<char*> environment_pointers = pointers(environment);
   std::vector<Fd> sources;
   Child child{{}, scratch_.c_str(), const_cast<char**>(argv_pointers.data()),
-              const_cast<char**>(environment_pointers.data()), getpid(), original_file_limit()};
+              const_cast<char**>(environment_pointers.data()), getpid(), original_file_limit(), launch.cgroup};
   for (const int fd : {null.get(), far_out.get(), far_err.get(), far_channel.get(), page.get(), launch.executable}) {
     sources.push_back(lifted(fd));
     child.fds[sources.size() - 1] = sources.back().get();

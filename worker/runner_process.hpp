@@ -30,6 +30,7 @@ class RunnerProcess {
     std::vector<std::string> argv;
     std::string library_path;        // in front of LD_LIBRARY_PATH; "": none
     std::string scratch;             // made here, removed at the end
+    int cgroup = -1;                 // a cgroup.procs that it writes itself to; -1: none
   };
   struct Death {
     int signal = 0;

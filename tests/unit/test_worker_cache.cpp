@@ -11,6 +11,7 @@
 #include "common/hash.hpp"
 #include "worker/blob_store.hpp"
 #include "worker/cache.hpp"
+#include "worker/cgroup.hpp"
 #include "worker/memory.hpp"
 
 namespace weft::worker {
@@ -194,6 +195,67 @@ TEST_SUITE("worker memory") {
 
   TEST_CASE("the memory of this process's group is not nothing") {
     CHECK(resident_bytes_by_group()[getpgrp()] > 1 << 20);
+  }
+}
+
+TEST_SUITE("worker cgroup") {
+  /// A folder that looks like a cgroup v2 with this process in /own.
+  struct FakeCgroup {
+    FakeCgroup() {
+      for (const char* name : {"own", "own/agent", "own/slot3"}) std::filesystem::create_directory(folder.path + "/" + name);
+      write("self", "4:memory:/old\n0::/own\n");
+      write("own/cgroup.controllers", "cpu memory pids\n");
+      for (const char* name : {"own/cgroup.subtree_control", "own/cgroup.procs", "own/agent/cgroup.procs",
+                               "own/slot3/cgroup.procs", "own/slot3/memory.max", "own/slot3/memory.oom.group"}) {
+        write(name, "");
+      }
+      write("own/slot3/memory.events", "low 0\noom 5\noom_kill 5\n");
+    }
+    void write(const std::string& name, const std::string& text) { std::ofstream(folder.path + "/" + name) << text; }
+    std::string read(const std::string& name) {
+      std::string out;
+      std::getline(std::ifstream(folder.path + "/" + name), out);
+      return out;
+    }
+    std::unique_ptr<Cgroup> take_over() { return Cgroup::take_over(why, folder.path, folder.path + "/self"); }
+    Folder folder;
+    std::string why;
+  };
+
+  TEST_CASE("where a cgroup is delegated the kernel limits each slot") {
+    FakeCgroup fake;
+    const auto cgroup = fake.take_over();
+    REQUIRE(cgroup);
+    CHECK(fake.read("own/agent/cgroup.procs") == "0");
+    CHECK(fake.read("own/cgroup.subtree_control") == "+memory");
+    CHECK(cgroup->enter_slot(3, 1000));
+    CHECK(fake.read("own/slot3/memory.max") == "1000");
+    CHECK(fake.read("own/slot3/memory.oom.group") == "1");
+    CHECK(!cgroup->exceeded(3));  // the kills of an earlier runner
+    fake.write("own/slot3/memory.events", "low 0\noom 6\noom_kill 6\n");
+    CHECK(cgroup->exceeded(3) == 1000);
+    fake.write("own/slot3/memory.peak", "990\n");
+    CHECK(cgroup->exceeded(3) == 990);
+  }
+
+  TEST_CASE("where it is not, nothing is touched and the reason is said") {
+    FakeCgroup fake;
+    SUBCASE("no memory controller") {
+      fake.write("own/cgroup.controllers", "cpu pids\n");
+      CHECK(!fake.take_over());
+      CHECK(fake.why == "there is no cgroup v2 with a memory controller");
+    }
+    SUBCASE("version 1 only") {
+      fake.write("self", "4:memory:/own\n");
+      CHECK(!fake.take_over());
+      CHECK(fake.why == "there is no cgroup v2 with a memory controller");
+    }
+    SUBCASE("no member may be moved") {
+      std::filesystem::remove(fake.folder.path + "/own/agent/cgroup.procs");
+      CHECK(!fake.take_over());
+      CHECK(fake.why == "the cgroup /own has other members than this worker");
+    }
+    CHECK(fake.read("own/cgroup.subtree_control") == "");
   }
 }
 
