@@ -15,7 +15,9 @@ namespace {
 long inc(long x) { return x + 1; }
 
 using Clock = std::chrono::steady_clock;
-double us_since(Clock::time_point begin) { return std::chrono::duration<double, std::micro>(Clock::now() - begin).count(); }
+double us_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - begin).count();
+}
 
 }  // namespace
 
@@ -35,7 +37,8 @@ int main(int argc, char** argv) {
     const double us = us_since(begin);
     const long sum = std::accumulate(results.begin(), results.end(), 0L);
     if (sum != tasks * (tasks + 1) / 2) throw std::runtime_error("wrong results");
-    std::printf("map and gather of %ld no-ops: %.0f tasks/s (%.3f s)\n", tasks, static_cast<double>(tasks) * 1e6 / us, us / 1e6);
+    std::printf("map and gather of %ld no-ops: %.0f tasks/s (%.3f s)\n", tasks,
+                static_cast<double>(tasks) * 1e6 / us, us / 1e6);
 
     std::vector<double> round_trips;
     for (int i = 0; i < trips; ++i) {
@@ -44,7 +47,9 @@ int main(int argc, char** argv) {
       round_trips.push_back(us_since(start));
     }
     std::sort(round_trips.begin(), round_trips.end());
-    const auto at = [&](double part) { return round_trips[static_cast<std::size_t>(part * static_cast<double>(round_trips.size() - 1))]; };
+    const auto at = [&](double part) {
+      return round_trips[static_cast<std::size_t>(part * static_cast<double>(round_trips.size() - 1))];
+    };
     std::printf("round trip of one task: p50 %.0f us, p99 %.0f us\n", at(0.5), at(0.99));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "weft_bench_noop: %s\n", error.what());

@@ -108,8 +108,8 @@ std::string Process::out() const { return read_file(folder_.path() / "out"); }
 std::string Process::err() const { return read_file(folder_.path() / "err"); }
 
 bool Process::prints(const std::string& text, std::chrono::milliseconds within) {
-  return eventually([&] { return out().find(text) != std::string::npos || err().find(text) != std::string::npos; },
-                    within);
+  return eventually(
+      [&] { return out().find(text) != std::string::npos || err().find(text) != std::string::npos; }, within);
 }
 
 // ---- binaries and status ----

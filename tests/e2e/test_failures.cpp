@@ -81,7 +81,9 @@ weft::TaskError error_of(const weft::Future<R>& future) {
 
 std::string text_of(const weft::TaskError& error) { return error.what(); }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -122,7 +124,8 @@ TEST_SUITE("failures") {
     CHECK(error.history().size() == 2);
     CHECK(error.attempt() == 2);
     CHECK(client.gather(good).back() == 500);
-    CHECK_MESSAGE(contains(text_of(error_of(client.with({.crash_limit = 1}).submit<aborts>())), "SIGABRT"), "");
+    CHECK_MESSAGE(contains(text_of(error_of(client.with({.crash_limit = 1}).submit<aborts>())), "SIGABRT"),
+                  "");
     CHECK_MESSAGE(contains(text_of(error_of(client.with({.crash_limit = 1}).submit<exits>())), "3"), "");
   }
 
@@ -157,7 +160,9 @@ TEST_SUITE("failures") {
     weft::Client client(cluster.address());
     auto polite = client.submit<obeys_stop>();
     auto deaf = client.submit<ignores_sigterm>();
-    REQUIRE(eventually([&] { return deaf.state() == weft::TaskState::running && polite.state() == weft::TaskState::running; }));
+    REQUIRE(eventually([&] {
+      return deaf.state() == weft::TaskState::running && polite.state() == weft::TaskState::running;
+    }));
     auto queued = client.submit<fine>(1L);
     polite.cancel();
     deaf.cancel();
@@ -205,7 +210,8 @@ TEST_SUITE("failures") {
     CHECK(cluster.worker().running());
   }
 
-  TEST_CASE("a task whose worker is missing waits, says why in status and log, and fails at its queue_timeout") {
+  TEST_CASE(
+      "a task whose worker is missing waits, says why in status and log, and fails at its queue_timeout") {
     Cluster cluster({.broker_arguments = {}});
     weft::Client client(cluster.address());
     auto gpu = client.with({.resources = {{"gpu", 1}}, .label = "needs a gpu"}).submit<fine>(1L);

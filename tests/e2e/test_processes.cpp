@@ -46,7 +46,9 @@ struct Listener {
 
 int free_port() { return Listener().port; }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -89,7 +91,8 @@ TEST_SUITE("processes") {
     }
     Listener mute;
     try {
-      weft::Client client(weft::ClientOptions{.address = "127.0.0.1:" + std::to_string(mute.port), .connect_timeout = 500ms});
+      weft::Client client(
+          weft::ClientOptions{.address = "127.0.0.1:" + std::to_string(mute.port), .connect_timeout = 500ms});
       FAIL("that was no broker");
     } catch (const weft::ConnectionError& error) {
       CHECK_MESSAGE(contains(error.what(), std::to_string(mute.port)), error.what());
@@ -175,10 +178,12 @@ TEST_SUITE("processes") {
   TEST_CASE("a broker that stays away longer than give_up fails every open future with a ConnectionError") {
     Cluster cluster({.nprocs = 1});
     weft::Client client(weft::ClientOptions{.address = cluster.address(), .give_up = 1000ms});
-    auto future = client.submit([](int) {
-      sleep(30);
-      return 1;
-    }, 1);
+    auto future = client.submit(
+        [](int) {
+          sleep(30);
+          return 1;
+        },
+        1);
     REQUIRE(eventually([&] { return future.state() == weft::TaskState::running; }));
     cluster.broker().kill();
     CHECK_THROWS_AS(future.result(), weft::ConnectionError);
@@ -186,8 +191,8 @@ TEST_SUITE("processes") {
 
   TEST_CASE("a worker whose name is taken is told by whom and leaves") {
     Cluster cluster({.nprocs = 1});
-    Process second({binary("weft-worker"), cluster.address(), "--name", "worker-1", "--nprocs", "1", "--local-directory",
-                    cluster.folder() / "other"});
+    Process second({binary("weft-worker"), cluster.address(), "--name", "worker-1", "--nprocs", "1",
+                    "--local-directory", cluster.folder() / "other"});
     CHECK(second.wait() == 1);
     CHECK_MESSAGE(contains(second.err(), "worker-1"), second.err());
     CHECK(cluster.status("workers") == 1);
@@ -207,7 +212,8 @@ TEST_SUITE("processes") {
     CHECK(cluster.worker().prints(future.id().text()));
   }
 
-  TEST_CASE("a client that is killed: its tasks are cancelled, running ones too, and the cluster serves others") {
+  TEST_CASE(
+      "a client that is killed: its tasks are cancelled, running ones too, and the cluster serves others") {
     Cluster cluster({.nprocs = 1, .broker_arguments = {"--client-grace", "0.5"}});
     Process victim({binary("weft_e2e_program"), "sleepers", cluster.address(), "20"});
     REQUIRE(victim.prints("running"));
@@ -237,8 +243,19 @@ TEST_SUITE("processes") {
     Cluster cluster({.nprocs = 1});
     weft::Client client(cluster.address());
     setenv("WEFT_SECRET", "x", 1);
-    CHECK(client.submit([] { return std::string(std::getenv("WEFT_RUNNER") != nullptr ? "runner " : "") + (std::getenv("WEFT_BROKER") != nullptr ? "broker" : ""); }).result().empty());
-    CHECK(client.submit([] { char c; return static_cast<int>(read(0, &c, 1)); }).result() == 0);
+    CHECK(client
+              .submit([] {
+                return std::string(std::getenv("WEFT_RUNNER") != nullptr ? "runner " : "") +
+                       (std::getenv("WEFT_BROKER") != nullptr ? "broker" : "");
+              })
+              .result()
+              .empty());
+    CHECK(client
+              .submit([] {
+                char c;
+                return static_cast<int>(read(0, &c, 1));
+              })
+              .result() == 0);
     const std::string cwd = client.submit([] { return std::filesystem::current_path().string(); }).result();
     CHECK_MESSAGE(contains(cwd, "cache-1"), cwd);
     unsetenv("WEFT_SECRET");

@@ -60,7 +60,8 @@ int nap(int ms, int value) {
   return value;
 }
 std::string task_facts() {
-  return weft::this_task::worker() + " " + std::to_string(weft::this_task::attempt()) + " " + weft::this_task::id().text();
+  return weft::this_task::worker() + " " + std::to_string(weft::this_task::attempt()) + " " +
+         weft::this_task::id().text();
 }
 
 }  // namespace
@@ -92,8 +93,8 @@ TEST_SUITE("results") {
     CHECK(std::get<std::string>(client.submit<flip>(5).result()) == "5");
     CHECK(std::get<int>(client.submit<flip>(std::string("6")).result()) == 6);
     CHECK(client.submit<twice>(std::chrono::seconds(2)).result() == 4s);
-    CHECK(client.submit<group>(std::vector<std::pair<std::string, int>>{{"a", 1}, {"b", 2}, {"a", 3}}).result() ==
-          std::map<std::string, std::vector<int>>{{"a", {1, 3}}, {"b", {2}}});
+    CHECK(client.submit<group>(std::vector<std::pair<std::string, int>>{{"a", 1}, {"b", 2}, {"a", 3}})
+              .result() == std::map<std::string, std::vector<int>>{{"a", {1, 3}}, {"b", {2}}});
     CHECK(client.submit<triple>(4, "x", 3.0).result() == std::tuple(8, std::string("xx"), 1.5));
     CHECK(client.submit([](int a) { return a * a; }, 12).result() == 144);
   }
@@ -204,7 +205,8 @@ TEST_SUITE("results") {
     CHECK(finished->result() == 42);
     CHECK(open->state() == weft::TaskState::cancelled);
     CHECK_THROWS_AS(open->result(), weft::TaskCancelled);
-    CHECK_MESSAGE(eventually([&] { return cluster.status("slots_busy") == 0; }), status_json(cluster.address()));
+    CHECK_MESSAGE(eventually([&] { return cluster.status("slots_busy") == 0; }),
+                  status_json(cluster.address()));
   }
 
   TEST_CASE("a client is used from many threads at once") {
@@ -233,7 +235,8 @@ TEST_SUITE("results") {
     Cluster cluster;
     weft::Client client(cluster.address());
     std::set<pid_t> pids;
-    for (auto& future : client.map([](int) { return who(); }, std::views::iota(0, 200))) pids.insert(future.result());
+    for (auto& future : client.map([](int) { return who(); }, std::views::iota(0, 200)))
+      pids.insert(future.result());
     CHECK(pids.size() <= 2);
     CHECK(!pids.contains(getpid()));
   }

@@ -13,7 +13,9 @@ using namespace weft::e2e;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 /// Runs one build of travelling.cpp and expects the sum of its tasks.
 void check_sum(const std::string& program, const std::string& address, long sum) {
@@ -87,7 +89,8 @@ TEST_SUITE("shipping") {
       return files;
     };
     CHECK(cached() == 1);
-    Process again({binary("weft-worker"), cluster.address(), "--nprocs", "2", "--local-directory", cluster.folder() / "cache-1"});
+    Process again({binary("weft-worker"), cluster.address(), "--nprocs", "2", "--local-directory",
+                   cluster.folder() / "cache-1"});
     cluster.wait_for_slots(2);
     check_sum(binary("weft_e2e_plain"), cluster.address(), 4950);
     CHECK(cached() == 1);
@@ -116,7 +119,9 @@ TEST_SUITE("libraries and commands") {
   TEST_CASE("a command gets its arguments and input, and its exit code, output and errors come back") {
     Cluster cluster;
     weft::Client client(cluster.address());
-    auto result = client.command({"sh", "-c", "cat; echo \"$0 $1\" >&2; exit 5", "zero", "one two"}, "some input\n").result();
+    auto result =
+        client.command({"sh", "-c", "cat; echo \"$0 $1\" >&2; exit 5", "zero", "one two"}, "some input\n")
+            .result();
     CHECK(result.exit_code == 5);
     CHECK(result.out == "some input\n");
     CHECK(result.err == "zero one two\n");
@@ -143,8 +148,8 @@ TEST_SUITE("libraries and commands") {
   TEST_CASE("a library that does not load keeps its worker from starting, with the loader's message") {
     TempFolder folder;
     std::ofstream(folder.path() / "libbad.so") << "not a library";
-    Process worker({binary("weft-worker"), "127.0.0.1:1", "--load", folder.path() / "libbad.so", "--local-directory",
-                    folder.path() / "cache"});
+    Process worker({binary("weft-worker"), "127.0.0.1:1", "--load", folder.path() / "libbad.so",
+                    "--local-directory", folder.path() / "cache"});
     CHECK(worker.wait() == 1);
     CHECK_MESSAGE(contains(worker.err(), "libbad.so"), worker.err());
   }
