@@ -28,6 +28,8 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
   return()
 endif()
 
+cmake_minimum_required(VERSION 3.22)
+
 execute_process(
   COMMAND "${PROGRAM}" --list-test-cases "--test-suite=${SUITES}" "--test-suite-exclude=${EXCEPT_SUITES}"
   OUTPUT_VARIABLE output RESULT_VARIABLE result)

@@ -26,6 +26,6 @@ string(REGEX REPLACE "[^/]+" ".." WEFT_PC_UP "${CMAKE_INSTALL_LIBDIR}")
 configure_file(${CMAKE_CURRENT_LIST_DIR}/weft.pc.in ${PROJECT_BINARY_DIR}/weft.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/scripts/ DESTINATION ${CMAKE_INSTALL_DATADIR}/weft/scripts
-  USE_SOURCE_PERMISSIONS
-  FILES_MATCHING PATTERN "cluster.sh" PATTERN "check_port.sh" PATTERN "cmake" EXCLUDE)
+# Beside the programs, where cluster.sh looks for them first.
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/scripts/cluster.sh ${PROJECT_SOURCE_DIR}/scripts/check_port.sh
+  DESTINATION ${CMAKE_INSTALL_BINDIR})
