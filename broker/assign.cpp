@@ -47,9 +47,10 @@ Worker* Scheduler::place(ReadyQueue& queue) {
   Worker* fallback = nullptr;
   for (const auto& [load, serial, worker] : open_workers_) {
     if (!fits_now(*worker, placement)) continue;
-    const bool preferred = placement.prefer.empty() ||
-                           std::any_of(placement.prefer.begin(), placement.prefer.end(),
-                                       [&, w = worker](const std::string& name) { return w->is_called(name); });
+    const bool preferred =
+        placement.prefer.empty() ||
+        std::any_of(placement.prefer.begin(), placement.prefer.end(),
+                    [&, w = worker](const std::string& name) { return w->is_called(name); });
     if (preferred) return worker;
     if (fallback == nullptr) fallback = worker;
   }
@@ -108,8 +109,8 @@ void Scheduler::assign(Task& task, Worker& worker) {
   }
   if (outgoing.tasks.empty()) assigned_to_.push_back(&worker);
   outgoing.session = session.id;
-  outgoing.tasks.push_back({task.seq, task.attempt.number, task.spec->number, task.execution(), task.crashes > 0,
-                            task.payload});
+  outgoing.tasks.push_back(
+      {task.seq, task.attempt.number, task.spec->number, task.execution(), task.crashes > 0, task.payload});
 }
 
 void Scheduler::flush_assignments() {
@@ -123,7 +124,8 @@ void Scheduler::flush_assignments() {
 /// the next; short ones are, to cover the way there and back.
 std::size_t Scheduler::credit(const Worker& worker) const {
   double prefetch = 0;
-  if (worker.average_us > 0 && worker.average_us <= static_cast<double>(settings_.prefetch_task_max.count())) {
+  if (worker.average_us > 0 &&
+      worker.average_us <= static_cast<double>(settings_.prefetch_task_max.count())) {
     prefetch = std::ceil(static_cast<double>(settings_.prefetch.count()) / worker.average_us);
     prefetch = std::min(prefetch, static_cast<double>(settings_.prefetch_max));
   }
@@ -210,8 +212,8 @@ std::string Scheduler::explain(const Placement& placement) const {
   std::sort(names.begin(), names.end());
   if (names.size() > 8) names.resize(8);
   if (!named) {
-    return fmt::format("it may run on {} only, and the workers here are {}", fmt::join(placement.workers, ", "),
-                       fmt::join(names, ", "));
+    return fmt::format("it may run on {} only, and the workers here are {}",
+                       fmt::join(placement.workers, ", "), fmt::join(names, ", "));
   }
   for (const auto& [resource, amount] : placement.resources) {
     double most = 0;
@@ -219,7 +221,8 @@ std::string Scheduler::explain(const Placement& placement) const {
       const auto has = worker->hello.resources.find(resource);
       if (has != worker->hello.resources.end()) most = std::max(most, has->second);
     }
-    if (most < amount) return fmt::format("it needs {}={}, and the most that a worker here has is {}", resource, amount, most);
+    if (most < amount)
+      return fmt::format("it needs {}={}, and the most that a worker here has is {}", resource, amount, most);
   }
   if (!placement.program.empty() && std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
         return entry.second->cannot_start.contains(placement.program);

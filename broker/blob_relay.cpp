@@ -51,8 +51,10 @@ void BlobRelay::data(const wire::Data& data, Outbox& out) {
 
 void BlobRelay::gone(const Uuid& holder, const wire::Gone& gone, const Reachable& reachable, Outbox& out) {
   // Not to be asked again: two that have both lost it would be asked in turn for ever.
-  if (const auto program = programs_.find(gone.id); program != programs_.end()) program->second.holders.erase(holder);
-  for (auto entry = pending_.lower_bound({gone.id, 0}); entry != pending_.end() && entry->first.first == gone.id;) {
+  if (const auto program = programs_.find(gone.id); program != programs_.end())
+    program->second.holders.erase(holder);
+  for (auto entry = pending_.lower_bound({gone.id, 0});
+       entry != pending_.end() && entry->first.first == gone.id;) {
     const auto current = entry++;
     if (current->second.get.holder != holder) continue;
     if (const auto other = other_holder(gone.id, holder, reachable)) {
@@ -100,7 +102,8 @@ void BlobRelay::remove_peer(PeerId peer) {
   }
 }
 
-std::optional<Uuid> BlobRelay::other_holder(const BlobId& id, const Uuid& not_this, const Reachable& reachable) const {
+std::optional<Uuid> BlobRelay::other_holder(const BlobId& id, const Uuid& not_this,
+                                            const Reachable& reachable) const {
   const auto program = programs_.find(id);
   if (program == programs_.end()) return std::nullopt;
   for (const Uuid& holder : program->second.holders) {
@@ -110,7 +113,8 @@ std::optional<Uuid> BlobRelay::other_holder(const BlobId& id, const Uuid& not_th
 }
 
 void BlobRelay::give_up(std::map<Key, Pending>::iterator entry, const std::string& reason, Outbox& out) {
-  for (const PeerId needer : entry->second.needers) out.push_back({needer, {}, wire::Gone{entry->first.first, reason}});
+  for (const PeerId needer : entry->second.needers)
+    out.push_back({needer, {}, wire::Gone{entry->first.first, reason}});
   pending_.erase(entry);
 }
 

@@ -14,8 +14,8 @@ namespace weft::broker {
 
 namespace {
 
-constexpr int kMessagesPerTurn = 1000;             // then others get a word in
-constexpr int kFramesQueuedMax = 256;              // per connection in libzmq: credit comes first
+constexpr int kMessagesPerTurn = 1000;                 // then others get a word in
+constexpr int kFramesQueuedMax = 256;                  // per connection in libzmq: credit comes first
 constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full pipe did not take
 constexpr int kSuspectChecks = 10;
 constexpr const char* kMonitor = "inproc://weft-broker-monitor";
@@ -35,7 +35,8 @@ std::string numeric_host(const std::string& host) {
     throw std::runtime_error(fmt::format("cannot find host '{}': {}", host, gai_strerror(code)));
   }
   std::array<char, NI_MAXHOST> text{};
-  const int code = getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST);
+  const int code =
+      getnameinfo(found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST);
   freeaddrinfo(found);
   if (code != 0) throw std::runtime_error(fmt::format("host '{}' has no address", host));
   return text.data();
@@ -77,7 +78,8 @@ Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t p
   try {
     router_.bind(fmt::format("tcp://{}:{}", bracketed, port == 0 ? "*" : std::to_string(port)));
   } catch (const zmq::error_t& error) {
-    const char* hint = error.num() == EADDRINUSE ? " (is a broker running already? --port chooses another one)" : "";
+    const char* hint =
+        error.num() == EADDRINUSE ? " (is a broker running already? --port chooses another one)" : "";
     throw std::runtime_error(fmt::format("cannot listen on {}:{}: {}{}", host, port, error.what(), hint));
   }
   address_ = router_.get(zmq::sockopt::last_endpoint);
@@ -133,7 +135,8 @@ void Broker::perform(Action& action) {
       touched_.push_back(forget->peer);
     }
   } else if (const auto* line = std::get_if<Log>(&action)) {
-    spdlog::log(line->level == Log::Level::warning ? spdlog::level::warn : spdlog::level::info, "{}", line->text);
+    spdlog::log(line->level == Log::Level::warning ? spdlog::level::warn : spdlog::level::info, "{}",
+                line->text);
   }
 }
 
@@ -193,7 +196,8 @@ void Broker::read_monitor() {
     if (what.size() < sizeof(std::uint16_t) + sizeof(std::int32_t)) continue;
     std::int32_t fd = 0;
     std::memcpy(&fd, static_cast<const char*>(what.data()) + sizeof(std::uint16_t), sizeof fd);
-    if (const auto found = by_fd_.find(fd); found != by_fd_.end()) suspects_.push_back({found->second, kSuspectChecks});
+    if (const auto found = by_fd_.find(fd); found != by_fd_.end())
+      suspects_.push_back({found->second, kSuspectChecks});
   }
 }
 
@@ -270,7 +274,8 @@ void Broker::flush() {
         blocked_ = true;
       } else if (found->second.forgotten) {
         peers_.erase(found->second.routing_id);
-        if (const auto fd = by_fd_.find(found->second.fd); fd != by_fd_.end() && fd->second == peer) by_fd_.erase(fd);
+        if (const auto fd = by_fd_.find(found->second.fd); fd != by_fd_.end() && fd->second == peer)
+          by_fd_.erase(fd);
         connections_.erase(found);
       }
     }

@@ -106,22 +106,25 @@ void Scheduler::requeue(Task& task, Duration delay) {
 void Scheduler::start_again(Task& task) {
   if (task.spec->content.crash_limit > 1) return queue(task);
   wire::ErrorInfo info;
-  info.message = "it may have been started under a broker that was lost, and must not be started twice";
+  info.message = "it may have been started before, and must not be started twice";
   info.ended_ms = unix_ms(now_);
   charge(task, wire::Outcome::crashed, wire::Payload(wire::encode_error(info)));
 }
 
 // ---- results ----
 
-void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& attempt, const wire::ResultRecord& record) {
+void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
+                            const wire::ResultRecord& record) {
   const bool current = task.worker == &worker && task.attempt == attempt;
   if (current) {
     constexpr double kWeight = 0.1;  // of the newest task in the averages
-    const auto run_us = std::max(static_cast<double>(record.run_us), 1.0);  // too short to measure is still a time
+    const auto run_us =
+        std::max(static_cast<double>(record.run_us), 1.0);  // too short to measure is still a time
     Session& session = *task.session;
     use_slot_time(session, run_us - task.charged_us);
     session.average_us += kWeight * (run_us - session.average_us);
-    worker.average_us = worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
+    worker.average_us =
+        worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
   }
   if (task.state == TaskState::cancelling) {  // its client has its answer
     if (current) erase(task);
@@ -150,7 +153,8 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       return charge(task, record.outcome, record.payload);
     case wire::Outcome::cannot_start: {
       const Placement& placement = *task.spec->queue->placement;
-      if (!placement.program.empty()) worker.cannot_start[placement.program] = now_ + settings_.cannot_start_memory;
+      if (!placement.program.empty())
+        worker.cannot_start[placement.program] = now_ + settings_.cannot_start_memory;
       const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
         return entry.second.get() != &worker && could_run(*entry.second, placement);
       });
@@ -188,8 +192,8 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
     answer(task, outcome, std::move(error));
     return erase(task);
   }
-  deliver(*task.session, wire::DeliveryRecord{task.seq, wire::DeliveryKind::charged, outcome, task.retries_used,
-                                              task.crashes, std::move(error)});
+  deliver(*task.session, wire::DeliveryRecord{task.seq, wire::DeliveryKind::charged, outcome,
+                                              task.retries_used, task.crashes, std::move(error)});
   const bool crashed = outcome == wire::Outcome::crashed;
   requeue(task, crashed ? Duration(0) : Duration(std::chrono::milliseconds(spec.retry_delay_ms)));
 }

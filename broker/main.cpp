@@ -42,7 +42,8 @@ weft::broker::Settings settings_from(const Options& options) {
   settings.heartbeat_liveness = options.liveness;
   settings.adoption_window = seconds(options.adoption_window_s);
   settings.client_grace = seconds(options.client_grace_s);
-  const auto machine = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  const auto machine =
+      static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   settings.memory_budget = options.memory_budget != 0 ? options.memory_budget : machine / 2;
   return settings;
 }
@@ -50,7 +51,8 @@ weft::broker::Settings settings_from(const Options& options) {
 void parse(CLI::App& app, Options& options) {
   app.add_option("--host", options.host, "Address to listen on")->capture_default_str();
   app.add_option("--port", options.port, "Port to listen on; 0 chooses a free one")->capture_default_str();
-  app.add_flag("--insecure", options.insecure, "Allow an address that other machines can reach, without keys");
+  app.add_flag("--insecure", options.insecure,
+               "Allow an address that other machines can reach, without keys");
   app.add_option("--heartbeat-interval", options.heartbeat_interval_s, "Seconds between heartbeats")
       ->check(CLI::Range(0.05, 60.0))
       ->capture_default_str();
@@ -64,17 +66,19 @@ void parse(CLI::App& app, Options& options) {
   app.add_option("--client-grace", options.client_grace_s, "Seconds that a lost client may take to come back")
       ->check(CLI::Range(0.0, 86400.0))
       ->capture_default_str();
-  app.add_option("--memory-budget", options.memory_budget, "Bytes of queued arguments, e.g. 4G; default: half the machine's memory")
+  app.add_option("--memory-budget", options.memory_budget,
+                 "Bytes of queued arguments, e.g. 4G; default: half the machine's memory")
       ->transform(CLI::AsSizeValue(false));
   app.set_version_flag("--version", "weft-broker " WEFT_VERSION);
 }
 
 int serve(const Options& options) {
   if (!options.insecure && !weft::broker::is_loopback(options.host)) {
-    fmt::print(stderr,
-               "weft-broker: refusing to listen on {}: whoever reaches this port can run any program here. Only a "
-               "loopback address needs no keys; add --insecure if everyone on that network may.\n",
-               options.host);
+    fmt::print(
+        stderr,
+        "weft-broker: refusing to listen on {}: whoever reaches this port can run any program here. Only a "
+        "loopback address needs no keys; add --insecure if everyone on that network may.\n",
+        options.host);
     return 1;
   }
   // libzmq numbers connections from rand(): a peer must not be able to guess the next number.

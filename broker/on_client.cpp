@@ -20,6 +20,10 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
     session->id = hello.session;
     session->slot_us = fair_clock_;
     session->serial = next_serial_++;
+    // Whoever has claimed something of it may have sent results, and we had no use for them yet.
+    for (const auto& [incarnation, worker] : workers_) {
+      if (worker->sessions.contains(session->id)) session->resend.insert(incarnation);
+    }
   }
   if (session->peer != kNoPeer) drop_peer(session->peer);  // an older connection of the same client
   session->name = hello.name;
@@ -29,10 +33,11 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   session->synced = false;
   peers_[peer] = Peer{peer, session, nullptr, now_, now_};
 
-  send(peer, wire::Welcome{settings_.epoch,
-                           static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
-                           settings_.heartbeat_liveness, resumed, session->received});
-  log(Log::Level::info, fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
+  send(peer,
+       wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
+                     settings_.heartbeat_liveness, resumed, session->received});
+  log(Log::Level::info,
+      fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
   if (resumed && hello.epoch == settings_.epoch) acknowledge(*session, hello.delivered);
   session->sent = session->sent_bytes = 0;
   mark_dirty(*session);
@@ -65,14 +70,16 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
 void Scheduler::on(Session& session, const wire::Define& define) {
   if (session.specs.contains(define.spec)) return;  // said again after a reconnect
   if (!are_amounts(define.content.resources)) {
-    return refuse(session.peer, wire::RefuseCode::malformed,
-                  fmt::format("spec {} needs an amount of a resource that is negative or not a number", define.spec));
+    return refuse(
+        session.peer, wire::RefuseCode::malformed,
+        fmt::format("spec {} needs an amount of a resource that is negative or not a number", define.spec));
   }
   auto spec = std::make_unique<Spec>();
   spec->number = define.spec;
   spec->content = define.content;
   const wire::TaskSpec& content = spec->content;
-  Placement placement{content.priority, content.resources, content.workers, content.prefer, "", content.program.id};
+  Placement placement{content.priority,  content.resources, content.workers, content.prefer, "",
+                      content.program.id};
   if (content.kind == wire::TaskKind::library) placement.library_function = content.function;
   const auto [entry, added] = session.queues.try_emplace(placement);
   if (added) {
@@ -122,7 +129,8 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     task->retries_used = record.retries_used;
     task->crashes = record.crashes;
     if (const auto ms = task->spec->content.queue_timeout_ms; ms > 0) {
-      task->due = now_ + std::chrono::milliseconds(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
+      task->due =
+          now_ + std::chrono::milliseconds(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
       start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
     }
     const auto orphan = orphans_.find(TaskId{session.id, record.seq});
@@ -130,7 +138,6 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     if (orphan != orphans_.end()) {
       claimed = orphan->second;
       orphans_.erase(orphan);
-      session.resend.insert(claimed->worker->hello.incarnation);  // its results may have come before us
     }
     if (claimed && !is_over(*task, claimed->claim)) {
       adopt(*claimed->worker, *task, claimed->claim);
@@ -146,10 +153,12 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
   acknowledge_submits(session);
 }
 
-Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload) {
+Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spec,
+                          const wire::Payload& payload) {
   const auto found = session.specs.find(spec);
   if (found == session.specs.end()) {
-    refuse(session.peer, wire::RefuseCode::malformed, fmt::format("task {} names spec {}, which was not defined", seq, spec));
+    refuse(session.peer, wire::RefuseCode::malformed,
+           fmt::format("task {} names spec {}, which was not defined", seq, spec));
     return nullptr;
   }
   Task& task = session.tasks[seq];
@@ -167,7 +176,9 @@ Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spe
 /// part of it wait.
 void Scheduler::acknowledge_submits(Session& session) {
   if (!session.received_withheld || session.peer == kNoPeer) return;
-  if (queued_bytes_ > settings_.memory_budget && session.queued_bytes > settings_.memory_budget / sessions_.size()) return;
+  if (queued_bytes_ > settings_.memory_budget &&
+      session.queued_bytes > settings_.memory_budget / sessions_.size())
+    return;
   session.received_withheld = false;
   send(session.peer, wire::Received{session.received});
 }
@@ -181,10 +192,14 @@ void Scheduler::on(Session& session, const wire::Synced&) {
       continue;
     }
     const auto& [worker, claim] = orphan->second;
-    session.resend.insert(worker->hello.incarnation);
     disown(*worker, session.id, claim);
     orphan = orphans_.erase(orphan);
   }
+  ask_again(session);
+}
+
+/// For results that were refused while it was not known whether anybody waits for them.
+void Scheduler::ask_again(Session& session) {
   for (const Uuid& id : session.resend) {
     if (const Worker* worker = find_worker(id)) send(worker->peer, wire::Resend{session.id});
   }
@@ -217,6 +232,7 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   for (const auto& [seq, task] : session.tasks) seqs.push_back(seq);
   for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
   acknowledge(session, session.acked + session.deliveries.size());  // nobody will
+  ask_again(session);  // it may never have been synced, and ends when its tasks have
   update_contender(session);
   mark_dirty(session);
 }

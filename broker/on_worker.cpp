@@ -21,10 +21,11 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   if (holder != names_.end() && holder->second->hello.incarnation != hello.incarnation) {
     Worker& other = *holder->second;
     if (other.peer != kNoPeer) {
-      return refuse(peer, wire::RefuseCode::name_taken,
-                    fmt::format("a worker called '{}' has joined already, from host {} with pid {}: give this one "
-                                "another --name",
-                                hello.name, other.hello.host, other.hello.pid));
+      return refuse(
+          peer, wire::RefuseCode::name_taken,
+          fmt::format("a worker called '{}' has joined already, from host {} with pid {}: give this one "
+                      "another --name",
+                      hello.name, other.hello.host, other.hello.pid));
     }
     lose_worker(other, "another worker has come under its name");  // it was lost: this is its successor
   }
@@ -47,9 +48,9 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   for (auto& [id, known] : worker->sessions) known.told.clear();
   peers_[peer] = Peer{peer, nullptr, worker, now_, now_};
   update_open(*worker);
-  send(peer, wire::Welcome{settings_.epoch,
-                           static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
-                           settings_.heartbeat_liveness, resumed, 0});
+  send(peer,
+       wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
+                     settings_.heartbeat_liveness, resumed, 0});
 }
 
 void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) {
@@ -107,16 +108,17 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
       start_timer(now_ + settings_.adoption_window + settings_.client_grace, TimerKind::orphans, session);
     }
     // Of two attempts of one task, the one that still runs is the later one.
-    std::stable_partition(records.begin(), records.end(),
-                          [](const wire::ClaimRecord& record) { return record.state != wire::ClaimState::done; });
+    std::stable_partition(records.begin(), records.end(), [](const wire::ClaimRecord& record) {
+      return record.state != wire::ClaimState::done;
+    });
     for (const wire::ClaimRecord& record : records) claim(worker, session, record);
   }
   BlobRelay::Outbox outbox;
   blobs_.resume(worker.hello.incarnation, outbox);
   pass_on(outbox);
   update_open(worker);
-  log(Log::Level::info, fmt::format("worker {} joined from {} with {} slots", worker.hello.name, worker.hello.host,
-                                    worker.hello.slots));
+  log(Log::Level::info, fmt::format("worker {} joined from {} with {} slots", worker.hello.name,
+                                    worker.hello.host, worker.hello.slots));
 }
 
 void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim) {
@@ -126,7 +128,8 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     if (session == nullptr || !session->synced) {
       OrphanClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
       if (orphan.worker == nullptr || orphan.claim.state == wire::ClaimState::done) orphan = {&worker, claim};
-      if (claim.state != wire::ClaimState::done) worker.strays.insert({TaskId{session_id, claim.seq}, claim.attempt});
+      if (claim.state != wire::ClaimState::done)
+        worker.strays.insert({TaskId{session_id, claim.seq}, claim.attempt});
     } else {
       disown(worker, session_id, claim);
     }
@@ -223,7 +226,8 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
   for (const wire::AttemptRecord& record : returned.tasks) {
     worker.strays.erase({TaskId{returned.session, record.seq}, record.attempt});
     const auto orphan = orphans_.find(TaskId{returned.session, record.seq});
-    if (orphan != orphans_.end() && orphan->second.worker == &worker && orphan->second.claim.attempt == record.attempt) {
+    if (orphan != orphans_.end() && orphan->second.worker == &worker &&
+        orphan->second.claim.attempt == record.attempt) {
       orphans_.erase(orphan);
     }
   }
@@ -260,7 +264,8 @@ void Scheduler::lose_connection(Worker& worker) {
 void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame) {
   worker.state = WorkerState::lost;
   update_open(worker);
-  log(Log::Level::warning, fmt::format("worker {} has left ({}); {} tasks go back", worker.hello.name, why, worker.tasks.size()));
+  log(Log::Level::warning,
+      fmt::format("worker {} has left ({}); {} tasks go back", worker.hello.name, why, worker.tasks.size()));
   while (Task* task = worker.tasks.front()) {
     if (task->state == TaskState::cancelling) {
       erase(*task);

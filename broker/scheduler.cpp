@@ -68,13 +68,16 @@ void Scheduler::on(const Received& event) {
   }
   const auto found = peers_.find(event.peer);
   if (found == peers_.end()) {
-    if (const auto* client = std::get_if<wire::HelloClient>(&event.message)) return on_hello(event.peer, *client);
-    if (const auto* worker = std::get_if<wire::HelloWorker>(&event.message)) return on_hello(event.peer, *worker);
+    if (const auto* client = std::get_if<wire::HelloClient>(&event.message))
+      return on_hello(event.peer, *client);
+    if (const auto* worker = std::get_if<wire::HelloWorker>(&event.message))
+      return on_hello(event.peer, *worker);
     if (std::holds_alternative<wire::Goodbye>(event.message)) {
       actions_->push_back(ForgetPeer{event.peer});
       return;
     }
-    return refuse(event.peer, wire::RefuseCode::unknown_peer, "say HELLO first: this broker does not know you");
+    return refuse(event.peer, wire::RefuseCode::unknown_peer,
+                  "say HELLO first: this broker does not know you");
   }
   found->second.heard = now_;
   if (found->second.session != nullptr) {
@@ -125,7 +128,8 @@ void Scheduler::on_timer(const Timer& timer) {
       Task* task = session != nullptr ? find_task(*session, timer.seq) : nullptr;
       if (task == nullptr || task->due != timer.at) return;
       if (timer.kind == TimerKind::task_due && task->state == TaskState::delayed) queue(*task);
-      if (timer.kind == TimerKind::queue_timeout && task->state == TaskState::queued) fail_unschedulable(*task);
+      if (timer.kind == TimerKind::queue_timeout && task->state == TaskState::queued)
+        fail_unschedulable(*task);
       return;
     }
     case TimerKind::adoption:
@@ -174,7 +178,8 @@ void Scheduler::scan_peers() {
   }
   for (const PeerId id : silent) {
     Worker* worker = peers_.at(id).worker;
-    lose_peer(id, fmt::format("nothing was heard of it for {:.1f} s", static_cast<double>(silence_max.count()) / 1e6));
+    lose_peer(id, fmt::format("nothing was heard of it for {:.1f} s",
+                              static_cast<double>(silence_max.count()) / 1e6));
     if (worker != nullptr) lose_worker(*worker, "no heartbeat");
   }
   for (auto& [id, session] : sessions_) acknowledge_submits(*session);

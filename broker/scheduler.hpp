@@ -16,7 +16,8 @@
 // Invariants (see check_invariants):
 //   1. A task is in exactly one list, and that list fits its state.
 //   2. A worker's assigned tasks never exceed its credit, nor their resources what it has.
-//   3. An attempt number is given out once; a failure bearing another than the current one counts for nothing.
+//   3. An attempt number is given out once; a failure bearing another than the current one counts for
+//   nothing.
 //   4. Every task that arrived is answered by exactly one final delivery, or its session has ended.
 //   5. A worker's result is released only when its client has it, or when nobody needs it.
 #pragma once
@@ -74,23 +75,23 @@ using Action = std::variant<Send, ForgetPeer, Log>;
 using Actions = std::vector<Action>;
 
 struct Settings {
-  std::uint64_t epoch = 1;                                   // random, of this life of the broker
-  std::int64_t unix_us_at_zero = 0;                          // wall clock at Time{}
+  std::uint64_t epoch = 1;           // random, of this life of the broker
+  std::int64_t unix_us_at_zero = 0;  // wall clock at Time{}
   std::string version = "0";
   Duration heartbeat_interval = std::chrono::seconds(1);
-  std::uint32_t heartbeat_liveness = 3;                      // the zguide: "3-5 is reasonable"
-  Duration adoption_window = std::chrono::seconds(2);        // from the start, for claims
-  Duration client_grace = std::chrono::seconds(5);           // of a lost client
-  Duration gone_grace = std::chrono::milliseconds(100);      // of a worker whose connection broke
-  Duration explain_after = std::chrono::seconds(5);          // then a task that cannot run says why
-  Duration prefetch = std::chrono::milliseconds(4);          // of work that waits with a worker
+  std::uint32_t heartbeat_liveness = 3;                        // the zguide: "3-5 is reasonable"
+  Duration adoption_window = std::chrono::seconds(2);          // from the start, for claims
+  Duration client_grace = std::chrono::seconds(5);             // of a lost client
+  Duration gone_grace = std::chrono::milliseconds(100);        // of a worker whose connection broke
+  Duration explain_after = std::chrono::seconds(5);            // then a task that cannot run says why
+  Duration prefetch = std::chrono::milliseconds(4);            // of work that waits with a worker
   Duration prefetch_task_max = std::chrono::milliseconds(20);  // longer tasks are not prefetched
-  Duration cannot_start_memory = std::chrono::seconds(60);   // how long a worker is not asked again
-  std::size_t prefetch_max = 1000;                           // tasks for each slot
-  std::size_t delivery_bytes_max = 8 << 20;                  // not acknowledged, under way to a client
-  std::size_t backlog_bytes_max = 64 << 20;                  // of results waiting, for a session to go on
-  std::size_t program_bytes_max = std::size_t{1} << 30;      // of programs and their libraries, kept for workers
-  std::size_t memory_budget = std::size_t{4} << 30;          // of payload; beyond it SUBMITs are held back
+  Duration cannot_start_memory = std::chrono::seconds(60);     // how long a worker is not asked again
+  std::size_t prefetch_max = 1000;                             // tasks for each slot
+  std::size_t delivery_bytes_max = 8 << 20;                    // not acknowledged, under way to a client
+  std::size_t backlog_bytes_max = 64 << 20;                    // of results waiting, for a session to go on
+  std::size_t program_bytes_max = std::size_t{1} << 30;  // of programs and their libraries, kept for workers
+  std::size_t memory_budget = std::size_t{4} << 30;      // of payload; beyond it SUBMITs are held back
 };
 
 class Scheduler {
@@ -162,6 +163,7 @@ class Scheduler {
   void on(Session& session, const wire::Cancel& cancel);
   void on(Session& session, const wire::Ack& ack);
   void acknowledge_submits(Session& session);
+  void ask_again(Session& session);
   Task* add_task(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload);
   void lose_session(Session& session);
   void end_session(Session& session, const std::string& why);
@@ -191,7 +193,8 @@ class Scheduler {
   void detach(Task& task);
   void erase(Task& task);
   void take_out(Task& task);
-  void take_result(Worker& worker, Task& task, const wire::Attempt& attempt, const wire::ResultRecord& record);
+  void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
+                   const wire::ResultRecord& record);
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   void requeue(Task& task, Duration delay);
@@ -240,7 +243,7 @@ class Scheduler {
   static Task* find_task(Session& session, std::uint64_t seq);
 
   Settings settings_;
-  Time now_;      // of the current step
+  Time now_;  // of the current step
   Time started_;
   Time stepped_;  // the previous step
   Time next_scan_;
@@ -255,10 +258,10 @@ class Scheduler {
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;
 
-  std::set<std::tuple<double, std::uint64_t, Session*>> contenders_;          // by slot time: have queued tasks
+  std::set<std::tuple<double, std::uint64_t, Session*>> contenders_;  // by slot time: have queued tasks
   std::set<std::tuple<std::uint64_t, std::uint64_t, Worker*>> open_workers_;  // by load: have credit
-  std::vector<Session*> dirty_;  // to pump or to end when the step is done
-  std::vector<Worker*> assigned_to_;  // in this scheduling pass
+  std::vector<Session*> dirty_;                   // to pump or to end when the step is done
+  std::vector<Worker*> assigned_to_;              // in this scheduling pass
   std::map<std::string, std::size_t> functions_;  // in libraries: how many workers have each
   double fair_clock_ = 0;                         // slot time of the session served last
   bool rebalance_planned_ = false;

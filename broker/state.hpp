@@ -93,39 +93,39 @@ struct Session {
   SessionState state = SessionState::connected;
   Time grace_ends{};
   bool synced = false;
-  std::uint64_t received = 0;           // highest task number
-  bool received_withheld = false;       // RECEIVED is owed until memory allows
+  std::uint64_t received = 0;      // highest task number
+  bool received_withheld = false;  // RECEIVED is owed until memory allows
   std::unordered_map<std::uint64_t, Task> tasks;
   std::unordered_map<std::uint32_t, std::unique_ptr<Spec>> specs;
   // Placements in scheduling order: higher priority first. Nodes are stable.
   std::map<Placement, ReadyQueue> queues;
-  std::vector<ReadyQueue*> order;       // of the queues, by falling priority
+  std::vector<ReadyQueue*> order;  // of the queues, by falling priority
   TaskList awaiting;
   TaskList delayed;
-  std::size_t queued = 0;               // tasks in ready queues
-  std::size_t queued_bytes = 0;         // payload of all its tasks
+  std::size_t queued = 0;        // tasks in ready queues
+  std::size_t queued_bytes = 0;  // payload of all its tasks
 
-  std::deque<Delivery> deliveries;      // not acknowledged; the first has number acked + 1
+  std::deque<Delivery> deliveries;  // not acknowledged; the first has number acked + 1
   std::deque<PendingRelease> releases;
   std::uint64_t acked = 0;
-  std::size_t sent = 0;                 // of deliveries
+  std::size_t sent = 0;  // of deliveries
   std::size_t sent_bytes = 0;
-  std::size_t waiting_bytes = 0;        // of all deliveries
-  std::set<Uuid> resend;                // workers whose results were refused until SYNCED
+  std::size_t waiting_bytes = 0;  // of all deliveries
+  std::set<Uuid> resend;          // workers whose results were refused until SYNCED
 
-  double slot_us = 0;                   // virtual slot time used, for fair shares
-  double average_us = 1000;             // of recent tasks
-  bool dirty = false;                   // is in Scheduler::dirty_
-  bool contending = false;              // is in Scheduler::contenders_
-  std::uint64_t serial = 0;             // order of joining
+  double slot_us = 0;        // virtual slot time used, for fair shares
+  double average_us = 1000;  // of recent tasks
+  bool dirty = false;        // is in Scheduler::dirty_
+  bool contending = false;   // is in Scheduler::contenders_
+  std::uint64_t serial = 0;  // order of joining
   std::uint64_t finished = 0;
 };
 
 /// What a worker has of one session.
 struct WorkerSession {
-  std::unordered_set<std::uint32_t> specs;     // that it was told
-  std::unordered_set<std::uint32_t> told;      // and those of them on this connection: the others may be lost
-  std::optional<std::uint64_t> next_outbox;    // number of the next result to take
+  std::unordered_set<std::uint32_t> specs;   // that it was told
+  std::unordered_set<std::uint32_t> told;    // and those of them on this connection: the others may be lost
+  std::optional<std::uint64_t> next_outbox;  // number of the next result to take
 };
 
 struct OrphanClaim {
@@ -139,22 +139,22 @@ struct Worker {
   wire::HelloWorker hello;
   PeerId peer = kNoPeer;
   WorkerState state = WorkerState::joining;
-  Time gone_ends{};                             // lost: when its tasks go elsewhere
-  TaskList tasks;                               // in order of assignment
+  Time gone_ends{};  // lost: when its tasks go elsewhere
+  TaskList tasks;    // in order of assignment
   std::map<std::string, double> resources_free;
   std::unordered_map<Uuid, WorkerSession> sessions;
-  std::unordered_map<BlobId, Time> cannot_start;  // programs, until when not to try again
+  std::unordered_map<BlobId, Time> cannot_start;                    // programs, until when not to try again
   std::unordered_map<Uuid, std::vector<wire::ClaimRecord>> claims;  // of this connection, until READY
   // What it still has and no task here stands for: it was asked to stop it, or its session is not known
   // yet. They take slots and, as nobody knows how much of them, all of its resources.
   std::set<std::pair<TaskId, wire::Attempt>> strays;
-  double average_us = 0;                        // of recent tasks; 0: none yet
-  bool open = false;                            // is in Scheduler::open_workers_, at open_load
+  double average_us = 0;  // of recent tasks; 0: none yet
+  bool open = false;      // is in Scheduler::open_workers_, at open_load
   std::uint64_t open_load = 0;
-  std::uint64_t serial = 0;                     // order of joining
+  std::uint64_t serial = 0;  // order of joining
   std::uint64_t finished = 0;
-  Time retract_again{};                         // not to be asked to give tasks back before
-  wire::Assign outgoing;                        // of this scheduling pass
+  Time retract_again{};   // not to be asked to give tasks back before
+  wire::Assign outgoing;  // of this scheduling pass
 
   bool is_called(const std::string& name) const { return hello.name == name || hello.host == name; }
 };

@@ -30,9 +30,10 @@ wire::Status Scheduler::status(bool details) const {
     if (worker->state == WorkerState::draining) state = "draining";
     if (worker->state == WorkerState::lost) state = "lost";
     const auto peer = peers_.find(worker->peer);
-    status.worker_list.push_back({worker->hello.name, worker->hello.host, worker->hello.pid, state, slots, running,
-                                  worker->tasks.size(), worker->hello.resources, worker->resources_free,
-                                  worker->finished, peer != peers_.end() ? ms(now_ - peer->second.heard) : 0});
+    status.worker_list.push_back({worker->hello.name, worker->hello.host, worker->hello.pid, state, slots,
+                                  running, worker->tasks.size(), worker->hello.resources,
+                                  worker->resources_free, worker->finished,
+                                  peer != peers_.end() ? ms(now_ - peer->second.heard) : 0});
   }
   for (const auto& [id, session] : sessions_) {
     const std::size_t waiting = session->queued + session->delayed.size() + session->awaiting.size();

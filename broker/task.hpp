@@ -33,15 +33,15 @@ struct Task {
   Worker* worker = nullptr;  // assigned, running, cancelling
   wire::Attempt attempt;     // the current one, while with a worker, else the last; number 0: none yet
   wire::Payload payload;
-  Time due{};          // delayed: when to queue it; queued: when queue_timeout strikes, if there is one
-  Time since{};        // when it entered its state
+  Time due{};    // delayed: when to queue it; queued: when queue_timeout strikes, if there is one
+  Time since{};  // when it entered its state
   std::uint32_t retries_used = 0;
   std::uint32_t crashes = 0;
   std::uint32_t charged_us = 0;  // slot time that its session was charged for in advance
   TaskState state = TaskState::queued;
   std::uint16_t cannot_start = 0;  // how often a worker said so; library tasks and commands only
-  bool answered = false;         // the worker's answer to `attempt` has been counted
-  bool adopted = false;          // `attempt` was claimed by its worker, not assigned by this broker
+  bool answered = false;           // the worker's answer to `attempt` has been counted
+  bool adopted = false;            // `attempt` was claimed by its worker, not assigned by this broker
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
   bool with_worker() const { return worker != nullptr; }

@@ -64,7 +64,8 @@ void BlobPuller::on_data(const wire::Data& data, bool joined, Actions& actions) 
   if (data.bytes.size() != expected) return;  // of no use; the others show that it is another blob
   pull.under_way.erase(chunk);
   pull.gone_since.reset();
-  actions.push_back(StoreChunk{.id = data.id, .size = pull.ref.size, .offset = data.offset, .bytes = data.bytes});
+  actions.push_back(
+      StoreChunk{.id = data.id, .size = pull.ref.size, .offset = data.offset, .bytes = data.bytes});
   if (joined) ask_more(pull, actions);
   verify_if_whole(pull, actions);
 }
@@ -103,7 +104,8 @@ void BlobPuller::tick(Time now, bool joined, Actions& actions) {
     // Another task may have made the same bytes elsewhere: whoever has them will do.
     const auto asked = std::find_if(pull.needers.begin(), pull.needers.end(),
                                     [&](const Needer& needer) { return needer.holder == pull.ref.holder; });
-    const auto next = asked == pull.needers.end() || asked + 1 == pull.needers.end() ? pull.needers.begin() : asked + 1;
+    const auto next =
+        asked == pull.needers.end() || asked + 1 == pull.needers.end() ? pull.needers.begin() : asked + 1;
     pull.ref.holder = next->holder;
     for (const std::uint64_t offset : pull.under_way) ask(pull, offset, actions);
   }

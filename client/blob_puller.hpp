@@ -22,8 +22,8 @@ class BlobPuller {
     Uuid holder;
   };
   struct Settings {
-    Duration retry = std::chrono::seconds(1);     // after GONE
-    Duration give_up = std::chrono::seconds(5);   // after the first GONE in a row
+    Duration retry = std::chrono::seconds(1);    // after GONE
+    Duration give_up = std::chrono::seconds(5);  // after the first GONE in a row
   };
 
   explicit BlobPuller(Settings settings) : settings_(settings) {}
@@ -50,8 +50,8 @@ class BlobPuller {
   struct Pull {
     wire::BlobRef ref;  // its holder is the one that is asked
     std::vector<Needer> needers;
-    std::uint64_t next = 0;              // offset that was not asked for yet
-    std::set<std::uint64_t> under_way;   // offsets
+    std::uint64_t next = 0;             // offset that was not asked for yet
+    std::set<std::uint64_t> under_way;  // offsets
     std::optional<Time> gone_since;
     std::optional<Time> retry_at;
     bool verifying = false;

@@ -50,7 +50,8 @@ void ResultStore::store(const StoreChunk& chunk) {
     }
   }
   if (chunk.offset + chunk.bytes.size() > entry.text.size()) return;
-  std::copy_n(chunk.bytes.view().data(), chunk.bytes.size(), entry.text.begin() + static_cast<std::ptrdiff_t>(chunk.offset));
+  std::copy_n(chunk.bytes.view().data(), chunk.bytes.size(),
+              entry.text.begin() + static_cast<std::ptrdiff_t>(chunk.offset));
   entry.early.insert(chunk.offset);
   while (!entry.early.empty() && *entry.early.begin() == entry.hashed) {
     const std::size_t bytes = std::min<std::size_t>(wire::kChunkBytes, entry.text.size() - entry.hashed);
@@ -66,8 +67,9 @@ BlobVerified ResultStore::verify(const BlobId& id) {
   if (it == entries_.end()) return {id, Verdict::corrupt};
   Entry& entry = it->second;
   const Verdict verdict = entry.no_room ? Verdict::no_room
-                          : entry.hashed == entry.text.size() && entry.hasher->finish() == id ? Verdict::whole
-                                                                                              : Verdict::corrupt;
+                          : entry.hashed == entry.text.size() && entry.hasher->finish() == id
+                              ? Verdict::whole
+                              : Verdict::corrupt;
   if (verdict != Verdict::whole) drop(id);
   return {id, verdict};
 }

@@ -12,7 +12,8 @@ void CallbackThread::run(FutureState& state, Continuation& continuation) noexcep
   try {
     continuation.run(state);
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "weft: an on_done callback of task %s threw: %s\n", state.id().text().c_str(), error.what());
+    std::fprintf(stderr, "weft: an on_done callback of task %s threw: %s\n", state.id().text().c_str(),
+                 error.what());
   } catch (...) {
     std::fprintf(stderr, "weft: an on_done callback of task %s threw something that is no std::exception\n",
                  state.id().text().c_str());

@@ -61,7 +61,8 @@ Future<CommandResult> Submitter::command(std::vector<std::string> argv, std::str
   }
   const std::string name = argv.front();
   const detail::CommandRequest request{.argv = std::move(argv), .input = std::move(input)};
-  return submit_target<CommandResult>({.kind = detail::CallKind::command, .function = name}, detail::encode(request));
+  return submit_target<CommandResult>({.kind = detail::CallKind::command, .function = name},
+                                      detail::encode(request));
 }
 
 }  // namespace weft

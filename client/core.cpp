@@ -66,8 +66,10 @@ std::string broker_address(const std::string& address) {
 }
 
 Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std::make_shared<Progress>()) {
-  if (options_.connect_timeout.count() <= 0) throw std::invalid_argument("ClientOptions::connect_timeout must be positive");
-  if (options_.give_up.count() < 0) throw std::invalid_argument("ClientOptions::give_up must not be negative");
+  if (options_.connect_timeout.count() <= 0)
+    throw std::invalid_argument("ClientOptions::connect_timeout must be positive");
+  if (options_.give_up.count() < 0)
+    throw std::invalid_argument("ClientOptions::give_up must not be negative");
   options_.address = broker_address(options_.address);
   const Uuid session = random_uuid();
   hub_ = std::make_shared<Hub>(session);
@@ -91,8 +93,9 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
   lock.unlock();
   if (!reason.empty()) {
     stop();
-    throw ConnectionError(reason + "; is weft-broker running there? (weft::Client takes the address from its "
-                                   "argument, then from $WEFT_BROKER, then 127.0.0.1:8786)");
+    throw ConnectionError(reason +
+                          "; is weft-broker running there? (weft::Client takes the address from its "
+                          "argument, then from $WEFT_BROKER, then 127.0.0.1:8786)");
   }
 }
 

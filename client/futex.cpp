@@ -26,8 +26,8 @@ void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
     time.tv_sec = seconds.count();
     time.tv_nsec = std::chrono::duration_cast<std::chrono::nanoseconds>(since_zero - seconds).count();
   }
-  ::syscall(SYS_futex, address_of(word), FUTEX_WAIT_BITSET_PRIVATE, expected, deadline ? &time : nullptr, nullptr,
-            FUTEX_BITSET_MATCH_ANY);
+  ::syscall(SYS_futex, address_of(word), FUTEX_WAIT_BITSET_PRIVATE, expected, deadline ? &time : nullptr,
+            nullptr, FUTEX_BITSET_MATCH_ANY);
 }
 
 void futex_wake_all(const std::atomic<std::uint32_t>& word) {

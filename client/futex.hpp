@@ -13,7 +13,8 @@ namespace weft::client {
 using SteadyTime = std::chrono::steady_clock::time_point;
 
 /// Sleeps while `word` is `expected`, at most until `deadline`; may return early.
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, std::optional<SteadyTime> deadline);
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                std::optional<SteadyTime> deadline);
 void futex_wake_all(const std::atomic<std::uint32_t>& word);
 
 /// One word for the whole process that changes when any task of it is finished, for those who
@@ -25,7 +26,9 @@ class AnyFinished {
   void begin() { waiters_.fetch_add(1); }
   void end() { waiters_.fetch_sub(1); }
   std::uint32_t ticket() const { return word_.load(); }
-  void wait_past(std::uint32_t ticket, std::optional<SteadyTime> deadline) { futex_wait(word_, ticket, deadline); }
+  void wait_past(std::uint32_t ticket, std::optional<SteadyTime> deadline) {
+    futex_wait(word_, ticket, deadline);
+  }
   void announce() {
     if (waiters_.load() == 0) return;
     word_.fetch_add(1);

@@ -34,13 +34,18 @@ Continuation* closed() {
 
 TaskErrorKind kind_of(wire::Outcome outcome) {
   switch (outcome) {
-    case wire::Outcome::crashed: return TaskErrorKind::crashed;
-    case wire::Outcome::timed_out: return TaskErrorKind::timeout;
-    case wire::Outcome::cancelled: return TaskErrorKind::cancelled;
-    case wire::Outcome::unschedulable: return TaskErrorKind::unschedulable;
+    case wire::Outcome::crashed:
+      return TaskErrorKind::crashed;
+    case wire::Outcome::timed_out:
+      return TaskErrorKind::timeout;
+    case wire::Outcome::cancelled:
+      return TaskErrorKind::cancelled;
+    case wire::Outcome::unschedulable:
+      return TaskErrorKind::unschedulable;
     case wire::Outcome::ok:
     case wire::Outcome::failed:
-    case wire::Outcome::cannot_start: break;
+    case wire::Outcome::cannot_start:
+      break;
   }
   return TaskErrorKind::failed;
 }
@@ -89,7 +94,8 @@ bool FutureState::done() const noexcept { return phase() > Phase::settling; }
 
 bool FutureState::wait_until(const Deadline& deadline) const {
   for (Phase now = phase(); now <= Phase::settling; now = phase()) {
-    if (info_ && info_->hub->forked()) throw Error("a weft::Future that is not done cannot be waited for after fork()");
+    if (info_ && info_->hub->forked())
+      throw Error("a weft::Future that is not done cannot be waited for after fork()");
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
     wait_while(now, deadline);
   }
@@ -98,15 +104,20 @@ bool FutureState::wait_until(const Deadline& deadline) const {
 
 TaskState FutureState::state() const noexcept {
   switch (phase()) {
-    case Phase::queued: return TaskState::queued;
+    case Phase::queued:
+      return TaskState::queued;
     case Phase::running:
-    case Phase::settling: return TaskState::running;
+    case Phase::settling:
+      return TaskState::running;
     case Phase::raw:
     case Phase::decoding:
     case Phase::value:
-    case Phase::taken: return TaskState::done;
-    case Phase::failed: return TaskState::failed;
-    case Phase::cancelled: return TaskState::cancelled;
+    case Phase::taken:
+      return TaskState::done;
+    case Phase::failed:
+      return TaskState::failed;
+    case Phase::cancelled:
+      return TaskState::cancelled;
   }
   return TaskState::queued;
 }
@@ -137,10 +148,11 @@ bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
   }
   raw_ = std::move(bytes);
   failure_ = std::move(failure);
-  const bool was_cancelled = failure_ && failure_->outcome == wire::Outcome::cancelled && !failure_->connection;
+  const bool was_cancelled =
+      failure_ && failure_->outcome == wire::Outcome::cancelled && !failure_->connection;
   enter(was_cancelled ? Phase::cancelled : failure_ ? Phase::failed : Phase::raw);
 
-  const Ref<FutureState> self(this);  // a continuation may drop the last handle
+  const Ref<FutureState> self(this);               // a continuation may drop the last handle
   std::vector<std::unique_ptr<Continuation>> due;  // newest first
   for (Continuation* node = continuations_.exchange(closed()); node != nullptr;) {
     due.emplace_back(node);
@@ -175,12 +187,19 @@ void FutureState::need_value() {
   wait_until(std::nullopt);
   for (;;) {
     switch (phase()) {
-      case Phase::value: return;
-      case Phase::taken: throw Error("the result of task " + id().text() + " was moved out before: std::move(future).result() does that");
+      case Phase::value:
+        return;
+      case Phase::taken:
+        throw Error("the result of task " + id().text() +
+                    " was moved out before: std::move(future).result() does that");
       case Phase::failed:
-      case Phase::cancelled: throw_error();
-      case Phase::decoding: wait_while(Phase::decoding, std::nullopt); continue;
-      default: break;
+      case Phase::cancelled:
+        throw_error();
+      case Phase::decoding:
+        wait_while(Phase::decoding, std::nullopt);
+        continue;
+      default:
+        break;
     }
     if (!set_phase(Phase::raw, Phase::decoding)) continue;
     try {
@@ -223,8 +242,6 @@ std::optional<TaskError> FutureState::error() const {
   return TaskError(std::move(details));
 }
 
-void FutureState::throw_error() const {
-  error()->rethrow();
-}
+void FutureState::throw_error() const { error()->rethrow(); }
 
 }  // namespace weft::detail

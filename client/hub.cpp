@@ -106,7 +106,8 @@ void Hub::wake(bool needed) {
   (void)!::write(wake_fd_, &one, sizeof one);  // full means that it is readable, which is the point
 }
 
-void Hub::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first) {
+void Hub::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened,
+               std::uint64_t& first) {
   std::uint64_t count = 0;
   (void)!::read(wake_fd_, &count, sizeof count);
   const std::lock_guard lock(mutex_);

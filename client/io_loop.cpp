@@ -10,7 +10,7 @@
 namespace weft::detail {
 
 namespace {
-constexpr int kFramesPerTurn = 64;  // then acknowledge and send
+constexpr int kFramesPerTurn = 64;                 // then acknowledge and send
 constexpr std::chrono::milliseconds kLinger(300);  // for GOODBYE
 
 std::unique_ptr<Failure> make_failure(wire::Outcome outcome, bool connection) {

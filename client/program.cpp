@@ -68,8 +68,8 @@ std::vector<Loaded> loaded_objects() {
 
 bool is_system_path(const std::string& path) {
   static constexpr std::array<std::string_view, 10> kFolders = {
-      "/lib/", "/lib32/", "/lib64/", "/libx32/", "/libexec/", "/usr/lib/", "/usr/lib32/", "/usr/lib64/",
-      "/usr/libx32/", "/usr/libexec/"};
+      "/lib/",     "/lib32/",     "/lib64/",     "/libx32/",     "/libexec/",
+      "/usr/lib/", "/usr/lib32/", "/usr/lib64/", "/usr/libx32/", "/usr/libexec/"};
   return std::any_of(kFolders.begin(), kFolders.end(),
                      [&](std::string_view folder) { return path.starts_with(folder); });
 }

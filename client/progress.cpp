@@ -38,7 +38,8 @@ std::string progress_line(const ProgressCounts& counts, std::size_t width) {
   const std::size_t left = counts.total - counts.done;
   std::string text = fmt::format("{}/{} {}%", counts.done, counts.total,
                                  counts.total == 0 ? 100 : counts.done * 100 / counts.total);
-  text += rate >= 10 || rate == 0 ? fmt::format(" | {:.0f} task/s", rate) : fmt::format(" | {:.1f} task/s", rate);
+  text +=
+      rate >= 10 || rate == 0 ? fmt::format(" | {:.0f} task/s", rate) : fmt::format(" | {:.1f} task/s", rate);
   std::string notes;
   const auto note = [&](const char* word, std::size_t number) {
     if (number > 0) notes += fmt::format("{}{} {}", notes.empty() ? " | " : ", ", word, number);
@@ -47,7 +48,8 @@ std::string progress_line(const ProgressCounts& counts, std::size_t width) {
   note("failed", counts.failed);
   note("cancelled", counts.cancelled);
   text += notes + " | " + clock_text(counts.seconds);
-  if (left > 0) text += " ETA " + (rate > 0 ? clock_text(static_cast<double>(left) / rate) : std::string("--:--"));
+  if (left > 0)
+    text += " ETA " + (rate > 0 ? clock_text(static_cast<double>(left) / rate) : std::string("--:--"));
   constexpr std::size_t kBarMin = 8;
   constexpr std::size_t kBarMax = 40;
   const std::size_t room = width > text.size() + 3 ? width - text.size() - 3 : 0;
@@ -98,11 +100,19 @@ class Drawing {
     counts_.running = 0;
     std::erase_if(pending_, [this](FutureState* state) {
       switch (state->state()) {
-        case TaskState::queued: return false;
-        case TaskState::running: ++counts_.running; return false;
-        case TaskState::failed: ++counts_.failed; break;
-        case TaskState::cancelled: ++counts_.cancelled; break;
-        case TaskState::done: break;
+        case TaskState::queued:
+          return false;
+        case TaskState::running:
+          ++counts_.running;
+          return false;
+        case TaskState::failed:
+          ++counts_.failed;
+          break;
+        case TaskState::cancelled:
+          ++counts_.cancelled;
+          break;
+        case TaskState::done:
+          break;
       }
       ++counts_.done;
       return true;

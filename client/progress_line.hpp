@@ -11,7 +11,7 @@ struct ProgressCounts {
   std::size_t done = 0;  // all that ended, in whatever way
   std::size_t total = 0;
   std::size_t running = 0;
-  std::size_t failed = 0;     // without the cancelled ones
+  std::size_t failed = 0;  // without the cancelled ones
   std::size_t cancelled = 0;
   double seconds = 0;  // since the start
 };

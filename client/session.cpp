@@ -105,8 +105,9 @@ void Session::lose_link(const std::string& reason) {
   if (ever_joined() && !loss_logged_) {
     lost_since_ = now_;
     loss_logged_ = true;
-    log(Log::Level::warning, fmt::format("lost the broker at {}: {}; waiting for it for {} s", settings_.address,
-                                         reason, std::chrono::duration<double>(settings_.give_up).count()));
+    log(Log::Level::warning,
+        fmt::format("lost the broker at {}: {}; waiting for it for {} s", settings_.address, reason,
+                    std::chrono::duration<double>(settings_.give_up).count()));
   }
 }
 
@@ -163,9 +164,7 @@ void Session::on_message(const wire::Refuse& refuse) {
   }
 }
 
-void Session::on_message(const wire::Goodbye& goodbye) {
-  break_link("the broker left: " + goodbye.reason);
-}
+void Session::on_message(const wire::Goodbye& goodbye) { break_link("the broker left: " + goodbye.reason); }
 
 void Session::on_message(const wire::Welcome& welcome) {
   if (presence_.stage() != Presence::Stage::greeting) return;
@@ -239,7 +238,7 @@ void Session::check_invariants() const {
   for (const UnderWay& message : under_way_) bytes += message.bytes;
   WEFT_CHECK(bytes == under_way_bytes_);
   WEFT_CHECK(bytes < settings_.window_bytes + 2 * wire::kInlineBytesMax);
-  WEFT_CHECK(under_way_.empty() || joined());
+  WEFT_CHECK(under_way_.empty() || joined() || over_);
 
   std::unordered_map<std::uint32_t, std::uint64_t> uses;
   tasks_.for_each([&](std::uint64_t seq, const Task& task) {

@@ -47,12 +47,12 @@ namespace weft::client {
 class Session {
  public:
   struct Settings {
-    Uuid id;                           // random, of this session
-    std::uint64_t jitter_seed = 1;     // random
-    std::string name;                  // shown in status
+    Uuid id;                        // random, of this session
+    std::uint64_t jitter_seed = 1;  // random
+    std::string name;               // shown in status
     std::string host;
     std::uint64_t pid = 0;
-    std::string address;               // of the broker, for messages to people
+    std::string address;                                  // of the broker, for messages to people
     Duration connect_timeout = std::chrono::seconds(10);  // until the first WELCOME
     Duration give_up = std::chrono::seconds(60);          // a lost broker is waited for this long
     std::size_t window_bytes = 4 << 20;                   // of tasks sent and not RECEIVED
@@ -92,9 +92,9 @@ class Session {
     std::uint32_t attempts = 0;      // executions that were charged
     std::uint32_t retries_used = 0;  // as the broker counts
     std::uint32_t crashes = 0;
-    Duration waited{};               // before `since`, queued
-    bool remake = false;             // its result was lost: announced again out of turn
-    wire::BlobRef blob;              // pulling
+    Duration waited{};    // before `since`, queued
+    bool remake = false;  // its result was lost: announced again out of turn
+    wire::BlobRef blob;   // pulling
   };
   struct Task {
     wire::Payload payload;
@@ -163,10 +163,10 @@ class Session {
   Settings settings_;
   Presence presence_;
   BlobPuller puller_;
-  Time now_;               // of the current step
+  Time now_;                    // of the current step
   Actions* actions_ = nullptr;  // of the current step
   bool over_ = false;
-  Time lost_since_;        // while not joined
+  Time lost_since_;  // while not joined
   bool loss_logged_ = false;
   std::string last_reason_;
 
@@ -176,19 +176,19 @@ class Session {
 
   // of the broker's epoch
   std::uint64_t epoch_ = 0;
-  std::uint64_t delivered_ = 0;        // highest delivery number taken
-  std::uint64_t acked_ = 0;            // and acknowledged on this connection
+  std::uint64_t delivered_ = 0;  // highest delivery number taken
+  std::uint64_t acked_ = 0;      // and acknowledged on this connection
   bool ack_due_ = false;
   std::uint64_t reannounce_upto_ = 0;  // tasks up to here are older than the epoch
 
   // of the connection
-  std::uint64_t next_ = 1;        // task number to announce next
-  std::uint64_t sent_max_ = 0;    // highest number ever announced, on any connection
-  std::uint64_t sync_upto_ = 0;   // SYNCED follows when all up to here are announced
+  std::uint64_t next_ = 1;       // task number to announce next
+  std::uint64_t sent_max_ = 0;   // highest number ever announced, on any connection
+  std::uint64_t sync_upto_ = 0;  // SYNCED follows when all up to here are announced
   bool synced_ = false;
   std::deque<UnderWay> under_way_;
   std::size_t under_way_bytes_ = 0;
-  wire::Submit submit_;           // being gathered by pump()
+  wire::Submit submit_;  // being gathered by pump()
   wire::Reannounce reannounce_;
 };
 

@@ -76,7 +76,7 @@ struct Completion {
   wire::Outcome outcome = wire::Outcome::ok;
   std::uint32_t attempts = 1;  // executions that ended, this one included; 0: it never ran
   bool takes_blob = false;     // the payload is a stored blob that no other task waits for: move it
-  wire::Payload payload;       // the result (inline, or a blob that is stored here) or an ErrorInfo, or nothing
+  wire::Payload payload;  // the result (inline, or a blob that is stored here) or an ErrorInfo, or nothing
   std::vector<std::string> history;  // a line for each attempt that was lost or failed
   bool operator==(const Completion&) const = default;
 };
@@ -131,8 +131,8 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
-using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, StoreChunk, VerifyBlob, DropBlob,
-                            ReleaseArgument, ServeChunk, GaveUp, Log>;
+using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, StoreChunk, VerifyBlob,
+                            DropBlob, ReleaseArgument, ServeChunk, GaveUp, Log>;
 using Actions = std::vector<Action>;
 
 }  // namespace weft::client

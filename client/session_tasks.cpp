@@ -12,9 +12,9 @@ namespace weft::client {
 
 namespace {
 
-constexpr std::size_t kRecordsMax = 4096;        // in one message of tasks; the shell packs them
+constexpr std::size_t kRecordsMax = 4096;  // in one message of tasks; the shell packs them
 constexpr std::size_t kMessageBytes = 256 << 10;
-constexpr std::size_t kRecordBytes = 16;         // about what a record costs beside its payload
+constexpr std::size_t kRecordBytes = 16;  // about what a record costs beside its payload
 
 /// "2024-05-01 12:00:01.250" (UTC), or "?" for 0.
 std::string utc(std::int64_t unix_ms) {
@@ -28,13 +28,20 @@ std::string utc(std::int64_t unix_ms) {
 
 std::string_view verb_of(wire::Outcome outcome) {
   switch (outcome) {
-    case wire::Outcome::ok: return "finished";
-    case wire::Outcome::failed: return "failed";
-    case wire::Outcome::crashed: return "was lost";
-    case wire::Outcome::timed_out: return "timed out";
-    case wire::Outcome::cancelled: return "was cancelled";
-    case wire::Outcome::cannot_start: return "could not start";
-    case wire::Outcome::unschedulable: return "was not scheduled";
+    case wire::Outcome::ok:
+      return "finished";
+    case wire::Outcome::failed:
+      return "failed";
+    case wire::Outcome::crashed:
+      return "was lost";
+    case wire::Outcome::timed_out:
+      return "timed out";
+    case wire::Outcome::cancelled:
+      return "was cancelled";
+    case wire::Outcome::cannot_start:
+      return "could not start";
+    case wire::Outcome::unschedulable:
+      return "was not scheduled";
   }
   return "?";
 }
@@ -70,7 +77,8 @@ void Session::on(const Submit& event) {
     const auto spec = specs_.find(record.spec);
     WEFT_CHECK(spec != specs_.end());
     ++spec->second.tasks;
-    tasks_.insert(record.seq, Task{.payload = record.payload, .extra = {}, .since = now_, .spec = record.spec});
+    tasks_.insert(record.seq,
+                  Task{.payload = record.payload, .extra = {}, .since = now_, .spec = record.spec});
   }
 }
 
@@ -79,7 +87,9 @@ void Session::on(const CancelTasks& event) {
   for (const std::uint64_t seq : event.seqs) {
     Task* task = tasks_.find(seq);
     if (task == nullptr || task->state == TaskState::cancelled) continue;
-    complete({.seq = seq, .outcome = wire::Outcome::cancelled, .attempts = task->extra ? task->extra->attempts : 0});
+    complete({.seq = seq,
+              .outcome = wire::Outcome::cancelled,
+              .attempts = task->extra ? task->extra->attempts : 0});
     if (task->state == TaskState::pulling) {  // the broker has forgotten it already
       const wire::BlobRef blob = task->extra->blob;
       puller_.remove(seq, blob.id, *actions_);
@@ -119,9 +129,11 @@ void Session::on(const BlobVerified& event) {
                 .payload = wire::Payload(blob),
                 .history = std::move(task->extra->history)});
     } else {
-      const wire::ErrorInfo error{.type = "std::bad_alloc",
-                                  .message = fmt::format("the result of {} bytes does not fit into the memory of "
-                                                         "this client", blob.size)};
+      const wire::ErrorInfo error{
+          .type = "std::bad_alloc",
+          .message = fmt::format("the result of {} bytes does not fit into the memory of "
+                                 "this client",
+                                 blob.size)};
       complete({.seq = seq,
                 .outcome = wire::Outcome::failed,
                 .attempts = task->extra->attempts + 1,
@@ -207,6 +219,7 @@ void Session::remake(std::uint64_t seq) {
   Task* task = tasks_.find(seq);
   WEFT_CHECK(task != nullptr);
   task->state = TaskState::open;
+  task->since = now_;  // it waits again: what it took to run and to fetch is no waiting
   Extra& extra = extra_of(*task);
   extra.remake = true;
   if (!joined() || seq >= next_) return;  // its turn will come
@@ -281,7 +294,8 @@ void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryReco
   }
   Completion completion{.seq = seq, .outcome = record.outcome, .payload = record.payload};
   if (!ok && is_execution(record.outcome)) add_history(extra_of(task), record);
-  completion.attempts = (task.extra ? task.extra->attempts : 0) + (ok || is_execution(record.outcome) ? 1 : 0);
+  completion.attempts =
+      (task.extra ? task.extra->attempts : 0) + (ok || is_execution(record.outcome) ? 1 : 0);
   if (task.extra) completion.history = std::move(task.extra->history);
   complete(std::move(completion));
   forget(seq);
@@ -362,7 +376,8 @@ void Session::drop_cancelled(std::uint64_t beyond) {
 }
 
 void Session::complete(Completion completion) {
-  if (actions_->empty() || !std::holds_alternative<Complete>(actions_->back())) actions_->push_back(Complete{});
+  if (actions_->empty() || !std::holds_alternative<Complete>(actions_->back()))
+    actions_->push_back(Complete{});
   std::get<Complete>(actions_->back()).tasks.push_back(std::move(completion));
 }
 

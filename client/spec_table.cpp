@@ -60,7 +60,8 @@ wire::TaskSpec content_of(const detail::CallTarget& target, const TaskOptions& o
 }  // namespace
 
 const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const TaskOptions* options,
-                                         const wire::FileRef& program, const std::vector<wire::FileRef>& libraries,
+                                         const wire::FileRef& program,
+                                         const std::vector<wire::FileRef>& libraries,
                                          std::vector<Event>& events) {
   const bool plain = options == nullptr && target.kind == detail::CallKind::program;
   if (plain) {

@@ -23,15 +23,17 @@ class SpecTable {
     std::uint64_t used = 0;
   };
   /// Makes what futures of a new spec share.
-  using MakeInfo = std::function<detail::Ref<detail::TaskInfo>(const std::string& function, const std::string& label)>;
+  using MakeInfo =
+      std::function<detail::Ref<detail::TaskInfo>(const std::string& function, const std::string& label)>;
 
   explicit SpecTable(MakeInfo make_info, std::size_t specs_max = 1000)
       : make_info_(std::move(make_info)), specs_max_(specs_max) {}
 
   /// The spec of a call. A new one is defined, and old ones may be retired, by what is appended to
   /// `events`. The reference holds until the next call.
-  const Spec& intern(const detail::CallTarget& target, const TaskOptions* options, const wire::FileRef& program,
-                     const std::vector<wire::FileRef>& libraries, std::vector<Event>& events);
+  const Spec& intern(const detail::CallTarget& target, const TaskOptions* options,
+                     const wire::FileRef& program, const std::vector<wire::FileRef>& libraries,
+                     std::vector<Event>& events);
 
   /// Forgets every spec without a word to anyone.
   void clear() {
@@ -46,7 +48,7 @@ class SpecTable {
 
   MakeInfo make_info_;
   const std::size_t specs_max_;
-  std::unordered_map<std::string, Spec> specs_;       // by everything that tells them apart
+  std::unordered_map<std::string, Spec> specs_;        // by everything that tells them apart
   std::unordered_map<std::uint32_t, Spec*> defaults_;  // by function index: program, no options
   std::uint32_t next_number_ = 1;
   std::uint64_t uses_ = 0;

@@ -17,7 +17,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// The STATUS in what just happened, if it is that; `reason` says what went wrong else.
-std::optional<wire::Status> status_in(Link& link, const Link::Event& event, bool details, std::string& reason) {
+std::optional<wire::Status> status_in(Link& link, const Link::Event& event, bool details,
+                                      std::string& reason) {
   if (std::holds_alternative<Link::Up>(event)) {
     reason = "it accepts connections but does not answer";
     link.send(wire::encode(wire::StatusRequest{.details = details}));

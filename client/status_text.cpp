@@ -55,19 +55,22 @@ std::string count_text(std::uint64_t number, const char* noun) {
 }  // namespace
 
 std::string ping_text(const std::string& address, const wire::Status& status) {
-  return fmt::format("weft-broker {} at {}: epoch {:016x}, up {}, {} with {}, {} busy\n", status.version, address,
-                     status.epoch, duration_text(status.uptime_ms), count_text(status.workers, "worker"),
-                     count_text(status.slots, "slot"), status.slots_busy);
+  return fmt::format("weft-broker {} at {}: epoch {:016x}, up {}, {} with {}, {} busy\n", status.version,
+                     address, status.epoch, duration_text(status.uptime_ms),
+                     count_text(status.workers, "worker"), count_text(status.slots, "slot"),
+                     status.slots_busy);
 }
 
 std::string status_text(const std::string& address, const wire::Status& status) {
   std::string out = ping_text(address, status);
-  out += fmt::format("tasks: {} queued ({} B), {} with workers, {} finished\n", status.queued, status.queued_bytes,
-                     status.assigned, status.finished);
-  std::vector<Row> rows{{"WORKER", "HOST", "PID", "STATE", "SLOTS", "RUNNING", "ASSIGNED", "FINISHED", "HEARD", "RESOURCES"}};
+  out += fmt::format("tasks: {} queued ({} B), {} with workers, {} finished\n", status.queued,
+                     status.queued_bytes, status.assigned, status.finished);
+  std::vector<Row> rows{
+      {"WORKER", "HOST", "PID", "STATE", "SLOTS", "RUNNING", "ASSIGNED", "FINISHED", "HEARD", "RESOURCES"}};
   for (const wire::WorkerStatus& worker : status.worker_list) {
-    rows.push_back({worker.name, worker.host, std::to_string(worker.pid), worker.state, std::to_string(worker.slots),
-                    std::to_string(worker.running), std::to_string(worker.assigned), std::to_string(worker.finished),
+    rows.push_back({worker.name, worker.host, std::to_string(worker.pid), worker.state,
+                    std::to_string(worker.slots), std::to_string(worker.running),
+                    std::to_string(worker.assigned), std::to_string(worker.finished),
                     fmt::format("{} ago", duration_text(worker.heard_ms_ago)), resources_text(worker)});
   }
   out += rows.size() > 1 ? fmt::format("\n{}", table(rows))

@@ -15,7 +15,10 @@ constexpr std::size_t kBundleTasks = 512;
 constexpr std::size_t kBundleBytes = 128 << 10;
 
 Core& usable(Core* core) {
-  if (core == nullptr) throw Error("this weft::Client is not connected: it was made by a static initialiser of a program that runs as a weft runner");
+  if (core == nullptr)
+    throw Error(
+        "this weft::Client is not connected: it was made by a static initialiser of a program that runs as a "
+        "weft runner");
   core->check_usable();
   return *core;
 }
@@ -34,7 +37,8 @@ struct Submission::Bundle {
 };
 
 Submission::Submission(Core* core, const CallTarget& target, const TaskOptions* options)
-    : bundle_(new Bundle{.core = usable(core), .target = target, .options = options, .records = {}, .states = {}}) {}
+    : bundle_(new Bundle{
+          .core = usable(core), .target = target, .options = options, .records = {}, .states = {}}) {}
 
 Submission::~Submission() {
   for (const wire::SubmitRecord& record : bundle_->records) {
@@ -78,10 +82,12 @@ void check_options(const TaskOptions& options) {
   }
   for (const auto* names : {&options.workers, &options.prefer}) {
     for (const std::string& name : *names) {
-      if (name.empty()) refuse(std::string(names == &options.workers ? "workers" : "prefer") + " must not have empty names");
+      if (name.empty())
+        refuse(std::string(names == &options.workers ? "workers" : "prefer") + " must not have empty names");
     }
   }
-  if (options.detach) throw Error("detach needs a broker with a journal, which this version of Weft does not have");
+  if (options.detach)
+    throw Error("detach needs a broker with a journal, which this version of Weft does not have");
 }
 
 }  // namespace weft::detail

@@ -51,7 +51,8 @@ void wait_for_any(const std::vector<FutureState*>& states, const FutureState::De
   any.begin();
   for (;;) {
     const std::uint32_t ticket = any.ticket();
-    const bool found = std::any_of(states.begin(), states.end(), [](FutureState* state) { return state->done(); });
+    const bool found =
+        std::any_of(states.begin(), states.end(), [](FutureState* state) { return state->done(); });
     if (found || states.empty()) break;
     if (deadline && std::chrono::steady_clock::now() >= *deadline) break;
     any.wait_past(ticket, deadline);

@@ -22,7 +22,8 @@ void ping(const std::string& address, std::chrono::milliseconds timeout) {
 
 void show_status(const std::string& address, std::chrono::milliseconds timeout, bool json) {
   const weft::wire::Status status = weft::client::query_status(address, true, timeout);
-  fmt::print("{}", json ? weft::client::status_json(address, status) : weft::client::status_text(address, status));
+  fmt::print("{}",
+             json ? weft::client::status_json(address, status) : weft::client::status_text(address, status));
 }
 
 }  // namespace
@@ -37,13 +38,15 @@ int main(int argc, char** argv) {
   bool json = false;
   const auto add = [&](const char* name, const char* what) {
     CLI::App* command = app.add_subcommand(name, what);
-    command->add_option("ADDRESS", address, "host:port of the broker; default: $WEFT_BROKER, else 127.0.0.1:8786");
+    command->add_option("ADDRESS", address,
+                        "host:port of the broker; default: $WEFT_BROKER, else 127.0.0.1:8786");
     command->add_option("--timeout", timeout_s, "seconds to wait for an answer")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
     return command;
   };
-  const CLI::App* ping_command = add("ping", "version, epoch and slots of a broker; exit 1 when none answers");
+  const CLI::App* ping_command =
+      add("ping", "version, epoch and slots of a broker; exit 1 when none answers");
   CLI::App* status_command = add("status", "broker, workers, clients and tasks that wait");
   status_command->add_flag("--json", json, "for programs");
 

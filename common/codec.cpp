@@ -118,7 +118,7 @@ void get(MsgpackReader& in, T& value) {
 }
 
 template <class T>
-  requires std::is_enum_v<T>
+requires std::is_enum_v<T>
 void get(MsgpackReader& in, T& value) {
   const std::uint64_t number = in.unsigned_number();
   if (number > last_of(T{})) in.fail();
@@ -394,7 +394,7 @@ std::string describe(const Message& message) {
   return std::visit(
       []<class M>(const M& m) {
         std::string out = Layout<M>::name;
-        if constexpr (kFieldCount<M> > 0) describe_to(out, m);
+        if constexpr (kFieldCount < M >> 0) describe_to(out, m);
         if constexpr (Batch<M>) describe_to(out, m.*Layout<M>::records);
         return out;
       },

@@ -41,9 +41,9 @@ class Packer {
   void close();
 
   std::vector<std::string> frames_;
-  std::size_t taken_ = 0;      // of frames_, already handed out
-  std::string open_;           // a frame that still takes records
-  Message open_head_;          // its message without records
+  std::size_t taken_ = 0;        // of frames_, already handed out
+  std::string open_;             // a frame that still takes records
+  Message open_head_;            // its message without records
   std::uint64_t open_next_ = 0;  // number that the next record must have, for numbered batches
 };
 

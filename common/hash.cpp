@@ -23,7 +23,8 @@ Hasher::Hasher() : state_(std::make_unique<State>()) {
 Hasher::~Hasher() = default;
 
 void Hasher::add(std::string_view bytes) {
-  crypto_generichash_update(&state_->hash, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  crypto_generichash_update(&state_->hash, reinterpret_cast<const unsigned char*>(bytes.data()),
+                            bytes.size());
 }
 
 BlobId Hasher::finish() {

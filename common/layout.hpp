@@ -15,27 +15,33 @@ struct Layout;
 
 /// A value type that travels as an array of its fields.
 template <class T>
-concept HasLayout = requires { Layout<T>::fields; };
+concept HasLayout = requires {
+  Layout<T>::fields;
+};
 
 /// A message that ends in any number of records.
 template <class T>
-concept Batch = HasLayout<T> && requires { Layout<T>::records; };
+concept Batch = HasLayout<T> && requires {
+  Layout<T>::records;
+};
 
 /// A batch whose records are numbered from its field `first`.
 template <class T>
-concept NumberedBatch = Batch<T> && requires(T t) { t.first; };
+concept NumberedBatch = Batch<T> && requires(T t) {
+  t.first;
+};
 
-#define WEFT_LAYOUT(Type, ...)                             \
-  template <>                                              \
-  struct Layout<Type> {                                    \
-    static constexpr const char* name = #Type;             \
+#define WEFT_LAYOUT(Type, ...)                              \
+  template <>                                               \
+  struct Layout<Type> {                                     \
+    static constexpr const char* name = #Type;              \
     static constexpr auto fields = std::tuple(__VA_ARGS__); \
   }
-#define WEFT_BATCH_LAYOUT(Type, member, ...)               \
-  template <>                                              \
-  struct Layout<Type> {                                    \
-    static constexpr const char* name = #Type;             \
-    static constexpr auto records = &Type::member;         \
+#define WEFT_BATCH_LAYOUT(Type, member, ...)                \
+  template <>                                               \
+  struct Layout<Type> {                                     \
+    static constexpr const char* name = #Type;              \
+    static constexpr auto records = &Type::member;          \
     static constexpr auto fields = std::tuple(__VA_ARGS__); \
   }
 
@@ -128,7 +134,8 @@ constexpr void for_each_field(T& value, F&& f) {
 }
 
 template <class T>
-inline constexpr std::size_t kFieldCount = std::tuple_size_v<std::remove_const_t<decltype(Layout<T>::fields)>>;
+inline constexpr std::size_t kFieldCount =
+    std::tuple_size_v<std::remove_const_t<decltype(Layout<T>::fields)>>;
 
 /// The last valid value of each enumeration on the wire.
 constexpr std::uint8_t last_of(TaskKind) { return static_cast<std::uint8_t>(TaskKind::command); }

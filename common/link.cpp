@@ -43,8 +43,7 @@ HostPort parse_address(const std::string& address) {
 }
 
 std::string join(const std::string& host, const std::string& port) {
-  return host.find(':') == std::string::npos ? "tcp://" + host + ":" + port
-                                             : "tcp://[" + host + "]:" + port;
+  return host.find(':') == std::string::npos ? "tcp://" + host + ":" + port : "tcp://[" + host + "]:" + port;
 }
 
 /// Every numeric endpoint that the host's name stands for, or the resolver's message in `error`.
@@ -189,7 +188,8 @@ void Link::read_monitor() {
       case ZMQ_EVENT_CLOSED:
         return down("nothing listens there, or it cannot be reached");
       default:
-        return down(up_ ? "the connection broke" : "the connection was closed before the handshake: is it a Weft broker?");
+        return down(up_ ? "the connection broke"
+                        : "the connection was closed before the handshake: is it a Weft broker?");
     }
   }
 }

@@ -17,10 +17,10 @@ namespace weft::wire {
 inline constexpr std::uint8_t kMajor = 1;  // peers must agree on it
 inline constexpr std::uint8_t kMinor = 0;
 
-inline constexpr std::size_t kMessageBytesMax = 1 << 20;     // no message is larger
-inline constexpr std::size_t kInlineBytesMax = 64 << 10;     // a larger payload travels as a blob
-inline constexpr std::size_t kChunkBytes = 512 << 10;        // of a blob, in one DATA
-inline constexpr std::size_t kChunksInFlight = 8;            // GETs a receiver keeps open per blob
+inline constexpr std::size_t kMessageBytesMax = 1 << 20;  // no message is larger
+inline constexpr std::size_t kInlineBytesMax = 64 << 10;  // a larger payload travels as a blob
+inline constexpr std::size_t kChunkBytes = 512 << 10;     // of a blob, in one DATA
+inline constexpr std::size_t kChunksInFlight = 8;         // GETs a receiver keeps open per blob
 
 /// Where the bytes of a blob can be had: from the client session or worker incarnation `holder`.
 struct BlobRef {
@@ -71,11 +71,11 @@ enum class TaskKind : std::uint8_t {
 /// What the tasks of one `submit` or `map` have in common. A session defines each once, by number.
 struct TaskSpec {
   TaskKind kind = TaskKind::program;
-  FileRef program;                  // kind program only
-  std::vector<FileRef> libraries;   // kind program only: shared objects that ship with it
+  FileRef program;                 // kind program only
+  std::vector<FileRef> libraries;  // kind program only: shared objects that ship with it
   std::uint32_t function_index = 0;
-  std::string function;             // display name; for a library the name that is called
-  std::string signature;            // for a library: "long(long,double)", checked by the runner
+  std::string function;   // display name; for a library the name that is called
+  std::string signature;  // for a library: "long(long,double)", checked by the runner
   std::string label;
   std::int32_t priority = 0;
   std::uint32_t retries = 0;
@@ -93,9 +93,9 @@ struct TaskSpec {
 /// How an attempt ended. On the wire between worker, broker and client.
 enum class Outcome : std::uint8_t {
   ok = 0,
-  failed = 1,         // the function threw
-  crashed = 2,        // its runner or its worker was lost while it ran
-  timed_out = 3,      // it ran longer than TaskSpec::timeout_ms
+  failed = 1,     // the function threw
+  crashed = 2,    // its runner or its worker was lost while it ran
+  timed_out = 3,  // it ran longer than TaskSpec::timeout_ms
   cancelled = 4,
   cannot_start = 5,   // its program or library does not start on this worker
   unschedulable = 6,  // made by the broker: queue_timeout passed
@@ -107,8 +107,8 @@ struct ErrorInfo {
   std::string message;  // what(), or how it ended
   std::string worker;
   std::string host;
-  std::int32_t signal = 0;     // that ended the runner; 0: none
-  std::int32_t exit_code = 0;  // of the runner, when it exited by itself
+  std::int32_t signal = 0;      // that ended the runner; 0: none
+  std::int32_t exit_code = 0;   // of the runner, when it exited by itself
   std::int64_t started_ms = 0;  // since 1970, by the worker's clock; 0: not known
   std::int64_t ended_ms = 0;
   std::string stderr_tail;  // last lines
@@ -157,11 +157,11 @@ struct Welcome {
 };
 
 enum class RefuseCode : std::uint8_t {
-  version = 0,        // major version differs
-  name_taken = 1,     // another worker has this name
-  unknown_peer = 2,   // say HELLO first: this broker does not know this connection
-  malformed = 3,      // the message could not be decoded
-  not_allowed = 4,    // valid, but not from this role or in this state
+  version = 0,       // major version differs
+  name_taken = 1,    // another worker has this name
+  unknown_peer = 2,  // say HELLO first: this broker does not know this connection
+  malformed = 3,     // the message could not be decoded
+  not_allowed = 4,   // valid, but not from this role or in this state
 };
 
 struct Refuse {
@@ -283,7 +283,7 @@ struct ForgetFor {
 
 struct AssignRecord {
   std::uint64_t seq = 0;
-  std::uint64_t number = 0;     // Attempt::number; the epoch is that of the connection
+  std::uint64_t number = 0;  // Attempt::number; the epoch is that of the connection
   std::uint32_t spec = 0;
   std::uint32_t execution = 1;  // this_task::attempt(): executions started, from 1
   bool alone = false;           // in a fresh runner that gets nothing else before or beside it
@@ -481,11 +481,10 @@ struct Status {
 };
 
 /// The order is the type number on the wire, from 1: append only.
-using Message =
-    std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbeat, Goodbye, Define, Forget, Submit,
-                 Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor, ForgetFor, Assign,
-                 Revoke, Release, Resend, EndSession, Claims, Ready, Results, Started, Returned, Draining,
-                 Get, Data, Gone, Drop, StatusRequest, Status>;
+using Message = std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbeat, Goodbye, Define, Forget,
+                             Submit, Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor,
+                             ForgetFor, Assign, Revoke, Release, Resend, EndSession, Claims, Ready, Results,
+                             Started, Returned, Draining, Get, Data, Gone, Drop, StatusRequest, Status>;
 
 /// One line for logs and traces: the name and what identifies the content, never payload bytes.
 std::string describe(const Message& message);

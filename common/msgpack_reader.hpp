@@ -24,11 +24,16 @@ class MsgpackReader {
     const std::uint8_t tag = byte();
     if (tag < 0x80) return tag;
     switch (tag) {
-      case 0xcc: return byte();
-      case 0xcd: return big<std::uint16_t>();
-      case 0xce: return big<std::uint32_t>();
-      case 0xcf: return big<std::uint64_t>();
-      default: return fail();
+      case 0xcc:
+        return byte();
+      case 0xcd:
+        return big<std::uint16_t>();
+      case 0xce:
+        return big<std::uint32_t>();
+      case 0xcf:
+        return big<std::uint64_t>();
+      default:
+        return fail();
     }
   }
 
@@ -37,11 +42,20 @@ class MsgpackReader {
       const auto tag = static_cast<std::uint8_t>(*next_);
       if (tag >= 0xe0) return static_cast<std::int8_t>(byte());
       switch (tag) {
-        case 0xd0: byte(); return static_cast<std::int8_t>(byte());
-        case 0xd1: byte(); return static_cast<std::int16_t>(big<std::uint16_t>());
-        case 0xd2: byte(); return static_cast<std::int32_t>(big<std::uint32_t>());
-        case 0xd3: byte(); return static_cast<std::int64_t>(big<std::uint64_t>());
-        default: break;
+        case 0xd0:
+          byte();
+          return static_cast<std::int8_t>(byte());
+        case 0xd1:
+          byte();
+          return static_cast<std::int16_t>(big<std::uint16_t>());
+        case 0xd2:
+          byte();
+          return static_cast<std::int32_t>(big<std::uint32_t>());
+        case 0xd3:
+          byte();
+          return static_cast<std::int64_t>(big<std::uint64_t>());
+        default:
+          break;
       }
     }
     const std::uint64_t value = unsigned_number();
@@ -64,19 +78,29 @@ class MsgpackReader {
     const std::uint8_t tag = byte();
     if ((tag & 0xe0) == 0xa0) return take(tag & 0x1f);
     switch (tag) {
-      case 0xd9: return take(byte());
-      case 0xda: return take(big<std::uint16_t>());
-      case 0xdb: return take(big<std::uint32_t>());
-      default: fail(); return {};
+      case 0xd9:
+        return take(byte());
+      case 0xda:
+        return take(big<std::uint16_t>());
+      case 0xdb:
+        return take(big<std::uint32_t>());
+      default:
+        fail();
+        return {};
     }
   }
 
   std::string_view binary() {
     switch (byte()) {
-      case 0xc4: return take(byte());
-      case 0xc5: return take(big<std::uint16_t>());
-      case 0xc6: return take(big<std::uint32_t>());
-      default: fail(); return {};
+      case 0xc4:
+        return take(byte());
+      case 0xc5:
+        return take(big<std::uint16_t>());
+      case 0xc6:
+        return take(big<std::uint32_t>());
+      default:
+        fail();
+        return {};
     }
   }
 

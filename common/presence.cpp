@@ -69,8 +69,6 @@ Presence::Need Presence::tick(Time now) {
   return Need::nothing;
 }
 
-Time Presence::deadline() const {
-  return joined() ? std::min(sent_ + interval_, expiry()) : due_;
-}
+Time Presence::deadline() const { return joined() ? std::min(sent_ + interval_, expiry()) : due_; }
 
 }  // namespace weft

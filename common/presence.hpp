@@ -59,9 +59,9 @@ class Presence {
   Settings settings_;
   std::uint64_t random_;
   Stage stage_ = Stage::backing_off;
-  Time due_{};    // backing_off: when to connect; connecting, greeting: when to give up
-  Time heard_{};  // joined
-  Time sent_{};   // joined
+  Time due_{};     // backing_off: when to connect; connecting, greeting: when to give up
+  Time heard_{};   // joined
+  Time sent_{};    // joined
   Time ticked_{};  // the last tick: a long gap means that we were frozen, not that the broker is gone
   Duration interval_{};
   std::uint32_t liveness_ = 0;

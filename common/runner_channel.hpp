@@ -33,10 +33,10 @@ inline constexpr std::size_t kChannelBytesMax = 128 << 10;
 
 /// Shared memory (a sealed-size memfd, mapped by both). Only the runner writes, but for `stop`.
 struct Page {
-  std::atomic<std::uint64_t> started;        // ordinal of the last task begun
-  std::atomic<std::uint64_t> finished;       // ordinal of the last task ended, result published or not
-  std::atomic<std::int64_t> started_at_us;   // CLOCK_MONOTONIC
-  std::atomic<std::uint64_t> stop;           // ordinal that this_task::stop_requested() is true for
+  std::atomic<std::uint64_t> started;       // ordinal of the last task begun
+  std::atomic<std::uint64_t> finished;      // ordinal of the last task ended, result published or not
+  std::atomic<std::int64_t> started_at_us;  // CLOCK_MONOTONIC
+  std::atomic<std::uint64_t> stop;          // ordinal that this_task::stop_requested() is true for
 };
 inline constexpr std::size_t kPageBytes = 4096;
 static_assert(sizeof(Page) <= kPageBytes && std::atomic<std::uint64_t>::is_always_lock_free);
@@ -62,7 +62,7 @@ struct TaskDone {
   std::uint64_t ordinal = 0;
   std::uint64_t run_us = 0;
   wire::Outcome outcome = wire::Outcome::ok;  // ok or failed
-  std::string inline_payload;  // the encoded result, or an encoded wire::ErrorInfo
+  std::string inline_payload;                 // the encoded result, or an encoded wire::ErrorInfo
   std::uint64_t large_bytes = 0;  // when not 0: the payload is in the memfd that came with the message
   bool operator==(const TaskDone&) const = default;
 };

@@ -12,6 +12,7 @@
 #
 # --fast leaves out tsan and release. The last line is "N passed, N failed"; exit code 0 only when
 # something passed and nothing failed.
+
 # shellcheck disable=SC2317 # some functions are called by name
 set -euo pipefail
 
@@ -37,7 +38,7 @@ check() { # NAME COMMAND...
 # All files of the project with one of the endings, committed or about to be.
 project_files() { git ls-files -z --cached --others --exclude-standard -- "$@" | sort -zu; }
 
-formatted() { project_files '*.cpp' '*.hpp' | xargs -0 clang-format --dry-run -Werror; }
+formatted() { project_files '*.cpp' '*.hpp' | xargs -0 clang-format --dry-run -Werror -ferror-limit=1; }
 
 scripts_are_clean() { project_files '*.sh' .ci/run | xargs -0 shellcheck -x -P SCRIPTDIR; }
 

@@ -22,7 +22,8 @@ std::optional<Event> BlobStore::find(const FindBlob& action) try {
       return std::nullopt;
     }
   } else {
-    coming.memory = checked(memfd_create("weft-argument", MFD_CLOEXEC | MFD_ALLOW_SEALING), "no memory for an argument");
+    coming.memory =
+        checked(memfd_create("weft-argument", MFD_CLOEXEC | MFD_ALLOW_SEALING), "no memory for an argument");
     if (ftruncate(coming.memory.get(), static_cast<off_t>(action.size)) < 0) {
       throw std::system_error(errno, std::system_category(), "no memory for an argument");
     }

@@ -59,17 +59,19 @@ void require_private_directory(const std::string& path) {
   std::error_code error;
   fs::create_directories(fs::path(path).parent_path(), error);
   if (mkdir(path.c_str(), 0700) == 0) return;
-  if (errno != EEXIST) throw std::runtime_error(fmt::format("cannot make the folder {}: {}", path, std::strerror(errno)));
-  struct stat status{};
+  if (errno != EEXIST)
+    throw std::runtime_error(fmt::format("cannot make the folder {}: {}", path, std::strerror(errno)));
+  struct stat status {};
   if (lstat(path.c_str(), &status) < 0 || !S_ISDIR(status.st_mode)) {
     throw std::runtime_error(fmt::format("{} is not a folder", path));
   }
   if (status.st_uid != geteuid()) {
-    throw std::runtime_error(fmt::format("{} belongs to another user (uid {}): choose another --local-directory", path,
-                                         status.st_uid));
+    throw std::runtime_error(fmt::format(
+        "{} belongs to another user (uid {}): choose another --local-directory", path, status.st_uid));
   }
   if ((status.st_mode & 077) != 0) {
-    throw std::runtime_error(fmt::format("other users may enter {}: chmod 700 it, or choose another --local-directory", path));
+    throw std::runtime_error(
+        fmt::format("other users may enter {}: chmod 700 it, or choose another --local-directory", path));
   }
 }
 
@@ -126,14 +128,17 @@ void Cache::make_run_directory(const std::string& runs) {
   for (const auto& entry : fs::directory_iterator(runs, ignored)) found.push_back(entry.path());
   for (const fs::path& path : found) {
     const Fd lock(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (lock && flock(lock.get(), LOCK_EX | LOCK_NB) == 0) fs::remove_all(path, ignored);  // its worker is dead
+    if (lock && flock(lock.get(), LOCK_EX | LOCK_NB) == 0)
+      fs::remove_all(path, ignored);  // its worker is dead
   }
   // Between its making and its lock another worker may take it for a dead one's: then it is made again.
   for (int attempt = 0; attempt < 10; ++attempt) {
     run_directory_ = fmt::format("{}/{}-{}", runs, getpid(), random_uuid().text(8));
     if (mkdir(run_directory_.c_str(), 0700) < 0) continue;
     run_lock_ = Fd(open(run_directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (run_lock_ && flock(run_lock_.get(), LOCK_EX | LOCK_NB) == 0 && access(run_directory_.c_str(), F_OK) == 0) return;
+    if (run_lock_ && flock(run_lock_.get(), LOCK_EX | LOCK_NB) == 0 &&
+        access(run_directory_.c_str(), F_OK) == 0)
+      return;
   }
   throw std::runtime_error(fmt::format("cannot make a folder in {}: {}", runs, std::strerror(errno)));
 }
@@ -141,7 +146,7 @@ void Cache::make_run_directory(const std::string& runs) {
 Fd Cache::load(const BlobId& id, std::uint64_t size, const std::string& name) {
   const std::string path = path_of(id);
   const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status{};
+  struct stat status {};
   if (!file || fstat(file.get(), &status) < 0) return {};
   if (static_cast<std::uint64_t>(status.st_size) == size) {
     BlobId found;
@@ -161,15 +166,17 @@ Cache::Begin Cache::begin(const BlobId& id, Part& part) {
   Fd file = checked(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600), "cannot write to the cache");
   if (flock(file.get(), LOCK_EX | LOCK_NB) < 0) return Begin::busy;
   // Whoever had it before may have renamed or removed it between our open and our lock.
-  struct stat ours{};
-  struct stat named{};
-  const bool still_named = fstat(file.get(), &ours) == 0 && stat(path.c_str(), &named) == 0 && ours.st_ino == named.st_ino;
+  struct stat ours {};
+  struct stat named {};
+  const bool still_named =
+      fstat(file.get(), &ours) == 0 && stat(path.c_str(), &named) == 0 && ours.st_ino == named.st_ino;
   if (!still_named) return Begin::busy;  // look again in a moment
   if (access(path_of(id).c_str(), F_OK) == 0) {
     unlink(path.c_str());
     return Begin::complete;
   }
-  if (ftruncate(file.get(), 0) < 0) throw std::system_error(errno, std::system_category(), "cannot write to the cache");
+  if (ftruncate(file.get(), 0) < 0)
+    throw std::system_error(errno, std::system_category(), "cannot write to the cache");
   part.path_ = path;
   part.fd_ = std::move(file);
   return Begin::mine;
@@ -202,9 +209,10 @@ void Cache::trim() {
     files.push_back({entry.last_write_time(error), entry.file_size(error), entry.path()});
     total += files.back().size;
   }
-  struct statvfs disk{};
+  struct statvfs disk {};
   std::uint64_t bytes_max = kBytesMax;
-  if (statvfs(blobs_.c_str(), &disk) == 0) bytes_max = std::min(bytes_max, (disk.f_bavail * disk.f_frsize + total) / 2);
+  if (statvfs(blobs_.c_str(), &disk) == 0)
+    bytes_max = std::min(bytes_max, (disk.f_bavail * disk.f_frsize + total) / 2);
   std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.used < b.used; });
   for (std::size_t i = 0; i + 1 < files.size() && total > bytes_max; ++i) {  // never the newest
     fs::remove(files[i].path, error);

@@ -40,7 +40,8 @@ std::uint64_t number_of(const std::string& text, const std::string& name) {
 
 }  // namespace
 
-std::unique_ptr<Cgroup> Cgroup::take_over(std::string& why, const std::string& mount, const std::string& self) {
+std::unique_ptr<Cgroup> Cgroup::take_over(std::string& why, const std::string& mount,
+                                          const std::string& self) {
   std::istringstream lines(read_text(self));
   std::string path;
   for (std::string line; std::getline(lines, line);)
@@ -56,7 +57,8 @@ std::unique_ptr<Cgroup> Cgroup::take_over(std::string& why, const std::string& m
   }
   const std::string agent = folder + "/agent";
   const bool made = mkdir(agent.c_str(), 0755) == 0 || errno == EEXIST;
-  if (!made || !write_text(agent + "/cgroup.procs", "0") || !write_text(folder + "/cgroup.subtree_control", "+memory")) {
+  if (!made || !write_text(agent + "/cgroup.procs", "0") ||
+      !write_text(folder + "/cgroup.subtree_control", "+memory")) {
     write_text(folder + "/cgroup.procs", "0");
     rmdir(agent.c_str());
     why = "the cgroup " + path + " has other members than this worker";

@@ -77,7 +77,8 @@ struct TaskFinished {
   std::uint64_t ordinal = 0;
   wire::Outcome outcome = wire::Outcome::ok;  // ok or failed
   std::uint64_t run_us = 0;
-  wire::Payload payload;  // a large one: BlobRef{incarnation, id, size}, kept by the shell as BlobPlace::result
+  wire::Payload
+      payload;  // a large one: BlobRef{incarnation, id, size}, kept by the shell as BlobPlace::result
   std::int64_t ended_ms = 0;  // since 1970
 };
 /// The runner must not live on: it broke the channel's rules or exceeded its memory limit.
@@ -119,8 +120,9 @@ struct Stop {};
 /// Time has passed; send at deadline().
 struct Tick {};
 
-using Event = std::variant<LinkUp, LinkDown, Received, RunnerReady, RunnerFailedToStart, TaskStarted, TaskFinished,
-                           RunnerBroken, RunnerDied, BlobReady, BlobMissing, BlobBad, Drain, Stop, Tick>;
+using Event =
+    std::variant<LinkUp, LinkDown, Received, RunnerReady, RunnerFailedToStart, TaskStarted, TaskFinished,
+                 RunnerBroken, RunnerDied, BlobReady, BlobMissing, BlobBad, Drain, Stop, Tick>;
 
 // ---- actions ----
 
@@ -226,8 +228,9 @@ struct Exit {
   bool operator==(const Exit&) const = default;
 };
 
-using Action = std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, EndRunner, KillRunner, FindBlob,
-                            StoreChunk, AdmitBlob, AbandonBlob, ReleaseBlob, ServeChunk, Log, Exit>;
+using Action =
+    std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, EndRunner, KillRunner,
+                 FindBlob, StoreChunk, AdmitBlob, AbandonBlob, ReleaseBlob, ServeChunk, Log, Exit>;
 using Actions = std::vector<Action>;
 
 /// One line for traces and failed tests.

@@ -89,7 +89,8 @@ void Fetcher::on_missing(Time now, const BlobKey& key, Actions& actions) {
 
 void Fetcher::on_bad(Time now, const BlobKey& key, const std::string& text, Actions& actions) {
   const auto found = blobs_.find(key);
-  if (found == blobs_.end() || found->second.state == State::absent || found->second.state == State::ready) return;
+  if (found == blobs_.end() || found->second.state == State::absent || found->second.state == State::ready)
+    return;
   fail(key, found->second, text);
   ask(now, actions);
 }

@@ -36,7 +36,8 @@ class Fetcher {
   explicit Fetcher(const Settings& settings) : settings_(settings) {}
 
   /// One user more. True: it is ready. False: Settled follows in time.
-  bool want(Time now, const BlobKey& key, const wire::BlobRef& ref, const std::string& name, Actions& actions);
+  bool want(Time now, const BlobKey& key, const wire::BlobRef& ref, const std::string& name,
+            Actions& actions);
   /// One user less.
   void unwant(const BlobKey& key, Actions& actions);
 
@@ -63,7 +64,7 @@ class Fetcher {
     std::uint64_t users = 0;
     std::uint64_t size = 0;
     std::string name;
-    std::vector<Uuid> holders;  // sessions that have it; the first is asked
+    std::vector<Uuid> holders;        // sessions that have it; the first is asked
     std::set<std::uint64_t> asked;    // offsets under way
     std::set<std::uint64_t> unasked;  // offsets that were asked for and must be again
     std::uint64_t next = 0;           // the first offset that was never asked for
@@ -71,7 +72,7 @@ class Fetcher {
     Time progress_at;
     std::optional<Time> gone_since;
     std::string gone_reason;
-    std::optional<Time> ask_at;  // not before
+    std::optional<Time> ask_at;    // not before
     std::uint64_t idle_since = 0;  // a counter, not a time; 0: in use
   };
 

@@ -39,7 +39,8 @@ void HeldBlobs::serve(const wire::Get& get, Actions& actions) const {
     return;
   }
   const std::uint64_t size = found->second.size;
-  if (get.bytes == 0 || get.bytes > wire::kChunkBytes || get.offset >= size || get.bytes > size - get.offset) {
+  if (get.bytes == 0 || get.bytes > wire::kChunkBytes || get.offset >= size ||
+      get.bytes > size - get.offset) {
     actions.push_back(Send{wire::Gone{get.id, "there is no such part of this blob"}});
     return;
   }

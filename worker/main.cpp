@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // weft-worker: lends the cores of this host to a broker.
-#include <sys/mman.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gnu/libc-version.h>
@@ -8,6 +7,7 @@
 #include <spawn.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/mman.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,8 +48,8 @@ std::map<std::string, double> parse_resources(const std::string& text) {
     const std::size_t equals = part.find('=');
     char* end = nullptr;
     const double amount = equals == std::string::npos ? 0 : std::strtod(part.c_str() + equals + 1, &end);
-    if (equals == std::string::npos || equals == 0 || equals + 1 == part.size() || *end != '\0' || !(amount > 0) ||
-        amount > 1e12) {
+    if (equals == std::string::npos || equals == 0 || equals + 1 == part.size() || *end != '\0' ||
+        !(amount > 0) || amount > 1e12) {
       throw CLI::ValidationError("--resources", "'" + part + "' is not NAME=AMOUNT, for example gpu=2");
     }
     out[part.substr(0, equals)] = amount;
@@ -60,7 +60,8 @@ std::map<std::string, double> parse_resources(const std::string& text) {
 /// Beside this program, in $WEFT_BIN_DIR, or on $PATH.
 std::string find_program(const std::string& name) {
   std::error_code error;
-  std::vector<std::filesystem::path> folders{std::filesystem::read_symlink("/proc/self/exe", error).parent_path()};
+  std::vector<std::filesystem::path> folders{
+      std::filesystem::read_symlink("/proc/self/exe", error).parent_path()};
   if (const char* folder = std::getenv("WEFT_BIN_DIR")) folders.emplace_back(folder);
   std::istringstream path(std::getenv("PATH") ? std::getenv("PATH") : "");
   for (std::string folder; std::getline(path, folder, ':');) folders.emplace_back(folder);
@@ -74,7 +75,8 @@ std::string find_program(const std::string& name) {
 std::string read_all(int fd) {
   std::string out;
   char buffer[4096];
-  for (ssize_t got = 0; (got = read(fd, buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<std::size_t>(got));
+  for (ssize_t got = 0; (got = read(fd, buffer, sizeof buffer)) > 0;)
+    out.append(buffer, static_cast<std::size_t>(got));
   return out;
 }
 
@@ -109,7 +111,8 @@ std::vector<std::string> functions_in(const std::string& runner, const std::vect
   if (status != 0) {
     lseek(errors.get(), 0, SEEK_SET);
     const std::string why = read_all(errors.get());
-    throw std::runtime_error(why.empty() ? "weft-runner --list ended abnormally" : why.substr(0, why.find_last_not_of('\n') + 1));
+    throw std::runtime_error(why.empty() ? "weft-runner --list ended abnormally"
+                                         : why.substr(0, why.find_last_not_of('\n') + 1));
   }
   std::vector<std::string> names;
   std::istringstream lines(text);
@@ -141,7 +144,8 @@ Worker::Settings settings_from(const Options& options) {
   settings.session.jitter_seed = random_number();
   settings.runners.incarnation = hello.incarnation;
   settings.runners.worker = hello.name;
-  settings.runners.memory_limit = options.memory_limit.empty() ? std::nullopt : parse_bytes(options.memory_limit);
+  settings.runners.memory_limit =
+      options.memory_limit.empty() ? std::nullopt : parse_bytes(options.memory_limit);
   settings.runners.runner_program = find_program("weft-runner");
   for (const std::string& library : options.libraries) {
     settings.runners.libraries.push_back(std::filesystem::absolute(library).string());
@@ -149,8 +153,9 @@ Worker::Settings settings_from(const Options& options) {
   if (!options.libraries.empty()) {
     hello.functions = functions_in(settings.runners.runner_program, settings.runners.libraries);
   }
-  settings.cache_directory =
-      options.local_directory.empty() ? default_cache_directory() : std::filesystem::absolute(options.local_directory).string();
+  settings.cache_directory = options.local_directory.empty()
+                                 ? default_cache_directory()
+                                 : std::filesystem::absolute(options.local_directory).string();
   return settings;
 }
 
@@ -203,7 +208,8 @@ int main(int argc, char** argv) {
   // So that a script can have its own defaults in front of what its user says.
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("HOST:PORT", options.broker, "of the broker; default $WEFT_BROKER, else 127.0.0.1:8786");
-  app.add_option("--nprocs,--nworkers", options.slots, "slots: tasks that run at once; default one for each core")
+  app.add_option("--nprocs,--nworkers", options.slots,
+                 "slots: tasks that run at once; default one for each core")
       ->check(CLI::Range(1, 4096));
   app.add_option("--name", options.name, "shown in status and errors; default HOST-PID");
   app.add_option("--resources", options.resources, "what tasks may ask for, for example gpu=2,licence=1")
@@ -215,11 +221,13 @@ int main(int argc, char** argv) {
           return std::string(error.what());
         }
       });
-  app.add_option("--memory-limit", options.memory_limit, "for each slot, for example 2G; a task that exceeds it is killed")
+  app.add_option("--memory-limit", options.memory_limit,
+                 "for each slot, for example 2G; a task that exceeds it is killed")
       ->check([](const std::string& text) {
         return parse_bytes(text) ? std::string() : "'" + text + "' is not a size, for example 2G or 500M";
       });
-  app.add_option("--load", options.libraries, "a task library (may be given several times)")->type_name("LIB.so")
+  app.add_option("--load", options.libraries, "a task library (may be given several times)")
+      ->type_name("LIB.so")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--local-directory", options.local_directory,
                  "for the cache and scratch folders; default $XDG_CACHE_HOME/weft or ~/.cache/weft");

@@ -16,13 +16,15 @@ namespace weft::worker {
 
 std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   double number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (error != std::errc{} || !(number >= 0)) return std::nullopt;
   std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   double factor = 1;
   constexpr std::string_view kUnits = "KMGT";
   if (!unit.empty() && unit != "B") {
-    const std::size_t power = kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit.front()))));
+    const std::size_t power =
+        kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit.front()))));
     if (power == std::string_view::npos) return std::nullopt;
     factor = std::pow(1024.0, static_cast<double>(power + 1));
     unit.remove_prefix(1);
@@ -56,9 +58,7 @@ bool read_stat(const char* pid, pid_t& group, std::uint64_t& pages) {
   const std::string_view all(text, static_cast<std::size_t>(got));
   std::size_t at = all.rfind(')');
   if (at == std::string_view::npos) return false;
-  const auto number = [&](auto& value) {
-    std::from_chars(all.data() + at, all.data() + all.size(), value);
-  };
+  const auto number = [&](auto& value) { std::from_chars(all.data() + at, all.data() + all.size(), value); };
   for (int field = 3; field <= 24; ++field) {
     at = all.find(' ', at);
     if (at == std::string_view::npos) return false;

@@ -18,9 +18,11 @@ namespace weft::worker {
 
 namespace {
 
-constexpr std::size_t kOutputBytesATurn = 64 << 10;  // of each pipe: a task that prints without end holds up nobody
-constexpr int kMessagesATurn = 256;                  // of each runner
-constexpr Duration kSilence = std::chrono::milliseconds(200);      // between the end of a channel and of its process
+constexpr std::size_t kOutputBytesATurn =
+    64 << 10;                        // of each pipe: a task that prints without end holds up nobody
+constexpr int kMessagesATurn = 256;  // of each runner
+constexpr Duration kSilence =
+    std::chrono::milliseconds(200);  // between the end of a channel and of its process
 constexpr Duration kMemoryInterval = std::chrono::milliseconds(100);
 
 std::int64_t unix_ms() {
@@ -43,8 +45,9 @@ void require_file_name(const std::string& name) {
 }
 
 void copy_to_file(int from, const std::string& path) {
-  const Fd to = checked(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700), "cannot write " + path);
-  struct stat status{};
+  const Fd to =
+      checked(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700), "cannot write " + path);
+  struct stat status {};
   fstat(from, &status);
   off_t offset = 0;
   while (offset < status.st_size) {
@@ -68,7 +71,8 @@ RunnerPool::RunnerPool(Settings settings, BlobStore& blobs) : settings_(std::mov
 }
 
 std::string RunnerPool::memory_text(std::uint64_t peak) const {
-  return fmt::format("memory limit of {} exceeded: peak {}", format_bytes(*settings_.memory_limit), format_bytes(peak));
+  return fmt::format("memory limit of {} exceeded: peak {}", format_bytes(*settings_.memory_limit),
+                     format_bytes(peak));
 }
 
 // ---- performing actions ----
@@ -82,11 +86,12 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
     runner.slot = action.slot;
     runner.program = name;
     runner.process = launch(action);
-    spdlog::debug("runner {} in slot {} is {}, pid {}", action.runner, action.slot, name, runner.process->pid());
+    spdlog::debug("runner {} in slot {} is {}, pid {}", action.runner, action.slot, name,
+                  runner.process->pid());
   } catch (const std::exception& error) {
     runners_.erase(action.runner);
-    events.push_back(RunnerFailedToStart{
-        action.runner, fmt::format("{} does not start on worker {}: {}", name, settings_.worker, error.what())});
+    events.push_back(RunnerFailedToStart{action.runner, fmt::format("{} does not start on worker {}: {}",
+                                                                    name, settings_.worker, error.what())});
   }
 }
 
@@ -104,7 +109,8 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
     launch.library_path = library_folder(action.program);
     return std::make_unique<RunnerProcess>(launch);
   }
-  const Fd program = checked(open(settings_.runner_program.c_str(), O_RDONLY | O_CLOEXEC), settings_.runner_program);
+  const Fd program =
+      checked(open(settings_.runner_program.c_str(), O_RDONLY | O_CLOEXEC), settings_.runner_program);
   launch.executable = program.get();
   launch.argv = {"weft-runner"};
   for (const std::string& library : settings_.libraries) {
@@ -171,7 +177,8 @@ void RunnerPool::end(const EndRunner& action) {
 }
 
 void RunnerPool::kill(const KillRunner& action) {
-  if (const auto found = runners_.find(action.runner); found != runners_.end()) found->second.process->kill(action.signal);
+  if (const auto found = runners_.find(action.runner); found != runners_.end())
+    found->second.process->kill(action.signal);
 }
 
 // ---- collecting events ----
@@ -179,7 +186,8 @@ void RunnerPool::kill(const KillRunner& action) {
 std::vector<RunnerPool::Poll> RunnerPool::polls() const {
   std::vector<Poll> out;
   for (const auto& [id, runner] : runners_) {
-    for (const RunnerProcess::Poll& poll : runner.process->polls()) out.push_back({poll.fd, poll.write, false, id});
+    for (const RunnerProcess::Poll& poll : runner.process->polls())
+      out.push_back({poll.fd, poll.write, false, id});
   }
   return out;
 }
@@ -258,18 +266,20 @@ void RunnerPool::receive(Runner& runner, runner::Received& received, std::vector
 }
 
 void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std::vector<Event>& events) {
-  struct stat status{};
+  struct stat status {};
   const bool large = done.large_bytes > 0;
   const bool right_size = !large || (memory && fstat(memory.get(), &status) == 0 &&
                                      static_cast<std::uint64_t>(status.st_size) == done.large_bytes);
-  const bool right_outcome = done.outcome == wire::Outcome::ok || (done.outcome == wire::Outcome::failed && !large);
+  const bool right_outcome =
+      done.outcome == wire::Outcome::ok || (done.outcome == wire::Outcome::failed && !large);
   if (!right_size || !right_outcome || done.inline_payload.size() > wire::kInlineBytesMax) {
     return broken(runner, "its runner sent an answer that makes no sense", events);
   }
   wire::Payload payload;
   try {
     if (large) {
-      payload = wire::Payload(wire::BlobRef{settings_.incarnation, blobs_.add_result(std::move(memory)), done.large_bytes});
+      payload = wire::Payload(
+          wire::BlobRef{settings_.incarnation, blobs_.add_result(std::move(memory)), done.large_bytes});
     } else {
       payload = wire::Payload(done.inline_payload);
     }
@@ -278,7 +288,8 @@ void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std:
   }
   if (!runner.tasks.empty()) runner.tasks.pop_front();
   runner.tail.clear();
-  events.push_back(TaskFinished{runner.id, done.ordinal, done.outcome, done.run_us, std::move(payload), unix_ms()});
+  events.push_back(
+      TaskFinished{runner.id, done.ordinal, done.outcome, done.run_us, std::move(payload), unix_ms()});
 }
 
 void RunnerPool::look_at_page(Runner& runner, Time now, std::vector<Event>& events) {
@@ -290,9 +301,9 @@ void RunnerPool::look_at_page(Runner& runner, Time now, std::vector<Event>& even
 }
 
 void RunnerPool::look_at_memory(Time now, std::vector<Event>& events) {
-  const bool busy = settings_.memory_limit && !cgroup_ && std::any_of(runners_.begin(), runners_.end(), [](const auto& entry) {
-                      return !entry.second.tasks.empty();
-                    });
+  const bool busy = settings_.memory_limit && !cgroup_ &&
+                    std::any_of(runners_.begin(), runners_.end(),
+                                [](const auto& entry) { return !entry.second.tasks.empty(); });
   if (!busy) {
     memory_due_.reset();
     return;
@@ -323,11 +334,13 @@ void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::ve
   } else {
     std::string why = tail;
     if (why.empty()) {
-      why = death.signal != 0 || death.exit_code != 0 ? "it ended before it was ready"
-                                                      : "it ended before it was ready: is it linked with weft::client?";
+      why = death.signal != 0 || death.exit_code != 0
+                ? "it ended before it was ready"
+                : "it ended before it was ready: is it linked with weft::client?";
     }
-    events.push_back(RunnerFailedToStart{id, fmt::format("{} does not start on worker {}: {} ({})", runner.program,
-                                                         settings_.worker, why, how_it_ended(death))});
+    events.push_back(
+        RunnerFailedToStart{id, fmt::format("{} does not start on worker {}: {} ({})", runner.program,
+                                            settings_.worker, why, how_it_ended(death))});
   }
   runners_.erase(id);
 }

@@ -20,12 +20,12 @@ namespace weft::worker {
 class RunnerPool {
  public:
   struct Settings {
-    Uuid incarnation;                     // holder of results
-    std::string worker;                   // its name, for tasks and log lines
-    std::string runner_program;           // weft-runner
-    std::vector<std::string> libraries;   // that it loads, with folders
+    Uuid incarnation;                           // holder of results
+    std::string worker;                         // its name, for tasks and log lines
+    std::string runner_program;                 // weft-runner
+    std::vector<std::string> libraries;         // that it loads, with folders
     std::optional<std::uint64_t> memory_limit;  // bytes, for each slot
-    std::string directory;                // scratch folders are made here
+    std::string directory;                      // scratch folders are made here
   };
   /// What to poll for; the order is that of the last call to polls().
   struct Poll {
@@ -59,9 +59,9 @@ class RunnerPool {
     std::uint32_t slot = 0;
     std::string program;
     bool ready = false;
-    std::vector<runner::FunctionEntry> functions;            // while its HELLO is incomplete
-    std::deque<std::pair<std::uint64_t, TaskId>> tasks;      // sent and not answered, with their ordinals
-    std::uint64_t told_started = 0;                          // the last ordinal of a TaskStarted
+    std::vector<runner::FunctionEntry> functions;        // while its HELLO is incomplete
+    std::deque<std::pair<std::uint64_t, TaskId>> tasks;  // sent and not answered, with their ordinals
+    std::uint64_t told_started = 0;                      // the last ordinal of a TaskStarted
     Tail tail;
     std::optional<Time> silent_since;  // its channel ended, the process has not
     bool broken = false;               // RunnerBroken was said

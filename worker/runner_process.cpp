@@ -73,7 +73,7 @@ struct Child {
 }
 
 void reset_signals() {
-  struct sigaction standard{};
+  struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) sigaction(signal, &standard, nullptr);
   sigset_t none;
@@ -118,7 +118,8 @@ Fd lifted(int fd) { return checked(fcntl(fd, F_DUPFD_CLOEXEC, 64), "cannot copy 
 
 std::pair<Fd, Fd> make_pipe() {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) < 0) throw std::system_error(errno, std::system_category(), "cannot make a pipe");
+  if (pipe2(ends, O_CLOEXEC) < 0)
+    throw std::system_error(errno, std::system_category(), "cannot make a pipe");
   fcntl(ends[0], F_SETFL, O_NONBLOCK);
   return {Fd(ends[0]), Fd(ends[1])};
 }
@@ -127,8 +128,10 @@ std::pair<Fd, Fd> make_pipe() {
 
 RunnerProcess::RunnerProcess(const Launch& launch) : scratch_(launch.scratch) {
   const Fd page = checked(memfd_create("weft-page", MFD_CLOEXEC | MFD_ALLOW_SEALING), "cannot make the page");
-  if (ftruncate(page.get(), runner::kPageBytes) < 0) throw std::system_error(errno, std::system_category(), "page");
-  fcntl(page.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);  // else a task could make us fault
+  if (ftruncate(page.get(), runner::kPageBytes) < 0)
+    throw std::system_error(errno, std::system_category(), "page");
+  fcntl(page.get(), F_ADD_SEALS,
+        F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);  // else a task could make us fault
   void* memory = mmap(nullptr, runner::kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page.get(), 0);
   if (memory == MAP_FAILED) throw std::system_error(errno, std::system_category(), "cannot map the page");
   page_ = static_cast<runner::Page*>(memory);
@@ -154,9 +157,15 @@ RunnerProcess::RunnerProcess(const Launch& launch) : scratch_(launch.scratch) {
   const std::vector<char*> argv_pointers = pointers(argv);
   const std::vector<char*> environment_pointers = pointers(environment);
   std::vector<Fd> sources;
-  Child child{{}, scratch_.c_str(), const_cast<char**>(argv_pointers.data()),
-              const_cast<char**>(environment_pointers.data()), getpid(), original_file_limit(), launch.cgroup};
-  for (const int fd : {null.get(), far_out.get(), far_err.get(), far_channel.get(), page.get(), launch.executable}) {
+  Child child{{},
+              scratch_.c_str(),
+              const_cast<char**>(argv_pointers.data()),
+              const_cast<char**>(environment_pointers.data()),
+              getpid(),
+              original_file_limit(),
+              launch.cgroup};
+  for (const int fd :
+       {null.get(), far_out.get(), far_err.get(), far_channel.get(), page.get(), launch.executable}) {
     sources.push_back(lifted(fd));
     child.fds[sources.size() - 1] = sources.back().get();
   }
@@ -187,7 +196,8 @@ std::optional<RunnerProcess::Death> RunnerProcess::death() {
   if (death_) return death_;
   siginfo_t info{};
   // Not reaped yet: its number, which is that of its group, must not be given to somebody else.
-  if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0) return {};
+  if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+    return {};
   kill(SIGKILL);
   reap();
   return death_;

@@ -26,11 +26,11 @@ namespace weft::worker {
 class RunnerProcess {
  public:
   struct Launch {
-    int executable = -1;             // open; stays the caller's. The very bytes behind it are executed.
+    int executable = -1;  // open; stays the caller's. The very bytes behind it are executed.
     std::vector<std::string> argv;
-    std::string library_path;        // in front of LD_LIBRARY_PATH; "": none
-    std::string scratch;             // made here, removed at the end
-    int cgroup = -1;                 // a cgroup.procs that it writes itself to; -1: none
+    std::string library_path;  // in front of LD_LIBRARY_PATH; "": none
+    std::string scratch;       // made here, removed at the end
+    int cgroup = -1;           // a cgroup.procs that it writes itself to; -1: none
   };
   struct Death {
     int signal = 0;
@@ -68,7 +68,8 @@ class RunnerProcess {
     std::string text;
     for (Pipe* pipe : {&out_, &err_}) {
       const auto line = [&](std::string_view content) { sink(content, pipe == &err_); };
-      for (std::size_t room = bytes_max; room > 0 && read_some(*pipe, text); room -= std::min(room, text.size())) {
+      for (std::size_t room = bytes_max; room > 0 && read_some(*pipe, text);
+           room -= std::min(room, text.size())) {
         pipe->lines.feed(text, line);
       }
       if (!pipe->fd) pipe->lines.finish(line);

@@ -40,7 +40,8 @@ void Session::step(Time now, const Event& event, Actions& actions) {
   const auto sends = [](const Action& action) {
     return std::holds_alternative<Send>(action) || std::holds_alternative<ServeChunk>(action);
   };
-  if (presence_.joined() && std::any_of(actions.begin() + static_cast<std::ptrdiff_t>(before), actions.end(), sends))
+  if (presence_.joined() &&
+      std::any_of(actions.begin() + static_cast<std::ptrdiff_t>(before), actions.end(), sends))
     presence_.on_sent(now);
   actions_ = nullptr;
 }
@@ -79,8 +80,8 @@ void Session::lose_broker(const std::string& reason) {
   if (presence_.stage() != Presence::Stage::backing_off) presence_.on_disconnected(now_);
   fetcher_.on_lost();
   if (was_joined) {
-    log(LogLevel::warning, fmt::format("lost the broker at {} ({}); {} tasks go on", settings_.broker, reason,
-                                       tasks_.size()));
+    log(LogLevel::warning,
+        fmt::format("lost the broker at {} ({}); {} tasks go on", settings_.broker, reason, tasks_.size()));
     log_reason_.clear();
   } else {
     log_waiting(reason);
@@ -92,8 +93,8 @@ void Session::log_waiting(const std::string& reason) {
   const std::uint32_t failures = presence_.failures();
   if (reason == log_reason_ && (failures & (failures - 1)) != 0) return;
   log_reason_ = reason;
-  log(LogLevel::info, fmt::format("waiting for a broker at {} ({}), trying again in {:.1f} s", settings_.broker, reason,
-                                  seconds(presence_.deadline() - now_)));
+  log(LogLevel::info, fmt::format("waiting for a broker at {} ({}), trying again in {:.1f} s",
+                                  settings_.broker, reason, seconds(presence_.deadline() - now_)));
 }
 
 void Session::tick_presence() {
@@ -112,7 +113,8 @@ void Session::tick_presence() {
         actions_->push_back(CloseLink{});
         fetcher_.on_lost();
         if (before == Presence::Stage::joined) {
-          log(LogLevel::warning, fmt::format("the broker at {} is silent; {} tasks go on", settings_.broker, tasks_.size()));
+          log(LogLevel::warning,
+              fmt::format("the broker at {} is silent; {} tasks go on", settings_.broker, tasks_.size()));
           log_reason_.clear();
         } else {
           log_waiting(before == Presence::Stage::connecting ? "no answer" : "it does not say WELCOME");
@@ -129,7 +131,8 @@ void Session::on(const Tick&) {
 }
 
 void Session::on(const Received& received) {
-  if (presence_.stage() != Presence::Stage::greeting && !presence_.joined()) return;  // of a link that we gave up
+  if (presence_.stage() != Presence::Stage::greeting && !presence_.joined())
+    return;  // of a link that we gave up
   presence_.on_heard(now_);
   std::visit(
       [this]<class M>(const M& message) {
@@ -149,8 +152,8 @@ void Session::receive(const wire::Welcome& welcome) {
   presence_.on_welcome(now_, std::chrono::milliseconds(std::max(welcome.heartbeat_ms, 10U)),
                        std::max(welcome.liveness, 1U));
   log_reason_.clear();
-  log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} slots as {}", settings_.broker,
-                                  epoch_, settings_.hello.slots, settings_.hello.name));
+  log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} slots as {}",
+                                  settings_.broker, epoch_, settings_.hello.slots, settings_.hello.name));
   if (!welcome.resumed) forget_idle_clients();
   claim_everything();
   send(wire::Ready{});
@@ -176,16 +179,18 @@ void Session::forget_idle_clients() {
 void Session::claim_everything() {
   for (const auto& [id, client] : clients_) {
     wire::Claims claims{id, {}};
-    for (auto it = tasks_.lower_bound(AttemptKey{{id, 0}, {}}); it != tasks_.end() && it->first.id.session == id; ++it) {
+    for (auto it = tasks_.lower_bound(AttemptKey{{id, 0}, {}});
+         it != tasks_.end() && it->first.id.session == id; ++it) {
       Task& task = it->second;
       if (task.unwanted) continue;
       task.told_started = task.started_at.has_value();
       claims.tasks.push_back({task.key.id.seq, task.key.attempt,
-                              task.told_started ? wire::ClaimState::running : wire::ClaimState::queued, task.execution});
+                              task.told_started ? wire::ClaimState::running : wire::ClaimState::queued,
+                              task.execution});
     }
     for (const Outbox::Entry& entry : client.outbox.entries()) {
-      claims.tasks.push_back({entry.record.seq, {entry.epoch, entry.record.number}, wire::ClaimState::done,
-                              entry.execution});
+      claims.tasks.push_back(
+          {entry.record.seq, {entry.epoch, entry.record.number}, wire::ClaimState::done, entry.execution});
     }
     if (!claims.tasks.empty() || held_.holds_any(id)) send(std::move(claims));
   }

@@ -194,7 +194,7 @@ class Session {
   bool draining_ = false;
   std::optional<Time> leave_at_;  // draining and nothing left to do: at the latest
   bool exited_ = false;
-  std::string log_reason_;        // of the last "waiting for a broker"
+  std::string log_reason_;  // of the last "waiting for a broker"
 
   // During one step:
   Time now_{};

@@ -97,13 +97,16 @@ void Session::end_idle_runners_for(Lane& lane) {
 Runner* Session::prefetcher_for(const Lane& lane) {
   const Task& task = *lane.tasks.begin()->second;
   const double budget_us = static_cast<double>(settings_.prefetch_time.count());
-  const auto is_short = [&](const Task* t) { return t->spec->estimate_us >= 0 && t->spec->estimate_us <= budget_us; };
+  const auto is_short = [&](const Task* t) {
+    return t->spec->estimate_us >= 0 && t->spec->estimate_us <= budget_us;
+  };
   if (lane.alone || !is_short(&task) || older_lane_waits(lane)) return nullptr;
   const double fit = budget_us / std::max(task.spec->estimate_us, 1.0);
   const auto depth_max = static_cast<std::size_t>(std::clamp(fit, 1.0, double(settings_.prefetch_max)));
   Runner* best = nullptr;
   for (auto& [id, runner] : runners_) {
-    if (runner.lane != &lane || runner.state != Runner::State::ready || runner.rung != Runner::Rung::none) continue;
+    if (runner.lane != &lane || runner.state != Runner::State::ready || runner.rung != Runner::Rung::none)
+      continue;
     if (runner.channel.size() > depth_max || now_ - runner.since >= settings_.start_notice) continue;
     if (best != nullptr && best->channel.size() <= runner.channel.size()) continue;
     if (std::all_of(runner.channel.begin(), runner.channel.end(), is_short)) best = &runner;
@@ -143,7 +146,8 @@ void Session::run(Runner& runner, Task& task) {
     runner.since = now_;
     runner.look_due = now_ + settings_.start_notice;
   }
-  actions_->push_back(RunTask{runner.id, task.ordinal, task.key.id, task.spec->content, task.execution, task.payload});
+  actions_->push_back(
+      RunTask{runner.id, task.ordinal, task.key.id, task.spec->content, task.execution, task.payload});
 }
 
 /// Whether the program has the function where the client says, by the runner's own table.
@@ -165,7 +169,8 @@ std::size_t Session::count(const Lane& lane, Runner::State state) const {
 std::optional<std::uint32_t> Session::free_slot() const {
   if (runners_.size() >= settings_.hello.slots) return std::nullopt;
   for (std::uint32_t slot = 0; slot < settings_.hello.slots; ++slot) {
-    if (std::none_of(runners_.begin(), runners_.end(), [&](const auto& entry) { return entry.second.slot == slot; })) {
+    if (std::none_of(runners_.begin(), runners_.end(),
+                     [&](const auto& entry) { return entry.second.slot == slot; })) {
       return slot;
     }
   }

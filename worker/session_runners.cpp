@@ -20,7 +20,8 @@ std::string how_it_ended(const RunnerDied& death) {
   if (death.signal != 0) {
     const char* name = sigabbrev_np(death.signal);
     const char* words = sigdescr_np(death.signal);
-    if (name == nullptr || words == nullptr) return fmt::format("its runner was killed by signal {}", death.signal);
+    if (name == nullptr || words == nullptr)
+      return fmt::format("its runner was killed by signal {}", death.signal);
     return fmt::format("its runner was killed by SIG{} ({})", name, words);
   }
   return fmt::format("its runner exited with code {}", death.exit_code);
@@ -133,7 +134,8 @@ void Session::on(const TaskFinished& event) {
 
   const auto run_us = static_cast<double>(event.run_us);
   double& estimate = task.spec->estimate_us;
-  estimate = std::max(run_us, estimate < 0 ? run_us : estimate * 7 / 8 + run_us / 8);  // up at once, down slowly
+  estimate =
+      std::max(run_us, estimate < 0 ? run_us : estimate * 7 / 8 + run_us / 8);  // up at once, down slowly
 
   if (runner->lane->alone && runner->state == Runner::State::ready) end(*runner);
   const std::uint64_t timeout_us = task.spec->content->timeout_ms * 1000;
@@ -145,7 +147,8 @@ void Session::on(const TaskFinished& event) {
   } else if (event.outcome == wire::Outcome::ok) {
     finish(task, wire::Outcome::ok, event.payload, event.run_us);
   } else {
-    auto info = event.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""}) : wire::decode_error(event.payload.text());
+    auto info = event.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
+                                        : wire::decode_error(event.payload.text());
     wire::ErrorInfo named = error(info ? info->message : "its error could not be read");
     if (info) named.type = info->type;
     named.ended_ms = event.ended_ms;
@@ -153,7 +156,8 @@ void Session::on(const TaskFinished& event) {
     fail(task, wire::Outcome::failed, std::move(named), event.run_us);
   }
   if (event.payload.is_blob() && !held_.holds(event.payload.blob().id)) {
-    actions_->push_back(ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // nobody's result after all
+    actions_->push_back(
+        ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // nobody's result after all
   }
 }
 
@@ -237,7 +241,8 @@ void Session::on(const RunnerDied& event) {
   const Runner runner = std::move(*found);
   remove(event.runner);
   if (runner.state == Runner::State::ready && runner.channel.empty()) {
-    log(LogLevel::warning, fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
+    log(LogLevel::warning,
+        fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
   }
   for (Task* task : runner.channel) settle_dead(event, runner, *task);
 }
@@ -247,8 +252,8 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
   const bool front = &task == runner.channel.front();
   // The runner could write anything to its page: what makes no sense there means "the first one".
   const bool sensible = death.started <= runner.sent;
-  const bool started = task.started_at || runner.culprit == task.ordinal ||
-                       (sensible ? task.ordinal <= death.started : front);
+  const bool started =
+      task.started_at || runner.culprit == task.ordinal || (sensible ? task.ordinal <= death.started : front);
   if (task.stop == StopReason::cancelled) {
     return fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", death.ended_ms);
   }
@@ -260,8 +265,8 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
   const bool bystander = runner.rung >= Runner::Rung::terminated && runner.culprit != task.ordinal;
   if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
   const wire::ErrorInfo info = crash_of(death, runner, task);
-  log(LogLevel::warning, fmt::format("task {} ({}) crashed: {}", task.key.id.text(), task.spec->content->function,
-                                     info.message));
+  log(LogLevel::warning, fmt::format("task {} ({}) crashed: {}", task.key.id.text(),
+                                     task.spec->content->function, info.message));
   fail(task, wire::Outcome::crashed, info);
 }
 
@@ -292,8 +297,9 @@ void Session::tick_runners() {
     look(runner);
     if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none &&
         now_ >= runner.since + settings_.start_timeout) {
-      condemn(runner, fmt::format("{} did not get ready within {} s", runner.lane->program->program.file.name,
-                                  std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
+      condemn(runner,
+              fmt::format("{} did not get ready within {} s", runner.lane->program->program.file.name,
+                          std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
     }
     const bool named = runner.lane->program->specs > 0;
     if (runner.idle() && !named && now_ >= runner.since + settings_.idle_runner) end(runner);
@@ -307,7 +313,8 @@ std::optional<Time> Session::runners_deadline() const {
     if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none) {
       due = earlier(due, runner.since + settings_.start_timeout);
     }
-    if (runner.idle() && runner.lane->program->specs == 0) due = earlier(due, runner.since + settings_.idle_runner);
+    if (runner.idle() && runner.lane->program->specs == 0)
+      due = earlier(due, runner.since + settings_.idle_runner);
   }
   return due;
 }

@@ -23,7 +23,9 @@ std::string key_of(const Program& program) {
 
 }  // namespace
 
-Session::Client& Session::client(const Uuid& session) { return clients_.try_emplace(session, session).first->second; }
+Session::Client& Session::client(const Uuid& session) {
+  return clients_.try_emplace(session, session).first->second;
+}
 
 Task* Session::find(const AttemptKey& key) {
   const auto found = tasks_.find(key);
@@ -55,7 +57,8 @@ void Session::receive(const wire::DefineFor& define) {
   ++spec->program->specs;
   // Before the first task comes: there is no reason to wait for it.
   for (const wire::FileRef& file : files_of(define.content)) {
-    fetcher_.want(now_, {BlobPlace::file, file.id}, {define.session, file.id, file.size}, file.name, *actions_);
+    fetcher_.want(now_, {BlobPlace::file, file.id}, {define.session, file.id, file.size}, file.name,
+                  *actions_);
   }
   if (old) forget_spec(*old);
 }
@@ -72,7 +75,8 @@ void Session::receive(const wire::ForgetFor& forget) {
 void Session::forget_spec(SpecState& spec) {
   --spec.program->specs;
   programs_changed_ = true;
-  for (const wire::FileRef& file : files_of(*spec.content)) fetcher_.unwant({BlobPlace::file, file.id}, *actions_);
+  for (const wire::FileRef& file : files_of(*spec.content))
+    fetcher_.unwant({BlobPlace::file, file.id}, *actions_);
 }
 
 // ---- assigned ----
@@ -91,7 +95,8 @@ void Session::assign(const Uuid& session, const wire::AssignRecord& record) {
   Client& owner = client(session);
   const auto spec = owner.specs.find(record.spec);
   if (spec == owner.specs.end()) {
-    const auto info = error(fmt::format("the worker was never told what spec {} of this session is", record.spec));
+    const auto info =
+        error(fmt::format("the worker was never told what spec {} of this session is", record.spec));
     answer(key, record.execution, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)), 0);
     return;
   }
@@ -216,9 +221,10 @@ void Session::finish(Task& task, wire::Outcome outcome, wire::Payload payload, s
   answer(key, execution, outcome, std::move(payload), run_us);
 }
 
-void Session::answer(const AttemptKey& key, std::uint32_t execution, wire::Outcome outcome, wire::Payload payload,
-                     std::uint64_t run_us) {
-  Outbox::Entry entry{key.attempt.epoch, {key.id.seq, key.attempt.number, run_us, outcome, std::move(payload)}, execution};
+void Session::answer(const AttemptKey& key, std::uint32_t execution, wire::Outcome outcome,
+                     wire::Payload payload, std::uint64_t run_us) {
+  Outbox::Entry entry{
+      key.attempt.epoch, {key.id.seq, key.attempt.number, run_us, outcome, std::move(payload)}, execution};
   client(key.id.session).outbox.add(std::move(entry), presence_.joined() ? actions_ : nullptr);
 }
 
@@ -259,8 +265,8 @@ void Session::receive(const wire::Resend& resend) {
 void Session::receive(const wire::EndSession& end_session) {
   const Uuid& session = end_session.session;
   std::vector<Task*> own;
-  for (auto it = tasks_.lower_bound(AttemptKey{{session, 0}, {}}); it != tasks_.end() && it->first.id.session == session;
-       ++it) {
+  for (auto it = tasks_.lower_bound(AttemptKey{{session, 0}, {}});
+       it != tasks_.end() && it->first.id.session == session; ++it) {
     own.push_back(&it->second);
   }
   for (Task* task : own) {

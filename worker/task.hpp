@@ -38,11 +38,11 @@ struct ProgramState {
   Program program;
   Lane lanes[2];
   std::vector<runner::FunctionEntry> functions;  // as its last runner said
-  std::string bad;                // why it did not start the last time
-  std::optional<Time> bad_until;  // not tried again before
+  std::string bad;                               // why it did not start the last time
+  std::optional<Time> bad_until;                 // not tried again before
 
-  std::size_t specs = 0;    // that sessions have defined and not forgotten
-  std::size_t tasks = 0;    // here, in whatever place
+  std::size_t specs = 0;  // that sessions have defined and not forgotten
+  std::size_t tasks = 0;  // here, in whatever place
   std::size_t runners = 0;
 };
 
@@ -51,7 +51,7 @@ struct ProgramState {
 struct SpecState {
   std::shared_ptr<const wire::TaskSpec> content;  // shared with the RunTask actions
   ProgramState* program = nullptr;
-  double estimate_us = -1;     // of a task's running time; -1: none has run
+  double estimate_us = -1;        // of a task's running time; -1: none has run
   bool function_checked = false;  // the program has it where the client says
 };
 
@@ -100,15 +100,15 @@ struct Runner {
   std::uint32_t slot = 0;
   Lane* lane = nullptr;
   State state = State::starting;
-  Time since;                  // starting: from then; else: the front task is there, or it is idle
+  Time since;  // starting: from then; else: the front task is there, or it is idle
   Time ready_at;
-  std::deque<Task*> channel;   // what was sent and not answered; the first is running, or about to
-  std::uint64_t sent = 0;      // the last ordinal
+  std::deque<Task*> channel;  // what was sent and not answered; the first is running, or about to
+  std::uint64_t sent = 0;     // the last ordinal
   Rung rung = Rung::none;
-  std::optional<Time> rung_due;   // when to go one further
-  std::optional<Time> look_due;   // when to look whether the front task runs, or has run too long
-  std::uint64_t culprit = 0;      // the ordinal for which it is being killed; 0: for none
-  std::string doom;               // why it is being killed, when its task is to be told
+  std::optional<Time> rung_due;  // when to go one further
+  std::optional<Time> look_due;  // when to look whether the front task runs, or has run too long
+  std::uint64_t culprit = 0;     // the ordinal for which it is being killed; 0: for none
+  std::string doom;              // why it is being killed, when its task is to be told
 
   bool idle() const { return state == State::ready && channel.empty(); }
 };

@@ -21,7 +21,8 @@ constexpr auto kLastWords = std::chrono::milliseconds(1000);    // for what is q
 Time now() {
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC, &t);
-  return Time(std::chrono::duration_cast<Duration>(std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec)));
+  return Time(std::chrono::duration_cast<Duration>(std::chrono::seconds(t.tv_sec) +
+                                                   std::chrono::nanoseconds(t.tv_nsec)));
 }
 
 RunnerPool::Settings in_directory(RunnerPool::Settings settings, const std::string& directory) {
@@ -66,7 +67,8 @@ void Worker::poll() {
   const std::size_t first_runner = items.size();
   auto polls = runners_.polls();
   for (const auto& poll : polls) {
-    items.push_back({nullptr, poll.fd, static_cast<short>(poll.write ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN), 0});
+    items.push_back(
+        {nullptr, poll.fd, static_cast<short>(poll.write ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN), 0});
   }
   try {
     zmq::poll(items, std::chrono::milliseconds(timeout_ms()));
@@ -87,7 +89,8 @@ int Worker::timeout_ms() const {
   std::optional<Time> due = earlier(session_.deadline(), runners_.deadline());
   const Time current = now();
   if (blobs_.waits_for_others()) due = earlier(due, current + kRetryInterval);
-  const Duration wait = std::clamp(due.value_or(current) - current, Duration(0), Duration(std::chrono::seconds(60)));
+  const Duration wait =
+      std::clamp(due.value_or(current) - current, Duration(0), Duration(std::chrono::seconds(60)));
   return static_cast<int>((wait.count() + 999) / 1000);
 }
 
@@ -150,8 +153,9 @@ void Worker::send_bulk() {
     const ServeChunk chunk = bulk_.front();
     bulk_.pop_front();
     const std::string bytes = blobs_.read(chunk.id, chunk.offset, chunk.bytes);
-    std::string frame = bytes.empty() ? wire::encode(wire::Gone{chunk.id, "the worker cannot read it any more"})
-                                      : wire::encode(wire::Data{chunk.id, chunk.offset, Bytes(bytes)});
+    std::string frame = bytes.empty()
+                            ? wire::encode(wire::Gone{chunk.id, "the worker cannot read it any more"})
+                            : wire::encode(wire::Data{chunk.id, chunk.offset, Bytes(bytes)});
     if (link_.send(frame)) continue;
     frames_.push_back(std::move(frame));
     return;

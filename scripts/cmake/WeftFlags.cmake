@@ -11,6 +11,6 @@ target_compile_options(weft_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversio
 target_include_directories(weft_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_definitions(weft_flags INTERFACE WEFT_VERSION="${PROJECT_VERSION}")
 if(WEFT_SANITIZE)
-  target_compile_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-omit-frame-pointer -g)
+  target_compile_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE})
 endif()

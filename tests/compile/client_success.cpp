@@ -44,7 +44,8 @@ void maps(weft::Client& client) {
   std::vector<weft::Outcome<double>> outcomes = client.gather(areas, weft::outcomes);
   if (outcomes[0].ok()) values.push_back(outcomes[0].value());
   for (weft::Future<double>& done : weft::as_completed(areas)) values.push_back(std::move(done).result());
-  for (auto& done : weft::as_completed(areas | std::views::take(1))) values.push_back(std::as_const(done).result());
+  for (auto& done : weft::as_completed(areas | std::views::take(1)))
+    values.push_back(std::as_const(done).result());
   weft::Waited<double> waited = weft::wait(areas, std::chrono::seconds(1));
   waited = weft::wait_any(areas);
   weft::Future<double> same = weft::progress(areas[0]);

@@ -4,6 +4,6 @@
 namespace weft {
 template <class R>
 class Future {};
-}
+}  // namespace weft
 int f(weft::Future<int>) { return 1; }
 auto bytes = weft::detail::Call<f>::encode(weft::Future<int>());

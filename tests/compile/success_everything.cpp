@@ -14,9 +14,11 @@ struct Point {
   std::variant<int, std::string> choice;
   MSGPACK_DEFINE(x, colour, choice)
 };
-std::optional<Point> nearest(std::string_view name, std::span<const double> values, const std::vector<Point>& points,
-                             std::vector<int>&& numbers, std::string text) noexcept;
-auto bytes = weft::detail::Call<nearest>::encode("name", std::vector<double>(), std::vector<Point>(), std::vector<int>(), "text");
+std::optional<Point> nearest(std::string_view name, std::span<const double> values,
+                             const std::vector<Point>& points, std::vector<int>&& numbers,
+                             std::string text) noexcept;
+auto bytes = weft::detail::Call<nearest>::encode("name", std::vector<double>(), std::vector<Point>(),
+                                                 std::vector<int>(), "text");
 long add(long a, long b) { return a + b; }
 WEFT_TASK(add, add)
 WEFT_TASK("sums/add", add)

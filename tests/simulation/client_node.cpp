@@ -57,7 +57,7 @@ void ClientNode::close() {
 }
 
 void ClientNode::send_garbage() {
-  if (link_ != 0) network_.send(link_, Side::dialer, "WEFT\x01\x00\x09\x00 this is not msgpack");
+  if (link_ != 0) network_.send(link_, Side::dialer, std::string("WEFT\x01\x00\x09\x00 not msgpack", 20));
 }
 
 std::string ClientNode::leftovers() const {

@@ -17,6 +17,24 @@ constexpr Duration kForgetWithin = seconds(40);   // after the last client has l
 constexpr Duration kRejoinWithin = seconds(10);
 constexpr std::size_t kTasksOfLatecomer = 30;
 
+/// What the broker believes, for whoever looks for the reason of a standstill.
+std::string describe(const wire::Status& status) {
+  std::string text;
+  for (const wire::WorkerStatus& worker : status.worker_list) {
+    text += fmt::format("\n  {} is {}: {} of {} slots, {} assigned", worker.name, worker.state,
+                        worker.running, worker.slots, worker.assigned);
+    for (const auto& [name, free] : worker.resources_free) text += fmt::format(", {} {} free", free, name);
+  }
+  for (const wire::ClientStatus& client : status.client_list) {
+    text += fmt::format("\n  {} is {}: {} queued, {} assigned", client.name, client.state, client.queued,
+                        client.assigned);
+  }
+  for (const wire::WaitingStatus& waiting : status.waiting_list) {
+    text += fmt::format("\n  {} tasks of {} wait: {}", waiting.tasks, waiting.client, waiting.reason);
+  }
+  return text;
+}
+
 }  // namespace
 
 Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
@@ -72,8 +90,9 @@ void Fabric::finish_work() {
   const auto finished = [](const auto& client) { return client->finished(); };
   while (!std::all_of(clients_.begin(), clients_.end(), finished)) {
     if (world_.now() >= limit) {
-      fail(fmt::format("{} tasks have no answer {} s after the last fault:{}", oracle_.open(),
-                       std::chrono::duration_cast<seconds>(kFinishWithin).count(), oracle_.describe_open()));
+      fail(fmt::format("{} tasks have no answer {} s after the last fault:{}\nThe broker:{}", oracle_.open(),
+                       std::chrono::duration_cast<seconds>(kFinishWithin).count(), oracle_.describe_open(),
+                       broker_->running() ? describe(broker_->status()) : " is not there"));
     }
     world_.run_until(world_.now() + milliseconds(500));
   }

@@ -257,7 +257,7 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
       explained = sum.timed_out > 0 && failures > task.spec->retries;
       break;
     case wire::Outcome::crashed:
-      explained = sum.lost >= task.spec->crash_limit;
+      explained = sum.lost >= task.spec->crash_limit || (task.spec->crash_limit <= 1 && task.spoiled);
       if (task.spec->crash_limit <= 1) {  // it may have been lost before it began
         explained = explained || std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& entry) {
                       return !quiet_since(entry.first, task.submitted);

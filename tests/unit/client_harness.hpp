@@ -83,7 +83,8 @@ class Harness {
       if (std::find(actions.begin(), actions.end(), Action(OpenLink{})) != actions.end()) break;
     }
     hello = step(LinkUp{});
-    return receive(wire::Welcome{.epoch = epoch, .heartbeat_ms = 1000, .liveness = 3, .resumed = resumed, .received = received});
+    return receive(wire::Welcome{
+        .epoch = epoch, .heartbeat_ms = 1000, .liveness = 3, .resumed = resumed, .received = received});
   }
 
   wire::SubmitRecord task(std::uint64_t seq, std::uint32_t spec = 1, const std::string& payload = "p") {

@@ -17,7 +17,8 @@ const Uuid kWorker = [] {
 }();
 }  // namespace
 
-FakeBroker::FakeBroker(std::uint64_t epoch, int port) : epoch_(epoch), router_(context_, zmq::socket_type::router) {
+FakeBroker::FakeBroker(std::uint64_t epoch, int port)
+    : epoch_(epoch), router_(context_, zmq::socket_type::router) {
   router_.set(zmq::sockopt::linger, 0);
   router_.set(zmq::sockopt::sndhwm, 0);  // a ROUTER drops what is too much, and this broker has no credit
   router_.set(zmq::sockopt::rcvhwm, 0);
@@ -80,7 +81,9 @@ void FakeBroker::take(const std::string& peer, const wire::Message& message) {
     }
   } else if (auto* data = std::get_if<wire::Data>(&message)) {
     for (auto& [seq, task] : held_) {
-      if (!task.payload.is_blob() || task.payload.blob().id != data->id || task.argument.size() != data->offset) continue;
+      if (!task.payload.is_blob() || task.payload.blob().id != data->id ||
+          task.argument.size() != data->offset)
+        continue;
       ++chunks;
       task.argument += data->bytes.view();
       const wire::BlobRef ref = task.payload.blob();
@@ -93,14 +96,18 @@ void FakeBroker::take(const std::string& peer, const wire::Message& message) {
     if (it == results_.end() || results_lost) {
       send(peer, wire::Gone{get->id, "gone"});
     } else {
-      send(peer, wire::Data{get->id, get->offset, Bytes(std::string_view(it->second).substr(get->offset, get->bytes))});
+      send(peer, wire::Data{get->id, get->offset,
+                            Bytes(std::string_view(it->second).substr(get->offset, get->bytes))});
     }
   } else if (std::holds_alternative<wire::Drop>(message)) {
     ++drops;
   } else if (std::holds_alternative<wire::Goodbye>(message)) {
     ++goodbyes;
   } else if (std::holds_alternative<wire::StatusRequest>(message)) {
-    send(peer, wire::Status{.version = "0.1.0", .epoch = epoch_, .workers = 1, .slots = 4,
+    send(peer, wire::Status{.version = "0.1.0",
+                            .epoch = epoch_,
+                            .workers = 1,
+                            .slots = 4,
                             .worker_list = {{.name = "w1", .slots = 4}}});
   } else if (std::holds_alternative<wire::Heartbeat>(message)) {
     send(peer, wire::Heartbeat{});
@@ -123,10 +130,13 @@ void FakeBroker::execute(Task& task) {
   const wire::TaskSpec& spec = specs_.at(task.spec);
   try {
     if (spec.kind != wire::TaskKind::program) throw std::runtime_error("no such task: " + spec.function);
-    const std::string_view argument = task.payload.is_blob() ? std::string_view(task.argument) : task.payload.text();
-    deliver(task.seq, wire::Outcome::ok, detail::registered_functions().at(spec.function_index).invoke(argument));
+    const std::string_view argument =
+        task.payload.is_blob() ? std::string_view(task.argument) : task.payload.text();
+    deliver(task.seq, wire::Outcome::ok,
+            detail::registered_functions().at(spec.function_index).invoke(argument));
   } catch (const std::exception& error) {
-    const wire::ErrorInfo info{.type = "std::runtime_error", .message = error.what(), .worker = "w1", .host = "h1"};
+    const wire::ErrorInfo info{
+        .type = "std::runtime_error", .message = error.what(), .worker = "w1", .host = "h1"};
     deliver(task.seq, wire::Outcome::failed, wire::encode_error(info));
   }
 }

@@ -33,7 +33,7 @@ class FakeBroker {
   std::atomic<std::uint64_t> cancels{0};
   std::atomic<std::uint64_t> goodbyes{0};
   std::atomic<std::uint64_t> drops{0};
-  std::atomic<std::uint64_t> chunks{0};   // of arguments that came
+  std::atomic<std::uint64_t> chunks{0};  // of arguments that came
 
  private:
   struct Task {

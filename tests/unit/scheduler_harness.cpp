@@ -84,8 +84,8 @@ void Harness::hello(TestWorker& worker, Joining joining) {
   worker.peer = connect();
   worker.slots = joining.slots;
   worker.begun.clear();
-  say(worker, wire::HelloWorker{worker.incarnation, worker.name, joining.host, 42, joining.slots, "x86_64", "glibc",
-                                joining.resources, joining.functions});
+  say(worker, wire::HelloWorker{worker.incarnation, worker.name, joining.host, 42, joining.slots, "x86_64",
+                                "glibc", joining.resources, joining.functions});
 }
 
 TestClient Harness::join_client(const std::string& name) {
@@ -120,10 +120,12 @@ void Harness::define(const TestClient& client, std::uint32_t spec, const wire::T
   say(client, wire::Define{spec, content});
 }
 
-std::uint64_t Harness::submit(TestClient& client, std::uint32_t spec, std::size_t count, const std::string& payload) {
+std::uint64_t Harness::submit(TestClient& client, std::uint32_t spec, std::size_t count,
+                              const std::string& payload) {
   const std::uint64_t first = client.next_seq;
   wire::Submit submit;
-  for (std::size_t i = 0; i < count; ++i) submit.tasks.push_back({client.next_seq++, spec, wire::Payload(payload)});
+  for (std::size_t i = 0; i < count; ++i)
+    submit.tasks.push_back({client.next_seq++, spec, wire::Payload(payload)});
   say(client, std::move(submit));
   return first;
 }
@@ -234,19 +236,21 @@ Send Harness::define_for(const TestWorker& worker, const TestClient& client, std
   return to(worker, wire::DefineFor{client.session, spec, specs_.at({client.session, spec})});
 }
 
-Send Harness::assign(const TestWorker& worker, const TestClient& client, std::uint64_t seq, std::uint64_t number,
-                     std::uint32_t spec, std::uint32_t execution, bool alone) {
+Send Harness::assign(const TestWorker& worker, const TestClient& client, std::uint64_t seq,
+                     std::uint64_t number, std::uint32_t spec, std::uint32_t execution, bool alone) {
   return to(worker,
-            wire::Assign{client.session, {{seq, number, spec, execution, alone, wire::Payload(std::string_view("arg"))}}});
+            wire::Assign{client.session,
+                         {{seq, number, spec, execution, alone, wire::Payload(std::string_view("arg"))}}});
 }
 
-Send Harness::deliver_ok(const TestClient& client, std::uint64_t number, std::uint64_t seq, const std::string& payload) {
+Send Harness::deliver_ok(const TestClient& client, std::uint64_t number, std::uint64_t seq,
+                         const std::string& payload) {
   return deliver(client, number,
                  {{seq, wire::DeliveryKind::final, wire::Outcome::ok, 0, 0, wire::Payload(payload)}});
 }
 
-Send Harness::revoke(const TestWorker& worker, const TestClient& client, std::uint64_t seq, std::uint64_t number,
-                     wire::RevokeMode mode, std::uint64_t epoch) {
+Send Harness::revoke(const TestWorker& worker, const TestClient& client, std::uint64_t seq,
+                     std::uint64_t number, wire::RevokeMode mode, std::uint64_t epoch) {
   return to(worker, wire::Revoke{client.session, mode, {{seq, {epoch, number}}}});
 }
 

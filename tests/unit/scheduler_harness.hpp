@@ -90,7 +90,8 @@ class Harness {
   void say(const TestWorker& worker, wire::Message message) { say(worker.peer, std::move(message)); }
   void define(const TestClient& client, std::uint32_t spec, const wire::TaskSpec& content);
   /// `count` tasks with the next numbers; the first of them.
-  std::uint64_t submit(TestClient& client, std::uint32_t spec, std::size_t count = 1, const std::string& payload = "arg");
+  std::uint64_t submit(TestClient& client, std::uint32_t spec, std::size_t count = 1,
+                       const std::string& payload = "arg");
   void cancel(const TestClient& client, std::uint64_t seq) { say(client, wire::Cancel{{seq}}); }
   void ack(const TestClient& client, std::uint64_t delivered) { say(client, wire::Ack{delivered}); }
   void started(const TestWorker& worker, const TestClient& client, std::uint64_t seq);
@@ -128,14 +129,22 @@ class Harness {
   void check_invariants_each_step(bool on) { check_each_step_ = on; }
 
   // ---- expectations ----
-  static Send to(const TestClient& client, wire::Message message) { return {client.peer, std::move(message)}; }
-  static Send to(const TestWorker& worker, wire::Message message) { return {worker.peer, std::move(message)}; }
-  static Send received(const TestClient& client, std::uint64_t seq) { return to(client, wire::Received{seq}); }
+  static Send to(const TestClient& client, wire::Message message) {
+    return {client.peer, std::move(message)};
+  }
+  static Send to(const TestWorker& worker, wire::Message message) {
+    return {worker.peer, std::move(message)};
+  }
+  static Send received(const TestClient& client, std::uint64_t seq) {
+    return to(client, wire::Received{seq});
+  }
   Send define_for(const TestWorker& worker, const TestClient& client, std::uint32_t spec) const;
   /// Of one task; its attempt number is `number`.
-  static Send assign(const TestWorker& worker, const TestClient& client, std::uint64_t seq, std::uint64_t number,
-                     std::uint32_t spec = 1, std::uint32_t execution = 1, bool alone = false);
-  static Send deliver(const TestClient& client, std::uint64_t first, std::vector<wire::DeliveryRecord> records) {
+  static Send assign(const TestWorker& worker, const TestClient& client, std::uint64_t seq,
+                     std::uint64_t number, std::uint32_t spec = 1, std::uint32_t execution = 1,
+                     bool alone = false);
+  static Send deliver(const TestClient& client, std::uint64_t first,
+                      std::vector<wire::DeliveryRecord> records) {
     return to(client, wire::Deliver{first, std::move(records)});
   }
   static Send deliver_ok(const TestClient& client, std::uint64_t number, std::uint64_t seq,
@@ -143,8 +152,9 @@ class Harness {
   static Send release(const TestWorker& worker, const TestClient& client, std::uint64_t outbox) {
     return to(worker, wire::Release{client.session, outbox});
   }
-  static Send revoke(const TestWorker& worker, const TestClient& client, std::uint64_t seq, std::uint64_t number,
-                     wire::RevokeMode mode = wire::RevokeMode::cancel, std::uint64_t epoch = kEpoch);
+  static Send revoke(const TestWorker& worker, const TestClient& client, std::uint64_t seq,
+                     std::uint64_t number, wire::RevokeMode mode = wire::RevokeMode::cancel,
+                     std::uint64_t epoch = kEpoch);
   Send welcome(const TestClient& client, bool resumed, std::uint64_t received = 0) const;
   Send welcome(const TestWorker& worker, bool resumed) const;
 

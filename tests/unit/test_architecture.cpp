@@ -39,7 +39,8 @@ void check_room(const std::string& room, const std::vector<std::string>& closed_
   REQUIRE(includes.size() > 10);
   for (const Include& include : includes) {
     for (const std::string& other : closed_to_it) {
-      CHECK_MESSAGE(include.line.find("\"" + other + "/") == std::string::npos, include.file.string() << ": " << include.line);
+      CHECK_MESSAGE(include.line.find("\"" + other + "/") == std::string::npos, include.file.string()
+                                                                                    << ": " << include.line);
     }
   }
 }
@@ -56,9 +57,10 @@ TEST_SUITE("architecture") {
 
   TEST_CASE("the pure files include no socket, thread, clock, randomness or file") {
     const std::vector<std::string> pure = WEFT_PURE_FILES;
-    const std::vector<std::string> closed = {"zmq",       "<thread>",  "<mutex>",    "<random>",        "<fstream>",
-                                             "<atomic>",  "<unistd.h>", "<poll.h>",  "common/link.hpp", "common/hash.hpp",
-                                             "<iostream>", "<filesystem>", "<sys/",  "spdlog"};
+    const std::vector<std::string> closed = {
+        "zmq",        "<thread>",     "<mutex>",  "<random>",        "<fstream>",
+        "<atomic>",   "<unistd.h>",   "<poll.h>", "common/link.hpp", "common/hash.hpp",
+        "<iostream>", "<filesystem>", "<sys/",    "spdlog"};
     std::set<std::string> seen;
     for (const char* room : {"common", "broker", "worker", "client"}) {
       for (const Include& include : includes_of(kRoot / room)) {
@@ -66,7 +68,8 @@ TEST_SUITE("architecture") {
         if (std::find(pure.begin(), pure.end(), stem) == pure.end()) continue;
         seen.insert(stem);
         for (const std::string& name : closed) {
-          CHECK_MESSAGE(include.line.find(name) == std::string::npos, include.file.string() << ": " << include.line);
+          CHECK_MESSAGE(include.line.find(name) == std::string::npos, include.file.string()
+                                                                          << ": " << include.line);
         }
       }
     }

@@ -50,8 +50,8 @@ TEST_SUITE("client: submit and map") {
     REQUIRE(results.size() == 3000);
     for (long i = 0; i < 3000; ++i) CHECK(results[static_cast<std::size_t>(i)] == 2 * i);
     client.gather(client.map<nothing>(std::vector{1, 2}));
-    CHECK(client.gather(client.map([](const std::string& s) { return s.size(); }, std::list<std::string>{"a", "bc"})) ==
-          std::vector<std::size_t>{1, 2});
+    CHECK(client.gather(client.map([](const std::string& s) { return s.size(); },
+                                   std::list<std::string>{"a", "bc"})) == std::vector<std::size_t>{1, 2});
   }
 
   TEST_CASE("map walks ranges together and takes one value for every call") {
@@ -70,10 +70,12 @@ TEST_SUITE("client: submit and map") {
     weft::Client client(broker.address());
     const std::vector<double> three{1, 2, 3};
     const std::vector<double> two{1, 2};
-    CHECK_THROWS_WITH_AS(client.map<scaled>(three, two), "map: the ranges differ in length: 3 and 2", std::invalid_argument);
+    CHECK_THROWS_WITH_AS(client.map<scaled>(three, two), "map: the ranges differ in length: 3 and 2",
+                         std::invalid_argument);
     std::istringstream words("1 2");
     CHECK_THROWS_WITH_AS(client.map<scaled>(std::views::istream<double>(words), three),
-                         "map: the ranges differ in length: one ends after 2 elements, another has more", std::invalid_argument);
+                         "map: the ranges differ in length: one ends after 2 elements, another has more",
+                         std::invalid_argument);
     broker.hold = false;
     CHECK(client.submit<twice>(1).result() == 2);
     CHECK(broker.executed == 1);
@@ -101,11 +103,14 @@ TEST_SUITE("client: submit and map") {
   TEST_CASE("options that make no sense are refused by name") {
     FakeBroker broker;
     weft::Client client(broker.address());
-    CHECK_THROWS_WITH_AS(client.with({.retries = -1}), "TaskOptions::retries must not be negative", std::invalid_argument);
+    CHECK_THROWS_WITH_AS(client.with({.retries = -1}), "TaskOptions::retries must not be negative",
+                         std::invalid_argument);
     CHECK_THROWS_AS(client.with({.timeout = -1ms}), std::invalid_argument);
     CHECK_THROWS_AS(client.with({.crash_limit = 0}), std::invalid_argument);
     CHECK_THROWS_AS(client.with({.resources = {{"gpu", 0.0}}}), std::invalid_argument);
-    CHECK_THROWS_WITH_AS(client.with({.detach = true}), "detach needs a broker with a journal, which this version of Weft does not have", weft::Error);
+    CHECK_THROWS_WITH_AS(client.with({.detach = true}),
+                         "detach needs a broker with a journal, which this version of Weft does not have",
+                         weft::Error);
     CHECK(client.with({.priority = 2, .label = "x"}).submit<twice>(4).result() == 8);
     CHECK_THROWS_AS(client.command({}), std::invalid_argument);
   }
@@ -114,7 +119,8 @@ TEST_SUITE("client: submit and map") {
     FakeBroker broker;
     weft::Client client(broker.address());
     std::vector<weft::Future<long>> futures;
-    for (int i = 0; i < 2500; ++i) futures.push_back(client.with({.label = std::to_string(i)}).submit<twice>(i));
+    for (int i = 0; i < 2500; ++i)
+      futures.push_back(client.with({.label = std::to_string(i)}).submit<twice>(i));
     CHECK(client.gather(futures).back() == 4998);
   }
 }
@@ -146,7 +152,8 @@ TEST_SUITE("client: futures") {
   TEST_CASE("gather throws the first failure; with outcomes each stands in its place") {
     FakeBroker broker;
     weft::Client client(broker.address());
-    std::vector<weft::Future<std::string>> futures{client.submit<echo>("a"), client.submit<fail>("b"), client.submit<echo>("c")};
+    std::vector<weft::Future<std::string>> futures{client.submit<echo>("a"), client.submit<fail>("b"),
+                                                   client.submit<echo>("c")};
     CHECK_THROWS_AS(client.gather(futures), weft::TaskFailed);
     const auto outcomes = client.gather(futures, weft::outcomes);
     REQUIRE(outcomes.size() == 3);
@@ -227,7 +234,8 @@ TEST_SUITE("client: futures") {
     auto future = client.submit<echo>("shared");
     std::atomic<int> right{0};
     std::vector<std::thread> threads;
-    for (int i = 0; i < 4; ++i) threads.emplace_back([future, &right] { right += future.result() == "shared"; });
+    for (int i = 0; i < 4; ++i)
+      threads.emplace_back([future, &right] { right += future.result() == "shared"; });
     for (auto& thread : threads) thread.join();
     CHECK(right == 4);
   }
@@ -268,7 +276,8 @@ TEST_SUITE("client: its life") {
       weft::Client client(weft::ClientOptions{.address = "127.0.0.1:9", .connect_timeout = 300ms});
       FAIL("connected");
     } catch (const weft::ConnectionError& error) {
-      CHECK(std::string(error.what()).starts_with("no broker answered at tcp://127.0.0.1:9 within 0.3 s: nothing listens there"));
+      CHECK(std::string(error.what())
+                .starts_with("no broker answered at tcp://127.0.0.1:9 within 0.3 s: nothing listens there"));
     }
     CHECK(std::chrono::steady_clock::now() - start < 2s);
     CHECK_THROWS_AS(weft::Client("nonsense"), std::invalid_argument);
@@ -401,8 +410,10 @@ TEST_SUITE("client: progress line") {
   using weft::client::progress_line;
   TEST_CASE("it says how far, how fast and how long") {
     CHECK(progress_line({.done = 1234, .total = 5000, .running = 16, .failed = 2, .seconds = 12}, 100) ==
-          "[#######>......................] 1234/5000 24% | 103 task/s | running 16, failed 2 | 00:12 ETA 00:36");
-    CHECK(progress_line({.done = 0, .total = 10, .seconds = 0}, 40) == "0/10 0% | 0 task/s | 00:00 ETA --:--");
+          "[#######>......................] 1234/5000 24% | 103 task/s | running 16, failed 2 | 00:12 ETA "
+          "00:36");
+    CHECK(progress_line({.done = 0, .total = 10, .seconds = 0}, 40) ==
+          "0/10 0% | 0 task/s | 00:00 ETA --:--");
     CHECK(progress_line({.done = 10, .total = 10, .cancelled = 1, .seconds = 4000}, 60) ==
           "[##########] 10/10 100% | 0.0 task/s | cancelled 1 | 1:06:40");
     CHECK(progress_line({.done = 0, .total = 0}, 79).find("0/0 100%") != std::string::npos);

@@ -34,10 +34,10 @@ constexpr std::uint32_t kChunk = wire::kChunkBytes;
 
 }  // namespace
 
-#define CHECK_ACTIONS(actual, ...)                          \
-  do {                                                      \
-    const Actions actual_ = (actual);                       \
-    const Actions expected_ = Actions __VA_ARGS__;          \
+#define CHECK_ACTIONS(actual, ...)                                                                   \
+  do {                                                                                               \
+    const Actions actual_ = (actual);                                                                \
+    const Actions expected_ = Actions __VA_ARGS__;                                                   \
     CHECK_MESSAGE(actual_ == expected_, "\n" << lines(actual_) << "expected\n" << lines(expected_)); \
   } while (false)
 
@@ -47,7 +47,8 @@ TEST_SUITE("client session: presence") {
     CHECK_ACTIONS(h.tick(), {OpenLink{}});
     CHECK_ACTIONS(h.step(LinkUp{}),
                   {Send{wire::HelloClient{.session = uuid(1), .name = "test", .host = "here", .pid = 7}}});
-    CHECK_ACTIONS(h.receive(wire::Welcome{.epoch = 5, .heartbeat_ms = 1000, .liveness = 3}), {Send{wire::Synced{}}});
+    CHECK_ACTIONS(h.receive(wire::Welcome{.epoch = 5, .heartbeat_ms = 1000, .liveness = 3}),
+                  {Send{wire::Synced{}}});
     CHECK(h.session.joined());
     CHECK_ACTIONS(h.advance(1s), {Send{wire::Heartbeat{}}});
   }
@@ -60,7 +61,10 @@ TEST_SUITE("client session: presence") {
     while (!h.session.over()) {
       for (const Action& action : h.advance(100ms)) {
         if (std::holds_alternative<OpenLink>(action)) h.step(LinkDown{"connection refused"});
-        gave_up = gave_up || action == Action(GaveUp{"no broker answered at tcp://broker:8786 within 10 s: connection refused"});
+        gave_up =
+            gave_up ||
+            action ==
+                Action(GaveUp{"no broker answered at tcp://broker:8786 within 10 s: connection refused"});
       }
     }
     CHECK(gave_up);
@@ -73,7 +77,8 @@ TEST_SUITE("client session: presence") {
     Harness h;
     h.running_tasks(2);
     const Actions lost = h.step(LinkDown{"gone"});
-    CHECK_ACTIONS(lost, {Log{Log::Level::warning, "lost the broker at tcp://broker:8786: gone; waiting for it for 60 s"}});
+    CHECK_ACTIONS(lost, {Log{Log::Level::warning,
+                             "lost the broker at tcp://broker:8786: gone; waiting for it for 60 s"}});
     Actions last;
     while (!h.session.over()) {
       for (const Action& action : h.advance(100ms)) {
@@ -81,7 +86,9 @@ TEST_SUITE("client session: presence") {
         last.push_back(action);
       }
     }
-    CHECK(last.back() == Action(GaveUp{"the broker was lost and did not come back at tcp://broker:8786 within 60 s: refused"}));
+    CHECK(last.back() ==
+          Action(
+              GaveUp{"the broker was lost and did not come back at tcp://broker:8786 within 60 s: refused"}));
     CHECK(h.session.open_tasks() == 0);
     CHECK_ACTIONS(h.submit({}), {});
   }
@@ -99,7 +106,8 @@ TEST_SUITE("client session: presence") {
     h.tick();
     h.step(LinkUp{});
     CHECK_ACTIONS(h.receive(wire::Refuse{wire::RefuseCode::version, "this broker speaks 2.0, you speak 1.0"}),
-                  {CloseLink{}, GaveUp{"the broker at tcp://broker:8786 refused: this broker speaks 2.0, you speak 1.0"}});
+                  {CloseLink{},
+                   GaveUp{"the broker at tcp://broker:8786 refused: this broker speaks 2.0, you speak 1.0"}});
     CHECK(h.session.over());
   }
 
@@ -159,7 +167,8 @@ TEST_SUITE("client session: tasks") {
     h.running_tasks(2);
     h.deliver(1, ok(1));
     CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1}}});
-    CHECK_ACTIONS(h.receive(wire::Deliver{.first = 1, .records = {ok(1, "again"), ok(2)}}), {completed(2, "r")});
+    CHECK_ACTIONS(h.receive(wire::Deliver{.first = 1, .records = {ok(1, "again"), ok(2)}}),
+                  {completed(2, "r")});
     CHECK_ACTIONS(h.tick(), {Send{wire::Ack{2}}});
   }
 
@@ -177,8 +186,9 @@ TEST_SUITE("client session: tasks") {
     h.define();
     h.join();
     const std::string large(50, 'a');  // 66 bytes each
-    CHECK_ACTIONS(h.submit({h.task(1, 1, large), h.task(2, 1, large), h.task(3, 1, large)}),
-                  {Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(1, 1, large), h.task(2, 1, large)}}}});
+    CHECK_ACTIONS(
+        h.submit({h.task(1, 1, large), h.task(2, 1, large), h.task(3, 1, large)}),
+        {Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(1, 1, large), h.task(2, 1, large)}}}});
     CHECK_ACTIONS(h.receive(wire::Received{1}), {});
     CHECK_ACTIONS(h.receive(wire::Received{2}), {Send{wire::Submit{{h.task(3, 1, large)}}}});
   }
@@ -193,20 +203,23 @@ TEST_SUITE("client session: tasks") {
   TEST_CASE("a task that was lost too often tells of every attempt") {
     Harness h;
     h.running_tasks(1);
-    wire::ErrorInfo info{.message = "killed by signal 11", .worker = "w1", .host = "n1", .started_ms = 1000, .ended_ms = 2500};
+    wire::ErrorInfo info{
+        .message = "killed by signal 11", .worker = "w1", .host = "n1", .started_ms = 1000, .ended_ms = 2500};
     CHECK_ACTIONS(h.deliver(1, charged(1, 1, info)), {});
     info.worker = "w2";
     wire::DeliveryRecord last = charged(1, 2, info);
     last.kind = wire::DeliveryKind::final;
-    CHECK_ACTIONS(h.deliver(2, last),
-                  {Complete{{{.seq = 1,
-                              .outcome = wire::Outcome::crashed,
-                              .attempts = 2,
-                              .payload = last.payload,
-                              .history = {"attempt 1: worker w1 on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: "
-                                          "was lost: killed by signal 11",
-                                          "attempt 2: worker w2 on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: "
-                                          "was lost: killed by signal 11"}}}}});
+    CHECK_ACTIONS(
+        h.deliver(2, last),
+        {Complete{
+            {{.seq = 1,
+              .outcome = wire::Outcome::crashed,
+              .attempts = 2,
+              .payload = last.payload,
+              .history = {"attempt 1: worker w1 on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: "
+                          "was lost: killed by signal 11",
+                          "attempt 2: worker w2 on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: "
+                          "was lost: killed by signal 11"}}}}});
   }
 
   TEST_CASE("a retired spec is forgotten with its last task") {
@@ -244,7 +257,8 @@ TEST_SUITE("client session: cancel") {
     h.define();
     h.submit({h.task(1), h.task(2)});
     CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1)});
-    CHECK_ACTIONS(h.join(), {Send{wire::Synced{}}, Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(2)}}}});
+    CHECK_ACTIONS(h.join(),
+                  {Send{wire::Synced{}}, Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(2)}}}});
   }
 
   TEST_CASE("it is sent again to the same broker, and means nothing to another one") {
@@ -253,7 +267,8 @@ TEST_SUITE("client session: cancel") {
     h.step(LinkDown{"x"});
     CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1)});
     SUBCASE("resumed") {
-      CHECK_ACTIONS(h.join(5, true, 2), {Send{wire::Cancel{{1}}}, Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
+      CHECK_ACTIONS(h.join(5, true, 2), {Send{wire::Cancel{{1}}},
+                                         Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
                                          Send{wire::Synced{}}});
       CHECK(h.session.open_tasks() == 2);
     }
@@ -263,8 +278,12 @@ TEST_SUITE("client session: cancel") {
     }
     SUBCASE("a new epoch") {
       const Actions actions = h.join(6);
-      CHECK(actions[2] == Action(Send{wire::Reannounce{{{.seq = 2, .spec = 1, .waited_ms = static_cast<std::uint64_t>(
-          (h.now.time_since_epoch()).count() / 1000), .payload = wire::Payload(std::string_view("p"))}}}}));
+      CHECK(actions[2] ==
+            Action(Send{wire::Reannounce{
+                {{.seq = 2,
+                  .spec = 1,
+                  .waited_ms = static_cast<std::uint64_t>((h.now.time_since_epoch()).count() / 1000),
+                  .payload = wire::Payload(std::string_view("p"))}}}}));
       CHECK(h.session.open_tasks() == 1);
     }
   }
@@ -279,9 +298,13 @@ TEST_SUITE("client session: reconnects") {
     h.deliver(1, ok(1));
     h.step(LinkDown{"x"});
     const Actions actions = h.join(5, true, 2);
-    CHECK_ACTIONS(h.hello, {Send{wire::HelloClient{.session = uuid(1), .name = "test", .host = "here", .pid = 7, .epoch = 5, .delivered = 1}}});
-    CHECK_ACTIONS(actions, {Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
-                            Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(3)}}}, Send{wire::Synced{}}});
+    CHECK_ACTIONS(
+        h.hello,
+        {Send{wire::HelloClient{
+            .session = uuid(1), .name = "test", .host = "here", .pid = 7, .epoch = 5, .delivered = 1}}});
+    CHECK_ACTIONS(actions,
+                  {Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
+                   Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(3)}}}, Send{wire::Synced{}}});
   }
 
   TEST_CASE("a new broker is told everything that is open, with its charges; deliveries start again") {
@@ -321,7 +344,8 @@ TEST_SUITE("client session: reconnects") {
     CHECK(actions[1] == Action(Send{wire::Define{1, spec("f")}}));
     CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[2]).message).tasks[0].seq == 2);
     CHECK(actions.size() == 3);  // SYNCED only when all are announced
-    CHECK(std::get<wire::Reannounce>(std::get<Send>(h.receive(wire::Received{2})[0]).message).tasks[0].seq == 3);
+    CHECK(std::get<wire::Reannounce>(std::get<Send>(h.receive(wire::Received{2})[0]).message).tasks[0].seq ==
+          3);
   }
 }
 
@@ -332,7 +356,8 @@ TEST_SUITE("client session: blobs") {
     const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = kChunk + 100};
     CHECK_ACTIONS(h.deliver(1, ok_blob(1, ref)), {get(ref, 0, kChunk), get(ref, kChunk, 100)});
     CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1}}});
-    CHECK_ACTIONS(h.receive(chunk(ref, kChunk, 100)), {StoreChunk{ref.id, ref.size, kChunk, chunk(ref, kChunk, 100).bytes}});
+    CHECK_ACTIONS(h.receive(chunk(ref, kChunk, 100)),
+                  {StoreChunk{ref.id, ref.size, kChunk, chunk(ref, kChunk, 100).bytes}});
     CHECK_ACTIONS(h.receive(chunk(ref, kChunk, 100)), {});
     CHECK_ACTIONS(h.receive(chunk(ref, 0, 7)), {});
     CHECK_ACTIONS(h.receive(chunk(ref, 0, kChunk)),
@@ -349,7 +374,8 @@ TEST_SUITE("client session: blobs") {
     const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = std::uint64_t{kChunk} * 20};
     CHECK(h.deliver(1, ok_blob(1, ref)).size() == wire::kChunksInFlight);
     CHECK_ACTIONS(h.receive(chunk(ref, 0, kChunk)),
-                  {StoreChunk{ref.id, ref.size, 0, chunk(ref, 0, kChunk).bytes}, get(ref, std::uint64_t{kChunk} * 8, kChunk)});
+                  {StoreChunk{ref.id, ref.size, 0, chunk(ref, 0, kChunk).bytes},
+                   get(ref, std::uint64_t{kChunk} * 8, kChunk)});
   }
 
   TEST_CASE("a holder that is away is asked each second; after five the task is announced again") {
@@ -392,8 +418,8 @@ TEST_SUITE("client session: blobs") {
     const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
     h.deliver(1, ok_blob(1, ref));
     h.step(LinkDown{"x"});
-    CHECK_ACTIONS(h.join(6), {Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"}, get(ref, 0, 100'000),
-                              Send{wire::Synced{}}});
+    CHECK_ACTIONS(h.join(6), {Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
+                              get(ref, 0, 100'000), Send{wire::Synced{}}});
   }
 
   TEST_CASE("equal results are pulled once, and each holder hears that it is done") {
@@ -416,7 +442,8 @@ TEST_SUITE("client session: blobs") {
     h.running_tasks(1);
     const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
     h.deliver(1, ok_blob(1, ref));
-    CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1), DropBlob{ref.id}, Send{wire::Drop{uuid(9), ref.id}}});
+    CHECK_ACTIONS(h.step(CancelTasks{{1}}),
+                  {cancelled(1), DropBlob{ref.id}, Send{wire::Drop{uuid(9), ref.id}}});
     CHECK(h.session.open_tasks() == 0);
     CHECK_ACTIONS(h.receive(chunk(ref, 0, 100'000)), {});
   }

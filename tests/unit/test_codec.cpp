@@ -29,10 +29,7 @@ std::string hex_of(std::string_view bytes) {
 const std::string kUuid = "c410a0a1a2a3a4a5a6a7a8a9aaabacadaeaf";
 const std::string kBlob = "c420101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f";
 const std::string kSpec =
-    "dc00110093a470726f67" +
-    kBlob +
-    "ce000111709193a96c6962782e736f2e31" +
-    kBlob +
+    "dc00110093a470726f67" + kBlob + "ce000111709193a96c6962782e736f2e31" + kBlob +
     "cd012c07a3696e63aa6c6f6e67286c6f6e6729a56c6162656cfd02ccface000186a0cf000000012a05f2"
     "000482a3677075cb3ff0000000000000a66d656d6f7279cb3fe000000000000092a161a16291a163c3";
 
@@ -47,8 +44,8 @@ std::vector<Golden> golden() {
       {"HelloClient", "96" + kUuid + "a970726f6740686f7374a4686f7374cd10e1cffedcba987654321011"},
       {"HelloWorker",
        "99" + kUuid +
-         "a27731a4686f73746308a67838365f3634aa676c69626320322e333681a3677075cb4000000000000000"
-         "92a3616464a36d756c"},
+           "a27731a4686f73746308a67838365f3634aa676c69626320322e333681a3677075cb4000000000000000"
+           "92a3616464a36d756c"},
       {"Welcome", "95cffedcba9876543210cd03e803c30c"},
       {"Refuse", "9201a574616b656e"},
       {"Heartbeat", "90"},
@@ -83,9 +80,9 @@ std::vector<Golden> golden() {
       {"StatusRequest", "91c3"},
       {"Status",
        "9ea5302e312e304dce0001e2400102030405060708919ba27731a4686f737463a46275737902010381a3"
-         "677075cb400000000000000081a3677075cb3ff80000000000000a0b9197a470726f67a4686f7374a861"
-         "30613161326133a9636f6e6e65637465640c0d0e9194a470726f67a56c6162656c0fb46e6f20776f726b"
-         "657220686173206a6f696e6564"},
+       "677075cb400000000000000081a3677075cb3ff80000000000000a0b9197a470726f67a4686f7374a861"
+       "30613161326133a9636f6e6e65637465640c0d0e9194a470726f67a56c6162656c0fb46e6f20776f726b"
+       "657220686173206a6f696e6564"},
   };
 }
 
@@ -104,7 +101,8 @@ TaskSpec extreme_spec() {
   spec.priority = std::numeric_limits<std::int32_t>::min();
   spec.retries = spec.crash_limit = kMax<std::uint32_t>;
   spec.retry_delay_ms = spec.timeout_ms = spec.queue_timeout_ms = kMax<std::uint64_t>;
-  spec.resources = {{"", 0.0}, {"huge", std::numeric_limits<double>::max()}, {"tiny", 5e-324}, {"less", -1.25}};
+  spec.resources = {
+      {"", 0.0}, {"huge", std::numeric_limits<double>::max()}, {"tiny", 5e-324}, {"less", -1.25}};
   spec.workers.assign(1000, "w");
   return spec;
 }
@@ -130,12 +128,14 @@ std::vector<Message> extremes() {
       Data{},
       Status{},
   };
-  for (const std::int32_t priority : {-1, -32, -33, -128, -129, -32768, -32769, 0, 127, 128, 255, 256, 65535, 65536}) {
+  for (const std::int32_t priority :
+       {-1, -32, -33, -128, -129, -32768, -32769, 0, 127, 128, 255, 256, 65535, 65536}) {
     TaskSpec spec;
     spec.priority = priority;
     messages.push_back(Define{1, spec});
   }
-  for (const std::uint64_t seq : {0UL, 127UL, 128UL, 255UL, 256UL, 65535UL, 65536UL, 4294967295UL, 4294967296UL}) {
+  for (const std::uint64_t seq :
+       {0UL, 127UL, 128UL, 255UL, 256UL, 65535UL, 65536UL, 4294967295UL, 4294967296UL}) {
     messages.push_back(Ack{seq});
   }
   for (const std::size_t size : {0, 1, 31, 32, 255, 256, 65535, 65536}) {
@@ -185,11 +185,12 @@ TEST_SUITE("codec") {
       const auto value = static_cast<std::uint8_t>(i);
       CHECK(static_cast<bool>(decode(encode(Refuse{static_cast<RefuseCode>(value), ""}))) == (i <= 4));
       CHECK(static_cast<bool>(decode(encode(Revoke{{}, static_cast<RevokeMode>(value), {}}))) == (i <= 1));
-      CHECK(static_cast<bool>(decode(encode(Claims{{}, {{1, {}, static_cast<ClaimState>(value)}}}))) == (i <= 2));
-      CHECK(static_cast<bool>(decode(encode(Results{{}, 1, true, 1, {{1, 1, 1, static_cast<Outcome>(value), {}}}}))) ==
-            (i <= 6));
-      CHECK(static_cast<bool>(decode(encode(Deliver{1, {{1, static_cast<DeliveryKind>(value), Outcome::ok, 0, 0, {}}}}))) ==
-            (i <= 1));
+      CHECK(static_cast<bool>(decode(encode(Claims{{}, {{1, {}, static_cast<ClaimState>(value)}}}))) ==
+            (i <= 2));
+      CHECK(static_cast<bool>(decode(
+                encode(Results{{}, 1, true, 1, {{1, 1, 1, static_cast<Outcome>(value), {}}}}))) == (i <= 6));
+      CHECK(static_cast<bool>(decode(encode(
+                Deliver{1, {{1, static_cast<DeliveryKind>(value), Outcome::ok, 0, 0, {}}}}))) == (i <= 1));
       TaskSpec spec;
       spec.kind = static_cast<TaskKind>(value);
       CHECK(static_cast<bool>(decode(encode(Define{1, spec}))) == (i <= 2));
@@ -219,7 +220,8 @@ TEST_SUITE("codec") {
   }
 
   TEST_CASE("an error comes back as it was, and only whole") {
-    const ErrorInfo info{"std::runtime_error", "what", "w1", "host", -11, 3, -5, kMax<std::int64_t>, "last\nlines"};
+    const ErrorInfo info{"std::runtime_error", "what",       "w1", "host", -11, 3, -5,
+                         kMax<std::int64_t>,   "last\nlines"};
     const std::string text = encode_error(info);
     CHECK(*decode_error(text) == info);
     for (std::size_t size = 0; size < text.size(); ++size) CHECK_FALSE(decode_error(text.substr(0, size)));

@@ -116,7 +116,8 @@ TEST_SUITE("codec, refusals") {
     CHECK(fault_of(frame(kForget, bytes({0x92, 5, 5}))) == "malformed Forget");
     CHECK(fault_of(frame(kSubmit, bytes({0x90, 0x92, 1, 5}))) == "malformed Submit");
     CHECK(fault_of(frame(kSubmit, bytes({0x90, 0x94, 1, 5, 0xc4, 0, 0}))) == "malformed Submit");
-    CHECK(fault_of(frame(kSubmit, bytes({0x90, 0x93, 1, 5, 0x92, 0xc4, 0}))) == "malformed Submit");  // half a blob
+    CHECK(fault_of(frame(kSubmit, bytes({0x90, 0x93, 1, 5, 0x92, 0xc4, 0}))) ==
+          "malformed Submit");  // half a blob
     CHECK(fault_of(frame(kForget, "")) == "malformed Forget");
   }
 
@@ -156,7 +157,8 @@ TEST_SUITE("codec, refusals") {
     CHECK_FALSE(decode(frame(kSubmit, bytes({0x90, 0x93, 1, 5, 0xc6, 0xff, 0xff, 0xff, 0xff, 'x'}))));
     CHECK_FALSE(decode(frame(kSubmit, bytes({0xdd, 0xff, 0xff, 0xff, 0xff}))));
     CHECK_FALSE(decode(frame(kAck, bytes({0xdf, 0xff, 0xff, 0xff, 0xff}))));
-    const auto worker = bytes({0x99}) + bytes({0xc4, 16}) + std::string(16, 'u') + bytes({0xa1, 'n', 0xa1, 'h', 1, 1, 0xa1, 'a', 0xa1, 'l'});
+    const auto worker = bytes({0x99}) + bytes({0xc4, 16}) + std::string(16, 'u') +
+                        bytes({0xa1, 'n', 0xa1, 'h', 1, 1, 0xa1, 'a', 0xa1, 'l'});
     CHECK(decode(frame(kHelloWorker, worker + bytes({0x80, 0x90}))));
     CHECK_FALSE(decode(frame(kHelloWorker, worker + bytes({0xdf, 0xff, 0xff, 0xff, 0xff, 0x90}))));
     CHECK_FALSE(decode(frame(kHelloWorker, worker + bytes({0x80, 0xdd, 0xff, 0xff, 0xff, 0xff}))));

@@ -58,7 +58,8 @@ TEST_SUITE("hash") {
 
   TEST_CASE("how the bytes are cut makes no difference") {
     for (const Vector& vector : vectors()) {
-      for (const std::size_t piece : {std::size_t{1}, std::size_t{127}, std::size_t{128}, std::size_t{65537}}) {
+      for (const std::size_t piece :
+           {std::size_t{1}, std::size_t{127}, std::size_t{128}, std::size_t{65537}}) {
         if (piece == 1 && vector.bytes.size() > 1000) continue;
         Hasher hasher;
         for (std::size_t i = 0; i < vector.bytes.size(); i += piece) {

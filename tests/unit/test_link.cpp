@@ -36,7 +36,9 @@ std::optional<Link::Event> await(Link& link, std::chrono::milliseconds patience 
   }
 }
 
-bool is_up(const std::optional<Link::Event>& event) { return event && std::holds_alternative<Link::Up>(*event); }
+bool is_up(const std::optional<Link::Event>& event) {
+  return event && std::holds_alternative<Link::Up>(*event);
+}
 
 /// The reason of a Down; "" when `event` is anything else.
 std::string down_reason(const std::optional<Link::Event>& event) {
@@ -226,7 +228,8 @@ TEST_SUITE("link") {
     zmq::context_t context;
     Link link(context);
     link.open("8786");
-    CHECK(down_reason(await(link)) == "'8786' is not an address: write host:port, for example 127.0.0.1:8786");
+    CHECK(down_reason(await(link)) ==
+          "'8786' is not an address: write host:port, for example 127.0.0.1:8786");
   }
 
   TEST_CASE("a message of several parts is not of a Weft broker") {
@@ -290,8 +293,8 @@ TEST_SUITE("link") {
 
   TEST_CASE("what is not an address is refused with a sentence that shows it") {
     for (const char* wrong : {"", ":", "host", "host:", ":8786", "8786", "host:port", "host:0", "host:65536",
-                              "host:123456", "host:-1", "host:87 86", "http://host:8786", "tcp://", "tcp://host",
-                              "tcp://host:8786/path", "ipc:///tmp/x:1", "host:8786 "}) {
+                              "host:123456", "host:-1", "host:87 86", "http://host:8786", "tcp://",
+                              "tcp://host", "tcp://host:8786/path", "ipc:///tmp/x:1", "host:8786 "}) {
       CAPTURE(wrong);
       std::string message;
       try {
@@ -299,7 +302,8 @@ TEST_SUITE("link") {
       } catch (const std::invalid_argument& error) {
         message = error.what();
       }
-      CHECK(message == "'" + std::string(wrong) + "' is not an address: write host:port, for example 127.0.0.1:8786");
+      CHECK(message ==
+            "'" + std::string(wrong) + "' is not an address: write host:port, for example 127.0.0.1:8786");
     }
   }
 }

@@ -15,12 +15,17 @@ Uuid session(std::uint8_t number) {
   return id;
 }
 
-Submit submit(std::uint64_t seq, std::size_t bytes = 3) { return {{{seq, 1, Payload(std::string(bytes, 'x'))}}}; }
-Assign assign(std::uint8_t to, std::uint64_t seq) { return {session(to), {{seq, seq, 1, 1, false, Payload()}}}; }
+Submit submit(std::uint64_t seq, std::size_t bytes = 3) {
+  return {{{seq, 1, Payload(std::string(bytes, 'x'))}}};
+}
+Assign assign(std::uint8_t to, std::uint64_t seq) {
+  return {session(to), {{seq, seq, 1, 1, false, Payload()}}};
+}
 Deliver deliver(std::uint64_t first, std::size_t count = 1, std::size_t bytes = 0) {
   Deliver message{first, {}};
   for (std::size_t i = 0; i < count; ++i) {
-    message.records.push_back({first + i, DeliveryKind::final, Outcome::ok, 0, 0, Payload(std::string(bytes, 'x'))});
+    message.records.push_back(
+        {first + i, DeliveryKind::final, Outcome::ok, 0, 0, Payload(std::string(bytes, 'x'))});
   }
   return message;
 }
@@ -81,7 +86,8 @@ TEST_SUITE("packer") {
   }
 
   TEST_CASE("the order of messages is kept, even where that costs a frame") {
-    const auto messages = decoded(pack({submit(1), Heartbeat{}, submit(2), submit(3), Cancel{{1}}, Cancel{{2}}}));
+    const auto messages =
+        decoded(pack({submit(1), Heartbeat{}, submit(2), submit(3), Cancel{{1}}, Cancel{{2}}}));
     REQUIRE(messages.size() == 5);
     CHECK((messages[0] == Message(submit(1))));
     CHECK((messages[1] == Message(Heartbeat{})));
@@ -105,7 +111,9 @@ TEST_SUITE("packer") {
     CHECK((messages[2] == Message(deliver(6))));
   }
 
-  TEST_CASE("results of one session share a frame when they follow each other, and not across epochs or a fresh start") {
+  TEST_CASE(
+      "results of one session share a frame when they follow each other, and not across epochs or a fresh "
+      "start") {
     const auto results = [](std::uint64_t epoch, bool fresh, std::uint64_t first) {
       return Results{session(1), epoch, fresh, first, {{first, first, 1, Outcome::ok, Payload()}}};
     };
@@ -162,7 +170,8 @@ TEST_SUITE("packer") {
     CHECK(packer.take() == encode(submit(1)));
     packer.add(submit(2));
     packer.add(submit(3));
-    CHECK((decoded(frames_of(packer)) == std::vector<Message>{Heartbeat{}, Submit{{submit(2).tasks[0], submit(3).tasks[0]}}}));
+    CHECK((decoded(frames_of(packer)) ==
+           std::vector<Message>{Heartbeat{}, Submit{{submit(2).tasks[0], submit(3).tasks[0]}}}));
   }
 }
 

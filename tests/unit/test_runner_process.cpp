@@ -41,12 +41,13 @@ struct Shell {
   /// Until `done` or ten seconds have passed.
   void wait_for(const std::function<bool()>& done) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (!done() && std::chrono::steady_clock::now() < end) {
+    bool is_done = false;
+    while (!(is_done = done()) && std::chrono::steady_clock::now() < end) {
       std::vector<pollfd> items;
       for (const auto& poll : process->polls()) items.push_back({poll.fd, POLLIN, 0});
       ::poll(items.data(), items.size(), 20);
     }
-    REQUIRE(done());
+    REQUIRE(is_done);
   }
   RunnerProcess::Death death() {
     wait_for([this] {
@@ -76,8 +77,10 @@ TEST_CASE("what a runner prints arrives line by line, and how it ended after tha
 
 TEST_CASE("a runner's world: empty stdin, no other descriptors, a scratch folder, no WEFT_* but one") {
   setenv("WEFT_TEST_SECRET", "1", 1);
-  Shell shell("read line || echo empty; pwd; env | grep ^WEFT_; ls /proc/$$/fd | tr '\\n' ' '; echo; ulimit -c; "
-              "echo $LD_LIBRARY_PATH; echo $0; trap", "/libs");
+  Shell shell(
+      "read line || echo empty; pwd; env | grep ^WEFT_; ls /proc/$$/fd | tr '\\n' ' '; echo; ulimit -c; "
+      "echo $LD_LIBRARY_PATH; echo $0; trap",
+      "/libs");
   CHECK(shell.death().exit_code == 0);
   unsetenv("WEFT_TEST_SECRET");
   const char* path = std::getenv("LD_LIBRARY_PATH");
@@ -95,12 +98,17 @@ TEST_CASE("a signal goes to the whole group of a runner, and its death takes the
     const pid_t child = std::stoi(shell.out);
     shell.process->kill(SIGTERM);
     CHECK(shell.death().signal == SIGTERM);
-    shell.wait_for([&] { return kill(child, 0) < 0 || !std::filesystem::exists("/proc/" + shell.out.substr(0, shell.out.size() - 1) + "/exe"); });
+    shell.wait_for([&] {
+      return kill(child, 0) < 0 ||
+             !std::filesystem::exists("/proc/" + shell.out.substr(0, shell.out.size() - 1) + "/exe");
+    });
   }
   SUBCASE("dying by itself") {
     Shell shell("sleep 1000 & echo $!; exit 0");
     CHECK(shell.death().exit_code == 0);
-    shell.wait_for([&] { return !std::filesystem::exists("/proc/" + shell.out.substr(0, shell.out.size() - 1) + "/exe"); });
+    shell.wait_for([&] {
+      return !std::filesystem::exists("/proc/" + shell.out.substr(0, shell.out.size() - 1) + "/exe");
+    });
   }
 }
 
@@ -165,7 +173,8 @@ TEST_CASE("no runner outlives the thread that started it") {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
   const std::string exe = "/proc/" + std::to_string(runner) + "/exe";
   std::error_code error;
-  while (!std::filesystem::read_symlink(exe, error).empty() && std::chrono::steady_clock::now() < end) poll(nullptr, 0, 5);
+  while (!std::filesystem::read_symlink(exe, error).empty() && std::chrono::steady_clock::now() < end)
+    poll(nullptr, 0, 5);
   CHECK(std::filesystem::read_symlink(exe, error).empty());
   std::filesystem::remove_all(folder);
 }

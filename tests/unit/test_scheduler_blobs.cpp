@@ -10,7 +10,9 @@ using wire::kChunkBytes;
 
 /// A client with program 1, and two workers that need it.
 struct Stage {
-  explicit Stage(Settings settings = test_settings()) : h(std::move(settings)) { h.define(client, 1, program_spec(1)); }
+  explicit Stage(Settings settings = test_settings()) : h(std::move(settings)) {
+    h.define(client, 1, program_spec(1));
+  }
   Harness h;
   TestClient client = h.join_client("client");
   TestWorker a = h.join_worker("a");
@@ -71,7 +73,8 @@ TEST_SUITE("scheduler, blobs") {
     CHECK(s.h.take() == Actions{});
   }
 
-  TEST_CASE("a chunk that was under way when its holder's connection broke is asked for again when it resumes") {
+  TEST_CASE(
+      "a chunk that was under way when its holder's connection broke is asked for again when it resumes") {
     Stage s;
     s.h.say(s.a, s.get());
     SUBCASE("a client") {
@@ -80,7 +83,8 @@ TEST_SUITE("scheduler, blobs") {
       s.h.say(s.b, s.get(kChunkBytes));  // asked while it is away
       CHECK(s.h.take() == Actions{});
       s.h.hello(s.client);
-      CHECK(s.h.take() == Actions{s.h.welcome(s.client, true), s.h.to(s.client, s.get()), s.h.to(s.client, s.get(kChunkBytes))});
+      CHECK(s.h.take() == Actions{s.h.welcome(s.client, true), s.h.to(s.client, s.get()),
+                                  s.h.to(s.client, s.get(kChunkBytes))});
     }
     SUBCASE("a worker") {
       const wire::Get get{s.b.incarnation, blob_id(5), 0, kChunkBytes};
@@ -132,7 +136,8 @@ TEST_SUITE("scheduler, blobs") {
     SUBCASE("lost it") {
       s.h.say(s.client, wire::Gone{blob_id(1), "the file has changed"});
       CHECK(s.h.take() == Actions{s.h.to(second, from_second)});
-      s.h.say(second, wire::Gone{blob_id(1), "the file has changed"});  // and so has this one: nobody is asked twice
+      s.h.say(second,
+              wire::Gone{blob_id(1), "the file has changed"});  // and so has this one: nobody is asked twice
       CHECK(s.h.take() == Actions{s.h.to(s.a, wire::Gone{blob_id(1), "the file has changed"})});
     }
   }

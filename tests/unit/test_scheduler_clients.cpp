@@ -15,7 +15,9 @@ wire::DeliveryRecord ok(std::uint64_t seq, const std::string& payload = "result"
 
 /// One client with spec 1, one worker with as many slots as the test needs.
 struct Stage {
-  explicit Stage(Settings settings = test_settings()) : h(std::move(settings)) { h.define(client, 1, any_spec()); }
+  explicit Stage(Settings settings = test_settings()) : h(std::move(settings)) {
+    h.define(client, 1, any_spec());
+  }
   Harness h;
   TestClient client = h.join_client("client");
   TestWorker worker = h.join_worker("worker", {.slots = 100});
@@ -24,10 +26,12 @@ struct Stage {
 }  // namespace
 
 TEST_SUITE("scheduler, clients") {
-  TEST_CASE("a client that resumes is told which tasks have arrived, and gets every delivery that it lacks again") {
+  TEST_CASE(
+      "a client that resumes is told which tasks have arrived, and gets every delivery that it lacks again") {
     Stage s;
     s.h.submit(s.client, 1, 3);
-    for (const std::uint64_t seq : {1, 2, 3}) s.h.result(s.worker, s.client, seq, Outcome::ok, "r" + std::to_string(seq));
+    for (const std::uint64_t seq : {1, 2, 3})
+      s.h.result(s.worker, s.client, seq, Outcome::ok, "r" + std::to_string(seq));
     s.h.disconnect(s.client);
     s.h.skip();
     s.h.hello(s.client, 1);
@@ -74,7 +78,8 @@ TEST_SUITE("scheduler, clients") {
     s.h.advance(1ms);
     CHECK(s.h.take() == Actions{s.h.revoke(s.worker, s.client, 1, 1)});
     s.h.result(s.worker, s.client, 1, Outcome::cancelled, "");
-    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.to(s.worker, wire::EndSession{s.client.session})});
+    CHECK(s.h.take() ==
+          Actions{s.h.release(s.worker, s.client, 1), s.h.to(s.worker, wire::EndSession{s.client.session})});
     CHECK(s.h.status().clients == 0);
   }
 
@@ -184,11 +189,13 @@ TEST_SUITE("scheduler, clients") {
     h.submit(slow, 1, 20);
     h.skip();
     std::uint64_t seq = 1;
-    for (; h.status().assigned > 0; ++seq) h.result(worker, slow, seq, Outcome::ok, std::string(1000, 'x'), 50'000);
+    for (; h.status().assigned > 0; ++seq)
+      h.result(worker, slow, seq, Outcome::ok, std::string(1000, 'x'), 50'000);
     CHECK(seq == 11);  // ten results are waiting
     h.skip();
     h.submit(other, 1);
-    CHECK(h.take() == Actions{h.received(other, 1), h.define_for(worker, other, 1), h.assign(worker, other, 1, 11)});
+    CHECK(h.take() ==
+          Actions{h.received(other, 1), h.define_for(worker, other, 1), h.assign(worker, other, 1, 11)});
     h.result(worker, other, 1);
     CHECK(h.take() == Actions{h.deliver_ok(other, 1, 1)});
     h.ack(slow, 1);
@@ -255,7 +262,8 @@ TEST_SUITE("scheduler, clients") {
     s.h.skip();
     const auto batch = [&](bool fresh, std::uint64_t first, std::vector<std::uint64_t> seqs) {
       wire::Results results{s.client.session, kEpoch, fresh, first, {}};
-      for (const auto seq : seqs) results.records.push_back({seq, seq, 1, Outcome::ok, wire::Payload(std::string_view("r"))});
+      for (const auto seq : seqs)
+        results.records.push_back({seq, seq, 1, Outcome::ok, wire::Payload(std::string_view("r"))});
       s.h.say(s.worker, results);
     };
     batch(false, 1, {1});

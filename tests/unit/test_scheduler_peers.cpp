@@ -12,7 +12,9 @@ namespace {
 
 constexpr PeerId kStranger = 1000;
 
-Send refusal(PeerId peer, wire::RefuseCode code, const std::string& text) { return {peer, wire::Refuse{code, text}}; }
+Send refusal(PeerId peer, wire::RefuseCode code, const std::string& text) {
+  return {peer, wire::Refuse{code, text}};
+}
 
 }  // namespace
 
@@ -38,8 +40,9 @@ TEST_SUITE("scheduler, peers") {
     TestWorker worker = h.join_worker("worker");
     for (const PeerId peer : {kStranger, worker.peer}) {
       h.step(ReceivedGarbage{peer, "the peer speaks 2.0 and this side 1.0", true});
-      CHECK(h.take() == Actions{refusal(peer, wire::RefuseCode::version, "the peer speaks 2.0 and this side 1.0"),
-                                ForgetPeer{peer}});
+      CHECK(h.take() ==
+            Actions{refusal(peer, wire::RefuseCode::version, "the peer speaks 2.0 and this side 1.0"),
+                    ForgetPeer{peer}});
     }
     CHECK(h.status().worker_list.at(0).state == "lost");
   }
@@ -50,9 +53,11 @@ TEST_SUITE("scheduler, peers") {
     TestClient other = h.join_client("other");
     TestWorker worker = h.join_worker("worker");
     h.step(ReceivedGarbage{worker.peer, "malformed RESULTS", false});
-    CHECK(h.take() == Actions{refusal(worker.peer, wire::RefuseCode::malformed, "malformed RESULTS"), ForgetPeer{worker.peer}});
+    CHECK(h.take() == Actions{refusal(worker.peer, wire::RefuseCode::malformed, "malformed RESULTS"),
+                              ForgetPeer{worker.peer}});
     h.step(ReceivedGarbage{client.peer, "malformed SUBMIT", false});
-    CHECK(h.take() == Actions{refusal(client.peer, wire::RefuseCode::malformed, "malformed SUBMIT"), ForgetPeer{client.peer}});
+    CHECK(h.take() == Actions{refusal(client.peer, wire::RefuseCode::malformed, "malformed SUBMIT"),
+                              ForgetPeer{client.peer}});
     CHECK(h.logged("malformed SUBMIT"));
     CHECK(h.scheduler().knows(other.peer));
     CHECK(h.status().clients == 2);  // it may come back within the grace
@@ -65,9 +70,10 @@ TEST_SUITE("scheduler, peers") {
     TestClient client = h.join_client("client");
     TestWorker worker = h.join_worker("worker");
     SUBCASE("a client") {
-      const std::vector<wire::Message> wrong = {wire::Ready{},  wire::Results{}, wire::Claims{},   wire::Started{},
-                                                wire::Draining{}, wire::Assign{}, wire::Welcome{}, wire::Refuse{},
-                                                wire::Status{}, wire::HelloWorker{}, wire::HelloClient{}};
+      const std::vector<wire::Message> wrong = {wire::Ready{},       wire::Results{},    wire::Claims{},
+                                                wire::Started{},     wire::Draining{},   wire::Assign{},
+                                                wire::Welcome{},     wire::Refuse{},     wire::Status{},
+                                                wire::HelloWorker{}, wire::HelloClient{}};
       for (const wire::Message& message : wrong) {
         h.say(client, message);
         CHECK(h.take() == Actions{refusal(client.peer, wire::RefuseCode::not_allowed,
@@ -78,8 +84,9 @@ TEST_SUITE("scheduler, peers") {
       }
     }
     SUBCASE("a worker") {
-      const std::vector<wire::Message> wrong = {wire::Define{}, wire::Submit{}, wire::Cancel{}, wire::Ack{},
-                                                wire::Synced{}, wire::Deliver{}, wire::Drop{},  wire::HelloWorker{}};
+      const std::vector<wire::Message> wrong = {wire::Define{}, wire::Submit{},     wire::Cancel{},
+                                                wire::Ack{},    wire::Synced{},     wire::Deliver{},
+                                                wire::Drop{},   wire::HelloWorker{}};
       for (const wire::Message& message : wrong) {
         h.say(worker, message);
         CHECK(h.take() == Actions{refusal(worker.peer, wire::RefuseCode::not_allowed,
@@ -94,16 +101,18 @@ TEST_SUITE("scheduler, peers") {
 
   TEST_CASE("an amount of a resource that cannot be counted with is malformed, from either side") {
     Harness h;
-    for (const double amount : {-1.0, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    for (const double amount :
+         {-1.0, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
       TestClient client{uuid(100), "client"};
       h.hello(client);
       h.skip();
       wire::TaskSpec spec = any_spec();
       spec.resources = {{"gpu", amount}};
       h.define(client, 1, spec);
-      CHECK(h.take() == Actions{refusal(client.peer, wire::RefuseCode::malformed,
-                                        "spec 1 needs an amount of a resource that is negative or not a number"),
-                                ForgetPeer{client.peer}});
+      CHECK(h.take() ==
+            Actions{refusal(client.peer, wire::RefuseCode::malformed,
+                            "spec 1 needs an amount of a resource that is negative or not a number"),
+                    ForgetPeer{client.peer}});
       TestWorker worker{uuid(101), "worker"};
       h.hello(worker, {.resources = {{"gpu", amount}}});
       CHECK(h.take() == Actions{refusal(worker.peer, wire::RefuseCode::malformed,

@@ -48,7 +48,8 @@ TEST_SUITE("scheduler, placement") {
     h.submit(client, 2, 1);
     h.skip();
     CHECK(h.assigned(worker, client) == Seqs{1, 2});
-    CHECK(h.status().worker_list.at(0).resources_free == std::map<std::string, double>{{"gpu", 0}, {"memory", 2}});
+    CHECK(h.status().worker_list.at(0).resources_free ==
+          std::map<std::string, double>{{"gpu", 0}, {"memory", 2}});
     h.result(worker, client, 2);
     h.skip();
     CHECK(h.assigned(worker, client) == Seqs{1, 2, 3});
@@ -61,7 +62,8 @@ TEST_SUITE("scheduler, placement") {
     CHECK(h.assigned(worker, client) == Seqs{1, 2, 3, 1, 4});
     h.result(worker, client, 4);
     h.skip();
-    CHECK(h.status().worker_list.at(0).resources_free == std::map<std::string, double>{{"gpu", 2}, {"memory", 10}});
+    CHECK(h.status().worker_list.at(0).resources_free ==
+          std::map<std::string, double>{{"gpu", 2}, {"memory", 10}});
   }
 
   TEST_CASE("fractions of a resource add up to the whole") {
@@ -79,9 +81,9 @@ TEST_SUITE("scheduler, placement") {
     TestClient client = h.join_client("client");
     TestWorker worker = h.join_worker("worker");
     h.define(client, 1, spec_with([](auto& spec) {
-      spec.priority = 10;
-      spec.resources = {{"gpu", 1}};
-    }));
+               spec.priority = 10;
+               spec.resources = {{"gpu", 1}};
+             }));
     h.define(client, 2, any_spec());
     h.submit(client, 1);
     h.submit(client, 2);
@@ -177,7 +179,8 @@ TEST_SUITE("scheduler, placement") {
     }
   }
 
-  TEST_CASE("a program that does not start on one worker is tried on another, and the first is not asked again") {
+  TEST_CASE(
+      "a program that does not start on one worker is tried on another, and the first is not asked again") {
     Harness h;
     TestClient client = h.join_client("client");
     TestWorker a = h.join_worker("a");
@@ -187,12 +190,14 @@ TEST_SUITE("scheduler, placement") {
     h.skip();
     REQUIRE(h.assigned(a, client) == Seqs{1});
     h.result(a, client, 1, Outcome::cannot_start, "libfoo.so.1 is missing");
-    CHECK(h.take() == Actions{h.release(a, client, 1), h.define_for(b, client, 1), h.assign(b, client, 1, 2)});
+    CHECK(h.take() ==
+          Actions{h.release(a, client, 1), h.define_for(b, client, 1), h.assign(b, client, 1, 2)});
     h.submit(client, 1);
     CHECK(h.take() == Actions{h.received(client, 2)});  // though a is idle
     h.define(client, 2, program_spec(2));
     h.submit(client, 2);
-    CHECK(h.take() == Actions{h.received(client, 3), h.define_for(a, client, 2), h.assign(a, client, 3, 3, 2)});
+    CHECK(h.take() ==
+          Actions{h.received(client, 3), h.define_for(a, client, 2), h.assign(a, client, 3, 3, 2)});
   }
 
   TEST_CASE("a program that starts nowhere fails with the reason of the last") {
@@ -210,7 +215,9 @@ TEST_SUITE("scheduler, placement") {
                                           wire::Payload(std::string_view("libbar.so.2 is missing"))}})});
   }
 
-  TEST_CASE("later tasks of a program that starts nowhere say so while they wait, and it is tried again after a minute") {
+  TEST_CASE(
+      "later tasks of a program that starts nowhere say so while they wait, and it is tried again after a "
+      "minute") {
     Harness h;
     TestClient client = h.join_client("client");
     TestWorker worker = h.join_worker("worker");

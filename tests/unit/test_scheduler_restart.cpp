@@ -39,8 +39,12 @@ struct Stage {
     h.ready(worker);
   }
   Send resend() const { return h.to(worker, wire::Resend{client.session}); }
-  void old_result(std::uint64_t seq, Outcome outcome = Outcome::ok, bool fresh = true, std::uint64_t outbox = 1) {
-    h.say(worker, wire::Results{client.session, kOldEpoch, fresh, outbox,
+  void old_result(std::uint64_t seq, Outcome outcome = Outcome::ok, bool fresh = true,
+                  std::uint64_t outbox = 1) {
+    h.say(worker, wire::Results{client.session,
+                                kOldEpoch,
+                                fresh,
+                                outbox,
                                 {{seq, kOldAttempt.number, 1000, outcome, text("result")}}});
   }
 };
@@ -89,8 +93,8 @@ TEST_SUITE("scheduler, restart") {
                                             {{1, wire::DeliveryKind::final, Outcome::cancelled, 0, 0,
                                               error_payload("it was cancelled")}})});
     s.worker_comes({{1, kOldAttempt, ClaimState::running}});
-    CHECK(s.h.take() ==
-          Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch)});
+    CHECK(s.h.take() == Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number,
+                                           wire::RevokeMode::cancel, kOldEpoch)});
   }
 
   TEST_CASE("queue_timeout goes on from what was waited under earlier brokers") {
@@ -134,8 +138,9 @@ TEST_SUITE("scheduler, restart") {
     s.h.skip();
     s.worker_comes({{1, kOldAttempt, ClaimState::running}});
     s.old_result(1, Outcome::failed);
-    CHECK(s.h.take() == Actions{s.h.deliver(s.client, 1,
-                                            {{1, wire::DeliveryKind::final, Outcome::failed, 0, 0, text("result")}})});
+    CHECK(s.h.take() ==
+          Actions{s.h.deliver(s.client, 1,
+                              {{1, wire::DeliveryKind::final, Outcome::failed, 0, 0, text("result")}})});
   }
 
   TEST_CASE("a claim that comes before its session is kept until the task is announced") {
@@ -161,7 +166,8 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.take() == Actions{});
     s.h.synced(s.client);
     CHECK(s.h.take() ==
-          Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch), s.resend()});
+          Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch),
+                  s.resend()});
   }
 
   TEST_CASE("results that come before their session are asked for again when it says SYNCED") {
@@ -178,7 +184,8 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
   }
 
-  TEST_CASE("results that come before their task is announced are asked for again when its session says SYNCED") {
+  TEST_CASE(
+      "results that come before their task is announced are asked for again when its session says SYNCED") {
     Stage s;
     s.client_comes();
     s.worker_comes({{1, kOldAttempt, ClaimState::done}});
@@ -271,7 +278,10 @@ TEST_SUITE("scheduler, restart") {
       s.h.synced(s.client);
       s.h.skip();
     }
-    s.h.say(s.worker, wire::Results{s.client.session, kOldEpoch, true, 1,
+    s.h.say(s.worker, wire::Results{s.client.session,
+                                    kOldEpoch,
+                                    true,
+                                    1,
                                     {{1, 3, 1000, Outcome::failed, text("it was counted long ago")}}});
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
     s.old_result(1, Outcome::ok, false, 2);
@@ -299,7 +309,8 @@ TEST_SUITE("scheduler, restart") {
     s.old_result(1, Outcome::failed);
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
     s.h.advance(2s);
-    CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1, 1, 2)});
+    CHECK(s.h.take() ==
+          Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1, 1, 2)});
   }
 
   TEST_CASE("what a worker has of unknown sessions takes its slots until END_SESSION") {
@@ -310,8 +321,8 @@ TEST_SUITE("scheduler, restart") {
     s.h.submit(other, 1);
     CHECK(s.h.take() == Actions{s.h.received(other, 1)});
     s.h.advance(7s);
-    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session}), s.h.define_for(s.worker, other, 1),
-                                s.h.assign(s.worker, other, 1, 1)});
+    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session}),
+                                s.h.define_for(s.worker, other, 1), s.h.assign(s.worker, other, 1, 1)});
   }
 
   TEST_CASE("what a worker was told to stop takes its slot until it has") {
@@ -322,8 +333,9 @@ TEST_SUITE("scheduler, restart") {
     s.h.synced(s.client);
     s.worker_comes({{1, kOldAttempt, ClaimState::running}});
     s.h.submit(other, 1);
-    CHECK(s.h.take() == Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch),
-                                s.h.received(other, 1)});
+    CHECK(s.h.take() ==
+          Actions{s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch),
+                  s.h.received(other, 1)});
     s.old_result(1, Outcome::cancelled);
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.define_for(s.worker, other, 1),
                                 s.h.assign(s.worker, other, 1, 1)});
@@ -357,7 +369,8 @@ TEST_SUITE("scheduler, restart") {
     wire::TaskSpec gpu = any_spec();
     gpu.resources = {{"gpu", 1}};
     s.h.hello(s.worker, {.slots = 1, .resources = {{"gpu", 1}}});
-    s.h.claims(s.worker, s.client, {{1, kOldAttempt, ClaimState::running}, {2, {kOldEpoch, 13}, ClaimState::queued}});
+    s.h.claims(s.worker, s.client,
+               {{1, kOldAttempt, ClaimState::running}, {2, {kOldEpoch, 13}, ClaimState::queued}});
     s.h.ready(s.worker);
     s.h.hello(s.client, 0, kOldEpoch);
     s.h.define(s.client, 1, gpu);

@@ -108,9 +108,10 @@ TEST_SUITE("scheduler, tasks") {
           Actions{s.h.assign(s.worker, s.client, 1, 2, 1, 2),
                   s.h.deliver(s.client, 1, {record(1, DeliveryKind::charged, Outcome::failed, 1, 0, "a")})});
     s.h.result(s.worker, s.client, 1, Outcome::timed_out, "b");
-    CHECK(s.h.take() ==
-          Actions{s.h.assign(s.worker, s.client, 1, 3, 1, 3),
-                  s.h.deliver(s.client, 2, {record(1, DeliveryKind::charged, Outcome::timed_out, 2, 0, "b")})});
+    CHECK(
+        s.h.take() ==
+        Actions{s.h.assign(s.worker, s.client, 1, 3, 1, 3),
+                s.h.deliver(s.client, 2, {record(1, DeliveryKind::charged, Outcome::timed_out, 2, 0, "b")})});
     s.h.result(s.worker, s.client, 1, Outcome::failed, "c");
     CHECK(s.h.take() ==
           Actions{s.h.deliver(s.client, 3, {record(1, DeliveryKind::final, Outcome::failed, 2, 0, "c")})});
@@ -157,7 +158,8 @@ TEST_SUITE("scheduler, tasks") {
     s.h.result(s.worker, s.client, 1, Outcome::crashed, "signal 11");
     CHECK(s.h.take() ==
           Actions{s.h.assign(s.worker, s.client, 1, 2, 1, 2, true),
-                  s.h.deliver(s.client, 1, {record(1, DeliveryKind::charged, Outcome::crashed, 0, 1, "signal 11")})});
+                  s.h.deliver(s.client, 1,
+                              {record(1, DeliveryKind::charged, Outcome::crashed, 0, 1, "signal 11")})});
   }
 
   TEST_CASE("the crash that reaches crash_limit is final") {
@@ -168,8 +170,8 @@ TEST_SUITE("scheduler, tasks") {
     s.h.result(s.worker, s.client, 1, Outcome::crashed, "once");
     s.h.skip();
     s.h.result(s.worker, s.client, 1, Outcome::crashed, "twice");
-    CHECK(s.h.take() ==
-          Actions{s.h.deliver(s.client, 2, {record(1, DeliveryKind::final, Outcome::crashed, 0, 2, "twice")})});
+    CHECK(s.h.take() == Actions{s.h.deliver(
+                            s.client, 2, {record(1, DeliveryKind::final, Outcome::crashed, 0, 2, "twice")})});
     CHECK(s.h.status().assigned == 0);
   }
 
@@ -218,12 +220,8 @@ TEST_SUITE("scheduler, tasks") {
     s.h.result(s.worker, s.client, 1, Outcome::ok, "early bird", 1000, old);
     CHECK(s.h.take() ==
           Actions{s.h.revoke(s.worker, s.client, 1, 2), s.h.deliver_ok(s.client, 1, 1, "early bird")});
-    SUBCASE("its own success then is of no use") {
-      s.h.result(s.worker, s.client, 1);
-    }
-    SUBCASE("or it is stopped") {
-      s.h.result(s.worker, s.client, 1, Outcome::cancelled, "");
-    }
+    SUBCASE("its own success then is of no use") { s.h.result(s.worker, s.client, 1); }
+    SUBCASE("or it is stopped") { s.h.result(s.worker, s.client, 1, Outcome::cancelled, ""); }
     CHECK(s.h.take() == Actions{});
     s.h.ack(s.client, 1);
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 2)});
@@ -270,14 +268,17 @@ TEST_SUITE("scheduler, tasks") {
     CHECK(s.h.take() == Actions{});
   }
 
-  TEST_CASE("the client of an assigned task has its answer at once, but the slot is taken until the worker says so") {
+  TEST_CASE(
+      "the client of an assigned task has its answer at once, but the slot is taken until the worker says "
+      "so") {
     Stage s;
     s.h.submit(s.client, 1, 2);
     SUBCASE("assigned") {}
     SUBCASE("running") { s.h.started(s.worker, s.client, 1); }
     s.h.skip();
     s.h.cancel(s.client, 1);
-    CHECK(s.h.take() == Actions{s.h.revoke(s.worker, s.client, 1, 1), s.h.deliver(s.client, 1, {cancelled(1)})});
+    CHECK(s.h.take() ==
+          Actions{s.h.revoke(s.worker, s.client, 1, 1), s.h.deliver(s.client, 1, {cancelled(1)})});
     s.h.ack(s.client, 1);
     CHECK(s.h.take() == Actions{});
     SUBCASE("a result that came first is of no use") {
@@ -317,7 +318,8 @@ TEST_SUITE("scheduler, tasks") {
     s.h.say(s.client, wire::Forget{1});
     CHECK(s.h.take() == Actions{});
     s.h.result(s.worker, s.client, 1);
-    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::ForgetFor{s.client.session, 1}), s.h.deliver_ok(s.client, 1, 1)});
+    CHECK(s.h.take() ==
+          Actions{s.h.to(s.worker, wire::ForgetFor{s.client.session, 1}), s.h.deliver_ok(s.client, 1, 1)});
     s.h.say(s.client, wire::Forget{1});
     CHECK(s.h.take() == Actions{});
   }

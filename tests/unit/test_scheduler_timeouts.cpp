@@ -40,7 +40,8 @@ TEST_SUITE("scheduler, waiting") {
     h.advance(1499ms);
     CHECK(h.take() == Actions{});
     h.advance(1ms);
-    CHECK(unschedulable(h.take()) == "it waited longer than its queue_timeout of 1.5 s: no worker has joined");
+    CHECK(unschedulable(h.take()) ==
+          "it waited longer than its queue_timeout of 1.5 s: no worker has joined");
     CHECK(h.status().queued == 0);
   }
 
@@ -71,7 +72,8 @@ TEST_SUITE("scheduler, waiting") {
       h.skip();
       h.advance(2s);
       CHECK(unschedulable(h.take()) ==
-            "it waited longer than its queue_timeout of 2.0 s: it needs gpu=2, and the most that a worker here has is 1");
+            "it waited longer than its queue_timeout of 2.0 s: it needs gpu=2, and the most that a worker "
+            "here has is 1");
     }
     SUBCASE("a name") {
       spec.workers = {"big", "huge"};
@@ -80,7 +82,8 @@ TEST_SUITE("scheduler, waiting") {
       h.skip();
       h.advance(2s);
       CHECK(unschedulable(h.take()) ==
-            "it waited longer than its queue_timeout of 2.0 s: it may run on big, huge only, and the workers here are "
+            "it waited longer than its queue_timeout of 2.0 s: it may run on big, huge only, and the workers "
+            "here are "
             "small, tiny");
     }
     SUBCASE("both, each met by somebody") {
@@ -91,7 +94,8 @@ TEST_SUITE("scheduler, waiting") {
       h.skip();
       h.advance(2s);
       CHECK(unschedulable(h.take()) ==
-            "it waited longer than its queue_timeout of 2.0 s: no worker here meets all of its constraints (or those that "
+            "it waited longer than its queue_timeout of 2.0 s: no worker here meets all of its constraints "
+            "(or those that "
             "do are leaving): small, tiny");
     }
   }

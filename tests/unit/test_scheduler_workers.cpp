@@ -20,7 +20,8 @@ wire::Payload loss(const TestWorker& worker, const std::string& how, Time since,
                                            .ended_ms = ms(at)}));
 }
 
-wire::DeliveryRecord crashed(DeliveryKind kind, std::uint64_t seq, std::uint32_t crashes, wire::Payload payload) {
+wire::DeliveryRecord crashed(DeliveryKind kind, std::uint64_t seq, std::uint32_t crashes,
+                             wire::Payload payload) {
   return {seq, kind, Outcome::crashed, 0, crashes, std::move(payload)};
 }
 
@@ -62,7 +63,8 @@ TEST_SUITE("scheduler, workers") {
     Harness h;
     TestWorker worker{uuid(99), "worker"};
     h.hello(worker, {.slots = 0});
-    CHECK(h.take() == Actions{h.to(worker, wire::Refuse{wire::RefuseCode::not_allowed, "a worker needs at least one slot"}),
+    CHECK(h.take() == Actions{h.to(worker, wire::Refuse{wire::RefuseCode::not_allowed,
+                                                        "a worker needs at least one slot"}),
                               ForgetPeer{worker.peer}});
   }
 
@@ -71,10 +73,11 @@ TEST_SUITE("scheduler, workers") {
     h.join_worker("box", {.host = "rack1"});
     TestWorker second{uuid(99), "box"};
     h.hello(second);
-    CHECK(h.take() == Actions{h.to(second, wire::Refuse{wire::RefuseCode::name_taken,
-                                                        "a worker called 'box' has joined already, from host rack1 with "
-                                                        "pid 42: give this one another --name"}),
-                              ForgetPeer{second.peer}});
+    CHECK(h.take() ==
+          Actions{h.to(second, wire::Refuse{wire::RefuseCode::name_taken,
+                                            "a worker called 'box' has joined already, from host rack1 with "
+                                            "pid 42: give this one another --name"}),
+                  ForgetPeer{second.peer}});
   }
 
   TEST_CASE("a new worker under the name of a lost one takes its place at once, and its tasks") {
@@ -85,7 +88,8 @@ TEST_SUITE("scheduler, workers") {
     s.h.hello(successor);
     CHECK(s.h.take() == Actions{s.h.welcome(successor, false)});
     s.h.ready(successor);
-    CHECK(s.h.take() == Actions{s.h.define_for(successor, s.client, 1), s.h.assign(successor, s.client, 1, 2)});
+    CHECK(s.h.take() ==
+          Actions{s.h.define_for(successor, s.client, 1), s.h.assign(successor, s.client, 1, 2)});
   }
 
   TEST_CASE("the name of a worker that has left is free") {
@@ -97,7 +101,8 @@ TEST_SUITE("scheduler, workers") {
     CHECK(h.status().workers == 1);
   }
 
-  TEST_CASE("a broken connection is forgiven for 100 ms, then started tasks are charged and the others are not") {
+  TEST_CASE(
+      "a broken connection is forgiven for 100 ms, then started tasks are charged and the others are not") {
     Harness h;
     TestClient client = h.join_client("client");
     TestWorker worker = h.join_worker("worker", {.slots = 2});
@@ -197,9 +202,10 @@ TEST_SUITE("scheduler, workers") {
     s.h.disconnect(s.worker);
     s.h.skip();
     s.h.advance(100ms);
-    CHECK(s.h.take() == Actions{s.h.deliver(
-                            s.client, 1,
-                            {crashed(DeliveryKind::final, 1, 1, loss(s.worker, "its connection broke", Time{}, s.h.now()))})});
+    CHECK(s.h.take() ==
+          Actions{s.h.deliver(s.client, 1,
+                              {crashed(DeliveryKind::final, 1, 1,
+                                       loss(s.worker, "its connection broke", Time{}, s.h.now()))})});
     s.h.join_worker("another");
     CHECK(s.h.take() == Actions{});
   }
@@ -262,9 +268,10 @@ TEST_SUITE("scheduler, workers") {
     s.h.disconnect(s.worker);
     s.h.skip();
     s.h.advance(100ms);
-    CHECK(s.h.take() == Actions{s.h.deliver(s.client, 1,
-                                            {crashed(DeliveryKind::charged, 1, 1,
-                                                     loss(s.worker, "its connection broke", since, s.h.now()))})});
+    CHECK(s.h.take() ==
+          Actions{s.h.deliver(s.client, 1,
+                              {crashed(DeliveryKind::charged, 1, 1,
+                                       loss(s.worker, "its connection broke", since, s.h.now()))})});
   }
 
   TEST_CASE("a new connection of a worker ends its older one") {
@@ -280,7 +287,9 @@ TEST_SUITE("scheduler, workers") {
     CHECK(s.h.take() == Actions{});
   }
 
-  TEST_CASE("an ASSIGN that was lost with a connection is made again, and so is what it needs to know of the spec") {
+  TEST_CASE(
+      "an ASSIGN that was lost with a connection is made again, and so is what it needs to know of the "
+      "spec") {
     Stage s;
     s.h.hello(s.worker);
     s.h.skip();
@@ -297,7 +306,8 @@ TEST_SUITE("scheduler, workers") {
     s.h.skip();
     s.h.claims(s.worker, s.client, {{1, {kEpoch, 1}, ClaimState::done}});
     s.h.ready(s.worker);
-    CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 3, 1, 2)});
+    CHECK(s.h.take() ==
+          Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 3, 1, 2)});
   }
 
   TEST_CASE("a failure that was counted is not counted again when its worker comes back with it") {
@@ -315,7 +325,8 @@ TEST_SUITE("scheduler, workers") {
     s.h.result(s.worker, s.client, 1, Outcome::failed, "a", 1000, wire::Attempt{kEpoch, 1});
     CHECK(s.h.take() == Actions{});
     s.h.advance(2s);
-    CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 2, 1, 2)});
+    CHECK(s.h.take() ==
+          Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 2, 1, 2)});
   }
 
   TEST_CASE("a task that was cancelled while its worker was away is stopped when it comes back") {
@@ -327,7 +338,9 @@ TEST_SUITE("scheduler, workers") {
     s.h.claims(s.worker, s.client, {{1, {kEpoch, 1}, ClaimState::running}});
     s.h.ready(s.worker);
     CHECK(s.h.take() == Actions{s.h.revoke(s.worker, s.client, 1, 1)});
-    SUBCASE("by its result") { s.h.result(s.worker, s.client, 1, Outcome::cancelled, "", 0, wire::Attempt{kEpoch, 1}); }
+    SUBCASE("by its result") {
+      s.h.result(s.worker, s.client, 1, Outcome::cancelled, "", 0, wire::Attempt{kEpoch, 1});
+    }
     SUBCASE("or by not having it after all") {
       s.h.hello(s.worker);
       s.h.ready(s.worker);

@@ -11,7 +11,8 @@ namespace {
 constexpr std::uint64_t kChunk = wire::kChunkBytes;
 const BlobKey kFile{BlobPlace::file, id_of<32>(1)};
 
-Action get(std::uint64_t offset, std::uint64_t bytes, const BlobId& id = kFile.id, const Uuid& holder = kAda) {
+Action get(std::uint64_t offset, std::uint64_t bytes, const BlobId& id = kFile.id,
+           const Uuid& holder = kAda) {
   return Send{wire::Get{holder, id, offset, static_cast<std::uint32_t>(bytes)}};
 }
 
@@ -46,14 +47,15 @@ TEST_CASE("a program is fetched in a window of chunks, oldest first, and checked
 
   h.receive(wire::Data{kFile.id, kChunk, chunk()});
   CHECK(h.take() == Actions{StoreChunk{kFile, kChunk, chunk()}, get(8 * kChunk, kChunk)});
-  h.receive(wire::Data{kFile.id, kChunk, chunk()});         // twice
-  h.receive(wire::Data{kFile.id, 2 * kChunk, chunk(9)});    // too short
-  h.receive(wire::Data{kFile.id, 10 * kChunk, chunk(5)});   // not asked for
-  h.receive(wire::Data{kFile.id, 99 * kChunk, chunk()});    // not in it
-  h.receive(wire::Data{id_of<32>(9), 0, chunk()});          // of something else
+  h.receive(wire::Data{kFile.id, kChunk, chunk()});        // twice
+  h.receive(wire::Data{kFile.id, 2 * kChunk, chunk(9)});   // too short
+  h.receive(wire::Data{kFile.id, 10 * kChunk, chunk(5)});  // not asked for
+  h.receive(wire::Data{kFile.id, 99 * kChunk, chunk()});   // not in it
+  h.receive(wire::Data{id_of<32>(9), 0, chunk()});         // of something else
   CHECK(h.take() == Actions{});
 
-  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9}) h.receive(wire::Data{kFile.id, i * kChunk, chunk()});
+  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9})
+    h.receive(wire::Data{kFile.id, i * kChunk, chunk()});
   h.skip();
   h.receive(wire::Data{kFile.id, 10 * kChunk, chunk(5)});
   CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk, chunk(5)}, AdmitBlob{kFile}});
@@ -69,7 +71,8 @@ TEST_CASE("a program with the wrong hash fails its tasks; a later task tries aga
   h.receive(wire::Data{kFile.id, 0, chunk(1000)});
   h.skip();
   h.event(BlobBad{kFile, "its hash differs"});
-  CHECK(h.take_error(1, wire::Outcome::cannot_start).message == "its program could not be fetched: its hash differs");
+  CHECK(h.take_error(1, wire::Outcome::cannot_start).message ==
+        "its program could not be fetched: its hash differs");
   h.assign(2, 2, 2);
   CHECK(h.take() == Actions{FindBlob{kFile, 1000, "program1"}});
 }
@@ -189,7 +192,8 @@ TEST_CASE("a large result is served until it is dropped") {
   Joined h;
   const BlobId id = id_of<32>(6);
   h.running(1);
-  h.event(TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(wire::BlobRef{kWorker, id, kChunk + 7}), 5000});
+  h.event(TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(wire::BlobRef{kWorker, id, kChunk + 7}),
+                       5000});
   h.skip();
   h.receive(wire::Release{kAda, 1});
   h.receive(wire::Get{kWorker, id, 0, kChunk});
@@ -214,7 +218,8 @@ TEST_CASE("a large result that nobody wants is not kept") {
   h.running(1);
   h.receive(wire::EndSession{kAda});
   h.skip();
-  h.event(TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(wire::BlobRef{kWorker, id, kChunk}), 5000});
+  h.event(
+      TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(wire::BlobRef{kWorker, id, kChunk}), 5000});
   CHECK(h.take() == Actions{ReleaseBlob{{BlobPlace::result, id}}});
 }
 

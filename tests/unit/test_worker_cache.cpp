@@ -202,16 +202,20 @@ TEST_SUITE("worker cgroup") {
   /// A folder that looks like a cgroup v2 with this process in /own.
   struct FakeCgroup {
     FakeCgroup() {
-      for (const char* name : {"own", "own/agent", "own/slot3"}) std::filesystem::create_directory(folder.path + "/" + name);
+      for (const char* name : {"own", "own/agent", "own/slot3"})
+        std::filesystem::create_directory(folder.path + "/" + name);
       write("self", "4:memory:/old\n0::/own\n");
       write("own/cgroup.controllers", "cpu memory pids\n");
-      for (const char* name : {"own/cgroup.subtree_control", "own/cgroup.procs", "own/agent/cgroup.procs",
-                               "own/slot3/cgroup.procs", "own/slot3/memory.max", "own/slot3/memory.oom.group"}) {
+      for (const char* name :
+           {"own/cgroup.subtree_control", "own/cgroup.procs", "own/agent/cgroup.procs",
+            "own/slot3/cgroup.procs", "own/slot3/memory.max", "own/slot3/memory.oom.group"}) {
         write(name, "");
       }
       write("own/slot3/memory.events", "low 0\noom 5\noom_kill 5\n");
     }
-    void write(const std::string& name, const std::string& text) { std::ofstream(folder.path + "/" + name) << text; }
+    void write(const std::string& name, const std::string& text) {
+      std::ofstream(folder.path + "/" + name) << text;
+    }
     std::string read(const std::string& name) {
       std::string out;
       std::getline(std::ifstream(folder.path + "/" + name), out);

@@ -25,7 +25,8 @@ TEST_CASE("a worker without a broker says for whom it waits, and keeps trying") 
   CHECK(h.take() == Actions{OpenLink{}});
   h.event(LinkDown{"connection refused"});
   h.skip();
-  CHECK(h.last_log.starts_with("waiting for a broker at 127.0.0.1:8786 (connection refused), trying again in 0."));
+  CHECK(h.last_log.starts_with(
+      "waiting for a broker at 127.0.0.1:8786 (connection refused), trying again in 0."));
   h.advance(seconds(1));
   CHECK(h.take() == Actions{OpenLink{}});
   h.advance(seconds(3));  // neither up nor down: given up, and tried again after a while
@@ -108,7 +109,8 @@ TEST_CASE("a task that is slow to start leaves its place to nobody: the ready ru
   h.ready(1);
   h.finished(1, 1);
   h.ready(2);
-  CHECK(h.take() == Actions{h.start(1, 0), h.start(2, 1), h.run(1, 1, 1), h.result(1, 1, true), h.run(1, 2, 2)});
+  CHECK(h.take() ==
+        Actions{h.start(1, 0), h.start(2, 1), h.run(1, 1, 1), h.result(1, 1, true), h.run(1, 2, 2)});
 }
 
 TEST_CASE("short tasks are queued in the runner's channel, long ones are not") {
@@ -120,7 +122,8 @@ TEST_CASE("short tasks are queued in the runner's channel, long ones are not") {
     h.finished(1, 1, 250);
     h.skip();
     h.assign(2, 9);
-    CHECK(h.take() == Actions{h.run(1, 2, 2), h.run(1, 3, 3), h.run(1, 4, 4), h.run(1, 5, 5), h.run(1, 6, 6)});
+    CHECK(h.take() ==
+          Actions{h.run(1, 2, 2), h.run(1, 3, 3), h.run(1, 4, 4), h.run(1, 5, 5), h.run(1, 6, 6)});
   }
   SUBCASE("no-ops: at most 16 behind the running one") {
     h.finished(1, 1, 1);

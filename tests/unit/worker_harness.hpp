@@ -154,16 +154,17 @@ class Harness {
 
   static Action run(RunnerId runner, std::uint64_t ordinal, std::uint64_t seq,
                     const wire::TaskSpec& spec = library_spec(), const Uuid& client = kAda) {
-    return RunTask{runner, ordinal, {client, seq}, std::make_shared<wire::TaskSpec>(spec), 1,
-                   wire::Payload("argument")};
+    return RunTask{
+        runner, ordinal, {client, seq}, std::make_shared<wire::TaskSpec>(spec), 1, wire::Payload("argument")};
   }
   static Action start(RunnerId runner, std::uint32_t slot = 0, const wire::TaskSpec& spec = library_spec()) {
-    if (spec.kind != wire::TaskKind::program) return StartRunner{runner, slot, {wire::TaskKind::library, {}, {}}};
+    if (spec.kind != wire::TaskKind::program)
+      return StartRunner{runner, slot, {wire::TaskKind::library, {}, {}}};
     return StartRunner{runner, slot, {spec.kind, spec.program, spec.libraries}};
   }
   /// The RESULT of a success; number `outbox` in the outbox, which is the oldest in it or not.
-  static Action result(std::uint64_t outbox, std::uint64_t seq, bool fresh = false, std::uint64_t run_us = 50'000,
-                       std::uint64_t epoch = kEpoch) {
+  static Action result(std::uint64_t outbox, std::uint64_t seq, bool fresh = false,
+                       std::uint64_t run_us = 50'000, std::uint64_t epoch = kEpoch) {
     return Send{wire::Results{
         kAda, epoch, fresh, outbox, {{seq, 100 + seq, run_us, wire::Outcome::ok, wire::Payload("result")}}}};
   }

@@ -101,7 +101,7 @@ AsCompleted<R> as_completed(std::vector<Future<R>> futures) {
 
 /// The same for any other range of futures, which is copied.
 template <std::ranges::input_range Range>
-  requires detail::kIsFuture<std::ranges::range_value_t<Range>>
+requires detail::kIsFuture<std::ranges::range_value_t<Range>>
 auto as_completed(Range&& range) {
   std::vector<std::ranges::range_value_t<Range>> futures;
   for (auto&& future : range) futures.push_back(future);

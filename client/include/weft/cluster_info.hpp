@@ -24,7 +24,7 @@ struct WorkerInfo {
 };
 
 struct ClusterInfo {
-  std::string version;  ///< of the broker
+  std::string version;      ///< of the broker
   std::uint64_t epoch = 0;  ///< changes when the broker is started again
   std::chrono::milliseconds uptime{0};
   std::uint32_t clients = 0;

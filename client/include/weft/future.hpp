@@ -92,7 +92,8 @@ namespace detail {
 template <class R>
 class Callback final : public Continuation {
  public:
-  explicit Callback(std::function<void(Future<R>)> function) : Continuation(false), function_(std::move(function)) {}
+  explicit Callback(std::function<void(Future<R>)> function)
+      : Continuation(false), function_(std::move(function)) {}
   void run(FutureState& state) override {
     function_(Future<R>(Ref<TypedState<R>>(static_cast<TypedState<R>*>(&state))));
   }

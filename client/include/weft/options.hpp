@@ -31,11 +31,11 @@ struct TaskOptions {
   std::chrono::milliseconds timeout{0};        ///< Running time of one execution, then TaskTimeout; 0: none.
   std::chrono::milliseconds queue_timeout{0};  ///< Waiting time, then TaskUnschedulable; 0: none.
   int crash_limit = 3;  ///< Losses of worker or runner while running until TaskCrashed; 1: at most once.
-  std::map<std::string, double> resources{};     ///< What a worker must have free, e.g. {{"gpu", 1}}.
-  std::vector<std::string> workers{};            ///< Names or hosts that may run it; empty: any.
-  std::string label{};                           ///< Shown in progress, status and errors.
-  bool detach = false;                         ///< Outlives the client. Needs a broker with a journal.
-  std::vector<std::string> prefer{};             ///< Names or hosts to try first.
+  std::map<std::string, double> resources{};  ///< What a worker must have free, e.g. {{"gpu", 1}}.
+  std::vector<std::string> workers{};         ///< Names or hosts that may run it; empty: any.
+  std::string label{};                        ///< Shown in progress, status and errors.
+  bool detach = false;                        ///< Outlives the client. Needs a broker with a journal.
+  std::vector<std::string> prefer{};          ///< Names or hosts to try first.
 
   bool operator==(const TaskOptions&) const = default;
 };

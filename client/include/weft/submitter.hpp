@@ -37,7 +37,8 @@ class Submitter {
   auto submit(L lambda, Args&&... arguments) {
     static_cast<void>(lambda);
     if constexpr (detail::is_shippable_lambda<L>()) {
-      return submit_call<detail::LambdaCall<L>>(detail::function_index<L>(), std::forward<Args>(arguments)...);
+      return submit_call<detail::LambdaCall<L>>(detail::function_index<L>(),
+                                                std::forward<Args>(arguments)...);
     }
   }
 
@@ -94,7 +95,8 @@ class Submitter {
 
   template <class C, class... Args>
   auto submit_call(std::uint32_t index, Args&&... arguments) {
-    return submit_target<typename C::Result>(program_target<C>(index), C::encode(std::forward<Args>(arguments)...));
+    return submit_target<typename C::Result>(program_target<C>(index),
+                                             C::encode(std::forward<Args>(arguments)...));
   }
 
   template <class C, class... Ranges>

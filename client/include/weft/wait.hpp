@@ -37,7 +37,8 @@ Waited<R> sorted(const std::vector<Future<R>>& futures) {
 
 /// Waits until all are done, however they ended, or until `timeout` has passed.
 template <class R>
-Waited<R> wait(const std::vector<Future<R>>& futures, std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
+Waited<R> wait(const std::vector<Future<R>>& futures,
+               std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
   const auto deadline = detail::deadline_after(timeout);
   for (const Future<R>& future : futures) {
     static_cast<void>(future.id());  // throws when it stands for no task

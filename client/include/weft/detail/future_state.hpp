@@ -31,8 +31,8 @@ enum class TaskState { queued, running, done, failed, cancelled };
 namespace detail {
 
 class FutureState;
-class TaskInfo;   // what tasks of one call have in common: session, function, label
-struct Failure;   // why there is no value
+class TaskInfo;  // what tasks of one call have in common: session, function, label
+struct Failure;  // why there is no value
 
 /// Something to do when a task is finished; a list of them hangs on its FutureState.
 class Continuation {
@@ -92,7 +92,17 @@ class FutureState : public RefCounted {
   virtual std::string value_type() const = 0;
 
  private:
-  enum class Phase : std::uint32_t { queued, running, settling, raw, decoding, value, taken, failed, cancelled };
+  enum class Phase : std::uint32_t {
+    queued,
+    running,
+    settling,
+    raw,
+    decoding,
+    value,
+    taken,
+    failed,
+    cancelled
+  };
 
   Phase phase() const noexcept;
   bool set_phase(Phase from, Phase to) noexcept;

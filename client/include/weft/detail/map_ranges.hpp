@@ -34,20 +34,23 @@ inline constexpr bool kIsEndless<R> = std::same_as<std::ranges::sentinel_t<R>, s
 template <class L>
 consteval bool is_shippable_lambda() {
   constexpr bool pointer = std::is_pointer_v<L> || std::is_member_pointer_v<L>;
-  static_assert(!pointer, "weft: a function is named as a template argument: write submit<inc>(1), not submit(inc, 1)");
+  static_assert(!pointer,
+                "weft: a function is named as a template argument: write submit<inc>(1), not submit(inc, 1)");
   constexpr bool plain = std::is_empty_v<L> && std::default_initializable<L>;
-  static_assert(pointer || plain, "weft: a lambda with captures cannot travel: pass captured values as arguments");
+  static_assert(pointer || plain,
+                "weft: a lambda with captures cannot travel: pass captured values as arguments");
   return !pointer && plain;
 }
 
 template <class... Ranges>
 consteval void require_mappable() {
-  static_assert(((std::ranges::input_range<Ranges> || kIsSame<std::remove_cvref_t<Ranges>>) && ...),
+  static_assert(((std::ranges::input_range<Ranges> || kIsSame<std::remove_cvref_t<Ranges>>)&&...),
                 "weft: map takes ranges: wrap a value that is the same in every call in weft::same(value)");
   static_assert((!kIsSame<std::remove_cvref_t<Ranges>> || ...),
                 "weft: map needs at least one range: for one call there is submit");
-  static_assert((!kIsEndless<Ranges> && ...),
-                "weft: map needs a range that ends: for an endless one use stream, or cut it with std::views::take");
+  static_assert(
+      (!kIsEndless<Ranges> && ...),
+      "weft: map needs a range that ends: for an endless one use stream, or cut it with std::views::take");
 }
 
 /// A range and where we are in it.
@@ -70,7 +73,7 @@ class Cursor {
 };
 
 template <class S>
-  requires kIsSame<std::remove_const_t<S>>
+requires kIsSame<std::remove_const_t<S>>
 class Cursor<S> {
  public:
   explicit Cursor(S& same) : same_(same) {}
@@ -107,7 +110,8 @@ class Cursors {
   }
   /// At the end of one range after `count` elements: throws std::invalid_argument unless all ended.
   void check_ends(std::size_t count) const {
-    const bool all = std::apply([](const auto&... cursor) { return ((!cursor.kCounts || cursor.at_end()) && ...); }, cursors_);
+    const bool all = std::apply(
+        [](const auto&... cursor) { return ((!cursor.kCounts || cursor.at_end()) && ...); }, cursors_);
     if (all) return;
     throw std::invalid_argument("map: the ranges differ in length: one ends after " + std::to_string(count) +
                                 " elements, another has more");

@@ -19,7 +19,7 @@ enum class CallKind : std::uint8_t { program, library, command };  // as wire::T
 /// What a task calls. Views must last for the call that they are given to.
 struct CallTarget {
   CallKind kind = CallKind::program;
-  std::uint32_t function_index = 0;       // kind program
+  std::uint32_t function_index = 0;         // kind program
   std::string (*display_name)() = nullptr;  // kind program; asked once
   std::string_view function{};              // its name in a library, or the command
   std::string_view signature{};             // kind library
