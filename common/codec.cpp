@@ -321,6 +321,7 @@ bool Packer::append_to_open(const Message& message) {
               open_.resize(before);
               close();
               if constexpr (NumberedBatch<M>) open_head.first = open_next_;
+              if constexpr (requires { open_head.fresh; }) open_head.fresh = false;  // it is not the oldest
               open_ = header_of(message.index());
               put_text(open_, open_head);
               open_ += moved;

@@ -211,6 +211,7 @@ bool FakeRunners::crash_one() {
   if (runners_.empty()) return false;
   auto victim = runners_.begin();
   std::advance(victim, static_cast<std::ptrdiff_t>(random_.below(runners_.size())));
+  if (!victim->second.ready) return false;  // would be a program that does not start
   die(victim->first, random_.chance(0.5) ? SIGSEGV : SIGKILL, End::died);
   return true;
 }

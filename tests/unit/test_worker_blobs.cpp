@@ -220,7 +220,7 @@ TEST_CASE("a large result that nobody wants is not kept") {
   h.skip();
   h.event(
       TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(wire::BlobRef{kWorker, id, kChunk}), 5000});
-  CHECK(h.take() == Actions{ReleaseBlob{{BlobPlace::result, id}}});
+  CHECK(h.take() == Actions{h.returned(1), ReleaseBlob{{BlobPlace::result, id}}});
 }
 
 TEST_CASE("two tasks that made the same bytes share them until both are dropped") {

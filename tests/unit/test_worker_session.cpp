@@ -281,7 +281,7 @@ TEST_CASE("only the task that was running is charged; the rest goes back to the 
   const Actions actions = h.take();
   REQUIRE(actions.size() == 2);
   const auto info = h.error_in(actions[0], 2, wire::Outcome::crashed);
-  CHECK(info.message == "its runner was killed by signal 11 (Segmentation fault)");
+  CHECK(info.message == "its runner was killed by SIGSEGV (Segmentation fault)");
   CHECK(info.signal == SIGSEGV);
   CHECK(info.worker == "w1");
   CHECK(info.stderr_tail == "last words");
@@ -624,9 +624,9 @@ TEST_CASE("the end of a session stops its tasks and drops everything of it") {
   h.assign(2, 2);
   h.assign(1, 1, 1, kBob);
   h.receive(wire::EndSession{kAda});
-  CHECK(h.take() == Actions{RequestStop{1, 1}});
+  CHECK(h.take() == Actions{RequestStop{1, 1}, h.returned(2)});
   h.finished(1, 1);
-  CHECK(h.take() == Actions{h.run(1, 2, 1, library_spec(), kBob)});
+  CHECK(h.take() == Actions{h.returned(1), h.run(1, 2, 1, library_spec(), kBob)});  // the slot is free
   h.receive(wire::Resend{kAda});
   CHECK(h.take() == Actions{});
 }
