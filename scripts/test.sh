@@ -98,9 +98,9 @@ main() {
   check formatting formatted
   headline "shellcheck"
   check shellcheck scripts_are_clean
-  run_tests dev 'weft_tests weft_simulation' -L '^(unit|simulation)$' -j "$(nproc)"
+  run_tests dev 'weft_tests weft_thread_tests weft_simulation' -L '^(unit|simulation)$' -j "$(nproc)"
   if ((!fast)); then
-    run_tests tsan weft_tests -L '^threads$'
+    run_tests tsan weft_thread_tests -L '^threads$'
     run_tests release all -LE '^(unit|simulation|threads)$'
   fi
 

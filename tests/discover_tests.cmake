@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-# weft_discover_tests(target LABELS label... [SUITES filter] [EXCEPT_SUITES filter])
+# weft_discover_tests(target LABELS label... [TIMEOUT seconds])
 #
-# One ctest for each test case of a doctest program, like doctest_discover_tests(), with two differences:
-# suites can be chosen, so that they can have labels of their own; and a name may hold any character.
-# (doctest's own script splits a name at ';', and what it then asks for matches no test and passes.)
+# One ctest for each test case of a doctest program, like doctest_discover_tests(), but a name may hold any
+# character. (doctest's own script splits a name at ';', and what it then asks for matches no test and
+# passes.)
 if(NOT CMAKE_SCRIPT_MODE_FILE)
   set(WEFT_DISCOVER_TESTS_SCRIPT "${CMAKE_CURRENT_LIST_FILE}")
 
   function(weft_discover_tests target)
-    cmake_parse_arguments(arg "" "SUITES;EXCEPT_SUITES;TIMEOUT" "LABELS" ${ARGN})
+    cmake_parse_arguments(arg "" "TIMEOUT" "LABELS" ${ARGN})
     if(NOT arg_TIMEOUT)
       set(arg_TIMEOUT 120)
     endif()
@@ -17,8 +17,7 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
     add_custom_command(TARGET ${target} POST_BUILD
       BYPRODUCTS "${list_file}"
       COMMAND "${CMAKE_COMMAND}" -D "PROGRAM=$<TARGET_FILE:${target}>" -D "LIST_FILE=${list_file}"
-        -D "LABELS=${arg_LABELS}" -D "SUITES=${arg_SUITES}" -D "EXCEPT_SUITES=${arg_EXCEPT_SUITES}"
-        -D "TIMEOUT=${arg_TIMEOUT}" -P "${WEFT_DISCOVER_TESTS_SCRIPT}"
+        -D "LABELS=${arg_LABELS}" -D "TIMEOUT=${arg_TIMEOUT}" -P "${WEFT_DISCOVER_TESTS_SCRIPT}"
       VERBATIM)
     file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/${name}_include.cmake"
       "if(EXISTS \"${list_file}\")\n  include(\"${list_file}\")\n"
@@ -31,7 +30,7 @@ endif()
 cmake_minimum_required(VERSION 3.22)
 
 execute_process(
-  COMMAND "${PROGRAM}" --list-test-cases "--test-suite=${SUITES}" "--test-suite-exclude=${EXCEPT_SUITES}"
+  COMMAND "${PROGRAM}" --list-test-cases
   OUTPUT_VARIABLE output RESULT_VARIABLE result)
 if(NOT result EQUAL 0)
   message(FATAL_ERROR "${PROGRAM} cannot list its test cases: ${result}\n${output}")
