@@ -101,6 +101,24 @@ void Scheduler::requeue(Task& task, Duration delay) {
   start_timer(task.due, TimerKind::task_due, task.session->id, task.seq);
 }
 
+/// Its worker will not run it: uncharged. An earlier broker may have given what was adopted to another worker
+/// later on, who has a while to claim it.
+void Scheduler::put_back(Task& task) {
+  if (!task.adopted || task.attempt.epoch == settings_.epoch) return requeue(task, Duration(0));
+  detach(task);
+  if (adopting()) {
+    await_claim(task);
+  } else {
+    start_again(task);
+  }
+}
+
+void Scheduler::await_claim(Task& task) {
+  task.state = TaskState::awaiting;
+  task.since = now_;
+  task.session->awaiting.push_back(task);
+}
+
 /// It was announced again and no worker claims it. An earlier broker may have had it started: what may be
 /// started at most once is over.
 void Scheduler::start_again(Task& task) {
@@ -160,7 +178,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       });
       // No worker is marked for a library or a command, so that each task counts for itself.
       const bool elsewhere = placement.program.empty() ? task.cannot_start++ < others : others > 0;
-      if (elsewhere) return requeue(task, Duration(0));
+      if (elsewhere) return put_back(task);
       ReadyQueue& queue = *task.spec->queue;
       answer(task, record.outcome, record.payload);
       erase(task);
@@ -174,7 +192,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
     case wire::Outcome::ok:
     case wire::Outcome::cancelled:  // nobody here asked for that: an order from before we were there
     case wire::Outcome::unschedulable:
-      return requeue(task, Duration(0));
+      return put_back(task);
   }
 }
 

@@ -142,9 +142,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     if (claimed && !is_over(*task, claimed->claim)) {
       adopt(*claimed->worker, *task, claimed->claim);
     } else if (adopting()) {
-      task->state = TaskState::awaiting;
-      task->since = now_;
-      session.awaiting.push_back(*task);
+      await_claim(*task);
     } else {
       start_again(*task);
     }

@@ -96,7 +96,7 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
     if (current.state == TaskState::cancelling) {
       erase(current);
     } else {
-      requeue(current, Duration(0));
+      put_back(current);
     }
   }
   auto claims = std::move(worker.claims);
@@ -239,7 +239,7 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
     if (task->state == TaskState::cancelling) {
       erase(*task);
     } else {
-      requeue(*task, Duration(0));
+      put_back(*task);
     }
   }
   update_open(worker);

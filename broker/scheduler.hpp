@@ -198,6 +198,8 @@ class Scheduler {
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   void requeue(Task& task, Duration delay);
+  void put_back(Task& task);
+  void await_claim(Task& task);
   void start_again(Task& task);
   void answer(Task& task, wire::Outcome outcome, wire::Payload payload);
   void forget_spec(Session& session, std::uint32_t number);

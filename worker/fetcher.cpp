@@ -42,6 +42,11 @@ void Fetcher::unwant(const BlobKey& key, Actions& actions) {
   }
   if (blob.state != State::absent) actions.push_back(AbandonBlob{key});
   blobs_.erase(found);
+  room_ = true;
+}
+
+void Fetcher::use_room(Time now, Actions& actions) {
+  if (std::exchange(room_, false)) ask(now, actions);
 }
 
 void Fetcher::trim_idle(Actions& actions) {

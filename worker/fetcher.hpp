@@ -52,6 +52,8 @@ class Fetcher {
 
   void tick(Time now, Actions& actions);
   std::optional<Time> deadline() const;
+  /// At the end of a step: when a fetch was given up in it, another one may begin.
+  void use_room(Time now, Actions& actions);
   /// Everything that was settled since the last call.
   std::vector<Settled> take_settled();
 
@@ -85,6 +87,7 @@ class Fetcher {
 
   Settings settings_;
   bool joined_ = false;
+  bool room_ = false;  // one of active_max may have become free
   std::map<BlobKey, Blob> blobs_;
   std::vector<Settled> settled_;
   std::uint64_t idle_bytes_ = 0;

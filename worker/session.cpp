@@ -33,6 +33,7 @@ void Session::step(Time now, const Event& event, Actions& actions) {
   std::visit([this](const auto& e) { on(e); }, event);
   if (!exited_) {
     settle_blobs();
+    fetcher_.use_room(now_, *actions_);
     if (std::exchange(dispatch_needed_, false)) dispatch();
     if (std::exchange(programs_changed_, false)) forget_unused_programs();
     leave_if_done();
