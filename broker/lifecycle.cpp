@@ -49,6 +49,7 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
   task.attempt = attempt;
   task.answered = false;
   task.adopted = false;
+  task.counted = false;
   task.state = state;
   task.since = now_;
   worker.tasks.push_back(task);
@@ -198,6 +199,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
 
 /// Counts an attempt against its limit: the task goes on, or this was its last.
 void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
+  if (task.counted) return requeue(task, Duration(0));  // nobody pays twice for one execution
   const wire::TaskSpec& spec = task.spec->content;
   bool last = false;
   if (outcome == wire::Outcome::crashed) {

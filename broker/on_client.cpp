@@ -14,8 +14,9 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
     // Its tasks are being stopped. It tries again in a moment and is then a new session.
     return refuse(peer, wire::RefuseCode::unknown_peer, "this session is just being ended: try again");
   }
-  const bool resumed = session != nullptr;
-  if (!resumed) {
+  // One that has not heard of our having it (its WELCOME was lost) begins as if we did not.
+  const bool resumed = session != nullptr && session->met;
+  if (session == nullptr) {
     session = sessions_.emplace(hello.session, std::make_unique<Session>()).first->second.get();
     session->id = hello.session;
     session->slot_us = fair_clock_;
@@ -48,6 +49,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
 }
 
 void Scheduler::on_client_message(Session& session, const wire::Message& message) {
+  session.met = true;
   std::visit(
       [&]<class M>(const M& m) {
         if constexpr (requires { this->on(session, m); }) {
@@ -250,10 +252,8 @@ void Scheduler::finish_ending(Session& session) {
   const Uuid id = session.id;
   std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == id; });
   end_at_workers(id);
-  BlobRelay::Outbox outbox;
   sessions_.erase(id);
-  blobs_.remove_holder(id, reachable(), outbox);
-  pass_on(outbox);
+  remove_holder(id);
 }
 
 }  // namespace weft::broker

@@ -31,8 +31,8 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   }
 
   Worker* worker = find_worker(hello.incarnation);
-  const bool resumed = worker != nullptr;
-  if (!resumed) {
+  const bool resumed = worker != nullptr && worker->met;
+  if (worker == nullptr) {
     worker = workers_.emplace(hello.incarnation, std::make_unique<Worker>()).first->second.get();
     worker->resources_free = hello.resources;
     worker->serial = next_serial_++;
@@ -82,6 +82,7 @@ void Scheduler::on(Worker& worker, const wire::Claims& claims) {
 void Scheduler::on(Worker& worker, const wire::Ready&) {
   if (worker.state != WorkerState::joining) return;
   worker.state = WorkerState::ready;
+  worker.met = true;
 
   // What we assigned and it does not have: the ASSIGN was lost with the old connection. It may still have
   // an earlier attempt of the same task.
@@ -105,6 +106,7 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   for (auto& [session, records] : claims) {
     worker.sessions.try_emplace(session);  // which will hear of its end
     if (find_session(session) == nullptr) {
+      expected_.insert(session);
       start_timer(now_ + settings_.adoption_window + settings_.client_grace, TimerKind::orphans, session);
     }
     // Of two attempts of one task, the one that still runs is the later one.
@@ -172,6 +174,7 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
   attach(task, worker, claim.attempt,
          claim.state == wire::ClaimState::queued ? TaskState::assigned : TaskState::running);
   task.adopted = true;
+  task.counted = claim.execution < task.execution();
 }
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
@@ -288,9 +291,7 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
   std::erase(assigned_to_, &worker);
   names_.erase(worker.hello.name);
   workers_.erase(incarnation);
-  BlobRelay::Outbox outbox;
-  blobs_.remove_holder(incarnation, reachable(), outbox);
-  pass_on(outbox);
+  remove_holder(incarnation);
 }
 
 }  // namespace weft::broker

@@ -138,9 +138,11 @@ void Scheduler::on_timer(const Timer& timer) {
       }
       return;
     case TimerKind::orphans:
+      expected_.erase(timer.who);
       if (find_session(timer.who) != nullptr) return;
       std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == timer.who; });
       end_at_workers(timer.who);
+      remove_holder(timer.who);
       return;
     case TimerKind::rebalance:
       rebalance_planned_ = false;
@@ -220,8 +222,15 @@ BlobRelay::Reachable Scheduler::reachable() const {
     if (const auto session = sessions_.find(holder); session != sessions_.end()) {
       return session->second->state != SessionState::ending;
     }
-    return workers_.contains(holder);
+    // Claimed by a worker: whoever waits for a blob of it waits until it is here or given up.
+    return workers_.contains(holder) || expected_.contains(holder);
   };
+}
+
+void Scheduler::remove_holder(const Uuid& holder) {
+  BlobRelay::Outbox outbox;
+  blobs_.remove_holder(holder, reachable(), outbox);
+  pass_on(outbox);
 }
 
 void Scheduler::pass_on(BlobRelay::Outbox& outbox) {

@@ -235,6 +235,7 @@ class Scheduler {
 
   // blobs
   void pass_on(BlobRelay::Outbox& outbox);
+  void remove_holder(const Uuid& holder);
   void on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message);
   BlobRelay::Reachable reachable() const;
 
@@ -256,6 +257,7 @@ class Scheduler {
   std::unordered_map<Uuid, std::unique_ptr<Session>> sessions_;
   std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
   std::unordered_map<std::string, Worker*> names_;
+  std::unordered_set<Uuid> expected_;  // sessions that workers claim and that have not said HELLO yet
   std::unordered_map<TaskId, OrphanClaim> orphans_;  // claims for tasks that were not announced yet
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;

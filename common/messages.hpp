@@ -151,7 +151,7 @@ struct Welcome {
   std::uint64_t epoch = 0;
   std::uint32_t heartbeat_ms = 0;
   std::uint32_t liveness = 0;
-  bool resumed = false;        // this epoch knew the session or incarnation already
+  bool resumed = false;        // this epoch has the session or incarnation already, and it has heard so
   std::uint64_t received = 0;  // client, when resumed: highest task number that has arrived
   bool operator==(const Welcome&) const = default;
 };

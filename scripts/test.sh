@@ -93,6 +93,7 @@ main() {
   # How one shell sets these must not decide what a test finds.
   unset WEFT_BROKER WEFT_BIN_DIR WEFT_STATE_DIR WEFT_SSH
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+  export TSAN_OPTIONS=suppressions=$source_dir/tests/tsan.supp
 
   headline "formatting"
   check formatting formatted

@@ -42,18 +42,21 @@ void ClientNode::crash(Network::Power how) {
   oracle_.joined(host_, false);
   oracle_.session_over(id_);
   stop_process();
-  closed_ = true;
+  closing_ = closed_ = true;
   waves_left_ = 0;
   link_ = 0;
   network_.host_down(host_, how);
 }
 
 void ClientNode::close() {
-  if (closed_) return;
-  closed_ = true;
-  waves_left_ = 0;
-  oracle_.session_over(id_);
-  post([this] { step(client::Close{}); });
+  if (closing_) return;
+  closing_ = true;
+  post([this] {
+    closed_ = true;
+    waves_left_ = 0;
+    oracle_.session_over(id_);
+    step(client::Close{});
+  });
 }
 
 void ClientNode::send_garbage() {

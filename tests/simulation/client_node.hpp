@@ -69,6 +69,7 @@ class ClientNode : public Node, public LinkListener {
   std::vector<wire::Message> served_;  // goes out behind everything else
   ConnectionId link_ = 0;
   Uuid id_;
+  bool closing_ = false;
   bool closed_ = false;
   std::size_t waves_left_ = 0;
   std::size_t open_ = 0;  // tasks without an answer

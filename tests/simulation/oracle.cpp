@@ -145,6 +145,12 @@ void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) cons
           static_cast<int>(execution.end)));
     }
   }
+  const std::chrono::milliseconds delay(task.spec->retry_delay_ms);
+  const Execution* last = task.executions.empty() ? nullptr : &executions_[task.executions.back()];
+  if (last != nullptr && last->end == End::threw && quiet_since(last->worker, last->start) &&
+      quiet_since(task.client, last->start) && (world_.now() - last->stop) * 1000 < delay * 999) {
+    fail(fmt::format("task {} is executed again before its retry_delay has passed", id.text()));
+  }
   if (sum.certain >= task.spec->crash_limit) {
     fail(fmt::format("task {} has taken {} runners along and is executed again", id.text(), sum.certain));
   }
