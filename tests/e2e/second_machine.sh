@@ -86,4 +86,21 @@ ip netns exec "weft-here-$tag" "$work/client/weft_e2e_baggage_program" 10.123.45
 cat "$work/client.log"
 grep -q "sum 14850, there sees .*: no" "$work/client.log" || fail "not what it should print"
 [ ! -e "$work/client/weft_e2e_baggage_program" ] || fail "the client did not delete itself"
+echo "a client whose library counts as the system's, and is missing on the second machine"
+mkdir "$work/elsewhere"
+cp "$build/bin/weft_e2e_baggage_program" "$work/elsewhere"
+cat > "$work/missing.sh" <<'MISSING'
+set -euo pipefail
+mount --make-rprivate /
+mount -t tmpfs tmpfs /usr/lib/tmpfiles.d   # any folder below /usr/lib: nothing in there is shipped
+cp "$1/bin/libweft_e2e_baggage.so" /usr/lib/tmpfiles.d
+LD_LIBRARY_PATH=/usr/lib/tmpfiles.d exec "$2/elsewhere/weft_e2e_baggage_program" 10.123.45.1:8786
+MISSING
+begin=$SECONDS
+if ip netns exec "weft-here-$tag" unshare --mount bash "$work/missing.sh" "$build" "$work" > "$work/missing.log" 2>&1; then
+  fail "the program started without its library"
+fi
+cat "$work/missing.log"
+grep -q "libweft_e2e_baggage.so: cannot open shared object file" "$work/missing.log" || fail "the loader's message is missing"
+[ $((SECONDS - begin)) -le 5 ] || fail "it took more than 5 s"
 echo "passed"
