@@ -92,7 +92,7 @@ struct Session {
   PeerId peer = kNoPeer;
   SessionState state = SessionState::connected;
   Time grace_ends{};
-  bool met = false;                     // it has said something after our WELCOME
+  bool met = false;  // it has said something after our WELCOME
   bool synced = false;
   std::uint64_t received = 0;      // highest task number
   bool received_withheld = false;  // RECEIVED is owed until memory allows
@@ -150,7 +150,7 @@ struct Worker {
   // yet. They take slots and, as nobody knows how much of them, all of its resources.
   std::set<std::pair<TaskId, wire::Attempt>> strays;
   double average_us = 0;  // of recent tasks; 0: none yet
-  bool met = false;                             // it has heard our WELCOME
+  bool met = false;       // it has heard our WELCOME
   bool open = false;      // is in Scheduler::open_workers_, at open_load
   std::uint64_t open_load = 0;
   std::uint64_t serial = 0;  // order of joining

@@ -41,7 +41,7 @@ struct Task {
   TaskState state = TaskState::queued;
   std::uint16_t cannot_start = 0;  // how often a worker said so; library tasks and commands only
   bool answered = false;           // the worker's answer to `attempt` has been counted
-  bool counted = false;          // `attempt` was charged already, when its worker was thought to be lost
+  bool counted = false;            // `attempt` was charged already, when its worker was thought to be lost
   bool adopted = false;            // `attempt` was claimed by its worker, not assigned by this broker
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
