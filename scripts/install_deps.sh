@@ -25,6 +25,7 @@ libspdlog-dev       header:spdlog/spdlog.h
 libcli11-dev        header:CLI/CLI.hpp
 libsodium-dev       header:sodium.h
 nlohmann-json3-dev  header:nlohmann/json.hpp
+libsqlite3-dev      header:sqlite3.h
 doctest-dev         header:doctest/doctest.h
 "
 readonly kTests="
@@ -34,6 +35,8 @@ iproute2            program:ip
 netcat-openbsd      program:nc
 curl                program:curl
 python3             program:python3
+clang-16            program:clang++-16
+libclang-rt-16-dev  program:clang++-16
 "
 
 there() { # PROBE
@@ -53,8 +56,9 @@ there() { # PROBE
 missing() { # LIST
   local package probe installed=" "
   if type -P dpkg-query >/dev/null; then
+    # dpkg-query exits with 1 as soon as it does not know one of them: that is what is being asked.
     # shellcheck disable=SC2001,SC2016 # every line; expanded by dpkg-query
-    installed=" $(sed 's/ .*//' <<<"$1" | xargs dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null | sed -n 's/^installed //p' | tr '\n' ' ') "
+    installed=" $( (sed 's/ .*//' <<<"$1" | xargs dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null || true) | sed -n 's/^installed //p' | tr '\n' ' ') "
   fi
   while read -r package probe; do
     [[ -n $package ]] || continue
