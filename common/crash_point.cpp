@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#include "common/crash_point.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <csignal>
+#include <cstdlib>
+#include <string>
+
+#include "common/check.hpp"
+
+namespace weft::detail {
+
+namespace {
+
+struct Place {
+  std::string name;
+  int passes = 1;  // the last of them is the end
+};
+
+Place place_from_environment() {
+  const char* value = std::getenv("WEFT_CRASH_AT");
+  const std::string_view text = value != nullptr ? value : "";
+  Place place{std::string(text.substr(0, text.find(':')))};
+  if (const auto colon = text.find(':'); colon != std::string_view::npos) {
+    std::from_chars(text.data() + colon + 1, text.data() + text.size(), place.passes);
+  }
+  return place;
+}
+
+const Place place = place_from_environment();
+std::atomic<int> passed{0};
+
+}  // namespace
+
+const bool crash_wanted = !place.name.empty();
+
+void crash_if_named(std::string_view name) {
+  WEFT_CHECK(std::find(kCrashPoints.begin(), kCrashPoints.end(), name) != kCrashPoints.end());
+  if (name == place.name && ++passed == place.passes) kill(getpid(), SIGKILL);
+}
+
+}  // namespace weft::detail
