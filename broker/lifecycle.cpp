@@ -178,7 +178,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
         return entry.second.get() != &worker && could_run(*entry.second, placement);
       });
       // No worker is marked for a library or a command, so that each task counts for itself.
-      const bool elsewhere = placement.program.empty() ? task.cannot_start++ < others : others > 0;
+      const bool elsewhere = placement.program.empty() ? task.returned++ < others : others > 0;
       if (elsewhere) return put_back(task);
       ReadyQueue& queue = *task.spec->queue;
       answer(task, record.outcome, record.payload);
@@ -190,7 +190,12 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       }
       return;
     }
+    case wire::Outcome::not_fetched:
+      if (task.returned++ < settings_.fetch_tries) return put_back(task);
+      answer(task, record.outcome, record.payload);
+      return erase(task);
     case wire::Outcome::ok:
+    case wire::Outcome::refused:
     case wire::Outcome::cancelled:  // nobody here asked for that: an order from before we were there
     case wire::Outcome::unschedulable:
       return put_back(task);

@@ -86,10 +86,11 @@ struct Settings {
   Duration explain_after = std::chrono::seconds(5);            // then a task that cannot run says why
   Duration prefetch = std::chrono::milliseconds(4);            // of work that waits with a worker
   Duration prefetch_task_max = std::chrono::milliseconds(20);  // longer tasks are not prefetched
-  Duration cannot_start_memory = std::chrono::seconds(60);     // how long a worker is not asked again
-  std::size_t prefetch_max = 1000;                             // tasks for each slot
-  std::size_t delivery_bytes_max = 8 << 20;                    // not acknowledged, under way to a client
-  std::size_t backlog_bytes_max = 64 << 20;                    // of results waiting, for a session to go on
+  Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again
+  std::uint16_t fetch_tries = 3;                         // again, when a program or argument did not come
+  std::size_t prefetch_max = 1000;                       // tasks for each slot
+  std::size_t delivery_bytes_max = 8 << 20;              // not acknowledged, under way to a client
+  std::size_t backlog_bytes_max = 64 << 20;              // of results waiting, for a session to go on
   std::size_t program_bytes_max = std::size_t{1} << 30;  // of programs and their libraries, kept for workers
   std::size_t memory_budget = std::size_t{4} << 30;      // of payload; beyond it SUBMITs are held back
 };

@@ -39,10 +39,11 @@ struct Task {
   std::uint32_t crashes = 0;
   std::uint32_t charged_us = 0;  // slot time that its session was charged for in advance
   TaskState state = TaskState::queued;
-  std::uint16_t cannot_start = 0;  // how often a worker said so; library tasks and commands only
-  bool answered = false;           // the worker's answer to `attempt` has been counted
-  bool counted = false;            // `attempt` was charged already, when its worker was thought to be lost
-  bool adopted = false;            // `attempt` was claimed by its worker, not assigned by this broker
+  std::uint16_t returned =
+      0;                  // how often a worker could not begin it, for a reason that is not the program's
+  bool answered = false;  // the worker's answer to `attempt` has been counted
+  bool counted = false;   // `attempt` was charged already, when its worker was thought to be lost
+  bool adopted = false;   // `attempt` was claimed by its worker, not assigned by this broker
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
   bool with_worker() const { return worker != nullptr; }

@@ -41,6 +41,8 @@ TaskErrorKind kind_of(wire::Outcome outcome) {
     case wire::Outcome::cancelled:
       return TaskErrorKind::cancelled;
     case wire::Outcome::unschedulable:
+    case wire::Outcome::not_fetched:
+    case wire::Outcome::refused:
       return TaskErrorKind::unschedulable;
     case wire::Outcome::ok:
     case wire::Outcome::failed:

@@ -42,6 +42,10 @@ std::string_view verb_of(wire::Outcome outcome) {
       return "could not start";
     case wire::Outcome::unschedulable:
       return "was not scheduled";
+    case wire::Outcome::not_fetched:
+      return "could not be brought to a worker";
+    case wire::Outcome::refused:
+      return "was refused";
   }
   return "?";
 }

@@ -139,7 +139,7 @@ inline constexpr std::size_t kFieldCount =
 
 /// The last valid value of each enumeration on the wire.
 constexpr std::uint8_t last_of(TaskKind) { return static_cast<std::uint8_t>(TaskKind::command); }
-constexpr std::uint8_t last_of(Outcome) { return static_cast<std::uint8_t>(Outcome::unschedulable); }
+constexpr std::uint8_t last_of(Outcome) { return static_cast<std::uint8_t>(Outcome::refused); }
 constexpr std::uint8_t last_of(RefuseCode) { return static_cast<std::uint8_t>(RefuseCode::not_allowed); }
 constexpr std::uint8_t last_of(DeliveryKind) { return static_cast<std::uint8_t>(DeliveryKind::charged); }
 constexpr std::uint8_t last_of(RevokeMode) { return static_cast<std::uint8_t>(RevokeMode::retract); }

@@ -99,6 +99,8 @@ enum class Outcome : std::uint8_t {
   cancelled = 4,
   cannot_start = 5,   // its program or library does not start on this worker
   unschedulable = 6,  // made by the broker: queue_timeout passed
+  not_fetched = 7,    // its program or argument did not come to this worker: says nothing about either
+  refused = 8,        // made by the broker: it cannot promise what the task asks for (detach)
 };
 
 /// The payload of every outcome but ok. The broker writes it only for losses that it saw itself.

@@ -147,7 +147,7 @@ void Session::settle_blobs() {
       WEFT_CHECK(task && task->place == TaskPlace::waiting);
       if (!settled.ready) {
         const char* what = settled.key.place == BlobPlace::file ? "program" : "argument";
-        fail(*task, wire::Outcome::cannot_start,
+        fail(*task, wire::Outcome::not_fetched,
              error(fmt::format("its {} could not be fetched: {}", what, settled.text)));
       } else if (--task->missing == 0) {
         enqueue(*task);

@@ -13,8 +13,9 @@ namespace weft::sim {
 namespace {
 
 const char* name_of(wire::Outcome outcome) {
-  static constexpr const char* kNames[] = {"ok",        "failed",       "crashed",      "timed_out",
-                                           "cancelled", "cannot_start", "unschedulable"};
+  static constexpr const char* kNames[] = {"ok",        "failed",       "crashed",       "timed_out",
+                                           "cancelled", "cannot_start", "unschedulable", "not_fetched",
+                                           "refused"};
   return kNames[static_cast<std::size_t>(outcome)];
 }
 
@@ -275,7 +276,12 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
                               [&](const Program& program) {
                                 return program.file.id == task.spec->program.id && !program.bad_on.empty();
                               }) ||
-                  scenario_.late_start_chance > 0 || scenario_.corrupt_chance > 0;
+                  scenario_.late_start_chance > 0;
+      break;
+    case wire::Outcome::not_fetched:
+      explained = scenario_.corrupt_chance > 0;
+      break;
+    case wire::Outcome::refused:
       break;
     case wire::Outcome::unschedulable: {
       const Duration limit = std::chrono::milliseconds(task.spec->queue_timeout_ms);

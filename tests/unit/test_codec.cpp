@@ -122,7 +122,7 @@ std::vector<Message> extremes() {
       Submit{std::vector<SubmitRecord>(10'000)},
       Cancel{},
       Deliver{most, {}},
-      Results{zero, 0, false, 0, {{most, most, most, Outcome::unschedulable, Payload()}}},
+      Results{zero, 0, false, 0, {{most, most, most, Outcome::refused, Payload()}}},
       Claims{zero, {{most, {most, most}, ClaimState::queued, kMax<std::uint32_t>}}},
       Data{BlobId{}, most, Bytes(std::string(kChunkBytes, 'x'))},
       Data{},

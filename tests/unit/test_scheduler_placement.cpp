@@ -216,8 +216,8 @@ TEST_SUITE("scheduler, placement") {
   }
 
   TEST_CASE(
-      "later tasks of a program that starts nowhere say so while they wait, and it is tried again after a "
-      "minute") {
+      "later tasks of a program that starts nowhere say so while they wait, and it is tried again after ten "
+      "seconds") {
     Harness h;
     TestClient client = h.join_client("client");
     TestWorker worker = h.join_worker("worker");
@@ -228,10 +228,29 @@ TEST_SUITE("scheduler, placement") {
     h.skip();
     REQUIRE(h.status().waiting_list.size() == 1);
     CHECK(h.status().waiting_list[0].reason == "its program does not start on the workers that it may use");
-    h.advance(59s);
+    h.advance(9s);
     CHECK(h.take() == Actions{});
     h.advance(1500ms);
     CHECK(h.take() == Actions{h.assign(worker, client, 2, 2)});
+  }
+
+  TEST_CASE("a task whose argument does not come is tried again, harms no other, and fails in the end") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker");
+    h.define(client, 1, program_spec(1));
+    h.submit(client, 1);
+    h.submit(client, 1);
+    int tries = 0;
+    for (; h.status().finished == 0 && tries < 10; ++tries) {
+      h.result(worker, client, 1, Outcome::not_fetched, "its holder has left");
+    }
+    CHECK(tries == 4);
+    CHECK(h.status().queued + h.status().assigned == 1);
+    h.skip();
+    h.result(worker, client, 2);
+    CHECK(h.status().queued + h.status().assigned == 0);
+    h.skip();
   }
 
   TEST_CASE("a library task or a command that starts nowhere is not sent round for ever") {

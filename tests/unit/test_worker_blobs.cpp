@@ -71,7 +71,7 @@ TEST_CASE("a program with the wrong hash fails its tasks; a later task tries aga
   h.receive(wire::Data{kFile.id, 0, chunk(1000)});
   h.skip();
   h.event(BlobBad{kFile, "its hash differs"});
-  CHECK(h.take_error(1, wire::Outcome::cannot_start).message ==
+  CHECK(h.take_error(1, wire::Outcome::not_fetched).message ==
         "its program could not be fetched: its hash differs");
   h.assign(2, 2, 2);
   CHECK(h.take() == Actions{FindBlob{kFile, 1000, "program1"}});
@@ -95,7 +95,7 @@ TEST_CASE("a blob whose holder is gone is asked for again, and given up after fi
   const Actions actions = h.take();
   REQUIRE(actions.size() == 2);
   CHECK(actions[0] == Action(AbandonBlob{kFile}));
-  CHECK(h.error_in(actions[1], 1, wire::Outcome::cannot_start).message ==
+  CHECK(h.error_in(actions[1], 1, wire::Outcome::not_fetched).message ==
         "its program could not be fetched: its holder has left");
 }
 
