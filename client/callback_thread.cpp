@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "client/blocked_signals.hpp"
+#include "common/blocked_signals.hpp"
 
 namespace weft::detail {
 
@@ -30,7 +30,7 @@ void CallbackThread::post(Ref<FutureState> state, std::unique_ptr<Continuation> 
   continuation->state_ = std::move(state);
   queue_.push_back(std::move(continuation));
   if (!thread_.joinable()) {
-    client::BlockedSignals blocked;
+    BlockedSignals blocked;
     // It keeps itself alive: a slow callback may outlast the Client.
     thread_ = std::thread([self = shared_from_this()] { self->loop(); });
   }

@@ -9,8 +9,8 @@
 #include <optional>
 #include <stdexcept>
 
-#include "client/blocked_signals.hpp"
 #include "client/io_loop.hpp"
+#include "common/blocked_signals.hpp"
 #include "common/hash.hpp"
 #include "common/link.hpp"
 #include "weft/error.hpp"
@@ -74,7 +74,7 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
   const Uuid session = random_uuid();
   hub_ = std::make_shared<Hub>(session);
   {
-    const client::BlockedSignals blocked;
+    const BlockedSignals blocked;
     thread_ = std::thread([settings = settings_of(options_, session), hub = hub_, progress = progress_] {
       const auto greeted = [&](const std::string& reason) {
         const std::lock_guard lock(progress->mutex);

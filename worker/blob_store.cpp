@@ -46,18 +46,11 @@ std::optional<Event> BlobStore::store(const StoreChunk& action) {
   const auto found = coming_.find(action.key);
   if (found == coming_.end()) return std::nullopt;
   const int fd = found->second.memory ? found->second.memory.get() : found->second.part.fd();
-  std::string_view bytes = action.bytes.view();
-  auto offset = static_cast<off_t>(action.offset);
-  while (!bytes.empty()) {
-    const ssize_t written = pwrite(fd, bytes.data(), bytes.size(), offset);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      const std::error_code error(errno, std::system_category());
-      coming_.erase(found);
-      return BlobBad{action.key, "it cannot be stored: " + error.message()};
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-    offset += written;
+  try {
+    write_all_at(fd, action.bytes.view(), static_cast<off_t>(action.offset));
+  } catch (const std::system_error& error) {
+    coming_.erase(found);
+    return BlobBad{action.key, "it cannot be stored: " + error.code().message()};
   }
   return std::nullopt;
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "common/hash.hpp"
+#include "common/private_directory.hpp"
 
 namespace weft::worker {
 
@@ -36,15 +37,6 @@ Fd make_memfd(const std::string& name) {
   return checked(fd, "cannot make memory for " + name);
 }
 
-void write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) throw std::system_error(errno, std::system_category(), "cannot write");
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
 }  // namespace
 
 std::string default_cache_directory() {
@@ -53,26 +45,6 @@ std::string default_cache_directory() {
   const char* home = std::getenv("HOME");
   if (home && *home == '/' && access(home, W_OK) == 0) return std::string(home) + "/.cache/weft";
   return fmt::format("/tmp/weft-cache-{}", getuid());
-}
-
-void require_private_directory(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(fs::path(path).parent_path(), error);
-  if (mkdir(path.c_str(), 0700) == 0) return;
-  if (errno != EEXIST)
-    throw std::runtime_error(fmt::format("cannot make the folder {}: {}", path, std::strerror(errno)));
-  struct stat status {};
-  if (lstat(path.c_str(), &status) < 0 || !S_ISDIR(status.st_mode)) {
-    throw std::runtime_error(fmt::format("{} is not a folder", path));
-  }
-  if (status.st_uid != geteuid()) {
-    throw std::runtime_error(fmt::format(
-        "{} belongs to another user (uid {}): choose another --local-directory", path, status.st_uid));
-  }
-  if ((status.st_mode & 077) != 0) {
-    throw std::runtime_error(
-        fmt::format("other users may enter {}: chmod 700 it, or choose another --local-directory", path));
-  }
 }
 
 Fd sealed_copy(int fd, std::uint64_t size, const std::string& name, BlobId& id) {
@@ -88,7 +60,7 @@ Fd sealed_copy(int fd, std::uint64_t size, const std::string& name, BlobId& id) 
     if (got == 0) break;  // shorter than it should be: the hash will say so
     const std::string_view piece(buffer.data(), static_cast<std::size_t>(got));
     hasher.add(piece);
-    write_all(memory.get(), piece);
+    write_all_at(memory.get(), piece, static_cast<off_t>(offset));
     offset += piece.size();
   }
   if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0) {
@@ -111,9 +83,9 @@ void Cache::Part::abandon() {
 }
 
 Cache::Cache(const std::string& directory) : blobs_(directory + "/blobs") {
-  require_private_directory(directory);
-  require_private_directory(blobs_);
-  require_private_directory(directory + "/run");
+  for (const std::string& path : {directory, blobs_, directory + "/run"}) {
+    require_private_directory(path, "choose another --local-directory");
+  }
   make_run_directory(directory + "/run");
 }
 

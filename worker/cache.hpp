@@ -10,17 +10,13 @@
 
 #include <string>
 
+#include "common/fd.hpp"
 #include "weft/ids.hpp"
-#include "worker/fd.hpp"
 
 namespace weft::worker {
 
 /// $XDG_CACHE_HOME/weft, ~/.cache/weft or /tmp/weft-cache-<uid>.
 std::string default_cache_directory();
-
-/// Makes `path` (and what is above it), or checks that it is a folder of ours that nobody else may
-/// enter. Throws std::runtime_error with a sentence.
-void require_private_directory(const std::string& path);
 
 /// A memfd with the first `size` bytes of `fd`, which can never change again, and may be executed.
 /// Throws std::system_error. `id` gets the hash of those bytes.

@@ -13,7 +13,7 @@
 #include <optional>
 #include <string>
 
-#include "worker/fd.hpp"
+#include "common/fd.hpp"
 
 namespace weft::worker {
 

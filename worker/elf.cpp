@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "worker/fd.hpp"
+#include "common/fd.hpp"
 
 namespace weft::worker {
 

@@ -10,7 +10,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "worker/fd.hpp"
+#include "common/fd.hpp"
 
 namespace weft::worker {
 

@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "common/fd.hpp"
 #include "common/runner_channel.hpp"
 #include "common/time.hpp"
-#include "worker/fd.hpp"
 #include "worker/lines.hpp"
 
 namespace weft::worker {

@@ -9,10 +9,10 @@
 #include <zmq.hpp>
 
 #include "common/codec.hpp"
+#include "common/fd.hpp"
 #include "common/link.hpp"
 #include "worker/blob_store.hpp"
 #include "worker/cache.hpp"
-#include "worker/fd.hpp"
 #include "worker/runner_pool.hpp"
 #include "worker/session.hpp"
 

@@ -4,11 +4,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include "common/hash.hpp"
+#include "folder.hpp"
 #include "worker/blob_store.hpp"
 #include "worker/cache.hpp"
 #include "worker/cgroup.hpp"
@@ -17,15 +17,6 @@
 namespace weft::worker {
 
 namespace {
-
-struct Folder {
-  Folder() {
-    char name[] = "/tmp/weft-test-XXXXXX";
-    path = mkdtemp(name);
-  }
-  ~Folder() { std::filesystem::remove_all(path); }
-  std::string path;
-};
 
 std::string content_of(int fd) {
   std::string out(100, '\0');

@@ -7,8 +7,8 @@
 
 #include <string>
 
+#include "common/fd.hpp"
 #include "worker/elf.hpp"
-#include "worker/fd.hpp"
 
 namespace weft::worker {
 

@@ -6,7 +6,7 @@
 
 #include <csignal>
 
-namespace weft::client {
+namespace weft {
 
 class BlockedSignals {
  public:
@@ -23,4 +23,4 @@ class BlockedSignals {
   sigset_t before_;
 };
 
-}  // namespace weft::client
+}  // namespace weft

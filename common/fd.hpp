@@ -6,10 +6,11 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
-namespace weft::worker {
+namespace weft {
 
 class Fd {
  public:
@@ -41,4 +42,15 @@ inline Fd checked(int fd, const std::string& what) {
   return Fd(fd);
 }
 
-}  // namespace weft::worker
+/// Writes all of `bytes` at `offset`. Throws std::system_error; then some of them may have been written.
+inline void write_all_at(int fd, std::string_view bytes, off_t offset) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), offset);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) throw std::system_error(errno, std::system_category(), "cannot write");
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+    offset += written;
+  }
+}
+
+}  // namespace weft
