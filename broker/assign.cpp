@@ -235,11 +235,12 @@ std::string Scheduler::explain(const Placement& placement) const {
 
 void Scheduler::explain_waiting() {
   next_explain_ = now_ + settings_.explain_after;
+  for (auto& [id, worker] : workers_) watch_worker(*worker);
   for (auto& [id, session] : sessions_) {
     for (ReadyQueue* queue : session->order) {
       std::string reason;
       if (!queue->tasks.empty() && now_ - queue->tasks.front()->since >= settings_.explain_after / 2) {
-        reason = explain(*queue->placement);
+        reason = why_waiting(*session, *queue);
       }
       if (!reason.empty() && reason != queue->explained) {
         log(Log::Level::warning,

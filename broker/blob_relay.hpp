@@ -20,6 +20,7 @@ namespace weft::broker {
 class BlobRelay {
  public:
   using PeerId = std::uint64_t;
+  static constexpr PeerId kOwnPeer = ~PeerId{0};  // the broker itself, which keeps blobs of detached tasks
   struct Outgoing {
     PeerId peer;  // 0: to `holder` instead
     Uuid holder;

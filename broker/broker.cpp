@@ -6,7 +6,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstring>
 
@@ -92,9 +91,10 @@ void Broker::run(int stop) {
     const auto until_deadline = std::chrono::ceil<std::chrono::milliseconds>(scheduler_.deadline() - now());
     auto wait = std::max(until_deadline, std::chrono::milliseconds(0));
     if (blocked_ || !suspects_.empty()) wait = std::min(wait, std::chrono::milliseconds(kRetry));
-    std::array<zmq::pollitem_t, 3> items = {{{router_.handle(), 0, ZMQ_POLLIN, 0},
-                                             {monitor_.handle(), 0, ZMQ_POLLIN, 0},
-                                             {nullptr, stop, ZMQ_POLLIN, 0}}};
+    std::vector<zmq::pollitem_t> items = {{router_.handle(), 0, ZMQ_POLLIN, 0},
+                                          {monitor_.handle(), 0, ZMQ_POLLIN, 0},
+                                          {nullptr, stop, ZMQ_POLLIN, 0}};
+    if (journal_) items.push_back({nullptr, journal_->descriptor(), ZMQ_POLLIN, 0});
     try {
       zmq::poll(items, wait);
     } catch (const zmq::error_t& error) {
@@ -103,6 +103,7 @@ void Broker::run(int stop) {
     if ((items[2].revents & ZMQ_POLLIN) != 0) break;
     read_monitor();
     receive_all();
+    if (journal_) read_journal_answers();
     check_suspects();
     step(Tick{});
     flush();
@@ -117,26 +118,75 @@ void Broker::step(const Event& event) {
   actions_.clear();
 }
 
+void Broker::touch(PeerId peer, Connection& connection) {
+  if (!std::exchange(connection.touched, true)) touched_.push_back(peer);
+}
+
 void Broker::perform(Action& action) {
-  if (auto* send = std::get_if<Send>(&action)) {
-    const auto found = connections_.find(send->peer);
-    if (found == connections_.end()) return;
-    found->second.packer.add(send->message);
-    if (!found->second.touched) {
-      found->second.touched = true;
-      touched_.push_back(send->peer);
+  std::visit([this](auto& a) { perform(a); }, action);
+}
+
+void Broker::perform(Send& action) {
+  const auto found = connections_.find(action.peer);
+  if (found == connections_.end()) return;
+  found->second.packer.add(action.message);
+  touch(action.peer, found->second);
+}
+
+void Broker::perform(const ForgetPeer& action) {
+  const auto found = connections_.find(action.peer);
+  if (found == connections_.end()) return;
+  found->second.forgotten = true;
+  touch(action.peer, found->second);
+}
+
+void Broker::perform(const Log& action) {
+  spdlog::log(action.level == Log::Level::warning ? spdlog::level::warn : spdlog::level::info, "{}",
+              action.text);
+}
+
+// ---- the journal ----
+
+void Broker::use_journal(std::unique_ptr<JournalWriter> writer, Recovered recovered) {
+  journal_ = std::move(writer);
+  step(std::move(recovered));
+}
+
+void Broker::perform(Persist& action) {
+  journal_->give(JournalWriter::Append{action.number, std::move(action.row)});
+}
+
+void Broker::perform(RewriteJournal& action) {
+  journal_->give(JournalWriter::Rewrite{action.number, std::move(action.rows)});
+}
+
+void Broker::perform(StoreChunk& action) {
+  journal_->give(JournalWriter::SaveChunk{action.id, action.size, action.offset, std::move(action.bytes)});
+}
+
+void Broker::perform(const SealBlob& action) { journal_->give(JournalWriter::SealBlob{action.id}); }
+void Broker::perform(const ForgetBlob& action) { journal_->give(JournalWriter::ForgetBlob{action.id}); }
+
+void Broker::perform(const ReadBlob& action) {
+  const wire::Get& get = action.get;
+  Send answer{action.peer, {}};
+  try {
+    answer.message = wire::Data{get.id, get.offset, journal_->folder().read(get.id, get.offset, get.bytes)};
+  } catch (const std::exception& error) {
+    answer.message = wire::Gone{get.id, error.what()};
+  }
+  perform(answer);
+}
+
+void Broker::read_journal_answers() {
+  for (JournalWriter::Answer& answer : journal_->take()) {
+    if (auto* appended = std::get_if<JournalWriter::Appended>(&answer)) {
+      step(Persisted{appended->number, std::move(appended->fault)});
+    } else if (auto* rewritten = std::get_if<JournalWriter::Rewritten>(&answer)) {
+      step(Persisted{rewritten->number, std::move(rewritten->fault)});
+    } else if (auto* sealed = std::get_if<JournalWriter::Sealed>(&answer)) {
+      step(BlobStored{sealed->id, std::move(sealed->fault)});
     }
-  } else if (const auto* forget = std::get_if<ForgetPeer>(&action)) {
-    const auto found = connections_.find(forget->peer);
-    if (found == connections_.end()) return;
-    found->second.forgotten = true;
-    if (!found->second.touched) {
-      found->second.touched = true;
-      touched_.push_back(forget->peer);
-    }
-  } else if (const auto* line = std::get_if<Log>(&action)) {
-    spdlog::log(line->level == Log::Level::warning ? spdlog::level::warn : spdlog::level::info, "{}",
-                line->text);
   }
 }
 
@@ -210,8 +260,7 @@ void Broker::check_suspects() {
     if (try_send(found->second, kProbe) == Sent::unreachable) {
       step(PeerGone{suspect.peer});
       found->second.forgotten = true;
-      if (!found->second.touched) touched_.push_back(suspect.peer);
-      found->second.touched = true;
+      touch(suspect.peer, found->second);
     } else if (--suspect.checks_left > 0) {
       still.push_back(suspect);
     }

@@ -4,11 +4,13 @@
 // is tried again; a peer that cannot be reached becomes an event.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 #include <zmq.hpp>
 
+#include "broker/journal_writer.hpp"
 #include "broker/scheduler.hpp"
 #include "common/codec.hpp"
 
@@ -19,6 +21,8 @@ class Broker {
   /// Binds to `host` (a numeric address or a name) and `port` (0: one that is free). Throws
   /// std::runtime_error with a sentence when that cannot be done.
   Broker(zmq::context_t& context, const std::string& host, std::uint16_t port, Settings settings);
+  /// Before run(): what `writer` writes to held `recovered`. Settings::journal must be set.
+  void use_journal(std::unique_ptr<JournalWriter> writer, Recovered recovered);
   ~Broker();
 
   /// "tcp://127.0.0.1:8786"
@@ -49,6 +53,17 @@ class Broker {
   void check_suspects();
   void step(const Event& event);
   void perform(Action& action);
+  void perform(Send& action);
+  void perform(const ForgetPeer& action);
+  void perform(const Log& action);
+  void perform(Persist& action);
+  void perform(RewriteJournal& action);
+  void perform(StoreChunk& action);
+  void perform(const SealBlob& action);
+  void perform(const ForgetBlob& action);
+  void perform(const ReadBlob& action);
+  void read_journal_answers();
+  void touch(PeerId peer, Connection& connection);
   void flush();
   enum class Sent { yes, later, unreachable };
   Sent try_send(const Connection& connection, const std::string& frame);
@@ -59,6 +74,7 @@ class Broker {
   std::string address_;
   Scheduler scheduler_;
   Actions actions_;
+  std::unique_ptr<JournalWriter> journal_;
   std::unordered_map<std::string, PeerId> peers_;  // by routing id
   std::unordered_map<PeerId, Connection> connections_;
   std::unordered_map<int, PeerId> by_fd_;

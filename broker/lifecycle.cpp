@@ -52,6 +52,7 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
   task.counted = false;
   task.state = state;
   task.since = now_;
+  if (worker.tasks.empty()) worker.progressed = now_;
   worker.tasks.push_back(task);
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] -= amount;
   update_open(worker);
@@ -87,6 +88,7 @@ void Scheduler::forget_spec(Session& session, std::uint32_t number) {
     known->second.told.erase(number);
     send(worker->peer, wire::ForgetFor{session.id, number});
   }
+  release_blobs(session.specs.at(number)->holds);
   session.specs.erase(number);
 }
 
@@ -150,6 +152,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     return;
   }
   if (record.outcome == wire::Outcome::ok) {
+    if (take_blob_result(worker, task, current, record)) return;
     answer(task, wire::Outcome::ok, record.payload);
     if (task.with_worker() && !current) {
       revoke(task, wire::RevokeMode::cancel);
@@ -217,8 +220,10 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
     answer(task, outcome, std::move(error));
     return erase(task);
   }
-  deliver(*task.session, wire::DeliveryRecord{task.seq, wire::DeliveryKind::charged, outcome,
-                                              task.retries_used, task.crashes, std::move(error)});
+  wire::DeliveryRecord charged{
+      task.seq, wire::DeliveryKind::charged, outcome, task.retries_used, task.crashes, std::move(error)};
+  if (spec.detach) take_charge(*task.session, task.session->detached.at(task.seq), charged);
+  deliver(*task.session, std::move(charged));
   const bool crashed = outcome == wire::Outcome::crashed;
   requeue(task, crashed ? Duration(0) : Duration(std::chrono::milliseconds(spec.retry_delay_ms)));
 }
@@ -226,8 +231,11 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
 void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload) {
   ++finished_;
   ++task.session->finished;
-  deliver(*task.session, wire::DeliveryRecord{task.seq, wire::DeliveryKind::final, outcome, task.retries_used,
-                                              task.crashes, std::move(payload)});
+  wire::DeliveryRecord record{task.seq,     wire::DeliveryKind::final, outcome, task.retries_used,
+                              task.crashes, std::move(payload)};
+  Detached* entry = task.spec->content.detach ? find_detached(*task.session, task.seq) : nullptr;
+  if (entry != nullptr) return take_answer(*entry, task, std::move(record));
+  deliver(*task.session, std::move(record));
 }
 
 void Scheduler::fail_unschedulable(Task& task) {
@@ -266,7 +274,8 @@ wire::ErrorInfo Scheduler::loss_of(const Worker& worker, const Task& task, const
 // ---- deliveries ----
 
 void Scheduler::deliver(Session& session, wire::DeliveryRecord record) {
-  if (session.state == SessionState::ending) return;  // nobody is there to read it
+  // Nobody is there to read it.
+  if (session.state == SessionState::ending || session.state == SessionState::detached) return;
   session.deliveries.push_back(Delivery{std::move(record)});
   session.waiting_bytes += session.deliveries.back().bytes();
   update_contender(session);
@@ -282,6 +291,7 @@ void Scheduler::mark_dirty(Session& session) {
 /// Sends what the client's window takes.
 void Scheduler::pump(Session& session) {
   if (session.peer == kNoPeer) return;
+  tell_kept(session);
   wire::Deliver batch;
   batch.first = session.acked + session.sent + 1;
   while (session.sent < session.deliveries.size()) {
@@ -305,8 +315,20 @@ void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
     session.deliveries.pop_front();
     ++session.acked;
   }
+  while (!session.fetches.empty() && session.fetches.front().after <= session.acked) {
+    const TaskId id = session.fetches.front().task;
+    session.fetches.pop_front();
+    fetched(id);
+  }
+  flush_releases(session);
+  update_contender(session);
+}
+
+void Scheduler::flush_releases(Session& session) {
   std::map<Uuid, std::uint64_t> released;  // the last of each worker stands for those before it
   while (!session.releases.empty() && session.releases.front().after <= session.acked) {
+    const Detached* entry = find_detached(session, session.releases.front().detached);
+    if (entry != nullptr && entry->phase == Detached::Phase::finishing) break;
     std::uint64_t& outbox = released[session.releases.front().worker];
     outbox = std::max(outbox, session.releases.front().outbox);
     session.releases.pop_front();
@@ -314,21 +336,25 @@ void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
   for (const auto& [id, outbox] : released) {
     if (const Worker* worker = find_worker(id)) send(worker->peer, wire::Release{session.id, outbox});
   }
-  update_contender(session);
 }
 
-/// The worker may let go of its result `outbox` once the client has all that was delivered so far.
-void Scheduler::release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox) {
-  if (session.deliveries.empty()) return send(worker.peer, wire::Release{session.id, outbox});
+/// The worker may let go of its result `outbox`, that of task `seq`, once the client has all that was
+/// delivered so far and, if the task is detached, its answer is in the journal.
+void Scheduler::release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox,
+                                         std::uint64_t seq) {
+  const Detached* entry = find_detached(session, seq);
+  const bool unsaved = entry != nullptr && entry->phase == Detached::Phase::finishing;
+  if (session.deliveries.empty() && session.releases.empty() && !unsaved)
+    return send(worker.peer, wire::Release{session.id, outbox});
   const std::uint64_t after = session.acked + session.deliveries.size();
   if (!session.releases.empty()) {
     PendingRelease& last = session.releases.back();
-    if (last.worker == worker.hello.incarnation && last.after == after) {
+    if (last.worker == worker.hello.incarnation && last.after == after && last.detached == 0 && !unsaved) {
       last.outbox = std::max(last.outbox, outbox);  // what was said again may be older
       return;
     }
   }
-  session.releases.push_back(PendingRelease{after, worker.hello.incarnation, outbox});
+  session.releases.push_back(PendingRelease{after, unsaved ? seq : 0, worker.hello.incarnation, outbox});
 }
 
 }  // namespace weft::broker

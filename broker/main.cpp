@@ -27,6 +27,9 @@ struct Options {
   double adoption_window_s = 2;
   double client_grace_s = 5;
   std::uint64_t memory_budget = 0;
+  std::string journal;
+  bool salvage = false;
+  double keep_s = 7 * 86400.0;
 };
 
 weft::Duration seconds(double s) { return weft::Duration(static_cast<weft::Duration::rep>(s * 1e6)); }
@@ -42,6 +45,8 @@ weft::broker::Settings settings_from(const Options& options) {
   settings.heartbeat_liveness = options.liveness;
   settings.adoption_window = seconds(options.adoption_window_s);
   settings.client_grace = seconds(options.client_grace_s);
+  settings.journal = !options.journal.empty();
+  settings.keep = seconds(options.keep_s);
   const auto machine =
       static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   settings.memory_budget = options.memory_budget != 0 ? options.memory_budget : machine / 2;
@@ -69,7 +74,42 @@ void parse(CLI::App& app, Options& options) {
   app.add_option("--memory-budget", options.memory_budget,
                  "Bytes of queued arguments, e.g. 4G; default: half the machine's memory")
       ->transform(CLI::AsSizeValue(false));
+  app.add_option("--journal", options.journal,
+                 "File that keeps detached tasks over the death of this broker; their programs and large "
+                 "arguments are in FILE.blobs");
+  app.add_flag("--journal-salvage", options.salvage,
+               "Of a damaged journal, keep every row that is whole, instead of refusing to start");
+  app.add_option("--keep", options.keep_s,
+                 "Seconds, or e.g. 12h or 7d, that the answer of a detached task is kept until it is fetched")
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
+                                CLI::AsNumberWithUnit::CASE_SENSITIVE))
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.set_version_flag("--version", "weft-broker " WEFT_VERSION);
+}
+
+/// Opens the journal and its folder and has the broker begin with what they hold.
+void use_journal(weft::broker::Broker& broker, const Options& options) {
+  using weft::broker::BlobFolder, weft::broker::JournalFile;
+  JournalFile file(options.journal, options.salvage ? JournalFile::Mode::salvage : JournalFile::Mode::normal);
+  for (const std::string& notice : file.notices()) spdlog::warn("{}: {}", options.journal, notice);
+  BlobFolder folder(options.journal + ".blobs");
+  weft::broker::Recovered recovered;
+  for (const std::string& row : file.read()) {
+    auto records = weft::broker::decode_row(row);
+    if (!records) {
+      throw std::runtime_error(fmt::format(
+          "the journal {} was written by another version of Weft ({}): start that one, or begin with "
+          "another file",
+          options.journal, records.fault()));
+    }
+    recovered.records.insert(recovered.records.end(), std::move_iterator(records->begin()),
+                             std::move_iterator(records->end()));
+  }
+  for (const auto& [id, size] : folder.list()) recovered.blobs.push_back(id);
+  broker.use_journal(std::make_unique<weft::broker::JournalWriter>(std::move(file), std::move(folder)),
+                     std::move(recovered));
 }
 
 int serve(const Options& options) {
@@ -97,6 +137,7 @@ int serve(const Options& options) {
 
   zmq::context_t context;
   weft::broker::Broker broker(context, options.host, options.port, settings_from(options));
+  if (!options.journal.empty()) use_journal(broker, options);
   fmt::print("weft-broker: serving on {}\n", broker.address());
   std::fflush(stdout);
   broker.run(stop);

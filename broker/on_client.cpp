@@ -10,7 +10,10 @@ namespace weft::broker {
 
 void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   Session* session = find_session(hello.session);
-  if (session != nullptr && session->state == SessionState::ending) {
+  const bool stopping = session != nullptr && session->state == SessionState::detached &&
+                        std::any_of(session->tasks.begin(), session->tasks.end(),
+                                    [](const auto& entry) { return !entry.second.spec->content.detach; });
+  if (stopping || (session != nullptr && session->state == SessionState::ending)) {
     // Its tasks are being stopped. It tries again in a moment and is then a new session.
     return refuse(peer, wire::RefuseCode::unknown_peer, "this session is just being ended: try again");
   }
@@ -32,6 +35,13 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   session->peer = peer;
   session->state = SessionState::connected;
   session->synced = false;
+  if (resumed) {
+    for (const auto& [seq, entry] : session->detached) {
+      if (entry.phase != Detached::Phase::saving) session->kept.push_back(seq);  // the last KEPT may be lost
+    }
+  } else {
+    forget_deliveries(*session);
+  }
   peers_[peer] = Peer{peer, session, nullptr, now_, now_};
 
   send(peer,
@@ -69,16 +79,20 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
       message);
 }
 
-void Scheduler::on(Session& session, const wire::Define& define) {
-  if (session.specs.contains(define.spec)) return;  // said again after a reconnect
-  if (!are_amounts(define.content.resources)) {
+void Scheduler::on(Session& session, const wire::Define& message) {
+  if (session.specs.contains(message.spec)) return;  // said again after a reconnect
+  if (!are_amounts(message.content.resources)) {
     return refuse(
         session.peer, wire::RefuseCode::malformed,
-        fmt::format("spec {} needs an amount of a resource that is negative or not a number", define.spec));
+        fmt::format("spec {} needs an amount of a resource that is negative or not a number", message.spec));
   }
+  define(session, message.spec, message.content);
+}
+
+void Scheduler::define(Session& session, std::uint32_t number, const wire::TaskSpec& wanted) {
   auto spec = std::make_unique<Spec>();
-  spec->number = define.spec;
-  spec->content = define.content;
+  spec->number = number;
+  spec->content = wanted;
   const wire::TaskSpec& content = spec->content;
   Placement placement{content.priority,  content.resources, content.workers, content.prefer, "",
                       content.program.id};
@@ -96,7 +110,7 @@ void Scheduler::on(Session& session, const wire::Define& define) {
     blobs_.add_program(session.id, content.program.id);
     for (const wire::FileRef& library : content.libraries) blobs_.add_program(session.id, library.id);
   }
-  session.specs.emplace(define.spec, std::move(spec));
+  session.specs.emplace(number, std::move(spec));
 }
 
 void Scheduler::on(Session& session, const wire::Forget& forget) {
@@ -109,6 +123,10 @@ void Scheduler::on(Session& session, const wire::Forget& forget) {
 void Scheduler::on(Session& session, const wire::Submit& submit) {
   for (const wire::SubmitRecord& record : submit.tasks) {
     if (record.seq <= session.received) continue;  // sent again after a reconnect
+    if (watch(session, record.seq, record.spec, record.payload)) {
+      session.received = record.seq;
+      continue;
+    }
     Task* task = add_task(session, record.seq, record.spec, record.payload);
     if (task == nullptr) return;
     session.received = record.seq;
@@ -116,7 +134,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
       task->due = now_ + std::chrono::milliseconds(ms);
       start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
     }
-    queue(*task);
+    task->spec->content.detach ? keep(*task) : queue(*task);
   }
   session.received_withheld = true;
   acknowledge_submits(session);
@@ -125,7 +143,8 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
 void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
   for (const wire::ReannounceRecord& record : reannounce.tasks) {
     session.received = std::max(session.received, record.seq);
-    if (find_task(session, record.seq) != nullptr) continue;
+    if (again_detached(session, record) || find_task(session, record.seq) != nullptr) continue;
+    if (watch(session, record.seq, record.spec, record.payload)) continue;
     Task* task = add_task(session, record.seq, record.spec, record.payload);
     if (task == nullptr) return;
     task->retries_used = record.retries_used;
@@ -134,6 +153,10 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       task->due =
           now_ + std::chrono::milliseconds(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
       start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
+    }
+    if (task->spec->content.detach) {  // the broker that was promised it may not have lived to keep it
+      keep(*task);
+      continue;
     }
     const auto orphan = orphans_.find(TaskId{session.id, record.seq});
     std::optional<OrphanClaim> claimed;
@@ -185,7 +208,12 @@ void Scheduler::acknowledge_submits(Session& session) {
 
 void Scheduler::on(Session& session, const wire::Synced&) {
   session.synced = true;
-  // Claims for tasks that it does not have open: finished or cancelled while the broker was away.
+  settle_orphans(session);
+  ask_again(session);
+}
+
+/// Claims for tasks that it does not have open: finished or cancelled while the broker was away.
+void Scheduler::settle_orphans(Session& session) {
   for (auto orphan = orphans_.begin(); orphan != orphans_.end();) {
     if (orphan->first.session != session.id) {
       ++orphan;
@@ -195,7 +223,6 @@ void Scheduler::on(Session& session, const wire::Synced&) {
     disown(*worker, session.id, claim);
     orphan = orphans_.erase(orphan);
   }
-  ask_again(session);
 }
 
 /// For results that were refused while it was not known whether anybody waits for them.
@@ -208,7 +235,11 @@ void Scheduler::ask_again(Session& session) {
 
 void Scheduler::on(Session& session, const wire::Cancel& cancelled) {
   for (const std::uint64_t seq : cancelled.seqs) {
-    if (Task* task = find_task(session, seq)) cancel(*task);
+    if (Task* task = find_task(session, seq)) {
+      cancel(*task);
+    } else {
+      cancel_watched(session, seq);
+    }
   }
 }
 
@@ -225,14 +256,22 @@ void Scheduler::lose_session(Session& session) {
 }
 
 void Scheduler::end_session(Session& session, const std::string& why) {
-  log(Log::Level::info, fmt::format("client {} has left ({}); {} open tasks are cancelled", session.name,
-                                    why.empty() ? "no reason given" : why, session.tasks.size()));
   session.state = SessionState::ending;
+  session.fetches.clear();  // it has not fetched them
   std::vector<std::uint64_t> seqs;
-  for (const auto& [seq, task] : session.tasks) seqs.push_back(seq);
+  for (const auto& [seq, task] : session.tasks) {
+    const Detached* entry = find_detached(session, seq);
+    if (entry == nullptr || (entry->phase == Detached::Phase::saving && !entry->recorded))
+      seqs.push_back(seq);
+  }
+  log(Log::Level::info,
+      fmt::format("client {} has left ({}); {} open tasks are cancelled, {} detached ones go on",
+                  session.name, why.empty() ? "no reason given" : why, seqs.size(),
+                  session.tasks.size() - seqs.size()));
   for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
   acknowledge(session, session.acked + session.deliveries.size());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
+  if (!session.detached.empty()) leave_detached(session);
   update_contender(session);
   mark_dirty(session);
 }
@@ -252,6 +291,7 @@ void Scheduler::finish_ending(Session& session) {
   const Uuid id = session.id;
   std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == id; });
   end_at_workers(id);
+  for (auto& [number, spec] : session.specs) release_blobs(spec->holds);
   sessions_.erase(id);
   remove_holder(id);
 }

@@ -38,6 +38,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
     worker->serial = next_serial_++;
     for (const std::string& function : hello.functions) ++functions_[function];
     worker->hello = hello;
+    worker->progressed = now_;
     names_[hello.name] = worker;
   }
   if (worker->peer != kNoPeer) drop_peer(worker->peer);
@@ -137,6 +138,10 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     }
     return;
   }
+  if (task->state == TaskState::saving) {  // it is answered, and the answer on its way into the journal
+    disown(worker, session_id, claim);
+    return;
+  }
   if (!task->with_worker()) {
     if (!is_over(*task, claim)) adopt(worker, *task, claim);
     return;
@@ -178,6 +183,7 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
 }
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
+  worker.progressed = now_;
   for (const wire::ResultRecord& record : results.records) {
     worker.strays.erase({TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number}});
   }
@@ -203,13 +209,14 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
     ++*next;
     ++worker.finished;
     if (task != nullptr) take_result(worker, *task, wire::Attempt{results.epoch, record.number}, record);
-    release_after_deliveries(*session, worker, current);
+    release_after_deliveries(*session, worker, current, record.seq);
   }
-  if (repeated != 0) release_after_deliveries(*session, worker, repeated);  // the RELEASE was lost
+  if (repeated != 0) release_after_deliveries(*session, worker, repeated, 0);  // the RELEASE was lost
   update_open(worker);
 }
 
 void Scheduler::on(Worker& worker, const wire::Started& started) {
+  worker.progressed = now_;
   Session* session = find_session(started.session);
   if (session == nullptr) return;
   wire::Running running;
@@ -225,6 +232,7 @@ void Scheduler::on(Worker& worker, const wire::Started& started) {
 }
 
 void Scheduler::on(Worker& worker, const wire::Returned& returned) {
+  worker.progressed = now_;
   Session* session = find_session(returned.session);
   for (const wire::AttemptRecord& record : returned.tasks) {
     worker.strays.erase({TaskId{returned.session, record.seq}, record.attempt});

@@ -16,7 +16,8 @@ Scheduler::Scheduler(Settings settings, Time now)
       stepped_(now),
       next_scan_(now + settings_.heartbeat_interval / 2),
       next_explain_(now + settings_.explain_after),
-      blobs_(settings_.program_bytes_max) {
+      blobs_(settings_.program_bytes_max),
+      keeper_(settings_.keeper) {
   start_timer(now + settings_.adoption_window, TimerKind::adoption, {});
 }
 
@@ -43,22 +44,24 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
   }
   if (now_ >= next_scan_) scan_peers();
   if (now_ >= next_explain_) explain_waiting();
+  if (settings_.journal) tend_keeper();
   schedule();
   finish_dirty();
+  if (settings_.journal) write_journal();
   actions_ = nullptr;
 }
 
 Time Scheduler::deadline() const {
   Time at = std::min(next_scan_, next_explain_);
   if (!timers_.empty()) at = std::min(at, timers_.top().at);
+  if (const auto due = keeper_.deadline()) at = std::min(at, *due);
   return at;
 }
 
 // ---- events ----
 
 void Scheduler::on(const Received& event) {
-  if (const auto* request = std::get_if<wire::StatusRequest>(&event.message)) {
-    send(event.peer, status(request->details));
+  if (answer_question(event.peer, event.message)) {
     if (const auto known = peers_.find(event.peer); known != peers_.end()) {
       known->second.heard = now_;
     } else {
@@ -144,6 +147,14 @@ void Scheduler::on_timer(const Timer& timer) {
       end_at_workers(timer.who);
       remove_holder(timer.who);
       return;
+    case TimerKind::keep: {
+      Session* session = find_session(timer.who);
+      if (session == nullptr || !session->detached.contains(timer.seq)) return;
+      log(Log::Level::info,
+          fmt::format("the answer of detached task {} was not fetched in time: it is dropped",
+                      TaskId{timer.who, timer.seq}.text()));
+      return fetched(TaskId{timer.who, timer.seq});
+    }
     case TimerKind::rebalance:
       rebalance_planned_ = false;
       return;
@@ -220,7 +231,8 @@ void Scheduler::drop_peer(PeerId peer) {
 BlobRelay::Reachable Scheduler::reachable() const {
   return [this](const Uuid& holder) {
     if (const auto session = sessions_.find(holder); session != sessions_.end()) {
-      return session->second->state != SessionState::ending;
+      return session->second->state != SessionState::ending &&
+             session->second->state != SessionState::detached;
     }
     // Claimed by a worker: whoever waits for a blob of it waits until it is here or given up.
     return workers_.contains(holder) || expected_.contains(holder);
@@ -236,6 +248,11 @@ void Scheduler::remove_holder(const Uuid& holder) {
 void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
   for (auto& [peer, holder, message] : outbox) {
     PeerId to = peer;
+    if (to == BlobRelay::kOwnPeer) {
+      if (const auto* data = std::get_if<wire::Data>(&message)) keeper_.on_data(now_, *data, *actions_);
+      if (const auto* gone = std::get_if<wire::Gone>(&message)) keeper_.on_gone(now_, *gone);
+      continue;
+    }
     if (to == kNoPeer) {
       if (const Session* session = find_session(holder)) to = session->peer;
       if (const Worker* worker = find_worker(holder)) to = worker->peer;
@@ -246,10 +263,19 @@ void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
 
 void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message) {
   BlobRelay::Outbox outbox;
-  if (const auto* get = std::get_if<wire::Get>(&message)) blobs_.get(peer, *get, reachable(), outbox);
+  if (const auto* get = std::get_if<wire::Get>(&message)) {
+    if (keeper_.has(get->id)) {
+      actions_->push_back(ReadBlob{peer, *get});
+    } else {
+      blobs_.get(peer, *get, reachable(), outbox);
+    }
+  }
   if (const auto* data = std::get_if<wire::Data>(&message)) blobs_.data(*data, outbox);
   if (const auto* gone = std::get_if<wire::Gone>(&message)) blobs_.gone(holder, *gone, reachable(), outbox);
-  if (const auto* drop = std::get_if<wire::Drop>(&message)) outbox.push_back({kNoPeer, drop->holder, *drop});
+  if (const auto* drop = std::get_if<wire::Drop>(&message)) {
+    drop->holder == wire::kJournalHolder ? drop_kept(holder, drop->id)
+                                         : outbox.push_back({kNoPeer, drop->holder, *drop});
+  }
   pass_on(outbox);
 }
 
@@ -292,7 +318,8 @@ void Scheduler::finish_dirty() {
   dirty.swap(dirty_);
   for (Session* session : dirty) {
     session->dirty = false;
-    if (session->state == SessionState::ending && session->tasks.empty()) {
+    const bool left = session->state == SessionState::ending || session->state == SessionState::detached;
+    if (left && session->tasks.empty() && session->detached.empty()) {
       finish_ending(*session);
     } else {
       pump(*session);

@@ -23,56 +23,13 @@
 #pragma once
 
 #include <queue>
-#include <variant>
 
 #include "broker/blob_relay.hpp"
+#include "broker/events.hpp"
+#include "broker/keeper.hpp"
 #include "broker/state.hpp"
-#include "common/result.hpp"
 
 namespace weft::broker {
-
-// ---- events ----
-
-struct Received {
-  PeerId peer = kNoPeer;
-  wire::Message message;
-};
-/// A frame from a connection that cannot be decoded; `version` when it is of another major version.
-struct ReceivedGarbage {
-  PeerId peer = kNoPeer;
-  std::string reason;
-  bool version = false;
-};
-/// The connection is closed, or a send to it failed for good.
-struct PeerGone {
-  PeerId peer = kNoPeer;
-};
-struct Tick {};
-/// The broker is about to leave: says GOODBYE to everybody.
-struct Shutdown {
-  std::string reason;
-};
-using Event = std::variant<Received, ReceivedGarbage, PeerGone, Tick, Shutdown>;
-
-// ---- actions ----
-
-struct Send {
-  PeerId peer = kNoPeer;
-  wire::Message message;
-  bool operator==(const Send&) const = default;
-};
-/// After what was sent to it has gone out, this connection has no meaning any more.
-struct ForgetPeer {
-  PeerId peer = kNoPeer;
-  bool operator==(const ForgetPeer&) const = default;
-};
-struct Log {
-  enum class Level : std::uint8_t { info, warning } level = Level::info;
-  std::string text;
-  bool operator==(const Log&) const = default;
-};
-using Action = std::variant<Send, ForgetPeer, Log>;
-using Actions = std::vector<Action>;
 
 struct Settings {
   std::uint64_t epoch = 1;           // random, of this life of the broker
@@ -84,6 +41,7 @@ struct Settings {
   Duration client_grace = std::chrono::seconds(5);             // of a lost client
   Duration gone_grace = std::chrono::milliseconds(100);        // of a worker whose connection broke
   Duration explain_after = std::chrono::seconds(5);            // then a task that cannot run says why
+  Duration stall_after = std::chrono::seconds(10);             // without progress, though there could be some
   Duration prefetch = std::chrono::milliseconds(4);            // of work that waits with a worker
   Duration prefetch_task_max = std::chrono::milliseconds(20);  // longer tasks are not prefetched
   Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again
@@ -93,6 +51,9 @@ struct Settings {
   std::size_t backlog_bytes_max = 64 << 20;              // of results waiting, for a session to go on
   std::size_t program_bytes_max = std::size_t{1} << 30;  // of programs and their libraries, kept for workers
   std::size_t memory_budget = std::size_t{4} << 30;      // of payload; beyond it SUBMITs are held back
+  bool journal = false;                                  // there is one: detached tasks are accepted
+  Duration keep = std::chrono::hours(24 * 7);            // of the answer of a detached task
+  Keeper::Settings keeper;
 };
 
 class Scheduler {
@@ -126,6 +87,7 @@ class Scheduler {
     queue_timeout,
     adoption,
     orphans,
+    keep,
     rebalance,
   };
   struct Timer {
@@ -142,6 +104,9 @@ class Scheduler {
   void on(const PeerGone& event);
   void on(const Tick& event);
   void on(const Shutdown& event);
+  void on(const Recovered& event);
+  void on(const Persisted& event);
+  void on(const BlobStored& event);
   void on_timer(const Timer& timer);
   void scan_peers();
   void refuse(PeerId peer, wire::RefuseCode code, std::string text);
@@ -169,6 +134,8 @@ class Scheduler {
   void lose_session(Session& session);
   void end_session(Session& session, const std::string& why);
   void finish_ending(Session& session);
+  void define(Session& session, std::uint32_t number, const wire::TaskSpec& wanted);
+  void settle_orphans(Session& session);
   void end_at_workers(const Uuid& session);
 
   // on_worker.cpp: one function for each message of a worker
@@ -210,9 +177,50 @@ class Scheduler {
   void deliver(Session& session, wire::DeliveryRecord record);
   void mark_dirty(Session& session);
   void pump(Session& session);
-  void release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox);
+  void release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox,
+                                std::uint64_t seq);
+  void flush_releases(Session& session);
   void acknowledge(Session& session, std::uint64_t delivered);
   wire::ErrorInfo loss_of(const Worker& worker, const Task& task, const std::string& how) const;
+
+  // detached.cpp: tasks that outlive their client
+  static Detached* find_detached(Session& session, std::uint64_t seq);
+  void keep(Task& task);
+  void hold_files(const Session& session, Spec& spec);
+  void await_blob(Detached& entry, const TaskId& id, const BlobId& blob);
+  void record_task(Task& task);
+  void refuse_detached(Task& task, const std::string& reason);
+  void accepted(const TaskRecord& record);
+  void take_charge(const Session& session, Detached& entry, const wire::DeliveryRecord& charge);
+  void take_answer(Detached& entry, Task& task, wire::DeliveryRecord answer);
+  bool take_blob_result(Worker& worker, Task& task, bool current, const wire::ResultRecord& record);
+  void settle_blobs();
+  void result_kept(Session& session, std::uint64_t seq, Detached& entry);
+  void finished(const FinalRecord& record);
+  void hand_over(Session& session, std::uint64_t seq, const TaskId& id, const Detached& entry);
+  void fetched(const TaskId& id);
+  void drop_kept(const Uuid& session, const BlobId& id);
+  void drop_detached(Session& session, std::uint64_t seq);
+  void release_blobs(std::vector<BlobId>& blobs);
+  bool again_detached(Session& session, const wire::ReannounceRecord& record);
+  bool watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload);
+  void cancel_watched(Session& session, std::uint64_t seq);
+  void leave_detached(Session& session);
+  void forget_deliveries(Session& session);
+  void tell_kept(Session& session);
+  void answer_find(PeerId peer, const wire::Find& find);
+  void tend_keeper();
+  void write_journal();
+
+  // recovery.cpp: the journal, read and written anew
+  void replay(const SessionRecord& record);
+  void replay(const SpecRecord& record);
+  void replay(const TaskRecord& record);
+  void replay(const ChargeRecord& record);
+  void replay(const FinalRecord& record);
+  void replay(const GoneRecord& record);
+  void hold_again(Session& session);
+  std::vector<std::string> journal_rows() const;
 
   // assign.cpp: who gets what
   void schedule();
@@ -233,6 +241,14 @@ class Scheduler {
   /// Why no present worker can run this, or "" when one could if it were free.
   std::string explain(const Placement& placement) const;
   void explain_waiting();
+
+  // questions.cpp: from people, and what is found without being asked
+  bool answer_question(PeerId peer, const wire::Message& message);
+  wire::Answer drain(const std::string& name);
+  wire::Answer why(const std::string& text) const;
+  std::string why_here(const Session& session, const Task& task) const;
+  std::string why_waiting(const Session& session, const ReadyQueue& queue) const;
+  void watch_worker(Worker& worker);
 
   // blobs
   void pass_on(BlobRelay::Outbox& outbox);
@@ -262,6 +278,8 @@ class Scheduler {
   std::unordered_map<TaskId, OrphanClaim> orphans_;  // claims for tasks that were not announced yet
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;
+  Keeper keeper_;
+  std::unordered_map<BlobId, std::vector<TaskId>> savers_;  // detached tasks that wait for a blob to be kept
 
   std::set<std::tuple<double, std::uint64_t, Session*>> contenders_;  // by slot time: have queued tasks
   std::set<std::tuple<std::uint64_t, std::uint64_t, Worker*>> open_workers_;  // by load: have credit

@@ -15,13 +15,10 @@
 #include <unordered_set>
 #include <vector>
 
+#include "broker/events.hpp"
 #include "broker/task.hpp"
 
 namespace weft::broker {
-
-/// A connection, as the shell numbers them. Never reused.
-using PeerId = std::uint64_t;
-inline constexpr PeerId kNoPeer = 0;
 
 struct Peer {
   PeerId id = kNoPeer;
@@ -64,7 +61,9 @@ struct Spec {
   wire::TaskSpec content;
   ReadyQueue* queue = nullptr;
   std::uint64_t open_tasks = 0;
-  bool forgotten = false;  // by its client: goes with its last task
+  bool forgotten = false;     // by its client: goes with its last task
+  bool recorded = false;      // the journal has it, or will before its first task
+  std::vector<BlobId> holds;  // what is kept in the folder for it
 };
 
 struct Delivery {
@@ -72,17 +71,47 @@ struct Delivery {
   std::size_t bytes() const { return record.payload.size() + 32; }
 };
 
-/// A worker's outbox entry that can be released once delivery `after` is acknowledged.
+/// A worker's outbox entry that can be released once delivery `after` is acknowledged and the answer to
+/// the detached task `detached`, if it is one, is in the journal.
 struct PendingRelease {
   std::uint64_t after = 0;
+  std::uint64_t detached = 0;
   Uuid worker;
   std::uint64_t outbox = 0;
 };
 
+/// A detached task, from its arrival until its answer was fetched. While it is open there is a Task beside
+/// it.
+struct Detached {
+  enum class Phase : std::uint8_t {
+    saving,     // its client was promised nothing yet
+    open,       // the journal has it
+    finishing,  // it is answered, and the journal does not have that yet
+    finished,   // the answer is kept until it is fetched
+  };
+  Phase phase = Phase::saving;
+  bool recorded = false;  // its record has been given to the keeper
+  Spec* spec = nullptr;
+  std::size_t missing = 0;    // blobs that are not kept yet
+  std::vector<BlobId> holds;  // its argument, then its result, as far as they are blobs
+  std::vector<wire::DeliveryRecord> charges;
+  std::vector<TaskId> watchers;  // attached tasks of other sessions
+  wire::DeliveryRecord answer;
+  std::int64_t submitted_ms = 0;  // since 1970
+  std::int64_t finished_ms = 0;
+};
+
+/// When delivery `after` is acknowledged, the answer of this detached task has been fetched.
+struct PendingFetch {
+  std::uint64_t after = 0;
+  TaskId task;
+};
+
 enum class SessionState : std::uint8_t {
   connected,
-  lost,    // may come back until `grace_ends`
-  ending,  // waits for its workers to stop its tasks
+  lost,      // may come back until `grace_ends`
+  ending,    // waits for its workers to stop its tasks
+  detached,  // nobody is there; what it left goes on
 };
 
 struct Session {
@@ -103,8 +132,16 @@ struct Session {
   std::vector<ReadyQueue*> order;  // of the queues, by falling priority
   TaskList awaiting;
   TaskList delayed;
+  TaskList saving;
   std::size_t queued = 0;        // tasks in ready queues
-  std::size_t queued_bytes = 0;  // payload of all its tasks
+  std::size_t queued_bytes = 0;  // payload of all its tasks, and the answers that are kept
+
+  std::map<std::uint64_t, Detached> detached;
+  std::map<std::uint64_t, TaskId> watches;  // its attached tasks, and what they wait for
+  std::deque<PendingFetch> fetches;         // inline answers that it was sent
+  std::multimap<BlobId, TaskId> fetching;   // those that are blobs: until its DROP
+  std::vector<std::uint64_t> kept;          // to be told to the client
+  bool recorded = false;                    // the journal has it, or will before its first task
 
   std::deque<Delivery> deliveries;  // not acknowledged; the first has number acked + 1
   std::deque<PendingRelease> releases;
@@ -155,6 +192,8 @@ struct Worker {
   std::uint64_t open_load = 0;
   std::uint64_t serial = 0;  // order of joining
   std::uint64_t finished = 0;
+  Time progressed{};      // it last started, finished or returned something, or had nothing to do
+  std::string note;       // what is wrong with it
   Time retract_again{};   // not to be asked to give tasks back before
   wire::Assign outgoing;  // of this scheduling pass
 

@@ -7,6 +7,24 @@
 
 namespace weft::broker {
 
+namespace {
+
+const char* name_of(SessionState state) {
+  switch (state) {
+    case SessionState::connected:
+      return "connected";
+    case SessionState::lost:
+      return "lost";
+    case SessionState::ending:
+      return "leaving";
+    case SessionState::detached:
+      return "detached";
+  }
+  return "?";
+}
+
+}  // namespace
+
 // ---- status ----
 
 wire::Status Scheduler::status(bool details) const {
@@ -15,7 +33,6 @@ wire::Status Scheduler::status(bool details) const {
   status.version = settings_.version;
   status.epoch = settings_.epoch;
   status.uptime_ms = ms(now_ - started_);
-  status.clients = static_cast<std::uint32_t>(sessions_.size());
   status.finished = finished_;
   status.queued_bytes = queued_bytes_;
   for (const auto& [id, worker] : workers_) {
@@ -33,18 +50,19 @@ wire::Status Scheduler::status(bool details) const {
     status.worker_list.push_back({worker->hello.name, worker->hello.host, worker->hello.pid, state, slots,
                                   running, worker->tasks.size(), worker->hello.resources,
                                   worker->resources_free, worker->finished,
-                                  peer != peers_.end() ? ms(now_ - peer->second.heard) : 0});
+                                  peer != peers_.end() ? ms(now_ - peer->second.heard) : 0, worker->note});
   }
   for (const auto& [id, session] : sessions_) {
-    const std::size_t waiting = session->queued + session->delayed.size() + session->awaiting.size();
+    const std::size_t waiting =
+        session->queued + session->delayed.size() + session->awaiting.size() + session->saving.size();
+    status.clients += session->state != SessionState::detached;
     status.queued += waiting;
     if (!details) continue;
-    status.client_list.push_back({session->name, session->host, session->id.text(8),
-                                  session->state == SessionState::connected ? "connected" : "lost", waiting,
-                                  session->tasks.size() - waiting, session->finished});
+    status.client_list.push_back({session->name, session->host, session->id.text(8), name_of(session->state),
+                                  waiting, session->tasks.size() - waiting, session->finished});
     for (const ReadyQueue* queue : session->order) {
       if (queue->tasks.empty()) continue;
-      const std::string reason = explain(*queue->placement);
+      const std::string reason = why_waiting(*session, *queue);
       if (reason.empty()) continue;
       status.waiting_list.push_back(
           {session->name, queue->tasks.front()->spec->content.label, queue->tasks.size(), reason});
@@ -75,7 +93,16 @@ void Scheduler::check_invariants() const {
         WEFT_CHECK(task.spec->queue->tasks.contains(task));
       }
       if (task.state == TaskState::delayed) WEFT_CHECK(session->delayed.contains(task));
+      if (task.state == TaskState::saving) {
+        WEFT_CHECK(session->saving.contains(task) && session->detached.contains(seq));
+      }
       if (task.state == TaskState::awaiting) WEFT_CHECK(session->awaiting.contains(task));
+    }
+    for (const auto& [seq, entry] : session->detached) {
+      own_bytes += entry.answer.payload.size();
+      const bool open = entry.phase == Detached::Phase::saving || entry.phase == Detached::Phase::open;
+      WEFT_CHECK(!open || session->tasks.contains(seq));
+      WEFT_CHECK(entry.phase == Detached::Phase::saving || entry.recorded);
     }
     WEFT_CHECK(queued == session->queued);
     WEFT_CHECK(own_bytes == session->queued_bytes);

@@ -20,6 +20,7 @@ class TaskList;
 enum class TaskState : std::uint8_t {
   queued,      // in its ready queue
   delayed,     // until `due`: retry_delay
+  saving,      // detached: it, or its result, is on the way into the journal
   awaiting,    // re-announced; until the adoption window ends a worker may claim it
   assigned,    // with a worker, not known to have started
   running,     // with a worker, started

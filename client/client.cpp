@@ -4,7 +4,7 @@
 #include <stdexcept>
 
 #include "client/core.hpp"
-#include "client/status_query.hpp"
+#include "client/query.hpp"
 #include "weft/init.hpp"
 
 namespace weft {
@@ -24,6 +24,12 @@ Client::~Client() = default;
 ClientWith Client::with(TaskOptions options) {
   detail::check_options(options);
   return ClientWith(core_, std::make_shared<const TaskOptions>(std::move(options)));
+}
+
+void Client::flush() {
+  if (core_ == nullptr) throw Error("this weft::Client is not connected: it was made in a weft runner");
+  core_->check_usable();
+  core_->hub()->wait_kept(std::nullopt);
 }
 
 ClusterInfo Client::cluster() {

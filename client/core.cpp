@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::chrono::milliseconds kCallbackPatience(300);  // beside the rest of ~Client's second
 constexpr std::chrono::milliseconds kThreadPatience(600);
+constexpr std::chrono::seconds kKeepPatience(10);  // only while detached tasks are on their way
 
 std::string host_name() {
   char name[HOST_NAME_MAX + 1] = "";
@@ -104,6 +105,13 @@ Core::~Core() {
     if (thread_.joinable()) thread_.detach();
     new std::shared_ptr<Hub>(hub_);  // nor may anything of it end here
     return;
+  }
+  try {
+    if (!hub_->wait_kept(kKeepPatience))
+      std::fprintf(stderr,
+                   "weft: some detached tasks were not in the broker's journal when the client ended: they "
+                   "are lost\n");
+  } catch (const Error&) {  // the broker is gone: their futures have said so
   }
   hub_->close("");
   stop();

@@ -20,7 +20,8 @@ class Core {
   /// Connects. Throws ConnectionError that names the address, std::invalid_argument for options that
   /// make no sense.
   explicit Core(ClientOptions options);
-  /// GOODBYE; what is not done is cancelled. Takes at most a second; does nothing in a forked child.
+  /// GOODBYE; what is neither done nor detached is cancelled. Takes at most a second, beside the time that
+  /// the journal needs for detached tasks; does nothing in a forked child.
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;

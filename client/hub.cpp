@@ -64,6 +64,7 @@ void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, con
       opened_.push_back(std::move(states[i]));
       tasks.push_back(std::move(records[i]));
     }
+    if (options != nullptr && options->detach) unkept_ += records.size();
     sleeps = !std::exchange(woken_, true);
   }
   wake(sleeps);
@@ -117,10 +118,29 @@ void Hub::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>
   first = next_seq_ - opened.size();
 }
 
+bool Hub::wait_kept(std::optional<std::chrono::milliseconds> patience) {
+  std::unique_lock lock(mutex_);
+  const auto settled = [this] { return unkept_ == 0 || closed_; };
+  if (patience) {
+    kept_.wait_for(lock, *patience, settled);
+  } else {
+    kept_.wait(lock, settled);
+  }
+  if (unkept_ > 0 && closed_ && !reason_.empty()) throw ConnectionError(reason_);
+  return unkept_ == 0;
+}
+
+void Hub::mark_kept(std::size_t tasks) {
+  const std::lock_guard lock(mutex_);
+  unkept_ -= tasks;
+  if (unkept_ == 0) kept_.notify_all();
+}
+
 void Hub::close(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   closed_ = true;
+  kept_.notify_all();
   reason_ = reason;
   specs_.clear();  // what futures of a spec share holds this hub: together they would never go
 }

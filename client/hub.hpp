@@ -4,8 +4,11 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +38,9 @@ class Hub {
               std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states);
   /// Encoded arguments as a payload: large ones become a blob that is kept here.
   wire::Payload payload_of(std::string_view arguments);
+  /// Waits until every detached task that was submitted is in the broker's journal, or answered; false
+  /// after `patience`. Throws ConnectionError when the broker is gone for good.
+  bool wait_kept(std::optional<std::chrono::milliseconds> patience);
   /// Tells the broker; the future is cancelled already.
   void cancel(std::uint64_t seq);
 
@@ -46,6 +52,8 @@ class Hub {
   void take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first);
   /// From now on submit() throws: ConnectionError with `reason`, or Error when that is "".
   void close(const std::string& reason);
+  /// So many detached tasks are safe.
+  void mark_kept(std::size_t tasks);
   /// Puts `event` into the inbox.
   void post(client::Event event);
 
@@ -65,6 +73,8 @@ class Hub {
   std::vector<client::Event> events_;
   std::vector<Ref<FutureState>> opened_;
   std::uint64_t next_seq_ = 1;
+  std::size_t unkept_ = 0;  // detached tasks that only this client has
+  std::condition_variable kept_;
   bool woken_ = false;
   bool closed_ = false;
   std::string reason_;

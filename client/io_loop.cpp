@@ -172,6 +172,7 @@ void IoLoop::perform(const client::MarkRunning& action) {
   }
 }
 
+void IoLoop::perform(const client::MarkKept& action) { hub_->mark_kept(action.tasks); }
 void IoLoop::perform(const client::StoreChunk& action) { results_.store(action); }
 void IoLoop::perform(const client::VerifyBlob& action) { verified_.push_back(results_.verify(action.id)); }
 void IoLoop::perform(const client::DropBlob& action) { results_.drop(action.id); }

@@ -37,6 +37,7 @@ class IoLoop {
   void perform(client::Send& action);
   void perform(client::Complete& action);
   void perform(const client::MarkRunning& action);
+  void perform(const client::MarkKept& action);
   void perform(const client::StoreChunk& action);
   void perform(const client::VerifyBlob& action);
   void perform(const client::DropBlob& action);

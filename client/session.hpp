@@ -34,6 +34,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "client/blob_puller.hpp"
@@ -144,6 +145,8 @@ class Session {
   void on_message(const wire::Deliver& deliver);
   void on_message(const wire::Running& running);
   void on_message(const wire::Gone& gone);
+  void on_message(const wire::Kept& kept);
+  void mark_kept(std::uint64_t seq);
   void take(const wire::DeliveryRecord& record);
   void take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
   void take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
@@ -172,7 +175,8 @@ class Session {
 
   SeqTable<Task> tasks_;
   std::unordered_map<std::uint32_t, Spec> specs_;
-  std::uint64_t submitted_ = 0;  // highest task number
+  std::uint64_t submitted_ = 0;               // highest task number
+  std::unordered_set<std::uint64_t> unkept_;  // detached tasks that only we have
 
   // of the broker's epoch
   std::uint64_t epoch_ = 0;

@@ -91,6 +91,12 @@ struct MarkRunning {
   bool operator==(const MarkRunning&) const = default;
 };
 
+/// So many detached tasks more are safe: the broker's journal has them, or they are answered.
+struct MarkKept {
+  std::size_t tasks = 0;
+  bool operator==(const MarkKept&) const = default;
+};
+
 /// Keep these bytes of a result of `size` bytes.
 struct StoreChunk {
   BlobId id;
@@ -131,8 +137,8 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
-using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, StoreChunk, VerifyBlob,
-                            DropBlob, ReleaseArgument, ServeChunk, GaveUp, Log>;
+using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, MarkKept, StoreChunk,
+                            VerifyBlob, DropBlob, ReleaseArgument, ServeChunk, GaveUp, Log>;
 using Actions = std::vector<Action>;
 
 }  // namespace weft::client

@@ -81,6 +81,7 @@ void Session::on(const Submit& event) {
     const auto spec = specs_.find(record.spec);
     WEFT_CHECK(spec != specs_.end());
     ++spec->second.tasks;
+    if (spec->second.content.detach) unkept_.insert(record.seq);
     tasks_.insert(record.seq,
                   Task{.payload = record.payload, .extra = {}, .since = now_, .spec = record.spec});
   }
@@ -345,6 +346,18 @@ void Session::on_message(const wire::Gone& gone) {
   }
 }
 
+void Session::on_message(const wire::Kept& kept) {
+  for (const std::uint64_t seq : kept.seqs) mark_kept(seq);
+}
+
+/// It needs us no more, if it ever did.
+void Session::mark_kept(std::uint64_t seq) {
+  if (unkept_.erase(seq) == 0) return;
+  if (actions_->empty() || !std::holds_alternative<MarkKept>(actions_->back()))
+    actions_->push_back(MarkKept{});
+  ++std::get<MarkKept>(actions_->back()).tasks;
+}
+
 // ---- tables ----
 
 Duration Session::waited(const Task& task) const {
@@ -382,7 +395,9 @@ void Session::drop_cancelled(std::uint64_t beyond) {
 void Session::complete(Completion completion) {
   if (actions_->empty() || !std::holds_alternative<Complete>(actions_->back()))
     actions_->push_back(Complete{});
+  const std::uint64_t seq = completion.seq;
   std::get<Complete>(actions_->back()).tasks.push_back(std::move(completion));
+  mark_kept(seq);
 }
 
 }  // namespace weft::client

@@ -36,6 +36,7 @@ std::string key_of(const detail::CallTarget& target, const TaskOptions* options)
     for (const std::string& name : *names) text(name);
   }
   text(options->label);
+  number(options->detach);
   return key;
 }
 

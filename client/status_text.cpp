@@ -76,6 +76,10 @@ std::string status_text(const std::string& address, const wire::Status& status) 
   out += rows.size() > 1 ? fmt::format("\n{}", table(rows))
                          : fmt::format("\nno workers: start one with weft-worker {}\n", address);
 
+  for (const wire::WorkerStatus& worker : status.worker_list) {
+    if (!worker.note.empty()) out += fmt::format("  worker {}: {}\n", worker.name, worker.note);
+  }
+
   if (!status.client_list.empty()) {
     rows = {{"CLIENT", "HOST", "SESSION", "STATE", "QUEUED", "ASSIGNED", "FINISHED"}};
     for (const wire::ClientStatus& client : status.client_list) {
@@ -85,7 +89,7 @@ std::string status_text(const std::string& address, const wire::Status& status) 
     out += fmt::format("\n{}", table(rows));
   }
   if (!status.waiting_list.empty()) {
-    out += "\ntasks that no worker can run now:\n";
+    out += "\ntasks that wait for more than a free slot:\n";
     for (const wire::WaitingStatus& waiting : status.waiting_list) {
       out += fmt::format("  {} of {}{}: {}\n", count_text(waiting.tasks, "task"), waiting.client,
                          waiting.label.empty() ? "" : fmt::format(" ({})", waiting.label), waiting.reason);
@@ -120,6 +124,7 @@ std::string status_json(const std::string& address, const wire::Status& status) 
                                {"assigned", worker.assigned},
                                {"finished", worker.finished},
                                {"heard_ms_ago", worker.heard_ms_ago},
+                               {"note", worker.note},
                                {"resources", worker.resources},
                                {"resources_free", worker.resources_free}});
   }

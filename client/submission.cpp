@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "client/core.hpp"
+#include "client/query.hpp"
 
 namespace weft::detail {
 
@@ -69,6 +70,17 @@ void submit_one(Core* core, const CallTarget& target, const TaskOptions* options
   hub->submit(hub, target, options, {&record, 1}, {&state, 1});
 }
 
+std::vector<std::string> find_detached(Core* core, const std::string& label) {
+  std::vector<std::string> arguments;
+  for (const wire::TaskRef& task :
+       client::query_detached(usable(core).address(), label, std::chrono::seconds(10))) {
+    std::string& text = arguments.emplace_back();
+    text.append(reinterpret_cast<const char*>(task.session.bytes.data()), task.session.bytes.size());
+    text.append(reinterpret_cast<const char*>(&task.seq), sizeof task.seq);
+  }
+  return arguments;
+}
+
 void check_options(const TaskOptions& options) {
   constexpr std::chrono::milliseconds kZero(0);
   if (options.retries < 0) refuse("retries must not be negative");
@@ -86,8 +98,8 @@ void check_options(const TaskOptions& options) {
         refuse(std::string(names == &options.workers ? "workers" : "prefer") + " must not have empty names");
     }
   }
-  if (options.detach)
-    throw Error("detach needs a broker with a journal, which this version of Weft does not have");
+  if (options.detach && options.label.empty())
+    refuse("detach needs a label, by which attach() finds the tasks again");
 }
 
 }  // namespace weft::detail

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
-// weft: asks a running cluster how it is.
+// weft: asks a running cluster how it is, and tells a worker to leave.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <string>
+#include <thread>
 
 #include "client/core.hpp"
-#include "client/status_query.hpp"
+#include "client/query.hpp"
 #include "client/status_text.hpp"
 
 namespace {
@@ -26,6 +28,29 @@ void show_status(const std::string& address, std::chrono::milliseconds timeout, 
              json ? weft::client::status_json(address, status) : weft::client::status_text(address, status));
 }
 
+/// False: the answer is no.
+bool print_answer(const std::string& address, std::chrono::milliseconds timeout,
+                  const weft::wire::Message& question) {
+  const weft::wire::Answer answer = weft::client::query_answer(address, question, timeout);
+  fmt::print(answer.ok ? stdout : stderr, "{}{}\n", answer.ok ? "" : "weft: ", answer.text);
+  return answer.ok;
+}
+
+/// Until no worker has this name, or one that is not leaving.
+void wait_until_left(const std::string& address, std::chrono::milliseconds timeout, const std::string& name) {
+  std::uint64_t shown = ~0ULL;
+  for (;;) {
+    const weft::wire::Status status = weft::client::query_status(address, true, timeout);
+    const auto worker = std::find_if(status.worker_list.begin(), status.worker_list.end(),
+                                     [&](const auto& w) { return w.name == name; });
+    if (worker == status.worker_list.end()) break;
+    if (std::exchange(shown, worker->assigned) != worker->assigned)
+      fmt::print("worker {} is {}: {} tasks left\n", name, worker->state, worker->assigned);
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  fmt::print("worker {} has left\n", name);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -36,8 +61,12 @@ int main(int argc, char** argv) {
   std::string address;
   double timeout_s = 3;
   bool json = false;
-  const auto add = [&](const char* name, const char* what) {
+  bool wait = true;
+  std::string subject;
+  const auto add = [&](const char* name, const char* what, const char* argument = nullptr,
+                       const char* argument_is = nullptr) {
     CLI::App* command = app.add_subcommand(name, what);
+    if (argument != nullptr) command->add_option(argument, subject, argument_is)->required();
     command->add_option("ADDRESS", address,
                         "host:port of the broker; default: $WEFT_BROKER, else 127.0.0.1:8786");
     command->add_option("--timeout", timeout_s, "seconds to wait for an answer")
@@ -49,6 +78,11 @@ int main(int argc, char** argv) {
       add("ping", "version, epoch and slots of a broker; exit 1 when none answers");
   CLI::App* status_command = add("status", "broker, workers, clients and tasks that wait");
   status_command->add_flag("--json", json, "for programs");
+  CLI::App* drain_command =
+      add("drain", "let a worker finish what it runs, take nothing new, and leave", "WORKER", "its name");
+  drain_command->add_flag("--wait,!--no-wait", wait, "until it has left (the default)");
+  const CLI::App* why_command = add("why", "why a task is where it is, in one sentence", "TASK",
+                                    "as errors and status name it, e.g. 3f2a91c0-17");
 
   try {
     app.parse(argc, argv);
@@ -63,7 +97,13 @@ int main(int argc, char** argv) {
     return kUsage;
   }
   try {
-    ping_command->parsed() ? ping(address, timeout) : show_status(address, timeout, json);
+    if (ping_command->parsed()) ping(address, timeout);
+    if (status_command->parsed()) show_status(address, timeout, json);
+    if (why_command->parsed()) return print_answer(address, timeout, weft::wire::Why{subject}) ? 0 : 1;
+    if (drain_command->parsed()) {
+      if (!print_answer(address, timeout, weft::wire::DrainWorker{subject})) return 1;
+      if (wait) wait_until_left(address, timeout, subject);
+    }
   } catch (const std::exception& error) {
     fmt::print(stderr, "weft: {}\n", error.what());
     return 1;

@@ -115,7 +115,8 @@ WEFT_LAYOUT(Drop, &Drop::holder, &Drop::id);
 WEFT_LAYOUT(StatusRequest, &StatusRequest::details);
 WEFT_LAYOUT(WorkerStatus, &WorkerStatus::name, &WorkerStatus::host, &WorkerStatus::pid, &WorkerStatus::state,
             &WorkerStatus::slots, &WorkerStatus::running, &WorkerStatus::assigned, &WorkerStatus::resources,
-            &WorkerStatus::resources_free, &WorkerStatus::finished, &WorkerStatus::heard_ms_ago);
+            &WorkerStatus::resources_free, &WorkerStatus::finished, &WorkerStatus::heard_ms_ago,
+            &WorkerStatus::note);
 WEFT_LAYOUT(ClientStatus, &ClientStatus::name, &ClientStatus::host, &ClientStatus::session,
             &ClientStatus::state, &ClientStatus::queued, &ClientStatus::assigned, &ClientStatus::finished);
 WEFT_LAYOUT(WaitingStatus, &WaitingStatus::client, &WaitingStatus::label, &WaitingStatus::tasks,
@@ -123,6 +124,15 @@ WEFT_LAYOUT(WaitingStatus, &WaitingStatus::client, &WaitingStatus::label, &Waiti
 WEFT_LAYOUT(Status, &Status::version, &Status::epoch, &Status::uptime_ms, &Status::workers, &Status::slots,
             &Status::slots_busy, &Status::clients, &Status::queued, &Status::assigned, &Status::finished,
             &Status::queued_bytes, &Status::worker_list, &Status::client_list, &Status::waiting_list);
+
+WEFT_LAYOUT(Kept, &Kept::seqs);
+WEFT_LAYOUT(Find, &Find::label);
+WEFT_LAYOUT(TaskRef, &TaskRef::session, &TaskRef::seq);
+WEFT_BATCH_LAYOUT(Found, tasks, &Found::label, &Found::total);
+WEFT_LAYOUT(DrainWorker, &DrainWorker::worker);
+WEFT_LAYOUT(Why, &Why::task);
+WEFT_LAYOUT(Answer, &Answer::ok, &Answer::text);
+WEFT_LAYOUT(Leave, );
 
 #undef WEFT_LAYOUT
 #undef WEFT_BATCH_LAYOUT
@@ -138,7 +148,7 @@ inline constexpr std::size_t kFieldCount =
     std::tuple_size_v<std::remove_const_t<decltype(Layout<T>::fields)>>;
 
 /// The last valid value of each enumeration on the wire.
-constexpr std::uint8_t last_of(TaskKind) { return static_cast<std::uint8_t>(TaskKind::command); }
+constexpr std::uint8_t last_of(TaskKind) { return static_cast<std::uint8_t>(TaskKind::attached); }
 constexpr std::uint8_t last_of(Outcome) { return static_cast<std::uint8_t>(Outcome::refused); }
 constexpr std::uint8_t last_of(RefuseCode) { return static_cast<std::uint8_t>(RefuseCode::not_allowed); }
 constexpr std::uint8_t last_of(DeliveryKind) { return static_cast<std::uint8_t>(DeliveryKind::charged); }

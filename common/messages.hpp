@@ -30,6 +30,10 @@ struct BlobRef {
   bool operator==(const BlobRef&) const = default;
 };
 
+/// The holder of what is in the folder beside the broker's journal.
+inline constexpr Uuid kJournalHolder{
+    {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
+
 /// The opaque part of a task or a result: inline bytes, or a reference to a blob.
 class Payload {
  public:
@@ -63,9 +67,10 @@ struct FileRef {
 };
 
 enum class TaskKind : std::uint8_t {
-  program = 0,  // function number `function_index` of the shipped program
-  library = 1,  // the function called `function` in a library that the worker has loaded
-  command = 2,  // any executable; the payload holds its arguments and input
+  program = 0,   // function number `function_index` of the shipped program
+  library = 1,   // the function called `function` in a library that the worker has loaded
+  command = 2,   // any executable; the payload holds its arguments and input
+  attached = 3,  // nothing runs: the answer of a detached task, whose TaskId is the payload, is wanted
 };
 
 /// What the tasks of one `submit` or `map` have in common. A session defines each once, by number.
@@ -441,6 +446,7 @@ struct WorkerStatus {
   std::map<std::string, double> resources_free;
   std::uint64_t finished = 0;  // attempts, since it joined
   std::uint64_t heard_ms_ago = 0;
+  std::string note;  // what is wrong with it; "": nothing
   bool operator==(const WorkerStatus&) const = default;
 };
 
@@ -448,7 +454,7 @@ struct ClientStatus {
   std::string name;
   std::string host;
   std::string session;
-  std::string state;  // connected lost
+  std::string state;  // connected lost leaving detached
   std::uint64_t queued = 0;
   std::uint64_t assigned = 0;
   std::uint64_t finished = 0;
@@ -482,11 +488,62 @@ struct Status {
   bool operator==(const Status&) const = default;
 };
 
+// ---- detached tasks ----
+
+/// These detached tasks are in the broker's journal: from now on they survive their client.
+struct Kept {
+  std::vector<std::uint64_t> seqs;
+  bool operator==(const Kept&) const = default;
+};
+
+/// Which detached tasks have this label? From anyone, without a HELLO.
+struct Find {
+  std::string label;
+  bool operator==(const Find&) const = default;
+};
+
+struct TaskRef {
+  Uuid session;
+  std::uint64_t seq = 0;
+  bool operator==(const TaskRef&) const = default;
+};
+/// `total` of them, in as many messages as it takes.
+struct Found {
+  std::string label;
+  std::uint64_t total = 0;
+  std::vector<TaskRef> tasks;
+  bool operator==(const Found&) const = default;
+};
+
+// ---- from people, by way of `weft`; without a HELLO ----
+
+/// Let this worker finish what it runs, take nothing new, and leave.
+struct DrainWorker {
+  std::string worker;  // its name
+  bool operator==(const DrainWorker&) const = default;
+};
+/// Why is this task where it is?
+struct Why {
+  std::string task;  // as TaskId::text() writes it
+  bool operator==(const Why&) const = default;
+};
+/// To DrainWorker and Why.
+struct Answer {
+  bool ok = false;
+  std::string text;
+  bool operator==(const Answer&) const = default;
+};
+/// Broker to worker: drain, as after SIGTERM.
+struct Leave {
+  bool operator==(const Leave&) const = default;
+};
+
 /// The order is the type number on the wire, from 1: append only.
 using Message = std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbeat, Goodbye, Define, Forget,
                              Submit, Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor,
                              ForgetFor, Assign, Revoke, Release, Resend, EndSession, Claims, Ready, Results,
-                             Started, Returned, Draining, Get, Data, Gone, Drop, StatusRequest, Status>;
+                             Started, Returned, Draining, Get, Data, Gone, Drop, StatusRequest, Status, Kept,
+                             Find, Found, DrainWorker, Why, Answer, Leave>;
 
 /// One line for logs and traces: the name and what identifies the content, never payload bytes.
 std::string describe(const Message& message);

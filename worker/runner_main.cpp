@@ -25,6 +25,7 @@ std::string execute(const runner::Libraries& libraries, const runner::RunTask& t
     case wire::TaskKind::command:
       return detail::encode(runner::run_command(detail::decode<detail::CommandRequest>(payload)));
     case wire::TaskKind::program:
+    case wire::TaskKind::attached:
       break;
   }
   throw runner::Failure{"", "weft-runner has no functions of a program"};

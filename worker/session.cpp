@@ -222,6 +222,8 @@ void Session::receive(const wire::Gone& gone) { fetcher_.on_gone(now_, gone); }
 
 // ---- leaving ----
 
+void Session::receive(const wire::Leave&) { on(Drain{}); }
+
 void Session::on(const Drain&) {
   if (draining_) return;
   draining_ = true;

@@ -97,6 +97,7 @@ class Session {
   void receive(const wire::Data&);
   void receive(const wire::Gone&);
   void receive(const wire::Drop&);
+  void receive(const wire::Leave&);
   void lose_broker(const std::string& reason);
   void log_waiting(const std::string& reason);
   void claim_everything();

@@ -191,6 +191,8 @@ void ClientNode::perform(const client::Complete& complete) {
 
 void ClientNode::perform(const client::MarkRunning&) {}
 
+void ClientNode::perform(const client::MarkKept&) {}
+
 void ClientNode::perform(const client::StoreChunk& chunk) {
   Result& result = results_[chunk.id];
   result.size = chunk.size;

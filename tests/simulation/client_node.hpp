@@ -46,6 +46,7 @@ class ClientNode : public Node, public LinkListener {
   void perform(const client::Send& send);
   void perform(const client::Complete& complete);
   void perform(const client::MarkRunning& mark);
+  void perform(const client::MarkKept& action);
   void perform(const client::StoreChunk& chunk);
   void perform(const client::VerifyBlob& verify);
   void perform(const client::DropBlob& drop);

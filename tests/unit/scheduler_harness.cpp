@@ -14,6 +14,8 @@ std::ostream& operator<<(std::ostream& out, const Actions& actions) {
       out << "to " << send->peer << ": " << describe(send->message);
     } else if (const auto* forget = std::get_if<ForgetPeer>(&action)) {
       out << "forget " << forget->peer;
+    } else if (const auto* read = std::get_if<ReadBlob>(&action)) {
+      out << "read " << read->get.id.text(8) << " for " << read->peer;
     } else {
       out << "log: " << std::get<Log>(action).text;
     }
@@ -56,6 +58,18 @@ wire::Payload error_payload(const std::string& message) {
 }
 
 Harness::Harness(Settings settings) : settings_(std::move(settings)), scheduler_(settings_, now_) {}
+
+Harness::Harness(Settings settings, TestDisk disk) : Harness(std::move(settings)) {
+  disk_ = std::move(disk);
+  Recovered recovered;
+  for (const std::string& row : disk_.rows) {
+    auto records = decode_row(row);
+    REQUIRE(records);
+    recovered.records.insert(recovered.records.end(), records->begin(), records->end());
+  }
+  recovered.blobs.assign(disk_.blobs.begin(), disk_.blobs.end());
+  step(recovered);
+}
 
 Harness::~Harness() {
   if (std::uncaught_exceptions() == 0) CHECK(actions_ == Actions{});
@@ -160,6 +174,12 @@ void Harness::step(const Event& event) {
       log_.push_back(line->text);
       continue;
     }
+    if (std::holds_alternative<Persist>(action) || std::holds_alternative<RewriteJournal>(action) ||
+        std::holds_alternative<StoreChunk>(action) || std::holds_alternative<SealBlob>(action) ||
+        std::holds_alternative<ForgetBlob>(action)) {
+      orders_.push_back(std::move(action));
+      continue;
+    }
     if (const auto* forget = std::get_if<ForgetPeer>(&action)) chatty_.erase(forget->peer);
     if (const auto* send = std::get_if<Send>(&action)) {
       if (std::holds_alternative<wire::Heartbeat>(send->message)) {
@@ -174,6 +194,25 @@ void Harness::step(const Event& event) {
       }
     }
     actions_.push_back(std::move(action));
+  }
+}
+
+void Harness::commit(const std::string& fault) {
+  while (!orders_.empty()) {
+    const Action order = std::move(orders_.front());
+    orders_.pop_front();
+    if (const auto* persist = std::get_if<Persist>(&order)) {
+      if (fault.empty()) disk_.rows.push_back(persist->row);
+      step(Persisted{persist->number, fault});
+    } else if (const auto* rewrite = std::get_if<RewriteJournal>(&order)) {
+      if (fault.empty()) disk_.rows = rewrite->rows;
+      step(Persisted{rewrite->number, fault});
+    } else if (const auto* seal = std::get_if<SealBlob>(&order)) {
+      if (fault.empty()) disk_.blobs.insert(seal->id);
+      step(BlobStored{seal->id, fault});
+    } else if (const auto* forget = std::get_if<ForgetBlob>(&order)) {
+      disk_.blobs.erase(forget->id);
+    }
   }
 }
 

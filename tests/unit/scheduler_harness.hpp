@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <deque>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -61,9 +62,17 @@ struct Joining {
   std::string host = "host";
 };
 
+/// What a journal and its folder hold.
+struct TestDisk {
+  std::vector<std::string> rows;
+  std::set<BlobId> blobs;
+};
+
 class Harness {
  public:
   explicit Harness(Settings settings = test_settings());
+  /// A broker that finds this journal.
+  Harness(Settings settings, TestDisk disk);
   ~Harness();
   Harness(const Harness&) = delete;
   Harness& operator=(const Harness&) = delete;
@@ -111,6 +120,13 @@ class Harness {
   void freeze(Duration duration);
   void step(const Event& event);
   Time now() const { return now_; }
+
+  // ---- the disk, which does nothing until it is told ----
+  /// Performs what was ordered, and what that leads to; or refuses all of it.
+  void commit(const std::string& fault = "");
+  const TestDisk& disk() const { return disk_; }
+  /// Orders that it has not performed yet.
+  std::size_t ordered() const { return orders_.size(); }
 
   // ---- what came of it ----
   Actions take() { return std::exchange(actions_, {}); }
@@ -166,6 +182,8 @@ class Harness {
   Time now_{1000s};
   Scheduler scheduler_;
   Actions actions_;
+  TestDisk disk_;
+  std::deque<Action> orders_;
   std::vector<std::string> log_;
   std::map<PeerId, std::size_t> heartbeats_;
   std::map<PeerId, std::vector<std::pair<TaskId, wire::Attempt>>> assignments_;

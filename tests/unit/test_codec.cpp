@@ -79,10 +79,17 @@ std::vector<Golden> golden() {
       {"Drop", "92" + kUuid + kBlob},
       {"StatusRequest", "91c3"},
       {"Status",
-       "9ea5302e312e304dce0001e2400102030405060708919ba27731a4686f737463a46275737902010381a3"
-       "677075cb400000000000000081a3677075cb3ff80000000000000a0b9197a470726f67a4686f7374a861"
+       "9ea5302e312e304dce0001e2400102030405060708919ca27731a4686f737463a46275737902010381a3"
+       "677075cb400000000000000081a3677075cb3ff80000000000000a0ba673696c656e749197a470726f67a4686f7374a861"
        "30613161326133a9636f6e6e65637465640c0d0e9194a470726f67a56c6162656c0fb46e6f20776f726b"
        "657220686173206a6f696e6564"},
+      {"Kept", "91920405"},
+      {"Find", "91a56c6162656c"},
+      {"Found", "92a56c6162656c0292" + kUuid + "0392" + kUuid + "04"},
+      {"DrainWorker", "91a27731"},
+      {"Why", "91aa61306131613261332d34"},
+      {"Answer", "92c3a86974207761697473"},
+      {"Leave", "90"},
   };
 }
 
@@ -188,12 +195,12 @@ TEST_SUITE("codec") {
       CHECK(static_cast<bool>(decode(encode(Claims{{}, {{1, {}, static_cast<ClaimState>(value)}}}))) ==
             (i <= 2));
       CHECK(static_cast<bool>(decode(
-                encode(Results{{}, 1, true, 1, {{1, 1, 1, static_cast<Outcome>(value), {}}}}))) == (i <= 6));
+                encode(Results{{}, 1, true, 1, {{1, 1, 1, static_cast<Outcome>(value), {}}}}))) == (i <= 8));
       CHECK(static_cast<bool>(decode(encode(
                 Deliver{1, {{1, static_cast<DeliveryKind>(value), Outcome::ok, 0, 0, {}}}}))) == (i <= 1));
       TaskSpec spec;
       spec.kind = static_cast<TaskKind>(value);
-      CHECK(static_cast<bool>(decode(encode(Define{1, spec}))) == (i <= 2));
+      CHECK(static_cast<bool>(decode(encode(Define{1, spec}))) == (i <= 3));
     }
   }
 

@@ -95,9 +95,17 @@ inline std::vector<Message> one_of_each() {
              .assigned = 6,
              .finished = 7,
              .queued_bytes = 8,
-             .worker_list = {{"w1", "host", 99, "busy", 2, 1, 3, {{"gpu", 2.0}}, {{"gpu", 1.5}}, 10, 11}},
+             .worker_list =
+                 {{"w1", "host", 99, "busy", 2, 1, 3, {{"gpu", 2.0}}, {{"gpu", 1.5}}, 10, 11, "silent"}},
              .client_list = {{"prog", "host", "a0a1a2a3", "connected", 12, 13, 14}},
              .waiting_list = {{"prog", "label", 15, "no worker has joined"}}},
+      Kept{{4, 5}},
+      Find{"label"},
+      Found{"label", 2, {{uuid, 3}, {uuid, 4}}},
+      DrainWorker{"w1"},
+      Why{"a0a1a2a3-4"},
+      Answer{true, "it waits"},
+      Leave{},
   };
 }
 

@@ -31,7 +31,9 @@ class Client : public Submitter {
   /// std::invalid_argument when that is not an address. Calls weft::init() first.
   explicit Client(std::string address = "");
   explicit Client(ClientOptions options);
-  /// Within a second: unfinished tasks are cancelled, here and on the cluster. Futures stay usable.
+  /// Within a second: unfinished tasks are cancelled, here and on the cluster, but not the detached ones;
+  /// when some of those are still on their way into the broker's journal it waits for them, up to 10 s.
+  /// Futures stay usable.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -68,6 +70,31 @@ class Client : public Submitter {
     }
     return results;
   }
+
+  /// The detached tasks (TaskOptions::detach) with this label, of whatever client, in the order in which they
+  /// were submitted; none: an empty vector. R is what their function returns: a result that is none is a
+  /// TaskFailed. A result is kept by the broker until somebody has it, by this or by the Future of the client
+  /// that submitted it. Cancelling such a future cancels the task. Throws ConnectionError when the
+  /// broker does not answer.
+  template <class R>
+  std::vector<Future<R>> attach(const std::string& label) {
+    const TaskOptions options{.label = label};
+    std::vector<Future<R>> futures;
+    detail::Submission submission(core_, {.kind = detail::CallKind::attached, .function = "detached task"},
+                                  &options);
+    for (const std::string& task : detail::find_detached(core_, label)) {
+      detail::Ref<detail::TypedState<R>> state(new detail::TypedState<R>);
+      submission.add(task, state);
+      futures.emplace_back(std::move(state));
+    }
+    submission.flush();
+    return futures;
+  }
+
+  /// Waits until every detached task that this client has submitted is in the broker's journal (or was
+  /// refused: its Future says so): from then on it survives this program and the broker. Throws
+  /// ConnectionError when the broker is gone for good.
+  void flush();
 
   /// Asks the broker for its workers, slots and tasks. Throws ConnectionError when it does not answer.
   ClusterInfo cluster();

@@ -34,8 +34,8 @@ struct TaskOptions {
   std::map<std::string, double> resources{};  ///< What a worker must have free, e.g. {{"gpu", 1}}.
   std::vector<std::string> workers{};         ///< Names or hosts that may run it; empty: any.
   std::string label{};                        ///< Shown in progress, status and errors.
-  bool detach = false;                        ///< Outlives the client. Needs a broker with a journal.
-  std::vector<std::string> prefer{};          ///< Names or hosts to try first.
+  bool detach = false;                ///< Outlives the client. Needs a label, and a broker with a journal.
+  std::vector<std::string> prefer{};  ///< Names or hosts to try first.
 
   bool operator==(const TaskOptions&) const = default;
 };

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "weft/detail/future_state.hpp"
 #include "weft/options.hpp"
@@ -14,7 +15,7 @@ namespace weft::detail {
 
 class Core;
 
-enum class CallKind : std::uint8_t { program, library, command };  // as wire::TaskKind
+enum class CallKind : std::uint8_t { program, library, command, attached };  // as wire::TaskKind
 
 /// What a task calls. Views must last for the call that they are given to.
 struct CallTarget {
@@ -50,7 +51,11 @@ class Submission {
 void submit_one(Core* core, const CallTarget& target, const TaskOptions* options, std::string_view arguments,
                 Ref<FutureState> state);
 
-/// Throws std::invalid_argument that names the field which makes no sense, Error for detach.
+/// The arguments of an attached task for each detached task with this label, as the broker knows them.
+/// Throws ConnectionError when it does not answer.
+std::vector<std::string> find_detached(Core* core, const std::string& label);
+
+/// Throws std::invalid_argument that names the field which makes no sense.
 void check_options(const TaskOptions& options);
 
 }  // namespace weft::detail

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT
+// Tasks that outlive their client. They are accepted when the journal has them and everything they need,
+// answered when the journal has the answer, and kept until somebody has fetched it. PROTOCOL.md section 9.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/scheduler.hpp"
+#include "common/codec.hpp"
+
+namespace weft::broker {
+
+namespace {
+
+constexpr std::size_t kSeqsMax = 50'000;  // in one KEPT
+
+std::vector<wire::FileRef> files_of(const wire::TaskSpec& spec) {
+  if (spec.kind != wire::TaskKind::program) return {};
+  std::vector<wire::FileRef> files = spec.libraries;
+  files.push_back(spec.program);
+  return files;
+}
+
+}  // namespace
+
+Detached* Scheduler::find_detached(Session& session, std::uint64_t seq) {
+  const auto found = session.detached.find(seq);
+  return found != session.detached.end() ? &found->second : nullptr;
+}
+
+// ---- accepted ----
+
+/// Instead of queueing it.
+void Scheduler::keep(Task& task) {
+  Session& session = *task.session;
+  if (!settings_.journal) {
+    return refuse_detached(task,
+                           "this broker keeps no journal, so that no task can outlive its client: start it "
+                           "with weft-broker --journal FILE");
+  }
+  Spec& spec = *task.spec;
+  const TaskId id{session.id, task.seq};
+  Detached& entry = session.detached[task.seq];
+  entry.spec = &spec;
+  entry.submitted_ms = unix_ms(now_);
+  ++spec.open_tasks;
+  task.state = TaskState::saving;
+  task.since = now_;
+  session.saving.push_back(task);
+
+  hold_files(session, spec);
+  for (const BlobId& file : spec.holds) await_blob(entry, id, file);
+  if (task.payload.is_blob()) {
+    const wire::BlobRef argument = task.payload.blob();
+    keeper_.keep(now_, argument.id, argument.size, argument.holder);
+    entry.holds.push_back(argument.id);
+    await_blob(entry, id, argument.id);
+  }
+  if (entry.missing == 0) record_task(task);
+}
+
+/// The program and the libraries of a spec with detached tasks.
+void Scheduler::hold_files(const Session& session, Spec& spec) {
+  if (!spec.holds.empty()) return;
+  for (const wire::FileRef& file : files_of(spec.content)) {
+    keeper_.keep(now_, file.id, file.size, session.id);
+    spec.holds.push_back(file.id);
+  }
+}
+
+void Scheduler::await_blob(Detached& entry, const TaskId& id, const BlobId& blob) {
+  if (keeper_.has(blob)) return;
+  ++entry.missing;
+  savers_[blob].push_back(id);
+}
+
+void Scheduler::record_task(Task& task) {
+  Session& session = *task.session;
+  Detached& entry = session.detached.at(task.seq);
+  if (!std::exchange(session.recorded, true))
+    keeper_.record(SessionRecord{session.id, session.name, session.host});
+  if (!std::exchange(task.spec->recorded, true))
+    keeper_.record(SpecRecord{session.id, task.spec->number, task.spec->content});
+  keeper_.record(TaskRecord{session.id, task.seq, task.spec->number, entry.submitted_ms, task.payload});
+  entry.recorded = true;
+}
+
+void Scheduler::refuse_detached(Task& task, const std::string& reason) {
+  Session& session = *task.session;
+  if (session.detached.contains(task.seq)) drop_detached(session, task.seq);
+  wire::ErrorInfo info;
+  info.message = reason;
+  info.ended_ms = unix_ms(now_);
+  answer(task, wire::Outcome::refused, wire::Payload(wire::encode_error(info)));
+  erase(task);
+}
+
+/// It is in the journal.
+void Scheduler::accepted(const TaskRecord& record) {
+  Session* session = find_session(record.session);
+  Detached* entry = session != nullptr ? find_detached(*session, record.seq) : nullptr;
+  if (entry == nullptr || entry->phase != Detached::Phase::saving) return;  // cancelled meanwhile
+  entry->phase = Detached::Phase::open;
+  session->kept.push_back(record.seq);
+  mark_dirty(*session);
+  queue(session->tasks.at(record.seq));
+}
+
+// ---- charged, answered ----
+
+void Scheduler::take_charge(const Session& session, Detached& entry, const wire::DeliveryRecord& charge) {
+  entry.charges.push_back(charge);
+  keeper_.record(ChargeRecord{session.id, charge});
+  for (const TaskId& watcher : entry.watchers) {
+    Session* other = find_session(watcher.session);
+    if (other == nullptr || !other->watches.contains(watcher.seq)) continue;
+    wire::DeliveryRecord copy = charge;
+    copy.seq = watcher.seq;
+    deliver(*other, std::move(copy));
+  }
+}
+
+void Scheduler::take_answer(Detached& entry, Task& task, wire::DeliveryRecord answer) {
+  Session& session = *task.session;
+  if (entry.phase == Detached::Phase::saving && !entry.recorded) {  // nobody was promised anything
+    deliver(session, std::move(answer));
+    return drop_detached(session, task.seq);
+  }
+  entry.phase = Detached::Phase::finishing;
+  entry.missing = 0;
+  entry.finished_ms = unix_ms(now_);
+  const std::size_t bytes = answer.payload.size();
+  session.queued_bytes += bytes - entry.answer.payload.size();
+  queued_bytes_ += bytes - entry.answer.payload.size();
+  entry.answer = std::move(answer);
+  keeper_.record(FinalRecord{session.id, entry.finished_ms, entry.answer});
+}
+
+/// A large result of a detached task: its bytes are brought here before it counts. False: it is none.
+bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const wire::ResultRecord& record) {
+  Session& session = *task.session;
+  Detached* entry = task.spec->content.detach ? find_detached(session, task.seq) : nullptr;
+  if (entry == nullptr || !record.payload.is_blob()) return false;
+  const wire::BlobRef ref = record.payload.blob();
+  if (task.state == TaskState::saving || (task.with_worker() && !current)) {
+    send(worker.peer, wire::Drop{ref.holder, ref.id});  // another attempt of it is further
+    return true;
+  }
+  if (task.with_worker()) {
+    detach(task);
+  } else {
+    take_out(task);
+  }
+  task.answered = true;
+  task.state = TaskState::saving;
+  task.since = now_;
+  session.saving.push_back(task);
+  entry->phase = Detached::Phase::finishing;
+  entry->answer = wire::DeliveryRecord{task.seq,          wire::DeliveryKind::final,
+                                       wire::Outcome::ok, task.retries_used,
+                                       task.crashes,      record.payload};
+  session.queued_bytes += record.payload.size();
+  queued_bytes_ += record.payload.size();
+  keeper_.keep(now_, ref.id, ref.size, ref.holder);
+  entry->holds.push_back(ref.id);
+  await_blob(*entry, TaskId{session.id, task.seq}, ref.id);
+  if (entry->missing == 0) result_kept(session, task.seq, *entry);
+  return true;
+}
+
+void Scheduler::result_kept(Session& session, std::uint64_t seq, Detached& entry) {
+  const wire::BlobRef ref = entry.answer.payload.blob();
+  if (const Worker* worker = find_worker(ref.holder)) send(worker->peer, wire::Drop{ref.holder, ref.id});
+  Task& task = session.tasks.at(seq);
+  answer(task, wire::Outcome::ok, wire::Payload(wire::BlobRef{wire::kJournalHolder, ref.id, ref.size}));
+  erase(task);
+}
+
+/// Blobs that are kept now, or will not be.
+void Scheduler::settle_blobs() {
+  for (const Keeper::Settled& settled : keeper_.take_settled()) {
+    const auto found = savers_.find(settled.id);
+    if (found == savers_.end()) continue;
+    const std::vector<TaskId> waiting = std::move(found->second);
+    savers_.erase(found);
+    for (const TaskId& id : waiting) {
+      Session* session = find_session(id.session);
+      Detached* entry = session != nullptr ? find_detached(*session, id.seq) : nullptr;
+      if (entry == nullptr || entry->missing == 0) continue;  // cancelled meanwhile
+      Task& task = session->tasks.at(id.seq);
+      const bool result = entry->phase == Detached::Phase::finishing;
+      if (settled.fault.empty()) {
+        if (--entry->missing > 0) continue;
+        result ? result_kept(*session, id.seq, *entry) : record_task(task);
+      } else if (result) {  // it must be made again
+        log(Log::Level::warning, fmt::format("the result of task {} is lost: {}", id.text(), settled.fault));
+        entry->phase = Detached::Phase::open;
+        entry->missing = 0;
+        session->queued_bytes -= entry->answer.payload.size();
+        queued_bytes_ -= entry->answer.payload.size();
+        entry->answer = {};
+        keeper_.release(entry->holds.back(), *actions_);
+        entry->holds.pop_back();
+        queue(task);
+      } else {
+        refuse_detached(task, "what it needs cannot be kept: " + settled.fault);
+      }
+    }
+  }
+}
+
+/// Its answer is in the journal.
+void Scheduler::finished(const FinalRecord& record) {
+  Session* session = find_session(record.session);
+  Detached* entry = session != nullptr ? find_detached(*session, record.answer.seq) : nullptr;
+  if (entry == nullptr || entry->phase != Detached::Phase::finishing) return;
+  const std::uint64_t seq = record.answer.seq;
+  entry->phase = Detached::Phase::finished;
+  // Its argument has served; its result is the last of what is held.
+  const bool blob = entry->answer.outcome == wire::Outcome::ok && entry->answer.payload.is_blob();
+  std::vector<BlobId> served(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
+  entry->holds.erase(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
+  release_blobs(served);
+  start_timer(now_ + settings_.keep, TimerKind::keep, session->id, seq);
+  const TaskId id{session->id, seq};
+  for (const TaskId& watcher : std::exchange(entry->watchers, {})) {
+    Session* other = find_session(watcher.session);
+    if (other != nullptr && other->watches.erase(watcher.seq) > 0) hand_over(*other, watcher.seq, id, *entry);
+  }
+  hand_over(*session, seq, id, *entry);
+  flush_releases(*session);
+}
+
+/// Delivers the answer of detached task `id` as that of task `seq`, which is the same or attached to it.
+void Scheduler::hand_over(Session& session, std::uint64_t seq, const TaskId& id, const Detached& entry) {
+  if (session.state == SessionState::ending || session.state == SessionState::detached) return;
+  wire::DeliveryRecord copy = entry.answer;
+  copy.seq = seq;
+  const bool blob = copy.outcome == wire::Outcome::ok && copy.payload.is_blob();
+  if (blob) session.fetching.emplace(copy.payload.blob().id, id);
+  deliver(session, std::move(copy));
+  if (!blob) session.fetches.push_back({session.acked + session.deliveries.size(), id});
+}
+
+// ---- fetched ----
+
+void Scheduler::fetched(const TaskId& id) {
+  Session* session = find_session(id.session);
+  Detached* entry = session != nullptr ? find_detached(*session, id.seq) : nullptr;
+  if (entry == nullptr || entry->phase != Detached::Phase::finished) return;
+  keeper_.record(GoneRecord{id.session, id.seq});
+  drop_detached(*session, id.seq);
+}
+
+/// The client has the bytes of a result that it was handed over, or does not want them.
+void Scheduler::drop_kept(const Uuid& session_id, const BlobId& id) {
+  Session* session = find_session(session_id);
+  const auto found = session != nullptr ? session->fetching.find(id) : decltype(session->fetching.end()){};
+  if (session == nullptr || found == session->fetching.end()) return;
+  const TaskId task = found->second;
+  session->fetching.erase(found);
+  fetched(task);
+}
+
+void Scheduler::drop_detached(Session& session, std::uint64_t seq) {
+  const auto found = session.detached.find(seq);
+  Detached& entry = found->second;
+  release_blobs(entry.holds);
+  session.queued_bytes -= entry.answer.payload.size();
+  queued_bytes_ -= entry.answer.payload.size();
+  Spec& spec = *entry.spec;
+  session.detached.erase(found);
+  if (--spec.open_tasks == 0 && spec.forgotten) forget_spec(session, spec.number);
+  mark_dirty(session);
+}
+
+void Scheduler::release_blobs(std::vector<BlobId>& blobs) {
+  for (const BlobId& id : blobs) keeper_.release(id, *actions_);
+  blobs.clear();
+}
+
+// ---- clients come, go, and look for them ----
+
+/// A client announces a task again that the journal has. False: it does not.
+bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& record) {
+  Detached* entry = find_detached(session, record.seq);
+  if (entry == nullptr) return false;
+  if (entry->phase != Detached::Phase::saving) {
+    session.kept.push_back(record.seq);
+    mark_dirty(session);
+  }
+  if (entry->phase == Detached::Phase::finished) {
+    hand_over(session, record.seq, TaskId{session.id, record.seq}, *entry);
+  } else if (Task* task = find_task(session, record.seq)) {
+    task->retries_used = std::max(task->retries_used, record.retries_used);
+    task->crashes = std::max(task->crashes, record.crashes);
+  }
+  return true;
+}
+
+/// An attached task: its answer is that of the task whose id is its payload. False: it is none.
+bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload) {
+  const auto known = session.specs.find(spec);
+  if (known == session.specs.end() || known->second->content.kind != wire::TaskKind::attached) return false;
+  TaskId id;
+  Session* owner = nullptr;
+  if (!payload.is_blob() && payload.size() == sizeof id.session.bytes + sizeof id.seq) {
+    const char* text = payload.text().data();
+    std::memcpy(id.session.bytes.data(), text, sizeof id.session.bytes);
+    std::memcpy(&id.seq, text + sizeof id.session.bytes, sizeof id.seq);
+    owner = find_session(id.session);
+  }
+  Detached* entry = owner != nullptr ? find_detached(*owner, id.seq) : nullptr;
+  if (entry == nullptr || entry->phase == Detached::Phase::saving) {
+    wire::ErrorInfo info;
+    info.message = fmt::format(
+        "there is no detached task {} any more: its answer was fetched, or kept as long as --keep says",
+        id.text());
+    deliver(session, wire::DeliveryRecord{seq, wire::DeliveryKind::final, wire::Outcome::refused, 0, 0,
+                                          wire::Payload(wire::encode_error(info))});
+    return true;
+  }
+  for (wire::DeliveryRecord charge : entry->charges) {
+    charge.seq = seq;
+    deliver(session, std::move(charge));
+  }
+  if (entry->phase == Detached::Phase::finished) {
+    hand_over(session, seq, id, *entry);
+    return true;
+  }
+  const TaskId watcher{session.id, seq};
+  if (std::find(entry->watchers.begin(), entry->watchers.end(), watcher) == entry->watchers.end())
+    entry->watchers.push_back(watcher);
+  session.watches[seq] = id;
+  const Task* task = find_task(*owner, id.seq);
+  if (task != nullptr && task->state == TaskState::running) send(session.peer, wire::Running{{seq}});
+  return true;
+}
+
+void Scheduler::cancel_watched(Session& session, std::uint64_t seq) {
+  const auto found = session.watches.find(seq);
+  if (found == session.watches.end()) return;
+  Session* owner = find_session(found->second.session);
+  Task* task = owner != nullptr ? find_task(*owner, found->second.seq) : nullptr;
+  if (task != nullptr && find_detached(*owner, task->seq)->phase == Detached::Phase::open) cancel(*task);
+}
+
+/// Its client is gone for good, and what it detached goes on.
+void Scheduler::leave_detached(Session& session) {
+  session.state = SessionState::detached;
+  session.met = false;
+  session.synced = true;
+  settle_orphans(session);
+  forget_deliveries(session);
+}
+
+/// Whoever comes as this session knows of none of them, and says again what it waits for.
+void Scheduler::forget_deliveries(Session& session) {
+  session.deliveries.clear();
+  session.fetches.clear();
+  session.fetching.clear();
+  session.watches.clear();
+  session.kept.clear();
+  session.acked = session.sent = session.sent_bytes = session.waiting_bytes = 0;
+  for (PendingRelease& release : session.releases) release.after = 0;
+  flush_releases(session);
+}
+
+void Scheduler::tell_kept(Session& session) {
+  for (auto from = session.kept.begin(); from != session.kept.end();) {
+    const auto to = from + std::min<std::ptrdiff_t>(session.kept.end() - from, kSeqsMax);
+    send(session.peer, wire::Kept{{from, to}});
+    from = to;
+  }
+  session.kept.clear();
+}
+
+void Scheduler::answer_find(PeerId peer, const wire::Find& find) {
+  wire::Found found{find.label, 0, {}};
+  std::vector<std::pair<std::uint64_t, const Session*>> sessions;  // in the order of their coming
+  for (const auto& [id, session] : sessions_) {
+    if (!session->detached.empty()) sessions.emplace_back(session->serial, session.get());
+  }
+  std::sort(sessions.begin(), sessions.end());
+  for (const auto& [serial, session] : sessions) {
+    for (const auto& [seq, entry] : session->detached) {
+      if (entry.phase != Detached::Phase::saving && entry.spec->content.label == find.label)
+        found.tasks.push_back({session->id, seq});
+    }
+  }
+  found.total = found.tasks.size();
+  send(peer, std::move(found));
+}
+
+// ---- the journal ----
+
+void Scheduler::on(const Persisted& event) {
+  const std::vector<JournalRecord> records = keeper_.on_persisted(now_, event);
+  if (!event.fault.empty()) {
+    log(Log::Level::warning,
+        fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
+  }
+  for (const JournalRecord& record : records) {
+    if (const auto* task = std::get_if<TaskRecord>(&record)) {
+      if (event.fault.empty()) {
+        accepted(*task);
+        continue;
+      }
+      Session* session = find_session(task->session);
+      Task* lost = session != nullptr ? find_task(*session, task->seq) : nullptr;
+      if (lost != nullptr && lost->state == TaskState::saving)
+        refuse_detached(*lost, "the broker's journal cannot take it: " + event.fault);
+    } else if (const auto* answer = std::get_if<FinalRecord>(&record)) {
+      finished(*answer);
+    }
+  }
+}
+
+void Scheduler::on(const BlobStored& event) { keeper_.on_stored(now_, event, *actions_); }
+
+/// Asks for blobs, takes what has come of them.
+void Scheduler::tend_keeper() {
+  keeper_.tick(now_, *actions_);
+  for (;;) {
+    const std::vector<wire::Get> gets = keeper_.take_gets();
+    if (gets.empty()) break;
+    for (const wire::Get& get : gets) {
+      BlobRelay::Outbox outbox;
+      blobs_.get(BlobRelay::kOwnPeer, get, reachable(), outbox);
+      pass_on(outbox);
+    }
+  }
+  settle_blobs();
+}
+
+/// What this step has recorded, unless a row is under way: then it goes with the next.
+void Scheduler::write_journal() {
+  if (keeper_.wants_rewrite(now_)) actions_->push_back(keeper_.rewrite(journal_rows()));
+  if (auto row = keeper_.next_row(now_)) actions_->push_back(std::move(*row));
+}
+
+}  // namespace weft::broker

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+// What people ask by way of `weft`, which needs no HELLO, and what is wrong and nobody has asked about.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "broker/scheduler.hpp"
+
+namespace weft::broker {
+
+namespace {
+
+double seconds_of(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+
+}  // namespace
+
+/// False: it is no question.
+bool Scheduler::answer_question(PeerId peer, const wire::Message& message) {
+  if (const auto* request = std::get_if<wire::StatusRequest>(&message)) {
+    send(peer, status(request->details));
+  } else if (const auto* find = std::get_if<wire::Find>(&message)) {
+    answer_find(peer, *find);
+  } else if (const auto* wish = std::get_if<wire::DrainWorker>(&message)) {
+    send(peer, drain(wish->worker));
+  } else if (const auto* question = std::get_if<wire::Why>(&message)) {
+    send(peer, why(question->task));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+wire::Answer Scheduler::drain(const std::string& name) {
+  const auto found = names_.find(name);
+  if (found == names_.end()) {
+    std::vector<std::string> names;
+    for (const auto& [other, worker] : names_) names.push_back(other);
+    std::sort(names.begin(), names.end());
+    return {false, names.empty() ? fmt::format("no worker is called '{}': none has joined", name)
+                                 : fmt::format("no worker is called '{}': the workers here are {}", name,
+                                               fmt::join(names, ", "))};
+  }
+  const Worker& worker = *found->second;
+  if (worker.peer == kNoPeer)
+    return {false, fmt::format("worker {} is not connected: it is lost, or about to come back", name)};
+  send(worker.peer, wire::Leave{});
+  return {true, fmt::format("worker {} was told to leave; {} tasks are there, and those that run may finish",
+                            name, worker.tasks.size())};
+}
+
+// ---- why ----
+
+wire::Answer Scheduler::why(const std::string& text) const {
+  const std::size_t dash = text.rfind('-');
+  std::uint64_t seq = 0;
+  const char* end = text.data() + text.size();
+  if (dash == std::string::npos || dash == 0 ||
+      std::from_chars(text.data() + dash + 1, end, seq).ptr != end || seq == 0) {
+    return {false, fmt::format("'{}' is not the name of a task: those look like 3f2a91c0-17", text)};
+  }
+  const std::string prefix = text.substr(0, dash);
+  std::vector<const Session*> sessions;
+  for (const auto& [id, session] : sessions_) {
+    if (id.text().starts_with(prefix)) sessions.push_back(session.get());
+  }
+  if (sessions.empty())
+    return {false, fmt::format("no client here has a session that begins with {}: see weft status", prefix)};
+  if (sessions.size() > 1)
+    return {false, fmt::format("{} sessions here begin with {}: give more digits", sessions.size(), prefix)};
+  const Session& session = *sessions.front();
+  if (const auto task = session.tasks.find(seq); task != session.tasks.end())
+    return {true, why_here(session, task->second)};
+  if (const auto kept = session.detached.find(seq); kept != session.detached.end())
+    return {true, "it is finished: its answer is kept until somebody fetches it"};
+  if (const auto watched = session.watches.find(seq); watched != session.watches.end())
+    return {true, fmt::format("it waits for the answer of detached task {}", watched->second.text())};
+  return {false, seq <= session.received ? "it is answered, and nothing of it is left here"
+                                         : "it has not arrived here"};
+}
+
+std::string Scheduler::why_here(const Session& session, const Task& task) const {
+  const double age = seconds_of(now_ - task.since);
+  switch (task.state) {
+    case TaskState::queued: {
+      const ReadyQueue& queue = *task.spec->queue;
+      if (const std::string reason = why_waiting(session, queue); !reason.empty())
+        return "it waits: " + reason;
+      std::size_t before = 0;
+      for (const Task* other = queue.tasks.front(); other != &task; other = TaskList::after(*other)) ++before;
+      return fmt::format("it waits for a free slot for {:.1f} s: {} tasks of its kind are before it", age,
+                         before);
+    }
+    case TaskState::delayed:
+      return fmt::format("it failed, and is tried again in {:.1f} s (its retry_delay)",
+                         seconds_of(task.due - now_));
+    case TaskState::saving:
+      return keeper_.fault().empty()
+                 ? "it is detached, and it or its result is on the way into the journal"
+                 : "it is detached, and the journal cannot be written: " + keeper_.fault();
+    case TaskState::awaiting:
+      return fmt::format("the broker was started {:.1f} s ago: a worker that runs it may still say so",
+                         seconds_of(now_ - started_));
+    case TaskState::assigned:
+      return fmt::format(
+          "it is with worker {} for {:.1f} s and waits there for a runner, its program or its "
+          "argument{}",
+          task.worker->hello.name, age,
+          task.worker->note.empty() ? "" : "; that worker: " + task.worker->note);
+    case TaskState::running:
+      return fmt::format("it runs on worker {} for {:.1f} s", task.worker->hello.name, age);
+    case TaskState::cancelling:
+      return fmt::format("it is cancelled; worker {} is stopping it for {:.1f} s", task.worker->hello.name,
+                         age);
+  }
+  return "";
+}
+
+/// Why the tasks in `queue` wait, when that is not for want of a free slot alone.
+std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& queue) const {
+  if (std::string reason = explain(*queue.placement); !reason.empty()) return reason;
+  if (session.waiting_bytes >= settings_.backlog_bytes_max) {
+    return fmt::format("its client has {:.0f} MiB of results to fetch first",
+                       static_cast<double>(session.waiting_bytes) / (1 << 20));
+  }
+  const Task* oldest = queue.tasks.front();
+  if (oldest == nullptr || now_ - oldest->since < settings_.stall_after) return "";
+  for (const auto& [load, serial, worker] : open_workers_) {
+    if (!fits_now(*worker, *queue.placement)) continue;
+    return fmt::format("this is a fault of the broker: task {} has waited {:.0f} s though worker {} has room",
+                       TaskId{session.id, oldest->seq}.text(), seconds_of(now_ - oldest->since),
+                       worker->hello.name);
+  }
+  return "";
+}
+
+/// Notes when a worker has tasks and does nothing with them.
+void Scheduler::watch_worker(Worker& worker) {
+  std::string note;
+  if (worker.state == WorkerState::ready && now_ - worker.progressed >= settings_.stall_after) {
+    const Task* idle = nullptr;
+    bool runs = false;
+    for (const Task* task = worker.tasks.front(); task != nullptr; task = TaskList::after(*task)) {
+      runs = runs || task->state == TaskState::running;
+      const bool late = now_ - task->since >= settings_.stall_after;
+      if (late && task->state == TaskState::cancelling) {
+        note = fmt::format("it was told {:.0f} s ago to stop task {} and has not said that it did",
+                           seconds_of(now_ - task->since), TaskId{task->session->id, task->seq}.text());
+        break;
+      }
+      if (late && idle == nullptr) idle = task;
+    }
+    if (note.empty() && !runs && idle != nullptr) {
+      note = fmt::format("it has {} tasks and has started none for {:.0f} s, the oldest is {}",
+                         worker.tasks.size(), seconds_of(now_ - worker.progressed),
+                         TaskId{idle->session->id, idle->seq}.text());
+    }
+  }
+  if (!note.empty() && worker.note.empty())
+    log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, note));
+  worker.note = std::move(note);
+}
+
+}  // namespace weft::broker

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#include "client/query.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "common/codec.hpp"
+#include "common/link.hpp"
+#include "weft/error.hpp"
+
+namespace weft::client {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+using Take = std::function<bool(wire::Message&)>;
+
+/// Whether what just happened brought the whole answer; `reason` says what went wrong else.
+bool answered(Link& link, const Link::Event& event, const wire::Message& question, const Take& take,
+              std::string& reason) {
+  if (std::holds_alternative<Link::Up>(event)) {
+    reason = "it accepts connections but does not answer";
+    link.send(wire::encode(question));
+    return false;
+  }
+  if (const auto* down = std::get_if<Link::Down>(&event)) {
+    reason = down->reason;
+    return false;
+  }
+  const auto& frame = std::get<zmq::message_t>(event);
+  const std::string_view text(frame.data<char>(), frame.size());
+  if (auto mismatch = wire::version_mismatch(text)) throw ConnectionError(*mismatch);
+  auto message = wire::decode(text);
+  if (!message) {
+    reason = "what it answers is not from a Weft broker: " + message.fault();
+  } else if (auto* refuse = std::get_if<wire::Refuse>(&*message)) {
+    reason = "refused: " + refuse->text;
+  } else {
+    return take(*message);
+  }
+  return false;
+}
+
+/// Asks until `take` has the whole answer. `again` is called when the question is asked anew.
+void ask(const std::string& address, const wire::Message& question, std::chrono::milliseconds timeout,
+         const std::function<void()>& again, const Take& take) {
+  const auto deadline = Clock::now() + timeout;
+  zmq::context_t context;
+  Link link(context);
+  std::string reason = "no answer";
+  link.open(address);
+  for (;;) {
+    bool lost = false;
+    while (auto event = link.next()) {
+      lost = std::holds_alternative<Link::Down>(*event);
+      if (lost) again();
+      if (answered(link, *event, question, take, reason)) return;
+    }
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    if (left.count() <= 0) break;
+    auto items = link.poll_items();
+    // A connection that failed is tried again, since a broker may be about to start.
+    zmq::poll(items, lost ? std::min(left, std::chrono::milliseconds(100)) : left);
+    if (lost) link.open(address);
+  }
+  throw ConnectionError(fmt::format("no broker answered at {} within {} s: {}", address,
+                                    std::chrono::duration<double>(timeout).count(), reason));
+}
+
+}  // namespace
+
+wire::Status query_status(const std::string& address, bool details, std::chrono::milliseconds timeout) {
+  wire::Status status;
+  ask(
+      address, wire::StatusRequest{.details = details}, timeout, [] {},
+      [&](wire::Message& message) {
+        auto* answer = std::get_if<wire::Status>(&message);
+        if (answer != nullptr) status = std::move(*answer);
+        return answer != nullptr;
+      });
+  return status;
+}
+
+std::vector<wire::TaskRef> query_detached(const std::string& address, const std::string& label,
+                                          std::chrono::milliseconds timeout) {
+  std::vector<wire::TaskRef> tasks;
+  ask(
+      address, wire::Find{label}, timeout, [&] { tasks.clear(); },
+      [&](wire::Message& message) {
+        const auto* found = std::get_if<wire::Found>(&message);
+        if (found == nullptr) return false;
+        tasks.insert(tasks.end(), found->tasks.begin(), found->tasks.end());
+        return tasks.size() >= found->total;
+      });
+  return tasks;
+}
+
+wire::Answer query_answer(const std::string& address, const wire::Message& question,
+                          std::chrono::milliseconds timeout) {
+  wire::Answer answer;
+  ask(
+      address, question, timeout, [] {},
+      [&](wire::Message& message) {
+        auto* given = std::get_if<wire::Answer>(&message);
+        if (given != nullptr) answer = std::move(*given);
+        return given != nullptr;
+      });
+  return answer;
+}
+
+}  // namespace weft::client

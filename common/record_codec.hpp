@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+// Values with a Layout to msgpack and back. codec.cpp makes messages of them, the broker's journal
+// its records.
+#pragma once
+
+#include <bit>
+#include <concepts>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <msgpack.hpp>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "common/layout.hpp"
+#include "common/msgpack_reader.hpp"
+
+namespace weft::wire {
+
+template <class T>
+inline constexpr bool kIsId = false;
+template <std::size_t N>
+inline constexpr bool kIsId<OpaqueId<N>> = true;
+template <class T>
+inline constexpr bool kIsVector = false;
+template <class T>
+inline constexpr bool kIsVector<std::vector<T>> = true;
+
+// ---- writing ----
+
+struct StringSink {
+  std::string& text;
+  void write(const char* data, std::size_t size) { text.append(data, size); }
+};
+using Writer = msgpack::packer<StringSink>;
+
+inline void put_binary(Writer& out, const void* data, std::size_t size) {
+  out.pack_bin(static_cast<std::uint32_t>(size));
+  out.pack_bin_body(static_cast<const char*>(data), static_cast<std::uint32_t>(size));
+}
+
+/// Nine bytes, always: msgpack-c's own pack_double() turns 1.0 into the integer 1.
+inline void put_real(Writer& out, double number) {
+  const auto bits = std::bit_cast<std::uint64_t>(number);
+  char text[9] = {static_cast<char>(0xcb)};
+  for (int i = 0; i < 8; ++i) text[1 + i] = static_cast<char>(bits >> (56 - 8 * i));
+  out.pack_bin_body(text, sizeof text);  // raw: adds nothing of its own
+}
+
+template <class T>
+void put(Writer& out, const T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    out.pack_uint8(static_cast<std::uint8_t>(value));
+  } else if constexpr (kIsId<T>) {
+    put_binary(out, value.bytes.data(), value.bytes.size());
+  } else if constexpr (std::is_same_v<T, Bytes>) {
+    put_binary(out, value.view().data(), value.size());
+  } else if constexpr (std::is_same_v<T, Payload>) {
+    if (value.is_blob()) {
+      const BlobRef ref = value.blob();
+      out.pack_array(3);
+      put(out, ref.holder);
+      put(out, ref.id);
+      put(out, ref.size);
+    } else {
+      put(out, value.bytes());
+    }
+  } else if constexpr (HasLayout<T>) {
+    out.pack_array(static_cast<std::uint32_t>(kFieldCount<T>));
+    for_each_field(value, [&](const auto& field) { put(out, field); });
+  } else if constexpr (kIsVector<T>) {
+    out.pack_array(static_cast<std::uint32_t>(value.size()));
+    for (const auto& element : value) put(out, element);
+  } else if constexpr (std::is_same_v<T, std::map<std::string, double>>) {
+    out.pack_map(static_cast<std::uint32_t>(value.size()));
+    for (const auto& [name, number] : value) {
+      out.pack(name);
+      put_real(out, number);
+    }
+  } else {
+    out.pack(value);  // bool, integers, std::string
+  }
+}
+
+template <class T>
+void put_text(std::string& text, const T& value) {
+  StringSink sink{text};
+  Writer out(sink);
+  put(out, value);
+}
+
+// ---- reading ----
+
+inline void get(MsgpackReader& in, std::string& value) { value = in.string(); }
+inline void get(MsgpackReader& in, bool& value) { value = in.boolean(); }
+inline void get(MsgpackReader& in, Bytes& value) { value = Bytes(in.binary()); }
+
+template <std::unsigned_integral T>
+void get(MsgpackReader& in, T& value) {
+  const std::uint64_t number = in.unsigned_number();
+  if (number > std::numeric_limits<T>::max()) in.fail();
+  value = static_cast<T>(number);
+}
+
+template <std::signed_integral T>
+void get(MsgpackReader& in, T& value) {
+  const std::int64_t number = in.signed_number();
+  if (number > std::numeric_limits<T>::max() || number < std::numeric_limits<T>::min()) in.fail();
+  value = static_cast<T>(number);
+}
+
+template <class T>
+requires std::is_enum_v<T>
+void get(MsgpackReader& in, T& value) {
+  const std::uint64_t number = in.unsigned_number();
+  if (number > last_of(T{})) in.fail();
+  value = static_cast<T>(number);
+}
+
+template <std::size_t N>
+void get(MsgpackReader& in, OpaqueId<N>& value) {
+  const std::string_view text = in.binary();
+  if (text.size() != N) {
+    in.fail();
+    return;
+  }
+  std::memcpy(value.bytes.data(), text.data(), N);
+}
+
+inline void get(MsgpackReader& in, Payload& value) {
+  if (!in.array_is_next()) {
+    value = Payload(in.binary());
+    if (value.size() > kInlineBytesMax) in.fail();
+    return;
+  }
+  BlobRef ref;
+  if (in.array() != 3) in.fail();
+  get(in, ref.holder);
+  get(in, ref.id);
+  get(in, ref.size);
+  value = Payload(ref);
+}
+
+inline void get(MsgpackReader& in, std::map<std::string, double>& value) {
+  const std::size_t count = in.map();
+  for (std::size_t i = 0; i < count && in.ok(); ++i) {
+    const std::string name(in.string());
+    value[name] = in.real();
+  }
+}
+
+template <HasLayout T>
+void get(MsgpackReader& in, T& value);
+
+template <class T>
+void get(MsgpackReader& in, std::vector<T>& value) {
+  const std::size_t count = in.array();
+  // Not reserved: a few bytes of input could name many large elements.
+  for (std::size_t i = 0; i < count && in.ok(); ++i) get(in, value.emplace_back());
+}
+
+template <HasLayout T>
+void get(MsgpackReader& in, T& value) {
+  if (in.array() != kFieldCount<T>) {
+    in.fail();
+    return;
+  }
+  for_each_field(value, [&](auto& field) { get(in, field); });
+}
+
+}  // namespace weft::wire

@@ -1,0 +1,456 @@
+// SPDX-License-Identifier: MIT
+// Detached tasks: accepted when the journal has them, answered when it has the answer, kept until fetched.
+// PROTOCOL.md section 9.
+#include <cstring>
+
+#include "tests/unit/scheduler_harness.hpp"
+
+namespace weft::broker {
+
+namespace {
+
+using wire::Outcome;
+using Seqs = std::vector<std::uint64_t>;
+
+Settings journaled(std::uint64_t epoch = kEpoch) {
+  Settings settings = test_settings();
+  settings.epoch = epoch;
+  settings.journal = true;
+  return settings;
+}
+
+wire::TaskSpec detached_spec() {
+  wire::TaskSpec spec = any_spec();
+  spec.detach = true;
+  spec.label = "sweep";
+  return spec;
+}
+
+wire::TaskSpec attached_spec() {
+  wire::TaskSpec spec;
+  spec.kind = wire::TaskKind::attached;
+  spec.label = "sweep";
+  return spec;
+}
+
+std::string name_of(const TestClient& client, std::uint64_t seq) {
+  std::string text(reinterpret_cast<const char*>(client.session.bytes.data()), client.session.bytes.size());
+  text.append(reinterpret_cast<const char*>(&seq), sizeof seq);
+  return text;
+}
+
+Send kept(const TestClient& client, Seqs seqs) { return {client.peer, wire::Kept{std::move(seqs)}}; }
+
+/// The reason in the refusal of task `seq`, which is the only delivery in `actions`.
+std::string refusal(const Actions& actions, std::uint64_t seq) {
+  std::string reason;
+  for (const Action& action : actions) {
+    const auto* send = std::get_if<Send>(&action);
+    const auto* deliver = send != nullptr ? std::get_if<wire::Deliver>(&send->message) : nullptr;
+    if (deliver == nullptr) continue;
+    REQUIRE(deliver->records.size() == 1);
+    CHECK(deliver->records[0].seq == seq);
+    CHECK(deliver->records[0].outcome == Outcome::refused);
+    REQUIRE(reason.empty());
+    reason = wire::decode_error(deliver->records[0].payload.text())->message;
+  }
+  return reason;
+}
+
+/// A broker with a journal, a client that has defined spec 1, a worker.
+struct Stage {
+  Harness h{journaled()};
+  TestClient client = h.join_client("client");
+  TestWorker worker = h.join_worker("worker", {.slots = 4});
+
+  Stage() { h.define(client, 1, detached_spec()); }
+  void accept(std::size_t count = 1) {
+    h.submit(client, 1, count);
+    h.commit();
+    h.skip();
+  }
+  std::vector<wire::TaskRef> find() {
+    h.skip();
+    h.say(client, wire::Find{"sweep"});
+    const Actions actions = h.take();
+    REQUIRE(actions.size() == 1);
+    return std::get<wire::Found>(std::get<Send>(actions[0]).message).tasks;
+  }
+};
+
+/// The next life of the broker, on the same disk, with the worker of before.
+struct Next {
+  Harness h;
+  TestWorker worker;
+  TestClient client;  // another program
+
+  explicit Next(const Stage& stage) : h(journaled(kEpoch + 1), stage.h.disk()), worker(stage.worker) {
+    h.commit();
+    client = TestClient{uuid(200), "other"};
+    h.hello(client, 0, 0);
+    h.synced(client);
+    h.define(client, 1, attached_spec());
+    h.skip();
+  }
+  void worker_comes(const TestClient& of, std::vector<wire::ClaimRecord> tasks) {
+    h.hello(worker, {.slots = 4});
+    h.claims(worker, of, std::move(tasks));
+    h.ready(worker);
+    h.skip();
+  }
+  void attach(const TestClient& of, std::uint64_t seq) { h.submit(client, 1, 1, name_of(of, seq)); }
+};
+
+}  // namespace
+
+TEST_SUITE("scheduler, detached") {
+  TEST_CASE("without a journal a detached task is refused with a sentence") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    h.define(client, 1, detached_spec());
+    h.submit(client, 1);
+    CHECK(refusal(h.take(), 1) ==
+          "this broker keeps no journal, so that no task can outlive its client: start it with weft-broker "
+          "--journal FILE");
+    CHECK(h.status().queued == 0);
+  }
+
+  TEST_CASE("a task is promised and assigned only when the journal has it") {
+    Stage s;
+    s.h.submit(s.client, 1);
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});
+    CHECK(s.h.status().queued == 1);
+    s.h.commit();
+    CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1),
+                                kept(s.client, {1})});
+    s.h.result(s.worker, s.client, 1);
+    s.h.skip();
+  }
+
+  TEST_CASE("the answer goes to the client, and the worker may forget it, only when the journal has it") {
+    Stage s;
+    s.accept();
+    s.h.result(s.worker, s.client, 1);
+    CHECK(s.h.take() == Actions{});
+    s.h.commit();
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.deliver_ok(s.client, 1, 1)});
+    CHECK(s.find().size() == 1);
+    s.h.ack(s.client, 1);
+    CHECK(s.find().empty());
+  }
+
+  TEST_CASE("submits that come while a row is under way share the next one") {
+    Stage s;
+    s.h.submit(s.client, 1);
+    CHECK(s.h.ordered() == 1);
+    for (int i = 0; i < 5; ++i) s.h.submit(s.client, 1);
+    CHECK(s.h.ordered() == 1);
+    s.h.commit();
+    CHECK(s.h.disk().rows.size() == 2);
+    CHECK(s.h.status().queued + s.h.status().assigned == 6);
+    s.h.skip();
+  }
+
+  TEST_CASE("a journal that cannot be written refuses detached tasks and nothing else, and recovers") {
+    Stage s;
+    s.h.define(s.client, 2, any_spec());
+    s.h.submit(s.client, 1);
+    s.h.submit(s.client, 2);
+    s.h.commit("the disk is full");
+    CHECK(s.h.assigned(s.worker, s.client) == Seqs{2});
+    CHECK(refusal(s.h.take(), 1) == "the broker's journal cannot take it: the disk is full");
+    s.h.advance(1s);
+    s.h.submit(s.client, 1);
+    s.h.commit();
+    CHECK(s.h.assigned(s.worker, s.client) == Seqs{2, 3});
+    s.h.skip();
+  }
+
+  TEST_CASE("an answer that could not be written is written again, and delivered then") {
+    Stage s;
+    s.accept();
+    s.h.result(s.worker, s.client, 1);
+    s.h.commit("the disk is full");
+    CHECK(s.h.take() == Actions{});
+    s.h.advance(1s);
+    s.h.commit();
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.deliver_ok(s.client, 1, 1)});
+  }
+
+  TEST_CASE("a client that leaves takes its other tasks along, and detached ones go on and are found") {
+    Stage s;
+    s.h.define(s.client, 2, any_spec());
+    s.accept(2);
+    s.h.submit(s.client, 2);
+    s.h.skip();
+    s.h.say(s.client, wire::Goodbye{""});
+    CHECK(s.h.take() == Actions{ForgetPeer{s.client.peer}, s.h.revoke(s.worker, s.client, 3, 3)});
+    CHECK(s.h.status().clients == 0);
+    s.h.result(s.worker, s.client, 1);
+    s.h.commit();
+    s.h.skip();
+
+    TestClient other = s.h.join_client("other");
+    s.h.say(other, wire::Find{"sweep"});
+    CHECK(s.h.take() ==
+          Actions{s.h.to(other, wire::Found{"sweep", 2, {{s.client.session, 1}, {s.client.session, 2}}})});
+    s.h.define(other, 1, attached_spec());
+    s.h.submit(other, 1, 1, name_of(s.client, 1));
+    CHECK(s.h.take() == Actions{s.h.received(other, 1), s.h.deliver_ok(other, 1, 1)});
+    s.h.submit(other, 1, 1, name_of(s.client, 2));
+    CHECK(s.h.take() == Actions{s.h.received(other, 2)});
+    s.h.ack(other, 1);
+    s.h.result(s.worker, s.client, 2, Outcome::ok, "second");
+    s.h.commit();
+    s.h.returned(s.worker, s.client, 3);
+    s.h.skip();
+    s.h.ack(other, 2);
+    s.h.commit();
+    // The last of them is fetched: nothing is left of the session.
+    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session})});
+    CHECK(s.h.status().client_list.size() == 1);
+  }
+
+  TEST_CASE("tasks that were not in the journal when their client left are nobody's") {
+    Stage s;
+    s.h.submit(s.client, 1);
+    s.h.say(s.client, wire::Goodbye{""});
+    s.h.skip();
+    s.h.commit();  // it was on its way already, and may as well be done
+    CHECK(s.h.status().queued + s.h.status().assigned <= 1);
+    s.h.skip();
+  }
+
+  TEST_CASE("after kill -9 the next broker has what was accepted, adopts what runs, and keeps counters") {
+    Stage s;
+    wire::TaskSpec spec = detached_spec();
+    spec.retries = 2;
+    s.h.define(s.client, 2, spec);
+    s.accept();               // 1: runs
+    s.h.submit(s.client, 2);  // 2: failed once, runs
+    s.h.submit(s.client, 1);  // 3: finished
+    s.h.commit();
+    s.h.result(s.worker, s.client, 2, Outcome::failed, "it threw");
+    s.h.result(s.worker, s.client, 3, Outcome::ok, "third");
+    s.h.commit();
+    s.h.submit(s.client, 1);  // 4: not in the journal when the broker dies
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second = s.h.attempt(s.worker, s.client, 2);
+    s.h.skip();
+
+    Next n(s);
+    CHECK(n.h.status().queued == 2);
+    n.worker_comes(s.client,
+                   {{1, first, wire::ClaimState::running, 1}, {2, second, wire::ClaimState::running, 2}});
+    CHECK(n.h.status().assigned == 2);
+    n.h.advance(3s);
+    CHECK(n.h.assigned(n.worker, s.client).empty());  // nothing was started again
+    n.attach(s.client, 2);
+    n.attach(s.client, 3);
+    n.attach(s.client, 4);
+    const Actions actions = n.h.take();
+    CHECK(std::count(actions.begin(), actions.end(),
+                     Action(n.h.deliver(n.client, 1,
+                                        {{1, wire::DeliveryKind::charged, Outcome::failed, 1, 0,
+                                          wire::Payload(std::string_view("it threw"))}}))) == 1);
+    CHECK(std::count(actions.begin(), actions.end(), Action(n.h.deliver_ok(n.client, 2, 2, "third"))) == 1);
+    CHECK(refusal({actions.back()}, 3).find("there is no detached task") == 0);
+    n.h.result(n.worker, s.client, 2, Outcome::ok, "second", 1000, second);
+    n.h.commit();
+    CHECK(n.h.take() == Actions{n.h.release(n.worker, s.client, 3),
+                                n.h.deliver(n.client, 4,
+                                            {{1, wire::DeliveryKind::final, Outcome::ok, 1, 0,
+                                              wire::Payload(std::string_view("second"))}})});
+  }
+
+  TEST_CASE("a client that lives through the broker's death gets every answer once") {
+    Stage s;
+    s.accept(2);
+    s.h.result(s.worker, s.client, 1);
+    s.h.commit();
+    s.h.skip();
+
+    Harness h(journaled(kEpoch + 1), s.h.disk());
+    h.commit();
+    TestClient client = s.client;
+    h.hello(client, 0, kEpoch);
+    CHECK(h.take() == Actions{h.welcome(client, false, 2)});
+    h.define(client, 1, detached_spec());
+    h.say(client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))},
+                                    {2, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    h.synced(client);
+    CHECK(h.take() == Actions{h.received(client, 2), kept(client, {1, 2}), h.deliver_ok(client, 1, 1)});
+    h.ack(client, 1);
+    h.commit();
+    CHECK(h.status().queued == 1);
+  }
+
+  TEST_CASE("an answer that nobody fetches is dropped when its time has passed, also over a restart") {
+    Stage s;
+    s.accept();
+    s.h.say(s.client, wire::Goodbye{""});
+    s.h.result(s.worker, s.client, 1);
+    s.h.commit();
+    s.h.skip();
+    Settings settings = journaled(kEpoch + 1);
+    settings.keep = 10s;
+    Harness h(settings, s.h.disk());
+    h.commit();
+    h.skip();
+    h.advance(9s);
+    CHECK(h.status().client_list.size() == 1);
+    h.advance(1s);
+    h.commit();
+    CHECK(h.status().client_list.empty());
+    CHECK(h.logged("was not fetched in time"));
+    h.skip();
+  }
+
+  TEST_CASE("programs and large arguments are in the folder before the task is promised, and go with it") {
+    Stage s;
+    wire::TaskSpec spec = program_spec(7);
+    spec.detach = true;
+    s.h.define(s.client, 2, spec);
+    const wire::BlobRef argument{s.client.session, blob_id(8), 100};
+    s.h.say(s.client, wire::Submit{{{1, 2, wire::Payload(argument)}}});
+    s.client.next_seq = 2;
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1),
+                                s.h.to(s.client, wire::Get{s.client.session, blob_id(7), 0, 1000}),
+                                s.h.to(s.client, wire::Get{s.client.session, blob_id(8), 0, 100})});
+    s.h.say(s.client, wire::Data{blob_id(8), 0, Bytes(std::string(100, 'a'))});
+    s.h.commit();
+    CHECK(s.h.take() == Actions{});
+    s.h.say(s.client, wire::Data{blob_id(7), 0, Bytes(std::string(1000, 'p'))});
+    s.h.commit();
+    CHECK(s.h.disk().blobs == std::set<BlobId>{blob_id(7), blob_id(8)});
+    CHECK(s.h.assigned(s.worker, s.client) == Seqs{1});
+    s.h.skip();
+    s.h.say(s.client, wire::Goodbye{""});
+    s.h.skip();
+    s.h.say(s.worker, wire::Get{s.client.session, blob_id(8), 0, 100});
+    CHECK(s.h.take() == Actions{ReadBlob{s.worker.peer, {s.client.session, blob_id(8), 0, 100}}});
+
+    Next n(s);
+    CHECK(n.h.disk().blobs.size() == 2);
+    n.worker_comes(s.client, {});
+    n.h.advance(8s);  // its client may not come back any more
+    CHECK(n.h.assigned(n.worker, s.client) == Seqs{1});
+    n.h.result(n.worker, s.client, 1);
+    n.h.commit();
+    n.attach(s.client, 1);
+    n.h.ack(n.client, 1);
+    n.h.commit();
+    CHECK(n.h.disk().blobs.empty());
+    n.h.skip();
+  }
+
+  TEST_CASE("what cannot be fetched or kept refuses the task, and the client hears why") {
+    Stage s;
+    s.h.say(s.client,
+            wire::Submit{{{1, 1, wire::Payload(wire::BlobRef{s.client.session, blob_id(8), 100})}}});
+    for (int i = 0; i < 5; ++i) {
+      s.h.say(s.client, wire::Data{blob_id(8), 0, Bytes(std::string(100, 'a'))});
+      s.h.skip();
+      s.h.commit("no space is left on the device");
+      if (i < 4) s.h.advance(1s);
+    }
+    CHECK(refusal(s.h.take(), 1) == "what it needs cannot be kept: no space is left on the device");
+    CHECK(s.h.status().queued == 0);
+    CHECK(s.h.disk().blobs.empty());
+  }
+
+  TEST_CASE("a large result is brought to the folder before it counts, and made again when it is lost") {
+    Stage s;
+    s.accept();
+    const wire::BlobRef there{s.worker.incarnation, blob_id(9), 10};
+    const auto finish = [&](std::uint64_t outbox, bool fresh) {
+      s.h.say(s.worker, wire::Results{s.client.session,
+                                      kEpoch,
+                                      fresh,
+                                      outbox,
+                                      {{1, s.h.attempt(s.worker, s.client, 1).number, 1000, Outcome::ok,
+                                        wire::Payload(there)}}});
+    };
+    finish(1, true);
+    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::Get{s.worker.incarnation, blob_id(9), 0, 10})});
+    SUBCASE("it comes") {
+      s.h.say(s.worker, wire::Data{blob_id(9), 0, Bytes(std::string(10, 'r'))});
+      s.h.commit();
+      const wire::BlobRef here{wire::kJournalHolder, blob_id(9), 10};
+      CHECK(s.h.take() ==
+            Actions{s.h.to(s.worker, wire::Drop{s.worker.incarnation, blob_id(9)}),
+                    s.h.release(s.worker, s.client, 1),
+                    s.h.deliver(s.client, 1,
+                                {{1, wire::DeliveryKind::final, Outcome::ok, 0, 0, wire::Payload(here)}})});
+      s.h.ack(s.client, 1);
+      s.h.commit();
+      CHECK(s.h.disk().blobs.size() == 1);  // the client is only about to ask for its bytes
+      s.h.say(s.client, wire::Get{wire::kJournalHolder, blob_id(9), 0, 10});
+      s.h.say(s.client, wire::Drop{wire::kJournalHolder, blob_id(9)});
+      s.h.commit();
+      CHECK(s.h.disk().blobs.empty());
+      CHECK(s.find().size() == 0);
+    }
+    SUBCASE("it is lost") {
+      for (int i = 0; i < 5; ++i) {
+        s.h.say(s.worker, wire::Gone{blob_id(9), "it was dropped"});
+        s.h.advance(1s);
+      }
+      CHECK(s.h.assigned(s.worker, s.client) == Seqs{1, 1});
+      s.worker.outbox[s.client.session] = 1;
+      s.worker.begun.insert(s.client.session);
+      s.h.result(s.worker, s.client, 1);
+      s.h.commit();
+      s.h.ack(s.client, 1);
+      s.h.commit();
+      CHECK(s.find().size() == 0);
+    }
+    s.h.skip();
+  }
+
+  TEST_CASE("cancelling an attached task cancels the detached one") {
+    Stage s;
+    s.accept();
+    s.h.say(s.client, wire::Goodbye{""});
+    s.h.skip();
+    TestClient other = s.h.join_client("other");
+    s.h.define(other, 1, attached_spec());
+    s.h.submit(other, 1, 1, name_of(s.client, 1));
+    s.h.skip();
+    s.h.cancel(other, 1);
+    CHECK(s.h.take() == Actions{s.h.revoke(s.worker, s.client, 1, 1)});
+    s.h.commit();
+    const Actions actions = s.h.take();
+    REQUIRE(actions.size() == 1);
+    const auto& deliver = std::get<wire::Deliver>(std::get<Send>(actions[0]).message);
+    CHECK(deliver.records.at(0).outcome == Outcome::cancelled);
+  }
+
+  TEST_CASE("a journal that has grown is written anew with what is open, and nothing is lost by it") {
+    Settings settings = journaled();
+    settings.keeper.rewrite_bytes = 2000;
+    Harness h(settings);
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker");
+    h.define(client, 1, detached_spec());
+    for (std::uint64_t seq = 1; seq <= 100; ++seq) {
+      h.submit(client, 1);
+      h.commit();
+      if (seq == 100) break;
+      h.result(worker, client, seq);
+      h.commit();
+      h.ack(client, seq);
+      h.commit();
+    }
+    h.skip();
+    std::size_t bytes = 0;
+    for (const std::string& row : h.disk().rows) bytes += row.size();
+    CHECK(bytes < 4000);
+    Harness next(journaled(kEpoch + 1), h.disk());
+    next.commit();
+    CHECK(next.status().queued == 1);
+    next.skip();
+  }
+}
+
+}  // namespace weft::broker
