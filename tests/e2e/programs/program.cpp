@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,12 @@ int sleeps(int seconds) {
   return seconds;
 }
 
+long appends(const std::string& name, long x) {
+  usleep(20'000);
+  std::ofstream(name, std::ios::app) << x << "\n" << std::flush;
+  return x * x;
+}
+
 std::optional<weft::Client> static_client;
 
 /// Submits long tasks, says when one runs, and waits to be killed.
@@ -29,6 +36,18 @@ int sleepers(const std::string& address) {
   std::puts("running");
   std::fflush(stdout);
   futures[19].wait();
+  return 0;
+}
+
+/// Detaches 40 tasks, says when they are safe, and waits to be killed.
+int detaches(const std::string& address, const std::string& name) {
+  weft::Client client(address);
+  auto futures = client.with({.label = "sweep", .detach = true})
+                     .map<appends>(weft::same(name), std::views::iota(0L, 40L));
+  client.flush();
+  std::puts("flushed");
+  std::fflush(stdout);
+  pause();
   return 0;
 }
 
@@ -76,6 +95,7 @@ int main(int argc, char** argv) {
     if (what == "sleepers") return sleepers(address);
     if (what == "fork") return forks(address);
     if (what == "static") return keeps_static(address);
+    if (what == "detach" && argc > 3) return detaches(address, argv[3]);
     if (what == "file" && argc > 3) return opens_file(address, argv[3]);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
