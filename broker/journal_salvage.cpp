@@ -24,7 +24,8 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kUnreadableMax =
-    100'000;  // rows that are looked for after the last that could be read
+    100'000;                                // rows that are looked for after the last that could be read
+constexpr std::uint64_t kRowBytesMin = 64;  // of which two checksums
 
 void sync(const std::string& path, int flags) {
   const Fd file = checked(open(path.c_str(), flags | O_CLOEXEC), "cannot open " + path);
@@ -101,7 +102,8 @@ Kept read_whole_rows(const std::string& path) {
   Kept kept;
   std::uint64_t next = 1;
   std::uint64_t read_last = 0;
-  while (next <= read_last + kUnreadableMax) {
+  const std::uint64_t unreadable_max = std::min(kUnreadableMax, fs::file_size(path) / kRowBytesMin);
+  while (next <= read_last + unreadable_max) {
     try {
       sqlite::Statement log(
           database, "SELECT number, previous, checksum, content FROM log WHERE number >= ? ORDER BY number");
@@ -123,7 +125,7 @@ Kept read_whole_rows(const std::string& path) {
       ++next;
     }
   }
-  if (end < read_last || end > read_last + kUnreadableMax) end = read_last;  // it is not whole either
+  if (end < read_last || end > read_last + unreadable_max) end = read_last;  // it is not whole either
   kept.left_out = end - std::min<std::uint64_t>(end, kept.rows.size());
   return kept;
 }
