@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// weft_journal_victim PATH: writes to a journal until it is killed, and says what it was told is durable.
+// The journal's rows are records "1\n", "2\n" ...; blob n is blob_content(n).
+//
+//   appended N    the records up to N are durable
+//   sealed N      blob N is
+//   forgetting N  blob N may be gone from now on
+#include <poll.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+
+#include "broker/journal_writer.hpp"
+#include "common/hash.hpp"
+#include "journal_victim.hpp"
+
+namespace weft::broker {
+
+namespace {
+
+constexpr std::uint64_t kRoundsMax = 2000;
+
+void say(const char* what, std::uint64_t number) { dprintf(1, "%s %lu\n", what, number); }
+
+void work(const std::string& path) {
+  JournalFile file(path);
+  const std::vector<std::string> rows = file.read();
+  std::uint64_t record = 0;
+  for (const std::string& row : rows)
+    record += static_cast<std::uint64_t>(std::count(row.begin(), row.end(), '\n'));
+  JournalWriter writer(std::move(file), BlobFolder(path + ".blobs"));
+  for (std::uint64_t round = 1; round <= kRoundsMax; ++round) {
+    std::size_t awaited = 2;
+    for (int i = 0; i < 3; ++i) {
+      ++record;
+      writer.give(JournalWriter::Append{record, std::to_string(record) + "\n"});
+    }
+    const std::string content = blob_content(round);
+    const BlobId id = hash_of(content);
+    const std::size_t half = content.size() / 2;
+    writer.give(
+        JournalWriter::SaveChunk{id, content.size(), half, Bytes(std::string_view(content).substr(half))});
+    writer.give(
+        JournalWriter::SaveChunk{id, content.size(), 0, Bytes(std::string_view(content).substr(0, half))});
+    writer.give(JournalWriter::SealBlob{id});
+    if (round > 2) {
+      say("forgetting", round - 2);
+      writer.give(JournalWriter::ForgetBlob{hash_of(blob_content(round - 2))});
+    }
+    if (round % 8 == 0) {
+      std::string all;
+      for (std::uint64_t i = 1; i <= record; ++i) all += std::to_string(i) + "\n";
+      writer.give(JournalWriter::Rewrite{record, {all, ""}});
+      ++awaited;
+    }
+    while (awaited > 0) {
+      pollfd ready{writer.descriptor(), POLLIN, 0};
+      poll(&ready, 1, -1);
+      for (const JournalWriter::Answer& answer : writer.take()) {
+        if (const auto* appended = std::get_if<JournalWriter::Appended>(&answer)) {
+          say("appended", appended->number);
+          if (appended->number != record) continue;  // the first of these three alone, or two
+        }
+        if (std::holds_alternative<JournalWriter::Sealed>(answer)) say("sealed", round);
+        --awaited;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+}  // namespace weft::broker
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  try {
+    weft::broker::work(argv[1]);
+    return 0;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "weft_journal_victim: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// What weft_journal_victim and its test know of each other.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace weft::broker {
+
+inline std::string blob_content(std::uint64_t number) {
+  return std::to_string(number) + std::string(100'000, static_cast<char>('a' + number % 26));
+}
+
+}  // namespace weft::broker
