@@ -222,24 +222,20 @@ void Scheduler::finished(const FinalRecord& record) {
   entry->holds.erase(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
   release_blobs(served);
   start_timer(now_ + settings_.keep, TimerKind::keep, session->id, seq);
-  const TaskId id{session->id, seq};
   for (const TaskId& watcher : std::exchange(entry->watchers, {})) {
     Session* other = find_session(watcher.session);
-    if (other != nullptr && other->watches.erase(watcher.seq) > 0) hand_over(*other, watcher.seq, id, *entry);
+    if (other != nullptr && other->watches.contains(watcher.seq)) hand_over(*other, watcher.seq, *entry);
   }
-  hand_over(*session, seq, id, *entry);
+  hand_over(*session, seq, *entry);
   flush_releases(*session);
+  if (entry->fetched) fetched(TaskId{session->id, seq});
 }
 
-/// Delivers the answer of detached task `id` as that of task `seq`, which is the same or attached to it.
-void Scheduler::hand_over(Session& session, std::uint64_t seq, const TaskId& id, const Detached& entry) {
-  if (session.state == SessionState::ending || session.state == SessionState::detached) return;
+/// Delivers the answer as that of task `seq`, which is the task itself or attached to it.
+void Scheduler::hand_over(Session& session, std::uint64_t seq, const Detached& entry) {
   wire::DeliveryRecord copy = entry.answer;
   copy.seq = seq;
-  const bool blob = copy.outcome == wire::Outcome::ok && copy.payload.is_blob();
-  if (blob) session.fetching.emplace(copy.payload.blob().id, id);
   deliver(session, std::move(copy));
-  if (!blob) session.fetches.push_back({session.acked + session.deliveries.size(), id});
 }
 
 // ---- fetched ----
@@ -247,19 +243,15 @@ void Scheduler::hand_over(Session& session, std::uint64_t seq, const TaskId& id,
 void Scheduler::fetched(const TaskId& id) {
   Session* session = find_session(id.session);
   Detached* entry = session != nullptr ? find_detached(*session, id.seq) : nullptr;
-  if (entry == nullptr || entry->phase != Detached::Phase::finished) return;
+  if (entry == nullptr) return;
+  if (entry->phase == Detached::Phase::finishing) entry->fetched = true;
+  if (entry->phase != Detached::Phase::finished) return;
   keeper_.record(GoneRecord{id.session, id.seq});
   drop_detached(*session, id.seq);
 }
 
-/// The client has the bytes of a result that it was handed over, or does not want them.
-void Scheduler::drop_kept(const Uuid& session_id, const BlobId& id) {
-  Session* session = find_session(session_id);
-  const auto found = session != nullptr ? session->fetching.find(id) : decltype(session->fetching.end()){};
-  if (session == nullptr || found == session->fetching.end()) return;
-  const TaskId task = found->second;
-  session->fetching.erase(found);
-  fetched(task);
+void Scheduler::on(Session&, const wire::Fetched& message) {
+  for (const wire::TaskRef& task : message.tasks) fetched(TaskId{task.session, task.seq});
 }
 
 void Scheduler::drop_detached(Session& session, std::uint64_t seq) {
@@ -290,7 +282,7 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
     mark_dirty(session);
   }
   if (entry->phase == Detached::Phase::finished) {
-    hand_over(session, record.seq, TaskId{session.id, record.seq}, *entry);
+    hand_over(session, record.seq, *entry);
   } else if (Task* task = find_task(session, record.seq)) {
     task->retries_used = std::max(task->retries_used, record.retries_used);
     task->crashes = std::max(task->crashes, record.crashes);
@@ -302,14 +294,9 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
 bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload) {
   const auto known = session.specs.find(spec);
   if (known == session.specs.end() || known->second->content.kind != wire::TaskKind::attached) return false;
-  TaskId id;
-  Session* owner = nullptr;
-  if (!payload.is_blob() && payload.size() == sizeof id.session.bytes + sizeof id.seq) {
-    const char* text = payload.text().data();
-    std::memcpy(id.session.bytes.data(), text, sizeof id.session.bytes);
-    std::memcpy(&id.seq, text + sizeof id.session.bytes, sizeof id.seq);
-    owner = find_session(id.session);
-  }
+  const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.text());
+  const TaskId id{named.session, named.seq};
+  Session* owner = find_session(id.session);
   Detached* entry = owner != nullptr ? find_detached(*owner, id.seq) : nullptr;
   if (entry == nullptr || entry->phase == Detached::Phase::saving) {
     wire::ErrorInfo info;
@@ -325,7 +312,7 @@ bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, c
     deliver(session, std::move(charge));
   }
   if (entry->phase == Detached::Phase::finished) {
-    hand_over(session, seq, id, *entry);
+    hand_over(session, seq, *entry);
     return true;
   }
   const TaskId watcher{session.id, seq};
@@ -357,8 +344,6 @@ void Scheduler::leave_detached(Session& session) {
 /// Whoever comes as this session knows of none of them, and says again what it waits for.
 void Scheduler::forget_deliveries(Session& session) {
   session.deliveries.clear();
-  session.fetches.clear();
-  session.fetching.clear();
   session.watches.clear();
   session.kept.clear();
   session.acked = session.sent = session.sent_bytes = session.waiting_bytes = 0;

@@ -315,11 +315,6 @@ void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
     session.deliveries.pop_front();
     ++session.acked;
   }
-  while (!session.fetches.empty() && session.fetches.front().after <= session.acked) {
-    const TaskId id = session.fetches.front().task;
-    session.fetches.pop_front();
-    fetched(id);
-  }
   flush_releases(session);
   update_contender(session);
 }

@@ -257,7 +257,6 @@ void Scheduler::lose_session(Session& session) {
 
 void Scheduler::end_session(Session& session, const std::string& why) {
   session.state = SessionState::ending;
-  session.fetches.clear();  // it has not fetched them
   std::vector<std::uint64_t> seqs;
   for (const auto& [seq, task] : session.tasks) {
     const Detached* entry = find_detached(session, seq);

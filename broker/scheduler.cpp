@@ -272,10 +272,7 @@ void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Mes
   }
   if (const auto* data = std::get_if<wire::Data>(&message)) blobs_.data(*data, outbox);
   if (const auto* gone = std::get_if<wire::Gone>(&message)) blobs_.gone(holder, *gone, reachable(), outbox);
-  if (const auto* drop = std::get_if<wire::Drop>(&message)) {
-    drop->holder == wire::kJournalHolder ? drop_kept(holder, drop->id)
-                                         : outbox.push_back({kNoPeer, drop->holder, *drop});
-  }
+  if (const auto* drop = std::get_if<wire::Drop>(&message)) outbox.push_back({kNoPeer, drop->holder, *drop});
   pass_on(outbox);
 }
 

@@ -184,6 +184,7 @@ class Scheduler {
   wire::ErrorInfo loss_of(const Worker& worker, const Task& task, const std::string& how) const;
 
   // detached.cpp: tasks that outlive their client
+  void on(Session& session, const wire::Fetched& fetched);
   static Detached* find_detached(Session& session, std::uint64_t seq);
   void keep(Task& task);
   void hold_files(const Session& session, Spec& spec);
@@ -197,9 +198,8 @@ class Scheduler {
   void settle_blobs();
   void result_kept(Session& session, std::uint64_t seq, Detached& entry);
   void finished(const FinalRecord& record);
-  void hand_over(Session& session, std::uint64_t seq, const TaskId& id, const Detached& entry);
+  void hand_over(Session& session, std::uint64_t seq, const Detached& entry);
   void fetched(const TaskId& id);
-  void drop_kept(const Uuid& session, const BlobId& id);
   void drop_detached(Session& session, std::uint64_t seq);
   void release_blobs(std::vector<BlobId>& blobs);
   bool again_detached(Session& session, const wire::ReannounceRecord& record);

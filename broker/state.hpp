@@ -91,6 +91,7 @@ struct Detached {
   };
   Phase phase = Phase::saving;
   bool recorded = false;  // its record has been given to the keeper
+  bool fetched = false;   // finishing: and nobody waits for its answer
   Spec* spec = nullptr;
   std::size_t missing = 0;    // blobs that are not kept yet
   std::vector<BlobId> holds;  // its argument, then its result, as far as they are blobs
@@ -99,12 +100,6 @@ struct Detached {
   wire::DeliveryRecord answer;
   std::int64_t submitted_ms = 0;  // since 1970
   std::int64_t finished_ms = 0;
-};
-
-/// When delivery `after` is acknowledged, the answer of this detached task has been fetched.
-struct PendingFetch {
-  std::uint64_t after = 0;
-  TaskId task;
 };
 
 enum class SessionState : std::uint8_t {
@@ -138,8 +133,6 @@ struct Session {
 
   std::map<std::uint64_t, Detached> detached;
   std::map<std::uint64_t, TaskId> watches;  // its attached tasks, and what they wait for
-  std::deque<PendingFetch> fetches;         // inline answers that it was sent
-  std::multimap<BlobId, TaskId> fetching;   // those that are blobs: until its DROP
   std::vector<std::uint64_t> kept;          // to be told to the client
   bool recorded = false;                    // the journal has it, or will before its first task
 

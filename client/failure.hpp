@@ -17,6 +17,7 @@ class Hub;
 struct Failure {
   wire::Outcome outcome = wire::Outcome::failed;
   bool connection = false;     // it is a ConnectionError
+  bool local = false;          // the answer is fine, and not what this client takes it for
   std::uint32_t attempts = 0;  // executions
   std::vector<std::string> history;
 };
@@ -27,6 +28,7 @@ class TaskInfo : public RefCounted {
   Uuid session;
   std::string function;
   std::string label;
+  bool kept = false;         // by the broker, until the program has the answer
   std::shared_ptr<Hub> hub;  // futures outlive their Client
 };
 

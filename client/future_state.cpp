@@ -140,7 +140,9 @@ void FutureState::cancel() {
   if (info_->hub->forked()) throw Error("a weft::Future cannot be cancelled after fork()");
   auto failure = std::make_unique<Failure>();
   failure->outcome = wire::Outcome::cancelled;
-  if (finish({}, std::move(failure))) info_->hub->cancel(seq_);
+  if (!finish({}, std::move(failure))) return;
+  info_->hub->cancel(seq_);
+  if (info_->kept) info_->hub->taken(seq_);
 }
 
 bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
@@ -208,6 +210,7 @@ void FutureState::need_value() {
       decode_value(raw_);
       std::string().swap(raw_);
       enter(Phase::value);
+      if (info_ && info_->kept) info_->hub->taken(seq_);
     } catch (const std::exception& error) {
       fail_decoding(error.what());
     } catch (...) {
@@ -220,6 +223,7 @@ void FutureState::fail_decoding(const char* why) {
   const wire::ErrorInfo info{.message = "the result cannot be decoded as " + value_type() + ": " + why};
   raw_ = wire::encode_error(info);
   failure_ = std::make_unique<Failure>();
+  failure_->local = true;
   enter(Phase::failed);
 }
 
@@ -229,6 +233,7 @@ std::optional<TaskError> FutureState::error() const {
   const Phase now = phase();
   if (now != Phase::failed && now != Phase::cancelled) return std::nullopt;
   if (failure_->connection) throw ConnectionError(raw_);
+  if (info_->kept && !failure_->local) info_->hub->taken(seq_);
   wire::ErrorInfo info;
   if (auto decoded = wire::decode_error(raw_)) info = *decoded;
   TaskErrorDetails details{.kind = kind_of(failure_->outcome),

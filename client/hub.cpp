@@ -90,10 +90,15 @@ void Hub::cancel(std::uint64_t seq) {
   wake(sleeps);
 }
 
+void Hub::taken(std::uint64_t seq) {
+  if (!forked()) post(client::Taken{seq});
+}
+
 void Hub::post(client::Event event) {
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
+    if (closed_ && !std::holds_alternative<client::Close>(event)) return;
     events_.push_back(std::move(event));
     sleeps = !std::exchange(woken_, true);
   }

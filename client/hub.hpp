@@ -44,6 +44,9 @@ class Hub {
   /// Tells the broker; the future is cancelled already.
   void cancel(std::uint64_t seq);
 
+  /// The program has the answer, which the broker has kept for it.
+  void taken(std::uint64_t seq);
+
   // ---- for the I/O thread ----
 
   /// Readable when there is something in the inbox.

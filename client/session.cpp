@@ -179,6 +179,7 @@ void Session::on_message(const wire::Welcome& welcome) {
     begin_epoch(welcome);
   }
   sync_upto_ = sent_max_;
+  if (!taken_.empty()) send(wire::Fetched{taken_});  // the last one may be lost
   if (loss_logged_) log(Log::Level::warning, fmt::format("the broker at {} is back", settings_.address));
   loss_logged_ = false;
   last_reason_.clear();

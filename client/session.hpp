@@ -140,6 +140,7 @@ class Session {
   void on(const RetireSpec& event);
   void on(const Submit& event);
   void on(const CancelTasks& event);
+  void on(const Taken& event);
   void on(const BlobVerified& event);
   void on_message(const wire::Received& received);
   void on_message(const wire::Deliver& deliver);
@@ -147,6 +148,7 @@ class Session {
   void on_message(const wire::Gone& gone);
   void on_message(const wire::Kept& kept);
   void mark_kept(std::uint64_t seq);
+  void note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload);
   void take(const wire::DeliveryRecord& record);
   void take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
   void take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
@@ -175,8 +177,10 @@ class Session {
 
   SeqTable<Task> tasks_;
   std::unordered_map<std::uint32_t, Spec> specs_;
-  std::uint64_t submitted_ = 0;               // highest task number
-  std::unordered_set<std::uint64_t> unkept_;  // detached tasks that only we have
+  std::uint64_t submitted_ = 0;                               // highest task number
+  std::unordered_set<std::uint64_t> unkept_;                  // detached tasks that only we have
+  std::unordered_map<std::uint64_t, wire::TaskRef> untaken_;  // what the broker keeps for us: by task number
+  std::vector<wire::TaskRef> taken_;  // and need not any more: said on each connection
 
   // of the broker's epoch
   std::uint64_t epoch_ = 0;

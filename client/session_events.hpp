@@ -45,6 +45,10 @@ struct Submit {
 struct CancelTasks {
   std::vector<std::uint64_t> seqs;
 };
+/// The program has the answer of this task, which was detached or attached.
+struct Taken {
+  std::uint64_t seq = 0;
+};
 /// Answers VerifyBlob.
 struct BlobVerified {
   BlobId id;
@@ -55,7 +59,7 @@ struct Close {};
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, Received, ReceivedGarbage, DefineSpec, RetireSpec, Submit,
-                           CancelTasks, BlobVerified, Close, Tick>;
+                           CancelTasks, Taken, BlobVerified, Close, Tick>;
 
 // ---- actions ----
 

@@ -81,10 +81,27 @@ void Session::on(const Submit& event) {
     const auto spec = specs_.find(record.spec);
     WEFT_CHECK(spec != specs_.end());
     ++spec->second.tasks;
-    if (spec->second.content.detach) unkept_.insert(record.seq);
+    note_detached(record.seq, spec->second.content, record.payload);
     tasks_.insert(record.seq,
                   Task{.payload = record.payload, .extra = {}, .since = now_, .spec = record.spec});
   }
+}
+
+void Session::note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload) {
+  if (spec.detach) {
+    unkept_.insert(seq);
+    untaken_[seq] = {settings_.id, seq};
+  } else if (spec.kind == wire::TaskKind::attached) {
+    untaken_[seq] = wire::decode_ref(payload.text());
+  }
+}
+
+void Session::on(const Taken& event) {
+  const auto found = untaken_.find(event.seq);
+  if (found == untaken_.end()) return;
+  taken_.push_back(found->second);
+  if (joined()) send(wire::Fetched{{found->second}});
+  untaken_.erase(found);
 }
 
 void Session::on(const CancelTasks& event) {

@@ -83,6 +83,7 @@ const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const
       content.libraries = libraries;
     }
     spec.info = make_info_(content.function, content.label);
+    spec.info->kept = content.detach || content.kind == wire::TaskKind::attached;
     events.push_back(DefineSpec{spec.number, std::move(content)});
   }
   if (plain) defaults_[target.function_index] = &spec;

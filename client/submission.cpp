@@ -7,6 +7,7 @@
 
 #include "client/core.hpp"
 #include "client/query.hpp"
+#include "common/codec.hpp"
 
 namespace weft::detail {
 
@@ -74,9 +75,7 @@ std::vector<std::string> find_detached(Core* core, const std::string& label) {
   std::vector<std::string> arguments;
   for (const wire::TaskRef& task :
        client::query_detached(usable(core).address(), label, std::chrono::seconds(10))) {
-    std::string& text = arguments.emplace_back();
-    text.append(reinterpret_cast<const char*>(task.session.bytes.data()), task.session.bytes.size());
-    text.append(reinterpret_cast<const char*>(&task.seq), sizeof task.seq);
+    arguments.push_back(wire::encode_ref(task));
   }
   return arguments;
 }

@@ -126,6 +126,20 @@ Result<ErrorInfo> decode_error(std::string_view text) {
   return info;
 }
 
+std::string encode_ref(const TaskRef& task) {
+  std::string text(reinterpret_cast<const char*>(task.session.bytes.data()), task.session.bytes.size());
+  text.append(reinterpret_cast<const char*>(&task.seq), sizeof task.seq);
+  return text;
+}
+
+TaskRef decode_ref(std::string_view text) {
+  TaskRef task;
+  if (text.size() != sizeof task.session.bytes + sizeof task.seq) return {};
+  std::memcpy(task.session.bytes.data(), text.data(), sizeof task.session.bytes);
+  std::memcpy(&task.seq, text.data() + sizeof task.session.bytes, sizeof task.seq);
+  return task;
+}
+
 // ---- packing ----
 
 void Packer::add(const Message& message) {

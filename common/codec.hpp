@@ -24,6 +24,11 @@ Result<Message> decode(std::string_view frame);
 std::optional<std::string> version_mismatch(std::string_view frame);
 
 std::string encode_error(const ErrorInfo& info);
+/// What an attached task has for a payload.
+std::string encode_ref(const TaskRef& task);
+/// An empty session when it is none.
+TaskRef decode_ref(std::string_view text);
+
 Result<ErrorInfo> decode_error(std::string_view text);
 
 /// Packs messages for one peer: consecutive messages of one kind that can share a frame do, up to

@@ -133,6 +133,7 @@ WEFT_LAYOUT(DrainWorker, &DrainWorker::worker);
 WEFT_LAYOUT(Why, &Why::task);
 WEFT_LAYOUT(Answer, &Answer::ok, &Answer::text);
 WEFT_LAYOUT(Leave, );
+WEFT_BATCH_LAYOUT(Fetched, tasks, );
 
 #undef WEFT_LAYOUT
 #undef WEFT_BATCH_LAYOUT

@@ -507,6 +507,11 @@ struct TaskRef {
   std::uint64_t seq = 0;
   bool operator==(const TaskRef&) const = default;
 };
+/// The program has the answers of these detached tasks: they need not be kept.
+struct Fetched {
+  std::vector<TaskRef> tasks;
+  bool operator==(const Fetched&) const = default;
+};
 /// `total` of them, in as many messages as it takes.
 struct Found {
   std::string label;
@@ -543,7 +548,7 @@ using Message = std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbea
                              Submit, Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor,
                              ForgetFor, Assign, Revoke, Release, Resend, EndSession, Claims, Ready, Results,
                              Started, Returned, Draining, Get, Data, Gone, Drop, StatusRequest, Status, Kept,
-                             Find, Found, DrainWorker, Why, Answer, Leave>;
+                             Find, Found, DrainWorker, Why, Answer, Leave, Fetched>;
 
 /// One line for logs and traces: the name and what identifies the content, never payload bytes.
 std::string describe(const Message& message);

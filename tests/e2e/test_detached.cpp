@@ -199,16 +199,18 @@ TEST_CASE("a disk that is full refuses detached tasks with the reason, and every
       out.substr(out.rfind('/') + 1, out.find('\n', out.rfind('/')) - out.rfind('/') - 1);
   Process worker({binary("weft-worker"), address, "--nprocs", "1"});
   weft::Client client(address);
-  std::vector<weft::Future<std::string>> futures;
+  std::vector<weft::Future<weft::CommandResult>> futures;  // commands: they need no program in the folder
   for (int i = 0; i < 60; ++i) {
     futures.push_back(client.with({.workers = {"nobody"}, .label = "x", .detach = true})
-                          .submit<doubles>(std::string(60'000, 'x')));
+                          .command({"cat"}, std::string(60'000, 'x')));
   }
   client.flush();
   const auto refused = [](const auto& future) {
-    return future.done() && future.error()->text().find("journal cannot take it") != std::string::npos;
+    return future.done() && future.error()->text().find("journal cannot take it: ") != std::string::npos;
   };
   CHECK(std::ranges::count_if(futures, refused) > 20);
+  auto ships = client.with(kDetached).submit<squares>(3);  // its program is larger than that
+  CHECK(ships.error()->text().find("what it needs cannot be kept: ") == 0);
   CHECK(client.submit<squares>(12).result() == 144);
 }
 

@@ -90,6 +90,7 @@ std::vector<Golden> golden() {
       {"Why", "91aa61306131613261332d34"},
       {"Answer", "92c3a86974207761697473"},
       {"Leave", "90"},
+      {"Fetched", "9092" + kUuid + "03"},
   };
 }
 

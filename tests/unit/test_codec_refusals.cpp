@@ -114,7 +114,7 @@ TEST_SUITE("codec, refusals") {
 
   TEST_CASE("an unknown type is named") {
     CHECK(fault_of(frame(0, bytes({0x90}))) == "unknown message type 0");
-    CHECK(fault_of(frame(43, bytes({0x90}))) == "unknown message type 43");
+    CHECK(fault_of(frame(44, bytes({0x90}))) == "unknown message type 44");
     CHECK(fault_of(frame(255, bytes({0x90}))) == "unknown message type 255");
   }
 

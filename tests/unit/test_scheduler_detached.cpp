@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Detached tasks: accepted when the journal has them, answered when it has the answer, kept until fetched.
 // PROTOCOL.md section 9.
-#include <cstring>
-
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {
@@ -34,9 +32,7 @@ wire::TaskSpec attached_spec() {
 }
 
 std::string name_of(const TestClient& client, std::uint64_t seq) {
-  std::string text(reinterpret_cast<const char*>(client.session.bytes.data()), client.session.bytes.size());
-  text.append(reinterpret_cast<const char*>(&seq), sizeof seq);
-  return text;
+  return wire::encode_ref({client.session, seq});
 }
 
 Send kept(const TestClient& client, Seqs seqs) { return {client.peer, wire::Kept{std::move(seqs)}}; }
@@ -69,6 +65,7 @@ struct Stage {
     h.commit();
     h.skip();
   }
+  void fetched(std::uint64_t seq) { h.say(client, wire::Fetched{{{client.session, seq}}}); }
   std::vector<wire::TaskRef> find() {
     h.skip();
     h.say(client, wire::Find{"sweep"});
@@ -134,8 +131,9 @@ TEST_SUITE("scheduler, detached") {
     CHECK(s.h.take() == Actions{});
     s.h.commit();
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.deliver_ok(s.client, 1, 1)});
-    CHECK(s.find().size() == 1);
     s.h.ack(s.client, 1);
+    CHECK(s.find().size() == 1);  // until the program has asked for it
+    s.fetched(1);
     CHECK(s.find().empty());
   }
 
@@ -199,12 +197,12 @@ TEST_SUITE("scheduler, detached") {
     CHECK(s.h.take() == Actions{s.h.received(other, 1), s.h.deliver_ok(other, 1, 1)});
     s.h.submit(other, 1, 1, name_of(s.client, 2));
     CHECK(s.h.take() == Actions{s.h.received(other, 2)});
-    s.h.ack(other, 1);
+    s.h.say(other, wire::Fetched{{{s.client.session, 1}}});
     s.h.result(s.worker, s.client, 2, Outcome::ok, "second");
     s.h.commit();
     s.h.returned(s.worker, s.client, 3);
     s.h.skip();
-    s.h.ack(other, 2);
+    s.h.say(other, wire::Fetched{{{s.client.session, 2}}});
     s.h.commit();
     // The last of them is fetched: nothing is left of the session.
     CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session})});
@@ -280,7 +278,7 @@ TEST_SUITE("scheduler, detached") {
                                     {2, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
     h.synced(client);
     CHECK(h.take() == Actions{h.received(client, 2), kept(client, {1, 2}), h.deliver_ok(client, 1, 1)});
-    h.ack(client, 1);
+    h.say(client, wire::Fetched{{{client.session, 1}}});
     h.commit();
     CHECK(h.status().queued == 1);
   }
@@ -338,7 +336,7 @@ TEST_SUITE("scheduler, detached") {
     n.h.result(n.worker, s.client, 1);
     n.h.commit();
     n.attach(s.client, 1);
-    n.h.ack(n.client, 1);
+    n.h.say(n.client, wire::Fetched{{{s.client.session, 1}}});
     n.h.commit();
     CHECK(n.h.disk().blobs.empty());
     n.h.skip();
@@ -388,6 +386,9 @@ TEST_SUITE("scheduler, detached") {
       s.h.say(s.client, wire::Get{wire::kJournalHolder, blob_id(9), 0, 10});
       s.h.say(s.client, wire::Drop{wire::kJournalHolder, blob_id(9)});
       s.h.commit();
+      CHECK(s.h.disk().blobs.size() == 1);
+      s.fetched(1);
+      s.h.commit();
       CHECK(s.h.disk().blobs.empty());
       CHECK(s.find().size() == 0);
     }
@@ -401,7 +402,7 @@ TEST_SUITE("scheduler, detached") {
       s.worker.begun.insert(s.client.session);
       s.h.result(s.worker, s.client, 1);
       s.h.commit();
-      s.h.ack(s.client, 1);
+      s.fetched(1);
       s.h.commit();
       CHECK(s.find().size() == 0);
     }
@@ -439,7 +440,7 @@ TEST_SUITE("scheduler, detached") {
       if (seq == 100) break;
       h.result(worker, client, seq);
       h.commit();
-      h.ack(client, seq);
+      h.say(client, wire::Fetched{{{client.session, seq}}});
       h.commit();
     }
     h.skip();

@@ -106,6 +106,7 @@ inline std::vector<Message> one_of_each() {
       Why{"a0a1a2a3-4"},
       Answer{true, "it waits"},
       Leave{},
+      Fetched{{{uuid, 3}}},
   };
 }
 

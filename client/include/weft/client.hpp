@@ -73,9 +73,9 @@ class Client : public Submitter {
 
   /// The detached tasks (TaskOptions::detach) with this label, of whatever client, in the order in which they
   /// were submitted; none: an empty vector. R is what their function returns: a result that is none is a
-  /// TaskFailed. A result is kept by the broker until somebody has it, by this or by the Future of the client
-  /// that submitted it. Cancelling such a future cancels the task. Throws ConnectionError when the
-  /// broker does not answer.
+  /// TaskFailed. The broker keeps an answer until some program has asked one of these futures, or the Future
+  /// of the client that submitted it, for it (result(), error()). Cancelling such a future cancels the task.
+  /// Throws ConnectionError when the broker does not answer.
   template <class R>
   std::vector<Future<R>> attach(const std::string& label) {
     const TaskOptions options{.label = label};
