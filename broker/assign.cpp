@@ -142,8 +142,8 @@ void Scheduler::update_open(Worker& worker) {
 }
 
 void Scheduler::update_contender(Session& session) {
-  const bool contends = session.queued > 0 && session.waiting_bytes < settings_.backlog_bytes_max &&
-                        session.state != SessionState::ending;
+  const bool contends =
+      session.queued > 0 && session.waiting_bytes < backlog_max() && session.state != SessionState::ending;
   if (contends == session.contending) return;
   session.contending = contends;
   if (contends) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tasks that outlive their client. They are accepted when the journal has them and everything they need,
-// answered when the journal has the answer, and kept until somebody has fetched it. PROTOCOL.md section 9.
+// answered when the journal has the answer, and kept until somebody has fetched it. PROTOCOL.md section 8.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -8,6 +8,10 @@
 
 namespace weft::broker {
 
+namespace {
+constexpr std::size_t kRecordBytes = 16;  // about what a task costs on the wire beside its payload
+}  // namespace
+
 void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   Session* session = find_session(hello.session);
   const bool stopping = session != nullptr && session->state == SessionState::detached &&
@@ -35,6 +39,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   session->peer = peer;
   session->state = SessionState::connected;
   session->synced = false;
+  session->unreceived = 0;
   if (resumed) {
     for (const auto& [seq, entry] : session->detached) {
       if (entry.phase != Detached::Phase::saving) session->kept.push_back(seq);  // the last KEPT may be lost
@@ -123,6 +128,7 @@ void Scheduler::on(Session& session, const wire::Forget& forget) {
 void Scheduler::on(Session& session, const wire::Submit& submit) {
   for (const wire::SubmitRecord& record : submit.tasks) {
     if (record.seq <= session.received) continue;  // sent again after a reconnect
+    if (!within_credit(session, record.payload.size() + kRecordBytes)) return;
     if (watch(session, record.seq, record.spec, record.payload)) {
       session.received = record.seq;
       continue;
@@ -142,6 +148,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
 
 void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
   for (const wire::ReannounceRecord& record : reannounce.tasks) {
+    if (!within_credit(session, record.payload.size() + kRecordBytes)) return;
     session.received = std::max(session.received, record.seq);
     if (again_detached(session, record) || find_task(session, record.seq) != nullptr) continue;
     if (watch(session, record.seq, record.spec, record.payload)) continue;
@@ -195,14 +202,36 @@ Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spe
   return &task;
 }
 
+/// What it makes this broker keep in memory, more or less.
+std::size_t Scheduler::held_by(const Session& session) {
+  constexpr std::size_t kTaskBytes = 200;  // beside its payload
+  return session.queued_bytes + session.waiting_bytes + session.tasks.size() * kTaskBytes;
+}
+
+/// Results that may wait for one client before no more of its tasks are assigned.
+std::size_t Scheduler::backlog_max() const {
+  return std::min(settings_.backlog_bytes_max,
+                  settings_.memory_budget / 2 / std::max<std::size_t>(sessions_.size(), 1));
+}
+
+/// False: it sends more than its window allows, and is refused.
+bool Scheduler::within_credit(Session& session, std::size_t bytes) {
+  session.unreceived += bytes;
+  if (session.unreceived <= settings_.submit_bytes_max) return true;
+  refuse(session.peer, wire::RefuseCode::not_allowed,
+         "tasks came faster than RECEIVED allows: a client sends at most 4 MiB ahead");
+  return false;
+}
+
 /// RECEIVED opens the client's window again. Over the memory budget those who hold more than their
 /// part of it wait.
 void Scheduler::acknowledge_submits(Session& session) {
   if (!session.received_withheld || session.peer == kNoPeer) return;
-  if (queued_bytes_ > settings_.memory_budget &&
-      session.queued_bytes > settings_.memory_budget / sessions_.size())
-    return;
+  std::size_t held = 0;
+  for (const auto& [id, other] : sessions_) held += held_by(*other);
+  if (held > settings_.memory_budget && held_by(session) > settings_.memory_budget / sessions_.size()) return;
   session.received_withheld = false;
+  session.unreceived = 0;
   send(session.peer, wire::Received{session.received});
 }
 

@@ -120,7 +120,7 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
 /// Why the tasks in `queue` wait, when that is not for want of a free slot alone.
 std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& queue) const {
   if (std::string reason = explain(*queue.placement); !reason.empty()) return reason;
-  if (session.waiting_bytes >= settings_.backlog_bytes_max) {
+  if (session.waiting_bytes >= backlog_max()) {
     return fmt::format("its client has {:.0f} MiB of results to fetch first",
                        static_cast<double>(session.waiting_bytes) / (1 << 20));
   }

@@ -50,9 +50,10 @@ struct Settings {
   std::size_t delivery_bytes_max = 8 << 20;              // not acknowledged, under way to a client
   std::size_t backlog_bytes_max = 64 << 20;              // of results waiting, for a session to go on
   std::size_t program_bytes_max = std::size_t{1} << 30;  // of programs and their libraries, kept for workers
-  std::size_t memory_budget = std::size_t{4} << 30;      // of payload; beyond it SUBMITs are held back
-  bool journal = false;                                  // there is one: detached tasks are accepted
-  Duration keep = std::chrono::hours(24 * 7);            // of the answer of a detached task
+  std::size_t memory_budget = std::size_t{4} << 30;  // of tasks and results; beyond it SUBMITs are held back
+  std::size_t submit_bytes_max = 8 << 20;            // without a RECEIVED: a client stops at half of it
+  bool journal = false;                              // there is one: detached tasks are accepted
+  Duration keep = std::chrono::hours(24 * 7);        // of the answer of a detached task
   Keeper::Settings keeper;
 };
 
@@ -129,6 +130,9 @@ class Scheduler {
   void on(Session& session, const wire::Cancel& cancel);
   void on(Session& session, const wire::Ack& ack);
   void acknowledge_submits(Session& session);
+  bool within_credit(Session& session, std::size_t bytes);
+  static std::size_t held_by(const Session& session);
+  std::size_t backlog_max() const;
   void ask_again(Session& session);
   Task* add_task(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload);
   void lose_session(Session& session);

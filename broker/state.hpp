@@ -120,6 +120,7 @@ struct Session {
   bool synced = false;
   std::uint64_t received = 0;      // highest task number
   bool received_withheld = false;  // RECEIVED is owed until memory allows
+  std::size_t unreceived = 0;      // bytes that came since the last RECEIVED
   std::unordered_map<std::uint64_t, Task> tasks;
   std::unordered_map<std::uint32_t, std::unique_ptr<Spec>> specs;
   // Placements in scheduling order: higher priority first. Nodes are stable.

@@ -226,6 +226,48 @@ TEST_SUITE("scheduler, clients") {
     CHECK(h.take() == Actions{h.received(client, 2)});
   }
 
+  TEST_CASE("tasks without an argument and results that are not fetched count in the memory budget") {
+    Settings settings = test_settings();
+    settings.memory_budget = 10'000;
+    Harness h(settings);
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker");
+    h.define(client, 1, any_spec());
+    SUBCASE("tasks") {
+      h.submit(client, 1, 100, "");
+      h.skip();
+      h.submit(client, 1);
+      CHECK(h.take() == Actions{});
+    }
+    SUBCASE("results") {
+      h.submit(client, 1, 3);
+      for (std::uint64_t seq = 1; seq <= 3; ++seq) {
+        CHECK(h.assigned(worker, client).size() == std::min<std::uint64_t>(seq, 2));
+        if (seq <= 2) h.result(worker, client, seq, Outcome::ok, std::string(4000, 'x'), 50'000);
+      }
+      h.skip();
+      h.ack(client, 2);
+      CHECK(h.take() == Actions{h.release(worker, client, 2), h.assign(worker, client, 3, 3)});
+    }
+  }
+
+  TEST_CASE("a client that sends more than its window is refused, and its tasks are kept") {
+    Settings settings = test_settings();
+    settings.memory_budget = 1000;
+    settings.submit_bytes_max = 10'000;
+    Stage s(settings);
+    s.h.submit(s.client, 1, 1, std::string(9000, 'x'));
+    s.h.skip();
+    s.h.submit(s.client, 1, 1, std::string(9000, 'x'));
+    const Actions actions = s.h.take();
+    REQUIRE(actions.size() == 2);
+    const auto& refuse = std::get<wire::Refuse>(std::get<Send>(actions[0]).message);
+    CHECK(refuse.code == wire::RefuseCode::not_allowed);
+    CHECK(actions[1] == Action(ForgetPeer{s.client.peer}));
+    s.h.hello(s.client);
+    CHECK(s.h.take() == Actions{s.h.welcome(s.client, true, 1)});
+  }
+
   TEST_CASE("RECEIVED that was withheld is in the WELCOME of a client that resumes") {
     Settings settings = test_settings();
     settings.memory_budget = 1000;

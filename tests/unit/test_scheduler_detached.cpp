@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Detached tasks: accepted when the journal has them, answered when it has the answer, kept until fetched.
-// PROTOCOL.md section 9.
+// PROTOCOL.md section 8.
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {
