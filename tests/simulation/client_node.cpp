@@ -7,11 +7,7 @@ namespace weft::sim {
 
 ClientNode::ClientNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario,
                        ClientPlan plan)
-    : Node(world, network, plan.name),
-      oracle_(oracle),
-      scenario_(scenario),
-      plan_(std::move(plan)),
-      host_(network.add_host(*this)) {
+    : DialerNode(world, network, oracle, plan.name), scenario_(scenario), plan_(std::move(plan)) {
   waves_left_ = plan_.waves.size();
 }
 
@@ -38,14 +34,10 @@ void ClientNode::start() {
 
 void ClientNode::crash(Network::Power how) {
   if (!running()) return;
-  note([&] { return how == Network::Power::off ? "loses power" : "is killed"; });
-  oracle_.joined(host_, false);
   oracle_.session_over(id_);
-  stop_process();
   closing_ = closed_ = true;
   waves_left_ = 0;
-  link_ = 0;
-  network_.host_down(host_, how);
+  end_process(how);
 }
 
 void ClientNode::close() {
@@ -57,10 +49,6 @@ void ClientNode::close() {
     oracle_.session_over(id_);
     step(client::Close{});
   });
-}
-
-void ClientNode::send_garbage() {
-  if (link_ != 0) network_.send(link_, Side::dialer, std::string("WEFT\x01\x00\x09\x00 not msgpack", 20));
 }
 
 std::string ClientNode::leftovers() const {
@@ -87,7 +75,7 @@ void ClientNode::submit(const Wave& wave) {
   const std::uint64_t first = next_seq_;
   for (const TaskScript& script : wave.tasks) {
     const TaskId id{id_, next_seq_++};
-    oracle_.submitted(id, spec, script, host_);
+    oracle_.submitted(id, spec, script, host());
     if (script.argument_bytes > 0) ++arguments_[script.argument_blob];
     submit.tasks.push_back({id.seq, number, Oracle::argument(id, script)});
   }
@@ -103,47 +91,20 @@ void ClientNode::submit(const Wave& wave) {
   }
 }
 
-// ---- from the network ----
-
-void ClientNode::on_link_up(ConnectionId id) {
-  post([this, id] {
-    if (id == link_) step(client::LinkUp{});
-  });
-}
-
-void ClientNode::on_link_down(ConnectionId id, const std::string& reason) {
-  note([&] { return fmt::format("connection {} is down: {}", id, reason); });
-  oracle_.joined(host_, false);
-  post([this, id, reason] {
-    if (id != link_) return;
-    link_ = 0;
-    packer_ = {};
-    served_.clear();
-    step(client::LinkDown{reason});
-  });
-}
-
-void ClientNode::on_frame(ConnectionId id, std::string frame) {
-  post([this, id, frame = std::move(frame)] {
-    if (id == link_) receive(frame);
-  });
-}
-
-void ClientNode::receive(const std::string& frame) {
-  auto message = wire::decode(frame);
-  if (!message) fail("the broker sends what cannot be decoded: " + message.fault());
-  note(frame, [&] { return "<- " + wire::describe(*message); });
-  count_message("to client: ", *message);
-  if (std::holds_alternative<wire::Welcome>(*message)) oracle_.joined(host_, true);
-  if (const auto* deliver = std::get_if<wire::Deliver>(&*message)) {
-    for (const wire::DeliveryRecord& record : deliver->records) oracle_.delivered(id_, record);
-  }
-  step(client::Received{std::move(*message)});
-}
-
 // ---- the session ----
 
+void ClientNode::link_is_up() { step(client::LinkUp{}); }
+void ClientNode::link_is_down(const std::string& reason) { step(client::LinkDown{reason}); }
 void ClientNode::tick() { step(client::Tick{}); }
+
+void ClientNode::receive(wire::Message message) {
+  count_message("to client: ", message);
+  if (std::holds_alternative<wire::Welcome>(message)) oracle_.joined(host(), true);
+  if (const auto* deliver = std::get_if<wire::Deliver>(&message)) {
+    for (const wire::DeliveryRecord& record : deliver->records) oracle_.delivered(id_, record);
+  }
+  step(client::Received{std::move(message)});
+}
 
 void ClientNode::step(const client::Event& event) {
   session_->step(clock(), event, actions_);
@@ -154,24 +115,9 @@ void ClientNode::step(const client::Event& event) {
   }
 }
 
-void ClientNode::perform(const client::OpenLink&) {
-  if (link_ != 0) fail(name() + " opens a second link");
-  link_ = network_.dial(host_);
-}
-
-void ClientNode::perform(const client::CloseLink&) {
-  if (closed_) flush();  // the shell lets GOODBYE out
-  if (link_ != 0) network_.close(link_, closed_);
-  oracle_.joined(host_, false);
-  link_ = 0;
-  packer_ = {};
-  served_.clear();
-}
-
-void ClientNode::perform(const client::Send& send) {
-  if (link_ == 0) fail(name() + " sends without a link: " + wire::describe(send.message));
-  packer_.add(send.message);
-}
+void ClientNode::perform(const client::OpenLink&) { open_link(); }
+void ClientNode::perform(const client::CloseLink&) { close_link(closed_); }
+void ClientNode::perform(const client::Send& sent) { send(sent.message); }
 
 void ClientNode::perform(const client::Complete& complete) {
   for (const client::Completion& done : complete.tasks) {
@@ -226,15 +172,15 @@ void ClientNode::perform(const client::ReleaseArgument& release) {
   --found->second;
 }
 
-void ClientNode::perform(const client::ServeChunk& serve) {
-  const wire::Get& get = serve.get;
+void ClientNode::perform(const client::ServeChunk& wanted) {
+  const wire::Get& get = wanted.get;
   const auto argument = arguments_.find(get.id);
   const bool here = files_.contains(get.id) || (argument != arguments_.end() && argument->second > 0);
   if (here) {
-    served_.push_back(wire::Data{get.id, get.offset, blob_part(get.id, get.offset, get.bytes)});
+    serve(wire::Data{get.id, get.offset, blob_part(get.id, get.offset, get.bytes)});
   } else {
     count("fault: client has no such argument any more");
-    served_.push_back(wire::Gone{get.id, "no task needs it any more"});
+    serve(wire::Gone{get.id, "no task needs it any more"});
   }
 }
 
@@ -242,13 +188,6 @@ void ClientNode::perform(const client::GaveUp& gave_up) { fail(name() + " gives 
 
 void ClientNode::perform(const client::Log& line) {
   note(line.text, [&] { return "log: " + line.text; });
-}
-
-void ClientNode::flush() {
-  for (const wire::Message& message : std::exchange(served_, {})) packer_.add(message);
-  while (auto frame = packer_.take()) {
-    if (link_ != 0) network_.send(link_, Side::dialer, std::move(*frame));
-  }
 }
 
 }  // namespace weft::sim

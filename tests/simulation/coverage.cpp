@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 namespace weft::sim {
 
 namespace {
@@ -13,101 +15,95 @@ struct Minimum {
   const char* what;
   std::uint64_t of_thousand_seeds;
 };
+struct Group {
+  const char* prefix;
+  std::vector<Minimum> minimums;
+};
 // About a quarter of what is usual.
-constexpr Minimum kMinimums[] = {
-    {"blob chunks to clients", 8'000},
-    {"blob chunks to workers", 10'000},
-    {"executions", 60'000},
-    {"executions again", 4'000},
-    {"executions in vain", 400},
-    {"fault: broker is frozen", 100},
-    {"fault: broker is killed", 100},
-    {"fault: broker loses power", 40},
-    {"fault: client has no such argument any more", 10},
-    {"fault: client is frozen", 100},
-    {"fault: client is killed", 50},
-    {"fault: client leaves early", 20},
-    {"fault: client loses power", 30},
-    {"fault: connection reset", 60},
-    {"fault: connection reset, seen by the broker", 60},
-    {"fault: connection reset, seen by the dialer", 70},
-    {"fault: fetched blob is bad", 60},
-    {"fault: garbage to the broker", 70},
-    {"fault: half-open connection", 50},
-    {"fault: partition both ways", 100},
-    {"fault: partition from the broker", 40},
-    {"fault: partition to the broker", 50},
-    {"fault: program does not start", 700},
-    {"fault: result is damaged or too large", 20},
-    {"fault: runner breaks the rules", 60},
-    {"fault: runner crashes", 100},
-    {"fault: runner does not leave", 400},
-    {"fault: runner never gets ready", 10},
-    {"fault: slow link", 80},
-    {"fault: task hangs", 800},
-    {"fault: task takes its runner along", 3'000},
-    {"fault: task throws", 2'000},
-    {"fault: worker is frozen", 100},
-    {"fault: worker is killed", 100},
-    {"fault: worker is told to leave", 90},
-    {"fault: worker loses power", 90},
-    {"ladder: SIGKILL", 700},
-    {"ladder: SIGTERM", 800},
-    {"lost frames", 100},
-    {"outcome: cancelled", 2'000},
-    {"outcome: cannot_start", 1'000},
-    {"outcome: crashed", 2'000},
-    {"outcome: failed", 1'000},
-    {"outcome: ok", 60'000},
-    {"outcome: timed_out", 200},
-    {"outcome: unschedulable", 2'000},
-    {"runner starts", 10'000},
-    {"to broker: Ack", 50'000},
-    {"to broker: Cancel", 1'000},
-    {"to broker: Claims", 800},
-    {"to broker: Data", 10'000},
-    {"to broker: Define", 3'000},
-    {"to broker: Draining", 80},
-    {"to broker: Drop", 8'000},
-    {"to broker: Forget", 2'000},
-    {"to broker: Get", 20'000},
-    {"to broker: Gone", 30},
-    {"to broker: Goodbye", 800},
-    {"to broker: Heartbeat", 100'000},
-    {"to broker: HelloClient", 1'000},
-    {"to broker: HelloWorker", 5'000},
-    {"to broker: Ready", 5'000},
-    {"to broker: Reannounce", 500},
-    {"to broker: Results", 70'000},
-    {"to broker: Returned", 1'000},
-    {"to broker: Started", 40'000},
-    {"to broker: Submit", 3'000},
-    {"to broker: Synced", 1'000},
-    {"to client: Data", 8'000},
-    {"to client: Deliver", 60'000},
-    {"to client: Get", 9'000},
-    {"to client: Gone", 100},
-    {"to client: Heartbeat", 7'000},
-    {"to client: Received", 4'000},
-    {"to client: Refuse", 50},
-    {"to client: Running", 40'000},
-    {"to client: Welcome", 1'000},
-    {"to worker: Assign", 50'000},
-    {"to worker: Data", 10'000},
-    {"to worker: DefineFor", 10'000},
-    {"to worker: Drop", 8'000},
-    {"to worker: EndSession", 3'000},
-    {"to worker: ForgetFor", 7'000},
-    {"to worker: Get", 9'000},
-    {"to worker: Gone", 50},
-    {"to worker: Heartbeat", 100'000},
-    {"to worker: Refuse", 100},
-    {"to worker: Release", 50'000},
-    {"to worker: Resend", 200},
-    {"to worker: Revoke", 2'000},
-    {"to worker: Welcome", 5'000},
-    {"worker is refused", 30},
-    {"worker leaves by itself", 90},
+const std::vector<Group> kGroups = {
+    {"",
+     {{"blob chunks to clients", 8'000},
+      {"blob chunks to workers", 10'000},
+      {"executions", 60'000},
+      {"executions again", 4'000},
+      {"executions in vain", 400},
+      {"lost frames", 100},
+      {"runner starts", 10'000},
+      {"worker is refused", 30},
+      {"worker leaves by itself", 90}}},
+    {"fault: ",
+     {{"broker is frozen", 100},
+      {"broker is killed", 100},
+      {"broker loses power", 40},
+      {"client has no such argument any more", 10},
+      {"client is frozen", 100},
+      {"client is killed", 50},
+      {"client leaves early", 20},
+      {"client loses power", 30},
+      {"connection reset", 60},
+      {"connection reset, seen by the broker", 60},
+      {"connection reset, seen by the dialer", 70},
+      {"fetched blob is bad", 60},
+      {"garbage to the broker", 70},
+      {"half-open connection", 50},
+      {"partition both ways", 100},
+      {"partition from the broker", 40},
+      {"partition to the broker", 50},
+      {"program does not start", 700},
+      {"result is damaged or too large", 20},
+      {"runner breaks the rules", 60},
+      {"runner crashes", 100},
+      {"runner does not leave", 400},
+      {"runner never gets ready", 10},
+      {"slow link", 80},
+      {"task hangs", 800},
+      {"task takes its runner along", 3'000},
+      {"task throws", 2'000},
+      {"worker is frozen", 100},
+      {"worker is killed", 100},
+      {"worker is told to leave", 90},
+      {"worker loses power", 90}}},
+    {"ladder: ", {{"SIGKILL", 700}, {"SIGTERM", 800}}},
+    {"outcome: ",
+     {{"cancelled", 2'000},
+      {"cannot_start", 1'000},
+      {"crashed", 2'000},
+      {"failed", 1'000},
+      {"ok", 60'000},
+      {"timed_out", 200},
+      {"unschedulable", 2'000}}},
+    {"to broker: ",
+     {{"Ack", 50'000},        {"Cancel", 1'000},      {"Claims", 800},     {"Data", 10'000},
+      {"Define", 3'000},      {"Draining", 80},       {"Drop", 8'000},     {"Forget", 2'000},
+      {"Get", 20'000},        {"Gone", 30},           {"Goodbye", 800},    {"Heartbeat", 100'000},
+      {"HelloClient", 1'000}, {"HelloWorker", 5'000}, {"Ready", 5'000},    {"Reannounce", 500},
+      {"Results", 70'000},    {"Returned", 1'000},    {"Started", 40'000}, {"Submit", 3'000},
+      {"Synced", 1'000}}},
+    {"to client: ",
+     {{"Data", 8'000},
+      {"Deliver", 60'000},
+      {"Get", 9'000},
+      {"Gone", 100},
+      {"Heartbeat", 7'000},
+      {"Received", 4'000},
+      {"Refuse", 50},
+      {"Running", 40'000},
+      {"Welcome", 1'000}}},
+    {"to worker: ",
+     {{"Assign", 50'000},
+      {"Data", 10'000},
+      {"DefineFor", 10'000},
+      {"Drop", 8'000},
+      {"EndSession", 3'000},
+      {"ForgetFor", 7'000},
+      {"Get", 9'000},
+      {"Gone", 50},
+      {"Heartbeat", 100'000},
+      {"Refuse", 100},
+      {"Release", 50'000},
+      {"Resend", 200},
+      {"Revoke", 2'000},
+      {"Welcome", 5'000}}},
 };
 
 }  // namespace
@@ -119,14 +115,17 @@ void Coverage::print() const {
 bool Coverage::sufficient(std::uint64_t seeds) const {
   if (seeds < kSeedsMin) return true;  // too few to say
   bool sufficient = true;
-  for (const Minimum& minimum : kMinimums) {
-    const auto found = counts_.find(std::string_view(minimum.what));
-    const std::uint64_t times = found != counts_.end() ? found->second : 0;
-    const std::uint64_t needed = minimum.of_thousand_seeds * seeds / 1000;
-    if (times >= needed) continue;
-    sufficient = false;
-    fmt::print(stderr, "'{}' occurred {} times in {} seeds; at least {} are needed\n", minimum.what, times,
-               seeds, needed);
+  for (const Group& group : kGroups) {
+    for (const Minimum& minimum : group.minimums) {
+      const std::string what = std::string(group.prefix) + minimum.what;
+      const auto found = counts_.find(what);
+      const std::uint64_t times = found != counts_.end() ? found->second : 0;
+      const std::uint64_t needed = minimum.of_thousand_seeds * seeds / 1000;
+      if (times >= needed) continue;
+      sufficient = false;
+      fmt::print(stderr, "'{}' occurred {} times in {} seeds; at least {} are needed\n", what, times, seeds,
+                 needed);
+    }
   }
   return sufficient;
 }

@@ -76,7 +76,6 @@ void Network::arrive(ConnectionId id, Side from) {
   pipe.items.pop_front();
   if (!connection.open[index(to)]) return item.end ? forget_if_dead(id) : answer_with_reset(id, from);
   if (item.end) return end(id, to, item.reason);
-  ++frames_;
   listener(connection, to).on_frame(id, std::move(item.frame));
 }
 
@@ -196,13 +195,6 @@ void Network::unblock(HostId host, Side from) {
       world_.at(pipe.last, [this, id = id, from] { arrive(id, from); });
     }
   }
-}
-
-bool Network::connected(HostId host) const {
-  for (const auto& [id, connection] : connections_) {
-    if (connection.host == host && connection.open[0] && connection.open[1]) return true;
-  }
-  return false;
 }
 
 }  // namespace weft::sim

@@ -64,9 +64,6 @@ class Network {
   /// Adds to every delay; zero: as before.
   void slow(HostId host, Duration extra) { hosts_[host].extra_delay = extra; }
 
-  bool connected(HostId host) const;
-  std::uint64_t frames() const { return frames_; }
-
  private:
   struct Item {
     std::string frame;
@@ -112,7 +109,6 @@ class Network {
   std::vector<Host> hosts_;
   std::map<ConnectionId, Connection> connections_;
   ConnectionId next_id_ = 1;
-  std::uint64_t frames_ = 0;
 };
 
 }  // namespace weft::sim

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tests/simulation/node.hpp"
 
+#include <fmt/format.h>
+
 #include <map>
 
 namespace weft::sim {
@@ -99,6 +101,78 @@ void Node::set_alarm() {
   world_.after(wait, [this, life = life_, alarm = ++alarm_] {
     if (life == life_ && alarm == alarm_) wake();
   });
+}
+
+// ---- with a connection ----
+
+DialerNode::DialerNode(World& world, Network& network, Oracle& oracle, std::string name)
+    : Node(world, network, std::move(name)), oracle_(oracle), host_(network.add_host(*this)) {}
+
+void DialerNode::send_garbage() {
+  if (link_ != 0) network_.send(link_, Side::dialer, std::string("WEFT\x01\x00\x09\x00 not msgpack", 20));
+}
+
+void DialerNode::end_process(Network::Power how) {
+  note([&] { return how == Network::Power::off ? "loses power" : "is killed"; });
+  stop_process();
+  lose_link();
+  network_.host_down(host_, how);
+}
+
+void DialerNode::on_link_up(ConnectionId id) {
+  post([this, id] {
+    if (id == link_) link_is_up();
+  });
+}
+
+void DialerNode::on_link_down(ConnectionId id, const std::string& reason) {
+  note([&] { return fmt::format("connection {} is down: {}", id, reason); });
+  oracle_.joined(host_, false);
+  post([this, id, reason] {
+    if (id != link_) return;
+    lose_link();
+    link_is_down(reason);
+  });
+}
+
+void DialerNode::on_frame(ConnectionId id, std::string frame) {
+  post([this, id, frame = std::move(frame)] {
+    if (id != link_) return;
+    auto message = wire::decode(frame);
+    if (!message) fail("the broker sends what cannot be decoded: " + message.fault());
+    note(frame, [&] { return "<- " + wire::describe(*message); });
+    receive(std::move(*message));
+  });
+}
+
+void DialerNode::open_link() {
+  if (link_ != 0) fail(name() + " opens a second link");
+  link_ = network_.dial(host_);
+}
+
+void DialerNode::close_link(bool linger) {
+  if (linger) flush();  // the shells let GOODBYE out
+  if (link_ != 0) network_.close(link_, linger);
+  lose_link();
+}
+
+void DialerNode::lose_link() {
+  oracle_.joined(host_, false);
+  link_ = 0;
+  packer_ = {};
+  served_.clear();
+}
+
+void DialerNode::send(const wire::Message& message) {
+  if (link_ == 0) fail(name() + " sends without a link: " + wire::describe(message));
+  packer_.add(message);
+}
+
+void DialerNode::flush() {
+  for (const wire::Message& message : std::exchange(served_, {})) packer_.add(message);
+  while (auto frame = packer_.take()) {
+    if (link_ != 0) network_.send(link_, Side::dialer, std::move(*frame));
+  }
 }
 
 }  // namespace weft::sim

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Node: one process of the simulated world: its clock, its inbox, and its turns. What happens to a process
 // waits in its inbox until its next turn, which handles all of it, ticks and sends: the loop of every shell.
-// A frozen process has no turns, and much to do when it wakes.
+// A frozen process has no turns, and much to do when it wakes. DialerNode: one with a connection to the
+// broker, as workers and clients are.
 #pragma once
 
 #include <deque>
 #include <functional>
 #include <string>
 
+#include "common/codec.hpp"
 #include "common/messages.hpp"
 #include "tests/simulation/network.hpp"
+#include "tests/simulation/oracle.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace weft::sim {
@@ -77,6 +80,44 @@ class Node {
   std::deque<std::function<void()>> inbox_;
   std::int64_t offset_us_ = 0;
   std::int64_t drift_ppm_ = 0;
+};
+
+class DialerNode : public Node, public LinkListener {
+ public:
+  DialerNode(World& world, Network& network, Oracle& oracle, std::string name);
+
+  HostId host() const { return host_; }
+  /// A frame that is not Weft goes out on its connection.
+  void send_garbage();
+
+  void on_link_up(ConnectionId id) override;
+  void on_link_down(ConnectionId id, const std::string& reason) override;
+  void on_frame(ConnectionId id, std::string frame) override;
+
+ protected:
+  // What its session is told, in its turn.
+  virtual void link_is_up() = 0;
+  virtual void link_is_down(const std::string& reason) = 0;
+  virtual void receive(wire::Message message) = 0;
+
+  /// The process ends without a word, and all that it had with it.
+  void end_process(Network::Power how);
+  void open_link();
+  void close_link(bool linger);
+  void send(const wire::Message& message);
+  /// The same, behind everything else: chunks of blobs.
+  void serve(wire::Message message) { served_.push_back(std::move(message)); }
+  void flush() override;
+
+  Oracle& oracle_;
+
+ private:
+  void lose_link();
+
+  HostId host_;
+  ConnectionId link_ = 0;
+  wire::Packer packer_;
+  std::vector<wire::Message> served_;
 };
 
 }  // namespace weft::sim

@@ -60,7 +60,6 @@ class Oracle {
   /// Something happens to this host, or its connection, until `until`.
   void disturb(HostId host, Time until);
   void joined(HostId host, bool joined);
-  void broker_lost() { ++broker_losses_; }
 
   // ---- at the end ----
   std::size_t open() const { return open_; }
@@ -118,7 +117,6 @@ class Oracle {
   std::map<HostId, std::vector<ExecutionId>> running_;  // by worker
   std::map<HostId, Host> hosts_;
   std::size_t open_ = 0;
-  std::uint64_t broker_losses_ = 0;
 };
 
 }  // namespace weft::sim

@@ -25,20 +25,17 @@ class Trace {
     mix(static_cast<std::uint64_t>(at.time_since_epoch().count()));
     mix(node);
     mix(content);
-    ++lines_;
     if (text_ != Text::none) write(at, node, make());
   }
   template <class Make>
   void add(Time at, std::string_view node, Make make) {
     mix(static_cast<std::uint64_t>(at.time_since_epoch().count()));
     mix(node);
-    ++lines_;
     if (text_ != Text::none) write(at, node, make());
   }
 
   void print_tail() const;
   std::uint64_t hash() const { return hash_; }
-  std::uint64_t lines() const { return lines_; }
 
  private:
   void mix(std::uint64_t word) {
@@ -61,7 +58,6 @@ class Trace {
   std::size_t tail_lines_;
   std::deque<std::string> tail_;
   std::uint64_t hash_ = 1;
-  std::uint64_t lines_ = 0;
 };
 
 }  // namespace weft::sim

@@ -7,14 +7,12 @@ namespace weft::sim {
 
 WorkerNode::WorkerNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario,
                        std::size_t number)
-    : Node(world, network, scenario.workers[number].name),
-      oracle_(oracle),
+    : DialerNode(world, network, oracle, scenario.workers[number].name),
       scenario_(scenario),
       plan_(scenario.workers[number]),
-      host_(network.add_host(*this)),
       runners_(
           world, oracle, scenario,
-          {.host = host_,
+          {.host = host(),
            .name = plan_.name,
            .slots = plan_.slots,
            .functions = plan_.functions,
@@ -44,32 +42,21 @@ void WorkerNode::start() {
   session_ = std::make_unique<worker::Session>(settings);
   assigned_by_.clear();
   exiting_ = false;
-  link_ = 0;
-  packer_ = {};
-  network_.host_up(host_);
+  network_.host_up(host());
   note([&] { return "starts, incarnation " + incarnation_.text(8); });
   start_process();
 }
 
 void WorkerNode::crash(Network::Power how) {
   if (!running()) return;
-  note([&] { return how == Network::Power::off ? "loses power" : "is killed"; });
-  oracle_.joined(host_, false);
-  stop_process();
+  end_process(how);
   runners_.end_all();
   blobs_.end_process();
-  served_.clear();
   actions_.clear();
-  link_ = 0;
-  network_.host_down(host_, how);
 }
 
 void WorkerNode::drain() {
   post([this] { step(worker::Drain{}); });
-}
-
-void WorkerNode::send_garbage() {
-  if (link_ != 0) network_.send(link_, Side::dialer, std::string("WEFT\x01\x00\x09\x00 not msgpack", 20));
 }
 
 std::string WorkerNode::leftovers() const {
@@ -79,49 +66,23 @@ std::string WorkerNode::leftovers() const {
   return "";
 }
 
-// ---- from the network ----
+// ---- the session ----
 
-void WorkerNode::on_link_up(ConnectionId id) {
-  post([this, id] {
-    if (id == link_) step(worker::LinkUp{});
-  });
-}
+void WorkerNode::link_is_up() { step(worker::LinkUp{}); }
+void WorkerNode::link_is_down(const std::string& reason) { step(worker::LinkDown{reason}); }
 
-void WorkerNode::on_link_down(ConnectionId id, const std::string& reason) {
-  note([&] { return fmt::format("connection {} is down: {}", id, reason); });
-  oracle_.joined(host_, false);
-  post([this, id, reason] {
-    if (id != link_) return;
-    link_ = 0;
-    packer_ = {};
-    served_.clear();
-    step(worker::LinkDown{reason});
-  });
-}
-
-void WorkerNode::on_frame(ConnectionId id, std::string frame) {
-  post([this, id, frame = std::move(frame)] {
-    if (id == link_) receive(frame);
-  });
-}
-
-void WorkerNode::receive(const std::string& frame) {
-  auto message = wire::decode(frame);
-  if (!message) fail("the broker sends what cannot be decoded: " + message.fault());
-  note(frame, [&] { return "<- " + wire::describe(*message); });
-  count_message("to worker: ", *message);
-  if (const auto* welcome = std::get_if<wire::Welcome>(&*message)) {
+void WorkerNode::receive(wire::Message message) {
+  count_message("to worker: ", message);
+  if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
     epoch_ = welcome->epoch;
-    oracle_.joined(host_, true);
+    oracle_.joined(host(), true);
   }
-  if (const auto* assign = std::get_if<wire::Assign>(&*message)) {
+  if (const auto* assign = std::get_if<wire::Assign>(&message)) {
     for (const wire::AssignRecord& record : assign->tasks)
       assigned_by_[TaskId{assign->session, record.seq}] = epoch_;
   }
-  step(worker::Received{std::move(*message)});
+  step(worker::Received{std::move(message)});
 }
-
-// ---- the session ----
 
 void WorkerNode::tick() {
   for (const worker::TaskStarted& started : runners_.read_pages()) step(started);
@@ -156,27 +117,9 @@ void WorkerNode::step(const worker::Event& event) {
   }
 }
 
-void WorkerNode::perform(const worker::OpenLink&) {
-  if (link_ != 0) fail(name() + " opens a second link");
-  link_ = network_.dial(host_);
-}
-
-void WorkerNode::perform(const worker::CloseLink&) {
-  if (link_ != 0) network_.close(link_, false);
-  lose_link();
-}
-
-void WorkerNode::lose_link() {
-  oracle_.joined(host_, false);
-  link_ = 0;
-  packer_ = {};
-  served_.clear();
-}
-
-void WorkerNode::perform(const worker::Send& send) {
-  if (link_ == 0) fail(name() + " sends without a link: " + wire::describe(send.message));
-  packer_.add(send.message);
-}
+void WorkerNode::perform(const worker::OpenLink&) { open_link(); }
+void WorkerNode::perform(const worker::CloseLink&) { close_link(false); }
+void WorkerNode::perform(const worker::Send& sent) { send(sent.message); }
 
 void WorkerNode::perform(const worker::RunTask& run) {
   if (run.payload.is_blob() && !blobs_.ready({worker::BlobPlace::argument, run.payload.blob().id})) {
@@ -185,17 +128,16 @@ void WorkerNode::perform(const worker::RunTask& run) {
   runners_.perform(run);
 }
 
-void WorkerNode::perform(const worker::ServeChunk& serve) {
-  if (!blobs_.has_result(serve.id, serve.offset, serve.bytes)) fail("a result is served that is not there");
-  served_.push_back({serve.id, serve.offset, blob_part(serve.id, serve.offset, serve.bytes)});
+void WorkerNode::perform(const worker::ServeChunk& chunk) {
+  if (!blobs_.has_result(chunk.id, chunk.offset, chunk.bytes)) fail("a result is served that is not there");
+  serve(wire::Data{chunk.id, chunk.offset, blob_part(chunk.id, chunk.offset, chunk.bytes)});
 }
 
 void WorkerNode::perform(const worker::Log&) {}
 
 void WorkerNode::perform(const worker::Exit& exit) {
   count(exit.code == 0 ? "worker leaves by itself" : "worker is refused");
-  flush();
-  if (link_ != 0) network_.close(link_, true);
+  close_link(true);
   exiting_ = true;
   // Not from inside its own turn.
   world_.after(Duration(0), [this] {
@@ -205,13 +147,6 @@ void WorkerNode::perform(const worker::Exit& exit) {
       if (!running()) start();
     });
   });
-}
-
-void WorkerNode::flush() {
-  for (const wire::Data& data : std::exchange(served_, {})) packer_.add(data);
-  while (auto frame = packer_.take()) {
-    if (link_ != 0) network_.send(link_, Side::dialer, std::move(*frame));
-  }
 }
 
 }  // namespace weft::sim
