@@ -33,7 +33,7 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
   now_ = now;
   actions_ = &actions;
   // A long silence of our own: whoever seems late may have a message waiting in our socket.
-  if (now_ - stepped_ > settings_.heartbeat_interval * 2) thaw();
+  if (now_ - stepped_ > settings_.heartbeat_interval) thaw();
   stepped_ = now_;
 
   std::visit([this](const auto& e) { on(e); }, event);

@@ -186,6 +186,16 @@ TEST_SUITE("scheduler, workers") {
     CHECK(s.h.take() == Actions{ForgetPeer{other.peer}});
   }
 
+  TEST_CASE("the time that a broker was frozen is nobody's silence, though it was short") {
+    Stage s;
+    TestWorker other = s.h.join_worker("other");
+    s.h.fall_silent(other.peer);
+    s.h.advance(1300ms);
+    s.h.freeze(1800ms);  // a heartbeat of it may wait in the broker's socket
+    CHECK(s.h.take() == Actions{});
+    CHECK(s.h.status().workers == 2);
+  }
+
   TEST_CASE("a worker whose connection broke just before the broker froze may still come back") {
     Stage s;
     s.h.disconnect(s.worker);
