@@ -5,8 +5,8 @@
 
 namespace weft::sim {
 
-BrokerNode::BrokerNode(World& world, Network& network, Settings settings, Listener listener)
-    : Node(world, network, "broker"), settings_(std::move(settings)), listener_(std::move(listener)) {
+BrokerNode::BrokerNode(World& world, Network& network, Witness& witness, Settings settings)
+    : Node(world, network, "broker"), witness_(witness), settings_(std::move(settings)) {
   network.set_broker(*this);
 }
 
@@ -14,6 +14,7 @@ void BrokerNode::start() {
   settings_.scheduler.epoch = random_.next() | 1;
   scheduler_ = std::make_unique<broker::Scheduler>(settings_.scheduler, clock());
   next_peer_ = 1;
+  witness_.broker_started(settings_.scheduler.epoch);
   network_.broker_up();
   note([&] { return fmt::format("starts, epoch {:x}", settings_.scheduler.epoch); });
   start_process();
@@ -35,6 +36,11 @@ void BrokerNode::freeze_for(Duration duration) {
   if (!running() || frozen()) return;
   network_.broker_frozen(true);
   freeze(duration);
+}
+
+void BrokerNode::on_thaw() {
+  network_.broker_frozen(false);
+  witness_.broker_woke(frozen_since());
 }
 
 void BrokerNode::on_frame(ConnectionId id, std::string frame) {
@@ -70,14 +76,17 @@ void BrokerNode::receive(ConnectionId id, const std::string& frame) {
     return step(broker::ReceivedGarbage{peer, message.fault(), wire::version_mismatch(frame).has_value()});
   }
   count_message("to broker: ", *message);
-  listener_(*message);
   step(broker::Received{peer, std::move(*message)});
 }
 
 void BrokerNode::step(const broker::Event& event) {
+  witness_.heard(event);
   scheduler_->step(clock(), event, actions_);
   if (++steps_ % settings_.check_every == 0) scheduler_->check_invariants();
-  for (broker::Action& action : actions_) perform(action);
+  for (broker::Action& action : actions_) {
+    witness_.did(action);
+    perform(action);
+  }
   actions_.clear();
 }
 

@@ -9,6 +9,7 @@
 #include "broker/scheduler.hpp"
 #include "common/codec.hpp"
 #include "tests/simulation/node.hpp"
+#include "tests/simulation/witness.hpp"
 
 namespace weft::sim {
 
@@ -18,10 +19,8 @@ class BrokerNode : public Node, public LinkListener {
     broker::Settings scheduler;     // but for the epoch
     std::uint64_t check_every = 1;  // steps from one check_invariants() to the next
   };
-  /// Sees every message that the broker takes: the oracle's ears.
-  using Listener = std::function<void(const wire::Message&)>;
 
-  BrokerNode(World& world, Network& network, Settings settings, Listener listener);
+  BrokerNode(World& world, Network& network, Witness& witness, Settings settings);
 
   /// A new life with a new epoch.
   void start();
@@ -43,14 +42,14 @@ class BrokerNode : public Node, public LinkListener {
   void tick() override { step(broker::Tick{}); }
   void flush() override;
   std::optional<Time> deadline() const override { return scheduler_->deadline(); }
-  void on_thaw() override { network_.broker_frozen(false); }
+  void on_thaw() override;
   void receive(ConnectionId id, const std::string& frame);
   void step(const broker::Event& event);
   void perform(broker::Action& action);
   void touch(broker::PeerId id, Peer& peer);
 
+  Witness& witness_;
   Settings settings_;
-  Listener listener_;
   std::unique_ptr<broker::Scheduler> scheduler_;
   broker::Actions actions_;
   std::map<ConnectionId, broker::PeerId> by_connection_;

@@ -41,11 +41,11 @@ Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
     : scenario_(seed),
       world_(seed, trace, coverage),
       network_(world_, scenario_.network),
-      oracle_(world_, scenario_) {
+      oracle_(world_, scenario_),
+      witness_(world_) {
   BrokerNode::Settings settings;
   settings.check_every = scenario_.large ? 16 : 1;
-  broker_ =
-      std::make_unique<BrokerNode>(world_, network_, settings, [this](const wire::Message& m) { hear(m); });
+  broker_ = std::make_unique<BrokerNode>(world_, network_, witness_, settings);
   for (std::size_t i = 0; i < scenario_.workers.size(); ++i) {
     workers_.push_back(std::make_unique<WorkerNode>(world_, network_, oracle_, scenario_, i));
     oracle_.joined(workers_.back()->host(), false);
@@ -122,18 +122,11 @@ void Fabric::leave() {
 
 /// A new broker asks everybody what they hold: nobody may hold anything.
 void Fabric::restart_and_look() {
-  everybody_left_ = true;
+  witness_.everybody_left();
   broker_->crash(Network::Power::process_down);
   broker_->start();
   world_.run_until(world_.now() + kRejoinWithin);
   if (broker_->status().workers != workers_.size()) fail("not every worker has come back to the new broker");
-}
-
-void Fabric::hear(const wire::Message& message) const {
-  if (!everybody_left_) return;
-  if (std::holds_alternative<wire::Claims>(message) || std::holds_alternative<wire::Results>(message)) {
-    fail("though every client has left, a worker says: " + wire::describe(message));
-  }
 }
 
 }  // namespace weft::sim

@@ -27,17 +27,16 @@ class Fabric {
   void finish_work();
   void leave();
   void restart_and_look();
-  void hear(const wire::Message& message) const;
 
   Scenario scenario_;
   World world_;
   Network network_;
   Oracle oracle_;
+  Witness witness_;
   std::unique_ptr<BrokerNode> broker_;
   std::vector<std::unique_ptr<WorkerNode>> workers_;
   std::vector<std::unique_ptr<ClientNode>> clients_;
   std::unique_ptr<Faults> faults_;
-  bool everybody_left_ = false;  // from here nobody may hold anything of anybody
 };
 
 }  // namespace weft::sim

@@ -36,6 +36,7 @@ void Node::stop_process() {
 
 void Node::freeze(Duration duration) {
   if (!running_ || frozen()) return;
+  frozen_since_ = world_.now();
   frozen_until_ = world_.now() + duration;
   note([&] { return "is frozen"; });
   world_.at(frozen_until_, [this, life = life_] {

@@ -27,6 +27,7 @@ class Node {
   const std::string& name() const { return name_; }
   bool running() const { return running_; }
   bool frozen() const { return world_.now() < frozen_until_; }
+  Time frozen_since() const { return frozen_since_; }
   /// SIGSTOP now, SIGCONT after `duration`.
   void freeze(Duration duration);
 
@@ -76,6 +77,7 @@ class Node {
   bool turn_planned_ = false;
   std::uint64_t life_ = 0;
   std::uint64_t alarm_ = 0;  // the newest; older ones ring for nobody
+  Time frozen_since_{};
   Time frozen_until_{};
   std::deque<std::function<void()>> inbox_;
   std::int64_t offset_us_ = 0;

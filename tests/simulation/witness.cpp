@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+#include "tests/simulation/witness.hpp"
+
+#include <fmt/format.h>
+
+#include "common/codec.hpp"
+
+namespace weft::sim {
+
+namespace {
+
+// Heartbeat interval x liveness, as clocks of other rates measure it.
+constexpr Duration kSilenceMin = std::chrono::milliseconds(3000 - 60);
+// A heartbeat interval: whoever is a heartbeat late still has one in hand.
+constexpr Duration kShortFreeze = std::chrono::milliseconds(1000 + 20);
+
+}  // namespace
+
+void Witness::broker_started(std::uint64_t epoch) {
+  epoch_ = epoch;
+  awake_since_ = world_.now();
+  peers_.clear();
+  sessions_.clear();
+  outboxes_.clear();
+}
+
+void Witness::broker_woke(Time since) {
+  if (world_.now() - since > kShortFreeze) awake_since_ = world_.now();
+}
+
+void Witness::heard(const broker::Event& event) {
+  event_ = &event;
+  if (const auto* received = std::get_if<broker::Received>(&event)) hear(received->peer, received->message);
+}
+
+void Witness::did(const broker::Action& action) {
+  if (const auto* send = std::get_if<broker::Send>(&action)) say(send->peer, send->message);
+  if (const auto* forget = std::get_if<broker::ForgetPeer>(&action)) {
+    check_drop(forget->peer);
+    const Uuid session = peers_[forget->peer].session;
+    if (const auto found = sessions_.find(session); found != sessions_.end()) {
+      if (found->second.peer == forget->peer) found->second.peer = broker::kNoPeer;
+    }
+    peers_.erase(forget->peer);
+  }
+}
+
+// ---- what it hears ----
+
+void Witness::hear(broker::PeerId from, const wire::Message& message) {
+  Peer& peer = peers_[from];
+  peer.heard = world_.now();
+  if (everybody_left_ &&
+      (std::holds_alternative<wire::Claims>(message) || std::holds_alternative<wire::Results>(message))) {
+    fail("though every client has left, a worker says: " + wire::describe(message));
+  }
+  if (const auto* worker = std::get_if<wire::HelloWorker>(&message)) peer.worker = worker->incarnation;
+  if (const auto* client = std::get_if<wire::HelloClient>(&message)) {
+    peer.session = client->session;
+    sessions_[client->session].delivered = client->epoch == epoch_ ? client->delivered : 0;
+  }
+  if (const auto found = sessions_.find(peer.session); found != sessions_.end()) {
+    hear_client(found->second, message);
+  }
+  if (const auto* results = std::get_if<wire::Results>(&message)) {
+    Outbox& outbox = outboxes_[{peer.worker, results->session}];
+    std::uint64_t number = results->first;
+    for (const wire::ResultRecord& record : results->records) {
+      if (record.outcome == wire::Outcome::ok) outbox[number] = record.seq;
+      ++number;
+    }
+  }
+}
+
+void Witness::hear_client(Session& session, const wire::Message& message) {
+  if (const auto* submit = std::get_if<wire::Submit>(&message)) {
+    for (const wire::SubmitRecord& record : submit->tasks) session.tasks.try_emplace(record.seq);
+  } else if (const auto* reannounce = std::get_if<wire::Reannounce>(&message)) {
+    for (const wire::ReannounceRecord& record : reannounce->tasks) {
+      Task& task = session.tasks[record.seq];
+      if (task.final != 0) task = Task{.again = true};
+    }
+  } else if (const auto* cancel = std::get_if<wire::Cancel>(&message)) {
+    for (const std::uint64_t seq : cancel->seqs) {
+      if (const auto task = session.tasks.find(seq); task != session.tasks.end())
+        task->second.cancelled = true;
+    }
+  } else if (const auto* ack = std::get_if<wire::Ack>(&message)) {
+    session.acked = std::max(session.acked, ack->delivered);
+  }
+}
+
+// ---- what it does ----
+
+void Witness::say(broker::PeerId to, const wire::Message& message) {
+  const Peer& peer = peers_[to];
+  const auto session = sessions_.find(peer.session);
+  if (const auto* welcome = std::get_if<wire::Welcome>(&message); welcome && session != sessions_.end()) {
+    if (!welcome->resumed) session->second = Session{};
+    session->second.peer = to;
+    session->second.acked = std::max(session->second.acked, session->second.delivered);
+  } else if (const auto* assign = std::get_if<wire::Assign>(&message)) {
+    check_assign(*assign);
+  } else if (const auto* deliver = std::get_if<wire::Deliver>(&message);
+             deliver && session != sessions_.end()) {
+    check_deliver(session->second, *deliver);
+  } else if (const auto* release = std::get_if<wire::Release>(&message)) {
+    check_release(peer.worker, *release);
+  } else if (const auto* end = std::get_if<wire::EndSession>(&message)) {
+    outboxes_.erase({peer.worker, end->session});
+  }
+}
+
+void Witness::check_assign(const wire::Assign& assign) {
+  Session& session = sessions_[assign.session];
+  for (const wire::AssignRecord& record : assign.tasks) {
+    if (!attempts_.emplace(epoch_, record.number).second) {
+      fail(fmt::format("attempt {} of epoch {:x} is given out twice", record.number, epoch_));
+    }
+    const auto task = session.tasks.find(record.seq);
+    const std::string name = TaskId{assign.session, record.seq}.text();
+    if (task == session.tasks.end()) fail(fmt::format("task {} is assigned, and nobody submitted it", name));
+    if (task->second.cancelled) fail(fmt::format("task {} is assigned, though it was cancelled", name));
+    if (task->second.final != 0) fail(fmt::format("task {} is assigned, though it was answered", name));
+  }
+}
+
+void Witness::check_deliver(Session& session, const wire::Deliver& deliver) {
+  std::uint64_t number = deliver.first;
+  if (number <= session.acked) fail(fmt::format("delivery {} is sent again after its ACK", number));
+  for (const wire::DeliveryRecord& record : deliver.records) {
+    if (record.kind == wire::DeliveryKind::final) {
+      Task& task = session.tasks[record.seq];
+      if (task.final != 0 && task.final != number) {
+        fail(fmt::format("task {} is answered by delivery {} and again by delivery {}", record.seq,
+                         task.final, number));
+      }
+      task.final = number;
+    }
+    ++number;
+  }
+}
+
+/// While its client is there, its success must have come to the client first.
+void Witness::check_release(const Uuid& worker, const wire::Release& release) {
+  Outbox& outbox = outboxes_[{worker, release.session}];
+  const auto session = sessions_.find(release.session);
+  while (!outbox.empty() && outbox.begin()->first <= release.outbox) {
+    const std::uint64_t seq = outbox.begin()->second;
+    outbox.erase(outbox.begin());
+    if (session == sessions_.end() || session->second.peer == broker::kNoPeer) continue;
+    const auto task = session->second.tasks.find(seq);
+    if (task == session->second.tasks.end() || task->second.again) continue;  // nobody needs this one
+    if (task->second.final == 0 || task->second.final > session->second.acked) {
+      fail(fmt::format("the result of task {} is released, and its client may not have it",
+                       TaskId{release.session, seq}.text()));
+    }
+  }
+}
+
+/// A peer is dropped for what it said, for its connection, for a new one in its place, or for its silence.
+void Witness::check_drop(broker::PeerId peer) const {
+  const auto of_peer = [&](const auto& event) {
+    if constexpr (requires { event.peer; }) return event.peer == peer;
+    return false;
+  };
+  if (std::visit(of_peer, *event_)) return;
+  if (const auto* received = std::get_if<broker::Received>(event_)) {
+    if (std::holds_alternative<wire::HelloClient>(received->message) ||
+        std::holds_alternative<wire::HelloWorker>(received->message)) {
+      return;
+    }
+  }
+  const Duration silence = world_.now() - std::max(peers_.at(peer).heard, awake_since_);
+  if (silence >= kSilenceMin) return;
+  fail(fmt::format("the broker drops peer {} though it has listened for {:.3f} s only", peer,
+                   static_cast<double>(silence.count()) / 1e6));
+}
+
+}  // namespace weft::sim

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Witness: hears all that is said on the broker's connections and holds the broker to PROTOCOL.md: attempts
+// are given out once, nobody is given a task that is cancelled or answered, an answer has one number, results
+// are released when their client has them, and silence is waited for. Says fail() when a rule is broken.
+#pragma once
+
+#include <map>
+#include <set>
+#include <unordered_map>
+
+#include "broker/scheduler.hpp"
+#include "tests/simulation/world.hpp"
+
+namespace weft::sim {
+
+class Witness {
+ public:
+  explicit Witness(World& world) : world_(world) {}
+
+  /// A new life of the broker, which knows nothing of the one before.
+  void broker_started(std::uint64_t epoch);
+  /// The broker could not do anything from `since` until now.
+  void broker_woke(Time since);
+  /// What the broker's machine is told, before it acts on it.
+  void heard(const broker::Event& event);
+  /// What it did, because of what it heard last.
+  void did(const broker::Action& action);
+  /// From here nobody may hold anything of anybody.
+  void everybody_left() { everybody_left_ = true; }
+
+ private:
+  struct Task {
+    bool cancelled = false;
+    bool again = false;       // its answer was lost, and it was announced once more
+    std::uint64_t final = 0;  // delivery number of its answer; 0: none yet
+  };
+  struct Session {
+    broker::PeerId peer = broker::kNoPeer;
+    std::uint64_t delivered = 0;  // as its HELLO said
+    std::uint64_t acked = 0;
+    std::unordered_map<std::uint64_t, Task> tasks;
+  };
+  struct Peer {
+    Uuid session;  // a client's, or
+    Uuid worker;   // a worker's incarnation
+    Time heard{};
+  };
+  struct OutboxId {
+    Uuid worker;
+    Uuid session;
+    auto operator<=>(const OutboxId&) const = default;
+  };
+  using Outbox = std::map<std::uint64_t, std::uint64_t>;  // number: task, of successes not released
+
+  void hear(broker::PeerId peer, const wire::Message& message);
+  void hear_client(Session& session, const wire::Message& message);
+  void say(broker::PeerId to, const wire::Message& message);
+  void check_assign(const wire::Assign& assign);
+  void check_deliver(Session& session, const wire::Deliver& deliver);
+  void check_release(const Uuid& worker, const wire::Release& release);
+  void check_drop(broker::PeerId peer) const;
+
+  World& world_;
+  std::uint64_t epoch_ = 0;
+  Time awake_since_{};
+  const broker::Event* event_ = nullptr;
+  std::map<broker::PeerId, Peer> peers_;
+  std::unordered_map<Uuid, Session> sessions_;
+  std::map<OutboxId, Outbox> outboxes_;
+  std::set<std::pair<std::uint64_t, std::uint64_t>> attempts_;  // of all lives
+  bool everybody_left_ = false;
+};
+
+}  // namespace weft::sim
