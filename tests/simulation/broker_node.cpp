@@ -5,8 +5,8 @@
 
 namespace weft::sim {
 
-BrokerNode::BrokerNode(World& world, Network& network, Witness& witness, Settings settings)
-    : Node(world, network, "broker"), witness_(witness), settings_(std::move(settings)) {
+BrokerNode::BrokerNode(World& world, Network& network, Oracle& oracle, Witness& witness, Settings settings)
+    : Node(world, network, "broker"), oracle_(oracle), witness_(witness), settings_(std::move(settings)) {
   network.set_broker(*this);
 }
 
@@ -14,6 +14,7 @@ void BrokerNode::start() {
   settings_.scheduler.epoch = random_.next() | 1;
   scheduler_ = std::make_unique<broker::Scheduler>(settings_.scheduler, clock());
   next_peer_ = 1;
+  oracle_.broker_started();
   witness_.broker_started(settings_.scheduler.epoch);
   network_.broker_up();
   note([&] { return fmt::format("starts, epoch {:x}", settings_.scheduler.epoch); });
@@ -23,6 +24,7 @@ void BrokerNode::start() {
 void BrokerNode::crash(Network::Power how) {
   if (!running()) return;
   note([&] { return how == Network::Power::off ? "loses power" : "is killed"; });
+  oracle_.broker_lost();
   stop_process();
   by_connection_.clear();
   peers_.clear();

@@ -20,7 +20,7 @@ class BrokerNode : public Node, public LinkListener {
     std::uint64_t check_every = 1;  // steps from one check_invariants() to the next
   };
 
-  BrokerNode(World& world, Network& network, Witness& witness, Settings settings);
+  BrokerNode(World& world, Network& network, Oracle& oracle, Witness& witness, Settings settings);
 
   /// A new life with a new epoch.
   void start();
@@ -48,6 +48,7 @@ class BrokerNode : public Node, public LinkListener {
   void perform(broker::Action& action);
   void touch(broker::PeerId id, Peer& peer);
 
+  Oracle& oracle_;
   Witness& witness_;
   Settings settings_;
   std::unique_ptr<broker::Scheduler> scheduler_;

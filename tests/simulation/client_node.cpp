@@ -99,9 +99,15 @@ void ClientNode::tick() { step(client::Tick{}); }
 
 void ClientNode::receive(wire::Message message) {
   count_message("to client: ", message);
-  if (std::holds_alternative<wire::Welcome>(message)) oracle_.joined(host(), true);
+  if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
+    epoch_ = welcome->epoch;
+    oracle_.joined(host(), true);
+  }
   if (const auto* deliver = std::get_if<wire::Deliver>(&message)) {
-    for (const wire::DeliveryRecord& record : deliver->records) oracle_.delivered(id_, record);
+    std::uint64_t number = deliver->first;
+    for (const wire::DeliveryRecord& record : deliver->records) {
+      oracle_.delivered(id_, epoch_, number++, record);
+    }
   }
   step(client::Received{std::move(message)});
 }

@@ -57,6 +57,7 @@ class ClientNode : public DialerNode {
   std::unique_ptr<client::Session> session_;
   client::Actions actions_;
   Uuid id_;
+  std::uint64_t epoch_ = 0;  // of the broker that it is with
   bool closing_ = false;
   bool closed_ = false;
   std::size_t waves_left_ = 0;

@@ -45,7 +45,7 @@ Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
       witness_(world_) {
   BrokerNode::Settings settings;
   settings.check_every = scenario_.large ? 16 : 1;
-  broker_ = std::make_unique<BrokerNode>(world_, network_, witness_, settings);
+  broker_ = std::make_unique<BrokerNode>(world_, network_, oracle_, witness_, settings);
   for (std::size_t i = 0; i < scenario_.workers.size(); ++i) {
     workers_.push_back(std::make_unique<WorkerNode>(world_, network_, oracle_, scenario_, i));
     oracle_.joined(workers_.back()->host(), false);

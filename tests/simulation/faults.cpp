@@ -68,11 +68,6 @@ void Faults::disturb(HostId host, Duration lasts) {
   oracle_.disturb(host, world_.now() + lasts + kAftermath);
 }
 
-void Faults::disturb_all(Duration lasts) {
-  for (const auto& worker : victims_.workers) disturb(worker->host(), lasts);
-  for (const auto& client : victims_.clients) disturb(client->host(), lasts);
-}
-
 // ---- processes ----
 
 void Faults::kill_broker() {
@@ -81,7 +76,7 @@ void Faults::kill_broker() {
   const Duration down = random_.chance(0.7) ? random_.duration(milliseconds(50), seconds(1))
                                             : random_.duration(seconds(1), seconds(8));
   world_.coverage().count(power ? "fault: broker loses power" : "fault: broker is killed");
-  disturb_all(down + seconds(6));
+  over_ = std::max(over_, world_.now() + down + kAftermath);
   victims_.broker.crash(power ? Network::Power::off : Network::Power::process_down);
   world_.after(down, [this] {
     if (!victims_.broker.running()) victims_.broker.start();

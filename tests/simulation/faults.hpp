@@ -52,7 +52,6 @@ class Faults {
   WorkerNode& any_worker();
   ClientNode& any_client();
   void disturb(HostId host, Duration lasts);
-  void disturb_all(Duration lasts);
   template <class Make>
   void note(Make make) {
     world_.note("fault", make);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kInputsPerTurn = 1000;  // as the shells have it
 constexpr Duration kTurnMax = std::chrono::microseconds(300);
-constexpr std::int64_t kDriftPpmMax = 200;
+constexpr std::int64_t kDriftPpmMax = 10'000;  // one percent
 
 }  // namespace
 
@@ -115,6 +115,7 @@ void DialerNode::send_garbage() {
 
 void DialerNode::end_process(Network::Power how) {
   note([&] { return how == Network::Power::off ? "loses power" : "is killed"; });
+  oracle_.disturb(host_, world_.now() + std::chrono::seconds(1));
   stop_process();
   lose_link();
   network_.host_down(host_, how);

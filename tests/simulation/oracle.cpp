@@ -12,6 +12,16 @@ namespace weft::sim {
 
 namespace {
 
+// In this time after its start a broker hears what a host has: the adoption window of 2 s for workers, for
+// clients as long as workers' claims wait for them, less the way there.
+constexpr Duration kClaimsWithin = std::chrono::milliseconds(1500);
+constexpr Duration kAnnouncedWithin = std::chrono::seconds(5);
+
+/// By a clock that is one percent fast.
+bool has_passed(Duration passed, std::uint64_t limit_ms) {
+  return passed * 1000 >= Duration(std::chrono::milliseconds(limit_ms)) * 989;
+}
+
 const char* name_of(wire::Outcome outcome) {
   static constexpr const char* kNames[] = {"ok",        "failed",       "crashed",       "timed_out",
                                            "cancelled", "cannot_start", "unschedulable", "not_fetched",
@@ -76,11 +86,24 @@ void Oracle::session_over(const Uuid& session) {
 void Oracle::disturb(HostId host, Time until) {
   Host& known = hosts_[host];
   known.disturbed_until = std::max({known.disturbed_until, until, world_.now()});
+  known.by_broker = false;
 }
 
+/// A host that is without its broker for no other reason than the broker's death, and comes back in time, is
+/// promised that nobody notices.
 void Oracle::joined(HostId host, bool joined) {
-  hosts_[host].joined = joined;
-  disturb(host, world_.now() + std::chrono::seconds(1));
+  Host& known = hosts_[host];
+  if (joined) {
+    known.joined_at = world_.now();
+    const bool is_worker = host < scenario_.workers.size();
+    const bool in_time = world_.now() < broker_started_ + (is_worker ? kClaimsWithin : kAnnouncedWithin);
+    if (!known.by_broker || !in_time) disturb(host, world_.now() + std::chrono::seconds(1));
+    known.by_broker = false;
+  } else if (known.joined) {
+    known.by_broker = known.joined_at <= broker_lost_ && known.disturbed_until < broker_lost_;
+    if (!known.by_broker) disturb(host, world_.now() + std::chrono::seconds(1));
+  }
+  known.joined = joined;
 }
 
 /// Nothing happened to it since then that could make others think that it is lost.
@@ -94,7 +117,7 @@ bool Oracle::quiet_since(HostId host, Time since) const {
 bool Oracle::ran_over(const Execution& execution, const Task& task) const {
   if (task.spec->timeout_ms == 0) return false;
   const Duration ran = (execution.end == End::running ? world_.now() : execution.stop) - execution.start;
-  return ran * 1000 >= std::chrono::milliseconds(task.spec->timeout_ms) * 999;  // clocks drift
+  return has_passed(ran, task.spec->timeout_ms);
 }
 
 Oracle::Tally Oracle::tally(const Task& task) const {
@@ -105,7 +128,9 @@ Oracle::Tally Oracle::tally(const Task& task) const {
     tally.threw += execution.end == End::threw;
     tally.timed_out += ran_over(execution, task);
     tally.lost += execution.end == End::died || !quiet;
-    tally.certain += execution.end == End::died && quiet && quiet_since(task.client, execution.start);
+    // One that died when its time was over is charged for that.
+    tally.certain += execution.end == End::died && quiet && quiet_since(task.client, execution.start) &&
+                     !ran_over(execution, task);
     tally.returned += execution.end == End::returned;
   }
   return tally;
@@ -146,10 +171,10 @@ void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) cons
           static_cast<int>(execution.end)));
     }
   }
-  const std::chrono::milliseconds delay(task.spec->retry_delay_ms);
   const Execution* last = task.executions.empty() ? nullptr : &executions_[task.executions.back()];
   if (last != nullptr && last->end == End::threw && quiet_since(last->worker, last->start) &&
-      quiet_since(task.client, last->start) && (world_.now() - last->stop) * 1000 < delay * 999) {
+      quiet_since(task.client, last->start) &&
+      !has_passed(world_.now() - last->stop, task.spec->retry_delay_ms)) {
     fail(fmt::format("task {} is executed again before its retry_delay has passed", id.text()));
   }
   if (sum.certain >= task.spec->crash_limit) {
@@ -208,10 +233,12 @@ void Oracle::asked_to_stop(ExecutionId id) const {
 
 // ---- answers ----
 
-void Oracle::delivered(const Uuid& session, const wire::DeliveryRecord& record) {
+void Oracle::delivered(const Uuid& session, std::uint64_t epoch, std::uint64_t number,
+                       const wire::DeliveryRecord& record) {
   const auto found = tasks_.find(TaskId{session, record.seq});
   if (found == tasks_.end()) fail(fmt::format("an answer to task {} of a client that has none", record.seq));
-  const Task& task = found->second;
+  Task& task = found->second;
+  if (record.kind == wire::DeliveryKind::charged) task.charges.emplace(epoch, number);
   const Tally sum = tally(task);
   if (record.retries_used > sum.threw + sum.timed_out) {
     fail(fmt::format("task {} is charged {} retries, and {} executions failed", found->first.text(),
@@ -231,6 +258,10 @@ void Oracle::completed(const TaskId& id, const client::Completion& completion, b
   if (task.cancelled != (completion.outcome == wire::Outcome::cancelled)) {
     fail(fmt::format("task {} was {} and is answered: {}", id.text(),
                      task.cancelled ? "cancelled" : "not cancelled", name_of(completion.outcome)));
+  }
+  if (completion.attempts > task.charges.size() + 1) {
+    fail(fmt::format("task {} has {} attempts by its client's count, which was told of {} charges", id.text(),
+                     completion.attempts, task.charges.size()));
   }
   if (completion.outcome == wire::Outcome::ok) {
     check_success(id, task, completion, whole);
@@ -266,9 +297,9 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
     case wire::Outcome::crashed:
       explained = sum.lost >= task.spec->crash_limit || (task.spec->crash_limit <= 1 && task.spoiled);
       if (task.spec->crash_limit <= 1) {  // it may have been lost before it began
-        explained = explained || std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& entry) {
-                      return !quiet_since(entry.first, task.submitted);
-                    });
+        explained = explained || task.submitted < hosts_.at(task.client).joined_at ||
+                    std::any_of(hosts_.begin(), hosts_.end(),
+                                [&](const auto& entry) { return !quiet_since(entry.first, task.submitted); });
       }
       break;
     case wire::Outcome::cannot_start:
@@ -284,8 +315,8 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
     case wire::Outcome::refused:
       break;
     case wire::Outcome::unschedulable: {
-      const Duration limit = std::chrono::milliseconds(task.spec->queue_timeout_ms);
-      explained = limit.count() > 0 && (world_.now() - task.submitted) * 1000 >= limit * 999;
+      const std::uint64_t limit_ms = task.spec->queue_timeout_ms;
+      explained = limit_ms > 0 && has_passed(world_.now() - task.submitted, limit_ms);
       break;
     }
   }

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -42,7 +43,9 @@ class Oracle {
   /// The client could not use the result although it came.
   void spoiled(const BlobId& result);
   void session_over(const Uuid& session);
-  void delivered(const Uuid& session, const wire::DeliveryRecord& record);
+  /// `number` is the delivery's, of the broker's life `epoch`.
+  void delivered(const Uuid& session, std::uint64_t epoch, std::uint64_t number,
+                 const wire::DeliveryRecord& record);
 
   // ---- from runners ----
   ExecutionId started(const TaskId& id, const wire::TaskSpec& spec, HostId worker, std::uint64_t epoch,
@@ -60,6 +63,8 @@ class Oracle {
   /// Something happens to this host, or its connection, until `until`.
   void disturb(HostId host, Time until);
   void joined(HostId host, bool joined);
+  void broker_lost() { broker_lost_ = world_.now(); }
+  void broker_started() { broker_started_ = world_.now(); }
 
   // ---- at the end ----
   std::size_t open() const { return open_; }
@@ -85,10 +90,13 @@ class Oracle {
     bool forgotten = false;  // its client is gone
     bool spoiled = false;
     std::vector<ExecutionId> executions;
+    std::set<std::pair<std::uint64_t, std::uint64_t>> charges;  // told to its client: epoch, number
   };
   struct Host {
     Time disturbed_until{Duration(-1)};
     bool joined = false;
+    Time joined_at{};
+    bool by_broker = false;  // not joined since the broker went away, and for no other reason
   };
   struct Tally {  // of a task's executions
     std::uint32_t threw = 0;
@@ -116,6 +124,8 @@ class Oracle {
   std::vector<Execution> executions_;
   std::map<HostId, std::vector<ExecutionId>> running_;  // by worker
   std::map<HostId, Host> hosts_;
+  Time broker_lost_{Duration(-1)};
+  Time broker_started_{};
   std::size_t open_ = 0;
 };
 
