@@ -106,7 +106,7 @@ main() {
   done
   copy_tree
   for name in "${names[@]}"; do try "$name"; done
-  printf '%d mutations, %d not found\n' "${#names[@]}" "$failed"
+  printf '%d mutations, %d failed\n' "${#names[@]}" "$failed"
   ((failed == 0))
 }
 

@@ -18,6 +18,8 @@ class ClientNode : public DialerNode {
 
   void start();
   void crash(Network::Power how);
+  /// Tasks that it has submitted and has no answer to.
+  std::size_t open() const { return open_; }
   /// It has submitted everything, and has every answer.
   bool finished() const { return waves_left_ == 0 && (closed_ || open_ == 0); }
   /// The program ends: GOODBYE.

@@ -16,6 +16,7 @@ constexpr Duration kFinishWithin = seconds(120);  // after the last fault
 constexpr Duration kForgetWithin = seconds(40);   // after the last client has left
 constexpr Duration kRejoinWithin = seconds(10);
 constexpr std::size_t kTasksOfLatecomer = 30;
+constexpr std::size_t kWarmUp = 12;  // tasks for each slot
 
 /// What the broker believes, for whoever looks for the reason of a standstill.
 std::string describe(const wire::Status& status) {
@@ -80,6 +81,7 @@ void Fabric::run() {
   world_.run_until(Time{} + scenario_.fault_phase);
   while (world_.now() < faults_->over()) world_.run_until(faults_->over());
   finish_work();
+  if (scenario_.competes()) compete();
   leave();
   restart_and_look();
 }
@@ -97,6 +99,38 @@ void Fabric::finish_work() {
     world_.run_until(world_.now() + milliseconds(500));
   }
   if (oracle_.open() != 0) fail("an answer is missing, and the clients believe that they have all");
+}
+
+/// Two clients want the same of everybody. The one that comes later, with less, has its share at once.
+void Fabric::compete() {
+  world_.run_until(world_.now() + seconds(4));  // those that left are back
+  const std::size_t slots = scenario_.slots();
+  const auto add = [&](const char* name, std::size_t tasks) -> ClientNode& {
+    add_client(scenario_.rival(name, tasks), Duration(0));
+    return *clients_.back();
+  };
+  const auto work = [&](const auto& goes_on) {
+    const Time limit = world_.now() + kFinishWithin;
+    while (goes_on() && world_.now() < limit) world_.run_until(world_.now() + milliseconds(1));
+  };
+  // Until the broker knows how long such tasks take.
+  ClientNode& first = add("first", slots * kWarmUp);
+  work([&] { return !first.finished(); });
+
+  constexpr std::size_t kSmall = 10;
+  ClientNode& big = add("big", slots * 10 + kSmall * 2);
+  world_.run_until(world_.now() + milliseconds(100));
+  ClientNode& small = add("small", kSmall);
+  work([&] { return small.open() == 0; });
+  const std::size_t before = big.open();
+  work([&] { return !small.finished(); });
+  const std::size_t meanwhile = before - big.open();
+  world_.coverage().count("competitions");
+  if (meanwhile > kSmall * 2 + slots * 3) {
+    fail(fmt::format("{} tasks of one client were answered before all {} of another, on {} slots", meanwhile,
+                     kSmall, slots));
+  }
+  finish_work();
 }
 
 void Fabric::leave() {

@@ -25,6 +25,7 @@ class Fabric {
   void start();
   void add_client(ClientPlan plan, Duration joins);
   void finish_work();
+  void compete();
   void leave();
   void restart_and_look();
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <numeric>
+
 #include "tests/simulation/blobs.hpp"
 
 namespace weft::sim {
@@ -73,6 +75,24 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
     clients.push_back(next_client(random, i, tasks / client_count + 1));
   }
   clients[0].closes.reset();
+}
+
+bool Scenario::competes() const {
+  return seed % 4 == 3 && late_start_chance == 0 && stubborn_chance == 0 && corrupt_chance == 0;
+}
+
+std::size_t Scenario::slots() const {
+  return std::accumulate(workers.begin(), workers.end(), std::size_t{0},
+                         [](std::size_t sum, const WorkerPlan& worker) { return sum + worker.slots; });
+}
+
+ClientPlan Scenario::rival(const std::string& name, std::size_t tasks) const {
+  Wave wave;
+  wave.spec.kind = wire::TaskKind::command;
+  wave.spec.label = name;
+  wave.spec.crash_limit = 3;
+  wave.tasks.assign(tasks, TaskScript{.run = milliseconds(60)});  // so long that nothing is prefetched
+  return ClientPlan{name, {}, {std::move(wave)}, {}};
 }
 
 ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t tasks) const {

@@ -78,6 +78,13 @@ struct Scenario {
   double stubborn_chance = 0;    // of a runner to ignore that it is not needed
   std::uint32_t prefetch_max = 16;
 
+  /// Whether two clients compete for the workers at the end. Not where a runner may keep a slot to itself.
+  bool competes() const;
+  /// All slots of all workers.
+  std::size_t slots() const;
+  /// A client that submits `tasks` which any worker can run, all alike.
+  ClientPlan rival(const std::string& name, std::size_t tasks) const;
+
   /// A client that comes after the first ones.
   ClientPlan next_client(Random& random, std::size_t number, std::size_t tasks) const;
 
