@@ -8,7 +8,8 @@
 #   formatting and shellcheck
 #   preset dev (ASan, UBSan):  unit tests and simulation
 #   preset tsan:               tests of what has threads
-#   preset release:            everything else: end to end, the scripts, compile-time messages
+#   preset release:            simulation, with ten times the seeds
+#                              everything else: end to end, the scripts, compile-time messages
 #
 # --fast leaves out tsan and release. The last line is "N passed, N failed"; exit code 0 only when
 # something passed and nothing failed.
@@ -102,6 +103,7 @@ main() {
   run_tests dev 'weft_tests weft_thread_tests weft_simulation' -L '^(unit|simulation)$' -j "$(nproc)"
   if ((!fast)); then
     run_tests tsan weft_thread_tests -L '^threads$'
+    run_tests release weft_simulation -L '^simulation$' -j "$(nproc)"
     run_tests release all -LE '^(unit|simulation|threads)$'
   fi
 

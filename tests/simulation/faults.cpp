@@ -14,6 +14,7 @@ using std::chrono::seconds;
 constexpr Duration kAftermath = seconds(6);
 // What is shorter must go unnoticed: a heartbeat and a half late, with a liveness of three.
 constexpr Duration kHarmlessFreeze = milliseconds(1500);
+constexpr int kTriesMax = 50;  // to find somebody to whom it can happen
 
 }  // namespace
 
@@ -22,7 +23,8 @@ Faults::Faults(World& world, Network& network, Oracle& oracle, Victims victims)
       network_(network),
       oracle_(oracle),
       victims_(std::move(victims)),
-      random_(world.random().fork()) {}
+      random_(world.random().fork()),
+      kinds_(draw_kinds()) {}
 
 void Faults::plan(std::uint32_t count, Time end) {
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -30,24 +32,33 @@ void Faults::plan(std::uint32_t count, Time end) {
   }
 }
 
-void Faults::strike() {
-  struct Kind {
-    void (Faults::*act)();
-    std::uint32_t weight;
-  };
-  static constexpr Kind kKinds[] = {
+// ---- which ----
+
+/// Some kinds occur in this world and some do not, some often and some rarely.
+std::vector<Faults::Kind> Faults::draw_kinds() {
+  std::vector<Kind> kinds = {
       {&Faults::kill_broker, 10},   {&Faults::freeze_broker, 6}, {&Faults::kill_worker, 14},
       {&Faults::freeze_worker, 10}, {&Faults::drain_worker, 6},  {&Faults::crash_runner, 10},
       {&Faults::break_runner, 5},   {&Faults::kill_client, 5},   {&Faults::freeze_client, 6},
       {&Faults::reset_link, 12},    {&Faults::partition, 12},    {&Faults::slow_link, 5},
       {&Faults::send_garbage, 4},
   };
-  std::uint32_t total = 0;
-  for (const Kind& kind : kKinds) total += kind.weight;
-  auto draw = random_.below(total);
-  for (const Kind& kind : kKinds) {
-    if (draw < kind.weight) return (this->*kind.act)();
-    draw -= kind.weight;
+  if (random_.chance(0.3)) return kinds;
+  for (Kind& kind : kinds) kind.weight *= random_.below(5);
+  kinds.push_back({&Faults::freeze_worker, 1});  // that there is one
+  return kinds;
+}
+
+void Faults::strike() {
+  std::uint64_t total = 0;
+  for (const Kind& kind : kinds_) total += kind.weight;
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    auto draw = random_.below(total);
+    auto kind = kinds_.begin();
+    while (draw >= kind->weight) draw -= (kind++)->weight;
+    if (!(this->*kind->act)()) continue;  // nobody was there
+    ++struck_;
+    return;
   }
 }
 
@@ -70,8 +81,8 @@ void Faults::disturb(HostId host, Duration lasts) {
 
 // ---- processes ----
 
-void Faults::kill_broker() {
-  if (!victims_.broker.running()) return;
+bool Faults::kill_broker() {
+  if (!victims_.broker.running()) return false;
   const bool power = random_.chance(0.3);
   const Duration down = random_.chance(0.7) ? random_.duration(milliseconds(50), seconds(1))
                                             : random_.duration(seconds(1), seconds(8));
@@ -81,18 +92,21 @@ void Faults::kill_broker() {
   world_.after(down, [this] {
     if (!victims_.broker.running()) victims_.broker.start();
   });
+  return true;
 }
 
-void Faults::freeze_broker() {
+bool Faults::freeze_broker() {
+  if (!victims_.broker.running() || victims_.broker.frozen()) return false;
   const Duration lasts = random_.duration(milliseconds(100), seconds(8));
   world_.coverage().count("fault: broker is frozen");
   over_ = std::max(over_, world_.now() + lasts);
   victims_.broker.freeze_for(lasts);
+  return true;
 }
 
-void Faults::kill_worker() {
+bool Faults::kill_worker() {
   WorkerNode& worker = any_worker();
-  if (!worker.running()) return;
+  if (!worker.running()) return false;
   const bool power = random_.chance(0.4);
   const Duration down = random_.duration(milliseconds(50), seconds(5));
   world_.coverage().count(power ? "fault: worker loses power" : "fault: worker is killed");
@@ -101,54 +115,65 @@ void Faults::kill_worker() {
   world_.after(down, [&worker] {
     if (!worker.running()) worker.start();
   });
+  return true;
 }
 
-void Faults::freeze_worker() {
+bool Faults::freeze_worker() {
   WorkerNode& worker = any_worker();
+  if (!worker.running() || worker.frozen()) return false;
   const Duration lasts = random_.chance(0.4) ? random_.duration(milliseconds(50), kHarmlessFreeze)
                                              : random_.duration(kHarmlessFreeze, seconds(9));
   world_.coverage().count("fault: worker is frozen");
   over_ = std::max(over_, world_.now() + lasts);
   if (lasts > kHarmlessFreeze) disturb(worker.host(), lasts);
   worker.freeze(lasts);
+  return true;
 }
 
-void Faults::drain_worker() {
+bool Faults::drain_worker() {
   WorkerNode& worker = any_worker();
-  if (!worker.running()) return;
+  if (!worker.running()) return false;
   world_.coverage().count("fault: worker is told to leave");
   disturb(worker.host(), seconds(1));
   worker.drain();
+  return true;
 }
 
-void Faults::crash_runner() {
-  if (any_worker().runners().crash_one()) world_.coverage().count("fault: runner crashes");
+bool Faults::crash_runner() {
+  if (!any_worker().runners().crash_one()) return false;
+  world_.coverage().count("fault: runner crashes");
+  return true;
 }
 
-void Faults::break_runner() {
-  if (any_worker().runners().break_one()) world_.coverage().count("fault: runner breaks the rules");
+bool Faults::break_runner() {
+  if (!any_worker().runners().break_one()) return false;
+  world_.coverage().count("fault: runner breaks the rules");
+  return true;
 }
 
-void Faults::kill_client() {
+bool Faults::kill_client() {
   ClientNode& client = any_client();
-  if (!client.running()) return;
+  if (!client.running()) return false;
   const bool power = random_.chance(0.4);
   world_.coverage().count(power ? "fault: client loses power" : "fault: client is killed");
   client.crash(power ? Network::Power::off : Network::Power::process_down);
   if (random_.chance(0.7)) victims_.add_client();
+  return true;
 }
 
-void Faults::freeze_client() {
+bool Faults::freeze_client() {
   ClientNode& client = any_client();
+  if (!client.running() || client.frozen()) return false;
   const Duration lasts = random_.duration(milliseconds(100), seconds(10));
   world_.coverage().count("fault: client is frozen");
   disturb(client.host(), lasts);
   client.freeze(lasts);
+  return true;
 }
 
 // ---- the network ----
 
-void Faults::reset_link() {
+bool Faults::reset_link() {
   const Target target = any_dialer();
   const std::uint64_t who = random_.below(3);
   world_.coverage().count(who == 0   ? "fault: connection reset"
@@ -157,9 +182,10 @@ void Faults::reset_link() {
   note([&] { return fmt::format("connections of host {} are reset, seen by {}", target.host, who); });
   disturb(target.host, seconds(1));
   network_.reset(target.host, who != 2, who != 1);
+  return true;
 }
 
-void Faults::partition() {
+bool Faults::partition() {
   const Target target = any_dialer();
   const std::uint64_t way = random_.below(4);  // both ways twice as often
   const Duration lasts = random_.duration(milliseconds(100), seconds(9));
@@ -180,24 +206,27 @@ void Faults::partition() {
     if (to_broker) network_.unblock(target.host, Side::dialer);
     if (from_broker) network_.unblock(target.host, Side::broker);
   });
+  return true;
 }
 
-void Faults::slow_link() {
+bool Faults::slow_link() {
   const Target target = any_dialer();
   const Duration lasts = random_.duration(milliseconds(500), seconds(5));
   world_.coverage().count("fault: slow link");
   over_ = std::max(over_, world_.now() + lasts);
   network_.slow(target.host, random_.duration(milliseconds(10), milliseconds(300)));
   world_.after(lasts, [this, target] { network_.slow(target.host, Duration(0)); });
+  return true;
 }
 
-void Faults::send_garbage() {
+bool Faults::send_garbage() {
   const Target target = any_dialer();
   world_.coverage().count("fault: garbage to the broker");
   note([&] { return fmt::format("host {} sends garbage", target.host); });
   disturb(target.host, seconds(1));
   if (target.worker != nullptr) target.worker->send_garbage();
   if (target.client != nullptr) target.client->send_garbage();
+  return true;
 }
 
 }  // namespace weft::sim

@@ -24,24 +24,31 @@ class Faults {
   Faults(World& world, Network& network, Oracle& oracle, Victims victims);
   /// `count` faults between now and `end`.
   void plan(std::uint32_t count, Time end);
+  /// How many have happened.
+  std::uint32_t struck() const { return struck_; }
   /// When the last one that has begun so far is over.
   Time over() const { return over_; }
 
  private:
+  struct Kind {
+    bool (Faults::*act)();  // false: it cannot happen to those who were drawn
+    std::uint64_t weight;
+  };
+  std::vector<Kind> draw_kinds();
   void strike();
-  void kill_broker();
-  void freeze_broker();
-  void kill_worker();
-  void freeze_worker();
-  void drain_worker();
-  void crash_runner();
-  void break_runner();
-  void kill_client();
-  void freeze_client();
-  void reset_link();
-  void partition();
-  void slow_link();
-  void send_garbage();
+  bool kill_broker();
+  bool freeze_broker();
+  bool kill_worker();
+  bool freeze_worker();
+  bool drain_worker();
+  bool crash_runner();
+  bool break_runner();
+  bool kill_client();
+  bool freeze_client();
+  bool reset_link();
+  bool partition();
+  bool slow_link();
+  bool send_garbage();
 
   struct Target {  // a dialer
     HostId host;
@@ -62,6 +69,8 @@ class Faults {
   Oracle& oracle_;
   Victims victims_;
   Random random_;
+  std::vector<Kind> kinds_;
+  std::uint32_t struck_ = 0;
   Time over_{};
 };
 

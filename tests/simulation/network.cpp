@@ -3,6 +3,10 @@
 
 namespace weft::sim {
 
+namespace {
+constexpr Duration kRetransmitMax = std::chrono::seconds(2);
+}  // namespace
+
 HostId Network::add_host(LinkListener& listener) {
   hosts_.push_back(Host{&listener});
   return hosts_.size() - 1;
@@ -43,6 +47,7 @@ void Network::connect(ConnectionId id) {
   }
   if (broker_power_ == Power::process_down) return end(id, Side::dialer, "connection refused");
   connection.open[1] = true;
+  hosts_[connection.host].newest = id;
   host.listener->on_link_up(id);
 }
 
@@ -76,6 +81,8 @@ void Network::arrive(ConnectionId id, Side from) {
   pipe.items.pop_front();
   if (!connection.open[index(to)]) return item.end ? forget_if_dead(id) : answer_with_reset(id, from);
   if (item.end) return end(id, to, item.reason);
+  if (to == Side::broker && id < hosts_[connection.host].newest)
+    world_.coverage().count("late: frames of an older connection");
   listener(connection, to).on_frame(id, std::move(item.frame));
 }
 
@@ -121,7 +128,7 @@ void Network::close(ConnectionId id, bool linger) {
   connection.pipes[1].items.clear();
   if (!connection.open[1]) return forget_if_dead(id);
   Pipe& pipe = connection.pipes[0];
-  if (hosts_[connection.host].blocked[0] > 0 && !linger) {
+  if (hosts_[connection.host].blocked[0] > 0 && !linger && random_.chance(0.7)) {
     pipe.items.clear();  // not even the end of it arrives: half open, until the broker sends something
     pipe.owed = 0;
     world_.coverage().count("fault: half-open connection");
@@ -190,6 +197,9 @@ void Network::unblock(HostId host, Side from) {
   for (auto& [id, connection] : connections_) {
     if (connection.host != host) continue;
     Pipe& pipe = connection.pipes[index(from)];
+    // TCP tries again the more rarely the longer it was cut off: a newer connection may be faster.
+    if (random_.chance(0.5))
+      pipe.last = std::max(pipe.last, world_.now() + random_.duration(Duration(0), kRetransmitMax));
     for (; pipe.owed > 0; --pipe.owed) {
       pipe.last = std::max(pipe.last, world_.now() + delay(host));
       world_.at(pipe.last, [this, id = id, from] { arrive(id, from); });

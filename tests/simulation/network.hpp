@@ -85,6 +85,7 @@ class Network {
     Power power = Power::on;
     int blocked[2] = {0, 0};  // by the side that sends
     Duration extra_delay{};
+    ConnectionId newest = 0;  // that the broker has seen
   };
 
   static std::size_t index(Side side) { return static_cast<std::size_t>(side); }

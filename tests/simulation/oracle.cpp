@@ -122,15 +122,20 @@ bool Oracle::ran_over(const Execution& execution, const Task& task) const {
 
 Oracle::Tally Oracle::tally(const Task& task) const {
   Tally tally;
+  bool before = false;  // it was lost under an earlier broker
   for (const ExecutionId id : task.executions) {
     const Execution& execution = executions_[id];
     const bool quiet = quiet_since(execution.worker, execution.start);
     tally.threw += execution.end == End::threw;
     tally.timed_out += ran_over(execution, task);
     tally.lost += execution.end == End::died || !quiet;
-    // One that died when its time was over is charged for that.
-    tally.certain += execution.end == End::died && quiet && quiet_since(task.client, execution.start) &&
-                     !ran_over(execution, task);
+    // One that died when its time was over is charged for that. Of losses that an earlier broker had no time
+    // to make known, the next one counts the last.
+    const bool certain = execution.end == End::died && quiet && quiet_since(task.client, execution.start) &&
+                         !ran_over(execution, task);
+    const bool earlier = execution.start < broker_started_;
+    tally.certain += certain && !(earlier && before);
+    before = before || (certain && earlier);
     tally.returned += execution.end == End::returned;
   }
   return tally;

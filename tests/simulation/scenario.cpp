@@ -42,7 +42,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   faults = static_cast<std::uint32_t>(random.between(3, 12));
   fault_phase = random.duration(seconds(4), seconds(20));
 
-  const std::size_t worker_count = large ? random.between(60, 120) : random.between(5, 8);
+  const std::size_t worker_count = large ? random.between(200, 400) : random.between(5, 8);
   for (std::size_t i = 0; i < worker_count; ++i) {
     WorkerPlan worker{fmt::format("worker{}", i), static_cast<std::uint32_t>(random.between(1, 4)), {}, {}};
     if (random.chance(0.6)) worker.resources["gpu"] = static_cast<double>(random.between(1, 2));
