@@ -329,7 +329,11 @@ void Scheduler::flush_releases(Session& session) {
     session.releases.pop_front();
   }
   for (const auto& [id, outbox] : released) {
-    if (const Worker* worker = find_worker(id)) send(worker->peer, wire::Release{session.id, outbox});
+    // One that is just coming back claims what it has. It says again what this would release, and is
+    // answered.
+    const Worker* worker = find_worker(id);
+    if (worker == nullptr || worker->state == WorkerState::joining) continue;
+    send(worker->peer, wire::Release{session.id, outbox});
   }
 }
 

@@ -298,6 +298,22 @@ TEST_SUITE("scheduler, clients") {
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 2)});
   }
 
+  TEST_CASE("a worker that is just coming back lets go of nothing until it has claimed what it has") {
+    Stage s;
+    s.h.submit(s.client, 1);
+    s.h.result(s.worker, s.client, 1);
+    s.h.hello(s.worker);
+    s.h.skip();
+    s.h.ack(s.client, 1);
+    CHECK(s.h.take() == Actions{});  // it would let go of what its CLAIMS, under way, still name
+    s.h.claims(s.worker, s.client, {{1, {kEpoch, 1}, wire::ClaimState::done}});
+    s.h.ready(s.worker);
+    s.h.skip();
+    const wire::ResultRecord again{1, 1, 1000, Outcome::ok, wire::Payload(std::string_view("result"))};
+    s.h.say(s.worker, wire::Results{s.client.session, kEpoch, true, 1, {again}});
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
+  }
+
   TEST_CASE("results are taken in order: what comes after a gap waits for a fresh batch") {
     Stage s;
     s.h.submit(s.client, 1, 3);
