@@ -12,7 +12,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr Duration kFinishWithin = seconds(120);  // after the last fault
+constexpr Duration kFinishWithin = seconds(600);  // after the last fault
 constexpr Duration kForgetWithin = seconds(40);   // after the last client has left
 constexpr Duration kRejoinWithin = seconds(10);
 constexpr std::uint32_t kFaultsMin = 3;
