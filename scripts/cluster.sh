@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # Usage: cluster.sh up [--workers W] [--nprocs N] [--port P] [--host H] [--insecure] [--hosts FILE]
-#                      [--timeout 60s] [-- EXTRA WORKER ARGS]
+#                      [--journal FILE] [--timeout 60s] [-- EXTRA WORKER ARGS]
 #        cluster.sh status | logs [-f] | scale W [--timeout 60s] | down [--grace 10s]
 #
 #   up      starts a broker and workers here, and returns when all slots have joined
@@ -12,6 +12,7 @@
 #     --host H       the address that the broker serves (default 127.0.0.1)
 #     --insecure     let it serve other than loopback without keys
 #     --hosts FILE   start workers by ssh too: one "host [nprocs]" a line, # begins a comment
+#     --journal FILE keeps detached tasks over the death of the broker
 #     --timeout T    how long to wait for the slots
 #   status  shows broker and workers, slots and tasks; exit code 0 only when all are well
 #   logs    prints the logs, each line behind the name of its process; -f follows them
@@ -503,12 +504,13 @@ up() {
   local count="" nprocs="" port=8786 host=127.0.0.1 hosts_file="" timeout_ms=60000 extra=() broker_flags=() hosts=() hosts_nprocs=() i address cores
   while (($# > 0)); do
     case $1 in
-      --workers | --nprocs | --port | --host | --hosts | --timeout) (($# > 1)) || usage_error "$1 wants a value" ;;&
+      --workers | --nprocs | --port | --host | --hosts | --journal | --timeout) (($# > 1)) || usage_error "$1 wants a value" ;;&
       --workers) want_number "$2" 0 999 "$1" && count=$((10#$2)) && shift ;;
       --nprocs) want_number "$2" 1 9999 "$1" && nprocs=$((10#$2)) && shift ;;
       --port) want_number "$2" 0 65535 "$1" && port=$((10#$2)) && shift ;;
       --host) host=$2 && shift ;;
       --hosts) hosts_file=$2 && shift ;;
+      --journal) broker_flags+=(--journal "$(realpath -ms "$2")") && shift ;;
       --timeout) parse_duration "$2" && timeout_ms=$duration_ms && shift ;;
       --insecure) broker_flags+=(--insecure) ;;
       --) shift && extra=("$@") && break ;;
