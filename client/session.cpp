@@ -208,7 +208,7 @@ void Session::begin_epoch(const wire::Welcome& welcome) {
 void Session::resume_epoch(const wire::Welcome& welcome) {
   next_ = welcome.received + 1;
   drop_cancelled(welcome.received);
-  wire::Cancel cancels;
+  std::vector<std::uint64_t> cancels;
   std::vector<std::uint64_t> remakes;
   std::vector<std::uint64_t> unknown;  // the broker may not have the task: no answer may come
   tasks_.for_each([&](std::uint64_t seq, Task& task) {
@@ -218,10 +218,10 @@ void Session::resume_epoch(const wire::Welcome& welcome) {
       if (remade) remakes.push_back(seq);
       return;
     }
-    cancels.seqs.push_back(seq);
+    cancels.push_back(seq);
     if (remade) unknown.push_back(seq);
   });
-  if (!cancels.seqs.empty()) send(std::move(cancels));
+  send_cancels(cancels);
   for (const std::uint64_t seq : unknown) forget(seq);
   for (const std::uint64_t seq : remakes) remake(seq);
 }

@@ -142,6 +142,7 @@ class Session {
   void on(const CancelTasks& event);
   void on(const Taken& event);
   void on(const BlobVerified& event);
+  void send_cancels(const std::vector<std::uint64_t>& seqs);
   void on_message(const wire::Received& received);
   void on_message(const wire::Deliver& deliver);
   void on_message(const wire::Running& running);

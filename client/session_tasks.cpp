@@ -2,6 +2,7 @@
 // What happens to tasks: submitted, announced, cancelled, answered.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "client/session.hpp"
@@ -105,7 +106,7 @@ void Session::on(const Taken& event) {
 }
 
 void Session::on(const CancelTasks& event) {
-  wire::Cancel cancel;
+  std::vector<std::uint64_t> cancelled;
   for (const std::uint64_t seq : event.seqs) {
     Task* task = tasks_.find(seq);
     if (task == nullptr || task->state == TaskState::cancelled) continue;
@@ -123,10 +124,19 @@ void Session::on(const CancelTasks& event) {
       if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
       task->payload = {};
       task->state = TaskState::cancelled;
-      cancel.seqs.push_back(seq);
+      cancelled.push_back(seq);
     }
   }
-  if (!cancel.seqs.empty() && joined()) send(std::move(cancel));  // else resume_epoch() sends it
+  if (joined()) send_cancels(cancelled);  // else resume_epoch() does
+}
+
+void Session::send_cancels(const std::vector<std::uint64_t>& seqs) {
+  constexpr std::ptrdiff_t kSeqsMax = 50'000;  // in a message, which stays below 1 MiB
+  for (auto from = seqs.begin(); from != seqs.end();) {
+    const auto to = from + std::min(seqs.end() - from, kSeqsMax);
+    send(wire::Cancel{{from, to}});
+    from = to;
+  }
 }
 
 void Session::on(const BlobVerified& event) {

@@ -51,6 +51,16 @@ int detaches(const std::string& address, const std::string& name) {
   return 0;
 }
 
+std::size_t length(const std::string& text) { return text.size(); }
+
+/// Submits without end, for a worker that never comes.
+int floods(const std::string& address) {
+  weft::Client client(address);
+  auto nobody = client.with({.workers = {"nobody"}});
+  std::vector<weft::Future<std::size_t>> futures;
+  for (;;) futures.push_back(nobody.submit<length>(std::string(1000, 'x')));
+}
+
 /// The child of a fork must not speak for its parent.
 int forks(const std::string& address) {
   weft::Client client(address);
@@ -95,6 +105,7 @@ int main(int argc, char** argv) {
     if (what == "sleepers") return sleepers(address);
     if (what == "fork") return forks(address);
     if (what == "static") return keeps_static(address);
+    if (what == "flood") return floods(address);
     if (what == "detach" && argc > 3) return detaches(address, argv[3]);
     if (what == "file" && argc > 3) return opens_file(address, argv[3]);
   } catch (const std::exception& error) {
