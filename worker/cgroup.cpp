@@ -83,7 +83,7 @@ Fd Cgroup::enter_slot(std::uint32_t slot, std::uint64_t bytes_max) {
   write_text(folder + "/memory.oom.group", "1");  // the task with all that it has started
   write_text(folder + "/memory.peak", "0");       // starts anew, on kernels that can
   kills_before_[slot] = kills(slot);
-  return checked(open((folder + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC), "cannot enter " + folder);
+  return checked(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open " + folder);
 }
 
 std::uint64_t Cgroup::kills(std::uint32_t slot) const {

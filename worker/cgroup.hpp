@@ -27,8 +27,7 @@ class Cgroup {
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
-  /// Makes the slot's group with this limit. Whoever writes "0" to the descriptor is in it. Throws
-  /// std::system_error.
+  /// Makes the slot's group with this limit, and opens its folder. Throws std::system_error.
   Fd enter_slot(std::uint32_t slot, std::uint64_t bytes_max);
   /// The most that was used there, when the kernel has killed for the limit since enter_slot().
   std::optional<std::uint64_t> exceeded(std::uint32_t slot) const;

@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "common/hash.hpp"
+#include "worker/fork_server.hpp"
 #include "worker/limits.hpp"
 #include "worker/memory.hpp"
 #include "worker/worker.hpp"
@@ -185,8 +186,9 @@ int run(const Options& options) {
   try {
     endpoint_of(options.broker);
     set_up_process();
+    ForkServer server;  // before there are threads, and before there is anything to copy
     set_up_log(options.verbose);
-    Worker worker(settings_from(options));
+    Worker worker(settings_from(options), server);
     return worker.run();
   } catch (const CLI::Error& error) {
     fmt::print(stderr, "{}\nRun with --help for more information.\n", error.what());

@@ -8,7 +8,7 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdio>
+#include <cstdlib>
 
 #include "common/fd.hpp"
 
@@ -49,8 +49,8 @@ std::string format_bytes(std::uint64_t bytes) {
 
 namespace {
 
-/// Group and resident pages from /proc/<pid>/stat: fields 5 and 24, behind a name that may hold anything.
-bool read_stat(const char* pid, pid_t& group, std::uint64_t& pages) {
+/// Parent and resident pages from /proc/<pid>/stat: fields 4 and 24, behind a name that may hold anything.
+bool read_stat(const char* pid, pid_t& parent, std::uint64_t& pages) {
   const Fd file(open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
   char text[1024];
   const ssize_t got = file ? read(file.get(), text, sizeof text) : -1;
@@ -63,7 +63,7 @@ bool read_stat(const char* pid, pid_t& group, std::uint64_t& pages) {
     at = all.find(' ', at);
     if (at == std::string_view::npos) return false;
     ++at;
-    if (field == 5) number(group);
+    if (field == 4) number(parent);
     if (field == 24) number(pages);
   }
   return true;
@@ -71,19 +71,35 @@ bool read_stat(const char* pid, pid_t& group, std::uint64_t& pages) {
 
 }  // namespace
 
-std::map<pid_t, std::uint64_t> resident_bytes_by_group() {
-  std::map<pid_t, std::uint64_t> out;
+ProcessTable::ProcessTable() {
   DIR* proc = opendir("/proc");
-  if (proc == nullptr) return out;
+  if (proc == nullptr) return;
   const auto page_bytes = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   while (const dirent* entry = readdir(proc)) {
     if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
-    pid_t group = 0;
+    pid_t parent = 0;
     std::uint64_t pages = 0;
-    if (read_stat(entry->d_name, group, pages)) out[group] += pages * page_bytes;
+    if (!read_stat(entry->d_name, parent, pages)) continue;
+    const pid_t pid = std::atoi(entry->d_name);
+    bytes_[pid] = pages * page_bytes;
+    children_[parent].push_back(pid);
   }
   closedir(proc);
-  return out;
+}
+
+std::uint64_t ProcessTable::resident_bytes_below(pid_t pid) const {
+  std::uint64_t bytes = 0;
+  // Read one after the other, so that what moved meanwhile may be there twice, or in a ring.
+  std::vector<pid_t> todo{pid};
+  for (std::size_t i = 0; i < todo.size() && i < bytes_.size(); ++i) {
+    const auto children = children_.find(todo[i]);
+    if (children == children_.end()) continue;
+    for (const pid_t child : children->second) {
+      bytes += bytes_.at(child);
+      todo.push_back(child);
+    }
+  }
+  return bytes;
 }
 
 }  // namespace weft::worker

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Memory limits of runners, where no cgroup does it: what the processes of a runner's group use
+// Memory limits of runners, where no cgroup does it: what a runner and all that descends from it use
 // together, by /proc. Looked at every 100 ms, and only while a limit is set and a task runs.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 namespace weft::worker {
 
@@ -18,7 +19,16 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text);
 /// "2.0 GiB".
 std::string format_bytes(std::uint64_t bytes);
 
-/// Resident bytes of every process group.
-std::map<pid_t, std::uint64_t> resident_bytes_by_group();
+/// All processes of this moment.
+class ProcessTable {
+ public:
+  ProcessTable();
+  /// Resident bytes of what descends from `pid`, without itself.
+  std::uint64_t resident_bytes_below(pid_t pid) const;
+
+ private:
+  std::unordered_map<pid_t, std::uint64_t> bytes_;
+  std::unordered_map<pid_t, std::vector<pid_t>> children_;
+};
 
 }  // namespace weft::worker

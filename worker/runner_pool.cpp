@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 
 #include "worker/elf.hpp"
@@ -59,7 +60,8 @@ void copy_to_file(int from, const std::string& path) {
 
 }  // namespace
 
-RunnerPool::RunnerPool(Settings settings, BlobStore& blobs) : settings_(std::move(settings)), blobs_(blobs) {
+RunnerPool::RunnerPool(Settings settings, ForkServer& server, BlobStore& blobs)
+    : settings_(std::move(settings)), server_(server), blobs_(blobs) {
   if (!settings_.memory_limit) return;
   std::string why;
   cgroup_ = Cgroup::take_over(why);
@@ -86,8 +88,6 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
     runner.slot = action.slot;
     runner.program = name;
     runner.process = launch(action);
-    spdlog::debug("runner {} in slot {} is {}, pid {}", action.runner, action.slot, name,
-                  runner.process->pid());
   } catch (const std::exception& error) {
     runners_.erase(action.runner);
     events.push_back(RunnerFailedToStart{action.runner, fmt::format("{} does not start on worker {}: {}",
@@ -107,7 +107,7 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
       throw std::runtime_error(why);
     }
     launch.library_path = library_folder(action.program);
-    return std::make_unique<RunnerProcess>(launch);
+    return std::make_unique<RunnerProcess>(launch, server_);
   }
   const Fd program =
       checked(open(settings_.runner_program.c_str(), O_RDONLY | O_CLOEXEC), settings_.runner_program);
@@ -117,7 +117,7 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
     launch.argv.push_back("--load");
     launch.argv.push_back(library);
   }
-  return std::make_unique<RunnerProcess>(launch);
+  return std::make_unique<RunnerProcess>(launch, server_);
 }
 
 /// The shipped libraries under the names that the loader looks for, from their verified bytes.
@@ -179,6 +179,11 @@ void RunnerPool::end(const EndRunner& action) {
 void RunnerPool::kill(const KillRunner& action) {
   if (const auto found = runners_.find(action.runner); found != runners_.end())
     found->second.process->kill(action.signal);
+}
+
+void RunnerPool::clear() {
+  for (auto& [id, runner] : runners_) runner.process->kill(SIGKILL);  // all at once
+  runners_.clear();
 }
 
 // ---- collecting events ----
@@ -262,6 +267,7 @@ void RunnerPool::receive(Runner& runner, runner::Received& received, std::vector
   if (runner.functions.size() < hello->total) return;
   runner.ready = true;
   runner.tail.clear();
+  spdlog::debug("runner {} in slot {} is {}, pid {}", runner.id, runner.slot, runner.program, hello->pid);
   events.push_back(RunnerReady{runner.id, std::exchange(runner.functions, {})});
 }
 
@@ -311,11 +317,11 @@ void RunnerPool::look_at_memory(Time now, std::vector<Event>& events) {
   if (!memory_due_) memory_due_ = now + kMemoryInterval;
   if (now < *memory_due_) return;
   memory_due_ = now + kMemoryInterval;
-  const auto used = resident_bytes_by_group();
+  const ProcessTable processes;
   for (auto& [id, runner] : runners_) {
-    const auto bytes = used.find(runner.process->pid());
-    if (runner.tasks.empty() || bytes == used.end() || bytes->second <= *settings_.memory_limit) continue;
-    broken(runner, memory_text(bytes->second), events);
+    if (runner.tasks.empty()) continue;
+    const std::uint64_t bytes = processes.resident_bytes_below(runner.process->keeper());
+    if (bytes > *settings_.memory_limit) broken(runner, memory_text(bytes), events);
   }
 }
 

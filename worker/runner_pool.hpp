@@ -13,6 +13,7 @@
 #include "worker/blob_store.hpp"
 #include "worker/cgroup.hpp"
 #include "worker/events.hpp"
+#include "worker/fork_server.hpp"
 #include "worker/runner_process.hpp"
 
 namespace weft::worker {
@@ -35,7 +36,7 @@ class RunnerPool {
     RunnerId runner;
   };
 
-  RunnerPool(Settings settings, BlobStore& blobs);
+  RunnerPool(Settings settings, ForkServer& server, BlobStore& blobs);
 
   /// Starts a process, or appends RunnerFailedToStart.
   void start(const StartRunner& action, std::vector<Event>& events);
@@ -44,7 +45,7 @@ class RunnerPool {
   void end(const EndRunner& action);
   void kill(const KillRunner& action);
   /// Kills and reaps all of them.
-  void clear() { runners_.clear(); }
+  void clear();
 
   std::vector<Poll> polls() const;
   /// Everything that has happened, by `polls` and by the clock, in the order in which it must be told.
@@ -80,6 +81,7 @@ class RunnerPool {
   static void broken(Runner& runner, const std::string& text, std::vector<Event>& events);
 
   Settings settings_;
+  ForkServer& server_;
   BlobStore& blobs_;
   std::unique_ptr<Cgroup> cgroup_;  // nullptr: no limit, or it is watched by look_at_memory()
   std::map<RunnerId, Runner> runners_;

@@ -2,119 +2,32 @@
 #include "worker/runner_process.hpp"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
+#include <poll.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <csignal>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 
-#include "worker/limits.hpp"
+#include "worker/fork_server.hpp"
+#include "worker/keeper.hpp"
 
 namespace weft::worker {
 
 namespace {
 
-constexpr int kChannelFd = 3;  // in the runner
-constexpr int kPageFd = 4;
-constexpr int kExecutableFd = 5;
-constexpr int kFirstOtherFd = 6;
+constexpr int kGoodbye_ms = 10'000;  // a keeper gives up before that
 
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> out;
-  for (std::string& text : texts) out.push_back(text.data());
-  out.push_back(nullptr);
-  return out;
-}
-
-std::vector<std::string> environment_for(const std::string& library_path) {
-  std::vector<std::string> out;
-  std::string path = library_path;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text(*entry);
-    if (text.starts_with("WEFT_")) continue;
-    if (text.starts_with("LD_LIBRARY_PATH=") && !library_path.empty()) {
-      path += ":" + std::string(text.substr(std::strlen("LD_LIBRARY_PATH=")));
-      continue;
-    }
-    out.emplace_back(text);
+std::pair<Fd, Fd> make_channel() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+    throw std::system_error(errno, std::system_category(), "cannot make the channel");
   }
-  if (!path.empty()) out.push_back("LD_LIBRARY_PATH=" + path);
-  out.push_back(std::string(runner::kEnvironment) + "=" + std::to_string(runner::kChannelVersion) + ":" +
-                std::to_string(kChannelFd) + ":" + std::to_string(kPageFd));
-  return out;
+  fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  return {Fd(ends[0]), Fd(ends[1])};
 }
-
-/// Everything that the child needs, made before the fork: after it only system calls are safe.
-struct Child {
-  int fds[kFirstOtherFd];  // what becomes 0, 1, 2 ... there; all numbers above those
-  const char* scratch;
-  char** argv;
-  char** environment;
-  pid_t parent;
-  rlimit files;
-  int cgroup;
-};
-
-[[noreturn]] void say_and_exit(const char* what) {
-  const char* why = strerrordesc_np(errno);
-  for (const char* text : {what, ": ", why ? why : "unknown error", "\n"}) {
-    if (write(STDERR_FILENO, text, std::strlen(text)) < 0) break;
-  }
-  _exit(127);
-}
-
-void reset_signals() {
-  struct sigaction standard {};
-  standard.sa_handler = SIG_DFL;
-  for (int signal = 1; signal < NSIG; ++signal) sigaction(signal, &standard, nullptr);
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
-/// The kernel looks for memory among runners before it comes to the agent.
-void volunteer_for_oom() {
-  const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  if (write(fd, "500", 3) < 0) {
-    // Not allowed here: then the kernel decides as usual.
-  }
-  close(fd);
-}
-
-[[noreturn]] void become_runner(const Child& child) {
-  setsid();
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != child.parent) _exit(127);  // it died before that
-  reset_signals();
-  volunteer_for_oom();
-  if (child.cgroup >= 0 && write(child.cgroup, "0", 1) < 0) _exit(127);
-  // 1, not 0: that also keeps a core_pattern that pipes to a program from being run (core(5)).
-  const rlimit no_core{1, 1};
-  setrlimit(RLIMIT_CORE, &no_core);
-  setrlimit(RLIMIT_NOFILE, &child.files);
-  for (int fd = 0; fd < kFirstOtherFd; ++fd) {
-    if (dup3(child.fds[fd], fd, fd == kExecutableFd ? O_CLOEXEC : 0) < 0) _exit(127);
-  }
-  if (syscall(SYS_close_range, kFirstOtherFd, ~0U, 0) < 0) {
-    for (int fd = kFirstOtherFd; fd < static_cast<int>(child.files.rlim_max) && fd < 1 << 20; ++fd) close(fd);
-  }
-  if (chdir(child.scratch) < 0) say_and_exit("cannot enter the scratch folder");
-  syscall(SYS_execveat, kExecutableFd, "", child.argv, child.environment, AT_EMPTY_PATH);
-  say_and_exit("cannot execute it");
-}
-
-/// A copy above the numbers that descriptors have in the runner.
-Fd lifted(int fd) { return checked(fcntl(fd, F_DUPFD_CLOEXEC, 64), "cannot copy a descriptor"); }
 
 std::pair<Fd, Fd> make_pipe() {
   int ends[2];
@@ -126,8 +39,8 @@ std::pair<Fd, Fd> make_pipe() {
 
 }  // namespace
 
-RunnerProcess::RunnerProcess(const Launch& launch) : scratch_(launch.scratch) {
-  const Fd page = checked(memfd_create("weft-page", MFD_CLOEXEC | MFD_ALLOW_SEALING), "cannot make the page");
+RunnerProcess::RunnerProcess(const Launch& launch, ForkServer& server) : scratch_(launch.scratch) {
+  Fd page = checked(memfd_create("weft-page", MFD_CLOEXEC | MFD_ALLOW_SEALING), "cannot make the page");
   if (ftruncate(page.get(), runner::kPageBytes) < 0)
     throw std::system_error(errno, std::system_category(), "page");
   fcntl(page.get(), F_ADD_SEALS,
@@ -136,50 +49,33 @@ RunnerProcess::RunnerProcess(const Launch& launch) : scratch_(launch.scratch) {
   if (memory == MAP_FAILED) throw std::system_error(errno, std::system_category(), "cannot map the page");
   page_ = static_cast<runner::Page*>(memory);
 
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
-    throw std::system_error(errno, std::system_category(), "cannot make the channel");
-  }
-  channel_ = Fd(ends[0]);
-  const Fd far_channel(ends[1]);
-  fcntl(channel_.get(), F_SETFL, O_NONBLOCK);
+  auto [line, far_line] = make_channel();
+  auto [channel, far_channel] = make_channel();
   auto [out, far_out] = make_pipe();
   auto [err, far_err] = make_pipe();
+  line_ = std::move(line);
+  channel_ = std::move(channel);
   out_.fd = std::move(out);
   err_.fd = std::move(err);
-  const Fd null = checked(open("/dev/null", O_RDWR | O_CLOEXEC), "/dev/null");
+  Fd executable = checked(fcntl(launch.executable, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor");
   if (mkdir(scratch_.c_str(), 0700) < 0) {
     throw std::system_error(errno, std::system_category(), "cannot make the scratch folder " + scratch_);
   }
 
-  std::vector<std::string> argv = launch.argv;
-  std::vector<std::string> environment = environment_for(launch.library_path);
-  const std::vector<char*> argv_pointers = pointers(argv);
-  const std::vector<char*> environment_pointers = pointers(environment);
-  std::vector<Fd> sources;
-  Child child{{},
-              scratch_.c_str(),
-              const_cast<char**>(argv_pointers.data()),
-              const_cast<char**>(environment_pointers.data()),
-              getpid(),
-              original_file_limit(),
-              launch.cgroup};
-  for (const int fd :
-       {null.get(), far_out.get(), far_err.get(), far_channel.get(), page.get(), launch.executable}) {
-    sources.push_back(lifted(fd));
-    child.fds[sources.size() - 1] = sources.back().get();
+  RunnerOrder order{{}, scratch_, launch.library_path, launch.argv};
+  for (Fd* fd : {&far_line, &far_out, &far_err, &far_channel, &page, &executable}) {
+    order.fds.push_back(std::move(*fd));
   }
-
-  pid_ = fork();
-  if (pid_ < 0) throw std::system_error(errno, std::system_category(), "cannot start a process");
-  if (pid_ == 0) become_runner(child);
-  pidfd_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  if (launch.cgroup >= 0) {
+    order.fds.push_back(checked(fcntl(launch.cgroup, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor"));
+  }
+  server.start(order);
 }
 
 RunnerProcess::~RunnerProcess() {
-  if (pid_ > 0 && !reaped_) {
+  if (!death_) {
     kill(SIGKILL);
-    reap();
+    for (pollfd polled{line_.get(), POLLIN, 0}; !death() && ::poll(&polled, 1, kGoodbye_ms) != 0;) continue;
   }
   if (page_) munmap(page_, runner::kPageBytes);
   std::error_code ignored;
@@ -187,28 +83,25 @@ RunnerProcess::~RunnerProcess() {
 }
 
 void RunnerProcess::kill(int signal) {
-  if (pid_ <= 0 || reaped_) return;
-  // Before its setsid() there is no group of its own.
-  if (::kill(-pid_, signal) < 0) ::kill(pid_, signal);
+  // One that is gone has taken all of it along.
+  [[maybe_unused]] const auto sent = ::send(line_.get(), &signal, sizeof signal, MSG_NOSIGNAL);
 }
 
 std::optional<RunnerProcess::Death> RunnerProcess::death() {
-  if (death_) return death_;
-  siginfo_t info{};
-  // Not reaped yet: its number, which is that of its group, must not be given to somebody else.
-  if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
-    return {};
-  kill(SIGKILL);
-  reap();
-  return death_;
-}
-
-void RunnerProcess::reap() {
-  int status = 0;
-  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+  while (!death_) {
+    KeeperReport report;
+    const ssize_t got = recv(line_.get(), &report, sizeof report, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0 && errno == EAGAIN) break;
+    if (got != sizeof report) {
+      death_ = Death{SIGKILL, 0};  // the keeper was killed, and the runner with it
+    } else if (report.kind == KeeperReport::Kind::ended) {
+      death_ = Death{report.signal, report.exit_code};
+    } else {
+      keeper_ = report.keeper;
+    }
   }
-  reaped_ = true;
-  death_ = WIFSIGNALED(status) ? Death{WTERMSIG(status), 0} : Death{0, WEXITSTATUS(status)};
+  return death_;
 }
 
 void RunnerProcess::send(runner::RunTask task, int fd) {
@@ -253,7 +146,7 @@ bool RunnerProcess::read_some(Pipe& pipe, std::string& text) {
 
 std::vector<RunnerProcess::Poll> RunnerProcess::polls() const {
   std::vector<Poll> out;
-  if (pidfd_ && !death_) out.push_back({pidfd_.get(), false});
+  if (!death_) out.push_back({line_.get(), false});
   if (channel_open_) out.push_back({channel_.get(), !queued_.empty()});
   if (out_.fd) out.push_back({out_.fd.get(), false});
   if (err_.fd) out.push_back({err_.fd.get(), false});

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: MIT
-// RunnerProcess: one runner as the agent sees it: the process and its group, the channel, the shared
-// page, the ends of its stdout and stderr. It decides nothing. Nothing here blocks, but for the end
-// of a process that was killed. Owned by one thread, which must live as long as the agent: runners
-// die with the thread that started them.
-//
-// The runner's world: argv[0] as given, stdin from /dev/null, an environment without WEFT_*, a
-// scratch folder of its own as cwd, no other descriptors, default signals, a process group of its
-// own, no core file.
+// RunnerProcess: one runner as the agent sees it: its keeper, the channel, the shared page, the ends of
+// its stdout and stderr. It decides nothing. Nothing here blocks, but for the end of a process that was
+// killed.
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +18,8 @@
 
 namespace weft::worker {
 
+class ForkServer;
+
 class RunnerProcess {
  public:
   struct Launch {
@@ -30,7 +27,7 @@ class RunnerProcess {
     std::vector<std::string> argv;
     std::string library_path;  // in front of LD_LIBRARY_PATH; "": none
     std::string scratch;       // made here, removed at the end
-    int cgroup = -1;           // a cgroup.procs that it writes itself to; -1: none
+    int cgroup = -1;           // the folder of the cgroup that it enters; -1: none
   };
   struct Death {
     int signal = 0;
@@ -41,15 +38,16 @@ class RunnerProcess {
     bool write;
   };
 
-  /// Starts it. Throws std::system_error. What goes wrong after the fork is said on its stderr, and
-  /// it ends with code 127.
-  explicit RunnerProcess(const Launch& launch);
-  /// Kills its whole group and waits for it.
+  /// Starts it. Throws std::system_error. What goes wrong after that is said on its stderr, and it
+  /// ends with code 127.
+  RunnerProcess(const Launch& launch, ForkServer& server);
+  /// Kills it with all that descends from it, and waits for that.
   ~RunnerProcess();
   RunnerProcess(const RunnerProcess&) = delete;
   RunnerProcess& operator=(const RunnerProcess&) = delete;
 
-  pid_t pid() const { return pid_; }
+  /// All that descends from this process is the runner and what it has started. 0: not known yet.
+  pid_t keeper() const { return keeper_; }
 
   /// Sends to the runner, as soon as the channel has room, with descriptor `fd` (a copy is kept).
   void send(runner::RunTask task, int fd = -1);
@@ -57,6 +55,7 @@ class RunnerProcess {
   runner::Received receive();
   /// The runner sees the end of its channel.
   void end_channel();
+  /// To its group; SIGKILL to all that descends from it.
   void kill(int signal);
   void request_stop(std::uint64_t ordinal);
   std::uint64_t started() const;
@@ -76,7 +75,7 @@ class RunnerProcess {
     }
   }
 
-  /// How it ended, once it has; then the rest of its group is dead as well.
+  /// How it ended, once it has; then all that descends from it has ended as well.
   std::optional<Death> death();
   std::vector<Poll> polls() const;
 
@@ -92,12 +91,10 @@ class RunnerProcess {
 
   static bool read_some(Pipe& pipe, std::string& text);
   void flush();
-  void reap();
 
-  pid_t pid_ = -1;
-  bool reaped_ = false;
+  pid_t keeper_ = 0;
   std::optional<Death> death_;
-  Fd pidfd_;
+  Fd line_;  // to the keeper
   Fd channel_;
   bool channel_open_ = true;
   Pipe out_;

@@ -40,11 +40,12 @@ Fd stop_signals() {
 
 }  // namespace
 
-Worker::Worker(Settings settings)
+Worker::Worker(Settings settings, ForkServer& server)
     : broker_(settings.session.broker),
+      server_(server),
       cache_(settings.cache_directory),
       blobs_(cache_),
-      runners_(in_directory(std::move(settings.runners), cache_.run_directory()), blobs_),
+      runners_(in_directory(std::move(settings.runners), cache_.run_directory()), server, blobs_),
       session_(std::move(settings.session)),
       signals_(stop_signals()),
       link_(context_) {}
@@ -64,6 +65,7 @@ int Worker::run() {
 void Worker::poll() {
   std::vector<zmq::pollitem_t> items = link_.poll_items();
   items.push_back({nullptr, signals_.get(), ZMQ_POLLIN, 0});
+  items.push_back({nullptr, server_.fd(), ZMQ_POLLIN, 0});
   const std::size_t first_runner = items.size();
   auto polls = runners_.polls();
   for (const auto& poll : polls) {
@@ -74,6 +76,9 @@ void Worker::poll() {
     zmq::poll(items, std::chrono::milliseconds(timeout_ms()));
   } catch (const zmq::error_t& error) {
     if (error.num() != EINTR) throw;
+  }
+  if (items[first_runner - 1].revents != 0) {
+    throw std::runtime_error("its fork server was killed, and without it no runner can be started");
   }
   for (std::size_t i = 0; i < polls.size(); ++i) polls[i].happened = items[first_runner + i].revents != 0;
   read_signals();

@@ -13,6 +13,7 @@
 #include "common/link.hpp"
 #include "worker/blob_store.hpp"
 #include "worker/cache.hpp"
+#include "worker/fork_server.hpp"
 #include "worker/runner_pool.hpp"
 #include "worker/session.hpp"
 
@@ -27,11 +28,12 @@ class Worker {
   };
 
   /// Throws std::runtime_error with a sentence when the cache cannot be used.
-  explicit Worker(Settings settings);
+  Worker(Settings settings, ForkServer& server);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   /// Until SIGTERM or SIGINT, which the caller has blocked, or a final refusal. Returns the exit code.
+  /// Throws std::runtime_error when the fork server has died.
   int run();
 
  private:
@@ -63,6 +65,7 @@ class Worker {
   void perform(const Exit&);
 
   std::string broker_;
+  ForkServer& server_;
   Cache cache_;
   BlobStore blobs_;
   RunnerPool runners_;

@@ -1,70 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Real processes, started and supervised: a shell plays the runner. Waits are on conditions, with a
 // deadline, never for a fixed time.
-#include "worker/runner_process.hpp"
-
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
-#include <functional>
+
+#include "tests/unit/shell_runner.hpp"
 
 namespace weft::worker {
 
 TEST_SUITE_BEGIN("runner process");
-
-namespace {
-
-struct Shell {
-  explicit Shell(const std::string& script, const std::string& library_path = "") {
-    char name[] = "/tmp/weft-test-XXXXXX";
-    folder = mkdtemp(name);
-    const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
-    process = std::make_unique<RunnerProcess>(
-        RunnerProcess::Launch{program.get(), {"sh", "-c", script}, library_path, folder + "/scratch"});
-  }
-  ~Shell() {
-    process.reset();
-    CHECK(!std::filesystem::exists(folder + "/scratch"));
-    std::filesystem::remove_all(folder);
-  }
-
-  void read() {
-    process->read_output(SIZE_MAX, [this](std::string_view line, bool is_stderr) {
-      (is_stderr ? err : out) += std::string(line) + "\n";
-    });
-  }
-  /// Until `done` or ten seconds have passed.
-  void wait_for(const std::function<bool()>& done) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    bool is_done = false;
-    while (!(is_done = done()) && std::chrono::steady_clock::now() < end) {
-      std::vector<pollfd> items;
-      for (const auto& poll : process->polls()) items.push_back({poll.fd, POLLIN, 0});
-      ::poll(items.data(), items.size(), 20);
-    }
-    REQUIRE(is_done);
-  }
-  RunnerProcess::Death death() {
-    wait_for([this] {
-      read();
-      return process->death().has_value();
-    });
-    read();
-    return *process->death();
-  }
-
-  std::string folder;
-  std::unique_ptr<RunnerProcess> process;
-  std::string out;
-  std::string err;
-};
-
-}  // namespace
 
 TEST_CASE("what a runner prints arrives line by line, and how it ended after that") {
   Shell shell("echo one; echo two >&2; printf three; exit 3");
@@ -122,7 +69,8 @@ TEST_CASE("a program that cannot be executed says so and ends with 127") {
   unlink(name);
   Shell shell("");
   const std::string scratch = shell.folder + "/other";
-  shell.process = std::make_unique<RunnerProcess>(RunnerProcess::Launch{program.get(), {"x"}, "", scratch});
+  shell.process =
+      std::make_unique<RunnerProcess>(RunnerProcess::Launch{program.get(), {"x"}, "", scratch}, shell.server);
   CHECK(shell.death().exit_code == 127);
   CHECK(shell.err == "cannot execute it: Exec format error\n");
 }
@@ -151,32 +99,6 @@ TEST_CASE("tasks wait when the channel is full, and nothing blocks") {
   bool wants_to_write = false;
   for (const auto& poll : shell.process->polls()) wants_to_write = wants_to_write || poll.write;
   CHECK(wants_to_write);
-}
-
-TEST_CASE("no runner outlives the thread that started it") {
-  // A child of this test plays the agent, and is killed without a chance to clean up.
-  int ends[2];
-  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
-  char name[] = "/tmp/weft-test-XXXXXX";
-  const std::string folder = mkdtemp(name);
-  const pid_t agent = fork();
-  if (agent == 0) {
-    const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
-    RunnerProcess runner({program.get(), {"sh", "-c", "sleep 1000; :"}, "", folder + "/scratch"});
-    const pid_t pid = runner.pid();
-    if (write(ends[1], &pid, sizeof pid) < 0) _exit(1);
-    pause();
-  }
-  pid_t runner = 0;
-  REQUIRE(read(ends[0], &runner, sizeof runner) == static_cast<ssize_t>(sizeof runner));
-  kill(agent, SIGKILL);
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  const std::string exe = "/proc/" + std::to_string(runner) + "/exe";
-  std::error_code error;
-  while (!std::filesystem::read_symlink(exe, error).empty() && std::chrono::steady_clock::now() < end)
-    poll(nullptr, 0, 5);
-  CHECK(std::filesystem::read_symlink(exe, error).empty());
-  std::filesystem::remove_all(folder);
 }
 
 TEST_SUITE_END();

@@ -184,8 +184,12 @@ TEST_SUITE("worker memory") {
     CHECK(format_bytes(512) == "512 B");
   }
 
-  TEST_CASE("the memory of this process's group is not nothing") {
-    CHECK(resident_bytes_by_group()[getpgrp()] > 1 << 20);
+  TEST_CASE("the memory of what descends from a process is that of all of it, and nothing else") {
+    const ProcessTable processes;
+    const std::uint64_t of_parent = processes.resident_bytes_below(getppid());
+    CHECK(of_parent > 1 << 20);  // this one
+    CHECK(processes.resident_bytes_below(getpid()) < of_parent);
+    CHECK(processes.resident_bytes_below(1 << 30) == 0);
   }
 }
 

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// A shell that plays a runner, started and kept as the real ones are. Waits are on conditions, with a
+// deadline.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <poll.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/fork_server.hpp"
+#include "worker/runner_process.hpp"
+
+namespace weft::worker {
+
+struct Shell {
+  explicit Shell(const std::string& script, const std::string& library_path = "") {
+    char name[] = "/tmp/weft-test-XXXXXX";
+    folder = mkdtemp(name);
+    const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
+    process = std::make_unique<RunnerProcess>(
+        RunnerProcess::Launch{program.get(), {"sh", "-c", script}, library_path, folder + "/scratch"},
+        server);
+  }
+  ~Shell() {
+    process.reset();
+    CHECK(!std::filesystem::exists(folder + "/scratch"));
+    std::filesystem::remove_all(folder);
+  }
+
+  void read() {
+    process->read_output(SIZE_MAX, [this](std::string_view line, bool is_stderr) {
+      (is_stderr ? err : out) += std::string(line) + "\n";
+    });
+  }
+  /// Until `done` or ten seconds have passed.
+  void wait_for(const std::function<bool()>& done) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    bool is_done = false;
+    while (!(is_done = done()) && std::chrono::steady_clock::now() < end) {
+      std::vector<pollfd> items;
+      for (const auto& poll : process->polls()) items.push_back({poll.fd, POLLIN, 0});
+      ::poll(items.data(), items.size(), 20);
+    }
+    REQUIRE(is_done);
+  }
+  RunnerProcess::Death death() {
+    wait_for([this] {
+      read();
+      return process->death().has_value();
+    });
+    read();
+    return *process->death();
+  }
+
+  std::string folder;
+  ForkServer server;
+  std::unique_ptr<RunnerProcess> process;
+  std::string out;
+  std::string err;
+};
+
+}  // namespace weft::worker

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+#include "worker/runner_start.hpp"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+#include <array>
+#include <csignal>
+#include <cstring>
+#include <string_view>
+
+#include "common/runner_channel.hpp"
+#include "worker/limits.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+constexpr int kChannelFd = 3;  // in the runner
+constexpr int kPageFd = 4;
+constexpr int kExecutableFd = 5;
+constexpr int kFirstOtherFd = 6;
+
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> out;
+  for (std::string& text : texts) out.push_back(text.data());
+  out.push_back(nullptr);
+  return out;
+}
+
+std::vector<std::string> environment_for(const std::string& library_path) {
+  std::vector<std::string> out;
+  std::string path = library_path;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    if (text.starts_with("WEFT_")) continue;
+    if (text.starts_with("LD_LIBRARY_PATH=") && !library_path.empty()) {
+      path += ":" + std::string(text.substr(std::strlen("LD_LIBRARY_PATH=")));
+      continue;
+    }
+    out.emplace_back(text);
+  }
+  if (!path.empty()) out.push_back("LD_LIBRARY_PATH=" + path);
+  out.push_back(std::string(runner::kEnvironment) + "=" + std::to_string(runner::kChannelVersion) + ":" +
+                std::to_string(kChannelFd) + ":" + std::to_string(kPageFd));
+  return out;
+}
+
+[[noreturn]] void say_and_exit(const char* what) {
+  const char* why = strerrordesc_np(errno);
+  for (const char* text : {what, ": ", why ? why : "unknown error", "\n"}) {
+    if (write(STDERR_FILENO, text, std::strlen(text)) < 0) break;
+  }
+  _exit(127);
+}
+
+void reset_signals() {
+  struct sigaction standard {};
+  standard.sa_handler = SIG_DFL;
+  for (int signal = 1; signal < NSIG; ++signal) sigaction(signal, &standard, nullptr);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+bool write_to(const Fd& file, std::string_view text) {
+  return file && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+/// The kernel looks for memory among runners before it comes to the agent. Where that is not allowed
+/// it decides as usual.
+void volunteer_for_oom() { write_to(Fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)), "500"); }
+
+/// Descriptors 0 to 5 become those of a runner, all others are closed.
+void arrange_descriptors(const RunnerOrder& order) {
+  std::array<int, kFirstOtherFd> from{};
+  from[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (std::size_t i = 1; i < from.size(); ++i) from[i] = order.fds[RunnerOrder::line + i].get();
+  // Out of the way first: none may be overwritten before it was copied.
+  for (int& fd : from) fd = fcntl(fd, F_DUPFD_CLOEXEC, kFirstOtherFd);
+  for (int fd = 0; fd < kFirstOtherFd; ++fd) {
+    if (dup3(from[static_cast<std::size_t>(fd)], fd, fd == kExecutableFd ? O_CLOEXEC : 0) < 0) _exit(127);
+  }
+  if (syscall(SYS_close_range, kFirstOtherFd, ~0U, 0) < 0) {
+    const rlimit& files = original_file_limit();
+    for (int fd = kFirstOtherFd; fd < static_cast<int>(files.rlim_max) && fd < 1 << 20; ++fd) close(fd);
+  }
+}
+
+}  // namespace
+
+void become_runner(const RunnerOrder& order, pid_t keeper) {
+  setsid();
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != keeper) _exit(127);  // it died before that
+  reset_signals();
+  volunteer_for_oom();
+  if (order.cgroup() >= 0 && !write_to(Fd(openat(order.cgroup(), "cgroup.procs", O_WRONLY | O_CLOEXEC)), "0"))
+    _exit(127);
+  // 1, not 0: that also keeps a core_pattern that pipes to a program from being run (core(5)).
+  const rlimit no_core{1, 1};
+  setrlimit(RLIMIT_CORE, &no_core);
+  std::vector<std::string> argv = order.argv;
+  std::vector<std::string> environment = environment_for(order.library_path);
+  arrange_descriptors(order);
+  setrlimit(RLIMIT_NOFILE, &original_file_limit());
+  if (chdir(order.scratch.c_str()) < 0) say_and_exit("cannot enter the scratch folder");
+  syscall(SYS_execveat, kExecutableFd, "", pointers(argv).data(), pointers(environment).data(),
+          AT_EMPTY_PATH);
+  say_and_exit("cannot execute it");
+}
+
+}  // namespace weft::worker
