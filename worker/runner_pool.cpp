@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "common/crash_point.hpp"
 #include "worker/elf.hpp"
 #include "worker/memory.hpp"
 
@@ -88,6 +89,7 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
     runner.slot = action.slot;
     runner.program = name;
     runner.process = launch(action);
+    crash_point("worker.runner_forked");
   } catch (const std::exception& error) {
     runners_.erase(action.runner);
     events.push_back(RunnerFailedToStart{action.runner, fmt::format("{} does not start on worker {}: {}",
@@ -259,6 +261,7 @@ void RunnerPool::read_channel(Runner& runner, Time now, bool to_its_end, std::ve
 void RunnerPool::receive(Runner& runner, runner::Received& received, std::vector<Event>& events) {
   Fd memory(received.fd);
   if (auto* done = std::get_if<runner::TaskDone>(&*received.message); done && runner.ready) {
+    crash_point("worker.result_read");
     return on_done(runner, *done, std::move(memory), events);
   }
   auto* hello = std::get_if<runner::RunnerHello>(&*received.message);

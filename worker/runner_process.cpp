@@ -11,6 +11,7 @@
 #include <csignal>
 #include <filesystem>
 
+#include "common/crash_point.hpp"
 #include "worker/fork_server.hpp"
 #include "worker/keeper.hpp"
 
@@ -116,6 +117,7 @@ void RunnerProcess::flush() {
     if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) return;
     // Any other error: the runner is gone or going, and its death says what becomes of the task.
     queued_.pop_front();
+    crash_point("worker.task_handed_over");
   }
 }
 
