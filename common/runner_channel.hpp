@@ -31,9 +31,12 @@ inline constexpr const char* kEnvironment = "WEFT_RUNNER";
 /// No record, and no packed message of records, is larger; kInlineBytesMax and a small header fit.
 inline constexpr std::size_t kChannelBytesMax = 128 << 10;
 
+/// What the agent puts into a new page: 0 would look like a page that a task has filled with zeros.
+inline constexpr std::uint64_t kNoneStarted = 0x7765'6674'7061'6765;
+
 /// Shared memory (a sealed-size memfd, mapped by both). Only the runner writes, but for `stop`.
 struct Page {
-  std::atomic<std::uint64_t> started;       // ordinal of the last task begun
+  std::atomic<std::uint64_t> started;       // ordinal of the last task begun; kNoneStarted before the first
   std::atomic<std::uint64_t> finished;      // ordinal of the last task ended, result published or not
   std::atomic<std::int64_t> started_at_us;  // CLOCK_MONOTONIC
   std::atomic<std::uint64_t> stop;          // ordinal that this_task::stop_requested() is true for

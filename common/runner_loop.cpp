@@ -189,7 +189,12 @@ int Loop::run() {
         return kExitChannel;
       case Received::Kind::message:
         if (const auto* task = std::get_if<RunTask>(&*received.message)) {
-          if (perform(*task, received.fd) != 0) return 0;
+          const int error = perform(*task, received.fd);
+          if (error == EBADF || error == ENOTSOCK) {
+            std::fprintf(stderr, "weft runner: the task has closed the channel to the worker\n");
+            return kExitChannel;
+          }
+          if (error != 0) return 0;
           break;
         }
         std::fprintf(stderr, "weft runner: the worker sent something that is no task\n");

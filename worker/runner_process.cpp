@@ -49,6 +49,7 @@ RunnerProcess::RunnerProcess(const Launch& launch, ForkServer& server) : scratch
   void* memory = mmap(nullptr, runner::kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page.get(), 0);
   if (memory == MAP_FAILED) throw std::system_error(errno, std::system_category(), "cannot map the page");
   page_ = static_cast<runner::Page*>(memory);
+  page_->started.store(runner::kNoneStarted);
 
   auto [line, far_line] = make_channel();
   auto [channel, far_channel] = make_channel();
@@ -131,7 +132,11 @@ runner::Received RunnerProcess::receive() {
 
 void RunnerProcess::end_channel() { shutdown(channel_.get(), SHUT_WR); }
 void RunnerProcess::request_stop(std::uint64_t ordinal) { page_->stop.store(ordinal); }
-std::uint64_t RunnerProcess::started() const { return page_->started.load(std::memory_order_acquire); }
+std::uint64_t RunnerProcess::started() const {
+  const std::uint64_t ordinal = page_->started.load(std::memory_order_acquire);
+  if (ordinal == runner::kNoneStarted) return 0;
+  return ordinal == 0 ? UINT64_MAX : ordinal;
+}
 Time RunnerProcess::started_at() const { return Time(Duration(page_->started_at_us.load())); }
 
 bool RunnerProcess::read_some(Pipe& pipe, std::string& text) {

@@ -58,6 +58,7 @@ class RunnerProcess {
   /// To its group; SIGKILL to all that descends from it.
   void kill(int signal);
   void request_stop(std::uint64_t ordinal);
+  /// What the page says: the ordinal of the last task begun, 0 before the first. Tasks can write to it.
   std::uint64_t started() const;
   Time started_at() const;
 

@@ -249,11 +249,13 @@ void Session::on(const RunnerDied& event) {
 
 /// What becomes of a task that a dead runner had: only one that ran is charged.
 void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& task) {
-  const bool front = &task == runner.channel.front();
-  // The runner could write anything to its page: what makes no sense there means "the first one".
-  const bool sensible = death.started <= runner.sent;
-  const bool started =
-      task.started_at || runner.culprit == task.ordinal || (sensible ? task.ordinal <= death.started : front);
+  // The runner could write anything to its page: what makes no sense there means "the first one". Those
+  // behind the first begin only when it has answered, which goes unheard once its runner is being killed.
+  const std::uint64_t front = runner.channel.front()->ordinal;
+  const bool sensible = death.started <= runner.sent && death.started + 1 >= front;
+  const bool by_page = sensible ? task.ordinal <= death.started : task.ordinal == front;
+  const bool its_turn = task.ordinal == front || runner.culprit != 0;
+  const bool started = task.started_at || runner.culprit == task.ordinal || (by_page && its_turn);
   if (task.stop == StopReason::cancelled) {
     return fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", death.ended_ms);
   }

@@ -327,12 +327,12 @@ TEST_SUITE("runner loop") {
     CHECK(runner.page().finished == 1);
   }
 
-  TEST_CASE("a task that closes every descriptor ends its runner, quietly") {
+  TEST_CASE("a task that closes every descriptor ends its runner") {
     Runner runner;
     runner.hello();
     runner.run<closes_everything>();
     CHECK(runner.next().kind == Received::Kind::closed);
-    CHECK(runner.status() == 0);
+    CHECK(runner.status() == kExitChannel);
     CHECK(runner.page().started == 1);
     CHECK(runner.page().finished == 0);
   }

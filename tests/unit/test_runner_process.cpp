@@ -75,6 +75,21 @@ TEST_CASE("a program that cannot be executed says so and ends with 127") {
   CHECK(shell.err == "cannot execute it: Exec format error\n");
 }
 
+TEST_CASE("a page that a runner fills with zeros is told from a new one") {
+  Shell shell("trap 'head -c 4096 /dev/zero >&4; echo done; exit' TERM; echo up; read end <&3");
+  const auto says = [&](const std::string& text) {
+    shell.wait_for([&] {
+      shell.read();
+      return shell.out == text;
+    });
+  };
+  says("up\n");
+  CHECK(shell.process->started() == 0);
+  shell.process->kill(SIGTERM);
+  says("up\ndone\n");
+  CHECK(shell.process->started() == UINT64_MAX);
+}
+
 TEST_CASE("garbage and the end of the channel are told apart") {
   Shell shell("printf xyz >&3; exec 3>&-; sleep 1000");
   runner::Received received;

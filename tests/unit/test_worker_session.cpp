@@ -312,6 +312,23 @@ TEST_CASE("a page that was scribbled over still charges the first task") {
   CHECK(h.take_error(1, wire::Outcome::crashed).signal == SIGSEGV);
 }
 
+TEST_CASE("a page that lies charges the first task and no other") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.finished(1, 1, 300);
+  h.assign(2, 5);
+  h.skip();
+  std::uint64_t says = 0;
+  SUBCASE("nothing was begun, though the one before was answered") {}
+  SUBCASE("the last of them was begun, though the first was not answered") { says = 5; }
+  h.died(1, says);
+  const Actions actions = h.take();
+  REQUIRE(actions.size() == 2);
+  CHECK(h.error_in(actions[0], 2, wire::Outcome::crashed).signal == SIGSEGV);
+  CHECK(actions[1] == h.start(2));
+}
+
 TEST_CASE("a runner that exits is told by its exit code") {
   Joined h;
   h.running(1);
