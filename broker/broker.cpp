@@ -9,6 +9,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "common/crash_point.hpp"
+
 namespace weft::broker {
 
 namespace {
@@ -222,6 +224,7 @@ bool Broker::receive_one() {
   }
 
   const std::string_view text(static_cast<const char*>(frame.data()), frame.size());
+  crash_point("broker.received");
   if (extra_parts) {
     ++garbage_;
     step(ReceivedGarbage{peer, "a message has more than one part", false});
@@ -234,6 +237,7 @@ bool Broker::receive_one() {
     ++garbage_;
     step(ReceivedGarbage{peer, message.fault(), wire::version_mismatch(text).has_value()});
   }
+  crash_point("broker.stepped");
   return true;
 }
 
@@ -308,6 +312,7 @@ bool Broker::flush_one(PeerId peer, Connection& connection) {
 
 void Broker::flush() {
   blocked_ = false;
+  const bool sends = !touched_.empty();
   // A PeerGone can make others dirty: until nothing is.
   std::vector<PeerId> left;
   while (!touched_.empty()) {
@@ -330,6 +335,7 @@ void Broker::flush() {
     }
   }
   touched_ = std::move(left);
+  if (sends) crash_point("broker.sent");
 }
 
 }  // namespace weft::broker

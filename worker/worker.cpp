@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include "common/crash_point.hpp"
+
 namespace weft::worker {
 
 namespace {
@@ -117,6 +119,7 @@ void Worker::read_link() {
       perform(CloseLink{});
       deliver(LinkDown{std::move(down->reason)});
     } else {
+      crash_point("worker.received");
       const std::string_view frame = std::get<zmq::message_t>(*event).to_string_view();
       if (auto message = wire::decode(frame)) {
         deliver(Received{std::move(*message)});
@@ -139,6 +142,7 @@ void Worker::pump() {
     actions_.clear();
     session_.step(now(), events_[i], actions_);
     for (const Action& action : actions_) std::visit([this](const auto& a) { perform(a); }, action);
+    crash_point("worker.stepped");
   }
   events_.clear();
 }
@@ -147,9 +151,11 @@ void Worker::pump() {
 
 void Worker::flush() {
   while (auto frame = packer_.take()) frames_.push_back(std::move(*frame));
+  const bool sends = !frames_.empty();
   while (!frames_.empty() && link_.send(frames_.front())) frames_.pop_front();
   if (frames_.empty()) send_bulk();
   link_.want_write(!frames_.empty() || !bulk_.empty());
+  if (sends) crash_point("worker.sent");
 }
 
 /// Parts of results, a few at a time: heartbeats and results are never far behind.

@@ -139,10 +139,11 @@ Cluster::Cluster(Options options) : options_(std::move(options)) {
   wait_for_slots(options_.workers * options_.nprocs);
 }
 
-void Cluster::start_broker(const std::string& port) {
+void Cluster::start_broker(const std::string& port, Environment environment) {
   std::vector<std::string> argv = {binary("weft-broker"), "--port", port};
   argv.insert(argv.end(), options_.broker_arguments.begin(), options_.broker_arguments.end());
-  broker_ = std::make_unique<Process>(argv);
+  broker_ =
+      std::make_unique<Process>(argv, Process::Options{.environment = std::move(environment), .folder = {}});
   static const std::string kBefore = "serving on tcp://";
   REQUIRE_MESSAGE(broker_->prints(kBefore), broker_->err());
   REQUIRE(eventually([&] { return broker_->out().find('\n') != std::string::npos; }));
@@ -151,9 +152,11 @@ void Cluster::start_broker(const std::string& port) {
   address_ = text.substr(begin, text.find('\n', begin) - begin);
 }
 
-void Cluster::restart_broker() { start_broker(address_.substr(address_.rfind(':') + 1)); }
+void Cluster::restart_broker(Environment environment) {
+  start_broker(address_.substr(address_.rfind(':') + 1), std::move(environment));
+}
 
-Process& Cluster::add_worker(std::vector<std::string> arguments) {
+Process& Cluster::add_worker(std::vector<std::string> arguments, Environment environment) {
   std::vector<std::string> argv = {binary("weft-worker"),
                                    address_,
                                    "--nprocs",
@@ -164,7 +167,8 @@ Process& Cluster::add_worker(std::vector<std::string> arguments) {
                                    folder_.path() / ("cache-" + std::to_string(workers_.size() + 1))};
   argv.insert(argv.end(), options_.worker_arguments.begin(), options_.worker_arguments.end());
   argv.insert(argv.end(), arguments.begin(), arguments.end());
-  workers_.push_back(std::make_unique<Process>(argv));
+  workers_.push_back(
+      std::make_unique<Process>(argv, Process::Options{.environment = std::move(environment), .folder = {}}));
   return *workers_.back();
 }
 

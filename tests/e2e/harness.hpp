@@ -36,12 +36,15 @@ class TempFolder {
   std::filesystem::path path_;
 };
 
+/// Variables beside this process's own.
+using Environment = std::map<std::string, std::string>;
+
 /// A process with its output in files. Killed and reaped when it goes, if it still runs.
 class Process {
  public:
   struct Options {
-    std::map<std::string, std::string> environment;  // beside this process's own
-    std::filesystem::path folder;                    // to run in; empty: this process's
+    Environment environment;
+    std::filesystem::path folder;  // to run in; empty: this process's
   };
   explicit Process(std::vector<std::string> argv) : Process(std::move(argv), Options{}) {}
   Process(std::vector<std::string> argv, Options options);
@@ -94,16 +97,16 @@ class Cluster {
   std::size_t workers() const { return workers_.size(); }
 
   /// Starts one more worker; returns at once.
-  Process& add_worker(std::vector<std::string> arguments = {});
+  Process& add_worker(std::vector<std::string> arguments = {}, Environment environment = {});
   /// Starts the broker again on the same port, after it was killed.
-  void restart_broker();
+  void restart_broker(Environment environment = {});
   /// Waits until `slots` have joined. Fails the test when they do not.
   void wait_for_slots(long slots, std::chrono::milliseconds within = 15s);
   long status(const std::string& key) const { return status_number(address_, key); }
   const std::filesystem::path& folder() const { return folder_.path(); }
 
  private:
-  void start_broker(const std::string& port);
+  void start_broker(const std::string& port, Environment environment = {});
 
   Options options_;
   TempFolder folder_;
