@@ -2,136 +2,8 @@
 #include "tests/e2e/harness.hpp"
 
 #include <doctest/doctest.h>
-#include <fcntl.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <sstream>
-#include <stdexcept>
-#include <thread>
 
 namespace weft::e2e {
-
-namespace fs = std::filesystem;
-
-namespace {
-
-std::string read_file(const fs::path& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-}  // namespace
-
-bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within) {
-  const auto deadline = std::chrono::steady_clock::now() + within;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(10ms);  // between two looks at the condition
-  }
-  return true;
-}
-
-TempFolder::TempFolder() {
-  std::string name = (fs::temp_directory_path() / "weft-test-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
-  path_ = name;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-// ---- Process ----
-
-Process::Process(std::vector<std::string> argv, Options options) {
-  std::vector<char*> arguments;
-  for (std::string& argument : argv) arguments.push_back(argument.data());
-  arguments.push_back(nullptr);
-  const std::string out = folder_.path() / "out";
-  const std::string err = folder_.path() / "err";
-  pid_ = fork();
-  if (pid_ < 0) throw std::runtime_error("cannot fork");
-  if (pid_ == 0) {
-    for (const auto& [name, value] : options.environment) setenv(name.c_str(), value.c_str(), 1);
-    if (!options.folder.empty() && chdir(options.folder.c_str()) != 0) _exit(126);
-    const int null = open("/dev/null", O_RDONLY);
-    const int out_fd = open(out.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    const int err_fd = open(err.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    dup2(null, 0);
-    dup2(out_fd, 1);
-    dup2(err_fd, 2);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
-    execvp(arguments[0], arguments.data());
-    _exit(127);
-  }
-}
-
-Process::~Process() { kill(); }
-
-bool Process::running() { return !wait(0ms).has_value(); }
-
-void Process::signal(int number) const {
-  if (!status_) ::kill(pid_, number);
-}
-
-std::optional<int> Process::wait(std::chrono::milliseconds within) {
-  eventually(
-      [this] {
-        int status = 0;
-        if (!status_ && waitpid(pid_, &status, WNOHANG) == pid_) {
-          status_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        }
-        return status_.has_value();
-      },
-      within);
-  return status_;
-}
-
-void Process::kill() {
-  if (status_) return;
-  ::kill(pid_, SIGKILL);
-  ::kill(pid_, SIGCONT);
-  wait(20s);
-}
-
-std::string Process::out() const { return read_file(folder_.path() / "out"); }
-std::string Process::err() const { return read_file(folder_.path() / "err"); }
-
-bool Process::prints(const std::string& text, std::chrono::milliseconds within) {
-  return eventually(
-      [&] { return out().find(text) != std::string::npos || err().find(text) != std::string::npos; }, within);
-}
-
-// ---- binaries and status ----
-
-std::string binary(const std::string& name) {
-  if (const char* folder = std::getenv("WEFT_BIN_DIR")) return fs::path(folder) / name;
-  return fs::read_symlink("/proc/self/exe").parent_path() / name;
-}
-
-std::string status_json(const std::string& address) {
-  Process weft({binary("weft"), "status", address, "--json"});
-  if (weft.wait() != 0) return "";
-  return weft.out();
-}
-
-long status_number(const std::string& address, const std::string& key) {
-  const auto json = nlohmann::json::parse(status_json(address), nullptr, false);
-  if (json.is_discarded() || !json.contains(key)) return -1;
-  return json[key].is_array() ? static_cast<long>(json[key].size()) : json[key].get<long>();
-}
-
-// ---- Cluster ----
 
 Cluster::Cluster(Options options) : options_(std::move(options)) {
   start_broker("0");
@@ -142,8 +14,8 @@ Cluster::Cluster(Options options) : options_(std::move(options)) {
 void Cluster::start_broker(const std::string& port, Environment environment) {
   std::vector<std::string> argv = {binary("weft-broker"), "--port", port};
   argv.insert(argv.end(), options_.broker_arguments.begin(), options_.broker_arguments.end());
-  broker_ =
-      std::make_unique<Process>(argv, Process::Options{.environment = std::move(environment), .folder = {}});
+  broker_ = std::make_unique<Process>(
+      argv, Process::Options{.environment = std::move(environment), .folder = {}, .output = {}});
   static const std::string kBefore = "serving on tcp://";
   REQUIRE_MESSAGE(broker_->prints(kBefore), broker_->err());
   REQUIRE(eventually([&] { return broker_->out().find('\n') != std::string::npos; }));
@@ -167,8 +39,8 @@ Process& Cluster::add_worker(std::vector<std::string> arguments, Environment env
                                    folder_.path() / ("cache-" + std::to_string(workers_.size() + 1))};
   argv.insert(argv.end(), options_.worker_arguments.begin(), options_.worker_arguments.end());
   argv.insert(argv.end(), arguments.begin(), arguments.end());
-  workers_.push_back(
-      std::make_unique<Process>(argv, Process::Options{.environment = std::move(environment), .folder = {}}));
+  workers_.push_back(std::make_unique<Process>(
+      argv, Process::Options{.environment = std::move(environment), .folder = {}, .output = {}}));
   return *workers_.back();
 }
 
@@ -177,35 +49,6 @@ void Cluster::wait_for_slots(long slots, std::chrono::milliseconds within) {
   std::string logs;
   for (const auto& worker : workers_) logs += worker->err();
   REQUIRE_MESSAGE(joined, "slots joined: " << status("slots") << " of " << slots << "\n" << logs);
-}
-
-// ---- processes ----
-
-std::vector<pid_t> children_of(pid_t pid) {
-  std::vector<pid_t> children;
-  std::error_code ignored;
-  for (const auto& thread : fs::directory_iterator("/proc/" + std::to_string(pid) + "/task", ignored)) {
-    std::ifstream file(thread.path() / "children");
-    for (pid_t child = 0; file >> child;) children.push_back(child);
-  }
-  return children;
-}
-
-std::vector<pid_t> descendants_of(pid_t pid) {
-  std::vector<pid_t> all = children_of(pid);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const auto more = children_of(all[i]);
-    all.insert(all.end(), more.begin(), more.end());
-  }
-  return all;
-}
-
-bool process_exists(pid_t pid) {
-  std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
-  std::string text;
-  if (!std::getline(stat, text)) return false;
-  const std::size_t behind_name = text.rfind(')');
-  return behind_name != std::string::npos && text.substr(behind_name + 2, 1) != "Z";
 }
 
 }  // namespace weft::e2e

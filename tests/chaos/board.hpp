@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// A page that one client process shares with the program that drives it: how far it is, and that it should
+// come to an end. It outlives the client, also one that is killed.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace weft::chaos {
+
+struct Counters {
+  std::atomic<std::uint64_t> submitted{0};
+  std::atomic<std::uint64_t> answered{0};  // callbacks; grows as soon as an answer is there
+  std::atomic<std::uint64_t> verified{0};
+  std::atomic<std::uint64_t> failed_rightly{0};  // of the verified: ended by the error that was right
+  std::atomic<bool> stop{false};                 // set by the driver: submit no more
+};
+
+class Board {
+ public:
+  /// The page in `file`, which is made when it is not there.
+  explicit Board(const std::string& file) {
+    const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || ftruncate(fd, sizeof(Counters)) != 0) throw std::runtime_error("cannot make " + file);
+    void* page = mmap(nullptr, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    if (page == MAP_FAILED) throw std::runtime_error("cannot map " + file);
+    counters_ = static_cast<Counters*>(page);  // a new file is zero, which is what a new Counters is
+  }
+  ~Board() { munmap(counters_, sizeof(Counters)); }
+  Board(const Board&) = delete;
+  Board& operator=(const Board&) = delete;
+
+  Counters* operator->() const { return counters_; }
+
+ private:
+  Counters* counters_;
+};
+
+}  // namespace weft::chaos

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// Fleet: a broker, workers and clients as real processes, some behind a proxy, and every fault that can be
+// done to them. Whatever ends although nobody ended it, or ends in another way than it should, is a
+// std::runtime_error with a sentence.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/chaos/board.hpp"
+#include "tests/e2e/process.hpp"
+#include "tests/e2e/proxy.hpp"
+
+namespace weft::chaos {
+
+using Clock = std::chrono::steady_clock;
+
+class Fleet {
+ public:
+  struct Settings {
+    std::filesystem::path folder;  // logs, boards, caches
+    std::uint64_t seed = 1;
+    int workers = 3;
+    int slots = 2;  // of each
+    int clients = 3;
+  };
+  struct Totals {
+    std::uint64_t submitted = 0;
+    std::uint64_t answered = 0;
+    std::uint64_t verified = 0;
+    std::uint64_t failed_rightly = 0;
+  };
+  struct WorkerKill {
+    std::string worker;
+    std::int64_t at_us = 0;  // monotonic
+  };
+
+  /// Starts everything, and returns when clients have had their first answers.
+  explicit Fleet(Settings settings);
+  /// Leaves no process behind.
+  ~Fleet();
+  Fleet(const Fleet&) = delete;
+  Fleet& operator=(const Fleet&) = delete;
+
+  /// Does one fault, drawn from the seed.
+  void break_something();
+  /// Does what is due, and looks at everyone. Call it every few milliseconds.
+  void look();
+  /// No more faults: all is healed, clients come to their end, everyone leaves.
+  void finish();
+
+  Totals totals() const;
+  const std::map<std::string, int>& faults() const { return faults_; }
+  /// From the start of a new broker to the first answer of any client; of those that lived to see one.
+  const std::vector<double>& broker_recoveries_s() const { return broker_recoveries_s_; }
+  const std::vector<WorkerKill>& worker_kills() const { return worker_kills_; }
+  /// Where every task leaves a line when it starts.
+  std::string starts() const { return settings_.folder / "starts"; }
+
+ private:
+  struct Member {
+    std::string name;
+    std::unique_ptr<e2e::Process> process;
+    std::unique_ptr<Board> board;  // of a client
+    bool frozen = false;
+    std::optional<Clock::time_point> leaves_by;  // it was asked to
+  };
+  using Members = std::list<std::shared_ptr<Member>>;
+  struct Fault {
+    const char* name;
+    int weight;
+    bool (Fleet::*act)();  // false: there was nobody to do it to
+  };
+  static const std::vector<Fault>& kinds();
+
+  bool kill_broker();
+  bool freeze_broker_shortly();
+  bool freeze_broker_long();
+  bool kill_worker();
+  bool freeze_worker_shortly();
+  bool freeze_worker_long();
+  bool drain_worker();
+  bool kill_runner();
+  bool kill_client();
+  bool freeze_client_shortly();
+  bool freeze_client_long();
+  bool cut();
+  bool cut_all();
+  bool stall_shortly();
+  bool stall_long();
+  bool stall_all();
+  bool slow();
+  bool half_close();
+
+  void start_broker();
+  void start_worker();
+  void start_client();
+  std::shared_ptr<Member> start(const std::string& name, std::vector<std::string> argv);
+  bool freeze(const std::shared_ptr<Member>& member, int from_ms, int to_ms);
+  std::shared_ptr<Member> draw(const Members& members);
+  const std::string& address_for(int number) const;
+  void look_at(Members& members);
+  void measure_recovery();
+  void do_due(Clock::time_point now);
+  void later(int from_ms, int to_ms, std::function<void()> what);
+  void wait_until(const std::string& what, std::chrono::seconds within,
+                  const std::function<bool()>& condition);
+  void check_nobody_is_left();
+  int draw(int from, int to);
+  std::size_t draw_index();
+
+  Settings settings_;
+  std::mt19937_64 random_;
+  std::string address_;
+  std::unique_ptr<e2e::Proxy> proxy_;
+  std::shared_ptr<Member> broker_;  // null while it is down
+  Members workers_;
+  Members clients_;
+  int brokers_started_ = 0;
+  int workers_started_ = 0;
+  int clients_started_ = 0;
+
+  std::multimap<Clock::time_point, std::function<void()>> due_;
+  std::map<std::string, int> faults_;
+  std::vector<std::unique_ptr<Board>> old_boards_;  // of clients that are gone
+  std::vector<WorkerKill> worker_kills_;
+  std::vector<double> broker_recoveries_s_;
+  std::optional<Clock::time_point> broker_started_;  // and nothing was answered since
+  std::uint64_t answered_before_ = 0;
+};
+
+}  // namespace weft::chaos
