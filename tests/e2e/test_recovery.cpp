@@ -173,6 +173,30 @@ TEST_SUITE("recovery") {
     CHECK(eventually([&] { return cluster.status("queued") == 0; }));
   }
 
+  TEST_CASE("2,000 workers that reconnect at once after a broker's restart are welcomed within seconds") {
+    constexpr long kMany = 2000;
+    Cluster cluster({.workers = 1, .nprocs = 1});
+    Process many({binary("weft_many_workers"), cluster.address(), std::to_string(kMany)});
+    const std::string welcomed = std::to_string(kMany) + " workers welcomed after";
+    REQUIRE_MESSAGE(many.prints(welcomed, 60s), many.err());
+    cluster.broker().kill();
+    REQUIRE(many.prints("lost 1"));
+    const auto begin = Clock::now();
+    cluster.restart_broker();
+    const auto is_back = [&] { return many.out().rfind(welcomed) > many.out().find("lost 1"); };
+    REQUIRE_MESSAGE(eventually(is_back, 60s), many.err());
+    const double seconds = seconds_between(begin, Clock::now());
+    MESSAGE("from the start of a new broker to the welcome of the last of 2,000 workers: ", seconds, " s");
+    CHECK(seconds < 15);
+    cluster.wait_for_slots(kMany + 1);
+    // And they do not stand in the way of the one that works.
+    weft::Client client(cluster.address());
+    const std::string executions = cluster.folder() / "executions";
+    CHECK(client.submit<nap>(executions, 5L, 1).result() == 15);
+    many.signal(SIGTERM);
+    CHECK(many.wait() == 0);
+  }
+
   TEST_CASE("a broker that was frozen itself expires nobody") {
     Cluster cluster({.workers = 2, .nprocs = 1, .broker_arguments = {"--heartbeat-interval", "0.3"}});
     weft::Client client(cluster.address());
