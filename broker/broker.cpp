@@ -66,9 +66,14 @@ Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t p
   router_.set(zmq::sockopt::maxmsgsize, std::int64_t{16} << 20);
   router_.set(zmq::sockopt::sndhwm, kFramesQueuedMax);
   router_.set(zmq::sockopt::rcvhwm, kFramesQueuedMax);
-  // Half-open connections: the kernel of a machine that lost power sends no FIN.
-  router_.set(zmq::sockopt::heartbeat_ivl, 1000);
-  router_.set(zmq::sockopt::heartbeat_timeout, 3000);
+  // Half-open connections: the kernel of a machine that lost power sends no FIN. Not ZMTP's own heartbeats:
+  // libzmq 4.3.4 aborts, here or in the peer, when it comes to send a PING or PONG on a connection that broke
+  // while its reading was held up.
+  router_.set(zmq::sockopt::tcp_keepalive, 1);
+  router_.set(zmq::sockopt::tcp_keepalive_idle, 3);
+  router_.set(zmq::sockopt::tcp_keepalive_intvl, 1);
+  router_.set(zmq::sockopt::tcp_keepalive_cnt, 3);
+  router_.set(zmq::sockopt::tcp_maxrt, 5000);  // while something is under way, the kernel asks nothing
   zmq_socket_monitor(router_.handle(), kMonitor, ZMQ_EVENT_DISCONNECTED);
   monitor_.set(zmq::sockopt::linger, 0);
   monitor_.connect(kMonitor);
