@@ -75,7 +75,8 @@ void report(const Fleet& fleet, const Starts& starts, double seconds, std::uint6
       seconds, seed, faults, totals.verified, totals.failed_rightly, starts.executions);
   for (const auto& [name, count] : fleet.faults()) fmt::print("  {:4} {}\n", count, name);
   fmt::print("from the start of a new broker to the next answer: {}\n", spread(fleet.broker_recoveries_s()));
-  fmt::print("from a worker's kill to the start of its tasks elsewhere: {}\n", spread(starts.restarts_s));
+  fmt::print("from a worker's kill to the start of its tasks elsewhere, whatever else was broken: {}\n",
+             spread(starts.restarts_s));
 }
 
 /// Faults until the time is over, then the end.
