@@ -140,7 +140,10 @@ std::string RunnerPool::library_folder(const Program& program) {
 }
 
 void RunnerPool::run(const RunTask& action) {
-  Runner& runner = runners_.at(action.runner);
+  const auto found = runners_.find(action.runner);
+  if (found == runners_.end())
+    return;  // it has died, and the session hears of it in an event that is on its way
+  Runner& runner = found->second;
   runner::RunTask task;
   task.ordinal = action.ordinal;
   task.id = action.id;

@@ -11,8 +11,10 @@
 #include <cstring>
 #include <ranges>
 #include <stdexcept>
+#include <thread>
 #include <weft/weft.hpp>
 
+#include "tests/e2e/executions.hpp"
 #include "tests/e2e/harness.hpp"
 
 using namespace weft::e2e;
@@ -69,6 +71,17 @@ unsigned fails_until(unsigned attempt) {
 unsigned crashes_until(unsigned attempt) {
   if (weft::this_task::attempt() < attempt) std::abort();
   return weft::this_task::attempt();
+}
+
+/// Succeeds, and its runner dies soon after.
+long dies_afterwards(const std::string& executions) {
+  weft::e2e::note_execution(executions, 1);
+  usleep(200'000);
+  std::thread([] {
+    usleep(50'000);
+    kill(getpid(), SIGKILL);
+  }).detach();
+  return 1;
 }
 
 /// The error of a future that must fail.
@@ -196,6 +209,23 @@ TEST_SUITE("failures") {
     CHECK_MESSAGE(contains(text, "memory limit"), text);
     CHECK_MESSAGE(contains(text, "peak"), text);
     CHECK(client.submit<fine>(1L).result() == 2);
+  }
+
+  TEST_CASE("a runner that has died before its worker hears of its last answer takes nothing with it") {
+    Cluster cluster({.nprocs = 1});
+    weft::Client client(cluster.address());
+    client.gather(client.map<fine>(std::views::iota(0L, 200L)));  // short ones: many are sent ahead
+    const std::string executions = cluster.folder() / "executions";
+    auto last_words = client.submit<dies_afterwards>(executions);
+    auto behind = client.map<fine>(std::views::iota(0L, 300L));
+    REQUIRE(eventually([&] { return !executions_in(executions).empty(); }));
+    const auto runners = descendants_of(cluster.worker().pid());
+    cluster.worker().signal(SIGSTOP);
+    for (const pid_t runner : runners) CHECK(eventually([&] { return !process_exists(runner); }));
+    cluster.worker().signal(SIGCONT);
+    CHECK(last_words.result() == 1);
+    CHECK(client.gather(behind).back() == 300);
+    CHECK(cluster.worker().running());
   }
 
   TEST_CASE("a task that closes or writes to all descriptors harms only itself") {
