@@ -36,13 +36,13 @@ const std::vector<Point> kPoints = {
     {"worker.runner_forked", {}, "the worker does not pass it yet"},
     {"worker.task_handed_over", {}, "the worker does not pass it yet"},
     {"worker.result_read", {}, "the worker does not pass it yet"},
-    {"journal.before_commit", {}, "there is no journal yet"},
-    {"journal.after_commit", {}, "there is no journal yet"},
-    {"journal.rewriting", {}, "there is no journal yet"},
-    {"journal.chunk_written", {}, "there is no journal yet"},
-    {"journal.blob_synced", {}, "there is no journal yet"},
-    {"journal.blob_named", {}, "there is no journal yet"},
-    {"journal.blob_forgotten", {}, "there is no journal yet"},
+    {"journal.before_commit", {}, "visited with the journal alone, in test_journal_crash.cpp"},
+    {"journal.after_commit", {}, "visited with the journal alone, in test_journal_crash.cpp"},
+    {"journal.rewriting", {}, "visited with the journal alone, in test_journal_crash.cpp"},
+    {"journal.chunk_written", {}, "visited with the journal alone, in test_journal_crash.cpp"},
+    {"journal.blob_synced", {}, "visited with the journal alone, in test_journal_crash.cpp"},
+    {"journal.blob_named", {}, "visited with the journal alone, in test_journal_crash.cpp"},
+    {"journal.blob_forgotten", {}, "visited with the journal alone, in test_journal_crash.cpp"},
 };
 
 struct Answer {
