@@ -39,7 +39,7 @@ struct Settings {
   std::uint32_t heartbeat_liveness = 3;                        // the zguide: "3-5 is reasonable"
   Duration adoption_window = std::chrono::seconds(2);          // from the start, for claims
   Duration client_grace = std::chrono::seconds(5);             // of a lost client
-  Duration gone_grace = std::chrono::milliseconds(100);        // of a worker whose connection broke
+  Duration gone_grace = std::chrono::milliseconds(90);         // of a worker whose connection broke
   Duration explain_after = std::chrono::seconds(5);            // then a task that cannot run says why
   Duration stall_after = std::chrono::seconds(10);             // without progress, though there could be some
   Duration prefetch = std::chrono::milliseconds(4);            // of work that waits with a worker

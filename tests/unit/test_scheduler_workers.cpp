@@ -113,7 +113,7 @@ TEST_SUITE("scheduler, workers") {
     TestWorker other = h.join_worker_skipping("other", {.slots = 2});
     h.disconnect(worker);
     CHECK(h.take() == Actions{ForgetPeer{worker.peer}});
-    h.advance(99ms);
+    h.advance(89ms);
     CHECK(h.take() == Actions{});
     h.advance(1ms);
     CHECK(h.take() ==
@@ -202,7 +202,7 @@ TEST_SUITE("scheduler, workers") {
     s.h.skip();
     s.h.freeze(60s);
     CHECK(s.h.take() == Actions{});
-    s.h.advance(99ms);
+    s.h.advance(89ms);
     s.h.hello(s.worker);
     CHECK(s.h.take() == Actions{s.h.welcome(s.worker, true)});
   }
