@@ -251,7 +251,7 @@ void Session::on(const RunnerDied& event) {
 void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& task) {
   // The runner could write anything to its page: what makes no sense there means "the first one". Those
   // behind the first begin only when it has answered, which goes unheard once its runner is being killed.
-  const std::uint64_t front = runner.channel.front()->ordinal;
+  const std::uint64_t front = runner.sent - runner.channel.size() + 1;  // the task itself may be gone by now
   const bool sensible = death.started <= runner.sent && death.started + 1 >= front;
   const bool by_page = sensible ? task.ordinal <= death.started : task.ordinal == front;
   const bool its_turn = task.ordinal == front || runner.culprit != 0;
