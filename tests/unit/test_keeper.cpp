@@ -114,7 +114,7 @@ TEST_SUITE("keeper") {
   }
 
   TEST_CASE("a chain of processes that fork and exit without end is ended") {
-    Shell shell("WEFT_TEST_CHAIN=$$ sh -c 'next() { next & }; next'; echo $$; read end <&3");
+    Shell shell("WEFT_TEST_CHAIN=$$ sh -c 'next() { sleep 0.01; next & }; next'; echo $$; read end <&3");
     shell.wait_for([&] {
       shell.read();
       return !shell.out.empty();

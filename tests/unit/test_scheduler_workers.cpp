@@ -211,7 +211,7 @@ TEST_SUITE("scheduler, workers") {
     Stage s(once());
     s.h.disconnect(s.worker);
     s.h.skip();
-    s.h.advance(100ms);
+    s.h.advance(90ms);
     CHECK(s.h.take() ==
           Actions{s.h.deliver(s.client, 1,
                               {crashed(DeliveryKind::final, 1, 1,
@@ -277,7 +277,7 @@ TEST_SUITE("scheduler, workers") {
     const Time since = s.h.now();
     s.h.disconnect(s.worker);
     s.h.skip();
-    s.h.advance(100ms);
+    s.h.advance(90ms);
     CHECK(s.h.take() ==
           Actions{s.h.deliver(s.client, 1,
                               {crashed(DeliveryKind::charged, 1, 1,
