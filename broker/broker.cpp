@@ -4,10 +4,13 @@
 #include <fmt/format.h>
 #include <netdb.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "common/crash_point.hpp"
 
@@ -19,6 +22,8 @@ constexpr int kMessagesPerTurn = 1000;                 // then others get a word
 constexpr int kFramesQueuedMax = 256;                  // per connection in libzmq: credit comes first
 constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full pipe did not take
 constexpr int kSuspectChecks = 10;
+constexpr int kReservedFiles = 16;                          // descriptors that no newcomer gets
+constexpr auto kRefusalsLogged = std::chrono::seconds(10);  // at most this often
 constexpr const char* kMonitor = "inproc://weft-broker-monitor";
 
 Time now() {
@@ -74,9 +79,13 @@ Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t p
   router_.set(zmq::sockopt::tcp_keepalive_intvl, 1);
   router_.set(zmq::sockopt::tcp_keepalive_cnt, 3);
   router_.set(zmq::sockopt::tcp_maxrt, 5000);  // while something is under way, the kernel asks nothing
-  zmq_socket_monitor(router_.handle(), kMonitor, ZMQ_EVENT_DISCONNECTED);
+  zmq_socket_monitor(router_.handle(), kMonitor, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPTED);
   monitor_.set(zmq::sockopt::linger, 0);
   monitor_.connect(kMonitor);
+
+  rlimit files{};
+  getrlimit(RLIMIT_NOFILE, &files);
+  newcomer_max_ = static_cast<int>(std::min<rlim_t>(files.rlim_cur, INT32_MAX)) - kReservedFiles;
 
   const std::string numeric = numeric_host(host);
   if (numeric.find(':') != std::string::npos) router_.set(zmq::sockopt::ipv6, 1);
@@ -246,18 +255,39 @@ bool Broker::receive_one() {
   return true;
 }
 
-/// A closed connection shows here at once, long before a heartbeat is missed.
+/// A closed connection shows here at once, long before a heartbeat is missed; a new one before it speaks.
 void Broker::read_monitor() {
   zmq::message_t what;
   while (monitor_.recv(what, zmq::recv_flags::dontwait)) {
     zmq::message_t endpoint;
     (void)monitor_.recv(endpoint, zmq::recv_flags::dontwait);
     if (what.size() < sizeof(std::uint16_t) + sizeof(std::int32_t)) continue;
+    std::uint16_t event = 0;
+    std::memcpy(&event, what.data(), sizeof event);
     std::int32_t fd = 0;
     std::memcpy(&fd, static_cast<const char*>(what.data()) + sizeof(std::uint16_t), sizeof fd);
-    if (const auto found = by_fd_.find(fd); found != by_fd_.end())
+    if (event == ZMQ_EVENT_ACCEPTED) {
+      admit(fd);
+    } else if (const auto found = by_fd_.find(fd); found != by_fd_.end()) {
       suspects_.push_back({found->second, kSuspectChecks});
+    }
   }
+}
+
+/// Closes a new connection when few descriptors are left: the kernel gives out the lowest that is free.
+/// Without any, libzmq's accept() would fail again and again at the speed of the processor, and newcomers
+/// would wait for an answer instead of trying later. (Should `fd` be another connection's by now: that is as
+/// new.)
+void Broker::admit(int fd) {
+  if (fd < newcomer_max_) return;
+  shutdown(fd, SHUT_RDWR);
+  ++refused_;
+  if (refusal_logged_ != Time{} && now() < refusal_logged_ + kRefusalsLogged) return;
+  refusal_logged_ = now();
+  spdlog::warn(
+      "out of descriptors: {} newcomers were refused, and will be until somebody leaves; ulimit -n is {}, a "
+      "higher one admits more",
+      std::exchange(refused_, 0), newcomer_max_ + kReservedFiles);
 }
 
 void Broker::check_suspects() {

@@ -50,6 +50,7 @@ class Broker {
   void receive_all();
   bool receive_one();
   void read_monitor();
+  void admit(int fd);
   void check_suspects();
   void step(const Event& event);
   void perform(Action& action);
@@ -82,7 +83,10 @@ class Broker {
   std::vector<Suspect> suspects_;
   PeerId next_peer_ = 1;
   std::uint64_t garbage_ = 0;  // frames dropped
-  bool blocked_ = false;       // some frame waits for its pipe
+  int newcomer_max_ = 0;       // descriptors from here on are kept free
+  std::uint64_t refused_ = 0;  // newcomers, for want of descriptors, since it was last logged
+  Time refusal_logged_{};
+  bool blocked_ = false;  // some frame waits for its pipe
 };
 
 /// True for addresses that only this machine can reach.

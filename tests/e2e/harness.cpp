@@ -12,7 +12,8 @@ Cluster::Cluster(Options options) : options_(std::move(options)) {
 }
 
 void Cluster::start_broker(const std::string& port, Environment environment) {
-  std::vector<std::string> argv = {binary("weft-broker"), "--port", port};
+  std::vector<std::string> argv = options_.broker_prefix;
+  argv.insert(argv.end(), {binary("weft-broker"), "--port", port});
   argv.insert(argv.end(), options_.broker_arguments.begin(), options_.broker_arguments.end());
   broker_ = std::make_unique<Process>(
       argv, Process::Options{.environment = std::move(environment), .folder = {}, .output = {}});

@@ -17,6 +17,7 @@ class Cluster {
   struct Options {
     int workers = 1;
     int nprocs = 2;
+    std::vector<std::string> broker_prefix;  // a command that starts it, such as prlimit
     std::vector<std::string> broker_arguments;
     std::vector<std::string> worker_arguments;
   };
