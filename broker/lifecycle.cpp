@@ -19,7 +19,7 @@ void Scheduler::queue(Task& task) {
   task.since = now_;
   const auto timeout_ms = task.spec->content.queue_timeout_ms;
   if (timeout_ms > 0 && task.due <= now_) {  // it waits anew
-    task.due = now_ + std::chrono::milliseconds(timeout_ms);
+    task.due = now_ + milliseconds_of(timeout_ms);
     start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
   }
   TaskList& tasks = task.spec->queue->tasks;
@@ -225,7 +225,7 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (spec.detach) take_charge(*task.session, task.session->detached.at(task.seq), charged);
   deliver(*task.session, std::move(charged));
   const bool crashed = outcome == wire::Outcome::crashed;
-  requeue(task, crashed ? Duration(0) : Duration(std::chrono::milliseconds(spec.retry_delay_ms)));
+  requeue(task, crashed ? Duration(0) : milliseconds_of(spec.retry_delay_ms));
 }
 
 void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload) {

@@ -137,7 +137,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
     if (task == nullptr) return;
     session.received = record.seq;
     if (const auto ms = task->spec->content.queue_timeout_ms; ms > 0) {
-      task->due = now_ + std::chrono::milliseconds(ms);
+      task->due = now_ + milliseconds_of(ms);
       start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
     }
     task->spec->content.detach ? keep(*task) : queue(*task);
@@ -157,8 +157,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     task->retries_used = record.retries_used;
     task->crashes = record.crashes;
     if (const auto ms = task->spec->content.queue_timeout_ms; ms > 0) {
-      task->due =
-          now_ + std::chrono::milliseconds(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
+      task->due = now_ + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
       start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
     }
     if (task->spec->content.detach) {  // the broker that was promised it may not have lived to keep it

@@ -172,6 +172,11 @@ void Session::on_message(const wire::Welcome& welcome) {
     break_link("the broker sent a WELCOME with a zero in it");
     return;
   }
+  if (welcome.resumed && welcome.epoch == epoch_ && welcome.received > sent_max_) {
+    break_link(
+        fmt::format("the broker has task {}, and none after {} was sent", welcome.received, sent_max_));
+    return;
+  }
   presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness);
   if (welcome.resumed && welcome.epoch == epoch_) {
     resume_epoch(welcome);

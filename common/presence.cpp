@@ -22,8 +22,9 @@ void Presence::on_connected(Time now) {
 
 void Presence::on_welcome(Time now, Duration interval, std::uint32_t liveness) {
   stage_ = Stage::joined;
-  interval_ = interval;
-  liveness_ = liveness;
+  // What the broker says is only sane when it is: an expiry that lies beyond the end of time is none.
+  interval_ = std::clamp<Duration>(interval, std::chrono::milliseconds(10), std::chrono::hours(1));
+  liveness_ = std::clamp(liveness, 1U, 1000U);
   heard_ = sent_ = ticked_ = now;
   failures_ = 0;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <optional>
 
 namespace weft {
@@ -20,6 +21,13 @@ struct TimeLine {
   static constexpr bool is_steady = true;
 };
 using Time = TimeLine::time_point;
+
+/// A number of milliseconds that somebody else chose. More than a century is a century: for ever, but it can
+/// be added to any time.
+inline Duration milliseconds_of(std::uint64_t ms) {
+  constexpr std::uint64_t kCentury_ms = 100ULL * 365 * 24 * 3600 * 1000;
+  return std::chrono::milliseconds(std::min(ms, kCentury_ms));
+}
 
 /// The earlier of two deadlines, where nullopt means never.
 inline std::optional<Time> earlier(std::optional<Time> a, std::optional<Time> b) {

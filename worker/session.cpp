@@ -150,8 +150,7 @@ void Session::on(const Received& received) {
 void Session::receive(const wire::Welcome& welcome) {
   if (presence_.stage() != Presence::Stage::greeting) return;
   epoch_ = welcome.epoch;
-  presence_.on_welcome(now_, std::chrono::milliseconds(std::max(welcome.heartbeat_ms, 10U)),
-                       std::max(welcome.liveness, 1U));
+  presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness);
   log_reason_.clear();
   log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} slots as {}",
                                   settings_.broker, epoch_, settings_.hello.slots, settings_.hello.name));

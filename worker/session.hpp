@@ -124,6 +124,7 @@ class Session {
   ProgramState& program_of(const wire::TaskSpec& spec);
   void forget_spec(SpecState& spec);
   void assign(const Uuid& session, const wire::AssignRecord& record);
+  bool was_answered(const AttemptKey& key);
   void want_needs(Task& task);
   static std::vector<wire::FileRef> files_of(const wire::TaskSpec& spec);
   void enqueue(Task& task);
@@ -183,6 +184,7 @@ class Session {
 
   std::map<Uuid, Client> clients_;
   std::map<AttemptKey, Task> tasks_;
+  std::map<std::uint64_t, std::uint64_t> assigned_last_;  // highest attempt number, by epoch
   std::map<BlobKey, std::vector<AttemptKey>> waiters_;
   std::map<std::string, ProgramState> programs_;  // by what they are made of
   std::map<RunnerId, Runner> runners_;

@@ -88,7 +88,8 @@ void Session::on(const TaskStarted& event) {
   if (runner == nullptr) return;
   for (Task* task : runner->channel) {
     if (task->ordinal != event.ordinal || task->started_at) continue;
-    task->started_at = std::min(event.at, now_);
+    // The page is the task's to scribble on; nothing began before its runner was there.
+    task->started_at = std::clamp(event.at, runner->ready_at, now_);
     if (task == runner->channel.front()) runner->look_due = now_;
   }
   look(*runner);
@@ -113,7 +114,7 @@ void Session::look(Runner& runner) {
     }
   }
   if (task.spec->content->timeout_ms == 0 || task.stop != StopReason::none) return;
-  const Time timeout = *task.started_at + std::chrono::milliseconds(task.spec->content->timeout_ms);
+  const Time timeout = *task.started_at + milliseconds_of(task.spec->content->timeout_ms);
   if (now_ >= timeout) {
     stop_front(runner, StopReason::timed_out);
   } else {
@@ -138,7 +139,7 @@ void Session::on(const TaskFinished& event) {
       std::max(run_us, estimate < 0 ? run_us : estimate * 7 / 8 + run_us / 8);  // up at once, down slowly
 
   if (runner->lane->alone && runner->state == Runner::State::ready) end(*runner);
-  const std::uint64_t timeout_us = task.spec->content->timeout_ms * 1000;
+  const auto timeout_us = static_cast<std::uint64_t>(milliseconds_of(task.spec->content->timeout_ms).count());
   if (task.stop == StopReason::cancelled) {
     // Whatever it returned was made after it was asked to stop: not the value of the whole function.
     fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", event.ended_ms, event.run_us);

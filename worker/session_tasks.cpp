@@ -85,9 +85,22 @@ void Session::receive(const wire::Assign& assign_message) {
   for (const wire::AssignRecord& record : assign_message.tasks) assign(assign_message.session, record);
 }
 
+/// Whether an attempt that is being assigned has its answer in an outbox: the broker says something twice. It
+/// gives out its numbers in order, so that only one which is not new has to be looked for.
+bool Session::was_answered(const AttemptKey& key) {
+  std::uint64_t& last = assigned_last_[key.attempt.epoch];
+  if (key.attempt.number > last) {
+    last = key.attempt.number;
+    return false;
+  }
+  const auto owner = clients_.find(key.id.session);
+  return owner != clients_.end() && owner->second.outbox.holds(key.id.seq, key.attempt);
+}
+
 void Session::assign(const Uuid& session, const wire::AssignRecord& record) {
   const AttemptKey key{{session, record.seq}, {epoch_, record.number}};
   if (tasks_.count(key)) return;
+  if (was_answered(key)) return;
   if (draining_) {  // it crossed our DRAINING
     send(wire::Returned{session, {{record.seq, key.attempt}}});
     return;
@@ -115,6 +128,8 @@ void Session::assign(const Uuid& session, const wire::AssignRecord& record) {
 void Session::want_needs(Task& task) {
   const Uuid& session = task.key.id.session;
   const auto want = [&](const BlobKey& key, const wire::BlobRef& ref, const std::string& name) {
+    // One file under two names is one blob.
+    if (std::find(task.needs.begin(), task.needs.end(), key) != task.needs.end()) return;
     task.needs.push_back(key);
     if (fetcher_.want(now_, key, ref, name, *actions_)) return;
     ++task.missing;

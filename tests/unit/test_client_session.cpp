@@ -179,6 +179,17 @@ TEST_SUITE("client session: tasks") {
     CHECK(h.session.open_tasks() == 2);
   }
 
+  TEST_CASE("a broker that has more than was ever sent is not believed") {
+    Harness h;
+    h.running_tasks(2);
+    h.step(LinkDown{"broken"});
+    const Actions actions = h.join(5, true, 3);
+    REQUIRE(!actions.empty());
+    CHECK(actions[0] == Action(CloseLink{}));
+    CHECK(h.session.last_reason() == "the broker has task 3, and none after 2 was sent");
+    CHECK(h.session.open_tasks() == 2);
+  }
+
   TEST_CASE("tasks under way are bounded by the window") {
     auto settings = Harness::defaults();
     settings.window_bytes = 100;

@@ -171,6 +171,15 @@ TEST_SUITE("presence") {
     CHECK(presence.tick(kStart + 62s) == Need::close);  // a fresh window has passed in silence
   }
 
+  TEST_CASE("an interval and a liveness from the end of the numbers mean a long time, not the past") {
+    Presence presence({}, 3);
+    CHECK(presence.tick(presence.deadline()) == Need::connect);
+    presence.on_connected(kStart);
+    presence.on_welcome(kStart, std::chrono::milliseconds(UINT32_MAX), UINT32_MAX);
+    CHECK(presence.deadline() > kStart + 1s);
+    CHECK(presence.tick(kStart + 1s) == Need::nothing);
+  }
+
   TEST_CASE("it always has a deadline, and a tick at the deadline gets on") {
     Presence presence({}, 3);
     Time now = kStart;

@@ -45,6 +45,20 @@ TEST_SUITE("scheduler, waiting") {
     CHECK(h.status().queued == 0);
   }
 
+  TEST_CASE("a queue_timeout of the longest time there is never strikes") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    for (const std::uint64_t ms : {std::uint64_t{INT64_MAX}, std::uint64_t{UINT64_MAX}}) {
+      const auto seq = static_cast<std::uint32_t>(ms == UINT64_MAX ? 2 : 1);
+      h.define(client, seq, with_queue_timeout(ms));
+      h.submit(client, seq);
+    }
+    h.skip();
+    h.advance(60s);
+    CHECK(h.take() == Actions{});
+    CHECK(h.status().queued == 2);
+  }
+
   TEST_CASE("queue_timeout says that all were busy when they were") {
     Harness h;
     TestClient client = h.join_client("client");

@@ -619,6 +619,65 @@ TEST_CASE("everything survives the broker: it is claimed from the next one with 
   CHECK(h.take() == Actions{h.run(1, 4, 4), h.result(4, 4, false, 50'000, 8)});
 }
 
+TEST_CASE("a library under two names that does not come fails its task once") {
+  Joined h;
+  auto spec = program_spec(1);
+  spec.libraries = {{"liba.so", id_of<32>(9), 10}, {"liba.so.1", id_of<32>(9), 10}};
+  h.define(spec, 2);
+  h.assign(1, 1, 2);
+  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.skip();
+  h.event(BlobBad{{BlobPlace::file, id_of<32>(9)}, "disk full"});
+  CHECK(h.take_error(1, wire::Outcome::cannot_start).message ==
+        "its program could not be fetched: disk full");
+}
+
+TEST_CASE("an attempt that is assigned again is ignored, answered or not") {
+  Joined h;
+  h.running(1);
+  h.assign(1, 1);
+  CHECK(h.take() == Actions{});
+  h.finished(1, 1);
+  CHECK(h.take() == Actions{Harness::result(1, 1, true)});
+  h.assign(1, 1);
+  CHECK(h.take() == Actions{});
+  CHECK(h.session.task_count() == 0);
+}
+
+TEST_CASE("a page that says that a task began before its runner did is not believed") {
+  Joined h;
+  auto spec = library_spec();
+  spec.timeout_ms = 10'000;
+  h.define(spec, 2);
+  h.assign(1, 1, 2);
+  h.ready(1);
+  h.skip();
+  h.event(TaskStarted{1, 1, Time(Duration(INT64_MIN))});
+  h.skip();
+  h.advance(seconds(9));
+  CHECK(h.take() == Actions{Send{wire::Started{
+                        kAda, {Harness::attempt(1)}}}});  // its time is not over: it counts from its runner's
+  h.advance(seconds(1));
+  CHECK(h.take() == Actions{RequestStop{1, 1}});
+  h.finished(1, 1, 1);
+  h.skip();
+}
+
+TEST_CASE("the longest timeout there is never strikes") {
+  Joined h;
+  auto spec = library_spec();
+  spec.timeout_ms = INT64_MAX;
+  h.define(spec, 2);
+  h.assign(1, 1, 2);
+  h.ready(1);
+  h.started(1, 1);
+  h.skip();
+  h.advance(seconds(60));
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {Harness::attempt(1)}}}});
+  h.finished(1, 1);
+  h.skip();
+}
+
 TEST_CASE("the same task may be here twice, with different attempts") {
   Joined h(2);
   h.running(1);
