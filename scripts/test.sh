@@ -8,10 +8,11 @@
 #   formatting and shellcheck
 #   preset dev (ASan, UBSan):  unit tests and simulation
 #   preset tsan:               tests of what has threads
+#   preset fuzz (Clang):       each fuzz target for ten seconds
 #   preset release:            simulation, with ten times the seeds
 #                              everything else: end to end, the scripts, compile-time messages
 #
-# --fast leaves out tsan and release. The last line is "N passed, N failed"; exit code 0 only when
+# --fast leaves out tsan, fuzz and release. The last line is "N passed, N failed"; exit code 0 only when
 # something passed and nothing failed.
 
 # shellcheck disable=SC2317 # some functions are called by name
@@ -79,7 +80,7 @@ run_tests() { # PRESET "TARGET..." CTEST_ARGUMENTS...
 }
 
 main() {
-  local fast=0
+  local fast=0 fuzz_targets target
   while (($# > 0)); do
     case $1 in
       --fast) fast=1 ;;
@@ -100,9 +101,15 @@ main() {
   check formatting formatted
   headline "shellcheck"
   check shellcheck scripts_are_clean
-  run_tests dev 'weft_tests weft_thread_tests weft_simulation' -L '^(unit|simulation)$' -j "$(nproc)"
+  run_tests dev 'weft_tests weft_thread_tests weft_simulation weft_fuzz' -L '^(unit|simulation)$' -j "$(nproc)"
   if ((!fast)); then
     run_tests tsan weft_thread_tests -L '^threads$'
+    headline "fuzz"
+    # One after the other, so that each counts.
+    mapfile -t fuzz_targets < <("$source_dir/scripts/fuzz.sh" --list)
+    for target in "${fuzz_targets[@]}"; do
+      check "fuzz: $target" "$source_dir/scripts/fuzz.sh" --seconds 10 "$target"
+    done
     run_tests release weft_simulation -L '^simulation$' -j "$(nproc)"
     run_tests release all -LE '^(unit|simulation|threads)$'
   fi

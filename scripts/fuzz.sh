@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Usage: fuzz.sh [--seconds N] [--list] [TARGET...]
+#
+# Fuzzes the decoders and the pure machines, with ASan and UBSan: each TARGET (all of them unless told) for N
+# seconds (10), from its seeds in tests/fuzz/corpus and what earlier runs have found. Builds the preset fuzz
+# when needed, with clang-16. What is new is kept in build/fuzz/corpus, what crashes in build/fuzz/crashes.
+#
+#   --list    prints the targets
+#
+# A crash is replayed with a trace of what happened by
+#   WEFT_TRACE=1 build/fuzz/bin/fuzz_TARGET FILE
+# Exit code: 0 when every target ran and none crashed, 1 else, 2 for wrong usage.
+set -euo pipefail
+
+source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
+
+print_usage() { sed -n '/^# Usage:/,/^[^#]*$/s/^# \{0,1\}//p' "$source_dir/scripts/fuzz.sh"; }
+
+usage_error() {
+  printf 'fuzz.sh: %s\n' "$1" >&2
+  print_usage >&2
+  exit 2
+}
+
+all_targets() { sed -n 's/^weft_fuzz_target(\([a-z_]*\) .*/\1/p' "$source_dir/tests/fuzz/CMakeLists.txt"; }
+
+build() { # TARGET...
+  if ! type -P clang++-16 >/dev/null; then
+    printf 'fuzz.sh: clang++-16 is not installed: scripts/install_deps.sh --tests does that\n' >&2
+    return 1
+  fi
+  [[ -f build/fuzz/build.ninja ]] || cmake --preset fuzz >/dev/null
+  cmake --build --preset fuzz --target "${@/#/fuzz_}" >&2
+}
+
+# Runs one target; prints one line when all is well, else the end of its log and how to replay.
+fuzz() { # TARGET SECONDS
+  local found=build/fuzz/corpus/$1 crashes=build/fuzz/crashes log=build/fuzz/$1.log status=0 executed before after crash
+  mkdir -p "$found" "$crashes"
+  before=$(find "$found" -type f | wc -l)
+  # The first folder takes what is new; the seeds are only read.
+  UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1 build/fuzz/bin/fuzz_"$1" "$found" "tests/fuzz/corpus/$1" \
+    -max_total_time="$2" -max_len=4096 -timeout=30 -rss_limit_mb=2048 -artifact_prefix="$crashes/$1-" -print_final_stats=1 \
+    >"$log" 2>&1 || status=$?
+  after=$(find "$found" -type f | wc -l)
+  executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  if ((status == 0 && ${executed:-0} > 0)); then
+    printf '%s: %d executions, %d new inputs, no crash\n' "$1" "$executed" $((after - before))
+    return
+  fi
+  tail -n 60 "$log"
+  crash=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
+  if [[ -n $crash ]]; then
+    printf '%s: CRASHED. To replay it:\n  WEFT_TRACE=1 build/fuzz/bin/fuzz_%s %s\n' "$1" "$1" "$crash"
+  else
+    printf '%s: executed nothing, or ended with %d: see %s\n' "$1" "$status" "$log"
+  fi
+  return 1
+}
+
+main() {
+  local seconds=10 targets=() known target failed=0
+  known=" $(all_targets | tr '\n' ' ')"
+  while (($# > 0)); do
+    case $1 in
+      --seconds) [[ ${2:-} =~ ^[1-9][0-9]{0,6}$ ]] || usage_error "--seconds wants a number"; seconds=$2; shift ;;
+      --list) all_targets; exit ;;
+      -h | --help) print_usage && exit ;;
+      *) [[ $known == *" $1 "* ]] || usage_error "no target is called '$1'; there are:${known% }"; targets+=("$1") ;;
+    esac
+    shift
+  done
+  cd "$source_dir"
+  if ((${#targets[@]} == 0)); then mapfile -t targets < <(all_targets); fi
+  build "${targets[@]}"
+  for target in "${targets[@]}"; do
+    fuzz "$target" "$seconds" || failed=1
+  done
+  ((failed == 0))
+}
+
+main "$@" </dev/null
+exit

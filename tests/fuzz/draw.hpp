@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+// Any message of the protocol from the bytes of an Input, with ids from spaces so small that messages meet.
+// All that is drawn could have come over the wire.
+#pragma once
+
+#include <array>
+#include <limits>
+#include <type_traits>
+
+#include "common/layout.hpp"
+#include "common/time.hpp"
+#include "tests/fuzz/input.hpp"
+
+namespace weft::fuzz {
+
+inline constexpr std::uint64_t kEpoch = 7;
+
+template <std::size_t N>
+OpaqueId<N> id_of(std::size_t number) {
+  OpaqueId<N> id;
+  id.bytes.fill(static_cast<std::uint8_t>(number));
+  return id;
+}
+
+/// One of four, the first of which is nobody's.
+inline Uuid draw_uuid(Input& in) { return id_of<16>(in.below(4)); }
+
+inline void draw(Input& in, std::string& value) { value = in.text(); }
+inline void draw(Input& in, bool& value) { value = in.one_in(2); }
+inline void draw(Input& in, Bytes& value) { value = Bytes(in.text()); }
+
+template <std::integral T>
+void draw(Input& in, T& value) {
+  value = static_cast<T>(in.number());
+}
+
+template <class T>
+requires std::is_enum_v<T>
+void draw(Input& in, T& value) { value = static_cast<T>(in.below(wire::last_of(T{}) + 1U)); }
+
+inline void draw(Input& in, Uuid& value) { value = draw_uuid(in); }
+inline void draw(Input& in, BlobId& value) { value = id_of<32>(in.below(4)); }
+
+inline void draw(Input& in, wire::Payload& value) {
+  if (in.one_in(4)) {
+    wire::BlobRef ref;
+    draw(in, ref.holder);
+    draw(in, ref.id);
+    ref.size = in.one_in(4) ? in.number() : wire::kInlineBytesMax + 1 + in.below(3) * wire::kChunkBytes;
+    value = wire::Payload(ref);
+  } else {
+    value = wire::Payload(in.text());
+  }
+}
+
+inline void draw(Input& in, std::map<std::string, double>& value) {
+  static constexpr double kAmounts[] = {0, 1, 0.5, 2, 1e6, 3, -1, std::numeric_limits<double>::infinity()};
+  value.clear();
+  for (std::size_t count = in.one_in(3) ? 1 + in.below(2) : 0; count > 0; --count) {
+    const std::string name = in.text();
+    value[name] = kAmounts[in.below(std::size(kAmounts))];
+  }
+}
+
+template <wire::HasLayout T>
+void draw(Input& in, T& value);
+
+template <class T>
+void draw(Input& in, std::vector<T>& value) {
+  value.clear();
+  for (std::size_t count = in.below(4); count > 0; --count) draw(in, value.emplace_back());
+}
+
+template <wire::HasLayout T>
+void draw(Input& in, T& value) {
+  wire::for_each_field(value, [&](auto& field) { draw(in, field); });
+}
+
+/// A whole message of type M, with records.
+template <class M>
+M draw_message(Input& in) {
+  M message;
+  draw(in, message);
+  if constexpr (wire::Batch<M>) draw(in, message.*wire::Layout<M>::records);
+  return message;
+}
+
+template <std::size_t... I>
+wire::Message draw_any(Input& in, std::size_t index, std::index_sequence<I...>) {
+  wire::Message message;
+  ((I == index ? void(message = draw_message<std::variant_alternative_t<I, wire::Message>>(in)) : void()),
+   ...);
+  return message;
+}
+
+/// A message of type number `index` + 1.
+inline wire::Message draw_any(Input& in, std::size_t index) {
+  return draw_any(in, index, std::make_index_sequence<std::variant_size_v<wire::Message>>{});
+}
+inline wire::Message draw_any(Input& in) {
+  return draw_any(in, in.below(std::variant_size_v<wire::Message>));
+}
+
+/// A spec as a program defines it: most fields at rest, some drawn.
+inline wire::TaskSpec draw_spec(Input& in) {
+  wire::TaskSpec spec;
+  if (in.one_in(8)) {
+    draw(in, spec);
+    return spec;
+  }
+  draw(in, spec.kind);
+  spec.function = "f";
+  if (spec.kind == wire::TaskKind::program) spec.program = {"program", id_of<32>(1 + in.below(3)), 1000};
+  spec.priority = static_cast<std::int32_t>(in.below(3));
+  spec.retries = static_cast<std::uint32_t>(in.below(3));
+  spec.retry_delay_ms = in.one_in(3) ? in.number() * 100 : 0;
+  spec.timeout_ms = in.one_in(3) ? in.number() * 100 : 0;
+  spec.queue_timeout_ms = in.one_in(3) ? in.number() * 1000 : 0;
+  spec.crash_limit = static_cast<std::uint32_t>(in.below(4));
+  draw(in, spec.resources);
+  if (in.one_in(4)) draw(in, spec.workers);
+  if (in.one_in(4)) draw(in, spec.prefer);
+  return spec;
+}
+
+/// How long until the next thing happens: nothing, a moment, or longer than somebody waits.
+inline Duration draw_pause(Input& in) {
+  static constexpr std::array<std::int64_t, 10> kMicroseconds = {
+      0, 1, 100, 1'000, 20'000, 100'000, 500'000, 1'100'000, 3'100'000, 11'000'000};
+  return Duration(kMicroseconds[in.below(kMicroseconds.size())]);
+}
+
+}  // namespace weft::fuzz
