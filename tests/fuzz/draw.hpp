@@ -117,6 +117,7 @@ inline wire::TaskSpec draw_spec(Input& in) {
   spec.timeout_ms = in.one_in(3) ? in.number() * 100 : 0;
   spec.queue_timeout_ms = in.one_in(3) ? in.number() * 1000 : 0;
   spec.crash_limit = static_cast<std::uint32_t>(in.below(4));
+  spec.detach = in.one_in(8);
   draw(in, spec.resources);
   if (in.one_in(4)) draw(in, spec.workers);
   if (in.one_in(4)) draw(in, spec.prefer);

@@ -203,6 +203,7 @@ class Story {
     }
   }
   void perform(const MarkRunning& mark) { WEFT_CHECK(!mark.seqs.empty()); }
+  void perform(const MarkKept& kept) { WEFT_CHECK(kept.tasks > 0); }
   void perform(const StoreChunk& chunk) {
     stored_[chunk.id] += chunk.bytes.size();
     WEFT_CHECK(stored_[chunk.id] <= chunk.size);

@@ -3,6 +3,7 @@
 // and sometimes do not, connections that break, time that passes. After every step the invariants must
 // hold, every message must be one that its receiver can decode, and no task may get a second final delivery.
 // At the end everybody leaves, and nothing may be left.
+#include <deque>
 #include <map>
 #include <set>
 #include <unordered_set>
@@ -45,11 +46,13 @@ struct Answers {
 
 class Story {
  public:
-  explicit Story(Input& in) : in_(in), scheduler_(settings(in), now_), connections_(kConnections) {
+  explicit Story(Input& in)
+      : in_(in), settings_(settings(in)), scheduler_(settings_, now_), connections_(kConnections) {
     for (Connection& connection : connections_) connection.peer = next_peer_++;
   }
 
   void run() {
+    if (settings_.journal) step(Recovered{});
     for (int i = 0; i < kSteps && !in_.empty(); ++i) happen();
     leave();
   }
@@ -62,6 +65,7 @@ class Story {
     if (in.one_in(2)) settings.backlog_bytes_max = 128;
     if (in.one_in(4)) settings.memory_budget = 16;
     if (in.one_in(4)) settings.program_bytes_max = 1000;
+    settings.journal = in.one_in(2);
     return settings;
   }
 
@@ -110,6 +114,8 @@ class Story {
                                    wire::kChunkBytes});
       case 21:
         return say(from, draw_any(in_, 28 + in_.below(6)));  // of DRAINING and the blobs
+      case 22:
+        return commit(in_.one_in(8) ? "disk full" : "");
       default:
         return say(from, draw_any(in_));
     }
@@ -236,12 +242,32 @@ class Story {
     scheduler_.check_invariants();
     for (const Action& action : actions) {
       if (const auto* send = std::get_if<Send>(&action)) take(*send);
+      if (std::holds_alternative<Persist>(action) || std::holds_alternative<RewriteJournal>(action) ||
+          std::holds_alternative<SealBlob>(action)) {
+        orders_.push_back(action);
+      }
       if (const auto* forget = std::get_if<ForgetPeer>(&action)) {
         WEFT_CHECK(!scheduler_.knows(forget->peer));
         for (Connection& connection : connections_) {
           if (connection.peer == forget->peer) connection.peer = next_peer_++;
         }
       }
+    }
+  }
+
+  /// What was ordered of the journal first is done now, or has failed.
+  void commit(const std::string& fault) {
+    if (orders_.empty()) return;
+    const Action order = std::move(orders_.front());
+    orders_.pop_front();
+    if (const auto* persist = std::get_if<Persist>(&order)) {
+      WEFT_CHECK(decode_row(persist->row));
+      step(Persisted{persist->number, fault});
+    } else if (const auto* rewrite = std::get_if<RewriteJournal>(&order)) {
+      for (const std::string& row : rewrite->rows) WEFT_CHECK(decode_row(row));
+      step(Persisted{rewrite->number, fault});
+    } else if (const auto* seal = std::get_if<SealBlob>(&order)) {
+      step(BlobStored{seal->id, fault});
     }
   }
 
@@ -288,7 +314,11 @@ class Story {
   /// Everybody goes, and every grace passes: nothing is left.
   void leave() {
     for (Connection& connection : connections_) step(PeerGone{connection.peer});
-    for (int i = 0; i < 200; ++i) until_deadline();
+    for (int i = 0; i < 200; ++i) {
+      commit("");
+      until_deadline();
+    }
+    if (settings_.journal) return;  // what is detached stays
     const wire::Status status = scheduler_.status(true);
     WEFT_CHECK(status.clients == 0 && status.client_list.empty());
     WEFT_CHECK(status.workers == 0 && status.worker_list.empty());
@@ -296,9 +326,11 @@ class Story {
   }
 
   Input& in_;
+  const Settings settings_;
   Time now_{std::chrono::seconds(1000)};
   Scheduler scheduler_;
   std::vector<Connection> connections_;
+  std::deque<Action> orders_;  // to the journal
   PeerId next_peer_ = 1;
   std::unordered_set<std::uint64_t> attempts_;
   std::map<Uuid, Answers> answers_;  // by session
