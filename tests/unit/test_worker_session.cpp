@@ -628,8 +628,7 @@ TEST_CASE("a library under two names that does not come fails its task once") {
   h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
   h.skip();
   h.event(BlobBad{{BlobPlace::file, id_of<32>(9)}, "disk full"});
-  CHECK(h.take_error(1, wire::Outcome::cannot_start).message ==
-        "its program could not be fetched: disk full");
+  CHECK(h.take_error(1, wire::Outcome::not_fetched).message == "its program could not be fetched: disk full");
 }
 
 TEST_CASE("an attempt that is assigned again is ignored, answered or not") {
