@@ -81,7 +81,7 @@ class Story {
       case 16:
         if (in_.one_in(8) && link_ == LinkState::up) return step(ReceivedGarbage{"garbage", in_.one_in(8)});
         if (in_.one_in(32)) return step(Close{});
-        return;
+        return step(Taken{in_.below(8)});
       default:
         return hear(draw_any(in_));
     }
@@ -91,18 +91,23 @@ class Story {
 
   void define() {
     specs_.push_back(++spec_last_);
-    step(DefineSpec{spec_last_, draw_spec(in_)});
+    const wire::TaskSpec spec = draw_spec(in_);
+    if (spec.kind == wire::TaskKind::attached) attached_.insert(spec_last_);
+    step(DefineSpec{spec_last_, spec});
   }
   void submit() {
     if (specs_.empty()) return define();
     Submit message;
     for (std::size_t count = 1 + in_.below(4); count > 0; --count) {
+      const std::uint32_t spec = in_.pick(specs_);
       wire::Payload payload;
       draw(in_, payload);
+      // What an attached task names is small: the program never makes a blob of it.
+      if (attached_.contains(spec)) payload = wire::Payload(in_.text());
       if (payload.is_blob()) ++arguments_[payload.blob().id];
       submitted_ += 1 + in_.one_in(8);
       open_.insert(submitted_);
-      message.tasks.push_back({submitted_, in_.pick(specs_), payload});
+      message.tasks.push_back({submitted_, spec, payload});
     }
     step(message);
   }
@@ -233,6 +238,7 @@ class Story {
   LinkState link_ = LinkState::none;
   std::uint32_t spec_last_ = 0;
   std::vector<std::uint32_t> specs_;
+  std::set<std::uint32_t> attached_;  // those of kind attached
   std::uint64_t submitted_ = 0;
   std::uint64_t delivered_ = 0;
   std::set<std::uint64_t> open_;  // not completed
