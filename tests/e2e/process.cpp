@@ -155,6 +155,16 @@ std::vector<pid_t> descendants_of(pid_t pid) {
   return all;
 }
 
+std::vector<pid_t> runners_of(pid_t worker) {
+  std::vector<pid_t> runners = descendants_of(worker);
+  std::erase_if(runners, [](pid_t pid) {
+    std::string name;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
+    return name == "weft-forkserver" || name == "weft-keeper";
+  });
+  return runners;
+}
+
 bool process_exists(pid_t pid) {
   std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
   std::string text;

@@ -84,6 +84,8 @@ std::string status_json(const std::string& address);
 std::vector<pid_t> children_of(pid_t pid);
 /// All that descend from `pid`.
 std::vector<pid_t> descendants_of(pid_t pid);
+/// The runners of a worker, and what they started.
+std::vector<pid_t> runners_of(pid_t worker);
 bool process_exists(pid_t pid);
 
 }  // namespace weft::e2e

@@ -219,7 +219,7 @@ TEST_SUITE("failures") {
     auto last_words = client.submit<dies_afterwards>(executions);
     auto behind = client.map<fine>(std::views::iota(0L, 300L));
     REQUIRE(eventually([&] { return !executions_in(executions).empty(); }));
-    const auto runners = descendants_of(cluster.worker().pid());
+    const auto runners = runners_of(cluster.worker().pid());
     cluster.worker().signal(SIGSTOP);
     for (const pid_t runner : runners) CHECK(eventually([&] { return !process_exists(runner); }));
     cluster.worker().signal(SIGCONT);

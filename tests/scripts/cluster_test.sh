@@ -234,7 +234,8 @@ test_workers_by_ssh() {
 remote_worker_pid() {
   local file
   for file in /proc/[0-9]*/cmdline; do
-    if tr '\0' ' ' 2>/dev/null <"$file" | grep -qE "(^|[ /])weft-worker $(<"$WEFT_STATE_DIR/run/address") --name $1 "; then
+    # Its fork server and keepers have its command line, and names of their own.
+    if [[ $(cat "${file%cmdline}comm" 2>/dev/null) == weft-worker ]] && tr '\0' ' ' 2>/dev/null <"$file" | grep -qE "(^|[ /])weft-worker $(<"$WEFT_STATE_DIR/run/address") --name $1 "; then
       file=${file#/proc/}
       printf '%s\n' "${file%/cmdline}"
     fi
