@@ -139,8 +139,10 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
   const bool current = task.worker == &worker && task.attempt == attempt;
   if (current) {
     constexpr double kWeight = 0.1;  // of the newest task in the averages
-    const auto run_us =
-        std::max(static_cast<double>(record.run_us), 1.0);  // too short to measure is still a time
+    // Too short to measure is still a time; more than a year is what a runner made up, and in the sums that
+    // decide who is next everything else would vanish beside it.
+    constexpr double kYear = 365.0 * 86'400 * 1e6;
+    const double run_us = std::clamp(static_cast<double>(record.run_us), 1.0, kYear);
     Session& session = *task.session;
     use_slot_time(session, run_us - task.charged_us);
     session.average_us += kWeight * (run_us - session.average_us);
