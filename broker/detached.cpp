@@ -143,7 +143,8 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
   if (entry == nullptr || !record.payload.is_blob()) return false;
   const wire::BlobRef ref = record.payload.blob();
   if (task.state == TaskState::saving || (task.with_worker() && !current)) {
-    send(worker.peer, wire::Drop{ref.holder, ref.id});  // another attempt of it is further
+    const bool again = entry->answer.payload.is_blob() && entry->answer.payload.blob() == ref;
+    if (!again) send(worker.peer, wire::Drop{ref.holder, ref.id});  // another attempt of it is further
     return true;
   }
   if (task.with_worker()) {
@@ -170,7 +171,7 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
 
 void Scheduler::result_kept(Session& session, std::uint64_t seq, Detached& entry) {
   const wire::BlobRef ref = entry.answer.payload.blob();
-  if (const Worker* worker = find_worker(ref.holder)) send(worker->peer, wire::Drop{ref.holder, ref.id});
+  entry.maker = ref.holder;
   Task& task = session.tasks.at(seq);
   answer(task, wire::Outcome::ok, wire::Payload(wire::BlobRef{wire::kJournalHolder, ref.id, ref.size}));
   erase(task);
@@ -201,12 +202,22 @@ void Scheduler::settle_blobs() {
         entry->answer = {};
         keeper_.release(entry->holds.back(), *actions_);
         entry->holds.pop_back();
-        queue(task);
+        TaskList::remove(task);
+        start_again(task);
       } else {
         refuse_detached(task, "what it needs cannot be kept: " + settled.fault);
       }
     }
   }
+}
+
+/// A charge is in the journal.
+void Scheduler::charged(const ChargeRecord& record) {
+  Session* session = find_session(record.session);
+  Detached* entry = session != nullptr ? find_detached(*session, record.charge.seq) : nullptr;
+  if (entry == nullptr || entry->charges_saved == entry->charges.size()) return;
+  ++entry->charges_saved;
+  flush_releases(*session);
 }
 
 /// Its answer is in the journal.
@@ -218,6 +229,8 @@ void Scheduler::finished(const FinalRecord& record) {
   entry->phase = Detached::Phase::finished;
   // Its argument has served; its result is the last of what is held.
   const bool blob = entry->answer.outcome == wire::Outcome::ok && entry->answer.payload.is_blob();
+  if (const Worker* worker = blob ? find_worker(entry->maker) : nullptr)
+    send(worker->peer, wire::Drop{entry->maker, entry->answer.payload.blob().id});
   std::vector<BlobId> served(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
   entry->holds.erase(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
   release_blobs(served);
@@ -286,12 +299,15 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
   } else if (Task* task = find_task(session, record.seq)) {
     task->retries_used = std::max(task->retries_used, record.retries_used);
     task->crashes = std::max(task->crashes, record.crashes);
+    if (task->adopted && task->claimed < task->execution()) task->counted = true;  // as its client was told
   }
   return true;
 }
 
-/// An attached task: its answer is that of the task whose id is its payload. False: it is none.
-bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload) {
+/// An attached task: its answer is that of the task whose id is its payload, and so are its charges, of which
+/// the client has the first `charges_known`. False: it is none.
+bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload,
+                      std::uint32_t charges_known) {
   const auto known = session.specs.find(spec);
   if (known == session.specs.end() || known->second->content.kind != wire::TaskKind::attached) return false;
   const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.text());
@@ -308,6 +324,7 @@ bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, c
     return true;
   }
   for (wire::DeliveryRecord charge : entry->charges) {
+    if (charge.retries_used + charge.crashes <= charges_known) continue;
     charge.seq = seq;
     deliver(session, std::move(charge));
   }
@@ -395,6 +412,8 @@ void Scheduler::on(const Persisted& event) {
       Task* lost = session != nullptr ? find_task(*session, task->seq) : nullptr;
       if (lost != nullptr && lost->state == TaskState::saving)
         refuse_detached(*lost, "the broker's journal cannot take it: " + event.fault);
+    } else if (const auto* charge = std::get_if<ChargeRecord>(&record)) {
+      charged(*charge);
     } else if (const auto* answer = std::get_if<FinalRecord>(&record)) {
       finished(*answer);
     }

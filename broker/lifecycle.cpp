@@ -325,7 +325,7 @@ void Scheduler::flush_releases(Session& session) {
   std::map<Uuid, std::uint64_t> released;  // the last of each worker stands for those before it
   while (!session.releases.empty() && session.releases.front().after <= session.acked) {
     const Detached* entry = find_detached(session, session.releases.front().detached);
-    if (entry != nullptr && entry->phase == Detached::Phase::finishing) break;
+    if (entry != nullptr && entry->unsaved()) break;
     std::uint64_t& outbox = released[session.releases.front().worker];
     outbox = std::max(outbox, session.releases.front().outbox);
     session.releases.pop_front();
@@ -340,11 +340,11 @@ void Scheduler::flush_releases(Session& session) {
 }
 
 /// The worker may let go of its result `outbox`, that of task `seq`, once the client has all that was
-/// delivered so far and, if the task is detached, its answer is in the journal.
+/// delivered so far and, if the task is detached, the journal has it too.
 void Scheduler::release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox,
                                          std::uint64_t seq) {
   const Detached* entry = find_detached(session, seq);
-  const bool unsaved = entry != nullptr && entry->phase == Detached::Phase::finishing;
+  const bool unsaved = entry != nullptr && entry->unsaved();
   if (session.deliveries.empty() && session.releases.empty() && !unsaved)
     return send(worker.peer, wire::Release{session.id, outbox});
   const std::uint64_t after = session.acked + session.deliveries.size();

@@ -151,7 +151,8 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     if (!within_credit(session, record.payload.size() + kRecordBytes)) return;
     session.received = std::max(session.received, record.seq);
     if (again_detached(session, record) || find_task(session, record.seq) != nullptr) continue;
-    if (watch(session, record.seq, record.spec, record.payload)) continue;
+    if (watch(session, record.seq, record.spec, record.payload, record.retries_used + record.crashes))
+      continue;
     Task* task = add_task(session, record.seq, record.spec, record.payload);
     if (task == nullptr) return;
     task->retries_used = record.retries_used;

@@ -179,6 +179,7 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
   attach(task, worker, claim.attempt,
          claim.state == wire::ClaimState::queued ? TaskState::assigned : TaskState::running);
   task.adopted = true;
+  task.claimed = claim.execution;
   task.counted = claim.execution < task.execution();
 }
 

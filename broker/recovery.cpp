@@ -77,9 +77,10 @@ void Scheduler::replay(const ChargeRecord& record) {
   Session* session = find_session(record.session);
   Task* task = session != nullptr ? find_task(*session, record.charge.seq) : nullptr;
   if (task == nullptr) return;
-  auto& charges = session->detached.at(task->seq).charges;
-  if (!charges.empty() && charges.back() == record.charge) return;
-  charges.push_back(record.charge);
+  if (record.charge.retries_used + record.charge.crashes < task->execution()) return;  // read before
+  Detached& entry = session->detached.at(task->seq);
+  entry.charges.push_back(record.charge);
+  entry.charges_saved = entry.charges.size();
   task->retries_used = record.charge.retries_used;
   task->crashes = record.charge.crashes;
 }
@@ -142,7 +143,7 @@ std::vector<std::string> Scheduler::journal_rows() const {
     append_record(rows.back(), record);
   };
   for (const auto& [id, session] : sessions_) {
-    if (!session->recorded || session->detached.empty()) continue;
+    if (!session->recorded) continue;  // a client that lives may have more
     add(SessionRecord{id, session->name, session->host});
     for (const auto& [number, spec] : session->specs) {
       if (spec->recorded) add(SpecRecord{id, number, spec->content});

@@ -201,13 +201,15 @@ class Scheduler {
   bool take_blob_result(Worker& worker, Task& task, bool current, const wire::ResultRecord& record);
   void settle_blobs();
   void result_kept(Session& session, std::uint64_t seq, Detached& entry);
+  void charged(const ChargeRecord& record);
   void finished(const FinalRecord& record);
   void hand_over(Session& session, std::uint64_t seq, const Detached& entry);
   void fetched(const TaskId& id);
   void drop_detached(Session& session, std::uint64_t seq);
   void release_blobs(std::vector<BlobId>& blobs);
   bool again_detached(Session& session, const wire::ReannounceRecord& record);
-  bool watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload);
+  bool watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload,
+             std::uint32_t charges_known = 0);
   void cancel_watched(Session& session, std::uint64_t seq);
   void leave_detached(Session& session);
   void forget_deliveries(Session& session);

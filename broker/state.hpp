@@ -71,8 +71,8 @@ struct Delivery {
   std::size_t bytes() const { return record.payload.size() + 32; }
 };
 
-/// A worker's outbox entry that can be released once delivery `after` is acknowledged and the answer to
-/// the detached task `detached`, if it is one, is in the journal.
+/// A worker's outbox entry that can be released once delivery `after` is acknowledged and the journal has
+/// what became of the detached task `detached`, if it is one.
 struct PendingRelease {
   std::uint64_t after = 0;
   std::uint64_t detached = 0;
@@ -96,10 +96,15 @@ struct Detached {
   std::size_t missing = 0;    // blobs that are not kept yet
   std::vector<BlobId> holds;  // its argument, then its result, as far as they are blobs
   std::vector<wire::DeliveryRecord> charges;
-  std::vector<TaskId> watchers;  // attached tasks of other sessions
+  std::size_t charges_saved = 0;  // of them the journal has
+  std::vector<TaskId> watchers;   // attached tasks of other sessions
   wire::DeliveryRecord answer;
+  Uuid maker;                     // the worker that has the result too, until the journal has the answer
   std::int64_t submitted_ms = 0;  // since 1970
   std::int64_t finished_ms = 0;
+
+  /// Something of it is not in the journal yet.
+  bool unsaved() const { return phase == Phase::finishing || charges_saved < charges.size(); }
 };
 
 enum class SessionState : std::uint8_t {

@@ -283,6 +283,159 @@ TEST_SUITE("scheduler, detached") {
     CHECK(h.status().queued == 1);
   }
 
+  TEST_CASE("a large result that is said again while it is fetched is not dropped by its worker") {
+    Stage s;
+    s.accept();
+    const wire::BlobRef result{s.worker.incarnation, blob_id(9), 100};
+    const wire::Attempt attempt = s.h.attempt(s.worker, s.client, 1);
+    const auto say_result = [&] {
+      s.h.say(s.worker, wire::Results{s.client.session,
+                                      attempt.epoch,
+                                      true,
+                                      1,
+                                      {{1, attempt.number, 1000, Outcome::ok, wire::Payload(result)}}});
+    };
+    say_result();
+    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::Get{s.worker.incarnation, blob_id(9), 0, 100})});
+    s.h.disconnect(s.worker);
+    s.h.advance(1s);  // it is lost
+    s.h.hello(s.worker, {.slots = 4});
+    s.h.claims(s.worker, s.client, {{1, attempt, wire::ClaimState::done, 1}});
+    s.h.ready(s.worker);
+    s.h.skip();
+    say_result();
+    for (const Action& action : s.h.take()) {
+      const auto* sent = std::get_if<Send>(&action);
+      CHECK(!(sent != nullptr && std::holds_alternative<wire::Drop>(sent->message)));
+    }
+  }
+
+  TEST_CASE("a task that may be started once is not made again when its result is lost") {
+    Stage s;
+    wire::TaskSpec once = detached_spec();
+    once.crash_limit = 1;
+    s.h.define(s.client, 2, once);
+    s.h.submit(s.client, 2);
+    s.h.commit();
+    const wire::Attempt attempt = s.h.attempt(s.worker, s.client, 1);
+    s.h.say(s.worker, wire::Results{s.client.session,
+                                    attempt.epoch,
+                                    true,
+                                    1,
+                                    {{1, attempt.number, 1000, Outcome::ok,
+                                      wire::Payload(wire::BlobRef{s.worker.incarnation, blob_id(9), 100})}}});
+    for (int tries = 0; tries < 5; ++tries) {
+      s.h.say(s.worker, wire::Gone{blob_id(9), "it is not here"});
+      s.h.advance(1s);
+    }
+    s.h.commit();
+    CHECK(s.h.assigned(s.worker, s.client) == Seqs{1});
+    CHECK(s.h.status().queued + s.h.status().assigned == 0);
+    CHECK(s.h.logged("is lost: it is not here"));
+    s.h.skip();
+  }
+
+  TEST_CASE("a large result stays with its worker until the journal has the answer") {
+    Stage s;
+    s.accept();
+    const wire::BlobRef result{s.worker.incarnation, blob_id(9), 100};
+    const wire::Attempt attempt = s.h.attempt(s.worker, s.client, 1);
+    s.h.say(s.worker, wire::Results{s.client.session,
+                                    attempt.epoch,
+                                    true,
+                                    1,
+                                    {{1, attempt.number, 1000, Outcome::ok, wire::Payload(result)}}});
+    s.h.say(s.worker, wire::Data{blob_id(9), 0, Bytes(std::string(100, 'r'))});
+    s.h.skip();
+    s.h.step(BlobStored{blob_id(9), ""});
+    CHECK(s.h.take() == Actions{});
+    s.h.commit();
+    const Actions actions = s.h.take();
+    CHECK(std::count(actions.begin(), actions.end(),
+                     Action(s.h.to(s.worker, wire::Drop{s.worker.incarnation, blob_id(9)}))) == 1);
+  }
+
+  TEST_CASE("a charge that the client knows of and the journal does not is not counted again") {
+    Stage s;
+    wire::TaskSpec spec = detached_spec();
+    spec.retries = 1;
+    s.h.define(s.client, 2, spec);
+    s.h.submit(s.client, 2);
+    s.h.commit();
+    const wire::Attempt attempt = s.h.attempt(s.worker, s.client, 1);
+    s.h.skip();
+    Next n(s);
+    n.worker_comes(s.client, {{1, attempt, wire::ClaimState::done, 1}});
+    TestClient client = s.client;
+    n.h.hello(client, 0, kEpoch);
+    n.h.define(client, 2, spec);
+    n.h.say(client, wire::Reannounce{{{1, 2, 1, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    n.h.skip();
+    n.h.result(n.worker, s.client, 1, Outcome::failed, "it threw", 1000, attempt);
+    n.h.commit();
+    CHECK(n.h.assigned(n.worker, s.client) == Seqs{1});
+    n.h.skip();
+  }
+
+  TEST_CASE("a worker may forget a failure only when the journal has the charge") {
+    Stage s;
+    wire::TaskSpec spec = detached_spec();
+    spec.retries = 1;
+    s.h.define(s.client, 2, spec);
+    s.h.submit(s.client, 2);
+    s.h.commit();
+    s.h.say(s.client, wire::Goodbye{""});
+    s.h.skip();
+    s.h.result(s.worker, s.client, 1, Outcome::failed, "it threw");
+    const auto released = [&] {
+      const Actions actions = s.h.take();
+      return std::count(actions.begin(), actions.end(), Action(s.h.release(s.worker, s.client, 1)));
+    };
+    CHECK(released() == 0);
+    s.h.commit();
+    CHECK(released() == 1);
+  }
+
+  TEST_CASE("a session without tasks stays in a journal that is written anew") {
+    Settings settings = journaled();
+    settings.keeper.rewrite_bytes = 1;
+    Harness h(settings);
+    TestClient client = h.join_client("client");
+    h.define(client, 1, detached_spec());
+    h.submit(client, 1);
+    h.commit();
+    h.cancel(client, 1);
+    h.commit();
+    h.say(client, wire::Fetched{{{client.session, 1}}});
+    h.commit();
+    h.submit(client, 1);
+    h.commit();
+    h.skip();
+    Harness next(journaled(kEpoch + 1), h.disk());
+    CHECK(next.status().queued == 1);
+    next.skip();
+  }
+
+  TEST_CASE("a task that is attached to one with charges is told each of them once") {
+    Stage s;
+    wire::TaskSpec spec = detached_spec();
+    spec.retries = 2;
+    s.h.define(s.client, 2, spec);
+    s.h.submit(s.client, 2);
+    s.h.commit();
+    s.h.result(s.worker, s.client, 1, Outcome::failed, "it threw");
+    s.h.commit();
+    s.h.skip();
+    TestClient other = s.h.join_client("other");
+    Harness h(journaled(kEpoch + 1), s.h.disk());
+    h.commit();
+    h.hello(other, 0, kEpoch);
+    h.define(other, 1, attached_spec());
+    h.skip();
+    h.say(other, wire::Reannounce{{{1, 1, 1, 0, 0, wire::Payload(name_of(s.client, 1))}}});
+    CHECK(h.take() == Actions{h.received(other, 1)});
+  }
+
   TEST_CASE("an answer that nobody fetches is dropped when its time has passed, also over a restart") {
     Stage s;
     s.accept();
