@@ -11,9 +11,6 @@
 # Fails when a patch does not apply any more (make it again by hand: the change, then
 # `git diff -U2 >tests/simulation/mutations/NAME.patch`, the first line kept), when what it makes does not
 # build, or when no seed finds it. The copy is in build/mutations and is used again the next time.
-#
-# A bug that the simulation has no world for yet has no patch: a detached submit that is acknowledged before
-# its commit (it needs a simulated disk).
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)

@@ -5,9 +5,15 @@
 
 namespace weft::sim {
 
-BrokerNode::BrokerNode(World& world, Network& network, Oracle& oracle, Witness& witness, Settings settings)
-    : Node(world, network, "broker"), oracle_(oracle), witness_(witness), settings_(std::move(settings)) {
+BrokerNode::BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracle, Witness& witness,
+                       Settings settings)
+    : Node(world, network, "broker"),
+      disk_(disk),
+      oracle_(oracle),
+      witness_(witness),
+      settings_(std::move(settings)) {
   network.set_broker(*this);
+  disk.answer_to([this](broker::Event event) { post([this, event = std::move(event)] { step(event); }); });
 }
 
 void BrokerNode::start() {
@@ -19,6 +25,7 @@ void BrokerNode::start() {
   network_.broker_up();
   note([&] { return fmt::format("starts, epoch {:x}", settings_.scheduler.epoch); });
   start_process();
+  if (settings_.scheduler.journal) step(disk_.recover());
 }
 
 void BrokerNode::crash(Network::Power how) {
@@ -26,6 +33,7 @@ void BrokerNode::crash(Network::Power how) {
   note([&] { return how == Network::Power::off ? "loses power" : "is killed"; });
   oracle_.broker_lost();
   stop_process();
+  disk_.process_down(how);
   by_connection_.clear();
   peers_.clear();
   touched_.clear();
@@ -43,6 +51,12 @@ void BrokerNode::freeze_for(Duration duration) {
 void BrokerNode::on_thaw() {
   network_.broker_frozen(false);
   witness_.broker_woke(frozen_since());
+}
+
+wire::Found BrokerNode::find(const std::string& label) {
+  found_ = {};
+  step(broker::Received{next_peer_++, wire::Find{label}});
+  return std::exchange(found_, {});
 }
 
 void BrokerNode::on_frame(ConnectionId id, std::string frame) {
@@ -94,6 +108,7 @@ void BrokerNode::step(const broker::Event& event) {
 
 void BrokerNode::perform(broker::Action& action) {
   if (auto* send = std::get_if<broker::Send>(&action)) {
+    if (const auto* found = std::get_if<wire::Found>(&send->message)) found_ = *found;
     const auto found = peers_.find(send->peer);
     if (found == peers_.end()) return;
     found->second.packer.add(send->message);
@@ -105,6 +120,11 @@ void BrokerNode::perform(broker::Action& action) {
     touch(forget->peer, found->second);
   } else if (const auto* line = std::get_if<broker::Log>(&action)) {
     note(line->text, [&] { return "log: " + line->text; });
+  } else if (const auto* read = std::get_if<broker::ReadBlob>(&action)) {
+    broker::Action answer = broker::Send{read->peer, disk_.read(read->get)};
+    perform(answer);
+  } else {
+    disk_.give(std::move(action));
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include "broker/scheduler.hpp"
 #include "common/codec.hpp"
+#include "tests/simulation/disk.hpp"
 #include "tests/simulation/node.hpp"
 #include "tests/simulation/witness.hpp"
 
@@ -20,13 +21,15 @@ class BrokerNode : public Node, public LinkListener {
     std::uint64_t check_every = 1;  // steps from one check_invariants() to the next
   };
 
-  BrokerNode(World& world, Network& network, Oracle& oracle, Witness& witness, Settings settings);
+  BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracle, Witness& witness, Settings settings);
 
   /// A new life with a new epoch.
   void start();
   void crash(Network::Power how);
   void freeze_for(Duration duration);
   wire::Status status() const { return scheduler_->status(true); }
+  /// Somebody asks it which detached tasks have this label.
+  wire::Found find(const std::string& label);
 
   void on_link_down(ConnectionId id, const std::string& reason) override;
   void on_frame(ConnectionId id, std::string frame) override;
@@ -48,6 +51,7 @@ class BrokerNode : public Node, public LinkListener {
   void perform(broker::Action& action);
   void touch(broker::PeerId id, Peer& peer);
 
+  Disk& disk_;
   Oracle& oracle_;
   Witness& witness_;
   Settings settings_;
@@ -57,6 +61,7 @@ class BrokerNode : public Node, public LinkListener {
   std::map<broker::PeerId, Peer> peers_;
   std::vector<broker::PeerId> touched_;
   broker::PeerId next_peer_ = 1;
+  wire::Found found_;  // what it said last
   std::uint64_t steps_ = 0;
 };
 

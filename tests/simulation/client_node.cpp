@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "common/codec.hpp"
+
 namespace weft::sim {
 
 ClientNode::ClientNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario,
@@ -66,6 +68,7 @@ std::string ClientNode::leftovers() const {
 void ClientNode::submit(const Wave& wave) {
   if (closed_) return;
   --waves_left_;
+  if (wave.find) return attach(wave);
   const std::uint32_t number = next_spec_++;
   const auto spec = std::make_shared<const wire::TaskSpec>(wave.spec);
   files_[spec->program.id] = spec->program.size;
@@ -78,6 +81,7 @@ void ClientNode::submit(const Wave& wave) {
     oracle_.submitted(id, spec, script, host());
     if (script.argument_bytes > 0) ++arguments_[script.argument_blob];
     submit.tasks.push_back({id.seq, number, Oracle::argument(id, script)});
+    if (spec->detach && random_.chance(wave.take_chance)) takes_.emplace(id.seq, id);
   }
   open_ += wave.tasks.size();
   step(submit);
@@ -91,6 +95,39 @@ void ClientNode::submit(const Wave& wave) {
   }
 }
 
+/// To detached tasks.
+void ClientNode::attach(const Wave& wave) {
+  const std::uint32_t number = next_spec_++;
+  wire::TaskSpec content;
+  content.kind = wire::TaskKind::attached;
+  content.label = *wave.find;
+  const auto spec = std::make_shared<const wire::TaskSpec>(content);
+  step(client::DefineSpec{number, content});
+  client::Submit submit;
+  std::vector<TaskId> tasks = oracle_.kept_tasks(*wave.find);
+  tasks.insert(tasks.end(), wave.named.begin(), wave.named.end());
+  for (const TaskId& named : tasks) {
+    const TaskId id{id_, next_seq_++};
+    oracle_.attached(id, named, spec, host());
+    submit.tasks.push_back({id.seq, number, wire::Payload(wire::encode_ref({named.session, named.seq}))});
+    if (random_.chance(wave.take_chance)) takes_.emplace(id.seq, named);
+  }
+  open_ += submit.tasks.size();
+  step(submit);
+  step(client::RetireSpec{number});
+}
+
+/// The program asks for an answer that is there: later, or never. Not for one that its own client waits for.
+void ClientNode::take(std::uint64_t seq) {
+  const auto found = takes_.extract(seq);
+  if (found.empty()) return;
+  post_after(random_.duration(Duration(0), std::chrono::seconds(2)), [this, seq, named = found.mapped()] {
+    if (closed_ || (named.session != id_ && !oracle_.at_rest(named))) return;
+    oracle_.taken(TaskId{id_, seq});
+    step(client::Taken{seq});
+  });
+}
+
 // ---- the session ----
 
 void ClientNode::link_is_up() { step(client::LinkUp{}); }
@@ -99,15 +136,14 @@ void ClientNode::tick() { step(client::Tick{}); }
 
 void ClientNode::receive(wire::Message message) {
   count_message("to client: ", message);
-  if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
-    epoch_ = welcome->epoch;
+  if (std::holds_alternative<wire::Welcome>(message)) {
     oracle_.joined(host(), true);
   }
   if (const auto* deliver = std::get_if<wire::Deliver>(&message)) {
-    std::uint64_t number = deliver->first;
-    for (const wire::DeliveryRecord& record : deliver->records) {
-      oracle_.delivered(id_, epoch_, number++, record);
-    }
+    for (const wire::DeliveryRecord& record : deliver->records) oracle_.delivered(id_, record);
+  }
+  if (const auto* kept = std::get_if<wire::Kept>(&message)) {
+    for (const std::uint64_t seq : kept->seqs) oracle_.kept(TaskId{id_, seq});
   }
   step(client::Received{std::move(message)});
 }
@@ -138,6 +174,7 @@ void ClientNode::perform(const client::Complete& complete) {
     }
     oracle_.completed(TaskId{id_, done.seq}, done, whole);
     --open_;
+    take(done.seq);
   }
 }
 

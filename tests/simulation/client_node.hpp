@@ -34,6 +34,8 @@ class ClientNode : public DialerNode {
   void receive(wire::Message message) override;
   std::optional<Time> deadline() const override { return session_->deadline(); }
   void submit(const Wave& wave);
+  void attach(const Wave& wave);
+  void take(std::uint64_t seq);
   void step(const client::Event& event);
   void perform(const client::OpenLink&);
   void perform(const client::CloseLink&);
@@ -59,7 +61,6 @@ class ClientNode : public DialerNode {
   std::unique_ptr<client::Session> session_;
   client::Actions actions_;
   Uuid id_;
-  std::uint64_t epoch_ = 0;  // of the broker that it is with
   bool closing_ = false;
   bool closed_ = false;
   std::size_t waves_left_ = 0;
@@ -69,6 +70,7 @@ class ClientNode : public DialerNode {
   std::map<BlobId, std::uint64_t> arguments_;  // tasks that need each
   std::map<BlobId, std::uint64_t> files_;      // sizes
   std::map<BlobId, Result> results_;
+  std::map<std::uint64_t, TaskId> takes_;  // whose answers the program will ask for: detached or attached
 };
 
 }  // namespace weft::sim

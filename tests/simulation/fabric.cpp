@@ -44,10 +44,14 @@ Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
       world_(seed, trace, coverage),
       network_(world_, scenario_.network),
       oracle_(world_, scenario_),
+      disk_(world_, oracle_, scenario_.disk_write_max),
       witness_(world_) {
   BrokerNode::Settings settings;
   settings.check_every = scenario_.large ? 16 : 1;
-  broker_ = std::make_unique<BrokerNode>(world_, network_, oracle_, witness_, settings);
+  settings.scheduler.journal = scenario_.journal;
+  settings.scheduler.keep = scenario_.keep;
+  settings.scheduler.keeper.rewrite_bytes = scenario_.rewrite_bytes;
+  broker_ = std::make_unique<BrokerNode>(world_, network_, disk_, oracle_, witness_, settings);
   for (std::size_t i = 0; i < scenario_.workers.size(); ++i) {
     workers_.push_back(std::make_unique<WorkerNode>(world_, network_, oracle_, scenario_, i));
     oracle_.joined(workers_.back()->host(), false);
@@ -70,7 +74,7 @@ void Fabric::start() {
   for (const ClientPlan& plan : scenario_.clients) add_client(plan, plan.joins);
   faults_ = std::make_unique<Faults>(
       world_, network_, oracle_,
-      Faults::Victims{*broker_, workers_, clients_, [this] {
+      Faults::Victims{*broker_, disk_, workers_, clients_, [this] {
                         add_client(scenario_.next_client(world_.random(), clients_.size(), kTasksOfLatecomer),
                                    milliseconds(100));
                       }});
@@ -83,6 +87,7 @@ void Fabric::run() {
   while (world_.now() < faults_->over()) world_.run_until(faults_->over());
   if (faults_->struck() < kFaultsMin) fail(fmt::format("only {} faults happened", faults_->struck()));
   finish_work();
+  sweep();
   if (scenario_.competes()) compete();
   leave();
   restart_and_look();
@@ -101,6 +106,18 @@ void Fabric::finish_work() {
     world_.run_until(world_.now() + milliseconds(500));
   }
   if (oracle_.open() != 0) fail("an answer is missing, and the clients believe that they have all");
+}
+
+/// Somebody looks for all detached tasks, waits for their answers and takes them.
+void Fabric::sweep() {
+  world_.run_until(world_.now() + seconds(5));  // nothing is on its way any more
+  std::vector<TaskId> tasks;
+  for (const std::string& label : Scenario::labels()) {
+    const std::vector<TaskId> found = oracle_.found(label, broker_->find(label).tasks);
+    tasks.insert(tasks.end(), found.begin(), found.end());
+  }
+  add_client(Scenario::sweeper(std::move(tasks)), Duration(0));
+  finish_work();
 }
 
 /// Two clients want the same of everybody. The one that comes later, with less, has its share at once.
@@ -150,6 +167,9 @@ void Fabric::leave() {
     client->close();
   }
   world_.run_until(world_.now() + kForgetWithin);
+  const broker::Recovered kept = disk_.recover();
+  oracle_.left_on_disk(kept.records);
+  if (!kept.blobs.empty()) fail(fmt::format("{} blobs are left in the folder", kept.blobs.size()));
   const wire::Status status = broker_->status();
   if (status.clients != 0) fail(fmt::format("the broker still has {} clients", status.clients));
   if (status.queued + status.assigned != 0) fail("the broker still has tasks");
@@ -170,6 +190,7 @@ void Fabric::restart_and_look() {
   broker_->start();
   world_.run_until(world_.now() + kRejoinWithin);
   if (broker_->status().workers != workers_.size()) fail("not every worker has come back to the new broker");
+  if (!broker_->status().client_list.empty()) fail("the new broker has sessions");
 }
 
 }  // namespace weft::sim

@@ -25,6 +25,7 @@ class Fabric {
   void start();
   void add_client(ClientPlan plan, Duration joins);
   void finish_work();
+  void sweep();
   void compete();
   void leave();
   void restart_and_look();
@@ -33,6 +34,7 @@ class Fabric {
   World world_;
   Network network_;
   Oracle oracle_;
+  Disk disk_;
   Witness witness_;
   std::unique_ptr<BrokerNode> broker_;
   std::vector<std::unique_ptr<WorkerNode>> workers_;

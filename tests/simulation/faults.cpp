@@ -41,7 +41,7 @@ std::vector<Faults::Kind> Faults::draw_kinds() {
       {&Faults::freeze_worker, 10}, {&Faults::drain_worker, 6},  {&Faults::crash_runner, 10},
       {&Faults::break_runner, 5},   {&Faults::kill_client, 5},   {&Faults::freeze_client, 6},
       {&Faults::reset_link, 12},    {&Faults::partition, 12},    {&Faults::slow_link, 5},
-      {&Faults::send_garbage, 4},
+      {&Faults::send_garbage, 4},   {&Faults::fill_disk, 5},     {&Faults::slow_disk, 4},
   };
   if (random_.chance(0.3)) return kinds;
   for (Kind& kind : kinds) kind.weight *= random_.below(5);
@@ -226,6 +226,24 @@ bool Faults::send_garbage() {
   disturb(target.host, seconds(1));
   if (target.worker != nullptr) target.worker->send_garbage();
   if (target.client != nullptr) target.client->send_garbage();
+  return true;
+}
+
+// ---- the disk ----
+
+bool Faults::fill_disk() {
+  const Duration lasts = random_.duration(milliseconds(100), seconds(5));
+  note([&] { return "the disk is full"; });
+  over_ = std::max(over_, world_.now() + lasts);
+  victims_.disk.fill_up(lasts);
+  return true;
+}
+
+bool Faults::slow_disk() {
+  const Duration lasts = random_.duration(milliseconds(500), seconds(5));
+  note([&] { return "the disk is slow"; });
+  over_ = std::max(over_, world_.now() + lasts);
+  victims_.disk.slow_down(lasts);
   return true;
 }
 

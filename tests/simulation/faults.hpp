@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Faults: what the world does to a fabric: kills, power cuts, freezes, resets, partitions, slow links,
-// garbage. Each kind is a function of its own; which ones occur, when, and to whom is drawn from the seed.
+// garbage, disks. Each kind is a function of its own; which ones occur, when, and to whom is drawn from the
+// seed.
 #pragma once
 
 #include <memory>
@@ -16,6 +17,7 @@ class Faults {
  public:
   struct Victims {
     BrokerNode& broker;
+    Disk& disk;
     std::vector<std::unique_ptr<WorkerNode>>& workers;
     std::vector<std::unique_ptr<ClientNode>>& clients;
     std::function<void()> add_client;  // one more joins
@@ -49,6 +51,8 @@ class Faults {
   bool partition();
   bool slow_link();
   bool send_garbage();
+  bool fill_disk();
+  bool slow_disk();
 
   struct Target {  // a dialer
     HostId host;

@@ -63,7 +63,11 @@ void Oracle::submitted(const TaskId& id, std::shared_ptr<const wire::TaskSpec> s
   ++open_;
 }
 
-void Oracle::cancel_requested(const TaskId& id) { find(id).cancelled = true; }
+void Oracle::cancel_requested(const TaskId& id) {
+  Task& task = find(id);
+  task.cancelled = true;
+  if (task.named) find(*task.named).cancelled_by_others = true;
+}
 
 void Oracle::spoiled(const BlobId& result) {
   for (const TaskId& id : order_) {
@@ -114,6 +118,11 @@ bool Oracle::quiet_since(HostId host, Time since) const {
 
 // ---- executions ----
 
+/// What happens to the client of a task that is kept is no matter to the task.
+bool Oracle::client_quiet_since(const Task& task, Time since) const {
+  return task.kept || quiet_since(task.client, since);
+}
+
 bool Oracle::ran_over(const Execution& execution, const Task& task) const {
   if (task.spec->timeout_ms == 0) return false;
   const Duration ran = (execution.end == End::running ? world_.now() : execution.stop) - execution.start;
@@ -131,7 +140,7 @@ Oracle::Tally Oracle::tally(const Task& task) const {
     tally.lost += execution.end == End::died || !quiet;
     // One that died when its time was over is charged for that. Of losses that an earlier broker had no time
     // to make known, the next one counts the last.
-    const bool certain = execution.end == End::died && quiet && quiet_since(task.client, execution.start) &&
+    const bool certain = execution.end == End::died && quiet && client_quiet_since(task, execution.start) &&
                          !ran_over(execution, task);
     const bool earlier = execution.start < broker_started_;
     tally.certain += certain && !(earlier && before);
@@ -143,7 +152,9 @@ Oracle::Tally Oracle::tally(const Task& task) const {
 
 /// Whether there is a reason to execute the task once more after this.
 bool Oracle::excused(const Execution& execution, const Task& task) const {
-  if (!quiet_since(execution.worker, execution.start) || !quiet_since(task.client, execution.start))
+  // The journal may not have that it was cancelled.
+  if (task.kept && (task.cancelled || task.cancelled_by_others)) return true;
+  if (!quiet_since(execution.worker, execution.start) || !client_quiet_since(task, execution.start))
     return true;
   switch (execution.end) {
     case End::threw:
@@ -151,7 +162,8 @@ bool Oracle::excused(const Execution& execution, const Task& task) const {
     case End::killed:
       return true;
     case End::returned:
-      return task.spoiled || task.script.result_shared || ran_over(execution, task);
+      return task.spoiled || task.script.result_shared || ran_over(execution, task) ||
+             (task.spec->detach && task.script.result_bytes > 0 && disk_failed_ > execution.start);
     case End::running:
     case End::stopped:
     case End::gone:
@@ -178,7 +190,7 @@ void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) cons
   }
   const Execution* last = task.executions.empty() ? nullptr : &executions_[task.executions.back()];
   if (last != nullptr && last->end == End::threw && quiet_since(last->worker, last->start) &&
-      quiet_since(task.client, last->start) &&
+      client_quiet_since(task, last->start) &&
       !has_passed(world_.now() - last->stop, task.spec->retry_delay_ms)) {
     fail(fmt::format("task {} is executed again before its retry_delay has passed", id.text()));
   }
@@ -192,6 +204,7 @@ Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec
   Task& task = find(id);
   if (!(spec == *task.spec)) fail(fmt::format("task {} is executed with another spec", id.text()));
   if (number == 0) fail(fmt::format("task {} is told execution 0", id.text()));
+  if (task.named || task.refused) fail(fmt::format("task {} is executed, and must not be", id.text()));
   check_again(id, task, worker);
   const ExecutionId execution = executions_.size();
   executions_.push_back({id, worker, epoch, world_.now(), {}, End::running});
@@ -199,7 +212,7 @@ Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec
   running_[worker].push_back(execution);
   check_resources(worker, epoch);
   world_.coverage().count(task.executions.size() == 1 ? "executions" : "executions again");
-  if (task.forgotten || task.answered) world_.coverage().count("executions in vain");
+  if ((task.forgotten && !task.kept) || task.answered) world_.coverage().count("executions in vain");
   return execution;
 }
 
@@ -229,27 +242,27 @@ void Oracle::ended(ExecutionId id, End end) {
 void Oracle::asked_to_stop(ExecutionId id) const {
   const Execution& execution = executions_[id];
   const Task& task = tasks_.at(execution.task);
-  const bool wanted = !task.cancelled && !task.forgotten && !task.answered && !ran_over(execution, task) &&
-                      tally(task).returned == 0;
-  if (wanted && quiet_since(execution.worker, execution.start) && quiet_since(task.client, execution.start)) {
+  const bool wanted = !task.cancelled && !task.cancelled_by_others && (task.kept || !task.forgotten) &&
+                      !task.answered && !ran_over(execution, task) && tally(task).returned == 0;
+  if (wanted && quiet_since(execution.worker, execution.start) && client_quiet_since(task, execution.start)) {
     fail(fmt::format("task {} is asked to stop, and nobody wanted that", execution.task.text()));
   }
 }
 
 // ---- answers ----
 
-void Oracle::delivered(const Uuid& session, std::uint64_t epoch, std::uint64_t number,
-                       const wire::DeliveryRecord& record) {
+void Oracle::delivered(const Uuid& session, const wire::DeliveryRecord& record) {
   const auto found = tasks_.find(TaskId{session, record.seq});
   if (found == tasks_.end()) fail(fmt::format("an answer to task {} of a client that has none", record.seq));
   Task& task = found->second;
-  if (record.kind == wire::DeliveryKind::charged) task.charges.emplace(epoch, number);
-  const Tally sum = tally(task);
+  if (record.kind == wire::DeliveryKind::charged) task.charges.emplace(record.retries_used, record.crashes);
+  if (record.kind == wire::DeliveryKind::final) check_same_answer(found->first, task, record);
+  const Tally sum = tally(executed(task));
   if (record.retries_used > sum.threw + sum.timed_out) {
     fail(fmt::format("task {} is charged {} retries, and {} executions failed", found->first.text(),
                      record.retries_used, sum.threw + sum.timed_out));
   }
-  if (task.spec->crash_limit > 1 && record.crashes > sum.lost) {
+  if (executed(task).spec->crash_limit > 1 && record.crashes > sum.lost) {
     fail(fmt::format("task {} is charged {} crashes, and {} executions can have been lost",
                      found->first.text(), record.crashes, sum.lost));
   }
@@ -260,7 +273,8 @@ void Oracle::completed(const TaskId& id, const client::Completion& completion, b
   world_.coverage().count(std::string("outcome: ") + name_of(completion.outcome));
   if (task.answered) fail(fmt::format("task {} is answered twice", id.text()));
   if (task.forgotten) fail(fmt::format("task {} is answered after the end of its client", id.text()));
-  if (task.cancelled != (completion.outcome == wire::Outcome::cancelled)) {
+  if (task.cancelled != (completion.outcome == wire::Outcome::cancelled) && !task.named &&
+      !task.cancelled_by_others) {
     fail(fmt::format("task {} was {} and is answered: {}", id.text(),
                      task.cancelled ? "cancelled" : "not cancelled", name_of(completion.outcome)));
   }
@@ -268,10 +282,13 @@ void Oracle::completed(const TaskId& id, const client::Completion& completion, b
     fail(fmt::format("task {} has {} attempts by its client's count, which was told of {} charges", id.text(),
                      completion.attempts, task.charges.size()));
   }
-  if (completion.outcome == wire::Outcome::ok) {
+  if (task.named) {
+    check_attached(id, task, tasks_.at(*task.named), completion, whole);
+  } else if (completion.outcome == wire::Outcome::ok) {
     check_success(id, task, completion, whole);
   } else {
     check_failure(id, task, completion.outcome);
+    task.refused = completion.outcome == wire::Outcome::refused;
   }
   task.answered = true;
   --open_;
@@ -300,7 +317,8 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
       explained = sum.timed_out > 0 && failures > task.spec->retries;
       break;
     case wire::Outcome::crashed:
-      explained = sum.lost >= task.spec->crash_limit || (task.spec->crash_limit <= 1 && task.spoiled);
+      explained = sum.lost >= task.spec->crash_limit ||
+                  (task.spec->crash_limit <= 1 && (task.spoiled || disk_failed_ > task.submitted));
       if (task.spec->crash_limit <= 1) {  // it may have been lost before it began
         explained = explained || task.submitted < hosts_.at(task.client).joined_at ||
                     std::any_of(hosts_.begin(), hosts_.end(),
@@ -315,9 +333,12 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
                   scenario_.late_start_chance > 0;
       break;
     case wire::Outcome::not_fetched:
-      explained = scenario_.corrupt_chance > 0;
+      explained = scenario_.corrupt_chance > 0 || task.taken;
       break;
     case wire::Outcome::refused:
+      explained =
+          task.spec->detach && (task.executions.empty() || task.taken || expired(task)) &&
+          (!scenario_.journal || disk_failed_ >= task.submitted || !quiet_since(task.client, task.submitted));
       break;
     case wire::Outcome::unschedulable: {
       const std::uint64_t limit_ms = task.spec->queue_timeout_ms;

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "broker/journal_records.hpp"
 #include "client/session_events.hpp"
 #include "tests/simulation/scenario.hpp"
 #include "tests/simulation/world.hpp"
@@ -40,12 +41,21 @@ class Oracle {
   void cancel_requested(const TaskId& id);
   /// `whole`: every byte of a blob result is with the client.
   void completed(const TaskId& id, const client::Completion& completion, bool whole);
+  /// The client knows that the journal has this detached task.
+  void kept(const TaskId& id);
+  /// Task `id` is attached to `named`.
+  void attached(const TaskId& id, const TaskId& named, std::shared_ptr<const wire::TaskSpec> spec,
+                HostId client);
+  /// A program has asked for the answer of this one, detached or attached.
+  void taken(const TaskId& id);
+  /// Detached tasks with this label that must be there.
+  std::vector<TaskId> kept_tasks(const std::string& label) const;
+  /// Whether its client waits for it no more.
+  bool at_rest(const TaskId& id) const { return tasks_.at(id).forgotten || tasks_.at(id).answered; }
   /// The client could not use the result although it came.
   void spoiled(const BlobId& result);
   void session_over(const Uuid& session);
-  /// `number` is the delivery's, of the broker's life `epoch`.
-  void delivered(const Uuid& session, std::uint64_t epoch, std::uint64_t number,
-                 const wire::DeliveryRecord& record);
+  void delivered(const Uuid& session, const wire::DeliveryRecord& record);
 
   // ---- from runners ----
   ExecutionId started(const TaskId& id, const wire::TaskSpec& spec, HostId worker, std::uint64_t epoch,
@@ -65,6 +75,12 @@ class Oracle {
   void joined(HostId host, bool joined);
   void broker_lost() { broker_lost_ = world_.now(); }
   void broker_started() { broker_started_ = world_.now(); }
+  /// The disk could not be written.
+  void disk_failed() { disk_failed_ = world_.now(); }
+  /// What the broker says to whoever looks for `label`.
+  std::vector<TaskId> found(const std::string& label, const std::vector<wire::TaskRef>& tasks);
+  /// What the journal holds when everything was fetched.
+  void left_on_disk(const std::vector<broker::JournalRecord>& records) const;
 
   // ---- at the end ----
   std::size_t open() const { return open_; }
@@ -90,7 +106,13 @@ class Oracle {
     bool forgotten = false;  // its client is gone
     bool spoiled = false;
     std::vector<ExecutionId> executions;
-    std::set<std::pair<std::uint64_t, std::uint64_t>> charges;  // told to its client: epoch, number
+    std::set<std::pair<std::uint32_t, std::uint32_t>> charges;  // told to its client: retries, crashes
+    bool cancelled_by_others = false;                           // by way of a task that is attached to it
+    bool kept = false;                          // detached, and its client was told that it is safe
+    bool taken = false;                         // a program has its answer: nobody else needs to get it
+    bool refused = false;                       // and will not run
+    std::optional<wire::DeliveryRecord> final;  // the answer of a kept task, as somebody was told it
+    std::optional<TaskId> named;                // attached: to this one
   };
   struct Host {
     Time disturbed_until{Duration(-1)};
@@ -107,6 +129,13 @@ class Oracle {
   };
 
   Task& find(const TaskId& id);
+  /// The one that is executed for it.
+  const Task& executed(const Task& task) const { return task.named ? tasks_.at(*task.named) : task; }
+  bool expired(const Task& task) const;
+  bool client_quiet_since(const Task& task, Time since) const;
+  void check_same_answer(const TaskId& id, Task& task, const wire::DeliveryRecord& record);
+  void check_attached(const TaskId& id, const Task& task, const Task& named,
+                      const client::Completion& completion, bool whole) const;
   bool quiet_since(HostId host, Time since) const;
   bool ran_over(const Execution& execution, const Task& task) const;
   bool excused(const Execution& execution, const Task& task) const;
@@ -126,6 +155,7 @@ class Oracle {
   std::map<HostId, Host> hosts_;
   Time broker_lost_{Duration(-1)};
   Time broker_started_{};
+  Time disk_failed_{Duration(-1)};
   std::size_t open_ = 0;
 };
 

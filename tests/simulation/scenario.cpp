@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <numeric>
 
 #include "tests/simulation/blobs.hpp"
@@ -41,6 +42,11 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   prefetch_max = random.chance(0.2) ? 0 : 16;
   faults = static_cast<std::uint32_t>(random.between(3, 12));
   fault_phase = random.duration(seconds(4), seconds(20));
+  journal = random.chance(0.7);
+  detach_chance_ = random.chance(0.2) ? 0 : random.fraction() * (journal ? 0.6 : 0.2);
+  disk_write_max = milliseconds(random.chance(0.5) ? 2 : 50);
+  rewrite_bytes = random.chance(0.5) ? random.between(500, 20'000) : 64 << 20;
+  keep = random.chance(0.1) ? Duration(seconds(20)) : Duration(std::chrono::hours(24));
 
   const std::size_t worker_count = large ? random.between(200, 400) : random.between(5, 8);
   for (std::size_t i = 0; i < worker_count; ++i) {
@@ -95,6 +101,18 @@ ClientPlan Scenario::rival(const std::string& name, std::size_t tasks) const {
   return ClientPlan{name, {}, {std::move(wave)}, {}};
 }
 
+const std::vector<std::string>& Scenario::labels() {
+  static const std::vector<std::string> kLabels = {"sweep", "nightly"};
+  return kLabels;
+}
+
+ClientPlan Scenario::sweeper(std::vector<TaskId> named) {
+  Wave wave;
+  wave.find = "";
+  wave.named = std::move(named);
+  return ClientPlan{"sweeper", {}, {std::move(wave)}, {}};
+}
+
 ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t tasks) const {
   ClientPlan client;
   client.name = fmt::format("client{}", number);
@@ -109,13 +127,27 @@ ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t
     tasks -= size;
     client.waves.push_back(std::move(next));
   }
-  if (random.chance(0.05)) client.closes = random.duration(seconds(1), seconds(10));
+  const bool detaches = std::any_of(client.waves.begin(), client.waves.end(),
+                                    [](const Wave& wave) { return wave.spec.detach; });
+  while (journal && random.chance(0.4)) {
+    Wave others;
+    others.at = random.duration(seconds(1), fault_phase);
+    others.find = labels()[random.below(labels().size())];
+    others.take_chance = random.fraction();
+    client.waves.push_back(std::move(others));
+  }
+  if (random.chance(detaches ? 0.3 : 0.05)) client.closes = random.duration(seconds(1), seconds(10));
   return client;
 }
 
 Wave Scenario::wave(Random& random, std::size_t client, std::size_t number, std::size_t tasks) const {
   Wave wave;
   wave.spec = spec(random, number);
+  if (random.chance(detach_chance_)) {
+    wave.spec.detach = true;
+    wave.spec.label = labels()[random.below(labels().size())];
+    wave.take_chance = random.fraction();
+  }
   for (std::size_t i = 0; i < tasks; ++i) {
     const std::uint64_t name = (client << 40) + (number << 20) + i;
     wave.tasks.push_back(task(random, wave.spec, name));
@@ -186,6 +218,7 @@ TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint6
     script.heeds_stop = random.chance(0.5);
     script.heeds_term = random.chance(0.5);
   }
+  if (spec.detach && spec.timeout_ms == 0) script.hangs = 0;  // there may be nobody to cancel it
   if (spec.timeout_ms > 0 && random.chance(0.8)) {
     script.run = std::min(script.run, Duration(milliseconds(spec.timeout_ms)) / 2);
   }

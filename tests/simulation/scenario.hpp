@@ -52,7 +52,10 @@ struct Wave {
     std::size_t task = 0;
   };
   std::vector<Cancel> cancels;
-  bool retire = true;  // its spec, at once
+  bool retire = true;               // its spec, at once
+  double take_chance = 1;           // that the program asks for an answer, where that is told
+  std::optional<std::string> find;  // no tasks, but attached ones for all detached ones with this label
+  std::vector<TaskId> named;        // and these
 };
 
 struct ClientPlan {
@@ -77,6 +80,11 @@ struct Scenario {
   double late_start_chance = 0;  // of a runner to never say HELLO
   double stubborn_chance = 0;    // of a runner to ignore that it is not needed
   std::uint32_t prefetch_max = 16;
+  bool journal = true;
+  Duration disk_write_max{};
+  std::size_t rewrite_bytes = 0;                    // of rows, until the journal is written anew
+  Duration keep{};                                  // of answers that nobody fetches
+  static const std::vector<std::string>& labels();  // of detached tasks
 
   /// Whether two clients compete for the workers at the end. Not where a runner may keep a slot to itself.
   bool competes() const;
@@ -84,6 +92,8 @@ struct Scenario {
   std::size_t slots() const;
   /// A client that submits `tasks` which any worker can run, all alike.
   ClientPlan rival(const std::string& name, std::size_t tasks) const;
+  /// A client that attaches to all of these, and takes the answers.
+  static ClientPlan sweeper(std::vector<TaskId> named);
 
   /// A client that comes after the first ones.
   ClientPlan next_client(Random& random, std::size_t number, std::size_t tasks) const;
@@ -96,7 +106,8 @@ struct Scenario {
   double trouble_ = 0;  // of a task, to crash, hang or throw
   double blob_chance_ = 0;
   double cancel_chance_ = 0;
-  bool bulk_ = false;  // some blobs have several chunks
+  double detach_chance_ = 0;  // of a wave
+  bool bulk_ = false;         // some blobs have several chunks
 };
 
 }  // namespace weft::sim

@@ -22,6 +22,7 @@ void Witness::broker_started(std::uint64_t epoch) {
   peers_.clear();
   sessions_.clear();
   outboxes_.clear();
+  rows_.clear();
 }
 
 void Witness::broker_woke(Time since) {
@@ -31,10 +32,16 @@ void Witness::broker_woke(Time since) {
 void Witness::heard(const broker::Event& event) {
   event_ = &event;
   if (const auto* received = std::get_if<broker::Received>(&event)) hear(received->peer, received->message);
+  if (const auto* recovered = std::get_if<broker::Recovered>(&event)) read(recovered->records);
+  if (const auto* persisted = std::get_if<broker::Persisted>(&event)) {
+    const auto row = rows_.extract(persisted->number);
+    if (!row.empty() && persisted->fault.empty()) read(*broker::decode_row(row.mapped()));
+  }
 }
 
 void Witness::did(const broker::Action& action) {
   if (const auto* send = std::get_if<broker::Send>(&action)) say(send->peer, send->message);
+  if (const auto* persist = std::get_if<broker::Persist>(&action)) rows_[persist->number] = persist->row;
   if (const auto* forget = std::get_if<broker::ForgetPeer>(&action)) {
     check_drop(forget->peer);
     const Uuid session = peers_[forget->peer].session;
@@ -66,19 +73,24 @@ void Witness::hear(broker::PeerId from, const wire::Message& message) {
     Outbox& outbox = outboxes_[{peer.worker, results->session}];
     std::uint64_t number = results->first;
     for (const wire::ResultRecord& record : results->records) {
-      if (record.outcome == wire::Outcome::ok) outbox[number] = record.seq;
+      // A blob that did not reach the journal is of no use: the task is executed again.
+      const bool fetched = record.payload.is_blob() && is_detached({results->session, record.seq});
+      if (record.outcome == wire::Outcome::ok && !fetched) outbox[number] = record.seq;
       ++number;
     }
   }
 }
 
 void Witness::hear_client(Session& session, const wire::Message& message) {
-  if (const auto* submit = std::get_if<wire::Submit>(&message)) {
-    for (const wire::SubmitRecord& record : submit->tasks) session.tasks.try_emplace(record.seq);
+  if (const auto* define = std::get_if<wire::Define>(&message)) {
+    session.detaches[define->spec] = define->content.detach;
+  } else if (const auto* submit = std::get_if<wire::Submit>(&message)) {
+    for (const wire::SubmitRecord& record : submit->tasks) add(session, record.seq, record.spec);
   } else if (const auto* reannounce = std::get_if<wire::Reannounce>(&message)) {
     for (const wire::ReannounceRecord& record : reannounce->tasks) {
+      add(session, record.seq, record.spec);
       Task& task = session.tasks[record.seq];
-      if (task.final != 0) task = Task{.again = true};
+      if (std::exchange(task.final, 0) != 0) task.again = true;
     }
   } else if (const auto* cancel = std::get_if<wire::Cancel>(&message)) {
     for (const std::uint64_t seq : cancel->seqs) {
@@ -90,13 +102,45 @@ void Witness::hear_client(Session& session, const wire::Message& message) {
   }
 }
 
+bool Witness::is_detached(const TaskId& id) const {
+  const auto session = sessions_.find(id.session);
+  if (session == sessions_.end()) return false;
+  const auto task = session->second.tasks.find(id.seq);
+  return task != session->second.tasks.end() && task->second.detach;
+}
+
+void Witness::add(Session& session, std::uint64_t seq, std::uint32_t spec) {
+  session.tasks[seq].detach = session.detaches[spec];
+}
+
+/// A new session, for a client that is not known any more; the journal still has of it what it had.
+void Witness::begin_anew(Session& session) {
+  std::erase_if(session.tasks, [](const auto& entry) { return !entry.second.durable; });
+  for (auto& [seq, task] : session.tasks) task.final = 0;
+  session = Session{.tasks = std::move(session.tasks)};
+}
+
+/// These are durable.
+void Witness::read(const std::vector<broker::JournalRecord>& records) {
+  for (const broker::JournalRecord& record : records) {
+    if (const auto* task = std::get_if<broker::TaskRecord>(&record)) {
+      Task& known = sessions_[task->session].tasks[task->seq];
+      known.detach = known.durable = true;
+    } else if (const auto* answer = std::get_if<broker::FinalRecord>(&record)) {
+      sessions_[answer->session].tasks[answer->answer.seq].saved = true;
+    } else if (const auto* gone = std::get_if<broker::GoneRecord>(&record)) {
+      sessions_[gone->session].tasks[gone->seq].saved = true;
+    }
+  }
+}
+
 // ---- what it does ----
 
 void Witness::say(broker::PeerId to, const wire::Message& message) {
   const Peer& peer = peers_[to];
   const auto session = sessions_.find(peer.session);
   if (const auto* welcome = std::get_if<wire::Welcome>(&message); welcome && session != sessions_.end()) {
-    if (!welcome->resumed) session->second = Session{};
+    if (!welcome->resumed) begin_anew(session->second);
     session->second.peer = to;
     session->second.acked = std::max(session->second.acked, session->second.delivered);
   } else if (const auto* assign = std::get_if<wire::Assign>(&message)) {
@@ -104,6 +148,8 @@ void Witness::say(broker::PeerId to, const wire::Message& message) {
   } else if (const auto* deliver = std::get_if<wire::Deliver>(&message);
              deliver && session != sessions_.end()) {
     check_deliver(session->second, *deliver);
+  } else if (const auto* kept = std::get_if<wire::Kept>(&message); kept && session != sessions_.end()) {
+    check_kept(session->second, *kept);
   } else if (const auto* release = std::get_if<wire::Release>(&message)) {
     check_release(peer.worker, *release);
   } else if (const auto* end = std::get_if<wire::EndSession>(&message)) {
@@ -122,6 +168,16 @@ void Witness::check_assign(const wire::Assign& assign) {
     if (task == session.tasks.end()) fail(fmt::format("task {} is assigned, and nobody submitted it", name));
     if (task->second.cancelled) fail(fmt::format("task {} is assigned, though it was cancelled", name));
     if (task->second.final != 0) fail(fmt::format("task {} is assigned, though it was answered", name));
+    if (task->second.detach && !task->second.durable)
+      fail(fmt::format("task {} is detached, and assigned before the journal has it", name));
+  }
+}
+
+void Witness::check_kept(const Session& session, const wire::Kept& kept) {
+  for (const std::uint64_t seq : kept.seqs) {
+    const auto task = session.tasks.find(seq);
+    if (task == session.tasks.end() || !(task->second.durable || task->second.cancelled))
+      fail(fmt::format("task {} is promised to be kept before the journal has it", seq));
   }
 }
 
@@ -141,16 +197,23 @@ void Witness::check_deliver(Session& session, const wire::Deliver& deliver) {
   }
 }
 
-/// While its client is there, its success must have come to the client first.
+/// While its client is there, its success must have come to the client first; that of a detached task into
+/// the journal.
 void Witness::check_release(const Uuid& worker, const wire::Release& release) {
   Outbox& outbox = outboxes_[{worker, release.session}];
   const auto session = sessions_.find(release.session);
   while (!outbox.empty() && outbox.begin()->first <= release.outbox) {
     const std::uint64_t seq = outbox.begin()->second;
     outbox.erase(outbox.begin());
-    if (session == sessions_.end() || session->second.peer == broker::kNoPeer) continue;
+    if (session == sessions_.end()) continue;
     const auto task = session->second.tasks.find(seq);
-    if (task == session->second.tasks.end() || task->second.again) continue;  // nobody needs this one
+    if (task == session->second.tasks.end()) continue;  // nobody needs this one
+    if (task->second.durable) {
+      if (task->second.saved) continue;
+      fail(fmt::format("the result of task {} is released, and the journal does not have it",
+                       TaskId{release.session, seq}.text()));
+    }
+    if (session->second.peer == broker::kNoPeer || task->second.again) continue;
     if (task->second.final == 0 || task->second.final > session->second.acked) {
       fail(fmt::format("the result of task {} is released, and its client may not have it",
                        TaskId{release.session, seq}.text()));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Witness: hears all that is said on the broker's connections and holds the broker to PROTOCOL.md: attempts
 // are given out once, nobody is given a task that is cancelled or answered, an answer has one number, results
-// are released when their client has them, and silence is waited for. Says fail() when a rule is broken.
+// are released when their client has them, detached tasks are promised, assigned, answered and released when
+// the journal has what it must, and silence is waited for. Says fail() when a rule is broken.
 #pragma once
 
 #include <map>
@@ -33,12 +34,16 @@ class Witness {
     bool cancelled = false;
     bool again = false;       // its answer was lost, and it was announced once more
     std::uint64_t final = 0;  // delivery number of its answer; 0: none yet
+    bool detach = false;      // as its spec says
+    bool durable = false;     // the journal has it
+    bool saved = false;       // and its answer, or that nobody needs that any more
   };
   struct Session {
     broker::PeerId peer = broker::kNoPeer;
     std::uint64_t delivered = 0;  // as its HELLO said
     std::uint64_t acked = 0;
     std::unordered_map<std::uint64_t, Task> tasks;
+    std::unordered_map<std::uint32_t, bool> detaches;  // by spec
   };
   struct Peer {
     Uuid session;  // a client's, or
@@ -54,8 +59,13 @@ class Witness {
 
   void hear(broker::PeerId peer, const wire::Message& message);
   void hear_client(Session& session, const wire::Message& message);
+  bool is_detached(const TaskId& id) const;
+  void add(Session& session, std::uint64_t seq, std::uint32_t spec);
+  static void begin_anew(Session& session);
+  void read(const std::vector<broker::JournalRecord>& records);
   void say(broker::PeerId to, const wire::Message& message);
   void check_assign(const wire::Assign& assign);
+  static void check_kept(const Session& session, const wire::Kept& kept);
   void check_deliver(Session& session, const wire::Deliver& deliver);
   void check_release(const Uuid& worker, const wire::Release& release);
   void check_drop(broker::PeerId peer) const;
@@ -67,6 +77,7 @@ class Witness {
   std::map<broker::PeerId, Peer> peers_;
   std::unordered_map<Uuid, Session> sessions_;
   std::map<OutboxId, Outbox> outboxes_;
+  std::map<std::uint64_t, std::string> rows_;                   // ordered, by number
   std::set<std::pair<std::uint64_t, std::uint64_t>> attempts_;  // of all lives
   bool everybody_left_ = false;
 };
