@@ -109,8 +109,8 @@ TEST_SUITE("client: submit and map") {
     CHECK_THROWS_AS(client.with({.crash_limit = 0}), std::invalid_argument);
     CHECK_THROWS_AS(client.with({.resources = {{"gpu", 0.0}}}), std::invalid_argument);
     CHECK_THROWS_WITH_AS(client.with({.detach = true}),
-                         "detach needs a broker with a journal, which this version of Weft does not have",
-                         weft::Error);
+                         "TaskOptions::detach needs a label, by which attach() finds the tasks again",
+                         std::invalid_argument);
     CHECK(client.with({.priority = 2, .label = "x"}).submit<twice>(4).result() == 8);
     CHECK_THROWS_AS(client.command({}), std::invalid_argument);
   }
