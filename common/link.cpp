@@ -123,7 +123,7 @@ void Link::close(std::chrono::milliseconds linger) {
   dealer_.reset();
   monitor_.reset();
   events_.clear();
-  up_ = want_write_ = false;
+  up_ = broken_ = want_write_ = false;
 }
 
 void Link::down(std::string reason) {
@@ -148,23 +148,28 @@ std::vector<zmq::pollitem_t> Link::poll_items() {
 
 std::optional<Link::Event> Link::next() {
   if (events_.empty() && monitor_) {
-    // Frames first: what the broker sent before the connection broke is still in the pipe.
-    if (up_) {
-      zmq::message_t frame;
-      if (dealer_->recv(frame, zmq::recv_flags::dontwait)) {
-        if (frame.more()) {
-          down("the broker sent a message of several parts");
-        } else {
-          return Event(std::move(frame));
-        }
-      }
+    // What the broker sent before the connection broke is heard first: a frame may have come between a look
+    // into the pipe and the news of the end.
+    if (auto frame = next_frame()) return frame;
+    if (events_.empty() && !broken_) read_monitor();
+    if (broken_) {
+      if (auto frame = next_frame()) return frame;
+      if (events_.empty()) down("the connection broke");
     }
-    if (events_.empty()) read_monitor();
   }
   if (events_.empty()) return std::nullopt;
   Event event = std::move(events_.front());
   events_.pop_front();
   return event;
+}
+
+std::optional<Link::Event> Link::next_frame() {
+  if (!up_ || !dealer_) return std::nullopt;
+  zmq::message_t frame;
+  if (!dealer_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+  if (!frame.more()) return Event(std::move(frame));
+  down("the broker sent a message of several parts");
+  return std::nullopt;
 }
 
 void Link::read_monitor() {
@@ -188,8 +193,9 @@ void Link::read_monitor() {
       case ZMQ_EVENT_CLOSED:
         return down("nothing listens there, or it cannot be reached");
       default:
-        return down(up_ ? "the connection broke"
-                        : "the connection was closed before the handshake: is it a Weft broker?");
+        if (!up_) return down("the connection was closed before the handshake: is it a Weft broker?");
+        broken_ = true;
+        return;
     }
   }
 }

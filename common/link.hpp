@@ -49,6 +49,7 @@ class Link {
 
  private:
   void down(std::string reason);
+  std::optional<Event> next_frame();
   void read_monitor();
 
   zmq::context_t& context_;
@@ -57,6 +58,7 @@ class Link {
   std::deque<Event> events_;
   std::size_t attempts_ = 0;
   bool up_ = false;
+  bool broken_ = false;  // the end has been heard of; what came before it may still be in the pipe
   bool want_write_ = false;
 };
 
