@@ -305,10 +305,13 @@ void Session::take(const wire::DeliveryRecord& record) {
 
 void Session::take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record) {
   Extra& extra = extra_of(task);
-  ++extra.attempts;
-  extra.retries_used = record.retries_used;
-  extra.crashes = record.crashes;
-  add_history(extra, record);
+  // A broker that began on its journal may say again what the one before has said.
+  if (record.retries_used + record.crashes > extra.retries_used + extra.crashes) {
+    ++extra.attempts;
+    extra.retries_used = record.retries_used;
+    extra.crashes = record.crashes;
+    add_history(extra, record);
+  }
   if (task.state == TaskState::running) {
     task.state = TaskState::open;
     actions_->push_back(MarkRunning{.seqs = {seq}, .running = false});

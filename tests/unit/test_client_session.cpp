@@ -336,6 +336,13 @@ TEST_SUITE("client session: reconnects") {
     CHECK(actions[3] == Action(Send{wire::Synced{}}));
     CHECK(actions[4] == Action(Send{wire::Submit{{h.task(4)}}}));
     CHECK_ACTIONS(h.deliver(1, ok(1)), {completed(1, "r")});
+    h.deliver(2, charged(3, 1, {}));  // as it knows already
+    const Actions last = h.deliver(3, ok(3));
+    const auto done = std::find_if(last.begin(), last.end(), [](const Action& action) {
+      return std::holds_alternative<Complete>(action);
+    });
+    REQUIRE(done != last.end());
+    CHECK(std::get<Complete>(*done).tasks[0].attempts == 2);
   }
 
   TEST_CASE("the connection breaks while it announces again: the rest is still announced, not submitted") {
