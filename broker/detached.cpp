@@ -356,6 +356,7 @@ void Scheduler::leave_detached(Session& session) {
   session.synced = true;
   settle_orphans(session);
   forget_deliveries(session);
+  remove_holder(session.id);  // what was asked of it is asked of others
 }
 
 /// Whoever comes as this session knows of none of them, and says again what it waits for.

@@ -377,6 +377,24 @@ TEST_SUITE("scheduler, detached") {
     n.h.skip();
   }
 
+  TEST_CASE("a program that was asked of a client which left detached tasks is asked of another client") {
+    Stage s;
+    s.accept();
+    wire::TaskSpec spec = program_spec(7);
+    spec.detach = true;
+    s.h.define(s.client, 2, spec);
+    s.h.submit(s.client, 2);
+    s.h.skip();
+    TestClient other = s.h.join_client("other");
+    s.h.define(other, 1, program_spec(7));
+    s.h.say(s.worker, wire::Get{other.session, blob_id(7), 0, 1000});
+    s.h.skip();
+    s.h.say(s.client, wire::Goodbye{""});
+    const Actions actions = s.h.take();
+    CHECK(std::count(actions.begin(), actions.end(),
+                     Action(s.h.to(other, wire::Get{other.session, blob_id(7), 0, 1000}))) == 1);
+  }
+
   TEST_CASE("a worker may forget a failure only when the journal has the charge") {
     Stage s;
     wire::TaskSpec spec = detached_spec();
