@@ -148,6 +148,10 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     session.average_us += kWeight * (run_us - session.average_us);
     worker.average_us =
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
+    if (record.outcome == wire::Outcome::ok && !worker.cannot_start.empty()) {  // it does start by now
+      const auto refusal = worker.cannot_start.find(task.spec->queue->placement->program);
+      if (refusal != worker.cannot_start.end()) refusal->second.memory = Duration(0);
+    }
   }
   if (task.state == TaskState::cancelling) {  // its client has its answer
     if (current) erase(task);
@@ -177,8 +181,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       return charge(task, record.outcome, record.payload);
     case wire::Outcome::cannot_start: {
       const Placement& placement = *task.spec->queue->placement;
-      if (!placement.program.empty())
-        worker.cannot_start[placement.program] = now_ + settings_.cannot_start_memory;
+      if (!placement.program.empty()) note_refusal(worker, placement.program);
       const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
         return entry.second.get() != &worker && could_run(*entry.second, placement);
       });
@@ -205,6 +208,16 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
     case wire::Outcome::unschedulable:
       return put_back(task);
   }
+}
+
+/// For longer each time: a round through many workers, or through slow ones, would else never end, since the
+/// first of them are asked again before it is over.
+void Scheduler::note_refusal(Worker& worker, const BlobId& program) {
+  Refusal& refusal = worker.cannot_start[program];
+  if (now_ < refusal.until) return;  // of the same attempt to start it
+  refusal.memory =
+      std::clamp(refusal.memory * 2, settings_.cannot_start_memory, settings_.cannot_start_memory_max);
+  refusal.until = now_ + refusal.memory;
 }
 
 /// Counts an attempt against its limit: the task goes on, or this was its last.
