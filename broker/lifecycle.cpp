@@ -240,7 +240,11 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (spec.detach) take_charge(*task.session, task.session->detached.at(task.seq), charged);
   deliver(*task.session, std::move(charged));
   const bool crashed = outcome == wire::Outcome::crashed;
-  requeue(task, crashed ? Duration(0) : milliseconds_of(spec.retry_delay_ms));
+  Duration delay = crashed ? Duration(0) : milliseconds_of(spec.retry_delay_ms);
+  // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
+  const bool elsewhere = task.adopted && task.attempt.epoch != settings_.epoch;
+  if (elsewhere && adopting()) delay = std::max(delay, started_ + settings_.adoption_window - now_);
+  requeue(task, delay);
 }
 
 void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload) {
