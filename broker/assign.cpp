@@ -72,7 +72,7 @@ bool Scheduler::fits_now(const Worker& worker, const Placement& placement) const
 bool Scheduler::could_run(const Worker& worker, const Placement& placement) const {
   if (worker.state == WorkerState::draining || worker.state == WorkerState::lost) return false;
   if (const auto bad = worker.cannot_start.find(placement.program);
-      bad != worker.cannot_start.end() && now_ < bad->second) {
+      bad != worker.cannot_start.end() && now_ < bad->second.until) {
     return false;
   }
   if (!placement.workers.empty() &&

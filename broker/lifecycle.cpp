@@ -148,6 +148,10 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     session.average_us += kWeight * (run_us - session.average_us);
     worker.average_us =
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
+    if (record.outcome == wire::Outcome::ok && !worker.cannot_start.empty()) {  // it does start by now
+      const auto refusal = worker.cannot_start.find(task.spec->queue->placement->program);
+      if (refusal != worker.cannot_start.end()) refusal->second.memory = Duration(0);
+    }
   }
   if (task.state == TaskState::cancelling) {  // its client has its answer
     if (current) erase(task);
@@ -177,8 +181,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       return charge(task, record.outcome, record.payload);
     case wire::Outcome::cannot_start: {
       const Placement& placement = *task.spec->queue->placement;
-      if (!placement.program.empty())
-        worker.cannot_start[placement.program] = now_ + settings_.cannot_start_memory;
+      if (!placement.program.empty()) note_refusal(worker, placement.program);
       const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
         return entry.second.get() != &worker && could_run(*entry.second, placement);
       });
@@ -207,6 +210,16 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
   }
 }
 
+/// For longer each time: a round through many workers, or through slow ones, would else never end, since the
+/// first of them are asked again before it is over.
+void Scheduler::note_refusal(Worker& worker, const BlobId& program) {
+  Refusal& refusal = worker.cannot_start[program];
+  if (now_ < refusal.until) return;  // of the same attempt to start it
+  refusal.memory =
+      std::clamp(refusal.memory * 2, settings_.cannot_start_memory, settings_.cannot_start_memory_max);
+  refusal.until = now_ + refusal.memory;
+}
+
 /// Counts an attempt against its limit: the task goes on, or this was its last.
 void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (task.counted) return requeue(task, Duration(0));  // nobody pays twice for one execution
@@ -227,7 +240,11 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (spec.detach) take_charge(*task.session, task.session->detached.at(task.seq), charged);
   deliver(*task.session, std::move(charged));
   const bool crashed = outcome == wire::Outcome::crashed;
-  requeue(task, crashed ? Duration(0) : milliseconds_of(spec.retry_delay_ms));
+  Duration delay = crashed ? Duration(0) : milliseconds_of(spec.retry_delay_ms);
+  // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
+  const bool elsewhere = task.adopted && task.attempt.epoch != settings_.epoch;
+  if (elsewhere && adopting()) delay = std::max(delay, started_ + settings_.adoption_window - now_);
+  requeue(task, delay);
 }
 
 void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload) {

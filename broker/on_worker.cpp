@@ -10,6 +10,18 @@
 
 namespace weft::broker {
 
+namespace {
+
+/// Of two attempts of one task, the one that still runs is the later one; of two that are over, the one that
+/// knows of more charges.
+bool is_later(const wire::ClaimRecord& one, const wire::ClaimRecord& other) {
+  const bool one_done = one.state == wire::ClaimState::done;
+  const bool other_done = other.state == wire::ClaimState::done;
+  return one_done != other_done ? other_done : one.execution > other.execution;
+}
+
+}  // namespace
+
 void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   if (hello.slots == 0) {
     return refuse(peer, wire::RefuseCode::not_allowed, "a worker needs at least one slot");
@@ -110,10 +122,10 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
       expected_.insert(session);
       start_timer(now_ + settings_.adoption_window + settings_.client_grace, TimerKind::orphans, session);
     }
-    // Of two attempts of one task, the one that still runs is the later one.
-    std::stable_partition(records.begin(), records.end(), [](const wire::ClaimRecord& record) {
-      return record.state != wire::ClaimState::done;
-    });
+    // Of two attempts of one task the later one is adopted: what ended later comes later.
+    std::reverse(records.begin(), records.end());
+    std::stable_sort(records.begin(), records.end(),
+                     [](const auto& one, const auto& other) { return is_later(one, other); });
     for (const wire::ClaimRecord& record : records) claim(worker, session, record);
   }
   BlobRelay::Outbox outbox;
@@ -130,7 +142,8 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
   if (task == nullptr) {
     if (session == nullptr || !session->synced) {
       OrphanClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
-      if (orphan.worker == nullptr || orphan.claim.state == wire::ClaimState::done) orphan = {&worker, claim};
+      const bool done = orphan.claim.state == wire::ClaimState::done;
+      if (orphan.worker == nullptr || (done && is_later(claim, orphan.claim))) orphan = {&worker, claim};
       if (claim.state != wire::ClaimState::done)
         worker.strays.insert({TaskId{session_id, claim.seq}, claim.attempt});
     } else {

@@ -154,7 +154,9 @@ std::vector<std::string> Scheduler::journal_rows() const {
       add(TaskRecord{id, seq, entry.spec->number, entry.submitted_ms,
                      task != session->tasks.end() ? task->second.payload : wire::Payload()});
       for (const wire::DeliveryRecord& charge : entry.charges) add(ChargeRecord{id, charge});
-      if (task == session->tasks.end()) add(FinalRecord{id, entry.finished_ms, entry.answer});
+      // One that was cancelled may still be with a worker, who is to stop it.
+      const bool finished = entry.phase == Detached::Phase::finished || task == session->tasks.end();
+      if (finished) add(FinalRecord{id, entry.finished_ms, entry.answer});
     }
   }
   return rows;

@@ -44,7 +44,8 @@ struct Settings {
   Duration stall_after = std::chrono::seconds(10);             // without progress, though there could be some
   Duration prefetch = std::chrono::milliseconds(4);            // of work that waits with a worker
   Duration prefetch_task_max = std::chrono::milliseconds(20);  // longer tasks are not prefetched
-  Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again
+  Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again, first
+  Duration cannot_start_memory_max = std::chrono::hours(1);    // and after many times
   std::uint16_t fetch_tries = 3;                         // again, when a program or argument did not come
   std::size_t prefetch_max = 1000;                       // tasks for each slot
   std::size_t delivery_bytes_max = 8 << 20;              // not acknowledged, under way to a client
@@ -168,6 +169,7 @@ class Scheduler {
   void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
                    const wire::ResultRecord& record);
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
+  void note_refusal(Worker& worker, const BlobId& program);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   void requeue(Task& task, Duration delay);
   void put_back(Task& task);

@@ -158,6 +158,12 @@ struct Session {
   std::uint64_t finished = 0;
 };
 
+/// A program that did not start on a worker.
+struct Refusal {
+  Time until{};       // not to be tried again before
+  Duration memory{};  // how long that was; twice as long the next time
+};
+
 /// What a worker has of one session.
 struct WorkerSession {
   std::unordered_set<std::uint32_t> specs;   // that it was told
@@ -180,7 +186,7 @@ struct Worker {
   TaskList tasks;    // in order of assignment
   std::map<std::string, double> resources_free;
   std::unordered_map<Uuid, WorkerSession> sessions;
-  std::unordered_map<BlobId, Time> cannot_start;                    // programs, until when not to try again
+  std::unordered_map<BlobId, Refusal> cannot_start;                 // by program
   std::unordered_map<Uuid, std::vector<wire::ClaimRecord>> claims;  // of this connection, until READY
   // What it still has and no task here stands for: it was asked to stop it, or its session is not known
   // yet. They take slots and, as nobody knows how much of them, all of its resources.

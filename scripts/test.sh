@@ -9,7 +9,7 @@
 #   preset dev (ASan, UBSan):  unit tests and simulation
 #   preset tsan:               tests of what has threads
 #   preset fuzz (Clang):       each fuzz target for ten seconds
-#   preset release:            simulation, with twice the seeds
+#   preset release:            simulation, with ten times the seeds
 #                              everything else: end to end, the scripts, compile-time messages
 #
 # --fast leaves out tsan, fuzz and release. The last line is "N passed, N failed"; exit code 0 only when

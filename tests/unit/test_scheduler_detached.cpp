@@ -434,6 +434,29 @@ TEST_SUITE("scheduler, detached") {
     next.skip();
   }
 
+  TEST_CASE(
+      "a cancelled task that its worker has not stopped yet stays cancelled in a journal that is written "
+      "anew") {
+    Settings settings = journaled();
+    settings.keeper.rewrite_bytes = 2000;
+    Harness h(settings);
+    TestClient client = h.join_client("client");
+    h.join_worker("worker");
+    h.define(client, 1, detached_spec());
+    h.submit(client, 1);
+    h.commit();
+    h.cancel(client, 1);
+    h.commit();
+    REQUIRE(h.disk().rows.size() > 1);
+    h.submit(client, 1, 1, std::string(2000, 'x'));
+    h.commit();
+    REQUIRE(h.disk().rows.size() == 1);
+    h.skip();
+    Harness next(journaled(kEpoch + 1), h.disk());
+    CHECK(next.status().queued == 1);  // the second
+    next.skip();
+  }
+
   TEST_CASE("a task that is attached to one with charges is told each of them once") {
     Stage s;
     wire::TaskSpec spec = detached_spec();

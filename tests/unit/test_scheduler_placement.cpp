@@ -234,6 +234,29 @@ TEST_SUITE("scheduler, placement") {
     CHECK(h.take() == Actions{h.assign(worker, client, 2, 2)});
   }
 
+  TEST_CASE(
+      "a program that starts nowhere fails, though each worker takes longer to say so than it is "
+      "remembered") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker a = h.join_worker("a");
+    TestWorker b = h.join_worker("b");
+    h.define(client, 1, program_spec(1));
+    h.submit(client, 1);
+    for (TestWorker* worker : {&a, &b, &a}) {
+      h.advance(11s);
+      h.skip();
+      h.result(*worker, client, 1, Outcome::cannot_start, "libfoo.so.1 is missing");
+    }
+    CHECK(h.assigned(b, client) == Seqs{1, 1});
+    h.advance(11s);
+    h.skip();
+    h.result(b, client, 1, Outcome::cannot_start, "libbar.so.2 is missing");
+    CHECK(h.take() == Actions{h.deliver(client, 1,
+                                        {{1, wire::DeliveryKind::final, Outcome::cannot_start, 0, 0,
+                                          wire::Payload(std::string_view("libbar.so.2 is missing"))}})});
+  }
+
   TEST_CASE("a task whose argument does not come is tried again, harms no other, and fails in the end") {
     Harness h;
     TestClient client = h.join_client("client");

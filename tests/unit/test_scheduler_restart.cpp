@@ -289,6 +289,69 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
   }
 
+  TEST_CASE("of two attempts of one task that are over at one worker, the later one is adopted") {
+    // Its charge was told to nobody who remembers it.
+    const wire::ClaimRecord failed{1, {kOldEpoch, 3}, ClaimState::done, 1};
+    const wire::ClaimRecord retried{1, {kOldEpoch, 12}, ClaimState::done, 2};
+    Stage s;
+    SUBCASE("announced before") {
+      s.client_comes();
+      s.reannounce({announced(1)});
+      s.h.synced(s.client);
+      s.h.skip();
+      s.worker_comes({failed, retried});
+      CHECK(s.h.take() == Actions{});
+    }
+    SUBCASE("announced after") {
+      s.worker_comes({failed, retried});
+      s.client_comes();
+      s.reannounce({announced(1)});
+      s.h.synced(s.client);
+      s.h.skip();
+    }
+    s.h.say(s.worker, wire::Results{s.client.session,
+                                    kOldEpoch,
+                                    true,
+                                    1,
+                                    {{1, 3, 1000, Outcome::failed, text("it was counted long ago")}}});
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
+    s.old_result(1, Outcome::ok, false, 2);
+    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+  }
+
+  TEST_CASE("a task whose adopted attempt failed waits for the worker that may have its next one") {
+    Stage s;
+    TestWorker other{uuid(103), "other"};
+    s.h.hello(s.client, 7, kOldEpoch);
+    wire::TaskSpec spec = any_spec();
+    spec.retries = 1;
+    s.h.define(s.client, 1, spec);
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    s.h.skip();
+    s.worker_comes({{1, kOldAttempt, ClaimState::done, 1}});
+    s.old_result(1, Outcome::failed);
+    CHECK(s.h.take() ==
+          Actions{s.h.deliver(s.client, 1,
+                              {{1, wire::DeliveryKind::charged, Outcome::failed, 1, 0, text("result")}})});
+    SUBCASE("it comes") {
+      s.h.hello(other);
+      s.h.claims(other, s.client, {{1, {kOldEpoch, 13}, ClaimState::running, 2}});
+      s.h.ready(other);
+      s.h.skip();
+      s.h.advance(10s);
+      CHECK(s.h.take() == Actions{});
+      CHECK(s.h.status().assigned == 1);
+    }
+    SUBCASE("there is none") {
+      s.h.advance(1999ms);
+      CHECK(s.h.take() == Actions{});
+      s.h.advance(1ms);
+      CHECK(s.h.take() ==
+            Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1, 1, 2)});
+    }
+  }
+
   TEST_CASE("a failure that an earlier broker counted, as its client's counters tell, is not counted again") {
     Stage s;
     const wire::ClaimRecord counted{1, kOldAttempt, ClaimState::done, 1};
