@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What every measurement here needs: a clock, a median, a percentile.
+// What every measurement needs: a clock, a median, a percentile.
 #pragma once
 
 #include <algorithm>
@@ -22,5 +22,13 @@ inline double percentile(std::vector<double> values, double part) {
   return values[static_cast<std::size_t>(part * static_cast<double>(values.size() - 1) + 0.5)];
 }
 inline double median(std::vector<double> values) { return percentile(std::move(values), 0.5); }
+
+struct RoundTrip {
+  double p50_us = 0;
+  double p99_us = 0;
+};
+inline RoundTrip round_trip_of(const std::vector<double>& times_us) {
+  return {percentile(times_us, 0.5), percentile(times_us, 0.99)};
+}
 
 }  // namespace weft::bench

@@ -7,6 +7,7 @@
 
 #include "common/check.hpp"
 #include "common/codec.hpp"
+#include "tests/bench/instructions.hpp"
 
 namespace weft::bench {
 
@@ -152,7 +153,10 @@ void SchedulerLoad::turn() {
 
 void SchedulerLoad::step_all() {
   const auto start = Clock::now();
-  for (const Event& event : events_) scheduler_.step(now_, event, actions_);
+  {
+    const Counted counted;
+    for (const Event& event : events_) scheduler_.step(now_, event, actions_);
+  }
   spent_ += Clock::now() - start;
   for (const Action& action : actions_) {
     if (const auto* send = std::get_if<Send>(&action)) look_at(*send);

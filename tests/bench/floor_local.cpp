@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT
+// What the kernel alone costs: processes, socketpairs, threads.
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <new>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "client/bench_clock.hpp"
+#include "tests/bench/floor.hpp"
+
+namespace weft::bench {
+
+namespace {
+
+constexpr std::size_t kRecordBytes = 64;
+using Record = std::array<char, kRecordBytes>;
+
+class SocketPair {
+ public:
+  SocketPair() {
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds_) != 0)
+      throw std::runtime_error("cannot make a socketpair");
+  }
+  ~SocketPair() {
+    close(fds_[0]);
+    close(fds_[1]);
+  }
+  SocketPair(const SocketPair&) = delete;
+  SocketPair& operator=(const SocketPair&) = delete;
+  int near() const { return fds_[0]; }
+  int far() const { return fds_[1]; }
+
+ private:
+  int fds_[2];
+};
+
+void put(int fd, const Record& record) {
+  if (write(fd, record.data(), record.size()) != static_cast<ssize_t>(record.size()))
+    throw std::runtime_error("a socketpair broke");
+}
+
+void get(int fd, Record& record) {
+  if (read(fd, record.data(), record.size()) != static_cast<ssize_t>(record.size()))
+    throw std::runtime_error("a socketpair broke");
+}
+
+[[noreturn]] void pass_on(int from, int to) {
+  Record record;
+  for (;;) {
+    get(from, record);
+    put(to, record);
+  }
+}
+
+/// Sends into one descriptor and waits at another.
+RoundTrip time_trips(int to, int from, int trips) {
+  Record record{};
+  std::vector<double> times;
+  for (int i = -trips / 10; i < trips; ++i) {
+    const auto begin = Clock::now();
+    put(to, record);
+    get(from, record);
+    if (i >= 0) times.push_back(us_since(begin));
+  }
+  return round_trip_of(times);
+}
+
+void wait_for_end(int fd) {
+  char byte = 0;
+  while (read(fd, &byte, 1) > 0) {
+  }
+}
+
+/// Shared by this process and its children.
+template <class T>
+class Shared {
+ public:
+  Shared() {
+    void* memory = mmap(nullptr, sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::runtime_error("cannot share memory");
+    value_ = new (memory) T;
+  }
+  ~Shared() { munmap(value_, sizeof(T)); }
+  Shared(const Shared&) = delete;
+  Shared& operator=(const Shared&) = delete;
+  T* operator->() const { return value_; }
+
+ private:
+  T* value_;
+};
+
+}  // namespace
+
+RoundTrip socketpair_round_trip(int trips) {
+  const SocketPair pair;
+  const Child other([&] { pass_on(pair.far(), pair.far()); });
+  return time_trips(pair.near(), pair.near(), trips);
+}
+
+RoundTrip ring_round_trip(int trips, int busy) {
+  constexpr std::size_t kHops = 4;
+  std::vector<Child> spinning;
+  for (int i = 0; i < busy; ++i) {
+    spinning.emplace_back([] {
+      for (const volatile bool on = true; on;) {
+      }
+    });
+  }
+  const std::array<SocketPair, kHops> pairs;  // hop i ends at pairs[i].far()
+  std::vector<Child> stations;
+  for (std::size_t i = 0; i + 1 < kHops; ++i)
+    stations.emplace_back([&, i] { pass_on(pairs[i].far(), pairs[i + 1].near()); });
+  return time_trips(pairs[0].near(), pairs[kHops - 1].far(), trips);
+}
+
+double counter_seconds(int tasks, std::chrono::microseconds sleep, int processes) {
+  struct State {
+    std::atomic<int> ready{0};
+    std::atomic<int> next{0};
+    std::atomic<Clock::rep> end{0};  // of the last one
+  };
+  const Shared<State> state;
+  const SocketPair gate;  // opens for all at once when it is shut down
+  std::vector<Child> children;
+  for (int i = 0; i < processes; ++i) {
+    children.emplace_back([&] {
+      ++state->ready;
+      wait_for_end(gate.far());
+      while (state->next++ < tasks) std::this_thread::sleep_for(sleep);
+      const Clock::rep now = Clock::now().time_since_epoch().count();
+      Clock::rep last = state->end;
+      while (last < now && !state->end.compare_exchange_weak(last, now)) {
+      }
+    });
+  }
+  while (state->ready < processes) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto begin = Clock::now();
+  shutdown(gate.near(), SHUT_WR);
+  for (Child& child : children) child.join();
+  return seconds_of(Clock::duration(state->end) - begin.time_since_epoch());
+}
+
+double loop_seconds(int calls, const std::function<void()>& function, int threads) {
+  std::atomic<int> next{0};
+  const auto begin = Clock::now();
+  std::vector<std::jthread> running;
+  for (int i = 0; i < threads; ++i) {
+    running.emplace_back([&] {
+      while (next++ < calls) function();
+    });
+  }
+  running.clear();
+  return seconds_since(begin);
+}
+
+namespace {
+
+/// What one writes when asked for a pool with futures.
+class Pool {
+ public:
+  explicit Pool(int threads) {
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
+  }
+  ~Pool() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopped_ = true;
+    }
+    changed_.notify_all();
+  }
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  std::future<long> submit(long (*function)(long), long argument) {
+    std::packaged_task<long()> task([function, argument] { return function(argument); });
+    std::future<long> future = task.get_future();
+    bool wake = false;
+    {
+      const std::lock_guard lock(mutex_);
+      tasks_.push_back(std::move(task));
+      wake = idle_ > 0;
+    }
+    if (wake) changed_.notify_one();
+    return future;
+  }
+
+ private:
+  void run() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      ++idle_;
+      changed_.wait(lock, [this] { return stopped_ || !tasks_.empty(); });
+      --idle_;
+      if (tasks_.empty()) return;
+      std::packaged_task<long()> task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+      lock.lock();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::packaged_task<long()>> tasks_;
+  int idle_ = 0;
+  bool stopped_ = false;
+  std::vector<std::jthread> threads_;  // the last: they use the rest
+};
+
+long next(long x) { return x + 1; }
+
+}  // namespace
+
+double thread_pool(std::uint64_t tasks, int threads) {
+  Pool pool(threads);
+  std::vector<std::future<long>> futures;
+  futures.reserve(tasks);
+  const auto begin = Clock::now();
+  for (std::uint64_t i = 0; i < tasks; ++i) futures.push_back(pool.submit(next, static_cast<long>(i)));
+  long sum = 0;
+  for (auto& future : futures) sum += future.get();
+  const double seconds = seconds_since(begin);
+  const auto n = static_cast<long>(tasks);
+  if (sum != n * (n + 1) / 2) throw std::runtime_error("the pool computed something else");
+  return static_cast<double>(tasks) / seconds;
+}
+
+}  // namespace weft::bench
