@@ -92,9 +92,10 @@ double submit_and_gather(Client& client, std::uint64_t tasks, int threads) {
   return rate(tasks, begin, sum);
 }
 
-RoundTrip round_trip(Client& client, int trips) {
+RoundTrip round_trip(Client& client, int trips, std::chrono::seconds at_most) {
   std::vector<double> times_us;
-  for (long i = 0; i < trips; ++i) {
+  const auto end = Clock::now() + at_most;
+  for (long i = 0; i < trips && Clock::now() < end; ++i) {
     const auto begin = Clock::now();
     if (client.submit<next>(i).result() != i + 1) throw Error("the results are wrong");
     times_us.push_back(us_since(begin));

@@ -22,8 +22,8 @@ double map_and_take(Client& client, std::uint64_t tasks);
 /// One submit for each, from so many threads, nothing awaited in between; one gather.
 double submit_and_gather(Client& client, std::uint64_t tasks, int threads);
 
-/// One no-op at a time.
-RoundTrip round_trip(Client& client, int trips);
+/// One no-op at a time; fewer of them when that would take longer than `at_most`.
+RoundTrip round_trip(Client& client, int trips, std::chrono::seconds at_most = std::chrono::seconds(60));
 
 /// Which part of the slots' time is used by tasks of one length, when there are enough of them.
 struct Efficiency {

@@ -79,8 +79,8 @@ void submits(Client& client, const Arguments& arguments) {
 
 void trips(Client& client, const Arguments& arguments) {
   warm_up(client);
-  round_trip(client, 200);
-  const RoundTrip trip = round_trip(client, static_cast<int>(number(arguments, 0)));
+  round_trip(client, 200, 2s);
+  const RoundTrip trip = round_trip(client, static_cast<int>(number(arguments, 0)), 15s);
   say("p50", trip.p50_us);
   say("p99", trip.p99_us);
 }

@@ -79,13 +79,13 @@ class RoutingTable {
   }
 
  private:
-  static constexpr std::size_t kSlots = 1 << 16;
+  static constexpr std::size_t kSlots = 1 << 15;
   static constexpr std::uint8_t kFree = 0xff;
   struct Slot {
     std::uint32_t id = 0;
     std::uint8_t worker = kFree;
   };
-  static std::size_t slot_of(std::uint32_t id) { return (id * 0x9e3779b1U) >> 16; }
+  static std::size_t slot_of(std::uint32_t id) { return (id * 0x9e3779b1U) >> 17; }
   std::vector<Slot> slots_ = std::vector<Slot>(kSlots);
 };
 

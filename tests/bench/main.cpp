@@ -2,12 +2,15 @@
 // weft_bench: every row of the table of targets, measured on real processes with its floors beside it, round
 // by round; scripts/bench.sh.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <fstream>
+#include <thread>
 
 #include "client/bench_clock.hpp"
 #include "tests/bench/cluster.hpp"
@@ -29,6 +32,21 @@ void write_file(const std::string& path, const std::string& text) {
   std::ofstream file(path);
   file << text;
   if (!file.flush()) throw std::runtime_error("cannot write " + path);
+}
+
+/// From here on SIGINT and SIGTERM end this process together with all that it has started.
+void take_children_along() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  std::thread([signals] {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    for (const pid_t pid : weft::e2e::descendants_of(getpid())) kill(pid, SIGKILL);
+    _exit(128 + signal);
+  }).detach();
 }
 
 /// True: every measurement could be made.
@@ -71,6 +89,7 @@ int main(int argc, char** argv) {
   app.add_option("--markdown", markdown, "write the table to this file");
   app.add_option("--svg", svg, "write the curve of row 4 to this file");
   CLI11_PARSE(app, argc, argv);
+  take_children_along();
   try {
     const bool all = measure(run, rows, rounds);
     fmt::print("{}", report.text());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 #include "client/bench_clock.hpp"
 
@@ -21,6 +22,12 @@ std::string short_number(double value) {
 }
 
 void Report::add(Sample sample) {
+  fmt::print(stderr, "  {}: {} {}", sample.what, short_number(sample.measured), sample.unit);
+  if (!sample.beside.empty()) {
+    fmt::print(stderr, "; {}: {}; ratio {}", sample.beside, short_number(sample.reference),
+               short_number(sample.measured / sample.reference));
+  }
+  fmt::print(stderr, "\n");
   auto line = std::find_if(lines_.begin(), lines_.end(), [&](const Line& known) {
     return known.first.row == sample.row && known.first.what == sample.what &&
            known.first.beside == sample.beside;

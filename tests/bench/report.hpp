@@ -24,6 +24,7 @@ struct Sample {
 
 class Report {
  public:
+  /// Says it on stderr as well.
   void add(Sample sample);
   /// One round's curve: efficiency by the length of a task in us.
   void add_curve(const std::map<double, double>& curve);
