@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: bench.sh [--rounds N] [--rows 1,3,4] [--peers] [--markdown FILE] [--svg FILE]
+# Usage: bench.sh [--rounds N] [--rows 1,3,4] [--tasks N] [--peers] [--markdown FILE] [--svg FILE]
 #
 # Measures Weft on this machine, each figure beside what it is compared with, in one interleaved run: N rounds
 # (5), whose medians make the table that is printed. Real processes on loopback; builds the release preset
 # when needed. The machine should be idle.
 #
 #   --rows       only these rows of the table, 1 to 13
+#   --tasks      so many where the table says a million: a quicker look
 #   --peers      gearmand and Dask as well: packages gearman-job-server, libgearman-dev, python3-distributed
 #   --markdown   writes the table to FILE
 #   --svg        writes the curve of row 4 (efficiency by length of a task) to FILE

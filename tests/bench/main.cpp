@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
   std::string markdown;
   std::string svg;
   Report report;
-  Run run{report, false, std::filesystem::read_symlink("/proc/self/exe")};
+  Run run{report, 1'000'000, false, std::filesystem::read_symlink("/proc/self/exe")};
   CLI::App app("Measures Weft against floors and peers, all in one interleaved run.", "weft_bench");
   app.add_option("--rounds", rounds, "whose median is shown")
       ->check(CLI::Range(1, 1000))
@@ -85,6 +85,9 @@ int main(int argc, char** argv) {
   app.add_option("--rows", rows, "of the table, for example 1,3,4; default all")
       ->delimiter(',')
       ->check(CLI::Range(1, 13));
+  app.add_option("--tasks", run.tasks, "where the table says a million")
+      ->check(CLI::Range(10'000, 100'000'000))
+      ->capture_default_str();
   app.add_flag("--peers", run.peers, "gearmand and Dask as well");
   app.add_option("--markdown", markdown, "write the table to this file");
   app.add_option("--svg", svg, "write the curve of row 4 to this file");

@@ -3,6 +3,7 @@
 // processes of its own, and leaves nothing behind.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace weft::bench {
 
 struct Run {
   Report& report;
+  std::uint64_t tasks = 1'000'000;  // where the table says a million
   bool peers = false;             // gearmand and Dask as well
   std::filesystem::path program;  // a client program; a fresh copy may be made of it
 };

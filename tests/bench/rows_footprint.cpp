@@ -21,9 +21,9 @@ void measure_memory(Run& run) {
   constexpr double kPayload = 16;
   const Cluster cluster(0);
   const double before = resident_bytes(cluster.broker());
-  ClientProgram client("pending", cluster.address(), {std::to_string(kManyTasks)});
+  ClientProgram client("pending", cluster.address(), {std::to_string(run.tasks)});
   const double client_bytes = client.value("client_bytes");
-  const double broker_bytes = (resident_bytes(cluster.broker()) - before) / static_cast<double>(kManyTasks);
+  const double broker_bytes = (resident_bytes(cluster.broker()) - before) / static_cast<double>(run.tasks);
   run.report.add({7, "broker's memory for a queued task of 16 bytes", broker_bytes, "B", "", 0, Want::at_most,
                   200 + kPayload});
   run.report.add({7, "client's memory for a pending future", client_bytes, "B", "", 0, Want::at_most, 300});

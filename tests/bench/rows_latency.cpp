@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+#include <fmt/format.h>
+
 #include "client/bench_clock.hpp"
 #include "tests/bench/cluster.hpp"
 #include "tests/bench/floor.hpp"
@@ -34,12 +36,12 @@ void measure_round_trip(Run& run) {
 void measure_first_start(Run& run) {
   {
     const Cluster cluster(2);
-    const Values values = run_client("first_start", cluster.address(), {std::to_string(kManyTasks)});
-    run.report.add({8, "map of 1,000,000, from the call to the first start", values.at("ms"), "ms", "", 0,
-                    Want::at_most, 20});
+    const Values values = run_client("first_start", cluster.address(), {std::to_string(run.tasks)});
+    run.report.add({8, fmt::format("map of {}, from the call to the first start", run.tasks), values.at("ms"),
+                    "ms", "", 0, Want::at_most, 20});
   }
   Cluster cluster(1);
-  ClientProgram client("late_worker", cluster.address(), {std::to_string(kManyTasks), "late"});
+  ClientProgram client("late_worker", cluster.address(), {std::to_string(run.tasks), "late"});
   client.value("queued");
   const double begin_ns = static_cast<double>(Clock::now().time_since_epoch().count());
   cluster.add_worker("late", 1);
@@ -51,15 +53,16 @@ void measure_first_start(Run& run) {
 void measure_trip_under_load(Run& run) {
   const RoundTrip ring = ring_round_trip(kTripsUnderLoad, kBusyProcesses);
   Cluster cluster(0);
-  ClientProgram load("load", cluster.address(), {std::to_string(kManyTasks)});
+  ClientProgram load("load", cluster.address(), {std::to_string(run.tasks)});
   load.value("queued");
   cluster.add_worker("worker", 2);
   cluster.wait_for_slots(2);
   const Values trip = run_client("trips", cluster.address(), {std::to_string(kTripsUnderLoad)});
   const std::string name = "socketpair ring, 4 hops, beside 5 busy processes";
-  run.report.add({12, "round trip beside a million no-ops, p50", trip.at("p50"), "us", name, ring.p50_us});
-  run.report.add({12, "round trip beside a million no-ops, p99", trip.at("p99"), "us", name, ring.p99_us,
-                  Want::at_most, 1.5});
+  run.report.add({12, fmt::format("round trip beside {} queued no-ops, p50", run.tasks), trip.at("p50"), "us",
+                  name, ring.p50_us});
+  run.report.add({12, fmt::format("round trip beside {} queued no-ops, p99", run.tasks), trip.at("p99"), "us",
+                  name, ring.p99_us, Want::at_most, 1.5});
 }
 
 }  // namespace weft::bench
