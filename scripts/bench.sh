@@ -26,7 +26,7 @@ check_peers() {
   local missing=()
   [[ -x /usr/sbin/gearmand ]] || missing+=(gearman-job-server)
   [[ -e /usr/include/libgearman/gearman.h ]] || missing+=(libgearman-dev)
-  python3 -c 'import distributed' 2>/dev/null || missing+=(python3-distributed)
+  /usr/bin/python3 -c 'import distributed' 2>/dev/null || missing+=(python3-distributed)
   ((${#missing[@]} == 0)) && return
   printf 'bench.sh: for --peers please install %s\n' "${missing[*]}" >&2
   exit 1

@@ -68,6 +68,16 @@ void throughput(Client& client, const Arguments& arguments) {
   say("broker_us", (cpu_seconds(broker) - cpu) * 1e6 / static_cast<double>(tasks));
 }
 
+/// On the worker that is called `worker` alone: others stay idle.
+void throughput_there(Client& client, const Arguments& arguments) {
+  const long tasks = number(arguments, 0);
+  ClientWith there = client.with({.workers = {"worker"}});
+  client.gather(there.map<next>(std::views::iota(0L, tasks / 10)));
+  const auto begin = Clock::now();
+  client.gather(there.map<next>(std::views::iota(0L, tasks)));
+  say("rate", static_cast<double>(tasks) / seconds_since(begin));
+}
+
 void submits(Client& client, const Arguments& arguments) {
   const auto tasks = static_cast<std::uint64_t>(number(arguments, 0));
   warm_up(client);
@@ -233,6 +243,7 @@ struct Mode {
 };
 constexpr Mode kModes[] = {
     {"throughput", throughput},
+    {"throughput_there", throughput_there},
     {"submits", submits},
     {"trips", trips},
     {"curve", curve},

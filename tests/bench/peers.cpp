@@ -84,7 +84,8 @@ RoundTrip gearman_round_trip() {
 }
 
 double dask_throughput() {
-  e2e::Process dask({"python3", WEFT_SOURCE_DIR "/tests/bench/dask_noop.py", "5000"});
+  // Debian's python3, which has Debian's packages.
+  e2e::Process dask({"/usr/bin/python3", WEFT_SOURCE_DIR "/tests/bench/dask_noop.py", "5000"});
   if (dask.wait(100s) != 0) throw std::runtime_error("Dask failed: " + dask.err());
   return values_in(dask.out()).at("rate");
 }

@@ -68,9 +68,7 @@ double rate_among_workers(int others, std::uint64_t tasks) {
         e2e::binary("weft_many_workers"), cluster.address(), std::to_string(others)});
     cluster.wait_for_slots(2 + others);
   }
-  return run_client("throughput", cluster.address(),
-                    {std::to_string(tasks), std::to_string(cluster.broker())})
-      .at("map");
+  return run_client("throughput_there", cluster.address(), {std::to_string(tasks)}).at("rate");
 }
 
 }  // namespace
