@@ -14,8 +14,8 @@ namespace weft::bench {
 struct Run {
   Report& report;
   std::uint64_t tasks = 1'000'000;  // where the table says a million
-  bool peers = false;             // gearmand and Dask as well
-  std::filesystem::path program;  // a client program; a fresh copy may be made of it
+  bool peers = false;               // gearmand and Dask as well
+  std::filesystem::path program;    // a client program; a fresh copy may be made of it
 };
 
 struct Row {
