@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// weft: asks a running cluster how it is, and tells a worker to leave.
+// weft: asks a running cluster how it is and how fast, and tells a worker to leave.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "client/bench_command.hpp"
 #include "client/core.hpp"
 #include "client/query.hpp"
 #include "client/status_text.hpp"
@@ -63,6 +64,7 @@ int main(int argc, char** argv) {
   bool json = false;
   bool wait = true;
   std::string subject;
+  weft::bench::BenchOptions bench;
   const auto add = [&](const char* name, const char* what, const char* argument = nullptr,
                        const char* argument_is = nullptr) {
     CLI::App* command = app.add_subcommand(name, what);
@@ -83,6 +85,17 @@ int main(int argc, char** argv) {
   drain_command->add_flag("--wait,!--no-wait", wait, "until it has left (the default)");
   const CLI::App* why_command = add("why", "why a task is where it is, in one sentence", "TASK",
                                     "as errors and status name it, e.g. 3f2a91c0-17");
+  CLI::App* bench_command = app.add_subcommand(
+      "bench", "how fast it is: no-ops a second, round trip, what tasks of a length use of the slots");
+  bench_command->add_option("ADDRESS", address,
+                            "host:port of the broker; default: $WEFT_BROKER, else 127.0.0.1:8786");
+  bench_command->add_option("--tasks", bench.tasks, "no-ops in each row of tasks a second")
+      ->check(CLI::Range(1000, 100'000'000))
+      ->capture_default_str();
+  bench_command->add_option("--trips", bench.trips, "round trips")
+      ->check(CLI::Range(10, 10'000'000))
+      ->capture_default_str();
+  bench_command->add_flag("--json", bench.json, "for programs");
 
   try {
     app.parse(argc, argv);
@@ -98,6 +111,7 @@ int main(int argc, char** argv) {
   }
   try {
     if (ping_command->parsed()) ping(address, timeout);
+    if (bench_command->parsed()) weft::bench::run_bench(address, bench);
     if (status_command->parsed()) show_status(address, timeout, json);
     if (why_command->parsed()) return print_answer(address, timeout, weft::wire::Why{subject}) ? 0 : 1;
     if (drain_command->parsed()) {

@@ -37,6 +37,7 @@ curl                program:curl
 python3             program:python3
 clang-16            program:clang++-16
 libclang-rt-16-dev  program:clang++-16
+valgrind            program:valgrind
 "
 
 there() { # PROBE

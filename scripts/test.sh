@@ -9,7 +9,8 @@
 #   preset dev (ASan, UBSan):  unit tests and simulation
 #   preset tsan:               tests of what has threads
 #   preset fuzz (Clang):       each fuzz target for ten seconds
-#   preset release:            simulation, with ten times the seeds
+#   preset release:            instructions for each task, within 10 % of what is recorded
+#                              simulation, with ten times the seeds
 #                              everything else: end to end, the scripts, compile-time messages
 #
 # --fast leaves out tsan, fuzz and release. The last line is "N passed, N failed"; exit code 0 only when
@@ -80,7 +81,7 @@ run_tests() { # PRESET "TARGET..." CTEST_ARGUMENTS...
 }
 
 main() {
-  local fast=0 fuzz_targets target
+  local fast=0 fuzz_targets counted target
   while (($# > 0)); do
     case $1 in
       --fast) fast=1 ;;
@@ -109,6 +110,12 @@ main() {
     mapfile -t fuzz_targets < <("$source_dir/scripts/fuzz.sh" --list)
     for target in "${fuzz_targets[@]}"; do
       check "fuzz: $target" "$source_dir/scripts/fuzz.sh" --seconds 10 "$target"
+    done
+    headline "instructions"
+    mapfile -t counted < <("$source_dir/scripts/instructions.sh" --list)
+    check "instructions: something is counted" test "${#counted[@]}" -gt 0
+    for target in "${counted[@]}"; do
+      check "instructions: $target" "$source_dir/scripts/instructions.sh" "$target"
     done
     run_tests release weft_simulation -L '^simulation$' -j "$(nproc)"
     run_tests release all -LE '^(unit|simulation|threads)$'

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// Fixed pieces of work whose instructions are counted: scripts/instructions.sh. The same input in every run,
+// and what is not inside a Counted is not counted.
+#pragma once
+
+#include <cstdint>
+
+#if __has_include(<valgrind/callgrind.h>)
+#include <valgrind/callgrind.h>
+#else  // without valgrind there is nobody who counts
+#define CALLGRIND_TOGGLE_COLLECT
+#define CALLGRIND_ZERO_STATS
+#endif
+
+namespace weft::bench {
+
+/// While one lives, callgrind counts (--collect-atstart=no). Costs nothing without it.
+class Counted {
+ public:
+  Counted() { CALLGRIND_TOGGLE_COLLECT; }
+  ~Counted() { CALLGRIND_TOGGLE_COLLECT; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+};
+
+/// What was counted so far was the stage being set.
+inline void count_from_here() { CALLGRIND_ZERO_STATS; }
+
+/// client::Session: submit, RECEIVED, DELIVER, ACK of so many tasks.
+void run_client_session(std::uint64_t tasks);
+/// worker::Session: ASSIGN, run, RESULTS, RELEASE of so many tasks.
+void run_worker_session(std::uint64_t tasks);
+
+}  // namespace weft::bench

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// What it takes to be there: memory, time to start, an idle processor, the broker's part of a task.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+#include "client/bench_clock.hpp"
+#include "tests/bench/cluster.hpp"
+#include "tests/bench/rows.hpp"
+#include "tests/bench/scheduler_load.hpp"
+#include "tests/bench/workload.hpp"
+
+namespace weft::bench {
+
+using namespace std::chrono_literals;
+
+void measure_memory(Run& run) {
+  constexpr double kPayload = 16;
+  const Cluster cluster(0);
+  const double before = resident_bytes(cluster.broker());
+  ClientProgram client("pending", cluster.address(), {std::to_string(run.tasks)});
+  const double client_bytes = client.value("client_bytes");
+  const double broker_bytes = (resident_bytes(cluster.broker()) - before) / static_cast<double>(run.tasks);
+  run.report.add({7, "broker's memory for a queued task of 16 bytes", broker_bytes, "B", "", 0, Want::at_most,
+                  200 + kPayload});
+  run.report.add({7, "client's memory for a pending future", client_bytes, "B", "", 0, Want::at_most, 300});
+}
+
+namespace {
+
+double now_ns() { return static_cast<double>(Clock::now().time_since_epoch().count()); }
+
+double cluster_up_ms() {
+  const e2e::TempFolder state;
+  const std::string script = WEFT_SOURCE_DIR "/scripts/cluster.sh";
+  const e2e::Process::Options options{
+      .environment = {{"WEFT_STATE_DIR", state.path() / "state"},
+                      {"WEFT_BIN_DIR", std::filesystem::path(e2e::binary("weft")).parent_path()}},
+      .folder = {},
+      .output = {}};
+  const auto begin = Clock::now();
+  e2e::Process up({script, "up", "--nprocs", "2", "--port", "0"}, options);
+  const auto code = up.wait(60s);
+  const double ms = us_since(begin) / 1e3;
+  const std::string said = up.err();
+  e2e::Process(std::vector<std::string>{script, "down"}, options).wait(60s);
+  if (code != 0) throw std::runtime_error("cluster.sh up failed: " + said);
+  return ms;
+}
+
+/// A program that no worker has seen: this one, with a byte more behind its end.
+double first_result_ms(const std::filesystem::path& program) {
+  const Cluster cluster(2);
+  const e2e::TempFolder folder;
+  const std::filesystem::path fresh = folder.path() / "fresh";
+  std::filesystem::copy_file(program, fresh);
+  std::ofstream(fresh, std::ios::app | std::ios::binary) << fmt::format("{}", now_ns());
+  const double begin = now_ns();
+  ClientProgram client("first_result", cluster.address(), {}, fresh);
+  return (client.finish().at("done_ns") - begin) / 1e6;
+}
+
+}  // namespace
+
+void measure_starting(Run& run) {
+  run.report.add({9, "cluster.sh up until it is ready", cluster_up_ms(), "ms", "", 0, Want::at_most, 1000});
+  run.report.add({9, "first result of a freshly built program, from its exec", first_result_ms(run.program),
+                  "ms", "", 0, Want::at_most, 150});
+  const Cluster cluster(1);
+  run.report.add({9, "start of a runner", run_client("runner_start", cluster.address(), {"20"}).at("ms"),
+                  "ms", "", 0, Want::at_most, 5});
+}
+
+void measure_idle(Run& run) {
+  constexpr auto kWatched = 6s;
+  const Cluster cluster(2);
+  ClientProgram client("idle", cluster.address());
+  client.value("idle");
+  std::this_thread::sleep_for(1s);  // what the warm-up left
+  const auto worker = [&] {
+    double seconds = cpu_seconds(cluster.worker());
+    for (const pid_t pid : e2e::descendants_of(cluster.worker())) seconds += cpu_seconds(pid);
+    return seconds;
+  };
+  const double broker_before = cpu_seconds(cluster.broker());
+  const double worker_before = worker();
+  const double client_before = cpu_seconds(client.pid());
+  const auto begin = Clock::now();
+  std::this_thread::sleep_for(kWatched);
+  const auto percent = [&](double before, double after) {
+    return (after - before) * 100 / seconds_since(begin);
+  };
+  const auto add = [&](const char* what, double value) {
+    run.report.add({10, what, value, "%", "", 0, Want::at_most, 0.2});
+  };
+  add("processor time of an idle broker", percent(broker_before, cpu_seconds(cluster.broker())));
+  add("processor time of an idle worker and its runners", percent(worker_before, worker()));
+  add("processor time of an idle client", percent(client_before, cpu_seconds(client.pid())));
+}
+
+void measure_scheduler(Run& run) {
+  constexpr std::uint64_t kTasks = 500'000;
+  const auto rate = [](std::size_t workers, std::size_t queued) {
+    SchedulerLoad load({.workers = workers, .queued = queued});
+    return static_cast<double>(kTasks) / load.run(kTasks);
+  };
+  const double few = rate(10, 1000);
+  const double many = rate(100'000, 1000);
+  const auto add = [&](const char* what, double value) {
+    run.report.add({13, what, value, "steps/s", "", 0, Want::at_least, 5e6});
+  };
+  add("pure scheduler, 10 workers", few);
+  add("pure scheduler, 10 workers, 1,000,000 queued", rate(10, 1'000'000));
+  run.report.add(
+      {13, "pure scheduler, 100,000 workers", many, "steps/s", "10 workers", few, Want::at_least, 1 / 1.5});
+}
+
+}  // namespace weft::bench
