@@ -38,11 +38,11 @@ inline constexpr Uuid kJournalHolder{
 class Payload {
  public:
   Payload() = default;
-  explicit Payload(Bytes bytes) : bytes_(std::move(bytes)) {}
+  explicit Payload(Bytes bytes) : bytes_(std::move(bytes)) { bytes_.mark(false); }
   explicit Payload(std::string_view text) : bytes_(text) {}
   explicit Payload(const BlobRef& ref);
 
-  bool is_blob() const { return is_blob_; }
+  bool is_blob() const { return bytes_.marked(); }
   /// REQUIRES: !is_blob().
   std::string_view text() const;
   const Bytes& bytes() const { return bytes_; }
@@ -51,11 +51,12 @@ class Payload {
   /// What it costs to keep in memory, not what it refers to.
   std::size_t size() const { return bytes_.size(); }
 
-  bool operator==(const Payload&) const = default;
+  friend bool operator==(const Payload& a, const Payload& b) {
+    return a.is_blob() == b.is_blob() && a.bytes_ == b.bytes_;
+  }
 
  private:
-  Bytes bytes_;  // the payload, or holder, id and size of the blob one after the other
-  bool is_blob_ = false;
+  Bytes bytes_;  // the payload, or (marked) holder, id and size of the blob one after the other
 };
 
 /// An executable or shared object that travels as a blob.
@@ -544,11 +545,25 @@ struct Leave {
 };
 
 /// The order is the type number on the wire, from 1: append only.
-using Message = std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbeat, Goodbye, Define, Forget,
-                             Submit, Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor,
-                             ForgetFor, Assign, Revoke, Release, Resend, EndSession, Claims, Ready, Results,
-                             Started, Returned, Draining, Get, Data, Gone, Drop, StatusRequest, Status, Kept,
-                             Find, Found, DrainWorker, Why, Answer, Leave, Fetched>;
+using AnyMessage =
+    std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbeat, Goodbye, Define, Forget, Submit,
+                 Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor, ForgetFor, Assign,
+                 Revoke, Release, Resend, EndSession, Claims, Ready, Results, Started, Returned, Draining,
+                 Get, Data, Gone, Drop, StatusRequest, Status, Kept, Find, Found, DrainWorker, Why, Answer,
+                 Leave, Fetched>;
+
+/// Any message. A class of its own, so that what copies, ends and compares it is compiled once.
+class Message : public AnyMessage {
+ public:
+  using AnyMessage::AnyMessage;
+  Message();
+  Message(const Message& other);
+  Message(Message&& other) noexcept;
+  Message& operator=(const Message& other);
+  Message& operator=(Message&& other) noexcept;
+  ~Message();
+  friend bool operator==(const Message& a, const Message& b);
+};
 
 /// One line for logs and traces: the name and what identifies the content, never payload bytes.
 std::string describe(const Message& message);

@@ -88,17 +88,17 @@ M draw_message(Input& in) {
 template <std::size_t... I>
 wire::Message draw_any(Input& in, std::size_t index, std::index_sequence<I...>) {
   wire::Message message;
-  ((I == index ? void(message = draw_message<std::variant_alternative_t<I, wire::Message>>(in)) : void()),
+  ((I == index ? void(message = draw_message<std::variant_alternative_t<I, wire::AnyMessage>>(in)) : void()),
    ...);
   return message;
 }
 
 /// A message of type number `index` + 1.
 inline wire::Message draw_any(Input& in, std::size_t index) {
-  return draw_any(in, index, std::make_index_sequence<std::variant_size_v<wire::Message>>{});
+  return draw_any(in, index, std::make_index_sequence<std::variant_size_v<wire::AnyMessage>>{});
 }
 inline wire::Message draw_any(Input& in) {
-  return draw_any(in, in.below(std::variant_size_v<wire::Message>));
+  return draw_any(in, in.below(std::variant_size_v<wire::AnyMessage>));
 }
 
 /// A spec as a program defines it: most fields at rest, some drawn.
