@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Bytes: an immutable, shared string of bytes in one allocation, so that a payload can sit in a
-// queue, in an action and in a retransmission list without being copied. Copies may be made and
-// dropped from any thread.
+// Bytes: an immutable string of bytes. What is short sits in the object itself; anything longer is shared
+// by all copies, so that a payload can sit in a queue, in an action and in a retransmission list without
+// being copied. Copies may be made and dropped from any thread.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -18,33 +17,53 @@ namespace weft {
 
 class Bytes {
  public:
+  static constexpr std::size_t kInPlaceMax = 22;
+
   Bytes() = default;
-  explicit Bytes(std::string_view text) : block_(text.empty() ? nullptr : make(text)) {}
-  Bytes(const Bytes& other) : block_(other.block_) {
-    if (block_) block_->owners.fetch_add(1, std::memory_order_relaxed);
+  explicit Bytes(std::string_view text) {
+    if (text.size() <= kInPlaceMax) {
+      if (!text.empty()) std::memcpy(place_, text.data(), text.size());
+      size_ = static_cast<std::uint8_t>(text.size());
+    } else {
+      set_block(make(text));
+    }
   }
-  Bytes(Bytes&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  Bytes(const Bytes& other) {
+    std::memcpy(static_cast<void*>(this), &other, sizeof *this);
+    if (size_ == kShared) block()->owners.fetch_add(1, std::memory_order_relaxed);
+  }
+  Bytes(Bytes&& other) noexcept {
+    std::memcpy(static_cast<void*>(this), &other, sizeof *this);
+    other.size_ = 0;
+  }
   Bytes& operator=(Bytes other) noexcept {
-    std::swap(block_, other.block_);
+    swap(other);
     return *this;
   }
   ~Bytes() {
-    if (block_ && block_->owners.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      block_->~Block();
-      ::operator delete(block_);
-    }
+    if (size_ == kShared) release();
   }
 
-  std::string_view view() const { return block_ ? std::string_view(text(), block_->size) : ""; }
-  std::size_t size() const { return block_ ? block_->size : 0; }
-  bool empty() const { return size() == 0; }
+  std::string_view view() const {
+    return size_ == kShared ? std::string_view(block()->text(), block()->size)
+                            : std::string_view(place_, size_);
+  }
+  std::size_t size() const { return size_ == kShared ? block()->size : size_; }
+  bool empty() const { return size_ == 0; }
+
+  /// One bit that whoever has it may use, copied along with it.
+  bool marked() const { return mark_; }
+  void mark(bool marked) { mark_ = marked; }
 
   friend bool operator==(const Bytes& a, const Bytes& b) { return a.view() == b.view(); }
 
  private:
+  static constexpr std::uint8_t kShared = 255;  // in size_: place_ begins with a pointer
+
   struct Block {
     std::atomic<std::uint32_t> owners{1};
     std::uint32_t size;
+    const char* text() const { return reinterpret_cast<const char*>(this) + sizeof(Block); }
   };
 
   static Block* make(std::string_view text) {
@@ -54,9 +73,32 @@ class Bytes {
     std::memcpy(static_cast<char*>(memory) + sizeof(Block), text.data(), text.size());
     return block;
   }
-  const char* text() const { return reinterpret_cast<const char*>(block_) + sizeof(Block); }
+  Block* block() const {
+    Block* block = nullptr;
+    std::memcpy(&block, place_, sizeof block);
+    return block;
+  }
+  void set_block(Block* block) {
+    std::memcpy(place_, &block, sizeof block);
+    size_ = kShared;
+  }
+  void release() {
+    Block* const block = this->block();
+    if (block->owners.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    block->~Block();
+    ::operator delete(block);
+  }
+  void swap(Bytes& other) noexcept {
+    std::byte spare[sizeof(Bytes)];
+    std::memcpy(spare, &other, sizeof spare);
+    std::memcpy(static_cast<void*>(&other), this, sizeof spare);
+    std::memcpy(static_cast<void*>(this), spare, sizeof spare);
+  }
 
-  Block* block_ = nullptr;
+  alignas(8) char place_[kInPlaceMax] = {};
+  bool mark_ = false;
+  std::uint8_t size_ = 0;
 };
+static_assert(sizeof(Bytes) == 24);
 
 }  // namespace weft

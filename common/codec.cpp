@@ -13,7 +13,10 @@ namespace {
 
 constexpr std::string_view kMagic = "WEFT";
 constexpr std::size_t kHeaderBytes = 8;
-constexpr std::size_t kTypes = std::variant_size_v<Message>;
+constexpr std::size_t kTypes = std::variant_size_v<AnyMessage>;
+// Enough that a frame costs little beside what is in it, and so little that whoever takes it apart has soon
+// something to pass on.
+constexpr std::size_t kPackedBytes = 64 << 10;
 
 std::string header_of(std::size_t index) {
   std::string frame(kMagic);
@@ -30,7 +33,12 @@ Result<Message> decode_body(std::string_view body) {
   get(in, message);
   if constexpr (Batch<M>) {
     auto& records = message.*Layout<M>::records;
-    while (in.ok() && !in.at_end()) get(in, records.emplace_back());
+    while (in.ok() && !in.at_end()) {
+      const std::size_t before = in.remaining();
+      get(in, records.emplace_back());
+      // Those behind the first are mostly like it.
+      if (records.size() == 1) records.reserve(1 + in.remaining() / (before - in.remaining()));
+    }
   }
   if (!in.ok()) return Fault{fmt::format("malformed {}", Layout<M>::name)};
   if (!in.at_end()) return Fault{fmt::format("{} bytes too many in {}", in.remaining(), Layout<M>::name)};
@@ -41,7 +49,7 @@ using BodyDecoder = Result<Message> (*)(std::string_view);
 
 template <std::size_t... I>
 constexpr std::array<BodyDecoder, kTypes> body_decoders(std::index_sequence<I...>) {
-  return {&decode_body<std::variant_alternative_t<I, Message>>...};
+  return {&decode_body<std::variant_alternative_t<I, AnyMessage>>...};
 }
 
 /// `message` without its records.
@@ -54,21 +62,22 @@ M head_of(const M& message) {
 
 }  // namespace
 
-Payload::Payload(const BlobRef& ref) : is_blob_(true) {
+Payload::Payload(const BlobRef& ref) {
   std::string text;
   text.append(reinterpret_cast<const char*>(ref.holder.bytes.data()), ref.holder.bytes.size());
   text.append(reinterpret_cast<const char*>(ref.id.bytes.data()), ref.id.bytes.size());
   text.append(reinterpret_cast<const char*>(&ref.size), sizeof ref.size);
   bytes_ = Bytes(text);
+  bytes_.mark(true);
 }
 
 std::string_view Payload::text() const {
-  WEFT_CHECK(!is_blob_);
+  WEFT_CHECK(!is_blob());
   return bytes_.view();
 }
 
 BlobRef Payload::blob() const {
-  WEFT_CHECK(is_blob_);
+  WEFT_CHECK(is_blob());
   BlobRef ref;
   const char* text = bytes_.view().data();
   std::memcpy(ref.holder.bytes.data(), text, sizeof ref.holder.bytes);
@@ -179,7 +188,7 @@ bool Packer::append_to_open(const Message& message) {
           for (const auto& record : m.*Layout<M>::records) {
             const std::size_t before = open_.size();
             put_text(open_, record);
-            if (open_.size() > kMessageBytesMax) {  // the record begins the next frame
+            if (open_.size() > kPackedBytes && open_records_ > 0) {  // the record begins the next frame
               std::string moved = open_.substr(before);
               open_.resize(before);
               close();
@@ -189,6 +198,7 @@ bool Packer::append_to_open(const Message& message) {
               put_text(open_, open_head);
               open_ += moved;
             }
+            ++open_records_;
             if constexpr (NumberedBatch<M>) ++open_next_;
           }
           return true;
@@ -202,6 +212,7 @@ bool Packer::append_to_open(const Message& message) {
 void Packer::close() {
   if (!open_.empty()) frames_.push_back(std::move(open_));
   open_.clear();
+  open_records_ = 0;
 }
 
 std::optional<std::string> Packer::take() {

@@ -32,7 +32,7 @@ TaskRef decode_ref(std::string_view text);
 Result<ErrorInfo> decode_error(std::string_view text);
 
 /// Packs messages for one peer: consecutive messages of one kind that can share a frame do, up to
-/// kMessageBytesMax. The order of messages is kept. Call take() until it returns nothing, whenever
+/// 64 KiB. The order of messages is kept. Call take() until it returns nothing, whenever
 /// there is no more input to wait for: nothing is held back.
 class Packer {
  public:
@@ -46,8 +46,9 @@ class Packer {
   void close();
 
   std::vector<std::string> frames_;
-  std::size_t taken_ = 0;        // of frames_, already handed out
-  std::string open_;             // a frame that still takes records
+  std::size_t taken_ = 0;  // of frames_, already handed out
+  std::string open_;       // a frame that still takes records
+  std::size_t open_records_ = 0;
   Message open_head_;            // its message without records
   std::uint64_t open_next_ = 0;  // number that the next record must have, for numbered batches
 };

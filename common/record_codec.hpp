@@ -35,21 +35,57 @@ struct StringSink {
 };
 using Writer = msgpack::packer<StringSink>;
 
-inline void put_binary(Writer& out, const void* data, std::size_t size) {
+/// Where the small fields of a record are put together, before they are appended at once. The bytes of its
+/// payload, which comes last, follow from where they are.
+struct RecordSink {
+  char* end;
+  void write(const char* data, std::size_t size) {
+    std::memcpy(end, data, size);
+    end += size;
+  }
+};
+using RecordWriter = msgpack::packer<RecordSink>;
+
+/// The most bytes that a value of T takes beside its payload; 0: it may take any number.
+template <class T>
+consteval std::size_t bytes_max_of() {
+  if constexpr (std::is_enum_v<T> || std::is_arithmetic_v<T>) {
+    return 9;
+  } else if constexpr (kIsId<T>) {
+    return 2 + sizeof(T);
+  } else if constexpr (std::is_same_v<T, Payload>) {
+    return 1 + bytes_max_of<Uuid>() + bytes_max_of<BlobId>() + 9;
+  } else if constexpr (HasLayout<T>) {
+    std::size_t sum = 5;
+    bool bounded = true;
+    const auto add = [&]<class F>(F T::*) {
+      bounded = bounded && bytes_max_of<F>() > 0;
+      sum += bytes_max_of<F>();
+    };
+    std::apply([&](auto... member) { (add(member), ...); }, Layout<T>::fields);
+    return bounded ? sum : 0;
+  } else {
+    return 0;
+  }
+}
+
+template <class Out>
+void put_binary(Out& out, const void* data, std::size_t size) {
   out.pack_bin(static_cast<std::uint32_t>(size));
   out.pack_bin_body(static_cast<const char*>(data), static_cast<std::uint32_t>(size));
 }
 
 /// Nine bytes, always: msgpack-c's own pack_double() turns 1.0 into the integer 1.
-inline void put_real(Writer& out, double number) {
+template <class Out>
+void put_real(Out& out, double number) {
   const auto bits = std::bit_cast<std::uint64_t>(number);
   char text[9] = {static_cast<char>(0xcb)};
   for (int i = 0; i < 8; ++i) text[1 + i] = static_cast<char>(bits >> (56 - 8 * i));
   out.pack_bin_body(text, sizeof text);  // raw: adds nothing of its own
 }
 
-template <class T>
-void put(Writer& out, const T& value) {
+template <class Out, class T>
+void put(Out& out, const T& value) {
   if constexpr (std::is_enum_v<T>) {
     out.pack_uint8(static_cast<std::uint8_t>(value));
   } else if constexpr (kIsId<T>) {
@@ -63,6 +99,8 @@ void put(Writer& out, const T& value) {
       put(out, ref.holder);
       put(out, ref.id);
       put(out, ref.size);
+    } else if constexpr (std::is_same_v<Out, RecordWriter>) {
+      out.pack_bin(static_cast<std::uint32_t>(value.size()));  // the bytes follow
     } else {
       put(out, value.bytes());
     }
@@ -83,11 +121,35 @@ void put(Writer& out, const T& value) {
   }
 }
 
+inline std::string_view inline_payload_of(const Payload& payload) {
+  return payload.is_blob() ? std::string_view() : payload.bytes().view();
+}
+template <class T>
+std::string_view inline_payload_of(const T& value) {
+  std::string_view found;
+  if constexpr (HasLayout<T>) {
+    for_each_field(value, [&](const auto& field) {
+      if (const std::string_view bytes = inline_payload_of(field); !bytes.empty()) found = bytes;
+    });
+  }
+  return found;
+}
+
+/// Appends `value` to `text`.
 template <class T>
 void put_text(std::string& text, const T& value) {
-  StringSink sink{text};
-  Writer out(sink);
-  put(out, value);
+  if constexpr (HasLayout<T> && bytes_max_of<T>() > 0) {
+    char small[bytes_max_of<T>()];
+    RecordSink sink{small};
+    RecordWriter out(sink);
+    put(out, value);
+    text.append(small, static_cast<std::size_t>(sink.end - small));
+    text.append(inline_payload_of(value));
+  } else {
+    StringSink sink{text};
+    Writer out(sink);
+    put(out, value);
+  }
 }
 
 // ---- reading ----
