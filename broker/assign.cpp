@@ -13,48 +13,109 @@ namespace weft::broker {
 
 void Scheduler::schedule() {
   ++pass_;
-  while (!open_workers_.empty() && !contenders_.empty() && schedule_one()) {
+  const auto quantum = static_cast<double>(settings_.quantum.count());
+  while (!open_workers_.empty()) {
+    const auto waits = [this](const auto& turn) {
+      return std::get<Session*>(turn)->blocked_in_pass != pass_;
+    };
+    const auto first = std::find_if(contenders_.begin(), contenders_.end(), waits);
+    if (first == contenders_.end()) break;
+    const auto second = std::find_if(std::next(first), contenders_.end(), waits);
+    serve(*std::get<Session*>(*first),
+          second != contenders_.end() ? std::get<double>(*second) + quantum : HUGE_VAL);
   }
   flush_assignments();
   if (contenders_.empty()) rebalance();
 }
 
-/// Assigns one task, or finds that nothing can be assigned.
-bool Scheduler::schedule_one() {
-  for (const auto& [slot_us, serial, session] : contenders_) {
-    for (;;) {
-      ReadyQueue* best = nullptr;
-      for (ReadyQueue* queue : session->order) {
-        if (queue->tasks.empty() || queue->blocked_in_pass == pass_) continue;
-        if (best != nullptr && best->placement->priority > queue->placement->priority) break;
-        if (best == nullptr || queue->tasks.front()->seq < best->tasks.front()->seq) best = queue;
-      }
-      if (best == nullptr) break;  // the next client
-      if (Worker* worker = place(*best)) {
-        fair_clock_ = slot_us;
-        assign(*best->tasks.front(), *worker);
-        return true;
-      }
-      best->blocked_in_pass = pass_;  // room only shrinks within a pass
+/// Assigns tasks of `session` until it has used slot time up to `slot_us_max`, or nothing of it can be
+/// placed.
+void Scheduler::serve(Session& session, double slot_us_max) {
+  fair_clock_ = session.slot_us;
+  double used_us = 0;
+  while (session.contending && !open_workers_.empty() && session.slot_us + used_us <= slot_us_max) {
+    ReadyQueue* const queue = best_queue(session);
+    if (queue == nullptr) {
+      session.blocked_in_pass = pass_;
+      break;
+    }
+    if (Worker* worker = place(*queue)) {
+      used_us += assign(*queue->tasks.front(), *worker);
+    } else {
+      queue->blocked_in_pass = pass_;  // room only shrinks within a pass
     }
   }
-  return false;
+  if (used_us > 0) use_slot_time(session, used_us);
+}
+
+/// The one with the oldest task of the highest priority, of those that may still get something in this pass.
+ReadyQueue* Scheduler::best_queue(const Session& session) const {
+  ReadyQueue* best = nullptr;
+  for (ReadyQueue* queue : session.order) {
+    if (queue->tasks.empty() || queue->blocked_in_pass == pass_) continue;
+    if (best != nullptr && best->placement->priority > queue->placement->priority) break;
+    if (best == nullptr || queue->tasks.front()->seq < best->tasks.front()->seq) best = queue;
+  }
+  return best;
 }
 
 /// The most idle worker that can take a task of `queue` now, preferred ones first.
 Worker* Scheduler::place(ReadyQueue& queue) {
   const Placement& placement = *queue.placement;
+  if (!placement.anywhere()) {
+    const std::vector<Worker*>& candidates = candidates_of(queue);
+    if (candidates.size() < open_workers_.size()) return place_among(candidates, placement);
+  }
   Worker* fallback = nullptr;
-  for (const auto& [load, serial, worker] : open_workers_) {
+  for (Worker* worker = open_workers_.first(); worker != nullptr; worker = open_workers_.after(*worker)) {
     if (!fits_now(*worker, placement)) continue;
-    const bool preferred =
-        placement.prefer.empty() ||
-        std::any_of(placement.prefer.begin(), placement.prefer.end(),
-                    [&, w = worker](const std::string& name) { return w->is_called(name); });
-    if (preferred) return worker;
+    if (is_preferred(*worker, placement)) return worker;
     if (fallback == nullptr) fallback = worker;
   }
   return fallback;
+}
+
+/// The same, where few may run it.
+Worker* Scheduler::place_among(const std::vector<Worker*>& candidates, const Placement& placement) const {
+  Worker* best = nullptr;
+  for (Worker* worker : candidates) {
+    if (worker->open.level == LoadPlace::kNowhere || !fits_now(*worker, placement)) continue;
+    const bool preferred = is_preferred(*worker, placement);
+    const bool best_preferred = best != nullptr && is_preferred(*best, placement);
+    const bool idler = best == nullptr || worker->open.level < best->open.level;
+    if (preferred != best_preferred ? preferred || best == nullptr : idler) best = worker;
+  }
+  return best;
+}
+
+const std::vector<Worker*>& Scheduler::candidates_of(ReadyQueue& queue) {
+  if (std::exchange(queue.candidates_of, members_) == members_) return queue.candidates;
+  queue.candidates.clear();
+  for (const auto& [id, worker] : workers_) {
+    if (may_ever_run(*worker, *queue.placement)) queue.candidates.push_back(worker.get());
+  }
+  std::sort(queue.candidates.begin(), queue.candidates.end(),
+            [](const Worker* a, const Worker* b) { return a->serial < b->serial; });
+  return queue.candidates;
+}
+
+bool Scheduler::is_preferred(const Worker& worker, const Placement& placement) {
+  return placement.prefer.empty() ||
+         std::any_of(placement.prefer.begin(), placement.prefer.end(),
+                     [&](const std::string& name) { return worker.is_called(name); });
+}
+
+/// By its name and resources.
+bool Scheduler::may_ever_run(const Worker& worker, const Placement& placement) {
+  if (!placement.workers.empty() &&
+      std::none_of(placement.workers.begin(), placement.workers.end(),
+                   [&](const std::string& name) { return worker.is_called(name); })) {
+    return false;
+  }
+  return std::all_of(placement.resources.begin(), placement.resources.end(), [&](const auto& need) {
+    const auto has = worker.hello.resources.find(need.first);
+    return has != worker.hello.resources.end() && has->second >= need.second;
+  });
 }
 
 bool Scheduler::fits_now(const Worker& worker, const Placement& placement) const {
@@ -75,33 +136,22 @@ bool Scheduler::could_run(const Worker& worker, const Placement& placement) cons
       bad != worker.cannot_start.end() && now_ < bad->second.until) {
     return false;
   }
-  if (!placement.workers.empty() &&
-      std::none_of(placement.workers.begin(), placement.workers.end(),
-                   [&](const std::string& name) { return worker.is_called(name); })) {
-    return false;
-  }
   // A name that nobody has goes anywhere, and fails there with the list of known ones.
   if (const std::string& name = placement.library_function; !name.empty() && functions_.contains(name)) {
     const auto& functions = worker.hello.functions;
     if (std::find(functions.begin(), functions.end(), name) == functions.end()) return false;
   }
-  return std::all_of(placement.resources.begin(), placement.resources.end(), [&](const auto& need) {
-    const auto has = worker.hello.resources.find(need.first);
-    return has != worker.hello.resources.end() && has->second >= need.second;
-  });
+  return may_ever_run(worker, placement);
 }
 
-void Scheduler::assign(Task& task, Worker& worker) {
+/// Returns the slot time, in microseconds, that it is to be charged for in advance.
+double Scheduler::assign(Task& task, Worker& worker) {
   Session& session = *task.session;
-  WorkerSession& known = worker.sessions[session.id];
-  if (known.told.insert(task.spec->number).second) {
-    known.specs.insert(task.spec->number);
-    send(worker.peer, wire::DefineFor{session.id, task.spec->number, task.spec->content});
-  }
+  if (worker.told_session != session.serial || worker.told_spec != task.spec->number)
+    define_for(worker, session, *task.spec);
   take_out(task);
   attach(task, worker, wire::Attempt{settings_.epoch, next_attempt_++}, TaskState::assigned);
   task.charged_us = static_cast<std::uint32_t>(std::min(session.average_us, 1e9));
-  use_slot_time(session, task.charged_us);
 
   wire::Assign& outgoing = worker.outgoing;
   if (!outgoing.tasks.empty() && outgoing.session != session.id) {
@@ -111,6 +161,18 @@ void Scheduler::assign(Task& task, Worker& worker) {
   outgoing.session = session.id;
   outgoing.tasks.push_back(
       {task.seq, task.attempt.number, task.spec->number, task.execution(), task.crashes > 0, task.payload});
+  return task.charged_us;
+}
+
+/// Unless it was told before on this connection.
+void Scheduler::define_for(Worker& worker, const Session& session, const Spec& spec) {
+  WorkerSession& known = worker.sessions[session.id];
+  if (known.told.insert(spec.number).second) {
+    known.specs.insert(spec.number);
+    send(worker.peer, wire::DefineFor{session.id, spec.number, spec.content});
+  }
+  worker.told_session = session.serial;
+  worker.told_spec = spec.number;
 }
 
 void Scheduler::flush_assignments() {
@@ -122,28 +184,36 @@ void Scheduler::flush_assignments() {
 
 /// How many tasks a worker may have. Long tasks are not prefetched, so that whoever is idle first gets
 /// the next; short ones are, to cover the way there and back.
-std::size_t Scheduler::credit(const Worker& worker) const {
+void Scheduler::update_credit(Worker& worker) {
   double prefetch = 0;
   if (worker.average_us > 0 &&
       worker.average_us <= static_cast<double>(settings_.prefetch_task_max.count())) {
     prefetch = std::ceil(static_cast<double>(settings_.prefetch.count()) / worker.average_us);
     prefetch = std::min(prefetch, static_cast<double>(settings_.prefetch_max));
   }
-  return worker.hello.slots * (1 + static_cast<std::size_t>(prefetch));
+  worker.credit = worker.hello.slots * (1 + static_cast<std::size_t>(prefetch));
+}
+
+bool Scheduler::has_room(const Worker& worker) {
+  return worker.state == WorkerState::ready && worker.tasks.size() + worker.strays.size() < worker.credit;
 }
 
 /// Files the worker under its present load, if it may have more.
 void Scheduler::update_open(Worker& worker) {
-  if (worker.open) open_workers_.erase({worker.open_load, worker.serial, &worker});
+  constexpr std::size_t kSteps = 16;  // levels of load for each task that every slot has
+  const bool crowded = worker.state == WorkerState::ready && worker.tasks.size() > worker.hello.slots;
+  if (crowded != worker.crowded) {
+    worker.crowded = crowded;
+    crowded ? ++crowded_ : --crowded_;
+  }
+  if (!has_room(worker)) return open_workers_.remove(worker);
   const std::size_t has = worker.tasks.size() + worker.strays.size();
-  worker.open = worker.state == WorkerState::ready && has < credit(worker);
-  worker.open_load = has * 1024 / std::max(worker.hello.slots, 1U);
-  if (worker.open) open_workers_.emplace(worker.open_load, worker.serial, &worker);
+  open_workers_.file(worker, static_cast<std::uint32_t>(has * kSteps / worker.hello.slots));
 }
 
 void Scheduler::update_contender(Session& session) {
   const bool contends =
-      session.queued > 0 && session.waiting_bytes < backlog_max() && session.state != SessionState::ending;
+      session.queued > 0 && session.waiting_bytes < backlog_max_ && session.state != SessionState::ending;
   if (contends == session.contending) return;
   session.contending = contends;
   if (contends) {
@@ -163,36 +233,40 @@ void Scheduler::use_slot_time(Session& session, double us) {
 /// Nothing is queued: tasks that wait behind others on one worker can go to an idle one. Those that
 /// have waited no longer than a prefetch takes are about to start and stay.
 void Scheduler::rebalance() {
+  const Worker* idlest = open_workers_.first();
+  if (crowded_ == 0 || idlest == nullptr || idlest->tasks.size() >= idlest->hello.slots) return;
+  const Duration patience = settings_.prefetch * 5;
+  if (now_ < rebalance_due_) return plan_rebalance(rebalance_due_);
+  rebalance_due_ = now_ + patience / 4;  // all workers are looked at: not for every message
+  plan_rebalance(rebalance_due_);
   std::size_t idle = 0;
-  for (const auto& [load, serial, worker] : open_workers_) {
+  for (const Worker* worker = open_workers_.first(); worker != nullptr;
+       worker = open_workers_.after(*worker)) {
     if (worker->tasks.size() < worker->hello.slots) idle += worker->hello.slots - worker->tasks.size();
   }
-  if (idle == 0) return;
-  const Duration patience = settings_.prefetch * 5;
-  bool waiting = false;
   for (auto& [id, worker] : workers_) {
-    if (worker->state != WorkerState::ready || worker->tasks.size() <= worker->hello.slots) continue;
-    waiting = true;
+    if (!worker->crowded) continue;
     if (now_ < worker->retract_again) continue;
     std::size_t spare = std::min(worker->tasks.size() - worker->hello.slots, idle);
     for (Task* task = worker->tasks.back(); task != nullptr && spare > 0; task = TaskList::before(*task)) {
       if (task->state != TaskState::assigned || now_ - task->since < patience) continue;
       const Placement& placement = *task->spec->queue->placement;
-      const bool wanted = std::any_of(open_workers_.begin(), open_workers_.end(), [&](const auto& entry) {
-        const Worker& other = *std::get<2>(entry);
-        return other.tasks.size() < other.hello.slots && fits_now(other, placement);
-      });
-      if (!wanted) continue;
+      const Worker* other = open_workers_.first();
+      while (other != nullptr &&
+             (other->tasks.size() >= other->hello.slots || !fits_now(*other, placement))) {
+        other = open_workers_.after(*other);
+      }
+      if (other == nullptr) continue;  // nobody is idle that could run it
       revoke(*task, wire::RevokeMode::retract);
       worker->retract_again = now_ + patience * 5;
       --spare;
       --idle;
     }
   }
-  if (waiting && !rebalance_planned_) {
-    rebalance_planned_ = true;
-    start_timer(now_ + patience, TimerKind::rebalance, {});
-  }
+}
+
+void Scheduler::plan_rebalance(Time at) {
+  if (!std::exchange(rebalance_planned_, true)) start_timer(at, TimerKind::rebalance, {});
 }
 
 // ---- why not ----

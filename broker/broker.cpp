@@ -18,7 +18,9 @@ namespace weft::broker {
 
 namespace {
 
-constexpr int kMessagesPerTurn = 1000;                 // then others get a word in
+constexpr int kMessagesPerTurn = 1000;            // then what they led to is sent
+constexpr std::size_t kBytesPerTurn = 128 << 10;  // of them
+constexpr int kTurnsBetweenPolls = 16;
 constexpr int kFramesQueuedMax = 256;                  // per connection in libzmq: credit comes first
 constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full pipe did not take
 constexpr int kSuspectChecks = 10;
@@ -118,11 +120,17 @@ void Broker::run(int stop) {
     }
     if ((items[2].revents & ZMQ_POLLIN) != 0) break;
     read_monitor();
-    receive_all();
+    bool more = receive_all();
     if (journal_) read_journal_answers();
     check_suspects();
     step(Tick{});
     flush();
+    // A poll costs as much as hundreds of tasks: what has come meanwhile is taken first, a few times.
+    for (int turn = 0; more && turn < kTurnsBetweenPolls; ++turn) {
+      more = receive_all();
+      step(Tick{});
+      flush();
+    }
   }
   step(Shutdown{"the broker was told to stop"});
   flush();
@@ -208,10 +216,13 @@ void Broker::read_journal_answers() {
 
 // ---- in ----
 
-void Broker::receive_all() {
-  for (int i = 0; i < kMessagesPerTurn; ++i) {
-    if (!receive_one()) return;
+/// False: nothing was there.
+bool Broker::receive_all() {
+  received_bytes_ = 0;
+  for (int i = 0; i < kMessagesPerTurn && received_bytes_ < kBytesPerTurn; ++i) {
+    if (!receive_one()) return i > 0;
   }
+  return true;
 }
 
 bool Broker::receive_one() {
@@ -238,6 +249,7 @@ bool Broker::receive_one() {
   }
 
   const std::string_view text(static_cast<const char*>(frame.data()), frame.size());
+  received_bytes_ += text.size();
   crash_point("broker.received");
   if (extra_parts) {
     ++garbage_;

@@ -47,7 +47,7 @@ class Broker {
     int checks_left;
   };
 
-  void receive_all();
+  bool receive_all();
   bool receive_one();
   void read_monitor();
   void admit(int fd);
@@ -82,9 +82,10 @@ class Broker {
   std::vector<PeerId> touched_;  // have something to flush
   std::vector<Suspect> suspects_;
   PeerId next_peer_ = 1;
-  std::uint64_t garbage_ = 0;  // frames dropped
-  int newcomer_max_ = 0;       // descriptors from here on are kept free
-  std::uint64_t refused_ = 0;  // newcomers, for want of descriptors, since it was last logged
+  std::size_t received_bytes_ = 0;  // in this turn
+  std::uint64_t garbage_ = 0;       // frames dropped
+  int newcomer_max_ = 0;            // descriptors from here on are kept free
+  std::uint64_t refused_ = 0;       // newcomers, for want of descriptors, since it was last logged
   Time refusal_logged_{};
   bool blocked_ = false;  // some frame waits for its pipe
 };

@@ -86,6 +86,7 @@ void Scheduler::forget_spec(Session& session, std::uint32_t number) {
     const auto known = worker->sessions.find(session.id);
     if (known == worker->sessions.end() || known->second.specs.erase(number) == 0) continue;
     known->second.told.erase(number);
+    worker->told_session = 0;
     send(worker->peer, wire::ForgetFor{session.id, number});
   }
   release_blobs(session.specs.at(number)->holds);
@@ -144,7 +145,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     constexpr double kYear = 365.0 * 86'400 * 1e6;
     const double run_us = std::clamp(static_cast<double>(record.run_us), 1.0, kYear);
     Session& session = *task.session;
-    use_slot_time(session, run_us - task.charged_us);
+    session.unsettled_us += run_us - task.charged_us;
     session.average_us += kWeight * (run_us - session.average_us);
     worker.average_us =
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);

@@ -14,9 +14,11 @@ constexpr std::size_t kRecordBytes = 16;  // about what a task costs on the wire
 
 void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   Session* session = find_session(hello.session);
-  const bool stopping = session != nullptr && session->state == SessionState::detached &&
-                        std::any_of(session->tasks.begin(), session->tasks.end(),
-                                    [](const auto& entry) { return !entry.second.spec->content.detach; });
+  bool stopping = false;
+  if (session != nullptr && session->state == SessionState::detached) {
+    session->tasks.for_each(
+        [&](std::uint64_t, const Task& task) { stopping = stopping || !task.spec->content.detach; });
+  }
   if (stopping || (session != nullptr && session->state == SessionState::ending)) {
     // Its tasks are being stopped. It tries again in a moment and is then a new session.
     return refuse(peer, wire::RefuseCode::unknown_peer, "this session is just being ended: try again");
@@ -191,7 +193,7 @@ Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spe
            fmt::format("task {} names spec {}, which was not defined", seq, spec));
     return nullptr;
   }
-  Task& task = session.tasks[seq];
+  Task& task = session.tasks.emplace(seq);
   task.seq = seq;
   task.session = &session;
   task.spec = found->second.get();
@@ -206,12 +208,6 @@ Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spe
 std::size_t Scheduler::held_by(const Session& session) {
   constexpr std::size_t kTaskBytes = 200;  // beside its payload
   return session.queued_bytes + session.waiting_bytes + session.tasks.size() * kTaskBytes;
-}
-
-/// Results that may wait for one client before no more of its tasks are assigned.
-std::size_t Scheduler::backlog_max() const {
-  return std::min(settings_.backlog_bytes_max,
-                  settings_.memory_budget / 2 / std::max<std::size_t>(sessions_.size(), 1));
 }
 
 /// False: it sends more than its window allows, and is refused.
@@ -287,11 +283,11 @@ void Scheduler::lose_session(Session& session) {
 void Scheduler::end_session(Session& session, const std::string& why) {
   session.state = SessionState::ending;
   std::vector<std::uint64_t> seqs;
-  for (const auto& [seq, task] : session.tasks) {
+  session.tasks.for_each([&](std::uint64_t seq, const Task&) {
     const Detached* entry = find_detached(session, seq);
     if (entry == nullptr || (entry->phase == Detached::Phase::saving && !entry->recorded))
       seqs.push_back(seq);
-  }
+  });
   log(Log::Level::info,
       fmt::format("client {} has left ({}); {} open tasks are cancelled, {} detached ones go on",
                   session.name, why.empty() ? "no reason given" : why, seqs.size(),

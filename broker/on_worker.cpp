@@ -52,6 +52,8 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
     worker->hello = hello;
     worker->progressed = now_;
     names_[hello.name] = worker;
+    update_credit(*worker);
+    ++members_;
   }
   if (worker->peer != kNoPeer) drop_peer(worker->peer);
   worker->peer = peer;
@@ -59,6 +61,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   worker->claims.clear();
   worker->strays.clear();  // it says again what it has
   for (auto& [id, known] : worker->sessions) known.told.clear();
+  worker->told_session = 0;
   peers_[peer] = Peer{peer, nullptr, worker, now_, now_};
   update_open(*worker);
   send(peer,
@@ -198,10 +201,12 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
   worker.progressed = now_;
-  for (const wire::ResultRecord& record : results.records) {
-    worker.strays.erase({TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number}});
+  if (!worker.strays.empty()) {
+    for (const wire::ResultRecord& record : results.records) {
+      worker.strays.erase({TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number}});
+    }
+    update_open(worker);
   }
-  update_open(worker);
   Session* session = find_session(results.session);
   if (session == nullptr) return;  // it keeps them; END_SESSION or RESEND follows
   auto& next = worker.sessions[session->id].next_outbox;
@@ -210,6 +215,7 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
 
   std::uint64_t number = results.first;
   std::uint64_t repeated = 0;
+  std::uint64_t taken = 0;  // to be released with all that are delivered here
   for (const wire::ResultRecord& record : results.records) {
     const std::uint64_t current = number++;
     if (current < *next) repeated = current;
@@ -223,9 +229,16 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
     ++*next;
     ++worker.finished;
     if (task != nullptr) take_result(worker, *task, wire::Attempt{results.epoch, record.number}, record);
-    release_after_deliveries(*session, worker, current, record.seq);
+    if (session->detached.empty()) {
+      taken = current;
+    } else {
+      release_after_deliveries(*session, worker, current, record.seq);
+    }
   }
+  if (taken != 0) release_after_deliveries(*session, worker, taken, 0);
   if (repeated != 0) release_after_deliveries(*session, worker, repeated, 0);  // the RELEASE was lost
+  if (const double us = std::exchange(session->unsettled_us, 0); us != 0) use_slot_time(*session, us);
+  update_credit(worker);
   update_open(worker);
 }
 
@@ -311,6 +324,7 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
   }
   const Uuid incarnation = worker.hello.incarnation;
   std::erase(assigned_to_, &worker);
+  ++members_;
   names_.erase(worker.hello.name);
   workers_.erase(incarnation);
   remove_holder(incarnation);

@@ -70,8 +70,7 @@ wire::Answer Scheduler::why(const std::string& text) const {
   if (sessions.size() > 1)
     return {false, fmt::format("{} sessions here begin with {}: give more digits", sessions.size(), prefix)};
   const Session& session = *sessions.front();
-  if (const auto task = session.tasks.find(seq); task != session.tasks.end())
-    return {true, why_here(session, task->second)};
+  if (const Task* task = session.tasks.find(seq)) return {true, why_here(session, *task)};
   if (const auto kept = session.detached.find(seq); kept != session.detached.end())
     return {true, "it is finished: its answer is kept until somebody fetches it"};
   if (const auto watched = session.watches.find(seq); watched != session.watches.end())
@@ -120,13 +119,14 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
 /// Why the tasks in `queue` wait, when that is not for want of a free slot alone.
 std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& queue) const {
   if (std::string reason = explain(*queue.placement); !reason.empty()) return reason;
-  if (session.waiting_bytes >= backlog_max()) {
+  if (session.waiting_bytes >= backlog_max_) {
     return fmt::format("its client has {:.0f} MiB of results to fetch first",
                        static_cast<double>(session.waiting_bytes) / (1 << 20));
   }
   const Task* oldest = queue.tasks.front();
   if (oldest == nullptr || now_ - oldest->since < settings_.stall_after) return "";
-  for (const auto& [load, serial, worker] : open_workers_) {
+  for (const Worker* worker = open_workers_.first(); worker != nullptr;
+       worker = open_workers_.after(*worker)) {
     if (!fits_now(*worker, *queue.placement)) continue;
     return fmt::format("this is a fault of the broker: task {} has waited {:.0f} s though worker {} has room",
                        TaskId{session.id, oldest->seq}.text(), seconds_of(now_ - oldest->since),

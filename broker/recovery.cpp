@@ -150,12 +150,12 @@ std::vector<std::string> Scheduler::journal_rows() const {
     }
     for (const auto& [seq, entry] : session->detached) {
       if (entry.phase == Detached::Phase::saving) continue;
-      const auto task = session->tasks.find(seq);
+      const Task* task = session->tasks.find(seq);
       add(TaskRecord{id, seq, entry.spec->number, entry.submitted_ms,
-                     task != session->tasks.end() ? task->second.payload : wire::Payload()});
+                     task != nullptr ? task->payload : wire::Payload()});
       for (const wire::DeliveryRecord& charge : entry.charges) add(ChargeRecord{id, charge});
       // One that was cancelled may still be with a worker, who is to stop it.
-      const bool finished = entry.phase == Detached::Phase::finished || task == session->tasks.end();
+      const bool finished = entry.phase == Detached::Phase::finished || task == nullptr;
       if (finished) add(FinalRecord{id, entry.finished_ms, entry.answer});
     }
   }

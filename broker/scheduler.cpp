@@ -24,7 +24,7 @@ Scheduler::Scheduler(Settings settings, Time now)
 Scheduler::~Scheduler() {
   // Tasks leave their lists before either goes.
   for (auto& [id, session] : sessions_) {
-    for (auto& [seq, task] : session->tasks) TaskList::remove(task);
+    session->tasks.for_each([](std::uint64_t, Task& task) { TaskList::remove(task); });
   }
 }
 
@@ -35,6 +35,8 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
   // A long silence of our own: whoever seems late may have a message waiting in our socket.
   if (now_ - stepped_ > settings_.heartbeat_interval) thaw();
   stepped_ = now_;
+  backlog_max_ = std::min(settings_.backlog_bytes_max,
+                          settings_.memory_budget / 2 / std::max<std::size_t>(sessions_.size(), 1));
 
   std::visit([this](const auto& e) { on(e); }, event);
   while (!timers_.empty() && timers_.top().at <= now_) {
@@ -304,10 +306,7 @@ Worker* Scheduler::find_worker(const Uuid& incarnation) {
   return found != workers_.end() ? found->second.get() : nullptr;
 }
 
-Task* Scheduler::find_task(Session& session, std::uint64_t seq) {
-  const auto found = session.tasks.find(seq);
-  return found != session.tasks.end() ? &found->second : nullptr;
-}
+Task* Scheduler::find_task(Session& session, std::uint64_t seq) { return session.tasks.find(seq); }
 
 void Scheduler::finish_dirty() {
   // Ending a session or pumping one makes no other dirty.

@@ -44,6 +44,7 @@ struct Settings {
   Duration stall_after = std::chrono::seconds(10);             // without progress, though there could be some
   Duration prefetch = std::chrono::milliseconds(4);            // of work that waits with a worker
   Duration prefetch_task_max = std::chrono::milliseconds(20);  // longer tasks are not prefetched
+  Duration quantum = std::chrono::microseconds(200);           // of slot time, until the next client's turn
   Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again, first
   Duration cannot_start_memory_max = std::chrono::hours(1);    // and after many times
   std::uint16_t fetch_tries = 3;                         // again, when a program or argument did not come
@@ -133,7 +134,6 @@ class Scheduler {
   void acknowledge_submits(Session& session);
   bool within_credit(Session& session, std::size_t bytes);
   static std::size_t held_by(const Session& session);
-  std::size_t backlog_max() const;
   void ask_again(Session& session);
   Task* add_task(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload);
   void lose_session(Session& session);
@@ -232,12 +232,19 @@ class Scheduler {
 
   // assign.cpp: who gets what
   void schedule();
-  bool schedule_one();
+  void serve(Session& session, double slot_us_max);
+  ReadyQueue* best_queue(const Session& session) const;
   Worker* place(ReadyQueue& queue);
+  Worker* place_among(const std::vector<Worker*>& candidates, const Placement& placement) const;
+  const std::vector<Worker*>& candidates_of(ReadyQueue& queue);
+  static bool is_preferred(const Worker& worker, const Placement& placement);
+  static bool may_ever_run(const Worker& worker, const Placement& placement);
   bool fits_now(const Worker& worker, const Placement& placement) const;
   bool could_run(const Worker& worker, const Placement& placement) const;
-  void assign(Task& task, Worker& worker);
-  std::size_t credit(const Worker& worker) const;
+  double assign(Task& task, Worker& worker);
+  void define_for(Worker& worker, const Session& session, const Spec& spec);
+  void update_credit(Worker& worker);
+  static bool has_room(const Worker& worker);
   void update_open(Worker& worker);
   void update_contender(Session& session);
   void use_slot_time(Session& session, double us);
@@ -246,6 +253,7 @@ class Scheduler {
   }
   void flush_assignments();
   void rebalance();
+  void plan_rebalance(Time at);
   /// Why no present worker can run this, or "" when one could if it were free.
   std::string explain(const Placement& placement) const;
   void explain_waiting();
@@ -290,13 +298,17 @@ class Scheduler {
   std::unordered_map<BlobId, std::vector<TaskId>> savers_;  // detached tasks that wait for a blob to be kept
 
   std::set<std::tuple<double, std::uint64_t, Session*>> contenders_;  // by slot time: have queued tasks
-  std::set<std::tuple<std::uint64_t, std::uint64_t, Worker*>> open_workers_;  // by load: have credit
+  LoadIndex<&Worker::open> open_workers_;                             // have credit
   std::vector<Session*> dirty_;                   // to pump or to end when the step is done
   std::vector<Worker*> assigned_to_;              // in this scheduling pass
   std::map<std::string, std::size_t> functions_;  // in libraries: how many workers have each
   double fair_clock_ = 0;                         // slot time of the session served last
   bool rebalance_planned_ = false;
   std::uint64_t pass_ = 0;
+  std::size_t backlog_max_ = 0;  // of results that may wait for one client before no more of its tasks go out
+  std::uint64_t members_ = 1;    // counts the workers that came and went
+  std::size_t crowded_ = 0;      // workers that have more tasks than slots
+  Time rebalance_due_{};         // not before
   std::uint64_t next_attempt_ = 1;
   std::uint64_t next_serial_ = 1;
   std::size_t queued_bytes_ = 0;

@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "broker/events.hpp"
+#include "broker/load_index.hpp"
 #include "broker/task.hpp"
+#include "common/seq_table.hpp"
 
 namespace weft::broker {
 
@@ -49,10 +51,14 @@ inline bool are_amounts(const std::map<std::string, double>& resources) {
                      [](const auto& entry) { return std::isfinite(entry.second) && entry.second >= 0; });
 }
 
+struct Worker;
+
 struct ReadyQueue {
   const Placement* placement = nullptr;  // the key under which its session has it
   TaskList tasks;
   std::uint64_t blocked_in_pass = 0;  // scheduling pass that found no room for it
+  std::vector<Worker*> candidates;    // who may run it by name and resources, as of `candidates_of`
+  std::uint64_t candidates_of = 0;    // Scheduler::members_
   std::string explained;              // the reason that was logged last
 };
 
@@ -126,7 +132,7 @@ struct Session {
   std::uint64_t received = 0;      // highest task number
   bool received_withheld = false;  // RECEIVED is owed until memory allows
   std::size_t unreceived = 0;      // bytes that came since the last RECEIVED
-  std::unordered_map<std::uint64_t, Task> tasks;
+  SeqTable<Task> tasks;
   std::unordered_map<std::uint32_t, std::unique_ptr<Spec>> specs;
   // Placements in scheduling order: higher priority first. Nodes are stable.
   std::map<Placement, ReadyQueue> queues;
@@ -150,11 +156,13 @@ struct Session {
   std::size_t waiting_bytes = 0;  // of all deliveries
   std::set<Uuid> resend;          // workers whose results were refused until SYNCED
 
-  double slot_us = 0;        // virtual slot time used, for fair shares
-  double average_us = 1000;  // of recent tasks
-  bool dirty = false;        // is in Scheduler::dirty_
-  bool contending = false;   // is in Scheduler::contenders_
-  std::uint64_t serial = 0;  // order of joining
+  double slot_us = 0;                 // virtual slot time used, for fair shares
+  double unsettled_us = 0;            // of the results in hand, to be added to it
+  double average_us = 1000;           // of recent tasks
+  bool dirty = false;                 // is in Scheduler::dirty_
+  bool contending = false;            // is in Scheduler::contenders_
+  std::uint64_t blocked_in_pass = 0;  // scheduling pass that found no room for any task of it
+  std::uint64_t serial = 0;           // order of joining
   std::uint64_t finished = 0;
 };
 
@@ -191,10 +199,13 @@ struct Worker {
   // What it still has and no task here stands for: it was asked to stop it, or its session is not known
   // yet. They take slots and, as nobody knows how much of them, all of its resources.
   std::set<std::pair<TaskId, wire::Attempt>> strays;
-  double average_us = 0;  // of recent tasks; 0: none yet
-  bool met = false;       // it has heard our WELCOME
-  bool open = false;      // is in Scheduler::open_workers_, at open_load
-  std::uint64_t open_load = 0;
+  double average_us = 0;           // of recent tasks; 0: none yet
+  bool met = false;                // it has heard our WELCOME
+  LoadPlace open;                  // in Scheduler::open_workers_
+  std::size_t credit = 0;          // tasks that it may have
+  bool crowded = false;            // it has more tasks than slots
+  std::uint64_t told_session = 0;  // serial and spec of the assignment that was sent last: it knows that one
+  std::uint32_t told_spec = 0;
   std::uint64_t serial = 0;  // order of joining
   std::uint64_t finished = 0;
   Time progressed{};      // it last started, finished or returned something, or had nothing to do

@@ -81,12 +81,12 @@ void Scheduler::check_invariants() const {
   for (const auto& [id, session] : sessions_) {
     std::size_t queued = 0;
     std::size_t own_bytes = 0;
-    for (const auto& [seq, task] : session->tasks) {
+    session->tasks.for_each([&, session = session.get()](std::uint64_t seq, const Task& task) {
       own_bytes += task.payload.size();
       const bool has_worker = task.state == TaskState::assigned || task.state == TaskState::running ||
                               task.state == TaskState::cancelling;
       WEFT_CHECK(has_worker == task.with_worker());
-      WEFT_CHECK(task.seq == seq && task.session == session.get() && seq <= session->received);
+      WEFT_CHECK(task.seq == seq && task.session == session && seq <= session->received);
       if (has_worker) WEFT_CHECK(task.worker->tasks.contains(task));
       if (task.state == TaskState::queued) {
         ++queued;
@@ -97,7 +97,7 @@ void Scheduler::check_invariants() const {
         WEFT_CHECK(session->saving.contains(task) && session->detached.contains(seq));
       }
       if (task.state == TaskState::awaiting) WEFT_CHECK(session->awaiting.contains(task));
-    }
+    });
     for (const auto& [seq, entry] : session->detached) {
       own_bytes += entry.answer.payload.size();
       const bool open = entry.phase == Detached::Phase::saving || entry.phase == Detached::Phase::open;
@@ -112,7 +112,7 @@ void Scheduler::check_invariants() const {
   }
   WEFT_CHECK(bytes == queued_bytes_);
   for (const auto& [id, worker] : workers_) {
-    WEFT_CHECK(worker->open == open_workers_.contains({worker->open_load, worker->serial, worker.get()}));
+    WEFT_CHECK((worker->open.level != LoadPlace::kNowhere) == has_room(*worker));
     WEFT_CHECK(worker->outgoing.tasks.empty());
     for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       WEFT_CHECK(task->worker == worker.get());

@@ -69,7 +69,7 @@ void IoLoop::poll() {
 void IoLoop::take_inbox() {
   std::uint64_t first = 0;
   hub_->take(inbox_, opened_, first);
-  for (Ref<FutureState>& state : opened_) futures_.insert(first++, std::move(state));
+  for (Ref<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
   opened_.clear();
   for (client::Event& event : inbox_) step(event);
   inbox_.clear();
@@ -207,7 +207,7 @@ void IoLoop::finish_all(const std::string& reason) {
   hub_->close(reason);
   std::uint64_t first = 0;
   hub_->take(inbox_, opened_, first);  // what came in before it was closed
-  for (Ref<FutureState>& state : opened_) futures_.insert(first++, std::move(state));
+  for (Ref<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
   opened_.clear();
   inbox_.clear();
   const bool connection = !reason.empty();

@@ -60,7 +60,7 @@ class IoLoop {
   client::Actions actions_;
   wire::Packer packer_;
   std::optional<std::string> refused_;  // a frame that the link could not take yet
-  client::SeqTable<Ref<FutureState>> futures_;
+  SeqTable<Ref<FutureState>> futures_;
   client::ResultStore results_;
   std::vector<client::Event> verified_;  // answers of the last perform(), for the next step
   std::vector<client::Event> inbox_;     // kept for its memory
