@@ -28,6 +28,7 @@ void Session::step(Time now, const Event& event, Actions& actions) {
 std::optional<Time> Session::deadline() const {
   if (over_) return std::nullopt;
   std::optional<Time> due = earlier(presence_.deadline(), puller_.deadline());
+  if (presence_.joined() && ack_due_) due = earlier(due, ack_at_);
   if (!presence_.joined()) {
     due = earlier(due, lost_since_ + (ever_joined() ? settings_.give_up : settings_.connect_timeout));
   }
@@ -71,10 +72,11 @@ void Session::on(const Tick&) {
     }
   }
   if (presence_.joined()) {
-    if (ack_due_) {
+    if (ack_due_ && now_ >= ack_at_) {
       send(wire::Ack{delivered_});
       acked_ = delivered_;
       ack_due_ = false;
+      ack_at_ = now_ + settings_.ack_interval;
     }
   } else {
     const Duration patience = ever_joined() ? settings_.give_up : settings_.connect_timeout;

@@ -38,9 +38,9 @@
 #include <vector>
 
 #include "client/blob_puller.hpp"
-#include "client/seq_table.hpp"
 #include "client/session_events.hpp"
 #include "common/presence.hpp"
+#include "common/seq_table.hpp"
 #include "common/time.hpp"
 
 namespace weft::client {
@@ -53,11 +53,12 @@ class Session {
     std::string name;               // shown in status
     std::string host;
     std::uint64_t pid = 0;
-    std::string address;                                  // of the broker, for messages to people
-    Duration connect_timeout = std::chrono::seconds(10);  // until the first WELCOME
-    Duration give_up = std::chrono::seconds(60);          // a lost broker is waited for this long
-    std::size_t window_bytes = 4 << 20;                   // of tasks sent and not RECEIVED
-    std::size_t history_max = 50;                         // lines kept for a task
+    std::string address;                                   // of the broker, for messages to people
+    Duration connect_timeout = std::chrono::seconds(10);   // until the first WELCOME
+    Duration give_up = std::chrono::seconds(60);           // a lost broker is waited for this long
+    std::size_t window_bytes = 4 << 20;                    // of tasks sent and not RECEIVED
+    std::size_t history_max = 50;                          // lines kept for a task
+    Duration ack_interval = std::chrono::milliseconds(1);  // at least between two ACKs: they are cumulative
     Presence::Settings presence;
     BlobPuller::Settings pull;
   };
@@ -188,6 +189,7 @@ class Session {
   std::uint64_t delivered_ = 0;  // highest delivery number taken
   std::uint64_t acked_ = 0;      // and acknowledged on this connection
   bool ack_due_ = false;
+  Time ack_at_{};                      // not before
   std::uint64_t reannounce_upto_ = 0;  // tasks up to here are older than the epoch
 
   // of the connection

@@ -83,8 +83,8 @@ void Session::on(const Submit& event) {
     WEFT_CHECK(spec != specs_.end());
     ++spec->second.tasks;
     note_detached(record.seq, spec->second.content, record.payload);
-    tasks_.insert(record.seq,
-                  Task{.payload = record.payload, .extra = {}, .since = now_, .spec = record.spec});
+    tasks_.emplace(record.seq,
+                   Task{.payload = record.payload, .extra = {}, .since = now_, .spec = record.spec});
   }
 }
 
