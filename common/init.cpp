@@ -28,7 +28,7 @@ runner::Start the_start;
   is_runner = true;
   if (const auto start = runner::parse_start(text)) the_start = *start;
   unsetenv(runner::kEnvironment);
-  for (const int fd : {the_start.channel, the_start.page})
+  for (const int fd : {the_start.channel, the_start.memory})
     if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 

@@ -7,150 +7,181 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <memory>
 
-#include "weft/serialise.hpp"
+#include "common/record_codec.hpp"
+
+namespace weft::wire {
+
+// ---- messages: one array each, behind a byte for the type ----
+
+template <>
+struct Layout<runner::FunctionEntry> {
+  static constexpr auto fields = std::tuple(&runner::FunctionEntry::name, &runner::FunctionEntry::signature);
+};
+template <>
+struct Layout<runner::RunnerHello> {
+  static constexpr auto fields =
+      std::tuple(&runner::RunnerHello::pid, &runner::RunnerHello::total, &runner::RunnerHello::functions);
+};
+template <>
+struct Layout<runner::TaskDone> {
+  static constexpr auto fields =
+      std::tuple(&runner::TaskDone::ordinal, &runner::TaskDone::run_us, &runner::TaskDone::outcome,
+                 &runner::TaskDone::large_bytes, &runner::TaskDone::payload);
+};
+template <>
+struct Layout<runner::RunnerWelcome> {
+  static constexpr auto fields = std::tuple(&runner::RunnerWelcome::worker);
+};
+template <>
+struct Layout<TaskId> {
+  static constexpr auto fields = std::tuple(&TaskId::session, &TaskId::seq);
+};
+template <>
+struct Layout<runner::RunTask> {
+  static constexpr auto fields =
+      std::tuple(&runner::RunTask::ordinal, &runner::RunTask::id, &runner::RunTask::function_index,
+                 &runner::RunTask::execution, &runner::RunTask::large_bytes, &runner::RunTask::payload);
+};
+template <>
+struct Layout<runner::RunNamed> {
+  static constexpr auto fields = std::tuple(&runner::RunNamed::kind, &runner::RunNamed::function,
+                                            &runner::RunNamed::signature, &runner::RunNamed::task);
+};
+
+}  // namespace weft::wire
 
 namespace weft::runner {
 namespace {
 
-using detail::Reader;
-using detail::Writer;
+constexpr std::size_t kDescriptorsMax = 16;         // room for more than the one that may come, to close them
+constexpr std::size_t kDescriptorsWaitingMax = 64;  // more than any runner that is not mad has under way
+constexpr std::size_t kSizeBytes = sizeof(std::uint32_t);  // in front of each message in a ring
 
-constexpr std::size_t kDescriptorsMax = 16;  // room for more than the one that may come, to close them
+// On the socket: a message is one byte.
+constexpr char kWake = 'w';
+constexpr char kDescriptor = 'd';  // belongs to the next message that is large
 
-// ---- messages: one array each, its first element the type ----
-
-/// All fields but the last, which the caller writes: a payload or a table.
-template <class... Field>
-void write_fields(Writer& writer, std::uint8_t type, const Field&... field) {
-  writer.array(1 + sizeof...(Field) + 1);
-  writer.unsigned_integer(type);
-  (writer.write(field), ...);
+template <class M>
+Result<Message> decode_as(std::string_view text) {
+  MsgpackReader in(text);
+  M message;
+  wire::get(in, message);
+  if (!in.ok()) return Fault{"a field that is not what it should be"};
+  if (!in.at_end()) return Fault{std::to_string(in.remaining()) + " bytes are left over"};
+  return Message(std::move(message));
 }
 
-void write(Writer& writer, const RunnerHello& hello) {
-  write_fields(writer, 1, hello.pid, hello.total);
-  writer.array(hello.functions.size());
-  for (const FunctionEntry& entry : hello.functions) {
-    writer.array(2);
-    writer.text(entry.name);
-    writer.text(entry.signature);
-  }
+bool is_large(const Message& message) {
+  if (const auto* done = std::get_if<TaskDone>(&message)) return done->large_bytes > 0;
+  if (const auto* run = std::get_if<RunTask>(&message)) return run->large_bytes > 0;
+  if (const auto* named = std::get_if<RunNamed>(&message)) return named->task.large_bytes > 0;
+  return false;
 }
 
-void write(Writer& writer, const TaskDone& done) {
-  write_fields(writer, 2, done.ordinal, done.run_us, done.outcome, done.large_bytes);
-  writer.bin(done.inline_payload.data(), done.inline_payload.size());
+/// Copies into or out of a ring, around its end.
+void copy_in(char* ring, std::uint64_t at, const char* from, std::size_t size) {
+  const std::size_t begin = at % kRingBytes;
+  const std::size_t first = std::min(size, kRingBytes - begin);
+  std::memcpy(ring + begin, from, first);
+  std::memcpy(ring, from + first, size - first);
+}
+void copy_out(char* to, const char* ring, std::uint64_t at, std::size_t size) {
+  const std::size_t begin = at % kRingBytes;
+  const std::size_t first = std::min(size, kRingBytes - begin);
+  std::memcpy(to, ring + begin, first);
+  std::memcpy(to + first, ring, size - first);
 }
 
-void write(Writer& writer, const RunTask& run) {
-  write_fields(writer, 3, run.ordinal, run.id.session.bytes, run.id.seq, run.kind, run.function_index,
-               run.function, run.signature, run.worker, run.execution, run.large_bytes);
-  writer.bin(run.inline_payload.data(), run.inline_payload.size());
-}
-
-template <class... Field>
-void read_fields(Reader& reader, std::size_t size, Field&... field) {
-  if (size != 1 + sizeof...(Field) + 1) throw Error("a message of " + std::to_string(size) + " fields");
-  (reader.read(field), ...);
-}
-
-template <class E>
-void check_range(E value, E last) {
-  if (value > last) throw Error("an outcome or kind of task that does not exist");
-}
-
-Message read_hello(Reader& reader, std::size_t size) {
-  RunnerHello hello;
-  read_fields(reader, size, hello.pid, hello.total);
-  hello.functions.resize(reader.array());
-  for (FunctionEntry& entry : hello.functions) {
-    reader.array_of(2);
-    entry.name = reader.text();
-    entry.signature = reader.text();
-  }
-  return hello;
-}
-
-Message read_done(Reader& reader, std::size_t size) {
-  TaskDone done;
-  read_fields(reader, size, done.ordinal, done.run_us, done.outcome, done.large_bytes);
-  done.inline_payload = reader.bin();
-  check_range(done.outcome, wire::Outcome::unschedulable);
-  return done;
-}
-
-Message read_run(Reader& reader, std::size_t size) {
-  RunTask run;
-  read_fields(reader, size, run.ordinal, run.id.session.bytes, run.id.seq, run.kind, run.function_index,
-              run.function, run.signature, run.worker, run.execution, run.large_bytes);
-  run.inline_payload = reader.bin();
-  check_range(run.kind, wire::TaskKind::command);
-  return run;
-}
-
-Message read_message(Reader& reader) {
-  const std::size_t size = reader.array();
-  switch (const auto type = reader.integer<unsigned>()) {
-    case 1:
-      return read_hello(reader, size);
-    case 2:
-      return read_done(reader, size);
-    case 3:
-      return read_run(reader, size);
-    default:
-      throw Error("a message of type " + std::to_string(type));
-  }
-}
-
-/// The first descriptor that came with a message, -1 without one; any others are closed.
-int take_descriptor(msghdr& header) {
-  int taken = -1;
+/// The descriptors that came with what was received.
+std::vector<int> descriptors_of(msghdr& header) {
+  std::vector<int> taken;
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (std::size_t i = 0; i < count; ++i) {
-      int fd;
-      std::memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-      if (taken < 0)
-        taken = fd;
-      else
-        close(fd);
-    }
+    taken.resize((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    std::memcpy(taken.data(), CMSG_DATA(part), taken.size() * sizeof(int));
   }
   return taken;
 }
 
-Received garbage(int fd, std::string reason) {
-  if (fd >= 0) close(fd);
-  return {.kind = Received::Kind::garbage, .reason = std::move(reason)};
-}
-
 }  // namespace
 
-std::string encode(const Message& message) {
-  std::string out;
-  Writer writer(out);
-  std::visit([&](const auto& content) { write(writer, content); }, message);
-  return out;
+void encode(std::string& text, const Message& message) {
+  text += static_cast<char>(message.index() + 1);
+  std::visit([&](const auto& content) { wire::put_text(text, content); }, message);
 }
 
 Result<Message> decode(std::string_view text) {
-  try {
-    Reader reader(text);
-    Message message = read_message(reader);
-    if (!reader.at_end()) return Fault{std::to_string(reader.remaining()) + " bytes are left over"};
-    return message;
-  } catch (const Error& error) {
-    return Fault{error.what()};
+  if (text.empty()) return Fault{"nothing"};
+  const auto type = static_cast<unsigned>(static_cast<unsigned char>(text[0]));
+  text.remove_prefix(1);
+  switch (type) {
+    case 1:
+      return decode_as<RunnerHello>(text);
+    case 2:
+      return decode_as<TaskDone>(text);
+    case 3:
+      return decode_as<RunnerWelcome>(text);
+    case 4:
+      return decode_as<RunTask>(text);
+    case 5:
+      return decode_as<RunNamed>(text);
+    default:
+      return Fault{"a message of type " + std::to_string(type)};
   }
 }
 
-int send(int channel, const Message& message, int fd) {
-  const std::string text = encode(message);
-  if (text.size() > kChannelBytesMax) return EMSGSIZE;
-  iovec piece{const_cast<char*>(text.data()), text.size()};
+Channel::Channel(int socket, void* memory, Role role)
+    : socket_(socket), role_(role), copy_(std::make_unique<char[]>(kChannelBytesMax)) {
+  auto* page = static_cast<Page*>(memory);
+  char* const rings = static_cast<char*>(memory) + kPageBytes;
+  const bool agent = role == Role::agent;
+  out_ = agent ? &page->runs : &page->results;
+  in_ = agent ? &page->results : &page->runs;
+  out_memory_ = agent ? rings : rings + kRingBytes;
+  in_memory_ = agent ? rings + kRingBytes : rings;
+}
+
+Channel::~Channel() {
+  for (const int fd : descriptors_) close(fd);
+}
+
+// ---- out ----
+
+int Channel::send(const Message& message, int fd) {
+  text_.assign(kSizeBytes, '\0');
+  encode(text_, message);
+  const auto size = static_cast<std::uint32_t>(text_.size() - kSizeBytes);
+  if (size > kChannelBytesMax) return EMSGSIZE;
+  std::memcpy(text_.data(), &size, kSizeBytes);
+  // Whatever the other side may have written there: never more than the ring is overwritten.
+  const std::uint64_t used = written_ - out_->read.load(std::memory_order_acquire);
+  if (used > kRingBytes || kRingBytes - used < text_.size()) return EAGAIN;
+  if (fd >= 0) {
+    if (const int error = ring_bell(kDescriptor, fd)) return error;
+  }
+  copy_in(out_memory_, written_, text_.data(), text_.size());
+  written_ += text_.size();
+  out_->written.store(written_, std::memory_order_release);
+  return 0;
+}
+
+int Channel::wake() {
+  out_->written.store(written_, std::memory_order_release);  // whatever a task has made of them
+  in_->read.store(read_, std::memory_order_release);
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // what was published, then whether it sleeps
+  const bool reader = out_->reader_sleeps.load(std::memory_order_relaxed) != 0 &&
+                      out_->read.load(std::memory_order_relaxed) != written_;
+  const bool writer = in_->writer_sleeps.load(std::memory_order_relaxed) != 0;
+  if (!reader && !writer) return 0;
+  if (reader) out_->reader_sleeps.store(0, std::memory_order_relaxed);
+  if (writer) in_->writer_sleeps.store(0, std::memory_order_relaxed);
+  const int error = ring_bell(kWake, -1);
+  return error == EAGAIN ? 0 : error;  // there is enough in the socket to wake it
+}
+
+int Channel::ring_bell(char what, int fd) {
+  iovec piece{&what, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
   msghdr header{};
   header.msg_iov = &piece;
@@ -165,16 +196,69 @@ int send(int channel, const Message& message, int fd) {
     std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
   }
   for (;;) {
-    if (sendmsg(channel, &header, MSG_NOSIGNAL) >= 0) return 0;
+    if (sendmsg(socket_, &header, MSG_NOSIGNAL) >= 0) return 0;
     if (errno != EINTR) return errno;
   }
 }
 
-Received receive(int channel) {
-  // One byte more than a message may have; allocated once for a thread.
-  static thread_local const auto buffer = std::make_unique<char[]>(kChannelBytesMax + 1);
+// ---- in ----
+
+/// Bytes to be read. More than the ring can hold are none: a task has written over the page, and with the
+/// next message that is put right.
+std::uint64_t Channel::there() const {
+  const std::uint64_t bytes = in_->written.load(std::memory_order_acquire) - read_;
+  return bytes <= kRingBytes ? bytes : 0;
+}
+
+/// The bytes of the next message, copied; empty: there is none, or there is a fault.
+std::string_view Channel::next_text(std::string& fault) {
+  const std::uint64_t bytes = there();
+  if (bytes == 0) return {};
+  std::uint32_t size = 0;
+  if (bytes >= kSizeBytes) copy_out(reinterpret_cast<char*>(&size), in_memory_, read_, kSizeBytes);
+  if (size == 0 || size > kChannelBytesMax || size + kSizeBytes > bytes) {
+    fault = "a message of a size that cannot be";
+    return {};
+  }
+  copy_out(copy_.get(), in_memory_, read_ + kSizeBytes, size);
+  read_ += kSizeBytes + size;
+  in_->read.store(read_, std::memory_order_release);
+  return {copy_.get(), size};
+}
+
+Received Channel::receive() {
+  Received received;
+  const std::string_view text = next_text(received.reason);
+  if (text.empty()) {
+    if (!received.reason.empty()) received.kind = Received::Kind::garbage;
+    return received;
+  }
+  auto message = decode(text);
+  if (!message) {
+    received.kind = Received::Kind::garbage;
+    received.reason = message.fault();
+    return received;
+  }
+  received.kind = Received::Kind::message;
+  received.message = std::move(*message);
+  if (is_large(*received.message)) received.fd = take_descriptor();
+  return received;
+}
+
+/// That of a large message, which was sent before it; -1: it was not.
+int Channel::take_descriptor() {
+  while (descriptors_.empty()) {
+    if (take_from_socket(role_ == Role::runner) != Taken::something) return -1;
+  }
+  const int fd = descriptors_.front();
+  descriptors_.pop_front();
+  return fd;
+}
+
+Channel::Taken Channel::take_from_socket(bool wait) {
+  char what = 0;
+  iovec piece{&what, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(kDescriptorsMax * sizeof(int))];
-  iovec piece{buffer.get(), kChannelBytesMax + 1};
   msghdr header{};
   header.msg_iov = &piece;
   header.msg_iovlen = 1;
@@ -182,25 +266,51 @@ Received receive(int channel) {
   header.msg_controllen = sizeof control;
   ssize_t size;
   do {
-    size = recvmsg(channel, &header, MSG_CMSG_CLOEXEC);
-    // ECONNRESET comes once when the other side ended with messages of ours unread, and comes before
-    // the messages that it had sent: those are still there.
+    size = recvmsg(socket_, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+    // ECONNRESET comes once when the other side ended with messages of ours unread.
   } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
-  if (size < 0) {
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return {};
-    return {.kind = Received::Kind::closed, .reason = std::strerror(errno)};
+  if (size < 0) return errno == EAGAIN ? Taken::nothing : Taken::error;
+  std::vector<int> fds = descriptors_of(header);
+  // What a task may write there by accident means nothing; of descriptors only the expected one is kept.
+  const bool expected = what == kDescriptor && size == 1 && (header.msg_flags & MSG_TRUNC) == 0 &&
+                        fds.size() == 1 && descriptors_.size() < kDescriptorsWaitingMax;
+  if (expected) {
+    descriptors_.push_back(fds.front());
+  } else {
+    for (const int fd : fds) close(fd);
   }
-  const int fd = take_descriptor(header);
-  // A SEQPACKET message may be empty, and none of ours is: so this is the end, or as good as one.
-  if (size == 0) {
-    if (fd >= 0) close(fd);
-    return {.kind = Received::Kind::closed, .reason = "closed by the other side"};
+  return size == 0 ? Taken::end : Taken::something;
+}
+
+bool Channel::sleep() {
+  in_->reader_sleeps.store(1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (there() == 0) return true;
+  awake();
+  return false;
+}
+
+bool Channel::read_socket() {
+  constexpr int kATurn = 64;
+  for (int count = 0; count < kATurn; ++count) {
+    const Taken taken = take_from_socket(false);
+    if (taken == Taken::nothing) return true;
+    if (taken != Taken::something) return false;
   }
-  if ((header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || static_cast<std::size_t>(size) > kChannelBytesMax)
-    return garbage(fd, "a message that is too large");
-  auto message = decode({buffer.get(), static_cast<std::size_t>(size)});
-  if (!message) return garbage(fd, message.fault());
-  return {.kind = Received::Kind::message, .message = std::move(*message), .fd = fd};
+  return true;
+}
+
+int Channel::wait(bool room) {
+  auto& sleeps = room ? out_->writer_sleeps : in_->reader_sleeps;
+  sleeps.store(1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const bool ready = room ? !crowded() : there() > 0;
+  Taken taken = Taken::something;
+  if (!ready) taken = take_from_socket(true);
+  const int error = errno;
+  sleeps.store(0, std::memory_order_relaxed);
+  if (taken == Taken::end) return ECONNRESET;
+  return taken == Taken::error ? error : 0;
 }
 
 }  // namespace weft::runner

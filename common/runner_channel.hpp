@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What an agent (weft-worker) and a runner say to each other: messages over a SOCK_SEQPACKET
-// socketpair, and a shared page that outlives the runner. PROTOCOL.md, "The runner channel", has
-// the rules. The version below is in the environment variable, so that a program that was linked
-// with another libclient is told apart before it says a word.
+// What an agent (weft-worker) and a runner say to each other. Messages go through two rings in memory that
+// both have mapped and that outlives the runner: what was said before it died is still there, and neither
+// side makes a system call for a message. A socketpair beside it wakes whoever sleeps, carries the
+// descriptors of large payloads, and ends when the other side does. PROTOCOL.md, "The runner channel", has
+// the rules. The version below is in the environment variable, so that a program that was linked with
+// another libclient is told apart before it says a word.
 //
 // Tasks are numbered by the agent with an ordinal: 1, 2, 3 ... for each runner. A runner executes
 // them strictly in that order, so `started` and `finished` in the page say exactly which task was
@@ -11,6 +13,8 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,27 +26,44 @@
 
 namespace weft::runner {
 
-inline constexpr int kChannelVersion = 1;
+inline constexpr int kChannelVersion = 2;
 
-/// WEFT_RUNNER="<kChannelVersion>:<channel fd>:<page fd>" selects runner mode. Removed from the
+/// WEFT_RUNNER="<kChannelVersion>:<channel fd>:<memory fd>" selects runner mode. Removed from the
 /// environment as soon as it is read.
 inline constexpr const char* kEnvironment = "WEFT_RUNNER";
 
-/// No record, and no packed message of records, is larger; kInlineBytesMax and a small header fit.
+/// No message is larger; kInlineBytesMax and a small header fit.
 inline constexpr std::size_t kChannelBytesMax = 128 << 10;
+inline constexpr std::size_t kRingBytes = 256 << 10;  // of each ring; a power of two
 
 /// What the agent puts into a new page: 0 would look like a page that a task has filled with zeros.
 inline constexpr std::uint64_t kNoneStarted = 0x7765'6674'7061'6765;
 
-/// Shared memory (a sealed-size memfd, mapped by both). Only the runner writes, but for `stop`.
+/// Set in Page::started by the agent: what is in the ring is passed over, up to the next WELCOME.
+inline constexpr std::uint64_t kRecalled = std::uint64_t{1} << 63;
+
+/// How far a ring is written and read, in bytes since its beginning.
+struct Ring {
+  alignas(64) std::atomic<std::uint64_t> written;
+  alignas(64) std::atomic<std::uint64_t> read;
+  std::atomic<std::uint32_t> reader_sleeps;  // it is to be woken when there is something
+  std::atomic<std::uint32_t> writer_sleeps;  // when there is room
+};
+
+/// The first page of the shared memory (a sealed-size memfd, mapped by both). Of what is no ring only the
+/// runner writes, but for `stop` and a bit of `started`.
 struct Page {
   std::atomic<std::uint64_t> started;       // ordinal of the last task begun; kNoneStarted before the first
-  std::atomic<std::uint64_t> finished;      // ordinal of the last task ended, result published or not
+  std::atomic<std::uint64_t> finished;      // ordinal of the last task ended, and its result published
   std::atomic<std::int64_t> started_at_us;  // CLOCK_MONOTONIC
-  std::atomic<std::uint64_t> stop;          // ordinal that this_task::stop_requested() is true for
+  alignas(64) std::atomic<std::uint64_t> stop;  // ordinal that this_task::stop_requested() is true for
+  Ring runs;                                    // agent to runner
+  Ring results;                                 // runner to agent
 };
 inline constexpr std::size_t kPageBytes = 4096;
 static_assert(sizeof(Page) <= kPageBytes && std::atomic<std::uint64_t>::is_always_lock_free);
+/// The page, then the ring of runs, then that of results.
+inline constexpr std::size_t kMemoryBytes = kPageBytes + 2 * kRingBytes;
 
 // ---- runner to agent ----
 
@@ -65,45 +86,109 @@ struct TaskDone {
   std::uint64_t ordinal = 0;
   std::uint64_t run_us = 0;
   wire::Outcome outcome = wire::Outcome::ok;  // ok or failed
-  std::string inline_payload;                 // the encoded result, or an encoded wire::ErrorInfo
-  std::uint64_t large_bytes = 0;  // when not 0: the payload is in the memfd that came with the message
+  std::uint64_t large_bytes = 0;              // when not 0: the payload is in the memfd that comes with it
+  wire::Payload payload;                      // inline: the encoded result, or an encoded wire::ErrorInfo
   bool operator==(const TaskDone&) const = default;
 };
 
 // ---- agent to runner ----
 
+/// The first message: which worker this is (this_task::worker()). Later ones are without a name, and end what
+/// was recalled.
+struct RunnerWelcome {
+  std::string worker;
+  bool operator==(const RunnerWelcome&) const = default;
+};
+
+/// A function of the shipped program.
 struct RunTask {
   std::uint64_t ordinal = 0;
   TaskId id;
-  wire::TaskKind kind = wire::TaskKind::program;
   std::uint32_t function_index = 0;
-  std::string function;   // for a library: its name there
-  std::string signature;  // for a library: what the caller believes
-  std::string worker;     // this_task::worker()
   std::uint32_t execution = 1;
-  std::string inline_payload;
   std::uint64_t large_bytes = 0;  // as in TaskDone
+  wire::Payload payload;
   bool operator==(const RunTask&) const = default;
 };
 
-using Message = std::variant<RunnerHello, TaskDone, RunTask>;
+/// A task of a library, or a command.
+struct RunNamed {
+  wire::TaskKind kind = wire::TaskKind::library;
+  std::string function;   // its name there
+  std::string signature;  // what the caller believes
+  RunTask task;
+  bool operator==(const RunNamed&) const = default;
+};
 
-std::string encode(const Message& message);
+using Message = std::variant<RunnerHello, TaskDone, RunnerWelcome, RunTask, RunNamed>;
+
+/// Appends the bytes of `message`.
+void encode(std::string& text, const Message& message);
 Result<Message> decode(std::string_view text);
 
 /// The result of receive(): a message with the descriptor that came with it (-1: none; the caller
 /// owns it), or why there is none.
 struct Received {
-  enum class Kind { message, again, closed, garbage } kind = Kind::again;
+  enum class Kind { message, again, garbage } kind = Kind::again;
   std::optional<Message> message;
   int fd = -1;
-  std::string reason;  // for closed and garbage
+  std::string reason;  // for garbage
 };
 
-/// Sends one message, with descriptor `fd` when it is not -1 (which stays the caller's). Returns
-/// 0, or errno (EAGAIN when the channel is full and non-blocking).
-int send(int channel, const Message& message, int fd = -1);
-/// Receives one message; blocks or not as the channel does.
-Received receive(int channel);
+/// One end of a channel. The other end's memory is not trusted: indexes and messages are copied, then
+/// checked. Not thread-safe.
+class Channel {
+ public:
+  enum class Role : std::uint8_t { agent, runner };
+
+  /// `socket` and `memory` (kMemoryBytes) stay the caller's and must outlive it. Whether its calls block is
+  /// decided by the socket.
+  Channel(int socket, void* memory, Role role);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  /// Publishes one message, with descriptor `fd` when it is not -1 (which stays the caller's). Returns 0, or
+  /// EAGAIN when there is no room now, EMSGSIZE, or what the socket says. The other side may sleep: wake() is
+  /// owed, at the latest before one sleeps oneself.
+  int send(const Message& message, int fd = -1);
+  /// Wakes the other side, if it sleeps. Returns 0, or errno when the socket is no more.
+  int wake();
+  /// What was sent and not read yet fills more than half of the ring.
+  bool crowded() const { return written_ - out_->read.load(std::memory_order_acquire) > kRingBytes / 2; }
+
+  /// The next message; never blocks, but for a descriptor that belongs to it.
+  Received receive();
+
+  /// Agent: from now on it is woken by the socket. False: there is something to receive.
+  bool sleep();
+  void awake() { in_->reader_sleeps.store(0, std::memory_order_relaxed); }
+  /// What the socket has: only that there is something, or descriptors. False: it has come to its end.
+  bool read_socket();
+
+  /// Runner: blocks until there may be something to receive, or (`room`) room for a message. Returns 0,
+  /// ECONNRESET when the other side has ended, or what the socket says.
+  int wait(bool room);
+
+ private:
+  enum class Taken { something, nothing, end, error };
+  Taken take_from_socket(bool wait);
+  int take_descriptor();
+  std::uint64_t there() const;
+  std::string_view next_text(std::string& fault);
+  int ring_bell(char what, int fd);
+
+  int socket_;
+  Role role_;
+  Ring* out_;
+  Ring* in_;
+  char* out_memory_;
+  char* in_memory_;
+  std::uint64_t written_ = 0;     // of out_, as we know it
+  std::uint64_t read_ = 0;        // of in_
+  std::deque<int> descriptors_;   // that came, for messages in their order
+  std::string text_;              // of a message, on its way out
+  std::unique_ptr<char[]> copy_;  // and in
+};
 
 }  // namespace weft::runner

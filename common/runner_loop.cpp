@@ -2,6 +2,7 @@
 #include "common/runner_loop.hpp"
 
 #include <fcntl.h>
+#include <stdio_ext.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -27,6 +28,7 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 1000;        // of a function, in the hello
 constexpr std::size_t kHelloPartBytes = 64 << 10;  // names and signatures in one message, about
+constexpr std::int64_t kAnnounce_us = 500;  // while it has more to do, results are announced this often
 
 std::int64_t now_us() {
   timespec now{};
@@ -36,12 +38,12 @@ std::int64_t now_us() {
 
 std::string system_text(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
 
-/// Shared with the agent; nullptr when `fd` is no such page.
-Page* map_page(int fd) {
+/// Shared with the agent; nullptr when `fd` is no such memory.
+void* map_memory(int fd) {
   struct stat status {};
-  if (fstat(fd, &status) != 0 || status.st_size < static_cast<off_t>(sizeof(Page))) return nullptr;
-  void* memory = mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  return memory == MAP_FAILED ? nullptr : static_cast<Page*>(memory);
+  if (fstat(fd, &status) != 0 || status.st_size < static_cast<off_t>(kMemoryBytes)) return nullptr;
+  void* memory = mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
 }
 
 /// The payload of a task: inline, or mapped from `fd`, the descriptor that came with it. `task` and `fd`
@@ -50,7 +52,7 @@ class Arguments {
  public:
   Arguments(const RunTask& task, int fd) : size_(task.large_bytes) {
     if (size_ == 0) {
-      view_ = task.inline_payload;
+      view_ = task.payload.text();
       return;
     }
     struct stat status {};
@@ -129,8 +131,8 @@ std::string encode_failure(std::string type, std::string message) {
 
 /// What a task printed reaches the log with the task, not with a later one.
 void flush_output() {
-  std::fflush(stdout);
-  std::fflush(stderr);
+  if (__fpending(stdout) > 0) std::fflush(stdout);
+  if (__fpending(stderr) > 0) std::fflush(stderr);
   try {
     std::cout.flush();
     std::clog.flush();
@@ -139,95 +141,180 @@ void flush_output() {
   }
 }
 
+/// A page that the kernel empties in every child, by whichever call it was made.
+class ForkMark {
+ public:
+  ForkMark() : page_(mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    if (page_ == MAP_FAILED || madvise(page_, kPageBytes, MADV_WIPEONFORK) != 0) return;
+    mark() = true;
+    works_ = true;
+  }
+  bool in_child() const { return works_ ? !mark() : getpid() != pid_; }
+
+ private:
+  bool& mark() const { return *static_cast<bool*>(page_); }
+
+  void* page_;
+  bool works_ = false;
+  const pid_t pid_ = getpid();
+};
+
 class Loop {
  public:
-  Loop(int channel, Page& page, const Source& source) : channel_(channel), page_(page), source_(source) {}
+  Loop(int socket, void* memory, const Source& source)
+      : channel_(socket, memory, Channel::Role::runner),
+        page_(*static_cast<Page*>(memory)),
+        source_(source) {}
 
   int run();
 
  private:
   int say_hello();
-  int perform(const RunTask& task, int fd);
-  std::pair<wire::Outcome, std::string> execute(const RunTask& task, int fd);
+  int send_soon(const Message& message, int fd = -1);
+  int sleep();
+  std::optional<int> take(Received& received);
+  bool begin(std::uint64_t ordinal, std::int64_t now_us);
+  int perform(const RunTask& task, const RunNamed* named, int fd);
+  std::pair<wire::Outcome, std::string> execute(const RunTask& task, const RunNamed* named, int fd);
   int report(TaskDone& done, std::string payload);
 
-  int channel_;
+  Channel channel_;
   Page& page_;
   const Source& source_;
-  const pid_t pid_ = getpid();
+  const ForkMark fork_mark_;
+  std::uint64_t started_ = kNoneStarted;  // as the page should say
+  bool recalled_ = false;                 // until the next WELCOME, tasks are passed over
+  std::int64_t ended_us_ = 0;             // when the last task ended, while we have not slept since; else 0
+  std::int64_t announced_us_ = 0;         // when the agent was last told that there are results
 };
+
+/// Sends, and waits for room as long as it takes. Returns 0 or errno.
+int Loop::send_soon(const Message& message, int fd) {
+  for (;;) {
+    const int error = channel_.send(message, fd);
+    if (error != EAGAIN) return error;
+    if (const int lost = channel_.wake()) return lost;
+    if (const int lost = channel_.wait(true)) return lost;
+  }
+}
 
 /// Returns 0 or errno.
 int Loop::say_hello() {
-  RunnerHello hello{.pid = static_cast<std::uint64_t>(pid_),
+  RunnerHello hello{.pid = static_cast<std::uint64_t>(getpid()),
                     .total = static_cast<std::uint32_t>(source_.functions.size())};
   std::size_t bytes = 0;
   for (const FunctionEntry& entry : source_.functions) {
     hello.functions.push_back({cut(entry.name, kNameBytesMax), cut(entry.signature, kNameBytesMax)});
     bytes += hello.functions.back().name.size() + hello.functions.back().signature.size();
     if (bytes < kHelloPartBytes) continue;
-    if (const int error = send(channel_, hello)) return error;
+    if (const int error = send_soon(hello)) return error;
     hello.functions.clear();
     bytes = 0;
   }
   // The last part, or the only one of an empty table.
-  return hello.functions.empty() && hello.total > 0 ? 0 : send(channel_, hello);
+  if (!hello.functions.empty() || hello.total == 0) {
+    if (const int error = send_soon(hello)) return error;
+  }
+  return channel_.wake();
 }
 
 int Loop::run() {
   if (say_hello() != 0) return 0;  // the agent has gone, and we go with it
   for (;;) {
-    Received received = receive(channel_);
+    Received received = channel_.receive();
     switch (received.kind) {
-      case Received::Kind::again:
+      case Received::Kind::again: {
+        const int error = sleep();
+        if (error == EBADF || error == ENOTSOCK) {
+          std::fprintf(stderr, "weft runner: a task has closed the channel to the worker\n");
+          return kExitChannel;
+        }
+        if (error != 0) return 0;
         break;
-      case Received::Kind::closed:
-        return 0;
+      }
       case Received::Kind::garbage:
         std::fprintf(stderr, "weft runner: the worker sent something that is no task: %s\n",
                      received.reason.c_str());
         return kExitChannel;
       case Received::Kind::message:
-        if (const auto* task = std::get_if<RunTask>(&*received.message)) {
-          const int error = perform(*task, received.fd);
-          if (error == EBADF || error == ENOTSOCK) {
-            std::fprintf(stderr, "weft runner: the task has closed the channel to the worker\n");
-            return kExitChannel;
-          }
-          if (error != 0) return 0;
-          break;
-        }
-        std::fprintf(stderr, "weft runner: the worker sent something that is no task\n");
-        return kExitChannel;
+        if (const auto code = take(received)) return *code;
     }
   }
 }
 
-/// Returns 0, or errno when the channel is no more.
-int Loop::perform(const RunTask& task, int fd) {
-  const std::int64_t started_us = now_us();
-  page_.started_at_us.store(started_us, std::memory_order_relaxed);
-  page_.started.store(task.ordinal, std::memory_order_release);
-
-  auto [outcome, payload] = execute(task, fd);
-  // A task that forked, and whose child did not _exit but came back here: the child is no runner.
-  if (getpid() != pid_) _exit(1);
-  flush_output();
-
-  TaskDone done{.ordinal = task.ordinal,
-                .run_us = static_cast<std::uint64_t>(now_us() - started_us),
-                .outcome = outcome};
-  const int error = report(done, std::move(payload));
-  if (error == 0) page_.finished.store(task.ordinal, std::memory_order_release);
-  return error;
+/// Nothing to do: the agent hears of all results, then we wait for more. Returns 0 or errno.
+int Loop::sleep() {
+  ended_us_ = announced_us_ = 0;
+  if (const int error = channel_.wake()) return error;
+  return channel_.wait(false);
 }
 
-std::pair<wire::Outcome, std::string> Loop::execute(const RunTask& task, int fd) {
+/// The exit code, when it is the last thing that we do.
+std::optional<int> Loop::take(Received& received) {
+  int error = 0;
+  if (const auto* task = std::get_if<RunTask>(&*received.message)) {
+    error = perform(*task, nullptr, received.fd);
+  } else if (const auto* named = std::get_if<RunNamed>(&*received.message)) {
+    error = perform(named->task, named, received.fd);
+  } else if (const auto* welcome = std::get_if<RunnerWelcome>(&*received.message)) {
+    if (!welcome->worker.empty()) RunningTask::set_worker(welcome->worker);
+    recalled_ = false;
+    page_.started.store(started_, std::memory_order_release);
+  } else {
+    std::fprintf(stderr, "weft runner: the worker sent something that is no task\n");
+    return kExitChannel;
+  }
+  if (error == EBADF || error == ENOTSOCK) {
+    std::fprintf(stderr, "weft runner: the task has closed the channel to the worker\n");
+    return kExitChannel;
+  }
+  if (error != 0) return 0;
+  return std::nullopt;
+}
+
+/// Says in the page that a task begins, unless the agent has taken it back: whoever is first there decides.
+bool Loop::begin(std::uint64_t ordinal, std::int64_t now_us) {
+  if (recalled_) return false;
+  page_.started_at_us.store(now_us, std::memory_order_relaxed);
+  std::uint64_t value = started_;
+  if (!page_.started.compare_exchange_strong(value, ordinal)) {
+    recalled_ = value == (started_ | kRecalled);
+    if (recalled_) return false;
+    page_.started.store(ordinal);  // a task has written over it
+  }
+  started_ = ordinal;
+  return true;
+}
+
+/// Returns 0, or errno when the channel is no more.
+int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
+  // One that follows another begins when that ended.
+  const std::int64_t started_us = ended_us_ != 0 ? ended_us_ : now_us();
   const Descriptor owned(fd);
-  const RunningTask running(task.id, task.execution, task.worker, task.ordinal, page_);
+  if (!begin(task.ordinal, started_us)) return 0;
+  auto [outcome, payload] = execute(task, named, fd);
+  // A task that forked, and whose child did not _exit but came back here: the child is no runner.
+  if (fork_mark_.in_child()) _exit(1);
+  flush_output();
+
+  ended_us_ = now_us();
+  TaskDone done{.ordinal = task.ordinal,
+                .run_us = static_cast<std::uint64_t>(ended_us_ - started_us),
+                .outcome = outcome};
+  if (const int error = report(done, std::move(payload))) return error;
+  page_.finished.store(task.ordinal, std::memory_order_release);
+  // Results are safe where they are. To wake the agent for each would cost more than a short task; it looks
+  // by itself while a long one runs.
+  if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.crowded()) return 0;
+  announced_us_ = ended_us_;
+  return channel_.wake();
+}
+
+std::pair<wire::Outcome, std::string> Loop::execute(const RunTask& task, const RunNamed* named, int fd) {
+  const RunningTask running(task, page_);
   try {
-    const Arguments arguments(task, owned.get());
-    return {wire::Outcome::ok, source_.execute(task, arguments.view())};
+    const Arguments arguments(task, fd);
+    return {wire::Outcome::ok, source_.execute({task, named}, arguments.view())};
   } catch (Failure& failure) {
     return {wire::Outcome::failed, encode_failure(std::move(failure.type), std::move(failure.message))};
   } catch (...) {
@@ -238,24 +325,24 @@ std::pair<wire::Outcome, std::string> Loop::execute(const RunTask& task, int fd)
 
 int Loop::report(TaskDone& done, std::string payload) {
   if (payload.size() <= wire::kInlineBytesMax) {
-    done.inline_payload = std::move(payload);
-    return send(channel_, done);
+    done.payload = wire::Payload(payload);
+    return send_soon(done);
   }
   const Descriptor memory(make_memfd(payload));
   if (memory.get() < 0) {
     done.outcome = wire::Outcome::failed;
-    done.inline_payload = encode_failure("", system_text("there is no room for its result") + " (" +
-                                                 std::to_string(payload.size()) + " bytes)");
-    return send(channel_, done);
+    done.payload = wire::Payload(encode_failure("", system_text("there is no room for its result") + " (" +
+                                                        std::to_string(payload.size()) + " bytes)"));
+    return send_soon(done);
   }
   done.large_bytes = payload.size();
-  return send(channel_, done, memory.get());
+  return send_soon(done, memory.get());
 }
 
-std::string execute_program(const std::vector<detail::RegisteredFunction>& functions, const RunTask& task,
+std::string execute_program(const std::vector<detail::RegisteredFunction>& functions, const Call& call,
                             std::string_view payload) {
-  if (task.kind != wire::TaskKind::program)
-    throw Failure{"", "a shipped program serves its own functions only"};
+  const RunTask& task = call.task;
+  if (call.named != nullptr) throw Failure{"", "a shipped program serves its own functions only"};
   if (task.function_index >= functions.size()) {
     throw Failure{"", "function number " + std::to_string(task.function_index) +
                           " was asked for, this program registered " + std::to_string(functions.size()) +
@@ -270,13 +357,13 @@ std::optional<Start> parse_start(std::string_view text) {
   Start out;
   const char* at = text.data();
   const char* const end = at + text.size();
-  for (int* field : {&out.version, &out.channel, &out.page}) {
+  for (int* field : {&out.version, &out.channel, &out.memory}) {
     const auto [next, error] = std::from_chars(at, end, *field);
     if (error != std::errc{} || *field < 0) return std::nullopt;
     at = next;
     // Of another version, only the version is ours to read.
     if (field == &out.version && out.version != kChannelVersion) return Start{.version = out.version};
-    if (field != &out.page && (at == end || *at++ != ':')) return std::nullopt;
+    if (field != &out.memory && (at == end || *at++ != ':')) return std::nullopt;
   }
   return at == end ? std::optional(out) : std::nullopt;
 }
@@ -286,8 +373,8 @@ Source program_source() {
   auto functions = detail::registered_functions();
   for (const detail::RegisteredFunction& function : functions)
     out.functions.push_back({function.name(), function.signature()});
-  out.execute = [functions = std::move(functions)](const RunTask& task, std::string_view payload) {
-    return execute_program(functions, task, payload);
+  out.execute = [functions = std::move(functions)](const Call& call, std::string_view payload) {
+    return execute_program(functions, call, payload);
   };
   return out;
 }
@@ -301,12 +388,12 @@ int serve(const Start& start, const Source& source) {
         kChannelVersion, start.version);
     return kExitVersion;
   }
-  Page* page = map_page(start.page);
-  if (page == nullptr) {
-    std::fprintf(stderr, "weft runner: %s names no page that can be mapped\n", kEnvironment);
+  void* memory = map_memory(start.memory);
+  if (memory == nullptr) {
+    std::fprintf(stderr, "weft runner: %s names no memory that can be mapped\n", kEnvironment);
     return kExitChannel;
   }
-  close(start.page);
+  close(start.memory);
   prctl(PR_SET_PDEATHSIG, SIGKILL);  // runners die with their worker, whatever a task does
   // A task's own processes expect a SIGPIPE that ends them, and no signal blocked: an agent may have
   // it otherwise for itself.
@@ -316,8 +403,8 @@ int serve(const Start& start, const Source& source) {
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
   const int flags = fcntl(start.channel, F_GETFL);
   if (flags >= 0 && (flags & O_NONBLOCK) != 0) fcntl(start.channel, F_SETFL, flags & ~O_NONBLOCK);
-  // The page stays mapped: a thread that a task left behind may still look at it.
-  return Loop(start.channel, *page, source).run();
+  // The memory stays mapped: a thread that a task left behind may still look at the page.
+  return Loop(start.channel, memory, source).run();
 }
 
 }  // namespace weft::runner

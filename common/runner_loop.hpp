@@ -17,7 +17,7 @@ namespace weft::runner {
 
 /// Exit codes of a runner that could not go on, with the reason on stderr.
 inline constexpr int kExitVersion = 120;  // the agent speaks another version of the channel
-inline constexpr int kExitChannel = 121;  // WEFT_RUNNER, the page or a message made no sense
+inline constexpr int kExitChannel = 121;  // WEFT_RUNNER, the memory or a message made no sense
 inline constexpr int kExitLoad = 122;     // weft-runner: a library cannot be loaded
 
 inline constexpr std::size_t kErrorMessageBytesMax = 10'000;  // of an exception's message; the rest is cut
@@ -26,7 +26,7 @@ inline constexpr std::size_t kErrorMessageBytesMax = 10'000;  // of an exception
 struct Start {
   int version = 0;
   int channel = -1;
-  int page = -1;
+  int memory = -1;
 };
 
 /// The content of WEFT_RUNNER, or nullopt when it is malformed.
@@ -42,12 +42,19 @@ struct Failure {
   std::string message;
 };
 
+/// What is to be executed: function task.function_index of the program, or, when `named` is there, what it
+/// names.
+struct Call {
+  const RunTask& task;
+  const RunNamed* named = nullptr;
+};
+
 /// Where functions come from.
 struct Source {
   std::vector<FunctionEntry> functions;
   /// The encoded result. What it throws makes the task fail: Failure as it is, everything else as type
   /// and what(). `payload` is valid during the call.
-  std::function<std::string(const RunTask& task, std::string_view payload)> execute;
+  std::function<std::string(const Call& call, std::string_view payload)> execute;
 };
 
 /// The registered functions of this program.

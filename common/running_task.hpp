@@ -13,11 +13,14 @@ namespace weft::runner {
 /// Lives as long as the task runs. One at a time. `page` must outlive it.
 class RunningTask {
  public:
-  RunningTask(TaskId id, std::uint32_t execution, const std::string& worker, std::uint64_t ordinal,
-              const Page& page);
+  RunningTask(const RunTask& task, const Page& page);
   ~RunningTask();
   RunningTask(const RunningTask&) = delete;
   RunningTask& operator=(const RunningTask&) = delete;
+
+  /// The worker of all tasks here; "" until it is known.
+  static void set_worker(const std::string& worker);
+  static std::string worker();
 };
 
 }  // namespace weft::runner

@@ -31,25 +31,29 @@ std::atomic<std::uint64_t> ordinal_now{0};  // 0: no task
 
 namespace runner {
 
-RunningTask::RunningTask(TaskId id, std::uint32_t execution, const std::string& worker, std::uint64_t ordinal,
-                         const Page& page) {
+RunningTask::RunningTask(const RunTask& task, const Page& page) {
   {
     const std::lock_guard lock(current().mutex);
-    current().id = id;
-    current().execution = execution;
-    current().worker = worker;
+    current().id = task.id;
+    current().execution = task.execution;
   }
-  page_now = &page;
-  ordinal_now = ordinal;
+  page_now.store(&page, std::memory_order_release);
+  ordinal_now.store(task.ordinal, std::memory_order_release);
 }
 
 RunningTask::~RunningTask() {
-  ordinal_now = 0;
-  page_now = nullptr;
+  ordinal_now.store(0, std::memory_order_release);
+  page_now.store(nullptr, std::memory_order_release);
+}
+
+void RunningTask::set_worker(const std::string& worker) {
   const std::lock_guard lock(current().mutex);
-  current().id = {};
-  current().execution = 0;
-  current().worker.clear();
+  current().worker = worker;
+}
+
+std::string RunningTask::worker() {
+  const std::lock_guard lock(current().mutex);
+  return current().worker;
 }
 
 }  // namespace runner
@@ -58,17 +62,17 @@ namespace this_task {
 
 TaskId id() {
   const std::lock_guard lock(current().mutex);
-  return current().id;
+  return ordinal_now != 0 ? current().id : TaskId{};
 }
 
 std::uint32_t attempt() {
   const std::lock_guard lock(current().mutex);
-  return current().execution;
+  return ordinal_now != 0 ? current().execution : 0;
 }
 
 std::string worker() {
   const std::lock_guard lock(current().mutex);
-  return current().worker;
+  return ordinal_now != 0 ? current().worker : "";
 }
 
 bool stop_requested() noexcept {

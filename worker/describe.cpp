@@ -25,6 +25,9 @@ std::string line(const RunTask& a) {
 std::string line(const RequestStop& a) {
   return fmt::format("ask task {} of runner {} to stop", a.ordinal, a.runner);
 }
+std::string line(const RecallTasks& a) {
+  return fmt::format("recall what runner {} has not begun", a.runner);
+}
 std::string line(const EndRunner& a) { return fmt::format("end runner {}", a.runner); }
 std::string line(const KillRunner& a) {
   return fmt::format("kill runner {} by signal {}", a.runner, a.signal);
@@ -55,6 +58,9 @@ std::string line(const TaskStarted& e) {
 std::string line(const TaskFinished& e) {
   return fmt::format("task {} of runner {} ended, outcome {}, {} us", e.ordinal, e.runner,
                      static_cast<int>(e.outcome), e.run_us);
+}
+std::string line(const TasksRecalled& e) {
+  return fmt::format("runner {} has begun its tasks up to {}, and begins no other", e.runner, e.started);
 }
 std::string line(const RunnerBroken& e) { return fmt::format("runner {} is broken: {}", e.runner, e.text); }
 std::string line(const RunnerDied& e) {

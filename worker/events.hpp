@@ -81,6 +81,12 @@ struct TaskFinished {
       payload;  // a large one: BlobRef{incarnation, id, size}, kept by the shell as BlobPlace::result
   std::int64_t ended_ms = 0;  // since 1970
 };
+/// Of what its channel holds, the runner has begun what comes up to ordinal `started`, and will begin nothing
+/// else of it: the next RunTask has the ordinal after that. Answers RecallTasks.
+struct TasksRecalled {
+  RunnerId runner = 0;
+  std::uint64_t started = 0;
+};
 /// The runner must not live on: it broke the channel's rules or exceeded its memory limit.
 struct RunnerBroken {
   RunnerId runner = 0;
@@ -122,7 +128,7 @@ struct Tick {};
 
 using Event =
     std::variant<LinkUp, LinkDown, Received, RunnerReady, RunnerFailedToStart, TaskStarted, TaskFinished,
-                 RunnerBroken, RunnerDied, BlobReady, BlobMissing, BlobBad, Drain, Stop, Tick>;
+                 TasksRecalled, RunnerBroken, RunnerDied, BlobReady, BlobMissing, BlobBad, Drain, Stop, Tick>;
 
 // ---- actions ----
 
@@ -165,6 +171,11 @@ struct RequestStop {
   RunnerId runner = 0;
   std::uint64_t ordinal = 0;
   bool operator==(const RequestStop&) const = default;
+};
+/// Take back what this runner has not begun. Answered by TasksRecalled.
+struct RecallTasks {
+  RunnerId runner = 0;
+  bool operator==(const RecallTasks&) const = default;
 };
 /// Close the channel of an idle runner, which then leaves. Answered by RunnerDied.
 struct EndRunner {
@@ -228,9 +239,9 @@ struct Exit {
   bool operator==(const Exit&) const = default;
 };
 
-using Action =
-    std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, EndRunner, KillRunner,
-                 FindBlob, StoreChunk, AdmitBlob, AbandonBlob, ReleaseBlob, ServeChunk, Log, Exit>;
+using Action = std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, RecallTasks,
+                            EndRunner, KillRunner, FindBlob, StoreChunk, AdmitBlob, AbandonBlob, ReleaseBlob,
+                            ServeChunk, Log, Exit>;
 using Actions = std::vector<Action>;
 
 /// One line for traces and failed tests.

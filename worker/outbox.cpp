@@ -21,10 +21,19 @@ void Outbox::send_all(Actions& actions) const {
   for (std::size_t i = 0; i < entries_.size(); ++i) send(i, actions);
 }
 
-// One record a message: the packer puts neighbours into one frame. Only what begins at the oldest
-// is fresh: a later one that was would make the broker skip what it has not seen.
+// Neighbours share a message. Only what begins at the oldest is fresh: a later one that was would make the
+// broker skip what it has not seen.
 void Outbox::send(std::size_t index, Actions& actions) const {
+  constexpr std::size_t kRecordsMax = 4096;
   const Entry& entry = entries_[index];
+  if (!actions.empty() && std::holds_alternative<Send>(actions.back())) {
+    auto* last = std::get_if<wire::Results>(&std::get<Send>(actions.back()).message);
+    if (last != nullptr && last->session == session_ && last->epoch == entry.epoch &&
+        last->first + last->records.size() == first_ + index && last->records.size() < kRecordsMax) {
+      last->records.push_back(entry.record);
+      return;
+    }
+  }
   actions.push_back(Send{wire::Results{session_, entry.epoch, index == 0, first_ + index, {entry.record}}});
 }
 

@@ -5,6 +5,7 @@
 
 #include <optional>
 
+#include "common/running_task.hpp"
 #include "weft/error.hpp"
 #include "weft/this_task.hpp"
 
@@ -59,27 +60,28 @@ std::vector<FunctionEntry> Libraries::functions() const {
   return out;
 }
 
-std::string Libraries::call(const RunTask& task, std::string_view payload) const {
-  const auto found = tasks_.find(task.function);
+std::string Libraries::call(const RunNamed& named, std::string_view payload) const {
+  const auto found = tasks_.find(named.function);
   if (found == tasks_.end()) {
     std::string known;
     for (const auto& [name, entry] : tasks_) known += (known.empty() ? "" : ", ") + name;
-    throw Failure{"", "there is no task \"" + task.function + "\" in the libraries of this worker" +
+    throw Failure{"", "there is no task \"" + named.function + "\" in the libraries of this worker" +
                           (known.empty() ? ", which has none loaded" : "; it has: " + known)};
   }
   const weft_task_entry& entry = *found->second;
-  if (task.signature != entry.signature) {
-    throw Failure{"", "the call has the signature " + task.signature + ", the task \"" + task.function +
+  if (named.signature != entry.signature) {
+    throw Failure{"", "the call has the signature " + named.signature + ", the task \"" + named.function +
                           "\" in the library has " + entry.signature};
   }
   Answer answer;
-  const std::string id = task.id.text();
+  const std::string id = named.task.id.text();
+  const std::string worker = RunningTask::worker();
   const weft_task_call call{.abi_version = WEFT_TASK_ABI_VERSION,
                             .arguments = payload.data(),
                             .arguments_size = payload.size(),
                             .task = id.c_str(),
-                            .worker = task.worker.c_str(),
-                            .attempt = task.execution,
+                            .worker = worker.c_str(),
+                            .attempt = named.task.execution,
                             .result = &on_result,
                             .error = &on_error,
                             .stop_requested = &on_stop_requested,

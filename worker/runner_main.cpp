@@ -17,11 +17,10 @@ namespace {
 
 using namespace weft;
 
-std::string execute(const runner::Libraries& libraries, const runner::RunTask& task,
-                    std::string_view payload) {
-  switch (task.kind) {
+std::string execute(const runner::Libraries& libraries, const runner::Call& call, std::string_view payload) {
+  switch (call.named != nullptr ? call.named->kind : wire::TaskKind::program) {
     case wire::TaskKind::library:
-      return libraries.call(task, payload);
+      return libraries.call(*call.named, payload);
     case wire::TaskKind::command:
       return detail::encode(runner::run_command(detail::decode<detail::CommandRequest>(payload)));
     case wire::TaskKind::program:
@@ -54,8 +53,8 @@ int run(const std::vector<std::string>& paths, bool only_list) {
     return 2;
   }
   return runner::serve(*start, {.functions = libraries.functions(),
-                                .execute = [&](const runner::RunTask& task, std::string_view payload) {
-                                  return execute(libraries, task, payload);
+                                .execute = [&](const runner::Call& call, std::string_view payload) {
+                                  return execute(libraries, call, payload);
                                 }});
 }
 

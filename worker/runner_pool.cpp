@@ -21,10 +21,8 @@ namespace weft::worker {
 namespace {
 
 constexpr std::size_t kOutputBytesATurn =
-    64 << 10;                        // of each pipe: a task that prints without end holds up nobody
-constexpr int kMessagesATurn = 256;  // of each runner
-constexpr Duration kSilence =
-    std::chrono::milliseconds(200);  // between the end of a channel and of its process
+    64 << 10;  // of each pipe: a task that prints without end holds up nobody
+constexpr Duration kMuteInterval = std::chrono::milliseconds(2);  // a runner that cannot wake us is asked
 constexpr Duration kMemoryInterval = std::chrono::milliseconds(100);
 
 std::int64_t unix_ms() {
@@ -89,6 +87,7 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
     runner.slot = action.slot;
     runner.program = name;
     runner.process = launch(action);
+    runner.process->send(runner::RunnerWelcome{settings_.worker});
     crash_point("worker.runner_forked");
   } catch (const std::exception& error) {
     runners_.erase(action.runner);
@@ -144,34 +143,41 @@ void RunnerPool::run(const RunTask& action) {
   if (found == runners_.end())
     return;  // it has died, and the session hears of it in an event that is on its way
   Runner& runner = found->second;
-  runner::RunTask task;
-  task.ordinal = action.ordinal;
-  task.id = action.id;
-  task.kind = action.spec->kind;
-  task.function_index = action.spec->function_index;
-  if (task.kind != wire::TaskKind::program) {
-    task.function = action.spec->function;
-    task.signature = action.spec->signature;
-  }
-  task.worker = settings_.worker;
-  task.execution = action.execution;
+  runner::RunTask task{.ordinal = action.ordinal,
+                       .id = action.id,
+                       .function_index = action.spec->function_index,
+                       .execution = action.execution};
   int fd = -1;
   if (action.payload.is_blob()) {
     const wire::BlobRef ref = action.payload.blob();
     task.large_bytes = ref.size;
     fd = blobs_.fd({BlobPlace::argument, ref.id});
   } else {
-    task.inline_payload = std::string(action.payload.text());
+    task.payload = action.payload;
   }
   if (runner.tasks.empty()) runner.tail.clear();
   runner.tasks.emplace_back(action.ordinal, action.id);
-  runner.process->send(std::move(task), fd);
+  const wire::TaskSpec& spec = *action.spec;
+  if (spec.kind == wire::TaskKind::program) {
+    runner.process->send(std::move(task), fd);
+  } else {
+    runner.process->send(runner::RunNamed{spec.kind, spec.function, spec.signature, std::move(task)}, fd);
+  }
 }
 
 void RunnerPool::request_stop(const RequestStop& action) {
   if (const auto found = runners_.find(action.runner); found != runners_.end()) {
     found->second.process->request_stop(action.ordinal);
   }
+}
+
+TasksRecalled RunnerPool::recall(const RecallTasks& action) {
+  const auto found = runners_.find(action.runner);
+  if (found == runners_.end() || found->second.tasks.empty()) return {action.runner, UINT64_MAX};
+  auto& tasks = found->second.tasks;
+  const std::uint64_t started = found->second.process->recall(tasks.front().first, tasks.back().first);
+  while (!tasks.empty() && tasks.back().first > started) tasks.pop_back();
+  return {action.runner, started};
 }
 
 void RunnerPool::end(const EndRunner& action) {
@@ -196,8 +202,7 @@ void RunnerPool::clear() {
 std::vector<RunnerPool::Poll> RunnerPool::polls() const {
   std::vector<Poll> out;
   for (const auto& [id, runner] : runners_) {
-    for (const RunnerProcess::Poll& poll : runner.process->polls())
-      out.push_back({poll.fd, poll.write, false, id});
+    for (const int fd : runner.process->polls()) out.push_back({fd, false, id});
   }
   return out;
 }
@@ -205,31 +210,44 @@ std::vector<RunnerPool::Poll> RunnerPool::polls() const {
 std::optional<Time> RunnerPool::deadline() const {
   std::optional<Time> due = memory_due_;
   for (const auto& [id, runner] : runners_) {
-    if (runner.silent_since && !runner.broken) due = earlier(due, *runner.silent_since + kSilence);
+    if (runner.process->mute()) due = earlier(due, collected_ + kMuteInterval);
   }
   return due;
 }
 
+bool RunnerPool::sleep() {
+  bool quiet = true;
+  for (auto& [id, runner] : runners_) {
+    runner.process->flush();
+    quiet = runner.process->sleep() && quiet;
+  }
+  return quiet;
+}
+
 void RunnerPool::collect(Time now, const std::vector<Poll>& polls, std::vector<Event>& events) {
+  collected_ = now;
+  collected_ms_ = unix_ms();
   for (auto poll = polls.begin(); poll != polls.end();) {
     const RunnerId id = poll->runner;
     bool happened = false;
     for (; poll != polls.end() && poll->runner == id; ++poll) happened = happened || poll->happened;
     const auto found = runners_.find(id);
-    if (!happened || found == runners_.end()) continue;
+    if (found == runners_.end()) continue;
     Runner& runner = found->second;
+    runner.process->awake();
     // Dead or not is asked first: what a dead one has said is all there then, and read to its end.
-    const auto death = runner.process->death();
-    log_output(runner, death ? SIZE_MAX : kOutputBytesATurn);
-    read_channel(runner, now, death.has_value(), events);
+    const auto death = happened ? runner.process->death() : std::nullopt;
+    if (happened) {
+      runner.process->read_socket();
+      // What a task prints is there before its result; so those that are long over are told first.
+      const std::uint64_t started = runner.process->started();
+      if (started > 1 && started != UINT64_MAX) read_channel(runner, started - 2, events);
+      log_output(runner, death ? SIZE_MAX : kOutputBytesATurn);
+    }
+    read_channel(runner, UINT64_MAX, events);
     if (death) bury(runner, *death, events);
   }
-  for (auto& [id, runner] : runners_) {
-    look_at_page(runner, now, events);
-    if (runner.silent_since && now >= *runner.silent_since + kSilence) {
-      broken(runner, "its runner closed its channel to the worker", events);
-    }
-  }
+  for (auto& [id, runner] : runners_) look_at_page(runner, now, events);
   look_at_memory(now, events);
 }
 
@@ -241,20 +259,17 @@ void RunnerPool::log_output(Runner& runner, std::size_t bytes_max) {
   });
 }
 
-void RunnerPool::read_channel(Runner& runner, Time now, bool to_its_end, std::vector<Event>& events) {
-  if (runner.silent_since) return;
-  for (int count = 0; to_its_end || count < kMessagesATurn; ++count) {
+/// Reads what there is; with `ordinal_max`, no further than to the answer of that task.
+void RunnerPool::read_channel(Runner& runner, std::uint64_t ordinal_max, std::vector<Event>& events) {
+  while (!runner.unreadable && (ordinal_max == UINT64_MAX ||
+                                (!runner.tasks.empty() && runner.tasks.front().first <= ordinal_max))) {
     runner::Received received = runner.process->receive();
     switch (received.kind) {
       case runner::Received::Kind::again:
         return;
-      case runner::Received::Kind::closed:
-        runner.silent_since = now;
-        return;
       case runner::Received::Kind::garbage:
-        runner.silent_since = now;
-        broken(runner, "its runner sent what is no answer: " + received.reason, events);
-        return;
+        runner.unreadable = true;
+        return broken(runner, "its runner sent what is no answer: " + received.reason, events);
       case runner::Received::Kind::message:
         receive(runner, received, events);
     }
@@ -284,7 +299,7 @@ void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std:
                                      static_cast<std::uint64_t>(status.st_size) == done.large_bytes);
   const bool right_outcome =
       done.outcome == wire::Outcome::ok || (done.outcome == wire::Outcome::failed && !large);
-  if (!right_size || !right_outcome || done.inline_payload.size() > wire::kInlineBytesMax) {
+  if (!right_size || !right_outcome || done.payload.is_blob()) {
     return broken(runner, "its runner sent an answer that makes no sense", events);
   }
   wire::Payload payload;
@@ -293,7 +308,7 @@ void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std:
       payload = wire::Payload(
           wire::BlobRef{settings_.incarnation, blobs_.add_result(std::move(memory)), done.large_bytes});
     } else {
-      payload = wire::Payload(done.inline_payload);
+      payload = std::move(done.payload);
     }
   } catch (const std::exception& error) {
     return broken(runner, fmt::format("its result cannot be read: {}", error.what()), events);
@@ -301,7 +316,7 @@ void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std:
   if (!runner.tasks.empty()) runner.tasks.pop_front();
   runner.tail.clear();
   events.push_back(
-      TaskFinished{runner.id, done.ordinal, done.outcome, done.run_us, std::move(payload), unix_ms()});
+      TaskFinished{runner.id, done.ordinal, done.outcome, done.run_us, std::move(payload), collected_ms_});
 }
 
 void RunnerPool::look_at_page(Runner& runner, Time now, std::vector<Event>& events) {

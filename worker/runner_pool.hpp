@@ -31,7 +31,6 @@ class RunnerPool {
   /// What to poll for; the order is that of the last call to polls().
   struct Poll {
     int fd;
-    bool write;
     bool happened = false;  // set by the caller
     RunnerId runner;
   };
@@ -42,12 +41,16 @@ class RunnerPool {
   void start(const StartRunner& action, std::vector<Event>& events);
   void run(const RunTask& action);
   void request_stop(const RequestStop& action);
+  TasksRecalled recall(const RecallTasks& action);
   void end(const EndRunner& action);
   void kill(const KillRunner& action);
   /// Kills and reaps all of them.
   void clear();
 
   std::vector<Poll> polls() const;
+  /// Wakes the runners that were given tasks. From now on what they say ends a poll; false: one has said
+  /// something.
+  bool sleep();
   /// Everything that has happened, by `polls` and by the clock, in the order in which it must be told.
   void collect(Time now, const std::vector<Poll>& polls, std::vector<Event>& events);
   /// When collect() has something to do by the clock.
@@ -64,15 +67,15 @@ class RunnerPool {
     std::deque<std::pair<std::uint64_t, TaskId>> tasks;  // sent and not answered, with their ordinals
     std::uint64_t told_started = 0;                      // the last ordinal of a TaskStarted
     Tail tail;
-    std::optional<Time> silent_since;  // its channel ended, the process has not
-    bool broken = false;               // RunnerBroken was said
+    bool broken = false;      // RunnerBroken was said
+    bool unreadable = false;  // what it says makes no sense
   };
 
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
   std::string memory_text(std::uint64_t peak) const;
   std::string library_folder(const Program& program);
   void log_output(Runner& runner, std::size_t bytes_max);
-  void read_channel(Runner& runner, Time now, bool to_its_end, std::vector<Event>& events);
+  void read_channel(Runner& runner, std::uint64_t ordinal_max, std::vector<Event>& events);
   void receive(Runner& runner, runner::Received& received, std::vector<Event>& events);
   void on_done(Runner& runner, runner::TaskDone& done, Fd memory, std::vector<Event>& events);
   void look_at_page(Runner& runner, Time now, std::vector<Event>& events);
@@ -87,6 +90,8 @@ class RunnerPool {
   std::map<RunnerId, Runner> runners_;
   std::map<std::string, std::string> library_folders_;  // by the libraries that they hold
   std::optional<Time> memory_due_;
+  Time collected_{};               // the last time
+  std::int64_t collected_ms_ = 0;  // the same, since 1970
 };
 
 }  // namespace weft::worker

@@ -21,7 +21,28 @@ namespace {
 
 constexpr int kGoodbye_ms = 10'000;  // a keeper gives up before that
 
-std::pair<Fd, Fd> make_channel() {
+}  // namespace
+
+Fd RunnerProcess::make_memory() {
+  Fd memory = checked(memfd_create("weft-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+                      "cannot make the channel's memory");
+  if (ftruncate(memory.get(), runner::kMemoryBytes) < 0)
+    throw std::system_error(errno, std::system_category(), "cannot make the channel's memory");
+  fcntl(memory.get(), F_ADD_SEALS,
+        F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);  // else a task could make us fault
+  return memory;
+}
+
+RunnerProcess::Memory::Memory(int fd)
+    : memory_(mmap(nullptr, runner::kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) {
+  if (memory_ == MAP_FAILED)
+    throw std::system_error(errno, std::system_category(), "cannot map the channel's memory");
+  page().started.store(runner::kNoneStarted);
+}
+
+RunnerProcess::Memory::~Memory() { munmap(memory_, runner::kMemoryBytes); }
+
+RunnerProcess::Ends RunnerProcess::make_socket() {
   int ends[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
     throw std::system_error(errno, std::system_category(), "cannot make the channel");
@@ -30,7 +51,7 @@ std::pair<Fd, Fd> make_channel() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-std::pair<Fd, Fd> make_pipe() {
+RunnerProcess::Ends RunnerProcess::make_pipe() {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0)
     throw std::system_error(errno, std::system_category(), "cannot make a pipe");
@@ -38,34 +59,25 @@ std::pair<Fd, Fd> make_pipe() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-}  // namespace
-
-RunnerProcess::RunnerProcess(const Launch& launch, ForkServer& server) : scratch_(launch.scratch) {
-  Fd page = checked(memfd_create("weft-page", MFD_CLOEXEC | MFD_ALLOW_SEALING), "cannot make the page");
-  if (ftruncate(page.get(), runner::kPageBytes) < 0)
-    throw std::system_error(errno, std::system_category(), "page");
-  fcntl(page.get(), F_ADD_SEALS,
-        F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);  // else a task could make us fault
-  void* memory = mmap(nullptr, runner::kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page.get(), 0);
-  if (memory == MAP_FAILED) throw std::system_error(errno, std::system_category(), "cannot map the page");
-  page_ = static_cast<runner::Page*>(memory);
-  page_->started.store(runner::kNoneStarted);
-
-  auto [line, far_line] = make_channel();
-  auto [channel, far_channel] = make_channel();
-  auto [out, far_out] = make_pipe();
-  auto [err, far_err] = make_pipe();
-  line_ = std::move(line);
-  channel_ = std::move(channel);
-  out_.fd = std::move(out);
-  err_.fd = std::move(err);
+RunnerProcess::RunnerProcess(const Launch& launch, ForkServer& server)
+    : memory_fd_(make_memory()),
+      memory_(memory_fd_.get()),
+      socket_(make_socket()),
+      channel_(socket_.ours.get(), memory_.get(), runner::Channel::Role::agent),
+      scratch_(launch.scratch) {
+  Ends line = make_socket();
+  Ends out = make_pipe();
+  Ends err = make_pipe();
+  line_ = std::move(line.ours);
+  out_.fd = std::move(out.ours);
+  err_.fd = std::move(err.ours);
   Fd executable = checked(fcntl(launch.executable, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor");
   if (mkdir(scratch_.c_str(), 0700) < 0) {
     throw std::system_error(errno, std::system_category(), "cannot make the scratch folder " + scratch_);
   }
 
   RunnerOrder order{{}, scratch_, launch.library_path, launch.argv};
-  for (Fd* fd : {&far_line, &far_out, &far_err, &far_channel, &page, &executable}) {
+  for (Fd* fd : {&line.theirs, &out.theirs, &err.theirs, &socket_.theirs, &memory_fd_, &executable}) {
     order.fds.push_back(std::move(*fd));
   }
   if (launch.cgroup >= 0) {
@@ -79,7 +91,6 @@ RunnerProcess::~RunnerProcess() {
     kill(SIGKILL);
     for (pollfd polled{line_.get(), POLLIN, 0}; !death() && ::poll(&polled, 1, kGoodbye_ms) != 0;) continue;
   }
-  if (page_) munmap(page_, runner::kPageBytes);
   std::error_code ignored;
   std::filesystem::remove_all(scratch_, ignored);
 }
@@ -106,38 +117,56 @@ std::optional<RunnerProcess::Death> RunnerProcess::death() {
   return death_;
 }
 
-void RunnerProcess::send(runner::RunTask task, int fd) {
+void RunnerProcess::send(runner::Message message, int fd) {
   Fd copy = fd >= 0 ? checked(fcntl(fd, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor") : Fd();
-  queued_.push_back({std::move(task), std::move(copy)});
-  flush();
+  if (queued_.empty() && channel_.send(message, copy.get()) == 0) {
+    crash_point("worker.task_handed_over");
+    return;
+  }
+  queued_.push_back({std::move(message), std::move(copy)});
 }
 
 void RunnerProcess::flush() {
   while (!queued_.empty()) {
-    const int error = runner::send(channel_.get(), queued_.front().task, queued_.front().fd.get());
-    if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) return;
+    const int error = channel_.send(queued_.front().message, queued_.front().fd.get());
+    if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) break;
     // Any other error: the runner is gone or going, and its death says what becomes of the task.
     queued_.pop_front();
     crash_point("worker.task_handed_over");
   }
+  channel_.wake();
 }
 
-runner::Received RunnerProcess::receive() {
-  flush();
-  runner::Received received = runner::receive(channel_.get());
-  using Kind = runner::Received::Kind;
-  if (received.kind == Kind::closed || received.kind == Kind::garbage) channel_open_ = false;
-  return received;
+void RunnerProcess::read_socket() {
+  if (socket_open_) socket_open_ = channel_.read_socket();
 }
 
-void RunnerProcess::end_channel() { shutdown(channel_.get(), SHUT_WR); }
-void RunnerProcess::request_stop(std::uint64_t ordinal) { page_->stop.store(ordinal); }
+void RunnerProcess::end_channel() { shutdown(socket_.ours.get(), SHUT_WR); }
+void RunnerProcess::request_stop(std::uint64_t ordinal) { memory_.page().stop.store(ordinal); }
 std::uint64_t RunnerProcess::started() const {
-  const std::uint64_t ordinal = page_->started.load(std::memory_order_acquire);
-  if (ordinal == runner::kNoneStarted) return 0;
-  return ordinal == 0 ? UINT64_MAX : ordinal;
+  return ordinal_of(memory_.page().started.load(std::memory_order_acquire));
 }
-Time RunnerProcess::started_at() const { return Time(Duration(page_->started_at_us.load())); }
+
+std::uint64_t RunnerProcess::ordinal_of(std::uint64_t started) {
+  started &= ~runner::kRecalled;
+  if (started == runner::kNoneStarted) return 0;
+  return started == 0 ? UINT64_MAX : started;
+}
+
+std::uint64_t RunnerProcess::recall(std::uint64_t first, std::uint64_t last) {
+  auto& started = memory_.page().started;
+  std::uint64_t value = started.load();
+  std::uint64_t ordinal = 0;
+  do {
+    ordinal = ordinal_of(value);
+    // A task could write anything there: what makes no sense recalls nothing.
+    if (ordinal + 1 < first || ordinal >= last || (value & runner::kRecalled) != 0) return last;
+  } while (!started.compare_exchange_weak(value, value | runner::kRecalled));
+  queued_.clear();
+  send(runner::RunnerWelcome{});  // what is in front of it in the ring is passed over
+  return ordinal;
+}
+Time RunnerProcess::started_at() const { return Time(Duration(memory_.page().started_at_us.load())); }
 
 bool RunnerProcess::read_some(Pipe& pipe, std::string& text) {
   if (!pipe.fd) return false;
@@ -151,12 +180,12 @@ bool RunnerProcess::read_some(Pipe& pipe, std::string& text) {
   return got > 0;
 }
 
-std::vector<RunnerProcess::Poll> RunnerProcess::polls() const {
-  std::vector<Poll> out;
-  if (!death_) out.push_back({line_.get(), false});
-  if (channel_open_) out.push_back({channel_.get(), !queued_.empty()});
-  if (out_.fd) out.push_back({out_.fd.get(), false});
-  if (err_.fd) out.push_back({err_.fd.get(), false});
+std::vector<int> RunnerProcess::polls() const {
+  std::vector<int> out;
+  if (!death_) out.push_back(line_.get());
+  if (socket_open_) out.push_back(socket_.ours.get());
+  if (out_.fd) out.push_back(out_.fd.get());
+  if (err_.fd) out.push_back(err_.fd.get());
   return out;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RunnerProcess: one runner as the agent sees it: its keeper, the channel, the shared page, the ends of
+// RunnerProcess: one runner as the agent sees it: its keeper, the channel, the shared memory, the ends of
 // its stdout and stderr. It decides nothing. Nothing here blocks, but for the end of a process that was
 // killed.
 #pragma once
@@ -33,11 +33,6 @@ class RunnerProcess {
     int signal = 0;
     int exit_code = 0;
   };
-  struct Poll {
-    int fd;
-    bool write;
-  };
-
   /// Starts it. Throws std::system_error. What goes wrong after that is said on its stderr, and it
   /// ends with code 127.
   RunnerProcess(const Launch& launch, ForkServer& server);
@@ -49,15 +44,30 @@ class RunnerProcess {
   /// All that descends from this process is the runner and what it has started. 0: not known yet.
   pid_t keeper() const { return keeper_; }
 
-  /// Sends to the runner, as soon as the channel has room, with descriptor `fd` (a copy is kept).
-  void send(runner::RunTask task, int fd = -1);
-  /// The next message; kinds again, closed and garbage as runner::receive says. REQUIRES: not closed.
-  runner::Received receive();
+  /// Sends to the runner, as soon as the channel has room, with descriptor `fd` (a copy is kept). It hears of
+  /// it at the next flush().
+  void send(runner::Message message, int fd = -1);
+  /// Sends what there is room for now, and wakes the runner if it sleeps.
+  void flush();
+  /// Messages that wait for room.
+  std::size_t waiting() const { return queued_.size(); }
+  /// The next message; kinds again and garbage as runner::Channel::receive says.
+  runner::Received receive() { return channel_.receive(); }
+  /// What woke us is read, so that a poll does not end at once again.
+  void read_socket();
+  /// From now on a message of the runner ends a poll. False: there is one.
+  bool sleep() { return channel_.sleep(); }
+  void awake() { channel_.awake(); }
+  /// It cannot wake us: its end of the socket is closed, though it may go on.
+  bool mute() const { return !socket_open_; }
   /// The runner sees the end of its channel.
   void end_channel();
   /// To its group; SIGKILL to all that descends from it.
   void kill(int signal);
   void request_stop(std::uint64_t ordinal);
+  /// Takes back those of the tasks `first` to `last`, sent and not answered, that it has not begun: returns
+  /// the last one that it has, or will. They are sent no more; the next one has the ordinal after that.
+  std::uint64_t recall(std::uint64_t first, std::uint64_t last);
   /// What the page says: the ordinal of the last task begun, 0 before the first. Tasks can write to it.
   std::uint64_t started() const;
   Time started_at() const;
@@ -78,7 +88,8 @@ class RunnerProcess {
 
   /// How it ended, once it has; then all that descends from it has ended as well.
   std::optional<Death> death();
-  std::vector<Poll> polls() const;
+  /// Descriptors to poll for reading.
+  std::vector<int> polls() const;
 
  private:
   struct Pipe {
@@ -86,22 +97,44 @@ class RunnerProcess {
     LineSplitter lines;
   };
   struct Queued {
-    runner::RunTask task;
+    runner::Message message;
     Fd fd;
   };
+  /// Mapped, and gone with it.
+  class Memory {
+   public:
+    explicit Memory(int fd);
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    void* get() const { return memory_; }
+    runner::Page& page() const { return *static_cast<runner::Page*>(memory_); }
 
+   private:
+    void* memory_;
+  };
+  struct Ends {
+    Fd ours;
+    Fd theirs;
+  };
+
+  static Fd make_memory();
+  static Ends make_socket();
+  static Ends make_pipe();
+  static std::uint64_t ordinal_of(std::uint64_t started);
   static bool read_some(Pipe& pipe, std::string& text);
-  void flush();
 
   pid_t keeper_ = 0;
   std::optional<Death> death_;
   Fd line_;  // to the keeper
-  Fd channel_;
-  bool channel_open_ = true;
+  Fd memory_fd_;
+  Memory memory_;
+  Ends socket_;
+  bool socket_open_ = true;
+  runner::Channel channel_;
   Pipe out_;
   Pipe err_;
-  runner::Page* page_ = nullptr;
-  std::deque<Queued> queued_;  // the channel is full
+  std::deque<Queued> queued_;  // the channel has no room
   std::string scratch_;
 };
 

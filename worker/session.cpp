@@ -24,13 +24,15 @@ Session::Session(Settings settings)
   WEFT_CHECK(settings_.hello.slots > 0);
 }
 
-void Session::step(Time now, const Event& event, Actions& actions) {
+void Session::step(Time now, std::span<const Event> events, Actions& actions) {
   if (exited_) return;
   WEFT_CHECK(now >= now_);
   now_ = now;
   actions_ = &actions;
   const std::size_t before = actions.size();
-  std::visit([this](const auto& e) { on(e); }, event);
+  for (const Event& event : events) {
+    if (!exited_) std::visit([this](const auto& e) { on(e); }, event);
+  }
   if (!exited_) {
     settle_blobs();
     fetcher_.use_room(now_, *actions_);
@@ -164,10 +166,10 @@ void Session::receive(const wire::Welcome& welcome) {
 
 /// A broker that does not know us will never say END_SESSION of a session that we do not claim.
 void Session::forget_idle_clients() {
+  std::set<Uuid> busy;
+  tasks_.for_each([&](const Task& task) { busy.insert(task.key.id.session); });
   for (auto it = clients_.begin(); it != clients_.end();) {
-    const auto first = tasks_.lower_bound(AttemptKey{{it->first, 0}, {}});
-    const bool has_tasks = first != tasks_.end() && first->first.id.session == it->first;
-    if (has_tasks || !it->second.outbox.empty() || held_.holds_any(it->first)) {
+    if (busy.contains(it->first) || !it->second.outbox.empty() || held_.holds_any(it->first)) {
       ++it;
       continue;
     }
@@ -177,17 +179,17 @@ void Session::forget_idle_clients() {
 }
 
 void Session::claim_everything() {
+  std::map<Uuid, wire::Claims> by_session;
+  for (Task* task : tasks_in_order()) {
+    if (task->unwanted) continue;
+    task->told_started = task->started_at.has_value();
+    by_session[task->key.id.session].tasks.push_back(
+        {task->key.id.seq, task->key.attempt,
+         task->told_started ? wire::ClaimState::running : wire::ClaimState::queued, task->execution});
+  }
   for (const auto& [id, client] : clients_) {
-    wire::Claims claims{id, {}};
-    for (auto it = tasks_.lower_bound(AttemptKey{{id, 0}, {}});
-         it != tasks_.end() && it->first.id.session == id; ++it) {
-      Task& task = it->second;
-      if (task.unwanted) continue;
-      task.told_started = task.started_at.has_value();
-      claims.tasks.push_back({task.key.id.seq, task.key.attempt,
-                              task.told_started ? wire::ClaimState::running : wire::ClaimState::queued,
-                              task.execution});
-    }
+    wire::Claims claims = std::move(by_session[id]);
+    claims.session = id;
     for (const Outbox::Entry& entry : client.outbox.entries()) {
       claims.tasks.push_back(
           {entry.record.seq, {entry.epoch, entry.record.number}, wire::ClaimState::done, entry.execution});
@@ -228,10 +230,9 @@ void Session::on(const Drain&) {
   draining_ = true;
   log(LogLevel::info, fmt::format("draining: {} tasks here, those that run may finish", tasks_.size()));
   send(wire::Draining{});
-  std::vector<Task*> unstarted;
-  for (auto& [key, task] : tasks_)
-    if (task.place != TaskPlace::in_runner) unstarted.push_back(&task);
-  for (Task* task : unstarted) give_back(*task);
+  for (Task* task : tasks_in_order()) {
+    if (task->place != TaskPlace::in_runner) give_back(*task);
+  }
 }
 
 void Session::on(const Stop&) {
@@ -265,10 +266,13 @@ void Session::check_invariants() const {
   std::size_t placed = 0;
   for (const auto& [name, program] : programs_) {
     for (const Lane& lane : program.lanes) {
-      for (const auto& [order, task] : lane.tasks) {
-        ++placed;
-        WEFT_CHECK(task->place == TaskPlace::queued && task->order == order && &task->lane() == &lane);
+      std::size_t count = 0;
+      for (const Task* task = lane.tasks.front(); task != nullptr; task = task->next, ++count) {
+        WEFT_CHECK(task->place == TaskPlace::queued && &task->lane() == &lane);
+        WEFT_CHECK(task->next == nullptr || task->order < task->next->order);
       }
+      WEFT_CHECK(count == lane.tasks.size());
+      placed += count;
     }
   }
   std::set<std::uint32_t> slots;
@@ -283,13 +287,16 @@ void Session::check_invariants() const {
       WEFT_CHECK(task->place == TaskPlace::in_runner && task->runner == id && task->ordinal == ++ordinal);
     }
   }
-  for (const auto& [key, task] : tasks_) {
+  tasks_.for_each([&](const Task& task) {
     placed += task.place == TaskPlace::waiting;
     WEFT_CHECK((task.missing > 0) == (task.place == TaskPlace::waiting));
-    const auto client = clients_.find(key.id.session);
-    WEFT_CHECK(client == clients_.end() || !client->second.outbox.holds(key.id.seq, key.attempt));
-  }
+    const auto client = clients_.find(task.key.id.session);
+    WEFT_CHECK(client == clients_.end() || !client->second.outbox.holds(task.key.id.seq, task.key.attempt));
+  });
   WEFT_CHECK(placed == tasks_.size());
+  for (const auto& [id, client] : clients_) {
+    for (const auto& [number, spec] : client.specs) WEFT_CHECK(!spec->forgotten);
+  }
   fetcher_.check_invariants();
 }
 

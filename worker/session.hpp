@@ -27,13 +27,15 @@
 
 #include <list>
 #include <set>
+#include <span>
+#include <unordered_map>
 
 #include "common/presence.hpp"
 #include "worker/events.hpp"
 #include "worker/fetcher.hpp"
 #include "worker/held_blobs.hpp"
 #include "worker/outbox.hpp"
-#include "worker/task.hpp"
+#include "worker/task_table.hpp"
 
 namespace weft::worker {
 
@@ -53,7 +55,7 @@ class Session {
     Duration tenure = std::chrono::milliseconds(50);        // a runner with tasks waiting is not ended before
     Duration idle_runner = std::chrono::seconds(30);        // kept when no session names its program
     Duration leave_wait = std::chrono::seconds(10);         // draining: for the results to be released
-    std::uint32_t prefetch_max = 16;                        // tasks behind the running one in a channel
+    std::uint32_t prefetch_max = 1000;                      // tasks behind the running one in a channel
     Duration prefetch_time = std::chrono::milliseconds(1);  // that they may take together
   };
 
@@ -63,7 +65,9 @@ class Session {
 
   /// Applies one event at `now`, appending what must be done to `actions` in order.
   /// REQUIRES: `now` never goes backwards between calls.
-  void step(Time now, const Event& event, Actions& actions);
+  void step(Time now, const Event& event, Actions& actions) { step(now, std::span(&event, 1), actions); }
+  /// The same for what happened together, which is dispatched together.
+  void step(Time now, std::span<const Event> events, Actions& actions);
 
   /// When to deliver the next Tick; nullopt only after Exit.
   std::optional<Time> deadline() const;
@@ -79,7 +83,7 @@ class Session {
  private:
   struct Client {  // one client session
     explicit Client(const Uuid& id) : outbox(id) {}
-    std::map<std::uint32_t, std::shared_ptr<SpecState>> specs;
+    std::unordered_map<std::uint32_t, std::shared_ptr<SpecState>> specs;
     Outbox outbox;
   };
 
@@ -123,8 +127,10 @@ class Session {
   Client& client(const Uuid& session);
   ProgramState& program_of(const wire::TaskSpec& spec);
   void forget_spec(SpecState& spec);
-  void assign(const Uuid& session, const wire::AssignRecord& record);
-  bool was_answered(const AttemptKey& key);
+  void release_files(const SpecState& spec);
+  void assign(const Uuid& session, Client& owner, const wire::AssignRecord& record);
+  std::vector<Task*> tasks_in_order();
+  bool is_known(const AttemptKey& key);
   void want_needs(Task& task);
   static std::vector<wire::FileRef> files_of(const wire::TaskSpec& spec);
   void enqueue(Task& task);
@@ -147,6 +153,8 @@ class Session {
   Runner* prefetcher_for(const Lane& lane);
   bool older_lane_waits(const Lane& lane) const;
   void run(Runner& runner, Task& task);
+  bool is_short(const Task& task) const;
+  static void count_out(Runner& runner, const Task& task);
   bool has_function(const Task& task) const;
   std::size_t count(const Lane& lane, Runner::State state) const;
   std::optional<std::uint32_t> free_slot() const;
@@ -156,6 +164,7 @@ class Session {
   void on(const RunnerFailedToStart&);
   void on(const TaskStarted&);
   void on(const TaskFinished&);
+  void on(const TasksRecalled&);
   void on(const RunnerBroken&);
   void on(const RunnerDied&);
   wire::ErrorInfo crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const;
@@ -183,7 +192,7 @@ class Session {
   std::uint64_t epoch_ = 0;  // of the broker that we have or last had
 
   std::map<Uuid, Client> clients_;
-  std::map<AttemptKey, Task> tasks_;
+  TaskTable tasks_;
   std::map<std::uint64_t, std::uint64_t> assigned_last_;  // highest attempt number, by epoch
   std::map<BlobKey, std::vector<AttemptKey>> waiters_;
   std::map<std::string, ProgramState> programs_;  // by what they are made of

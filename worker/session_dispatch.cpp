@@ -24,7 +24,7 @@ bool same_name(const std::string& a, const std::string& b) {
 void Session::dispatch() {
   dispatch_due_.reset();
   for (auto& [name, program] : programs_)
-    for (Lane& lane : program.lanes) lane.blocked = false;
+    for (Lane& lane : program.lanes) lane.served = lane.blocked = false;
   while (Lane* lane = next_lane()) lane->blocked = !serve(*lane);
 }
 
@@ -34,7 +34,7 @@ Lane* Session::next_lane() {
   for (auto& [name, program] : programs_) {
     for (Lane& lane : program.lanes) {
       if (lane.tasks.empty() || lane.blocked) continue;
-      if (oldest == nullptr || lane.tasks.begin()->first < oldest->tasks.begin()->first) oldest = &lane;
+      if (oldest == nullptr || lane.tasks.front()->order < oldest->tasks.front()->order) oldest = &lane;
     }
   }
   return oldest;
@@ -42,14 +42,16 @@ Lane* Session::next_lane() {
 
 /// Places the oldest task of the lane. False: not now.
 bool Session::serve(Lane& lane) {
-  Task& task = *lane.tasks.begin()->second;
+  Task& task = *lane.tasks.front();
   for (auto& [id, runner] : runners_) {
     if (!runner.idle() || runner.lane != &lane) continue;
     run(runner, task);
     return true;
   }
-  start_runners(lane);
-  end_idle_runners_for(lane);
+  if (!std::exchange(lane.served, true)) {
+    start_runners(lane);
+    end_idle_runners_for(lane);
+  }
   Runner* prefetcher = prefetcher_for(lane);
   if (prefetcher == nullptr) return false;
   run(*prefetcher, task);
@@ -95,23 +97,25 @@ void Session::end_idle_runners_for(Lane& lane) {
 /// A busy runner into whose channel the lane's oldest task may go: everything there is short, so that
 /// it waits no longer than for another runner, and nobody waits for this one's slot.
 Runner* Session::prefetcher_for(const Lane& lane) {
-  const Task& task = *lane.tasks.begin()->second;
-  const double budget_us = static_cast<double>(settings_.prefetch_time.count());
-  const auto is_short = [&](const Task* t) {
-    return t->spec->estimate_us >= 0 && t->spec->estimate_us <= budget_us;
-  };
-  if (lane.alone || !is_short(&task) || older_lane_waits(lane)) return nullptr;
-  const double fit = budget_us / std::max(task.spec->estimate_us, 1.0);
-  const auto depth_max = static_cast<std::size_t>(std::clamp(fit, 1.0, double(settings_.prefetch_max)));
+  const Task& task = *lane.tasks.front();
+  if (lane.alone || !is_short(task) || older_lane_waits(lane)) return nullptr;
+  const auto budget_us = static_cast<double>(settings_.prefetch_time.count());
   Runner* best = nullptr;
   for (auto& [id, runner] : runners_) {
     if (runner.lane != &lane || runner.state != Runner::State::ready || runner.rung != Runner::Rung::none)
       continue;
-    if (runner.channel.size() > depth_max || now_ - runner.since >= settings_.start_notice) continue;
-    if (best != nullptr && best->channel.size() <= runner.channel.size()) continue;
-    if (std::all_of(runner.channel.begin(), runner.channel.end(), is_short)) best = &runner;
+    if (runner.channel.size() > settings_.prefetch_max || runner.channel_us > budget_us) continue;
+    if (!runner.channel.empty() && runner.channel.front()->told_started) continue;  // a long one after all
+    if (runner.recalling || runner.unsure > 0 || now_ - runner.since >= settings_.start_notice) continue;
+    if (best == nullptr || runner.channel.size() < best->channel.size()) best = &runner;
   }
   return best;
+}
+
+/// As far as is known of others of its spec.
+bool Session::is_short(const Task& task) const {
+  const double us = task.spec->estimate_us;
+  return us >= 0 && us <= static_cast<double>(settings_.prefetch_time.count());
 }
 
 /// Somebody who came earlier has no runner at all: let the busy ones run dry.
@@ -119,7 +123,7 @@ bool Session::older_lane_waits(const Lane& lane) const {
   for (const auto& [name, program] : programs_) {
     for (const Lane& other : program.lanes) {
       if (&other == &lane || other.tasks.empty()) continue;
-      if (other.tasks.begin()->first > lane.tasks.begin()->first) continue;
+      if (other.tasks.front()->order > lane.tasks.front()->order) continue;
       if (count(other, Runner::State::ready) + count(other, Runner::State::starting) == 0) return true;
     }
   }
@@ -137,17 +141,32 @@ void Session::run(Runner& runner, Task& task) {
                 error(fmt::format("function {} is '{}' in the client's program and {} in {} as it runs here",
                                   spec.function_index, spec.function, here, spec.program.name)));
   }
-  runner.lane->tasks.erase(task.order);
+  runner.lane->tasks.remove(task);
   task.place = TaskPlace::in_runner;
   task.runner = runner.id;
   task.ordinal = ++runner.sent;
+  task.estimate_us = is_short(task) ? std::max(task.spec->estimate_us, 1.0) : -1;
   runner.channel.push_back(&task);
+  if (task.estimate_us >= 0) {
+    runner.channel_us += task.estimate_us;
+  } else {
+    ++runner.unsure;
+  }
   if (runner.channel.size() == 1) {
     runner.since = now_;
     runner.look_due = now_ + settings_.start_notice;
   }
   actions_->push_back(
       RunTask{runner.id, task.ordinal, task.key.id, task.spec->content, task.execution, task.payload});
+}
+
+/// It is in the channel no more.
+void Session::count_out(Runner& runner, const Task& task) {
+  if (task.estimate_us >= 0) {
+    runner.channel_us -= task.estimate_us;
+  } else {
+    --runner.unsure;
+  }
 }
 
 /// Whether the program has the function where the client says, by the runner's own table.

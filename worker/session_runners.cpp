@@ -76,7 +76,7 @@ void Session::fail_queued(ProgramState& program) {
   std::vector<Task*> doomed;
   for (Lane& lane : program.lanes) {
     if (count(lane, Runner::State::ready) > 0) continue;
-    for (auto& [order, task] : lane.tasks) doomed.push_back(task);
+    for (Task* task = lane.tasks.front(); task != nullptr; task = task->next) doomed.push_back(task);
   }
   for (Task* task : doomed) fail(*task, wire::Outcome::cannot_start, error(program.bad));
 }
@@ -109,6 +109,10 @@ void Session::look(Runner& runner) {
     if (now_ >= notice) {
       task.told_started = true;
       if (!task.unwanted) send(wire::Started{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
+      if (runner.channel.size() > 1 && runner.state == Runner::State::ready && !runner.recalling) {
+        runner.recalling = true;  // it is no short one after all: those behind it need not wait for it
+        actions_->push_back(RecallTasks{runner.id});
+      }
     } else {
       runner.look_due = notice;
     }
@@ -130,6 +134,7 @@ void Session::on(const TaskFinished& event) {
   }
   Task& task = *runner->channel.front();
   runner->channel.pop_front();
+  count_out(*runner, task);
   next_front(*runner);
   dispatch_needed_ = true;
 
@@ -159,6 +164,25 @@ void Session::on(const TaskFinished& event) {
   if (event.payload.is_blob() && !held_.holds(event.payload.blob().id)) {
     actions_->push_back(
         ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // nobody's result after all
+  }
+}
+
+void Session::on(const TasksRecalled& event) {
+  Runner* runner = find(event.runner);
+  if (runner == nullptr || !runner->recalling) return;
+  runner->recalling = false;
+  dispatch_needed_ = true;
+  if (event.started > runner->sent || event.started + runner->channel.size() < runner->sent) return;
+  while (runner->sent > event.started) {
+    Task& task = *runner->channel.back();
+    runner->channel.pop_back();
+    --runner->sent;
+    count_out(*runner, task);
+    if (task.stop == StopReason::cancelled) {
+      fail(task, wire::Outcome::cancelled, error("cancelled before it started"));
+    } else {
+      put_back(task);
+    }
   }
 }
 

@@ -27,10 +27,16 @@ Session::Client& Session::client(const Uuid& session) {
   return clients_.try_emplace(session, session).first->second;
 }
 
-Task* Session::find(const AttemptKey& key) {
-  const auto found = tasks_.find(key);
-  return found == tasks_.end() ? nullptr : &found->second;
+/// In the order in which they came.
+std::vector<Task*> Session::tasks_in_order() {
+  std::vector<Task*> tasks;
+  tasks.reserve(tasks_.size());
+  tasks_.for_each([&](Task& task) { tasks.push_back(&task); });
+  std::sort(tasks.begin(), tasks.end(), [](const Task* a, const Task* b) { return a->order < b->order; });
+  return tasks;
 }
+
+Task* Session::find(const AttemptKey& key) { return tasks_.find(key); }
 
 ProgramState& Session::program_of(const wire::TaskSpec& spec) {
   Program program{wire::TaskKind::library, {}, {}};  // weft-runner serves commands as well
@@ -56,9 +62,11 @@ void Session::receive(const wire::DefineFor& define) {
   spec->program = &program_of(define.content);
   ++spec->program->specs;
   // Before the first task comes: there is no reason to wait for it.
+  spec->files_ready = true;
   for (const wire::FileRef& file : files_of(define.content)) {
-    fetcher_.want(now_, {BlobPlace::file, file.id}, {define.session, file.id, file.size}, file.name,
-                  *actions_);
+    const bool ready = fetcher_.want(now_, {BlobPlace::file, file.id}, {define.session, file.id, file.size},
+                                     file.name, *actions_);
+    spec->files_ready = spec->files_ready && ready;
   }
   if (old) forget_spec(*old);
 }
@@ -75,6 +83,11 @@ void Session::receive(const wire::ForgetFor& forget) {
 void Session::forget_spec(SpecState& spec) {
   --spec.program->specs;
   programs_changed_ = true;
+  spec.forgotten = true;
+  if (spec.tasks == 0) release_files(spec);
+}
+
+void Session::release_files(const SpecState& spec) {
   for (const wire::FileRef& file : files_of(*spec.content))
     fetcher_.unwant({BlobPlace::file, file.id}, *actions_);
 }
@@ -82,30 +95,31 @@ void Session::forget_spec(SpecState& spec) {
 // ---- assigned ----
 
 void Session::receive(const wire::Assign& assign_message) {
-  for (const wire::AssignRecord& record : assign_message.tasks) assign(assign_message.session, record);
+  Client& owner = client(assign_message.session);
+  for (const wire::AssignRecord& record : assign_message.tasks) assign(assign_message.session, owner, record);
 }
 
-/// Whether an attempt that is being assigned has its answer in an outbox: the broker says something twice. It
-/// gives out its numbers in order, so that only one which is not new has to be looked for.
-bool Session::was_answered(const AttemptKey& key) {
+/// Whether an attempt that is being assigned is here, or has its answer in an outbox: the broker says
+/// something twice. It gives out its numbers in order, so that only one which is not new has to be looked
+/// for.
+bool Session::is_known(const AttemptKey& key) {
   std::uint64_t& last = assigned_last_[key.attempt.epoch];
   if (key.attempt.number > last) {
     last = key.attempt.number;
     return false;
   }
+  if (find(key) != nullptr) return true;
   const auto owner = clients_.find(key.id.session);
   return owner != clients_.end() && owner->second.outbox.holds(key.id.seq, key.attempt);
 }
 
-void Session::assign(const Uuid& session, const wire::AssignRecord& record) {
+void Session::assign(const Uuid& session, Client& owner, const wire::AssignRecord& record) {
   const AttemptKey key{{session, record.seq}, {epoch_, record.number}};
-  if (tasks_.count(key)) return;
-  if (was_answered(key)) return;
+  if (is_known(key)) return;
   if (draining_) {  // it crossed our DRAINING
     send(wire::Returned{session, {{record.seq, key.attempt}}});
     return;
   }
-  Client& owner = client(session);
   const auto spec = owner.specs.find(record.spec);
   if (spec == owner.specs.end()) {
     const auto info =
@@ -113,14 +127,14 @@ void Session::assign(const Uuid& session, const wire::AssignRecord& record) {
     answer(key, record.execution, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)), 0);
     return;
   }
-  Task& task = tasks_[key];
-  task.key = key;
+  Task& task = tasks_.insert(key);
   task.spec = spec->second;
   task.order = ++order_last_;
   task.execution = record.execution;
   task.alone = record.alone;
   task.payload = record.payload;
   ++task.spec->program->tasks;
+  ++task.spec->tasks;
   want_needs(task);
   if (task.missing == 0) enqueue(task);
 }
@@ -135,8 +149,10 @@ void Session::want_needs(Task& task) {
     ++task.missing;
     waiters_[key].push_back(task.key);
   };
-  for (const wire::FileRef& file : files_of(*task.spec->content)) {
-    want({BlobPlace::file, file.id}, {session, file.id, file.size}, file.name);
+  if (!task.spec->files_ready) {
+    for (const wire::FileRef& file : files_of(*task.spec->content))
+      want({BlobPlace::file, file.id}, {session, file.id, file.size}, file.name);
+    task.spec->files_ready = task.missing == 0;
   }
   if (task.payload.is_blob()) {
     const wire::BlobRef ref = task.payload.blob();
@@ -180,7 +196,7 @@ void Session::enqueue(Task& task) {
     return fail(task, wire::Outcome::cannot_start, error(program.bad));
   }
   task.place = TaskPlace::queued;
-  lane.tasks.emplace(task.order, &task);
+  lane.tasks.insert(task);
   dispatch_needed_ = true;
 }
 
@@ -245,7 +261,7 @@ void Session::answer(const AttemptKey& key, std::uint32_t execution, wire::Outco
 
 /// REQUIRES: no channel has it.
 void Session::erase(Task& task) {
-  if (task.place == TaskPlace::queued) task.lane().tasks.erase(task.order);
+  if (task.place == TaskPlace::queued) task.lane().tasks.remove(task);
   if (task.place == TaskPlace::waiting) {
     for (const BlobKey& need : task.needs) {
       const auto found = waiters_.find(need);
@@ -256,7 +272,8 @@ void Session::erase(Task& task) {
   }
   for (const BlobKey& need : task.needs) fetcher_.unwant(need, *actions_);
   if (--task.spec->program->tasks == 0) programs_changed_ = true;
-  tasks_.erase(AttemptKey(task.key));
+  if (--task.spec->tasks == 0 && task.spec->forgotten) release_files(*task.spec);
+  tasks_.erase(task);
 }
 
 wire::ErrorInfo Session::error(std::string message) const {
@@ -279,12 +296,8 @@ void Session::receive(const wire::Resend& resend) {
 
 void Session::receive(const wire::EndSession& end_session) {
   const Uuid& session = end_session.session;
-  std::vector<Task*> own;
-  for (auto it = tasks_.lower_bound(AttemptKey{{session, 0}, {}});
-       it != tasks_.end() && it->first.id.session == session; ++it) {
-    own.push_back(&it->second);
-  }
-  for (Task* task : own) {
+  for (Task* task : tasks_in_order()) {
+    if (task->key.id.session != session) continue;
     task->unwanted = true;
     cancel(*task);
   }

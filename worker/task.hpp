@@ -17,13 +17,31 @@ namespace weft::worker {
 struct Task;
 struct ProgramState;
 
-/// Tasks that wait for a runner of one program, in the order in which they came. Tasks that must be
-/// alone have a lane of their own, since theirs must be fresh runners.
+/// Tasks in the order in which they came (Task::order): what is put back is in front again. The links are in
+/// the tasks.
+class TaskQueue {
+ public:
+  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }
+  Task* front() const { return first_; }
+  void insert(Task& task);
+  /// REQUIRES: it is in this queue.
+  void remove(Task& task);
+
+ private:
+  Task* first_ = nullptr;
+  Task* last_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+/// Tasks that wait for a runner of one program. Tasks that must be alone have a lane of their own, since
+/// theirs must be fresh runners.
 struct Lane {
   ProgramState* program = nullptr;
   bool alone = false;
-  std::map<std::uint64_t, Task*> tasks;  // by Task::order: what is put back is in front again
-  bool blocked = false;                  // for this pass of dispatch()
+  TaskQueue tasks;
+  bool served = false;   // in this pass of dispatch(): runners were started for it
+  bool blocked = false;  // and nothing more can be placed
 };
 
 /// A program that tasks here need, or needed.
@@ -53,6 +71,9 @@ struct SpecState {
   ProgramState* program = nullptr;
   double estimate_us = -1;        // of a task's running time; -1: none has run
   bool function_checked = false;  // the program has it where the client says
+  bool files_ready = false;       // its program and libraries are here, and stay while it or a task has them
+  bool forgotten = false;         // by its session: its files are kept for its tasks only
+  std::size_t tasks = 0;          // here, in whatever place
 };
 
 struct AttemptKey {
@@ -87,9 +108,35 @@ struct Task {
   StopReason stop = StopReason::none;
   std::optional<Time> started_at;  // as the page says
   bool told_started = false;       // STARTED or a claim has said so
+  double estimate_us = 0;          // when it went there
+
+  // In its lane only:
+  Task* previous = nullptr;
+  Task* next = nullptr;
 
   Lane& lane() const { return spec->program->lanes[alone ? 1 : 0]; }
 };
+
+inline void TaskQueue::insert(Task& task) {
+  Task* before = last_;
+  if (before != nullptr && before->order > task.order) {  // it was out already: near the front
+    Task* after = first_;
+    while (after->order < task.order) after = after->next;
+    before = after->previous;
+  }
+  task.previous = before;
+  task.next = before != nullptr ? before->next : first_;
+  (before != nullptr ? before->next : first_) = &task;
+  (task.next != nullptr ? task.next->previous : last_) = &task;
+  ++size_;
+}
+
+inline void TaskQueue::remove(Task& task) {
+  (task.previous != nullptr ? task.previous->next : first_) = task.next;
+  (task.next != nullptr ? task.next->previous : last_) = task.previous;
+  task.previous = task.next = nullptr;
+  --size_;
+}
 
 struct Runner {
   enum class State : std::uint8_t { starting, ready, ending };
@@ -104,13 +151,16 @@ struct Runner {
   Time ready_at;
   std::deque<Task*> channel;  // what was sent and not answered; the first is running, or about to
   std::uint64_t sent = 0;     // the last ordinal
+  double channel_us = 0;      // that the tasks in its channel are expected to take
+  std::size_t unsure = 0;     // of them, those that may take long
+  bool recalling = false;     // what it has not begun is being taken back
   Rung rung = Rung::none;
   std::optional<Time> rung_due;  // when to go one further
   std::optional<Time> look_due;  // when to look whether the front task runs, or has run too long
   std::uint64_t culprit = 0;     // the ordinal for which it is being killed; 0: for none
   std::string doom;              // why it is being killed, when its task is to be told
 
-  bool idle() const { return state == State::ready && channel.empty(); }
+  bool idle() const { return state == State::ready && channel.empty() && !recalling; }
 };
 
 }  // namespace weft::worker

@@ -71,11 +71,11 @@ void Worker::poll() {
   const std::size_t first_runner = items.size();
   auto polls = runners_.polls();
   for (const auto& poll : polls) {
-    items.push_back(
-        {nullptr, poll.fd, static_cast<short>(poll.write ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN), 0});
+    items.push_back({nullptr, poll.fd, ZMQ_POLLIN, 0});
   }
+  const int wait_ms = runners_.sleep() ? timeout_ms() : 0;
   try {
-    zmq::poll(items, std::chrono::milliseconds(timeout_ms()));
+    zmq::poll(items, std::chrono::milliseconds(wait_ms));
   } catch (const zmq::error_t& error) {
     if (error.num() != EINTR) throw;
   }
@@ -136,15 +136,17 @@ void Worker::read_link() {
 
 void Worker::deliver(Event event) { events_.push_back(std::move(event)); }
 
-/// Events to actions until there are no more; performing may bring new events.
+/// Events to actions until there are no more; performing may bring new events. What happened together is
+/// performed together, so that it is packed.
 void Worker::pump() {
-  for (std::size_t i = 0; i < events_.size(); ++i) {
-    actions_.clear();
-    session_.step(now(), events_[i], actions_);
-    for (const Action& action : actions_) std::visit([this](const auto& a) { perform(a); }, action);
+  while (!events_.empty()) {
+    in_hand_.swap(events_);
+    session_.step(now(), in_hand_, actions_);
     crash_point("worker.stepped");
+    in_hand_.clear();
+    for (const Action& action : actions_) std::visit([this](const auto& a) { perform(a); }, action);
+    actions_.clear();
   }
-  events_.clear();
 }
 
 // ---- the link ----
@@ -190,6 +192,7 @@ void Worker::perform(const ServeChunk& action) { bulk_.push_back(action); }
 void Worker::perform(const StartRunner& action) { runners_.start(action, events_); }
 void Worker::perform(const RunTask& action) { runners_.run(action); }
 void Worker::perform(const RequestStop& action) { runners_.request_stop(action); }
+void Worker::perform(const RecallTasks& action) { deliver(runners_.recall(action)); }
 void Worker::perform(const EndRunner& action) { runners_.end(action); }
 void Worker::perform(const KillRunner& action) { runners_.kill(action); }
 

@@ -53,6 +53,7 @@ class Worker {
   void perform(const StartRunner&);
   void perform(const RunTask&);
   void perform(const RequestStop&);
+  void perform(const RecallTasks&);
   void perform(const EndRunner&);
   void perform(const KillRunner&);
   void perform(const FindBlob&);
@@ -80,6 +81,7 @@ class Worker {
   std::deque<ServeChunk> bulk_;     // behind everything else
 
   std::vector<Event> events_;
+  std::vector<Event> in_hand_;  // of events_, being stepped
   Actions actions_;
   std::optional<int> exit_code_;
 };

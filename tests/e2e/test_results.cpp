@@ -231,6 +231,20 @@ TEST_SUITE("results") {
     CHECK(future.result() == "worker-1 1 " + future.id().text());
   }
 
+  TEST_CASE("short tasks do not wait behind one of their kind that takes long") {
+    Cluster cluster;  // of two slots
+    weft::Client client(cluster.address());
+    client.gather(client.map<nap>(std::vector<int>(500, 0), weft::same(1)));  // so they are known to be short
+    std::vector<int> ms(500, 0);
+    ms[10] = 5000;
+    auto futures = client.map<nap>(ms, weft::same(1));
+    for (std::size_t i = 0; i < futures.size(); ++i) {
+      if (i != 10) CHECK(futures[i].wait_for(std::chrono::seconds(4)));
+    }
+    CHECK_FALSE(futures[10].done());
+    futures[10].cancel();
+  }
+
   TEST_CASE("runners stay warm: many tasks run in as many processes as there are slots") {
     Cluster cluster;
     weft::Client client(cluster.address());

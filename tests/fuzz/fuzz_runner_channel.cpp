@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Arbitrary bytes as the messages of a runner: decoded as text, and received from a socket as the agent does.
-// The first byte of each says how long it is, in steps of four, and whether a descriptor comes with it.
+// Arbitrary bytes as what a runner says: decoded as text, and found by the agent in the memory and on the
+// socket that they share. The first byte of each part says how long it is, in steps of four, and where it
+// goes.
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "common/runner_channel.hpp"
 #include "tests/fuzz/input.hpp"
@@ -20,13 +23,14 @@ void decode_twice(std::string_view text) {
     WEFT_CHECK(!message.fault().empty());
     return;
   }
-  const std::string encoded = runner::encode(*message);
+  std::string encoded;
+  runner::encode(encoded, *message);
   const auto again = runner::decode(encoded);
   WEFT_CHECK(again && *again == *message);
 }
 
 /// Sends `text` with `descriptors` copies of `channel` itself.
-bool send_raw(int channel, std::string_view text, std::size_t descriptors) {
+void send_raw(int channel, std::string_view text, std::size_t descriptors) {
   constexpr std::size_t kMax = 3;
   alignas(cmsghdr) char control[CMSG_SPACE(kMax * sizeof(int))] = {};
   iovec piece{const_cast<char*>(text.data()), text.size()};
@@ -44,7 +48,7 @@ bool send_raw(int channel, std::string_view text, std::size_t descriptors) {
       std::copy_n(reinterpret_cast<const char*>(&channel), sizeof channel,
                   reinterpret_cast<char*>(CMSG_DATA(part)) + i * sizeof channel);
   }
-  return sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+  static_cast<void>(sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
 /// The descriptor that the next open() would get: the same at the end as at the beginning, or one leaked.
@@ -52,6 +56,14 @@ int lowest_free() {
   const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
   close(fd);
   return fd;
+}
+
+/// The memory of a channel, as new for each input.
+char* fresh_memory() {
+  static char* const memory = static_cast<char*>(
+      mmap(nullptr, runner::kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  std::memset(memory, 0, runner::kPageBytes);
+  return memory;
 }
 
 }  // namespace
@@ -62,22 +74,34 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const int free_before = lowest_free();
   int ends[2];
   WEFT_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-  std::string_view left(reinterpret_cast<const char*>(data), size);
-  bool open = true;
-  while (open && !left.empty()) {
-    const auto head = static_cast<std::uint8_t>(left[0]);
-    left.remove_prefix(1);
-    const std::string_view text = left.substr(0, std::min<std::size_t>(left.size(), (head >> 2) * 4U));
-    left.remove_prefix(text.size());
-    if (!send_raw(ends[1], text, head & 3U)) break;
-    using Kind = runner::Received::Kind;
-    const runner::Received received = runner::receive(ends[0]);
-    WEFT_CHECK(received.kind != Kind::again);
-    WEFT_CHECK((received.kind == Kind::message) == received.message.has_value());
-    WEFT_CHECK(received.kind == Kind::message || received.fd < 0);
-    WEFT_CHECK(received.kind == Kind::message || !received.reason.empty());
-    if (received.fd >= 0) close(received.fd);
-    open = received.kind == Kind::message;
+  {
+    char* const memory = fresh_memory();
+    auto& results = reinterpret_cast<runner::Page*>(memory)->results;
+    runner::Channel agent(ends[0], memory, runner::Channel::Role::agent);
+    std::string_view left(reinterpret_cast<const char*>(data), size);
+    bool open = true;
+    while (open && !left.empty()) {
+      const auto head = static_cast<std::uint8_t>(left[0]);
+      left.remove_prefix(1);
+      const std::string_view text = left.substr(0, std::min<std::size_t>(left.size(), (head >> 2) * 4U));
+      left.remove_prefix(text.size());
+      if ((head & 2U) != 0) {
+        send_raw(ends[1], text, head & 1U);
+        agent.read_socket();
+      } else {  // what is written there is not always where the last message ended
+        const std::uint64_t at = results.written % runner::kRingBytes;
+        const std::size_t room = std::min<std::size_t>(text.size(), runner::kRingBytes - at);
+        std::memcpy(memory + runner::kPageBytes + runner::kRingBytes + at, text.data(), room);
+        results.written += room + (head & 1U);
+      }
+      using Kind = runner::Received::Kind;
+      const runner::Received received = agent.receive();
+      WEFT_CHECK((received.kind == Kind::message) == received.message.has_value());
+      WEFT_CHECK(received.kind == Kind::message || received.fd < 0);
+      WEFT_CHECK((received.kind == Kind::garbage) == !received.reason.empty());
+      if (received.fd >= 0) close(received.fd);
+      open = received.kind != Kind::garbage;
+    }
   }
   close(ends[0]);
   close(ends[1]);

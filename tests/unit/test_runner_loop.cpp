@@ -19,6 +19,7 @@
 #include "common/codec.hpp"
 #include "common/runner_channel.hpp"
 #include "common/runner_loop.hpp"
+#include "tests/unit/agent_end.hpp"
 #include "weft/function.hpp"
 #include "weft/init.hpp"
 #include "weft/this_task.hpp"
@@ -65,6 +66,11 @@ void until_stopped() {
 void closes_everything() {
   for (int fd = 0; fd < 1024; ++fd) close(fd);
 }
+std::string some_text(std::size_t bytes) { return std::string(bytes, 'x'); }
+std::string closes_and_returns_much() {
+  closes_everything();
+  return some_text(1'000'000);
+}
 void writes_everywhere() {
   for (int fd = 0; fd < 64; ++fd) [[maybe_unused]] const auto written = write(fd, "noise\n", 6);
 }
@@ -82,24 +88,17 @@ bool blocked_or_ignored() {
 class Runner {
  public:
   explicit Runner(int output = -1) {
-    int ends[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
-    const int page_fd = memfd_create("page", MFD_CLOEXEC);
-    REQUIRE(ftruncate(page_fd, kPageBytes) == 0);
-    page_ = static_cast<Page*>(mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_SHARED, page_fd, 0));
-    REQUIRE(page_ != MAP_FAILED);
     std::fflush(nullptr);
     pid_ = fork();
     if (pid_ == 0) {
-      close(ends[0]);
+      parts_.ends[0].reset();
       if (output >= 0) dup2(output, 1);
       for (const int number : {SIGSEGV, SIGABRT, SIGTERM})
         std::signal(number, SIG_DFL);  // doctest has handlers
-      _exit(serve({.version = kChannelVersion, .channel = ends[1], .page = page_fd}, program_source()));
+      _exit(serve({kChannelVersion, parts_.ends[1].get(), parts_.memory_fd.get()}, program_source()));
     }
-    close(ends[1]);
-    close(page_fd);
-    channel_ = ends[0];
+    parts_.ends[1].reset();
+    send(RunnerWelcome{"w1"});
   }
   ~Runner() {
     hang_up();
@@ -107,7 +106,6 @@ class Runner {
       kill(pid_, SIGKILL);
       waitpid(pid_, nullptr, 0);
     }
-    munmap(page_, kPageBytes);
   }
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;
@@ -118,8 +116,7 @@ class Runner {
   }
   template <auto F>
   void run_payload(std::string payload) {
-    RunTask task{
-        .ordinal = ++ordinal_, .function_index = detail::function_index<F>(), .worker = "w1", .execution = 2};
+    RunTask task{.ordinal = ++ordinal_, .function_index = detail::function_index<F>(), .execution = 2};
     task.id.seq = ordinal_;
     int memory = -1;
     if (payload.size() > wire::kInlineBytesMax) {
@@ -128,17 +125,20 @@ class Runner {
       for (std::string_view rest = payload; !rest.empty();)
         rest.remove_prefix(static_cast<std::size_t>(write(memory, rest.data(), rest.size())));
     } else {
-      task.inline_payload = std::move(payload);
+      task.payload = wire::Payload(payload);
     }
-    send_task(task, memory);
+    send(task, memory);
     if (memory >= 0) close(memory);
   }
-  void send_task(const RunTask& task, int fd = -1) { REQUIRE(runner::send(channel_, task, fd) == 0); }
+  void send(const Message& message, int fd = -1) {
+    REQUIRE(channel_.send(message, fd) == 0);
+    channel_.wake();
+  }
 
   RunnerHello hello() {
     RunnerHello whole;
     do {
-      Received received = receive(channel_);
+      Received received = next();
       REQUIRE(received.kind == Received::Kind::message);
       auto part = std::get<RunnerHello>(*received.message);
       whole.pid = part.pid;
@@ -147,31 +147,31 @@ class Runner {
     } while (whole.functions.size() < whole.total);
     return whole;
   }
-  Received next() { return receive(channel_); }
-  TaskDone done() {
-    Received received = receive(channel_);
+  Received next() { return next_of(channel_, parts_.ends[0].get()); }
+  /// The runner has ended, and everything that it said was read.
+  bool ended() { return next().kind == Received::Kind::again; }
+  std::pair<wire::Outcome, std::string> done() {
+    Received received = next();
     REQUIRE(received.kind == Received::Kind::message);
-    auto out = std::get<TaskDone>(*received.message);
-    if (out.large_bytes > 0) {
-      REQUIRE(received.fd >= 0);
-      CHECK((fcntl(received.fd, F_GET_SEALS) & F_SEAL_SHRINK) != 0);
-      out.inline_payload.resize(out.large_bytes);
-      REQUIRE(pread(received.fd, out.inline_payload.data(), out.large_bytes, 0) ==
-              static_cast<ssize_t>(out.large_bytes));
-      close(received.fd);
-    }
-    return out;
+    const auto& out = std::get<TaskDone>(*received.message);
+    if (out.large_bytes == 0) return {out.outcome, std::string(out.payload.text())};
+    REQUIRE(received.fd >= 0);
+    CHECK((fcntl(received.fd, F_GET_SEALS) & F_SEAL_SHRINK) != 0);
+    std::string payload(out.large_bytes, '\0');
+    REQUIRE(pread(received.fd, payload.data(), payload.size(), 0) == static_cast<ssize_t>(payload.size()));
+    close(received.fd);
+    return {out.outcome, std::move(payload)};
   }
   template <class R>
   R result() {
-    const TaskDone out = done();
-    REQUIRE(out.outcome == wire::Outcome::ok);
-    return detail::decode_result<R>(out.inline_payload);
+    const auto [outcome, payload] = done();
+    REQUIRE(outcome == wire::Outcome::ok);
+    return detail::decode_result<R>(payload);
   }
   wire::ErrorInfo failure() {
-    const TaskDone out = done();
-    REQUIRE(out.outcome == wire::Outcome::failed);
-    auto info = wire::decode_error(out.inline_payload);
+    const auto [outcome, payload] = done();
+    REQUIRE(outcome == wire::Outcome::failed);
+    auto info = wire::decode_error(payload);
     REQUIRE(info);
     return *info;
   }
@@ -182,16 +182,13 @@ class Runner {
     pid_ = -1;
     return WIFSIGNALED(out) ? -WTERMSIG(out) : WEXITSTATUS(out);
   }
-  void hang_up() {
-    if (channel_ >= 0) close(std::exchange(channel_, -1));
-  }
-  Page& page() { return *page_; }
-  int channel() const { return channel_; }
+  void hang_up() { shutdown(parts_.ends[0].get(), SHUT_RDWR); }
+  Page& page() { return parts_.page(); }
 
  private:
-  int channel_ = -1;
+  Parts parts_;
+  Channel channel_{parts_.ends[0].get(), parts_.memory, Channel::Role::agent};
   pid_t pid_ = -1;
-  Page* page_ = nullptr;
   std::uint64_t ordinal_ = 0;
 };
 
@@ -256,12 +253,10 @@ TEST_SUITE("runner loop") {
     runner.hello();
     runner.run_payload<inc>("garbage");
     CHECK(runner.failure().type == "weft::Error");
-    runner.send_task({.ordinal = 2, .function_index = 100000});
+    runner.send(RunTask{.ordinal = 2, .function_index = 100000});
     CHECK(runner.failure().message.starts_with(
         "function number 100000 was asked for, this program registered "));
-    runner.send_task({.ordinal = 3, .large_bytes = 100});
-    CHECK(runner.failure().message == "the worker announced a large argument, and none came");
-    runner.send_task({.ordinal = 4, .kind = wire::TaskKind::library, .function = "add"});
+    runner.send(RunNamed{.function = "add", .task = {.ordinal = 3}});
     CHECK(runner.failure().message == "a shipped program serves its own functions only");
   }
 
@@ -308,7 +303,7 @@ TEST_SUITE("runner loop") {
     runner.run<exits>(3);
     runner.run<inc>(2);
     CHECK(runner.result<long>() == 2);
-    CHECK(runner.next().kind == Received::Kind::closed);
+    CHECK(runner.ended());
     CHECK(runner.status() == 3);
     CHECK(runner.page().started == 2);
     CHECK(runner.page().finished == 1);
@@ -322,28 +317,69 @@ TEST_SUITE("runner loop") {
     runner.run<inc>(2);
     CHECK(runner.status() == -SIGSEGV);
     CHECK(runner.result<long>() == 2);
-    CHECK(runner.next().kind == Received::Kind::closed);
+    CHECK(runner.ended());
     CHECK(runner.page().started == 2);
     CHECK(runner.page().finished == 1);
   }
 
-  TEST_CASE("a task that closes every descriptor ends its runner") {
+  TEST_CASE("a task that closes every descriptor has its result, and its runner ends before another begins") {
     Runner runner;
     runner.hello();
     runner.run<closes_everything>();
-    CHECK(runner.next().kind == Received::Kind::closed);
     CHECK(runner.status() == kExitChannel);
+    runner.result<void>();
+    CHECK(runner.ended());
+    CHECK(runner.page().started == 1);
+  }
+
+  TEST_CASE(
+      "a task that closes every descriptor and then has a large result is the one that its runner dies in") {
+    Runner runner;
+    runner.hello();
+    runner.run<closes_and_returns_much>();
+    CHECK(runner.status() == kExitChannel);
+    CHECK(runner.ended());
     CHECK(runner.page().started == 1);
     CHECK(runner.page().finished == 0);
   }
 
-  TEST_CASE("a task that writes to every descriptor is seen as garbage") {
+  TEST_CASE("what a task writes to every descriptor harms nobody") {
     const int sink = open("/dev/null", O_WRONLY);
     Runner runner(sink);
     close(sink);
     runner.hello();
     runner.run<writes_everywhere>();
-    CHECK(runner.next().kind == Received::Kind::garbage);
+    runner.result<void>();
+    runner.run<inc>(1);
+    CHECK(runner.result<long>() == 2);
+  }
+
+  TEST_CASE("what the agent takes back is not begun, and the next task is") {
+    Runner runner;
+    runner.hello();
+    runner.run<until_stopped>();
+    while (runner.page().started != 1) std::this_thread::yield();
+    for (long i = 0; i < 5; ++i) runner.run<inc>(i);
+    std::uint64_t started = 1;
+    REQUIRE(runner.page().started.compare_exchange_strong(started, 1 | kRecalled));
+    runner.send(RunnerWelcome{});
+    runner.send(RunTask{.ordinal = 2,
+                        .function_index = detail::function_index<inc>(),
+                        .payload = wire::Payload(detail::Call<inc>::encode(41))});
+    runner.page().stop = 1;
+    runner.result<void>();
+    CHECK(runner.result<long>() == 42);
+    runner.run<about>();  // and it still knows its worker
+    CHECK(runner.result<std::string>().ends_with(" w1 go"));
+    CHECK(runner.page().started == 7);
+  }
+
+  TEST_CASE("a runner that has much to say waits for the agent to read it") {
+    Runner runner;
+    runner.hello();
+    constexpr std::size_t kBytes = 60'000;
+    for (int i = 0; i < 20; ++i) runner.run<some_text>(kBytes);
+    for (int i = 0; i < 20; ++i) CHECK(runner.result<std::string>().size() == kBytes);
   }
 
   TEST_CASE("the child of a task that forks does not become a second runner") {
@@ -388,33 +424,34 @@ TEST_SUITE("runner loop") {
   TEST_CASE("nonsense from the agent ends the runner with its own exit code") {
     Runner runner;
     runner.hello();
-    REQUIRE(::send(runner.channel(), "hello", 5, 0) == 5);
+    SUBCASE("a message that is none of its") { runner.send(TaskDone{.ordinal = 1}); }
+    SUBCASE("a message that cannot be decoded") {
+      runner.send(TaskDone{.outcome = static_cast<wire::Outcome>(99)});
+    }
     CHECK(runner.status() == kExitChannel);
   }
 
   TEST_CASE("another version of the channel is refused") {
     CHECK(serve({.version = kChannelVersion + 1}, program_source()) == kExitVersion);
-    CHECK(serve({.version = kChannelVersion, .channel = -1, .page = -1}, program_source()) == kExitChannel);
+    CHECK(serve({kChannelVersion, -1, -1}, program_source()) == kExitChannel);
   }
 
   TEST_CASE("a long table comes in parts that fit the channel") {
-    int ends[2];
-    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    Parts parts;
     Source source;
     for (int i = 0; i < 1000; ++i) source.functions.push_back({std::string(2000, 'x'), std::to_string(i)});
-    const int page = memfd_create("page", MFD_CLOEXEC);
-    REQUIRE(ftruncate(page, kPageBytes) == 0);
     const pid_t pid = fork();
     if (pid == 0) {
-      close(ends[0]);
-      _exit(serve({.version = kChannelVersion, .channel = ends[1], .page = page}, source));
+      parts.ends[0].reset();
+      _exit(serve({kChannelVersion, parts.ends[1].get(), parts.memory_fd.get()}, source));
     }
-    close(ends[1]);
-    close(page);
+    parts.ends[1].reset();
+    Channel channel(parts.ends[0].get(), parts.memory, Channel::Role::agent);
     std::vector<FunctionEntry> functions;
     std::uint32_t total = 1;
     while (functions.size() < total) {
-      Received received = receive(ends[0]);
+      channel.wake();  // there is room again
+      Received received = next_of(channel, parts.ends[0].get());
       REQUIRE(received.kind == Received::Kind::message);
       const auto& part = std::get<RunnerHello>(*received.message);
       total = part.total;
@@ -422,7 +459,7 @@ TEST_SUITE("runner loop") {
     }
     CHECK(functions.size() == 1000);
     CHECK(functions[999].signature == "999");
-    close(ends[0]);
+    parts.ends[0].reset();
     int status = 0;
     waitpid(pid, &status, 0);
     CHECK(status == 0);

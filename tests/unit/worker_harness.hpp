@@ -87,10 +87,11 @@ class Harness {
     now = end;
   }
 
-  /// What was done since the last call, but logs and heartbeats.
+  /// What was done since the last call, but logs and heartbeats. Results are as they would be if nothing was
+  /// packed.
   Actions take() {
     Actions kept;
-    for (Action& action : actions_) {
+    for (Action& action : unpacked()) {
       if (const auto* log = std::get_if<Log>(&action)) {
         last_log = log->text;
         continue;
@@ -99,8 +100,26 @@ class Harness {
       if (sent && std::holds_alternative<wire::Heartbeat>(sent->message)) continue;
       kept.push_back(std::move(action));
     }
-    actions_.clear();
     return kept;
+  }
+  Actions unpacked() {
+    Actions out;
+    for (Action& action : std::exchange(actions_, {})) {
+      const auto* sent = std::get_if<Send>(&action);
+      const auto* results = sent != nullptr ? std::get_if<wire::Results>(&sent->message) : nullptr;
+      if (results == nullptr) {
+        out.push_back(std::move(action));
+        continue;
+      }
+      for (std::size_t i = 0; i < results->records.size(); ++i) {
+        out.push_back(Send{wire::Results{results->session,
+                                         results->epoch,
+                                         results->fresh && i == 0,
+                                         results->first + i,
+                                         {results->records[i]}}});
+      }
+    }
+    return out;
   }
   /// All that was done is of no interest to this test.
   void skip() { take(); }

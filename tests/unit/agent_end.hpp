@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// The memory and the socketpair of a runner channel, and its agent's end, for tests that play the agent.
+#pragma once
+
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <utility>
+
+#include "common/fd.hpp"
+#include "common/runner_channel.hpp"
+
+namespace weft::runner {
+
+/// What a channel is made of. `ends[0]` is the agent's.
+struct Parts {
+  Parts() : memory_fd(memfd_create("channel", MFD_CLOEXEC)) {
+    int both[2];
+    REQUIRE(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, both) == 0);
+    ends = {Fd(both[0]), Fd(both[1])};
+    REQUIRE(ftruncate(memory_fd.get(), kMemoryBytes) == 0);
+    memory = mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd.get(), 0);
+    REQUIRE(memory != MAP_FAILED);
+  }
+  ~Parts() { munmap(memory, kMemoryBytes); }
+  Parts(const Parts&) = delete;
+  Parts& operator=(const Parts&) = delete;
+  Page& page() { return *static_cast<Page*>(memory); }
+
+  std::array<Fd, 2> ends;
+  Fd memory_fd;
+  void* memory = nullptr;
+};
+
+/// Waits for the next message: `again` when there will be none, since the other end is closed.
+inline Received next_of(Channel& agent, int socket) {
+  for (bool open = true;;) {
+    agent.wake();  // the runner may wait for room
+    Received received = agent.receive();
+    if (received.kind != Received::Kind::again || !open) return received;
+    if (agent.sleep()) {
+      // As an agent does, it looks by itself now and then: a runner that has more to do need not wake it.
+      pollfd polled{socket, POLLIN, 0};
+      poll(&polled, 1, 2);
+    }
+    agent.awake();
+    open = agent.read_socket();
+  }
+}
+
+}  // namespace weft::runner
