@@ -223,7 +223,7 @@ void Scheduler::note_refusal(Worker& worker, const BlobId& program) {
 
 /// Counts an attempt against its limit: the task goes on, or this was its last.
 void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
-  if (task.counted) return requeue(task, Duration(0));  // nobody pays twice for one execution
+  if (std::exchange(task.counted, false)) return put_back(task);  // nobody pays twice for one execution
   const wire::TaskSpec& spec = task.spec->content;
   bool last = false;
   if (outcome == wire::Outcome::crashed) {
