@@ -377,7 +377,8 @@ TEST_SUITE("scheduler, restart") {
           Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1, 1, 2)});
   }
 
-  TEST_CASE("a task whose adopted attempt was charged before waits for the worker that may have its next one") {
+  TEST_CASE(
+      "a task whose adopted attempt was charged before waits for the worker that may have its next one") {
     Stage s;
     s.client_comes();
     s.reannounce({{1, 1, 0, 1, 0, text("arg")}});  // its worker was thought to be lost
@@ -388,8 +389,8 @@ TEST_SUITE("scheduler, restart") {
     s.old_result(1, Outcome::failed);
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
     s.h.advance(2s);
-    CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1),
-                                s.h.assign(s.worker, s.client, 1, 1, 1, 2, true)});
+    CHECK(s.h.take() ==
+          Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1, 1, 2, true)});
   }
 
   TEST_CASE("what a worker has of unknown sessions takes its slots until END_SESSION") {
