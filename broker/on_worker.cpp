@@ -147,8 +147,7 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
       OrphanClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
       const bool done = orphan.claim.state == wire::ClaimState::done;
       if (orphan.worker == nullptr || (done && is_later(claim, orphan.claim))) orphan = {&worker, claim};
-      if (claim.state != wire::ClaimState::done)
-        worker.strays.insert({TaskId{session_id, claim.seq}, claim.attempt});
+      if (claim.state != wire::ClaimState::done) take_stray(worker, {session_id, claim.seq}, claim.attempt);
     } else {
       disown(worker, session_id, claim);
     }
@@ -182,10 +181,16 @@ bool Scheduler::is_over(const Task& task, const wire::ClaimRecord& claim) {
   return task.attempt.number != 0 && (task.answered || task.attempt != claim.attempt);
 }
 
+/// From now on it takes a slot.
+void Scheduler::take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
+  worker.strays.insert({task, attempt});
+  update_open(worker);
+}
+
 /// Nobody needs what it has there. Until it says that it has stopped it, it is a stray.
 void Scheduler::disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim) {
   if (claim.state == wire::ClaimState::done) return;
-  worker.strays.insert({TaskId{session, claim.seq}, claim.attempt});
+  take_stray(worker, {session, claim.seq}, claim.attempt);
   send(worker.peer, wire::Revoke{session, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
 }
 

@@ -155,6 +155,7 @@ class Scheduler {
   void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
   void adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
   static bool is_over(const Task& task, const wire::ClaimRecord& claim);
+  void take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt);
   void disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
   enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
   void lose_worker(Worker& worker, const std::string& why, Blame blame = Blame::running);
