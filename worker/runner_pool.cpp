@@ -22,6 +22,8 @@ namespace {
 
 constexpr std::size_t kOutputBytesATurn =
     64 << 10;  // of each pipe: a task that prints without end holds up nobody
+// Of each runner: more than a full ring holds, so that one which says something without end holds up nobody.
+constexpr std::size_t kMessagesATurn = runner::kRingBytes / 4;
 constexpr Duration kMuteInterval = std::chrono::milliseconds(2);  // a runner that cannot wake us is asked
 constexpr Duration kMemoryInterval = std::chrono::milliseconds(100);
 
@@ -261,8 +263,10 @@ void RunnerPool::log_output(Runner& runner, std::size_t bytes_max) {
 
 /// Reads what there is; with `ordinal_max`, no further than to the answer of that task.
 void RunnerPool::read_channel(Runner& runner, std::uint64_t ordinal_max, std::vector<Event>& events) {
-  while (!runner.unreadable && (ordinal_max == UINT64_MAX ||
-                                (!runner.tasks.empty() && runner.tasks.front().first <= ordinal_max))) {
+  for (std::size_t count = 0; count < kMessagesATurn && !runner.unreadable; ++count) {
+    const bool further =
+        ordinal_max == UINT64_MAX || (!runner.tasks.empty() && runner.tasks.front().first <= ordinal_max);
+    if (!further) return;
     runner::Received received = runner.process->receive();
     switch (received.kind) {
       case runner::Received::Kind::again:
