@@ -78,12 +78,15 @@ Worker* Scheduler::place(ReadyQueue& queue) {
 /// The same, where few may run it.
 Worker* Scheduler::place_among(const std::vector<Worker*>& candidates, const Placement& placement) const {
   Worker* best = nullptr;
+  bool best_preferred = false;
   for (Worker* worker : candidates) {
     if (worker->open.level == LoadPlace::kNowhere || !fits_now(*worker, placement)) continue;
     const bool preferred = is_preferred(*worker, placement);
-    const bool best_preferred = best != nullptr && is_preferred(*best, placement);
-    const bool idler = best == nullptr || worker->open.level < best->open.level;
-    if (preferred != best_preferred ? preferred || best == nullptr : idler) best = worker;
+    const bool better =
+        best == nullptr || (preferred == best_preferred ? worker->open.level < best->open.level : preferred);
+    if (!better) continue;
+    best = worker;
+    best_preferred = preferred;
   }
   return best;
 }

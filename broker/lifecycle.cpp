@@ -108,13 +108,18 @@ void Scheduler::requeue(Task& task, Duration delay) {
 /// Its worker will not run it: uncharged. An earlier broker may have given what was adopted to another worker
 /// later on, who has a while to claim it.
 void Scheduler::put_back(Task& task) {
-  if (!task.adopted || task.attempt.epoch == settings_.epoch) return requeue(task, Duration(0));
+  if (!may_be_elsewhere(task)) return requeue(task, Duration(0));
   detach(task);
   if (adopting()) {
     await_claim(task);
   } else {
     start_again(task);
   }
+}
+
+/// An earlier broker assigned it, and so may have gone on with it elsewhere.
+bool Scheduler::may_be_elsewhere(const Task& task) const {
+  return task.adopted && task.attempt.epoch != settings_.epoch;
 }
 
 void Scheduler::await_claim(Task& task) {
@@ -243,8 +248,7 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   const bool crashed = outcome == wire::Outcome::crashed;
   Duration delay = crashed ? Duration(0) : milliseconds_of(spec.retry_delay_ms);
   // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
-  const bool elsewhere = task.adopted && task.attempt.epoch != settings_.epoch;
-  if (elsewhere && adopting()) delay = std::max(delay, started_ + settings_.adoption_window - now_);
+  if (may_be_elsewhere(task) && adopting()) delay = std::max(delay, adoption_ends() - now_);
   requeue(task, delay);
 }
 

@@ -9,8 +9,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/check.hpp"
-
 namespace weft::broker {
 
 struct Worker;

@@ -174,6 +174,7 @@ class Scheduler {
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   void requeue(Task& task, Duration delay);
   void put_back(Task& task);
+  bool may_be_elsewhere(const Task& task) const;
   void await_claim(Task& task);
   void start_again(Task& task);
   void answer(Task& task, wire::Outcome outcome, wire::Payload payload);
@@ -274,7 +275,8 @@ class Scheduler {
   BlobRelay::Reachable reachable() const;
 
   std::int64_t unix_ms(Time time) const;
-  bool adopting() const { return now_ < started_ + settings_.adoption_window; }
+  Time adoption_ends() const { return started_ + settings_.adoption_window; }
+  bool adopting() const { return now_ < adoption_ends(); }
   Session* find_session(const Uuid& id);
   Worker* find_worker(const Uuid& incarnation);
   static Task* find_task(Session& session, std::uint64_t seq);

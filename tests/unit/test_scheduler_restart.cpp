@@ -47,6 +47,18 @@ struct Stage {
                                 outbox,
                                 {{seq, kOldAttempt.number, 1000, outcome, text("result")}}});
   }
+  /// The worker says how both of its attempts of task 1 ended: the failure of attempt 3 counts for nothing,
+  /// the success of the later one is the answer.
+  void second_of_two_counts() {
+    h.say(worker, wire::Results{client.session,
+                                kOldEpoch,
+                                true,
+                                1,
+                                {{1, 3, 1000, Outcome::failed, text("it was counted long ago")}}});
+    CHECK(h.take() == Actions{h.release(worker, client, 1)});
+    old_result(1, Outcome::ok, false, 2);
+    CHECK(h.take() == Actions{h.deliver_ok(client, 1, 1)});
+  }
 };
 
 }  // namespace
@@ -279,14 +291,7 @@ TEST_SUITE("scheduler, restart") {
       s.h.synced(s.client);
       s.h.skip();
     }
-    s.h.say(s.worker, wire::Results{s.client.session,
-                                    kOldEpoch,
-                                    true,
-                                    1,
-                                    {{1, 3, 1000, Outcome::failed, text("it was counted long ago")}}});
-    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
-    s.old_result(1, Outcome::ok, false, 2);
-    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+    s.second_of_two_counts();
   }
 
   TEST_CASE("of two attempts of one task that are over at one worker, the later one is adopted") {
@@ -309,14 +314,7 @@ TEST_SUITE("scheduler, restart") {
       s.h.synced(s.client);
       s.h.skip();
     }
-    s.h.say(s.worker, wire::Results{s.client.session,
-                                    kOldEpoch,
-                                    true,
-                                    1,
-                                    {{1, 3, 1000, Outcome::failed, text("it was counted long ago")}}});
-    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
-    s.old_result(1, Outcome::ok, false, 2);
-    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+    s.second_of_two_counts();
   }
 
   TEST_CASE("a task whose adopted attempt failed waits for the worker that may have its next one") {
