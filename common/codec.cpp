@@ -17,6 +17,7 @@ constexpr std::size_t kTypes = std::variant_size_v<AnyMessage>;
 // Enough that a frame costs little beside what is in it, and so little that whoever takes it apart has soon
 // something to pass on.
 constexpr std::size_t kPackedBytes = 64 << 10;
+static_assert(kPackedBytes + kInlineBytesMax < kMessageBytesMax);
 
 std::string header_of(std::size_t index) {
   std::string frame(kMagic);

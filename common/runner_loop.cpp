@@ -159,6 +159,14 @@ class ForkMark {
   const pid_t pid_ = getpid();
 };
 
+/// When the channel is no more. Says so when that is a task's doing; else the agent has gone, and we go with
+/// it.
+int exit_code_of(int error) {
+  if (error != EBADF && error != ENOTSOCK) return 0;
+  std::fprintf(stderr, "weft runner: the task has closed the channel to the worker\n");
+  return kExitChannel;
+}
+
 class Loop {
  public:
   Loop(int socket, void* memory, const Source& source)
@@ -223,15 +231,9 @@ int Loop::run() {
   for (;;) {
     Received received = channel_.receive();
     switch (received.kind) {
-      case Received::Kind::again: {
-        const int error = sleep();
-        if (error == EBADF || error == ENOTSOCK) {
-          std::fprintf(stderr, "weft runner: a task has closed the channel to the worker\n");
-          return kExitChannel;
-        }
-        if (error != 0) return 0;
+      case Received::Kind::again:
+        if (const int error = sleep()) return exit_code_of(error);
         break;
-      }
       case Received::Kind::garbage:
         std::fprintf(stderr, "weft runner: the worker sent something that is no task: %s\n",
                      received.reason.c_str());
@@ -264,11 +266,7 @@ std::optional<int> Loop::take(Received& received) {
     std::fprintf(stderr, "weft runner: the worker sent something that is no task\n");
     return kExitChannel;
   }
-  if (error == EBADF || error == ENOTSOCK) {
-    std::fprintf(stderr, "weft runner: the task has closed the channel to the worker\n");
-    return kExitChannel;
-  }
-  if (error != 0) return 0;
+  if (error != 0) return exit_code_of(error);
   return std::nullopt;
 }
 

@@ -8,7 +8,6 @@
 #include <deque>
 #include <vector>
 
-#include "common/check.hpp"
 #include "worker/task.hpp"
 
 namespace weft::worker {
