@@ -167,12 +167,13 @@ int Channel::send(const Message& message, int fd) {
 }
 
 int Channel::wake() {
-  out_->written.store(written_, std::memory_order_release);  // whatever a task has made of them
-  in_->read.store(read_, std::memory_order_release);
-  std::atomic_thread_fence(std::memory_order_seq_cst);  // what was published, then whether it sleeps
-  const bool reader = out_->reader_sleeps.load(std::memory_order_relaxed) != 0 &&
-                      out_->read.load(std::memory_order_relaxed) != written_;
-  const bool writer = in_->writer_sleeps.load(std::memory_order_relaxed) != 0;
+  // What was published (again, whatever a task has made of it), then whether the other side sleeps; it says
+  // that it does, then looks again. All four sequentially consistent, so that one of us sees the other.
+  out_->written.store(written_);
+  in_->read.store(read_);
+  const bool reader =
+      out_->reader_sleeps.load() != 0 && out_->read.load(std::memory_order_relaxed) != written_;
+  const bool writer = in_->writer_sleeps.load() != 0;
   if (!reader && !writer) return 0;
   if (reader) out_->reader_sleeps.store(0, std::memory_order_relaxed);
   if (writer) in_->writer_sleeps.store(0, std::memory_order_relaxed);
@@ -206,7 +207,7 @@ int Channel::ring_bell(char what, int fd) {
 /// Bytes to be read. More than the ring can hold are none: a task has written over the page, and with the
 /// next message that is put right.
 std::uint64_t Channel::there() const {
-  const std::uint64_t bytes = in_->written.load(std::memory_order_acquire) - read_;
+  const std::uint64_t bytes = in_->written.load() - read_;
   return bytes <= kRingBytes ? bytes : 0;
 }
 
@@ -283,8 +284,7 @@ Channel::Taken Channel::take_from_socket(bool wait) {
 }
 
 bool Channel::sleep() {
-  in_->reader_sleeps.store(1, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  in_->reader_sleeps.store(1);
   if (there() == 0) return true;
   awake();
   return false;
@@ -302,8 +302,7 @@ bool Channel::read_socket() {
 
 int Channel::wait(bool room) {
   auto& sleeps = room ? out_->writer_sleeps : in_->reader_sleeps;
-  sleeps.store(1, std::memory_order_relaxed);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  sleeps.store(1);
   const bool ready = room ? !crowded() : there() > 0;
   Taken taken = Taken::something;
   if (!ready) taken = take_from_socket(true);

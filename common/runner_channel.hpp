@@ -155,7 +155,7 @@ class Channel {
   /// Wakes the other side, if it sleeps. Returns 0, or errno when the socket is no more.
   int wake();
   /// What was sent and not read yet fills more than half of the ring.
-  bool crowded() const { return written_ - out_->read.load(std::memory_order_acquire) > kRingBytes / 2; }
+  bool crowded() const { return written_ - out_->read.load() > kRingBytes / 2; }
 
   /// The next message; never blocks, but for a descriptor that belongs to it.
   Received receive();
