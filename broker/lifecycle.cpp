@@ -248,7 +248,7 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   const bool crashed = outcome == wire::Outcome::crashed;
   Duration delay = crashed ? Duration(0) : milliseconds_of(spec.retry_delay_ms);
   // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
-  if (may_be_elsewhere(task) && adopting()) delay = std::max(delay, adoption_ends() - now_);
+  if (may_be_elsewhere(task) && adopting()) delay = std::max(delay, adoption_ends_ - now_);
   requeue(task, delay);
 }
 

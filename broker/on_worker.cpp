@@ -121,10 +121,7 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });  // claimed anew
   for (auto& [session, records] : claims) {
     worker.sessions.try_emplace(session);  // which will hear of its end
-    if (find_session(session) == nullptr) {
-      expected_.insert(session);
-      start_timer(now_ + settings_.adoption_window + settings_.client_grace, TimerKind::orphans, session);
-    }
+    if (find_session(session) == nullptr) expect(session);
     // Of two attempts of one task the later one is adopted: what ended later comes later.
     std::reverse(records.begin(), records.end());
     std::stable_sort(records.begin(), records.end(),
@@ -320,7 +317,7 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
       charge(*task, wire::Outcome::crashed,
              wire::Payload(wire::encode_error(loss_of(worker, *task, "the worker was lost: " + why))));
     } else {
-      requeue(*task, Duration(0));
+      put_back(*task);
     }
   }
   std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });

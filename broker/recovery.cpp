@@ -41,7 +41,7 @@ void Scheduler::replay(const SessionRecord& record) {
   session.serial = next_serial_++;
   session.recorded = true;
   session.state = SessionState::lost;
-  session.grace_ends = now_ + settings_.adoption_window + settings_.client_grace;
+  session.grace_ends = adoption_ends_ + settings_.client_grace;
   start_timer(session.grace_ends, TimerKind::client_grace, session.id);
 }
 

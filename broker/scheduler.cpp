@@ -14,11 +14,12 @@ Scheduler::Scheduler(Settings settings, Time now)
       now_(now),
       started_(now),
       stepped_(now),
+      adoption_ends_(now + settings_.adoption_window),
       next_scan_(now + settings_.heartbeat_interval / 2),
       next_explain_(now + settings_.explain_after),
       blobs_(settings_.program_bytes_max),
       keeper_(settings_.keeper) {
-  start_timer(now + settings_.adoption_window, TimerKind::adoption, {});
+  start_timer(adoption_ends_, TimerKind::adoption, {});
 }
 
 Scheduler::~Scheduler() {
@@ -138,11 +139,16 @@ void Scheduler::on_timer(const Timer& timer) {
       return;
     }
     case TimerKind::adoption:
+      if (adopting()) return;
       for (auto& [id, session] : sessions_) {
         while (Task* task = session->awaiting.front()) start_again(*task);
       }
       return;
     case TimerKind::orphans:
+      if (const auto expected = expected_.find(timer.who);
+          expected == expected_.end() || now_ < expected->second) {
+        return;
+      }
       expected_.erase(timer.who);
       if (find_session(timer.who) != nullptr) return;
       std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == timer.who; });
@@ -165,8 +171,13 @@ void Scheduler::on_timer(const Timer& timer) {
 
 // ---- presence ----
 
-/// We were frozen: everybody gets a fresh window.
+/// We were frozen: everybody gets a fresh window, also those who wanted to come back after our start.
 void Scheduler::thaw() {
+  if (stepped_ < adoption_ends_) {
+    adoption_ends_ = now_ + settings_.adoption_window;
+    start_timer(adoption_ends_, TimerKind::adoption, {});
+  }
+  for (const auto& [session, until] : expected_) expect(session);
   for (auto& [id, peer] : peers_) peer.heard = now_;
   for (auto& [id, worker] : workers_) {
     if (worker->state != WorkerState::lost) continue;
@@ -175,9 +186,16 @@ void Scheduler::thaw() {
   }
   for (auto& [id, session] : sessions_) {
     if (session->state != SessionState::lost) continue;
-    session->grace_ends = now_ + settings_.client_grace;
+    session->grace_ends = std::max(now_, adoption_ends_) + settings_.client_grace;
     start_timer(session->grace_ends, TimerKind::client_grace, id);
   }
+}
+
+/// A worker has tasks of it; it has a while to say HELLO.
+void Scheduler::expect(const Uuid& session) {
+  Time& until = expected_[session];
+  until = now_ + settings_.adoption_window + settings_.client_grace;
+  start_timer(until, TimerKind::orphans, session);
 }
 
 void Scheduler::scan_peers() {

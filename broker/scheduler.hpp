@@ -115,6 +115,7 @@ class Scheduler {
   void refuse(PeerId peer, wire::RefuseCode code, std::string text);
   void lose_peer(PeerId peer, const std::string& why);
   void thaw();
+  void expect(const Uuid& session);
   void finish_dirty();
   void drop_peer(PeerId peer);
   void send(PeerId peer, wire::Message message);
@@ -275,8 +276,7 @@ class Scheduler {
   BlobRelay::Reachable reachable() const;
 
   std::int64_t unix_ms(Time time) const;
-  Time adoption_ends() const { return started_ + settings_.adoption_window; }
-  bool adopting() const { return now_ < adoption_ends(); }
+  bool adopting() const { return now_ < adoption_ends_; }
   Session* find_session(const Uuid& id);
   Worker* find_worker(const Uuid& incarnation);
   static Task* find_task(Session& session, std::uint64_t seq);
@@ -284,7 +284,8 @@ class Scheduler {
   Settings settings_;
   Time now_;  // of the current step
   Time started_;
-  Time stepped_;  // the previous step
+  Time stepped_;        // the previous step
+  Time adoption_ends_;  // until then workers may claim what an earlier broker gave them
   Time next_scan_;
   Time next_explain_;
   Actions* actions_ = nullptr;  // of the current step
@@ -293,7 +294,7 @@ class Scheduler {
   std::unordered_map<Uuid, std::unique_ptr<Session>> sessions_;
   std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
   std::unordered_map<std::string, Worker*> names_;
-  std::unordered_set<Uuid> expected_;  // sessions that workers claim and that have not said HELLO yet
+  std::unordered_map<Uuid, Time> expected_;  // sessions that workers claim, without HELLO yet: until when
   std::unordered_map<TaskId, OrphanClaim> orphans_;  // claims for tasks that were not announced yet
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;

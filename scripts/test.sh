@@ -10,7 +10,7 @@
 #   preset tsan:               tests of what has threads
 #   preset fuzz (Clang):       each fuzz target for ten seconds
 #   preset release:            instructions for each task, within 10 % of what is recorded
-#                              simulation, with three times the seeds
+#                              simulation, with ten times the seeds
 #                              everything else: end to end, the scripts, compile-time messages
 #
 # --fast leaves out tsan, fuzz and release. The last line is "N passed, N failed"; exit code 0 only when

@@ -244,7 +244,11 @@ void Oracle::asked_to_stop(ExecutionId id) const {
   const Task& task = tasks_.at(execution.task);
   const bool wanted = !task.cancelled && !task.cancelled_by_others && (task.kept || !task.forgotten) &&
                       !task.answered && !ran_over(execution, task) && tally(task).returned == 0;
-  if (wanted && quiet_since(execution.worker, execution.start) && client_quiet_since(task, execution.start)) {
+  // It may run elsewhere too, given to that worker by a broker which did not hear of this one: one is enough.
+  const bool alone = std::none_of(task.executions.begin(), task.executions.end(), [&](ExecutionId other) {
+    return other != id && executions_[other].end == End::running;
+  });
+  if (wanted && alone && quiet_since(execution.worker, execution.start) && client_quiet_since(task, execution.start)) {
     fail(fmt::format("task {} is asked to stop, and nobody wanted that", execution.task.text()));
   }
 }

@@ -94,6 +94,70 @@ TEST_SUITE("scheduler, restart") {
                                 s.h.assign(s.worker, s.client, 1, 1, 1, 4, true)});
   }
 
+  TEST_CASE("a broker that was frozen in its adoption window opens it anew") {
+    Stage s;
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    s.h.skip();
+    s.h.advance(1s);
+    s.h.freeze(60s);  // the claim waits in its socket meanwhile
+    s.worker_comes({});
+    s.h.advance(1999ms);
+    s.h.skip();
+    CHECK(s.h.status().queued == 1);
+    TestWorker other{uuid(103), "other"};
+    s.h.hello(other);
+    s.h.claims(other, s.client, {{1, kOldAttempt, ClaimState::running}});
+    s.h.ready(other);
+    s.h.skip();
+    CHECK(s.h.status().queued == 0);
+    s.h.advance(1s);
+    CHECK(s.h.status().assigned == 1);
+    CHECK(s.h.take() == Actions{});  // adopted, not started again
+  }
+
+  TEST_CASE("a broker that was frozen after its adoption window does not open it again") {
+    Stage s;
+    s.h.advance(2s);
+    s.h.freeze(60s);
+    s.worker_comes({});
+    s.client_comes();
+    s.reannounce({announced(1)});
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1), s.h.define_for(s.worker, s.client, 1),
+                                s.h.assign(s.worker, s.client, 1, 1)});
+  }
+
+  TEST_CASE("a session that workers claim has its whole time to come, though the broker was frozen") {
+    Stage s;
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    s.h.advance(1s);
+    s.h.freeze(60s);
+    s.h.advance(6999ms);
+    CHECK(s.h.take() == Actions{});
+    s.h.hello(s.client, 7, kOldEpoch);
+    CHECK(s.h.take() == Actions{s.h.welcome(s.client, false)});
+  }
+
+  TEST_CASE("what a worker of an earlier broker had not started waits for another claim when it is lost") {
+    Stage s;
+    s.client_comes();
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    s.h.skip();
+    s.worker_comes({{1, kOldAttempt, ClaimState::queued}});
+    TestWorker other{uuid(103), "other"};
+    s.h.hello(other);
+    s.h.ready(other);
+    s.h.disconnect(s.worker);
+    s.h.skip();
+    s.h.advance(1s);
+    s.h.skip();
+    CHECK(s.h.status().queued == 1);  // nobody was given it yet
+    s.h.advance(1s);
+    CHECK(s.h.take() == Actions{s.h.define_for(other, s.client, 1), s.h.assign(other, s.client, 1, 1)});
+  }
+
   TEST_CASE("a task that waits for a claim can be cancelled") {
     Stage s;
     s.client_comes();
