@@ -300,6 +300,7 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
     task->retries_used = std::max(task->retries_used, record.retries_used);
     task->crashes = std::max(task->crashes, record.crashes);
     if (task->adopted && task->claimed < task->execution()) task->counted = true;  // as its client was told
+    task->untold = std::max(task->untold, task->execution());
   }
   return true;
 }

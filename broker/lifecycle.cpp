@@ -174,7 +174,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     }
     return;
   }
-  if (!current) return;  // a failure of an old attempt counts for nothing
+  if (!current) return count_untold(worker, task, attempt, record);
   task.answered = true;
   take_failure(worker, task, record);
 }
@@ -229,27 +229,46 @@ void Scheduler::note_refusal(Worker& worker, const BlobId& program) {
 /// Counts an attempt against its limit: the task goes on, or this was its last.
 void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (std::exchange(task.counted, false)) return put_back(task);  // nobody pays twice for one execution
-  const wire::TaskSpec& spec = task.spec->content;
-  bool last = false;
-  if (outcome == wire::Outcome::crashed) {
-    last = ++task.crashes >= spec.crash_limit;
-  } else {
-    last = task.retries_used >= spec.retries;
-    if (!last) ++task.retries_used;
-  }
-  if (last) {
+  const bool crashed = outcome == wire::Outcome::crashed;
+  if (is_last(task, outcome)) {
+    if (crashed) ++task.crashes;
     answer(task, outcome, std::move(error));
     return erase(task);
   }
-  wire::DeliveryRecord charged{
-      task.seq, wire::DeliveryKind::charged, outcome, task.retries_used, task.crashes, std::move(error)};
-  if (spec.detach) take_charge(*task.session, task.session->detached.at(task.seq), charged);
-  deliver(*task.session, std::move(charged));
-  const bool crashed = outcome == wire::Outcome::crashed;
-  Duration delay = crashed ? Duration(0) : milliseconds_of(spec.retry_delay_ms);
+  count(task, outcome, std::move(error));
+  Duration delay = crashed ? Duration(0) : milliseconds_of(task.spec->content.retry_delay_ms);
   // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
   if (may_be_elsewhere(task) && adopting()) delay = std::max(delay, adoption_ends_ - now_);
   requeue(task, delay);
+}
+
+bool Scheduler::is_last(const Task& task, wire::Outcome outcome) {
+  const wire::TaskSpec& spec = task.spec->content;
+  return outcome == wire::Outcome::crashed ? task.crashes + 1 >= spec.crash_limit
+                                           : task.retries_used >= spec.retries;
+}
+
+void Scheduler::count(Task& task, wire::Outcome outcome, wire::Payload error) {
+  ++(outcome == wire::Outcome::crashed ? task.crashes : task.retries_used);
+  wire::DeliveryRecord charged{
+      task.seq, wire::DeliveryKind::charged, outcome, task.retries_used, task.crashes, std::move(error)};
+  if (task.spec->content.detach) take_charge(*task.session, task.session->detached.at(task.seq), charged);
+  deliver(*task.session, std::move(charged));
+}
+
+/// The failure of an old attempt counts for nothing, but for one: a broker that is no more had counted it and
+/// assigned the task again, and died before its client was told.
+void Scheduler::count_untold(const Worker& worker, Task& task, const wire::Attempt& attempt,
+                             const wire::ResultRecord& record) {
+  const bool charges = record.outcome == wire::Outcome::failed ||
+                       record.outcome == wire::Outcome::timed_out || record.outcome == wire::Outcome::crashed;
+  const auto execution = worker.executions.find({TaskId{task.session->id, task.seq}, attempt});
+  if (!charges || execution == worker.executions.end() || is_last(task, record.outcome)) return;
+  if (attempt.epoch == settings_.epoch || execution->second < task.untold ||
+      execution->second >= task.claimed) {
+    return;
+  }
+  count(task, record.outcome, record.payload);
 }
 
 void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload) {

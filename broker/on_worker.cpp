@@ -60,6 +60,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   worker->state = WorkerState::joining;
   worker->claims.clear();
   worker->strays.clear();  // it says again what it has
+  worker->executions.clear();
   for (auto& [id, known] : worker->sessions) known.told.clear();
   worker->told_session = 0;
   peers_[peer] = Peer{peer, nullptr, worker, now_, now_};
@@ -126,7 +127,11 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
     std::reverse(records.begin(), records.end());
     std::stable_sort(records.begin(), records.end(),
                      [](const auto& one, const auto& other) { return is_later(one, other); });
-    for (const wire::ClaimRecord& record : records) claim(worker, session, record);
+    for (const wire::ClaimRecord& record : records) {
+      if (record.state == wire::ClaimState::done)
+        worker.executions[{TaskId{session, record.seq}, record.attempt}] = record.execution;
+      claim(worker, session, record);
+    }
   }
   BlobRelay::Outbox outbox;
   blobs_.resume(worker.hello.incarnation, outbox);
@@ -199,6 +204,7 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
   task.adopted = true;
   task.claimed = claim.execution;
   task.counted = claim.execution < task.execution();
+  task.untold = task.execution();
 }
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
@@ -231,6 +237,9 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
     ++*next;
     ++worker.finished;
     if (task != nullptr) take_result(worker, *task, wire::Attempt{results.epoch, record.number}, record);
+    if (!worker.executions.empty()) {
+      worker.executions.erase({TaskId{results.session, record.seq}, {results.epoch, record.number}});
+    }
     if (session->detached.empty()) {
       taken = current;
     } else {

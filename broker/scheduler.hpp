@@ -173,6 +173,10 @@ class Scheduler {
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
   void note_refusal(Worker& worker, const BlobId& program);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
+  static bool is_last(const Task& task, wire::Outcome outcome);
+  void count(Task& task, wire::Outcome outcome, wire::Payload error);
+  void count_untold(const Worker& worker, Task& task, const wire::Attempt& attempt,
+                    const wire::ResultRecord& record);
   void requeue(Task& task, Duration delay);
   void put_back(Task& task);
   bool may_be_elsewhere(const Task& task) const;

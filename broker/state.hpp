@@ -199,6 +199,8 @@ struct Worker {
   // What it still has and no task here stands for: it was asked to stop it, or its session is not known
   // yet. They take slots and, as nobody knows how much of them, all of its resources.
   std::set<std::pair<TaskId, wire::Attempt>> strays;
+  // Of what it claimed as done and has not said again yet: the numbers of the executions.
+  std::map<std::pair<TaskId, wire::Attempt>, std::uint32_t> executions;
   double average_us = 0;           // of recent tasks; 0: none yet
   bool met = false;                // it has heard our WELCOME
   LoadPlace open;                  // in Scheduler::open_workers_

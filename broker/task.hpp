@@ -39,6 +39,7 @@ struct Task {
   std::uint32_t retries_used = 0;
   std::uint32_t crashes = 0;
   std::uint32_t claimed = 0;     // adopted: the number of this execution, as its worker says
+  std::uint32_t untold = 0;      // adopted: from this one on its client was not told how executions ended
   std::uint32_t charged_us = 0;  // slot time that its session was charged for in advance
   TaskState state = TaskState::queued;
   std::uint16_t returned =

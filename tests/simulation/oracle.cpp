@@ -248,7 +248,8 @@ void Oracle::asked_to_stop(ExecutionId id) const {
   const bool alone = std::none_of(task.executions.begin(), task.executions.end(), [&](ExecutionId other) {
     return other != id && executions_[other].end == End::running;
   });
-  if (wanted && alone && quiet_since(execution.worker, execution.start) && client_quiet_since(task, execution.start)) {
+  if (wanted && alone && quiet_since(execution.worker, execution.start) &&
+      client_quiet_since(task, execution.start)) {
     fail(fmt::format("task {} is asked to stop, and nobody wanted that", execution.task.text()));
   }
 }

@@ -206,6 +206,37 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
   }
 
+  TEST_CASE(
+      "a failure that an earlier broker counted and told nobody is counted when its worker says it again") {
+    Stage s;
+    TestWorker other{uuid(103), "other"};
+    s.worker_comes({{1, {kOldEpoch, 2}, ClaimState::done, 1}, {1, {kOldEpoch, 3}, ClaimState::done, 2}});
+    s.h.hello(other);
+    s.h.claims(other, s.client, {{1, kOldAttempt, ClaimState::queued, 3}});
+    s.h.ready(other);
+    s.h.skip();
+    s.client_comes();
+    s.reannounce({{1, 1, 0, 1, 0, text("arg")}});
+    s.h.synced(s.client);
+    s.h.skip();
+    const auto crash = [&](std::uint64_t outbox, std::uint64_t number) {
+      s.h.say(s.worker, wire::Results{s.client.session,
+                                      kOldEpoch,
+                                      true,
+                                      outbox,
+                                      {{1, number, 1000, Outcome::crashed, text("crash")}}});
+    };
+    const auto charged = [&](std::uint64_t delivery, std::uint32_t crashes) {
+      return s.h.deliver(s.client, delivery,
+                         {{1, wire::DeliveryKind::charged, Outcome::crashed, 0, crashes, text("crash")}});
+    };
+    crash(1, 2);  // of this one its client was told
+    CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
+    crash(2, 3);
+    CHECK(s.h.take() == Actions{charged(1, 2)});
+    CHECK(s.h.status().assigned == 1);  // the later attempt goes on
+  }
+
   TEST_CASE("a failure of an adopted attempt counts") {
     Stage s;
     s.client_comes();
