@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +17,7 @@
 #include "broker/events.hpp"
 #include "broker/load_index.hpp"
 #include "broker/task.hpp"
+#include "common/fifo.hpp"
 #include "common/seq_table.hpp"
 
 namespace weft::broker {
@@ -148,8 +148,8 @@ struct Session {
   std::vector<std::uint64_t> kept;          // to be told to the client
   bool recorded = false;                    // the journal has it, or will before its first task
 
-  std::deque<Delivery> deliveries;  // not acknowledged; the first has number acked + 1
-  std::deque<PendingRelease> releases;
+  Fifo<Delivery> deliveries;  // not acknowledged; the first has number acked + 1
+  Fifo<PendingRelease> releases;
   std::uint64_t acked = 0;
   std::size_t sent = 0;  // of deliveries
   std::size_t sent_bytes = 0;

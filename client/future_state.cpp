@@ -156,9 +156,15 @@ bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
       failure_ && failure_->outcome == wire::Outcome::cancelled && !failure_->connection;
   enter(was_cancelled ? Phase::cancelled : failure_ ? Phase::failed : Phase::raw);
 
+  if (Continuation* const newest = continuations_.exchange(closed())) run_all(newest);
+  client::AnyFinished::instance().announce();
+  return true;
+}
+
+void FutureState::run_all(Continuation* newest) {
   const Ref<FutureState> self(this);               // a continuation may drop the last handle
   std::vector<std::unique_ptr<Continuation>> due;  // newest first
-  for (Continuation* node = continuations_.exchange(closed()); node != nullptr;) {
+  for (Continuation* node = newest; node != nullptr;) {
     due.emplace_back(node);
     node = std::exchange(node->next_, nullptr);
   }
@@ -169,8 +175,6 @@ bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
       info_->hub->callbacks->post(self, std::move(*it));
     }
   }
-  client::AnyFinished::instance().announce();
-  return true;
 }
 
 void FutureState::add(std::unique_ptr<Continuation> continuation) {

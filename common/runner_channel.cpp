@@ -84,13 +84,13 @@ void copy_in(char* ring, std::uint64_t at, const char* from, std::size_t size) {
   const std::size_t begin = at % kRingBytes;
   const std::size_t first = std::min(size, kRingBytes - begin);
   std::memcpy(ring + begin, from, first);
-  std::memcpy(ring, from + first, size - first);
+  if (first < size) std::memcpy(ring, from + first, size - first);
 }
 void copy_out(char* to, const char* ring, std::uint64_t at, std::size_t size) {
   const std::size_t begin = at % kRingBytes;
   const std::size_t first = std::min(size, kRingBytes - begin);
   std::memcpy(to, ring + begin, first);
-  std::memcpy(to + first, ring, size - first);
+  if (first < size) std::memcpy(to + first, ring, size - first);
 }
 
 /// The descriptors that came with what was received.
@@ -154,9 +154,7 @@ int Channel::send(const Message& message, int fd) {
   const auto size = static_cast<std::uint32_t>(text_.size() - kSizeBytes);
   if (size > kChannelBytesMax) return EMSGSIZE;
   std::memcpy(text_.data(), &size, kSizeBytes);
-  // Whatever the other side may have written there: never more than the ring is overwritten.
-  const std::uint64_t used = written_ - out_->read.load(std::memory_order_acquire);
-  if (used > kRingBytes || kRingBytes - used < text_.size()) return EAGAIN;
+  if (room() < text_.size() && room(Look::again) < text_.size()) return EAGAIN;
   if (fd >= 0) {
     if (const int error = ring_bell(kDescriptor, fd)) return error;
   }
@@ -165,6 +163,16 @@ int Channel::send(const Message& message, int fd) {
   out_->written.store(written_, std::memory_order_release);
   return 0;
 }
+
+/// Free bytes of our ring. Whatever the other side may have written there: never more than the ring is
+/// overwritten.
+std::uint64_t Channel::room(Look look) {
+  if (look == Look::again) out_read_ = out_->read.load();
+  const std::uint64_t used = written_ - out_read_;
+  return used <= kRingBytes ? kRingBytes - used : 0;
+}
+
+bool Channel::crowded() { return room() < kRingBytes / 2 && room(Look::again) < kRingBytes / 2; }
 
 int Channel::wake() {
   // What was published (again, whatever a task has made of it), then whether the other side sleeps; it says
@@ -206,9 +214,12 @@ int Channel::ring_bell(char what, int fd) {
 
 /// Bytes to be read. More than the ring can hold are none: a task has written over the page, and with the
 /// next message that is put right.
-std::uint64_t Channel::there() const {
-  const std::uint64_t bytes = in_->written.load() - read_;
-  return bytes <= kRingBytes ? bytes : 0;
+std::uint64_t Channel::there() {
+  if (in_written_ == read_) in_written_ = in_->written.load();
+  const std::uint64_t bytes = in_written_ - read_;
+  if (bytes <= kRingBytes) return bytes;
+  in_written_ = read_;
+  return 0;
 }
 
 /// The bytes of the next message, copied; empty: there is none, or there is a fault.

@@ -155,7 +155,7 @@ class Channel {
   /// Wakes the other side, if it sleeps. Returns 0, or errno when the socket is no more.
   int wake();
   /// What was sent and not read yet fills more than half of the ring.
-  bool crowded() const { return written_ - out_->read.load() > kRingBytes / 2; }
+  bool crowded();
 
   /// The next message; never blocks, but for a descriptor that belongs to it.
   Received receive();
@@ -174,7 +174,9 @@ class Channel {
   enum class Taken { something, nothing, end, error };
   Taken take_from_socket(bool wait);
   int take_descriptor();
-  std::uint64_t there() const;
+  enum class Look { known, again };
+  std::uint64_t room(Look look = Look::known);
+  std::uint64_t there();
   std::string_view next_text(std::string& fault);
   int ring_bell(char what, int fd);
 
@@ -184,8 +186,11 @@ class Channel {
   Ring* in_;
   char* out_memory_;
   char* in_memory_;
-  std::uint64_t written_ = 0;     // of out_, as we know it
-  std::uint64_t read_ = 0;        // of in_
+  std::uint64_t written_ = 0;  // of out_, as we know it
+  std::uint64_t read_ = 0;     // of in_
+  // As they were when they mattered last: to look costs both sides a trip between their caches.
+  std::uint64_t out_read_ = 0;
+  std::uint64_t in_written_ = 0;
   std::deque<int> descriptors_;   // that came, for messages in their order
   std::string text_;              // of a message, on its way out
   std::unique_ptr<char[]> copy_;  // and in

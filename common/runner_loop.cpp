@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include <ext/stdio_sync_filebuf.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,6 +17,7 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <typeinfo>
 #include <utility>
 
 #include "common/codec.hpp"
@@ -129,13 +131,19 @@ std::string encode_failure(std::string type, std::string message) {
   return wire::encode_error(info);
 }
 
+/// Whether it keeps nothing itself, as it is without sync_with_stdio(false).
+bool is_stdio(const std::ostream& stream) {
+  const std::streambuf* const buffer = stream.rdbuf();
+  return buffer != nullptr && typeid(*buffer) == typeid(__gnu_cxx::stdio_sync_filebuf<char>);
+}
+
 /// What a task printed reaches the log with the task, not with a later one.
 void flush_output() {
   if (__fpending(stdout) > 0) std::fflush(stdout);
   if (__fpending(stderr) > 0) std::fflush(stderr);
   try {
-    std::cout.flush();
-    std::clog.flush();
+    if (!is_stdio(std::cout)) std::cout.flush();
+    if (!is_stdio(std::clog)) std::clog.flush();
   } catch (...) {
     // The task may have asked std::cout to throw, and closed what is below it.
   }

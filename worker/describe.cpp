@@ -14,7 +14,7 @@ std::string text_of(const BlobKey& key) {
 
 std::string line(const OpenLink&) { return "open link"; }
 std::string line(const CloseLink&) { return "close link"; }
-std::string line(const Send& a) { return "send " + wire::describe(a.message); }
+std::string line(const Send& a) { return "send " + wire::describe(*a.message); }
 std::string line(const StartRunner& a) {
   return fmt::format("start runner {} in slot {}: {}", a.runner, a.slot, a.program.file.name);
 }
@@ -47,7 +47,7 @@ std::string line(const Exit& a) { return fmt::format("exit {}: {}", a.code, a.re
 
 std::string line(const LinkUp&) { return "link up"; }
 std::string line(const LinkDown& e) { return "link down: " + e.reason; }
-std::string line(const Received& e) { return "received " + wire::describe(e.message); }
+std::string line(const Received& e) { return "received " + wire::describe(*e.message); }
 std::string line(const RunnerReady& e) { return fmt::format("runner {} is ready", e.runner); }
 std::string line(const RunnerFailedToStart& e) {
   return fmt::format("runner {} did not start: {}", e.runner, e.text);

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/box.hpp"
 #include "common/messages.hpp"
 #include "common/runner_channel.hpp"
 #include "common/time.hpp"
@@ -51,7 +52,7 @@ struct LinkDown {
 };
 /// A message from the broker, over the link that is up.
 struct Received {
-  wire::Message message;
+  Box<wire::Message> message;
 };
 
 /// The runner has said HELLO; this is its function table.
@@ -142,7 +143,7 @@ struct CloseLink {
 };
 /// Send over the link; never when it is not up.
 struct Send {
-  wire::Message message;
+  Box<wire::Message> message;
   bool operator==(const Send&) const = default;
 };
 

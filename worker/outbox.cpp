@@ -27,7 +27,7 @@ void Outbox::send(std::size_t index, Actions& actions) const {
   constexpr std::size_t kRecordsMax = 4096;
   const Entry& entry = entries_[index];
   if (!actions.empty() && std::holds_alternative<Send>(actions.back())) {
-    auto* last = std::get_if<wire::Results>(&std::get<Send>(actions.back()).message);
+    auto* last = std::get_if<wire::Results>(&*std::get<Send>(actions.back()).message);
     if (last != nullptr && last->session == session_ && last->epoch == entry.epoch &&
         last->first + last->records.size() == first_ + index && last->records.size() < kRecordsMax) {
       last->records.push_back(entry.record);

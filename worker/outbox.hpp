@@ -3,7 +3,7 @@
 // them: nobody else may have them. Pure; part of worker::Session.
 #pragma once
 
-#include <deque>
+#include "common/fifo.hpp"
 
 #include "worker/events.hpp"
 
@@ -28,7 +28,7 @@ class Outbox {
 
   bool holds(std::uint64_t seq, const wire::Attempt& attempt) const;
   bool empty() const { return entries_.empty(); }
-  const std::deque<Entry>& entries() const { return entries_; }
+  const Fifo<Entry>& entries() const { return entries_; }
   /// The number of the oldest entry, or of the next one when it is empty.
   std::uint64_t first() const { return first_; }
 
@@ -37,7 +37,7 @@ class Outbox {
 
   Uuid session_;
   std::uint64_t first_ = 1;
-  std::deque<Entry> entries_;
+  Fifo<Entry> entries_;
 };
 
 }  // namespace weft::worker

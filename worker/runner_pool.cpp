@@ -158,7 +158,7 @@ void RunnerPool::run(const RunTask& action) {
     task.payload = action.payload;
   }
   if (runner.tasks.empty()) runner.tail.clear();
-  runner.tasks.emplace_back(action.ordinal, action.id);
+  runner.tasks.push_back({action.ordinal, action.id});
   const wire::TaskSpec& spec = *action.spec;
   if (spec.kind == wire::TaskKind::program) {
     runner.process->send(std::move(task), fd);

@@ -3,13 +3,13 @@
 // say, print and do into events and log lines. It decides nothing. Owned by the shell's thread.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "common/fifo.hpp"
 #include "worker/blob_store.hpp"
 #include "worker/cgroup.hpp"
 #include "worker/events.hpp"
@@ -63,9 +63,9 @@ class RunnerPool {
     std::uint32_t slot = 0;
     std::string program;
     bool ready = false;
-    std::vector<runner::FunctionEntry> functions;        // while its HELLO is incomplete
-    std::deque<std::pair<std::uint64_t, TaskId>> tasks;  // sent and not answered, with their ordinals
-    std::uint64_t told_started = 0;                      // the last ordinal of a TaskStarted
+    std::vector<runner::FunctionEntry> functions;  // while its HELLO is incomplete
+    Fifo<std::pair<std::uint64_t, TaskId>> tasks;  // sent and not answered, with their ordinals
+    std::uint64_t told_started = 0;                // the last ordinal of a TaskStarted
     Tail tail;
     bool broken = false;      // RunnerBroken was said
     bool unreadable = false;  // what it says makes no sense

@@ -146,7 +146,7 @@ void Session::on(const Received& received) {
           log(LogLevel::warning, "the broker sent what a worker has no use for: " + wire::describe(message));
         }
       },
-      received.message);
+      *received.message);
 }
 
 void Session::receive(const wire::Welcome& welcome) {

@@ -140,8 +140,7 @@ void Session::on(const TaskFinished& event) {
 
   const auto run_us = static_cast<double>(event.run_us);
   double& estimate = task.spec->estimate_us;
-  estimate =
-      std::max(run_us, estimate < 0 ? run_us : estimate * 7 / 8 + run_us / 8);  // up at once, down slowly
+  estimate = estimate < 0 ? run_us : estimate + (run_us - estimate) / 32;
 
   if (runner->lane->alone && runner->state == Runner::State::ready) end(*runner);
   const auto timeout_us = static_cast<std::uint64_t>(milliseconds_of(task.spec->content->timeout_ms).count());

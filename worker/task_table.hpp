@@ -19,8 +19,10 @@ class TaskTable {
 
   Task* find(const AttemptKey& key) {
     if (empty()) return nullptr;
-    for (std::size_t at = home(key);; at = (at + 1) & mask()) {
-      if (table_[at] == nullptr || table_[at]->key == key) return table_[at];
+    const std::uint64_t hash = hash_of(key);
+    for (std::size_t at = home(hash);; at = (at + 1) & mask()) {
+      const Slot& slot = table_[at];
+      if (slot.task == nullptr || (slot.hash == hash && slot.task->key == key)) return slot.task;
     }
   }
 
@@ -29,23 +31,22 @@ class TaskTable {
     if (table_.size() < 2 * (size_ + 1)) grow();
     Task& task = fresh();
     task.key = key;
-    put(task);
+    put({hash_of(key), &task});
     ++size_;
     return task;
   }
 
   /// REQUIRES: it is in the table. It is gone then.
   void erase(Task& task) {
-    std::size_t hole = home(task.key);
-    while (table_[hole] != &task) hole = (hole + 1) & mask();
+    std::size_t hole = home(hash_of(task.key));
+    while (table_[hole].task != &task) hole = (hole + 1) & mask();
     // Those behind it that may not stand behind a hole move up.
-    for (std::size_t at = (hole + 1) & mask(); table_[at] != nullptr; at = (at + 1) & mask()) {
-      const std::size_t wanted = home(table_[at]->key);
-      if (((at - wanted) & mask()) < ((at - hole) & mask())) continue;
+    for (std::size_t at = (hole + 1) & mask(); table_[at].task != nullptr; at = (at + 1) & mask()) {
+      if (((at - home(table_[at].hash)) & mask()) < ((at - hole) & mask())) continue;
       table_[hole] = table_[at];
       hole = at;
     }
-    table_[hole] = nullptr;
+    table_[hole] = {};
     task = Task();
     free_.push_back(&task);
     --size_;
@@ -54,35 +55,42 @@ class TaskTable {
   /// Calls f(task) for each, in no order.
   template <class F>
   void for_each(F f) {
-    for (Task* task : table_)
-      if (task != nullptr) f(*task);
+    for (const Slot& slot : table_)
+      if (slot.task != nullptr) f(*slot.task);
   }
   template <class F>
   void for_each(F f) const {
-    for (const Task* task : table_)
-      if (task != nullptr) f(*task);
+    for (const Slot& slot : table_)
+      if (slot.task != nullptr) f(*static_cast<const Task*>(slot.task));
   }
 
  private:
+  struct Slot {
+    std::uint64_t hash = 0;
+    Task* task = nullptr;
+  };
+
   std::size_t mask() const { return table_.size() - 1; }
-  /// Where it is looked for first. Attempt numbers are neighbours; the multiplication spreads them.
-  std::size_t home(const AttemptKey& key) const {
+  /// Attempt numbers are neighbours; the multiplication spreads them.
+  static std::uint64_t hash_of(const AttemptKey& key) {
     constexpr std::uint64_t kSpread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
-    const std::uint64_t mixed =
-        (key.attempt.number ^ std::rotl(key.attempt.epoch, 32) ^ (key.id.seq * kSpread)) * kSpread;
-    return static_cast<std::size_t>(mixed >> (64 - std::countr_zero(table_.size())));
+    return (key.attempt.number ^ std::rotl(key.attempt.epoch, 32) ^ (key.id.seq * kSpread)) * kSpread;
   }
-  void put(Task& task) {
-    std::size_t at = home(task.key);
-    while (table_[at] != nullptr) at = (at + 1) & mask();
-    table_[at] = &task;
+  /// Where it is looked for first.
+  std::size_t home(std::uint64_t hash) const {
+    return static_cast<std::size_t>(hash >> (64 - std::countr_zero(table_.size())));
+  }
+  void put(const Slot& slot) {
+    std::size_t at = home(slot.hash);
+    while (table_[at].task != nullptr) at = (at + 1) & mask();
+    table_[at] = slot;
   }
   void grow() {
     constexpr std::size_t kFirst = 64;
-    std::vector<Task*> old(std::max(kFirst, 2 * table_.size()));
+    std::vector<Slot> old(std::max(kFirst, 2 * table_.size()));
     old.swap(table_);
-    for (Task* task : old)
-      if (task != nullptr) put(*task);
+    for (const Slot& slot : old)
+      if (slot.task != nullptr) put(slot);
   }
   Task& fresh() {
     if (free_.empty()) return memory_.emplace_back();
@@ -91,7 +99,7 @@ class TaskTable {
     return task;
   }
 
-  std::vector<Task*> table_;  // open addressing; a power of two, at most half full
+  std::vector<Slot> table_;  // open addressing; a power of two, at most half full
   std::deque<Task> memory_;
   std::vector<Task*> free_;  // of memory_
   std::size_t size_ = 0;

@@ -184,7 +184,7 @@ void Worker::perform(const CloseLink&) {
   bulk_.clear();
 }
 
-void Worker::perform(const Send& action) { packer_.add(action.message); }
+void Worker::perform(const Send& action) { packer_.add(*action.message); }
 void Worker::perform(const ServeChunk& action) { bulk_.push_back(action); }
 
 // ---- runners and blobs ----

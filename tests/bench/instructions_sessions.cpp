@@ -121,7 +121,8 @@ class Worker {
  public:
   Worker() : session_(settings()) {
     while (!session_.joined()) say(std::exchange(answers_, {}));
-    say({worker::Received{wire::DefineFor{uuid(1), kSpec, spec()}}});
+    answers_.push_back(worker::Received{wire::DefineFor{uuid(1), kSpec, spec()}});
+    say(std::exchange(answers_, {}));
   }
 
   void run(std::uint64_t tasks) {
@@ -164,9 +165,9 @@ class Worker {
       answers_.push_back(worker::TaskFinished{run->runner, run->ordinal, wire::Outcome::ok, 1,
                                               wire::Payload(kPayload), 5000});
     } else if (const auto* send = std::get_if<worker::Send>(&action)) {
-      if (std::holds_alternative<wire::HelloWorker>(send->message))
+      if (std::holds_alternative<wire::HelloWorker>(*send->message))
         answers_.push_back(worker::Received{welcome()});
-      if (const auto* results = std::get_if<wire::Results>(&send->message)) {
+      if (const auto* results = std::get_if<wire::Results>(&*send->message)) {
         finished_ += results->records.size();
         answers_.push_back(
             worker::Received{wire::Release{uuid(1), results->first + results->records.size() - 1}});

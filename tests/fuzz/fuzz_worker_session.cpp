@@ -295,8 +295,8 @@ class Story {
   void perform(const CloseLink&) { link_ = LinkState::none; }
   void perform(const Send& send) {
     WEFT_CHECK(link_ == LinkState::up);
-    WEFT_CHECK(wire::decode(wire::encode(send.message)));
-    if (const auto* get = std::get_if<wire::Get>(&send.message)) {
+    WEFT_CHECK(wire::decode(wire::encode(*send.message)));
+    if (const auto* get = std::get_if<wire::Get>(&*send.message)) {
       if (asked_.size() < 100) asked_.push_back(*get);
     }
   }

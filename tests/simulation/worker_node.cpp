@@ -119,7 +119,7 @@ void WorkerNode::step(const worker::Event& event) {
 
 void WorkerNode::perform(const worker::OpenLink&) { open_link(); }
 void WorkerNode::perform(const worker::CloseLink&) { close_link(false); }
-void WorkerNode::perform(const worker::Send& sent) { send(sent.message); }
+void WorkerNode::perform(const worker::Send& sent) { send(*sent.message); }
 
 void WorkerNode::perform(const worker::RunTask& run) {
   if (run.payload.is_blob() && !blobs_.ready({worker::BlobPlace::argument, run.payload.blob().id})) {

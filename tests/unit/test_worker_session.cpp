@@ -174,7 +174,7 @@ TEST_CASE("results of what happened together share a message") {
                                      TaskFinished{1, 3, wire::Outcome::ok, 100, wire::Payload("b"), 5000}};
   h.session.step(h.now, events, actions);
   REQUIRE(actions.size() == 1);
-  const auto& results = std::get<wire::Results>(std::get<Send>(actions[0]).message);
+  const auto& results = std::get<wire::Results>(*std::get<Send>(actions[0]).message);
   CHECK(results.first == 2);
   CHECK(results.records.size() == 2);
 }

@@ -97,7 +97,7 @@ class Harness {
         continue;
       }
       const auto* sent = std::get_if<Send>(&action);
-      if (sent && std::holds_alternative<wire::Heartbeat>(sent->message)) continue;
+      if (sent && std::holds_alternative<wire::Heartbeat>(*sent->message)) continue;
       kept.push_back(std::move(action));
     }
     return kept;
@@ -106,7 +106,7 @@ class Harness {
     Actions out;
     for (Action& action : std::exchange(actions_, {})) {
       const auto* sent = std::get_if<Send>(&action);
-      const auto* results = sent != nullptr ? std::get_if<wire::Results>(&sent->message) : nullptr;
+      const auto* results = sent != nullptr ? std::get_if<wire::Results>(&*sent->message) : nullptr;
       if (results == nullptr) {
         out.push_back(std::move(action));
         continue;
@@ -198,7 +198,7 @@ class Harness {
   static wire::ErrorInfo error_in(const Action& action, std::uint64_t seq, wire::Outcome outcome) {
     const auto* sent = std::get_if<Send>(&action);
     REQUIRE_MESSAGE(sent != nullptr, action);
-    const auto* results = std::get_if<wire::Results>(&sent->message);
+    const auto* results = std::get_if<wire::Results>(&*sent->message);
     REQUIRE_MESSAGE(results != nullptr, action);
     CHECK(results->records.at(0).seq == seq);
     CHECK(results->records.at(0).outcome == outcome);

@@ -88,7 +88,7 @@ class OneWorker {
       packer_ = {};
       frames_.clear();
     } else if (const auto* send = std::get_if<Send>(&action)) {
-      packer_.add(send->message);
+      packer_.add(*send->message);
     } else if (const auto* find = std::get_if<FindBlob>(&action)) {
       events.push_back(BlobBad{find->key, "this worker runs nothing"});
     } else if (const auto* start = std::get_if<StartRunner>(&action)) {

@@ -108,6 +108,7 @@ class FutureState : public RefCounted {
   bool set_phase(Phase from, Phase to) noexcept;
   void enter(Phase to) noexcept;
   void wait_while(Phase phase, const Deadline& deadline) const;
+  void run_all(Continuation* newest);
   void fail_decoding(const char* why);
   [[noreturn]] void throw_error() const;
 

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Fifo: a queue in one piece of memory, for elements that come and go a million times a second. (libstdc++'s
+// deque allocates 512 bytes at a time: that is once for every few records.)
+#pragma once
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+namespace weft {
+
+template <class T>
+class Fifo {
+ public:
+  bool empty() const { return first_ == items_.size(); }
+  std::size_t size() const { return items_.size() - first_; }
+
+  // REQUIRES: not empty; the index is below size().
+  T& front() { return items_[first_]; }
+  const T& front() const { return items_[first_]; }
+  T& back() { return items_.back(); }
+  const T& back() const { return items_.back(); }
+  const T& operator[](std::size_t index) const { return items_[first_ + index]; }
+
+  auto begin() { return items_.begin() + static_cast<std::ptrdiff_t>(first_); }
+  auto end() { return items_.end(); }
+  auto begin() const { return items_.begin() + static_cast<std::ptrdiff_t>(first_); }
+  auto end() const { return items_.end(); }
+
+  /// Makes references invalid.
+  void push_back(T item) {
+    if (items_.size() == items_.capacity() && first_ >= items_.size() / 2) close_gap();
+    items_.push_back(std::move(item));
+  }
+
+  // REQUIRES: not empty.
+  void pop_front() {
+    items_[first_] = T();  // what it owned is given back now
+    if (++first_ == items_.size()) clear();
+  }
+  void pop_back() {
+    items_.pop_back();
+    if (empty()) clear();
+  }
+
+  void clear() {
+    constexpr std::size_t kKeptBytes = 1 << 20;  // for the next burst
+    items_.clear();
+    if (items_.capacity() * sizeof(T) > kKeptBytes) items_.shrink_to_fit();
+    first_ = 0;
+  }
+
+ private:
+  void close_gap() {
+    items_.erase(items_.begin(), begin());
+    first_ = 0;
+  }
+
+  std::vector<T> items_;  // those before first_ have left
+  std::size_t first_ = 0;
+};
+
+}  // namespace weft
