@@ -49,6 +49,9 @@ void BlobPuller::remove(std::uint64_t seq, const BlobId& id, Actions& actions) {
 
 void BlobPuller::on_joined(Actions& actions) {
   for (auto& [id, pull] : pulls_) {
+    // Away is no time in which the holder was seen to be gone: it may be on its way back too.
+    pull.gone_since.reset();
+    pull.retry_at.reset();
     for (const std::uint64_t offset : pull.under_way) ask(pull, offset, actions);
     ask_more(pull, actions);
   }

@@ -441,6 +441,18 @@ TEST_SUITE("client session: blobs") {
                               get(ref, 0, 100'000), Send{wire::Synced{}}});
   }
 
+  TEST_CASE("a holder that was away has its whole time again when the broker has been away") {
+    Harness h;
+    h.running_tasks(1);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
+    h.deliver(1, ok_blob(1, ref));
+    h.receive(wire::Gone{ref.id, "away"});
+    h.step(LinkDown{"x"});
+    h.now += 60s;
+    h.join(6);
+    CHECK_ACTIONS(h.receive(wire::Gone{ref.id, "not yet"}), {});  // it may be on its way back as well
+  }
+
   TEST_CASE("equal results are pulled once, and each holder hears that it is done") {
     Harness h;
     h.running_tasks(2);
