@@ -48,7 +48,7 @@ struct Settings {
   Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again, first
   Duration cannot_start_memory_max = std::chrono::hours(1);    // and after many times
   std::uint16_t fetch_tries = 3;                         // again, when a program or argument did not come
-  std::size_t prefetch_max = 4000;                       // tasks for each slot
+  std::size_t prefetch_max = 2000;                       // tasks for each slot
   std::size_t delivery_bytes_max = 8 << 20;              // not acknowledged, under way to a client
   std::size_t backlog_bytes_max = 64 << 20;              // of results waiting, for a session to go on
   std::size_t program_bytes_max = std::size_t{1} << 30;  // of programs and their libraries, kept for workers

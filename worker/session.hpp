@@ -55,7 +55,7 @@ class Session {
     Duration tenure = std::chrono::milliseconds(50);        // a runner with tasks waiting is not ended before
     Duration idle_runner = std::chrono::seconds(30);        // kept when no session names its program
     Duration leave_wait = std::chrono::seconds(10);         // draining: for the results to be released
-    std::uint32_t prefetch_max = 4000;                      // tasks behind the running one in a channel
+    std::uint32_t prefetch_max = 2000;                      // tasks behind the running one in a channel
     Duration prefetch_time = std::chrono::milliseconds(1);  // that they may take together
   };
 

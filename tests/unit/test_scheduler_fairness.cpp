@@ -125,7 +125,7 @@ TEST_SUITE("scheduler, fairness") {
     h.define(client, 1, any_spec());
     h.submit(client, 1, 5000);
     h.result(worker, client, 1, Outcome::ok, "", 0);
-    CHECK(h.status().assigned == 4001);  // Settings::prefetch_max
+    CHECK(h.status().assigned == 2001);  // Settings::prefetch_max
     h.skip();
   }
 
