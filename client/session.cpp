@@ -72,7 +72,7 @@ void Session::on(const Tick&) {
     }
   }
   if (presence_.joined()) {
-    if (ack_due_ && now_ >= ack_at_) {
+    if (ack_due_ && (now_ >= ack_at_ || delivered_ - acked_ >= settings_.ack_deliveries)) {
       send(wire::Ack{delivered_});
       acked_ = delivered_;
       ack_due_ = false;

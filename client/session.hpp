@@ -58,7 +58,8 @@ class Session {
     Duration give_up = std::chrono::seconds(60);           // a lost broker is waited for this long
     std::size_t window_bytes = 4 << 20;                    // of tasks sent and not RECEIVED
     std::size_t history_max = 50;                          // lines kept for a task
-    Duration ack_interval = std::chrono::milliseconds(1);  // at least between two ACKs: they are cumulative
+    Duration ack_interval = std::chrono::milliseconds(5);  // between two ACKs, which are cumulative,
+    std::uint64_t ack_deliveries = 1000;                   // unless so much was delivered meanwhile
     Presence::Settings presence;
     BlobPuller::Settings pull;
   };

@@ -174,6 +174,12 @@ std::uint64_t Channel::room(Look look) {
 
 bool Channel::crowded() { return room() < kRingBytes / 2 && room(Look::again) < kRingBytes / 2; }
 
+bool Channel::was_read() {
+  const std::uint64_t before = out_read_;
+  room(Look::again);
+  return out_read_ != before;
+}
+
 int Channel::wake() {
   // What was published (again, whatever a task has made of it), then whether the other side sleeps; it says
   // that it does, then looks again. All four sequentially consistent, so that one of us sees the other.

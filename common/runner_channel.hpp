@@ -156,6 +156,8 @@ class Channel {
   int wake();
   /// What was sent and not read yet fills more than half of the ring.
   bool crowded();
+  /// The other side has read something since we looked last.
+  bool was_read();
 
   /// The next message; never blocks, but for a descriptor that belongs to it.
   Received receive();

@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 1000;        // of a function, in the hello
 constexpr std::size_t kHelloPartBytes = 64 << 10;  // names and signatures in one message, about
-constexpr std::int64_t kAnnounce_us = 500;  // while it has more to do, results are announced this often
+constexpr std::int64_t kAnnounce_us = 1000;  // while it has more to do, results are announced this often
 
 std::int64_t now_us() {
   timespec now{};
@@ -313,6 +313,8 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   // by itself while a long one runs.
   if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.crowded()) return 0;
   announced_us_ = ended_us_;
+  // Another runner has woken it meanwhile, and it looked here too: one in a hundred need not wake it again.
+  if (channel_.was_read() && !channel_.crowded()) return 0;
   return channel_.wake();
 }
 

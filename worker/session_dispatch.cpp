@@ -115,7 +115,7 @@ Runner* Session::prefetcher_for(const Lane& lane) {
 /// As far as is known of others of its spec.
 bool Session::is_short(const Task& task) const {
   const double us = task.spec->estimate_us;
-  return us >= 0 && us <= static_cast<double>(settings_.prefetch_time.count());
+  return us >= 0 && us <= static_cast<double>(settings_.prefetch_time.count()) / 2;
 }
 
 /// Somebody who came earlier has no runner at all: let the busy ones run dry.

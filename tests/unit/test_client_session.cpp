@@ -170,7 +170,18 @@ TEST_SUITE("client session: tasks") {
     CHECK_ACTIONS(h.receive(wire::Deliver{.first = 1, .records = {ok(1, "again"), ok(2)}}),
                   {completed(2, "r")});
     CHECK_ACTIONS(h.tick(), {});  // the last one was just now, and they are cumulative
-    CHECK_ACTIONS(h.advance(std::chrono::milliseconds(1)), {Send{wire::Ack{2}}});
+    CHECK_ACTIONS(h.advance(std::chrono::milliseconds(5)), {Send{wire::Ack{2}}});
+  }
+
+  TEST_CASE("a thousand deliveries are acknowledged at once, though the last ACK was just now") {
+    Harness h;
+    h.running_tasks(1001);
+    h.deliver(1, ok(1));
+    CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1}}});
+    wire::Deliver many{.first = 2, .records = {}};
+    for (std::uint64_t seq = 2; seq <= 1001; ++seq) many.records.push_back(ok(seq));
+    h.receive(many);
+    CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1001}}});
   }
 
   TEST_CASE("a gap in the deliveries breaks the connection") {
