@@ -24,7 +24,6 @@ TEST_CASE("weft bench measures a cluster and says so to programs") {
     CHECK(percent > 0);
     CHECK(percent < 250);  // an idle core may be faster than it was a moment ago
   }
-  CHECK(rows["efficiency_10000us_percent"] > rows["efficiency_10us_percent"]);
 }
 
 TEST_CASE("weft bench prints a line for each row, and says it when nobody has joined") {
