@@ -305,6 +305,8 @@ void Scheduler::end_at_workers(const Uuid& session) {
   for (auto& [incarnation, worker] : workers_) {
     if (worker->sessions.erase(session) == 0) continue;
     std::erase_if(worker->strays, [&](const auto& stray) { return stray.first.session == session; });
+    std::erase_if(worker->executions,
+                  [&](const auto& entry) { return entry.first.first.session == session; });
     update_open(*worker);
     send(worker->peer, wire::EndSession{session});
   }

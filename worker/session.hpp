@@ -47,17 +47,16 @@ class Session {
     std::uint64_t jitter_seed = 1;
     Presence::Settings presence;
     Fetcher::Settings fetcher;
-    Duration start_notice = std::chrono::milliseconds(2);  // STARTED for what runs longer
-    Duration look_again = std::chrono::milliseconds(10);   // when the page does not say started yet
-    Duration rung = std::chrono::seconds(1);               // asked, SIGTERM, SIGKILL: this far apart
-    Duration start_timeout = std::chrono::seconds(30);     // from StartRunner to RunnerReady
-    Duration bad_program = std::chrono::seconds(5);        // is not tried again for
-    Duration tenure = std::chrono::milliseconds(50);       // a runner with tasks waiting is not ended before
-    Duration idle_runner = std::chrono::seconds(30);       // kept when no session names its program
-    Duration leave_wait = std::chrono::seconds(10);        // draining: for the results to be released
-    std::uint32_t prefetch_max = 1000;                     // tasks behind the running one in a channel
-    Duration prefetch_time =
-        std::chrono::milliseconds(2);  // that they may take together, each at most half of it
+    Duration start_notice = std::chrono::milliseconds(2);   // STARTED for what runs longer
+    Duration look_again = std::chrono::milliseconds(10);    // when the page does not say started yet
+    Duration rung = std::chrono::seconds(1);                // asked, SIGTERM, SIGKILL: this far apart
+    Duration start_timeout = std::chrono::seconds(30);      // from StartRunner to RunnerReady
+    Duration bad_program = std::chrono::seconds(5);         // is not tried again for
+    Duration tenure = std::chrono::milliseconds(50);        // a runner with tasks waiting is not ended before
+    Duration idle_runner = std::chrono::seconds(30);        // kept when no session names its program
+    Duration leave_wait = std::chrono::seconds(10);         // draining: for the results to be released
+    std::uint32_t prefetch_max = 1000;                      // tasks behind the running one in a channel
+    Duration prefetch_time = std::chrono::milliseconds(2);  // they may take; each at most half of it
   };
 
   explicit Session(Settings settings);
