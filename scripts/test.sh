@@ -118,7 +118,8 @@ main() {
       check "instructions: $target" "$source_dir/scripts/instructions.sh" "$target"
     done
     run_tests release weft_simulation -L '^simulation$' -j "$(nproc)"
-    run_tests release all -LE '^(unit|simulation|threads)$'
+    run_tests release all -L '^compile$' -j "$(nproc)"
+    run_tests release all -LE '^(unit|simulation|threads|compile)$'
   fi
 
   headline "the end"
