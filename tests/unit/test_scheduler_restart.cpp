@@ -32,6 +32,13 @@ struct Stage {
   void reannounce(std::vector<wire::ReannounceRecord> tasks) {
     h.say(client, wire::Reannounce{std::move(tasks)});
   }
+  /// The client connects and says that task 1 is all that it has open.
+  void client_announces() {
+    client_comes();
+    reannounce({announced(1)});
+    h.synced(client);
+    h.skip();
+  }
   void worker_comes(std::vector<wire::ClaimRecord> tasks) {
     h.hello(worker);
     CHECK(h.take() == Actions{h.welcome(worker, false)});
@@ -96,10 +103,7 @@ TEST_SUITE("scheduler, restart") {
 
   TEST_CASE("a broker that was frozen in its adoption window opens it anew") {
     Stage s;
-    s.client_comes();
-    s.reannounce({announced(1)});
-    s.h.synced(s.client);
-    s.h.skip();
+    s.client_announces();
     s.h.advance(1s);
     s.h.freeze(60s);  // the claim waits in its socket meanwhile
     s.worker_comes({});
@@ -141,10 +145,7 @@ TEST_SUITE("scheduler, restart") {
 
   TEST_CASE("what a worker of an earlier broker had not started waits for another claim when it is lost") {
     Stage s;
-    s.client_comes();
-    s.reannounce({announced(1)});
-    s.h.synced(s.client);
-    s.h.skip();
+    s.client_announces();
     s.worker_comes({{1, kOldAttempt, ClaimState::queued}});
     TestWorker other{uuid(103), "other"};
     s.h.hello(other);
@@ -160,10 +161,7 @@ TEST_SUITE("scheduler, restart") {
 
   TEST_CASE("a task that waits for a claim can be cancelled") {
     Stage s;
-    s.client_comes();
-    s.reannounce({announced(1)});
-    s.h.synced(s.client);
-    s.h.skip();
+    s.client_announces();
     s.h.cancel(s.client, 1);
     CHECK(s.h.take() == Actions{s.h.deliver(s.client, 1,
                                             {{1, wire::DeliveryKind::final, Outcome::cancelled, 0, 0,
@@ -191,10 +189,7 @@ TEST_SUITE("scheduler, restart") {
 
   TEST_CASE("a claim that finds its task is adopted, with the attempt that the worker names") {
     Stage s;
-    s.client_comes();
-    s.reannounce({announced(1)});
-    s.h.synced(s.client);
-    s.h.skip();
+    s.client_announces();
     s.worker_comes({{1, kOldAttempt, ClaimState::running}});
     CHECK(s.h.take() == Actions{});
     s.h.advance(10s);
@@ -239,10 +234,7 @@ TEST_SUITE("scheduler, restart") {
 
   TEST_CASE("a failure of an adopted attempt counts") {
     Stage s;
-    s.client_comes();
-    s.reannounce({announced(1)});
-    s.h.synced(s.client);
-    s.h.skip();
+    s.client_announces();
     s.worker_comes({{1, kOldAttempt, ClaimState::running}});
     s.old_result(1, Outcome::failed);
     CHECK(s.h.take() ==
@@ -357,10 +349,7 @@ TEST_SUITE("scheduler, restart") {
     s.h.hello(s.worker);
     s.h.ready(s.worker);
     s.h.skip();
-    s.client_comes();
-    s.reannounce({announced(1)});
-    s.h.synced(s.client);
-    s.h.skip();
+    s.client_announces();
     s.h.advance(2s);
     CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1)});
   }
