@@ -5,12 +5,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "common/box.hpp"
+#include "common/local_ref.hpp"
 #include "common/messages.hpp"
 #include "common/runner_channel.hpp"
 #include "common/time.hpp"
@@ -159,7 +159,7 @@ struct RunTask {
   RunnerId runner = 0;
   std::uint64_t ordinal = 0;  // 1, 2, 3 ... for each runner
   TaskId id;
-  std::shared_ptr<const wire::TaskSpec> spec;  // shared by all tasks of one submit or map
+  LocalRef<const wire::TaskSpec> spec;  // shared by all tasks of one submit or map
   std::uint32_t execution = 1;
   wire::Payload payload;  // a blob: it is BlobReady as BlobPlace::argument
   friend bool operator==(const RunTask& a, const RunTask& b) {

@@ -289,7 +289,7 @@ void Session::check_invariants() const {
   }
   tasks_.for_each([&](const Task& task) {
     placed += task.place == TaskPlace::waiting;
-    WEFT_CHECK((task.missing > 0) == (task.place == TaskPlace::waiting));
+    WEFT_CHECK(task.is_missing_something() == (task.place == TaskPlace::waiting));
     const auto client = clients_.find(task.key.id.session);
     WEFT_CHECK(client == clients_.end() || !client->second.outbox.holds(task.key.id.seq, task.key.attempt));
   });

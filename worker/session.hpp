@@ -28,13 +28,12 @@
 #include <list>
 #include <set>
 #include <span>
-#include <unordered_map>
+#include <vector>
 
 #include "common/presence.hpp"
 #include "worker/events.hpp"
 #include "worker/fetcher.hpp"
 #include "worker/held_blobs.hpp"
-#include "worker/outbox.hpp"
 #include "worker/task_table.hpp"
 
 namespace weft::worker {
@@ -81,12 +80,6 @@ class Session {
   std::size_t runner_count() const { return runners_.size(); }
 
  private:
-  struct Client {  // one client session
-    explicit Client(const Uuid& id) : outbox(id) {}
-    std::unordered_map<std::uint32_t, std::shared_ptr<SpecState>> specs;
-    Outbox outbox;
-  };
-
   // session.cpp: the broker, presence, leaving
   void on(const LinkUp&);
   void on(const LinkDown&);
@@ -124,11 +117,11 @@ class Session {
   void on(const BlobMissing&);
   void on(const BlobBad&);
   void settle_blobs();
-  Client& client(const Uuid& session);
+  ClientState& client(const Uuid& session);
   ProgramState& program_of(const wire::TaskSpec& spec);
   void forget_spec(SpecState& spec);
   void release_files(const SpecState& spec);
-  void assign(const Uuid& session, Client& owner, const wire::AssignRecord& record);
+  void assign(const Uuid& session, ClientState& owner, const wire::AssignRecord& record);
   std::vector<Task*> tasks_in_order();
   bool is_known(const AttemptKey& key);
   void want_needs(Task& task);
@@ -138,19 +131,22 @@ class Session {
   void give_back(Task& task);
   void finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us = 0);
   void fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, std::uint64_t run_us = 0);
-  void answer(const AttemptKey& key, std::uint32_t execution, wire::Outcome outcome, wire::Payload payload,
-              std::uint64_t run_us);
+  void answer(ClientState& owner, const AttemptKey& key, std::uint32_t execution, wire::Outcome outcome,
+              wire::Payload payload, std::uint64_t run_us);
   void erase(Task& task);
+  void stop_needing(const Task& task);
   Task* find(const AttemptKey& key);
   wire::ErrorInfo error(std::string message) const;
 
   // session_dispatch.cpp: which task goes where
   void dispatch();
-  Lane* next_lane();
-  bool serve(Lane& lane);
+  Lane* next_lane(std::uint64_t& until);
+  bool serve(Lane& lane, std::uint64_t until);
+  bool prefetch(Lane& lane, std::uint64_t until);
   void start_runners(Lane& lane);
   void end_idle_runners_for(Lane& lane);
-  Runner* prefetcher_for(const Lane& lane);
+  bool may_prefetch(const Runner& runner) const;
+  bool has_room(const Runner& runner) const;
   bool older_lane_waits(const Lane& lane) const;
   void run(Runner& runner, Task& task);
   bool is_short(const Task& task) const;
@@ -191,7 +187,7 @@ class Session {
   HeldBlobs held_;
   std::uint64_t epoch_ = 0;  // of the broker that we have or last had
 
-  std::map<Uuid, Client> clients_;
+  std::map<Uuid, ClientState> clients_;
   TaskTable tasks_;
   std::map<std::uint64_t, std::uint64_t> assigned_last_;  // highest attempt number, by epoch
   std::map<BlobKey, std::vector<AttemptKey>> waiters_;
@@ -207,6 +203,8 @@ class Session {
   std::optional<Time> leave_at_;  // draining and nothing left to do: at the latest
   bool exited_ = false;
   std::string log_reason_;  // of the last "waiting for a broker"
+
+  std::vector<Runner*> candidates_;  // during one pass of serve()
 
   // During one step:
   Time now_{};

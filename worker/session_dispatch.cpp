@@ -25,37 +25,44 @@ void Session::dispatch() {
   dispatch_due_.reset();
   for (auto& [name, program] : programs_)
     for (Lane& lane : program.lanes) lane.served = lane.blocked = false;
-  while (Lane* lane = next_lane()) lane->blocked = !serve(*lane);
+  std::uint64_t until = 0;
+  while (Lane* lane = next_lane(until)) lane->blocked = !serve(*lane, until);
 }
 
-/// The one with the oldest task, of those that may still get something in this pass.
-Lane* Session::next_lane() {
+/// The one with the oldest task, of those that may still get something in this pass; and the order of the
+/// oldest task of the others.
+Lane* Session::next_lane(std::uint64_t& until) {
   Lane* oldest = nullptr;
+  until = UINT64_MAX;
   for (auto& [name, program] : programs_) {
     for (Lane& lane : program.lanes) {
       if (lane.tasks.empty() || lane.blocked) continue;
-      if (oldest == nullptr || lane.tasks.front()->order < oldest->tasks.front()->order) oldest = &lane;
+      if (oldest == nullptr || lane.tasks.front()->order < oldest->tasks.front()->order) {
+        if (oldest != nullptr) until = oldest->tasks.front()->order;
+        oldest = &lane;
+      } else {
+        until = std::min(until, lane.tasks.front()->order);
+      }
     }
   }
   return oldest;
 }
 
-/// Places the oldest task of the lane. False: not now.
-bool Session::serve(Lane& lane) {
-  Task& task = *lane.tasks.front();
+/// Places the lane's tasks that came before `until`, oldest first. False: not all of them now.
+bool Session::serve(Lane& lane, std::uint64_t until) {
   for (auto& [id, runner] : runners_) {
-    if (!runner.idle() || runner.lane != &lane) continue;
-    run(runner, task);
-    return true;
+    if (runner.lane != &lane) continue;
+    while (runner.idle()) {
+      if (!lane.has_before(until)) return true;
+      run(runner, *lane.tasks.front());  // which it leaves idle when it does not have the function
+    }
   }
+  if (!lane.has_before(until)) return true;
   if (!std::exchange(lane.served, true)) {
     start_runners(lane);
     end_idle_runners_for(lane);
   }
-  Runner* prefetcher = prefetcher_for(lane);
-  if (prefetcher == nullptr) return false;
-  run(*prefetcher, task);
-  return true;
+  return prefetch(lane, until);
 }
 
 /// One for each task that has none, as far as slots are free.
@@ -94,22 +101,43 @@ void Session::end_idle_runners_for(Lane& lane) {
   }
 }
 
-/// A busy runner into whose channel the lane's oldest task may go: everything there is short, so that
-/// it waits no longer than for another runner, and nobody waits for this one's slot.
-Runner* Session::prefetcher_for(const Lane& lane) {
-  const Task& task = *lane.tasks.front();
-  if (lane.alone || !is_short(task) || older_lane_waits(lane)) return nullptr;
-  const auto budget_us = static_cast<double>(settings_.prefetch_time.count());
-  Runner* best = nullptr;
-  for (auto& [id, runner] : runners_) {
-    if (runner.lane != &lane || runner.state != Runner::State::ready || runner.rung != Runner::Rung::none)
-      continue;
-    if (runner.channel.size() > settings_.prefetch_max || runner.channel_us > budget_us) continue;
-    if (!runner.channel.empty() && runner.channel.front()->told_started) continue;  // a long one after all
-    if (runner.recalling || runner.unsure > 0 || now_ - runner.since >= settings_.start_notice) continue;
-    if (best == nullptr || runner.channel.size() < best->channel.size()) best = &runner;
+/// Puts tasks into the channels of busy runners, the emptiest first: everything there is short, so that they
+/// wait no longer than for another runner, and nobody waits for their slots. False: not all of them now.
+bool Session::prefetch(Lane& lane, std::uint64_t until) {
+  if (lane.alone || older_lane_waits(lane)) return false;
+  const auto fuller = [](const Runner* a, const Runner* b) {
+    return std::pair(a->channel.size(), a->id) > std::pair(b->channel.size(), b->id);
+  };
+  candidates_.clear();
+  for (auto& [id, runner] : runners_)
+    if (runner.lane == &lane && may_prefetch(runner)) candidates_.push_back(&runner);
+  std::make_heap(candidates_.begin(), candidates_.end(), fuller);
+  while (lane.has_before(until)) {
+    Task& task = *lane.tasks.front();
+    if (candidates_.empty() || !is_short(task)) return false;
+    std::pop_heap(candidates_.begin(), candidates_.end(), fuller);
+    Runner& runner = *candidates_.back();
+    if (has_room(runner)) {
+      run(runner, task);
+      std::push_heap(candidates_.begin(), candidates_.end(), fuller);
+    } else {
+      candidates_.pop_back();
+    }
   }
-  return best;
+  return true;
+}
+
+/// As long as all that it gets is short.
+bool Session::may_prefetch(const Runner& runner) const {
+  if (runner.state != Runner::State::ready || runner.rung != Runner::Rung::none || runner.recalling)
+    return false;
+  if (!runner.channel.empty() && runner.channel.front()->told_started) return false;  // a long one after all
+  return runner.unsure == 0 && now_ - runner.since < settings_.start_notice;
+}
+
+bool Session::has_room(const Runner& runner) const {
+  return runner.channel.size() <= settings_.prefetch_max &&
+         runner.channel_us <= static_cast<double>(settings_.prefetch_time.count());
 }
 
 /// As far as is known of others of its spec.
@@ -145,7 +173,7 @@ void Session::run(Runner& runner, Task& task) {
   task.place = TaskPlace::in_runner;
   task.runner = runner.id;
   task.ordinal = ++runner.sent;
-  task.estimate_us = is_short(task) ? std::max(task.spec->estimate_us, 1.0) : -1;
+  task.estimate_us = is_short(task) ? static_cast<float>(std::max(task.spec->estimate_us, 1.0)) : -1;
   runner.channel.push_back(&task);
   if (task.estimate_us >= 0) {
     runner.channel_us += task.estimate_us;

@@ -23,7 +23,7 @@ std::string key_of(const Program& program) {
 
 }  // namespace
 
-Session::Client& Session::client(const Uuid& session) {
+ClientState& Session::client(const Uuid& session) {
   return clients_.try_emplace(session, session).first->second;
 }
 
@@ -55,10 +55,12 @@ std::vector<wire::FileRef> Session::files_of(const wire::TaskSpec& spec) {
 // ---- specs ----
 
 void Session::receive(const wire::DefineFor& define) {
-  auto& spec = client(define.session).specs[define.spec];
+  ClientState& owner = client(define.session);
+  auto& spec = owner.specs[define.spec];
   if (spec && *spec->content == define.content) return;  // a broker that has come back says it again
-  const auto old = std::exchange(spec, std::make_shared<SpecState>());
-  spec->content = std::make_shared<const wire::TaskSpec>(define.content);
+  const auto old = std::exchange(spec, LocalRef<SpecState>::make());
+  spec->content = LocalRef<const wire::TaskSpec>::make(define.content);
+  spec->client = &owner;
   spec->program = &program_of(define.content);
   ++spec->program->specs;
   // Before the first task comes: there is no reason to wait for it.
@@ -95,7 +97,7 @@ void Session::release_files(const SpecState& spec) {
 // ---- assigned ----
 
 void Session::receive(const wire::Assign& assign_message) {
-  Client& owner = client(assign_message.session);
+  ClientState& owner = client(assign_message.session);
   for (const wire::AssignRecord& record : assign_message.tasks) assign(assign_message.session, owner, record);
 }
 
@@ -113,7 +115,7 @@ bool Session::is_known(const AttemptKey& key) {
   return owner != clients_.end() && owner->second.outbox.holds(key.id.seq, key.attempt);
 }
 
-void Session::assign(const Uuid& session, Client& owner, const wire::AssignRecord& record) {
+void Session::assign(const Uuid& session, ClientState& owner, const wire::AssignRecord& record) {
   const AttemptKey key{{session, record.seq}, {epoch_, record.number}};
   if (is_known(key)) return;
   if (draining_) {  // it crossed our DRAINING
@@ -124,7 +126,8 @@ void Session::assign(const Uuid& session, Client& owner, const wire::AssignRecor
   if (spec == owner.specs.end()) {
     const auto info =
         error(fmt::format("the worker was never told what spec {} of this session is", record.spec));
-    answer(key, record.execution, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)), 0);
+    answer(owner, key, record.execution, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)),
+           0);
     return;
   }
   Task& task = tasks_.insert(key);
@@ -135,24 +138,26 @@ void Session::assign(const Uuid& session, Client& owner, const wire::AssignRecor
   task.payload = record.payload;
   ++task.spec->program->tasks;
   ++task.spec->tasks;
-  want_needs(task);
-  if (task.missing == 0) enqueue(task);
+  if (!task.spec->files_ready || task.payload.is_blob()) want_needs(task);
+  if (!task.is_missing_something()) enqueue(task);
 }
 
 void Session::want_needs(Task& task) {
   const Uuid& session = task.key.id.session;
+  task.needs = std::make_unique<Needs>();
+  Needs& needs = *task.needs;
   const auto want = [&](const BlobKey& key, const wire::BlobRef& ref, const std::string& name) {
     // One file under two names is one blob.
-    if (std::find(task.needs.begin(), task.needs.end(), key) != task.needs.end()) return;
-    task.needs.push_back(key);
+    if (std::find(needs.blobs.begin(), needs.blobs.end(), key) != needs.blobs.end()) return;
+    needs.blobs.push_back(key);
     if (fetcher_.want(now_, key, ref, name, *actions_)) return;
-    ++task.missing;
+    ++needs.missing;
     waiters_[key].push_back(task.key);
   };
   if (!task.spec->files_ready) {
     for (const wire::FileRef& file : files_of(*task.spec->content))
       want({BlobPlace::file, file.id}, {session, file.id, file.size}, file.name);
-    task.spec->files_ready = task.missing == 0;
+    task.spec->files_ready = needs.missing == 0;
   }
   if (task.payload.is_blob()) {
     const wire::BlobRef ref = task.payload.blob();
@@ -180,7 +185,7 @@ void Session::settle_blobs() {
         const char* what = settled.key.place == BlobPlace::file ? "program" : "argument";
         fail(*task, wire::Outcome::not_fetched,
              error(fmt::format("its {} could not be fetched: {}", what, settled.text)));
-      } else if (--task->missing == 0) {
+      } else if (--task->needs->missing == 0) {
         enqueue(*task);
       }
     }
@@ -248,32 +253,35 @@ void Session::finish(Task& task, wire::Outcome outcome, wire::Payload payload, s
   if (payload.is_blob()) held_.add(task.key.id.session, payload.blob());
   const AttemptKey key = task.key;
   const std::uint32_t execution = task.execution;
+  ClientState& owner = *task.spec->client;
   erase(task);
-  answer(key, execution, outcome, std::move(payload), run_us);
+  answer(owner, key, execution, outcome, std::move(payload), run_us);
 }
 
-void Session::answer(const AttemptKey& key, std::uint32_t execution, wire::Outcome outcome,
-                     wire::Payload payload, std::uint64_t run_us) {
+void Session::answer(ClientState& owner, const AttemptKey& key, std::uint32_t execution,
+                     wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
   Outbox::Entry entry{
       key.attempt.epoch, {key.id.seq, key.attempt.number, run_us, outcome, std::move(payload)}, execution};
-  client(key.id.session).outbox.add(std::move(entry), presence_.joined() ? actions_ : nullptr);
+  owner.outbox.add(std::move(entry), presence_.joined() ? actions_ : nullptr);
 }
 
 /// REQUIRES: no channel has it.
 void Session::erase(Task& task) {
   if (task.place == TaskPlace::queued) task.lane().tasks.remove(task);
-  if (task.place == TaskPlace::waiting) {
-    for (const BlobKey& need : task.needs) {
-      const auto found = waiters_.find(need);
-      if (found == waiters_.end()) continue;
-      std::erase(found->second, task.key);
-      if (found->second.empty()) waiters_.erase(found);
-    }
-  }
-  for (const BlobKey& need : task.needs) fetcher_.unwant(need, *actions_);
+  if (task.needs) stop_needing(task);
   if (--task.spec->program->tasks == 0) programs_changed_ = true;
   if (--task.spec->tasks == 0 && task.spec->forgotten) release_files(*task.spec);
   tasks_.erase(task);
+}
+
+void Session::stop_needing(const Task& task) {
+  for (const BlobKey& need : task.needs->blobs) {
+    if (const auto found = waiters_.find(need); task.place == TaskPlace::waiting && found != waiters_.end()) {
+      std::erase(found->second, task.key);
+      if (found->second.empty()) waiters_.erase(found);
+    }
+    fetcher_.unwant(need, *actions_);
+  }
 }
 
 wire::ErrorInfo Session::error(std::string message) const {

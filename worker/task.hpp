@@ -3,19 +3,23 @@
 // it, the lane in which it waits for a runner, and the runner. Plain data; the session changes it.
 #pragma once
 
-#include <deque>
-#include <map>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "common/fifo.hpp"
+#include "common/local_ref.hpp"
 #include "worker/events.hpp"
+#include "worker/outbox.hpp"
 
 namespace weft::worker {
 
 struct Task;
 struct ProgramState;
+struct ClientState;
 
 /// Tasks in the order in which they came (Task::order): what is put back is in front again. The links are in
 /// the tasks.
@@ -42,6 +46,9 @@ struct Lane {
   TaskQueue tasks;
   bool served = false;   // in this pass of dispatch(): runners were started for it
   bool blocked = false;  // and nothing more can be placed
+
+  /// Whether one is here that came before `until`.
+  bool has_before(std::uint64_t until) const;
 };
 
 /// A program that tasks here need, or needed.
@@ -67,13 +74,21 @@ struct ProgramState {
 /// What the tasks of one submit or map share. Owned by its session's table and by its tasks: a task
 /// may outlive FORGET_FOR and END_SESSION.
 struct SpecState {
-  std::shared_ptr<const wire::TaskSpec> content;  // shared with the RunTask actions
+  LocalRef<const wire::TaskSpec> content;  // shared with the RunTask actions
+  ClientState* client = nullptr;           // gone after END_SESSION, when its tasks are unwanted
   ProgramState* program = nullptr;
   double estimate_us = -1;        // of a task's running time; -1: none has run
   bool function_checked = false;  // the program has it where the client says
   bool files_ready = false;       // its program and libraries are here, and stay while it or a task has them
   bool forgotten = false;         // by its session: its files are kept for its tasks only
   std::size_t tasks = 0;          // here, in whatever place
+};
+
+/// One client session.
+struct ClientState {
+  explicit ClientState(const Uuid& id) : outbox(id) {}
+  std::unordered_map<std::uint32_t, LocalRef<SpecState>> specs;
+  Outbox outbox;
 };
 
 struct AttemptKey {
@@ -90,29 +105,37 @@ enum class TaskPlace : std::uint8_t {
 
 enum class StopReason : std::uint8_t { none, cancelled, timed_out };
 
+/// Blobs without which a task cannot run.
+struct Needs {
+  std::vector<BlobKey> blobs;
+  std::size_t missing = 0;  // of them
+};
+
+/// Thousands of them are under way at once: fewer bytes are fewer cache misses.
 struct Task {
   AttemptKey key;
-  std::shared_ptr<SpecState> spec;
+  LocalRef<SpecState> spec;
   std::uint64_t order = 0;  // of arrival here
-  std::uint32_t execution = 1;
-  bool alone = false;
-  bool unwanted = false;  // its session is over: nobody gets a result
   wire::Payload payload;
-  std::vector<BlobKey> needs;
-  std::size_t missing = 0;  // of needs
+  std::unique_ptr<Needs> needs;  // nullptr: nothing
+  std::uint32_t execution = 1;
+  float estimate_us = 0;  // when it went to its runner
   TaskPlace place = TaskPlace::waiting;
+  bool alone = false;
+  bool unwanted = false;      // its session is over: nobody gets a result
+  bool told_started = false;  // STARTED or a claim has said so
+  StopReason stop = StopReason::none;
 
   // In a runner only:
   RunnerId runner = 0;
   std::uint64_t ordinal = 0;
-  StopReason stop = StopReason::none;
   std::optional<Time> started_at;  // as the page says
-  bool told_started = false;       // STARTED or a claim has said so
-  double estimate_us = 0;          // when it went there
 
   // In its lane only:
   Task* previous = nullptr;
   Task* next = nullptr;
+
+  bool is_missing_something() const { return needs && needs->missing > 0; }
 
   Lane& lane() const { return spec->program->lanes[alone ? 1 : 0]; }
 };
@@ -138,6 +161,10 @@ inline void TaskQueue::remove(Task& task) {
   --size_;
 }
 
+inline bool Lane::has_before(std::uint64_t until) const {
+  return !tasks.empty() && tasks.front()->order < until;
+}
+
 struct Runner {
   enum class State : std::uint8_t { starting, ready, ending };
   /// How hard it has been asked to stop: the task in front, and from `terminated` on the whole runner.
@@ -149,11 +176,11 @@ struct Runner {
   State state = State::starting;
   Time since;  // starting: from then; else: the front task is there, or it is idle
   Time ready_at;
-  std::deque<Task*> channel;  // what was sent and not answered; the first is running, or about to
-  std::uint64_t sent = 0;     // the last ordinal
-  double channel_us = 0;      // that the tasks in its channel are expected to take
-  std::size_t unsure = 0;     // of them, those that may take long
-  bool recalling = false;     // what it has not begun is being taken back
+  Fifo<Task*> channel;     // what was sent and not answered; the first is running, or about to
+  std::uint64_t sent = 0;  // the last ordinal
+  double channel_us = 0;   // that the tasks in its channel are expected to take
+  std::size_t unsure = 0;  // of them, those that may take long
+  bool recalling = false;  // what it has not begun is being taken back
   Rung rung = Rung::none;
   std::optional<Time> rung_due;  // when to go one further
   std::optional<Time> look_due;  // when to look whether the front task runs, or has run too long

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <deque>
+#include <memory>
 #include <vector>
 
 #include "worker/task.hpp"
@@ -47,7 +48,8 @@ class TaskTable {
       hole = at;
     }
     table_[hole] = {};
-    task = Task();
+    std::destroy_at(&task);
+    std::construct_at(&task);
     free_.push_back(&task);
     --size_;
   }
@@ -71,15 +73,15 @@ class TaskTable {
   };
 
   std::size_t mask() const { return table_.size() - 1; }
-  /// Attempt numbers are neighbours; the multiplication spreads them.
+  /// Attempt numbers are neighbours: so are four of them in the table, in one line of the cache. The
+  /// multiplication spreads these groups.
   static std::uint64_t hash_of(const AttemptKey& key) {
     constexpr std::uint64_t kSpread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
-    return (key.attempt.number ^ std::rotl(key.attempt.epoch, 32) ^ (key.id.seq * kSpread)) * kSpread;
+    const std::uint64_t group = (key.attempt.number >> 2) ^ std::rotl(key.attempt.epoch, 32);
+    return (std::rotl(group * kSpread, 32) & ~std::uint64_t{3}) | (key.attempt.number & 3);
   }
   /// Where it is looked for first.
-  std::size_t home(std::uint64_t hash) const {
-    return static_cast<std::size_t>(hash >> (64 - std::countr_zero(table_.size())));
-  }
+  std::size_t home(std::uint64_t hash) const { return static_cast<std::size_t>(hash) & mask(); }
   void put(const Slot& slot) {
     std::size_t at = home(slot.hash);
     while (table_[at].task != nullptr) at = (at + 1) & mask();

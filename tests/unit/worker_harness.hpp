@@ -173,8 +173,12 @@ class Harness {
 
   static Action run(RunnerId runner, std::uint64_t ordinal, std::uint64_t seq,
                     const wire::TaskSpec& spec = library_spec(), const Uuid& client = kAda) {
-    return RunTask{
-        runner, ordinal, {client, seq}, std::make_shared<wire::TaskSpec>(spec), 1, wire::Payload("argument")};
+    return RunTask{runner,
+                   ordinal,
+                   {client, seq},
+                   LocalRef<const wire::TaskSpec>::make(spec),
+                   1,
+                   wire::Payload("argument")};
   }
   static Action start(RunnerId runner, std::uint32_t slot = 0, const wire::TaskSpec& spec = library_spec()) {
     if (spec.kind != wire::TaskKind::program)

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// LocalRef: a counted reference, like std::shared_ptr, for what one thread shares with itself. The counting
+// is plain arithmetic: an atomic one waits until all that was written before is in the cache.
+#pragma once
+
+#include <cstddef>
+#include <utility>
+
+namespace weft {
+
+template <class T>
+class LocalRef {
+ public:
+  LocalRef() = default;
+  template <class... Args>
+  static LocalRef make(Args&&... args) {
+    return LocalRef(new Block{T{std::forward<Args>(args)...}});
+  }
+  LocalRef(const LocalRef& other) : block_(other.block_) {
+    if (block_ != nullptr) ++block_->owners;
+  }
+  LocalRef(LocalRef&& other) noexcept : block_(std::exchange(other.block_, nullptr)) {}
+  LocalRef& operator=(LocalRef other) noexcept {
+    std::swap(block_, other.block_);
+    return *this;
+  }
+  ~LocalRef() {
+    if (block_ != nullptr && --block_->owners == 0) delete block_;
+  }
+
+  explicit operator bool() const { return block_ != nullptr; }
+  // REQUIRES: it refers to something.
+  T& operator*() const { return block_->value; }
+  T* operator->() const { return &block_->value; }
+
+  /// Whether both refer to the same object.
+  friend bool operator==(const LocalRef& a, const LocalRef& b) { return a.block_ == b.block_; }
+
+ private:
+  struct Block {
+    T value;
+    std::size_t owners = 1;
+  };
+  explicit LocalRef(Block* block) : block_(block) {}
+
+  Block* block_ = nullptr;
+};
+
+}  // namespace weft
