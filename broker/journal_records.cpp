@@ -64,8 +64,10 @@ constexpr std::array<Reader, kTypes> readers(std::index_sequence<I...>) {
 }  // namespace
 
 void append_record(std::string& row, const JournalRecord& record) {
-  wire::put_text(row, record.index() + 1);
-  std::visit([&](const auto& r) { wire::put_text(row, r); }, record);
+  TextBuilder text;
+  wire::put_text(text, record.index() + 1);
+  std::visit([&](const auto& r) { wire::put_text(text, r); }, record);
+  row += text.view();
 }
 
 Result<std::vector<JournalRecord>> decode_row(std::string_view row) {

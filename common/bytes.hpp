@@ -9,6 +9,7 @@
 #include <cstring>
 #include <new>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "common/check.hpp"
@@ -22,7 +23,7 @@ class Bytes {
   Bytes() = default;
   explicit Bytes(std::string_view text) {
     if (text.size() <= kInPlaceMax) {
-      if (!text.empty()) std::memcpy(place_, text.data(), text.size());
+      copy_in_place(text);
       size_ = static_cast<std::uint8_t>(text.size());
     } else {
       set_block(make(text));
@@ -36,8 +37,12 @@ class Bytes {
     std::memcpy(static_cast<void*>(this), &other, sizeof *this);
     other.size_ = 0;
   }
-  Bytes& operator=(Bytes other) noexcept {
-    swap(other);
+  Bytes& operator=(const Bytes& other) { return *this = Bytes(other); }
+  Bytes& operator=(Bytes&& other) noexcept {
+    if (this == &other) return *this;
+    if (size_ == kShared) release();
+    std::memcpy(static_cast<void*>(this), &other, sizeof *this);
+    other.size_ = 0;
     return *this;
   }
   ~Bytes() {
@@ -50,6 +55,17 @@ class Bytes {
   }
   std::size_t size() const { return size_ == kShared ? block()->size : size_; }
   bool empty() const { return size_ == 0; }
+
+  static constexpr std::size_t kSpare = kInPlaceMax;
+  /// Copies them and returns where they end. Up to kSpare bytes behind that may be written as well.
+  char* copy_to(char* to) const {
+    if (size_ != kShared) {
+      std::memcpy(to, place_, kInPlaceMax);
+      return to + size_;
+    }
+    std::memcpy(to, block()->text(), block()->size);
+    return to + block()->size;
+  }
 
   /// One bit that whoever has it may use, copied along with it.
   bool marked() const { return mark_; }
@@ -88,11 +104,18 @@ class Bytes {
     block->~Block();
     ::operator delete(block);
   }
-  void swap(Bytes& other) noexcept {
-    std::byte spare[sizeof(Bytes)];
-    std::memcpy(spare, &other, sizeof spare);
-    std::memcpy(static_cast<void*>(&other), this, sizeof spare);
-    std::memcpy(static_cast<void*>(this), spare, sizeof spare);
+  /// As memcpy, which would be called here, since it is not known how much it is to copy: two pieces of equal
+  /// size that may overlap.
+  void copy_in_place(std::string_view text) {
+    const std::size_t size = text.size();
+    const auto copy_ends = [&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
+      std::memcpy(place_ + size - N, text.data() + size - N, N);
+      std::memcpy(place_, text.data(), N);
+    };
+    if (size >= 16) return copy_ends(std::integral_constant<std::size_t, 16>());
+    if (size >= 8) return copy_ends(std::integral_constant<std::size_t, 8>());
+    if (size >= 4) return copy_ends(std::integral_constant<std::size_t, 4>());
+    for (std::size_t i = 0; i < size; ++i) place_[i] = text[i];
   }
 
   alignas(8) char place_[kInPlaceMax] = {};

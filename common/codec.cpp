@@ -19,9 +19,11 @@ constexpr std::size_t kTypes = std::variant_size_v<AnyMessage>;
 constexpr std::size_t kPackedBytes = 64 << 10;
 static_assert(kPackedBytes + kInlineBytesMax < kMessageBytesMax);
 
-std::string header_of(std::size_t index) {
-  std::string frame(kMagic);
-  frame += {static_cast<char>(kMajor), static_cast<char>(kMinor), static_cast<char>(index + 1), '\0'};
+TextBuilder header_of(std::size_t index) {
+  const char rest[] = {static_cast<char>(kMajor), static_cast<char>(kMinor), static_cast<char>(index + 1),
+                       '\0'};
+  TextBuilder frame(kMagic);
+  frame.write(rest, sizeof rest);
   return frame;
 }
 
@@ -88,7 +90,7 @@ BlobRef Payload::blob() const {
 }
 
 std::string encode(const Message& message) {
-  std::string frame = header_of(message.index());
+  TextBuilder frame = header_of(message.index());
   std::visit(
       [&]<class M>(const M& m) {
         put_text(frame, m);
@@ -97,7 +99,7 @@ std::string encode(const Message& message) {
         }
       },
       message);
-  return frame;
+  return frame.take();
 }
 
 Result<Message> decode(std::string_view frame) {
@@ -123,9 +125,9 @@ std::optional<std::string> version_mismatch(std::string_view frame) {
 }
 
 std::string encode_error(const ErrorInfo& info) {
-  std::string text;
+  TextBuilder text;
   put_text(text, info);
-  return text;
+  return text.take();
 }
 
 Result<ErrorInfo> decode_error(std::string_view text) {
@@ -190,14 +192,14 @@ bool Packer::append_to_open(const Message& message) {
             const std::size_t before = open_.size();
             put_text(open_, record);
             if (open_.size() > kPackedBytes && open_records_ > 0) {  // the record begins the next frame
-              std::string moved = open_.substr(before);
-              open_.resize(before);
+              const std::string moved(open_.view().substr(before));
+              open_.cut(before);
               close();
               if constexpr (NumberedBatch<M>) open_head.first = open_next_;
               if constexpr (requires { open_head.fresh; }) open_head.fresh = false;  // it is not the oldest
               open_ = header_of(message.index());
               put_text(open_, open_head);
-              open_ += moved;
+              open_.write(moved.data(), moved.size());
             }
             ++open_records_;
             if constexpr (NumberedBatch<M>) ++open_next_;
@@ -211,8 +213,7 @@ bool Packer::append_to_open(const Message& message) {
 }
 
 void Packer::close() {
-  if (!open_.empty()) frames_.push_back(std::move(open_));
-  open_.clear();
+  if (!open_.empty()) frames_.push_back(open_.take());
   open_records_ = 0;
 }
 

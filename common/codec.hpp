@@ -10,6 +10,7 @@
 
 #include "common/messages.hpp"
 #include "common/result.hpp"
+#include "common/text_builder.hpp"
 
 namespace weft::wire {
 
@@ -47,7 +48,7 @@ class Packer {
 
   std::vector<std::string> frames_;
   std::size_t taken_ = 0;  // of frames_, already handed out
-  std::string open_;       // a frame that still takes records
+  TextBuilder open_;       // a frame that still takes records
   std::size_t open_records_ = 0;
   Message open_head_;            // its message without records
   std::uint64_t open_next_ = 0;  // number that the next record must have, for numbered batches

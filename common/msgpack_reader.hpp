@@ -12,6 +12,20 @@
 
 namespace weft {
 
+/// `value` with its most significant byte first in memory, or back from that.
+template <class T>
+T big_endian(T value) {
+  if constexpr (std::endian::native == std::endian::big || sizeof(T) == 1) {
+    return value;
+  } else if constexpr (sizeof(T) == 2) {
+    return __builtin_bswap16(value);
+  } else if constexpr (sizeof(T) == 4) {
+    return __builtin_bswap32(value);
+  } else {
+    return __builtin_bswap64(value);
+  }
+}
+
 class MsgpackReader {
  public:
   explicit MsgpackReader(std::string_view text) : next_(text.data()), end_(text.data() + text.size()) {}
@@ -21,20 +35,8 @@ class MsgpackReader {
   std::size_t remaining() const { return static_cast<std::size_t>(end_ - next_); }
 
   std::uint64_t unsigned_number() {
-    const std::uint8_t tag = byte();
-    if (tag < 0x80) return tag;
-    switch (tag) {
-      case 0xcc:
-        return byte();
-      case 0xcd:
-        return big<std::uint16_t>();
-      case 0xce:
-        return big<std::uint32_t>();
-      case 0xcf:
-        return big<std::uint64_t>();
-      default:
-        return fail();
-    }
+    if (next_ != end_ && static_cast<std::uint8_t>(*next_) < 0x80) return static_cast<std::uint8_t>(*next_++);
+    return wide_number();
   }
 
   std::int64_t signed_number() {
@@ -104,6 +106,26 @@ class MsgpackReader {
     }
   }
 
+  /// Reads binary of at most 255 bytes, if that is what is next; else false, and nothing has been read.
+  bool short_binary(std::string_view& bytes) {
+    if (remaining() < 2 || static_cast<std::uint8_t>(next_[0]) != 0xc4) return false;
+    const std::size_t size = static_cast<std::uint8_t>(next_[1]);
+    if (remaining() - 2 < size) return false;
+    bytes = {next_ + 2, size};
+    next_ += 2 + size;
+    return true;
+  }
+
+  /// An array of so many elements is next, and has been entered. REQUIRES: count < 16.
+  bool array_of(std::size_t count) {
+    if (next_ != end_ && static_cast<std::uint8_t>(*next_) == (0x90 | count)) {
+      ++next_;
+      return true;
+    }
+    if (array() != count) fail();  // written in another way
+    return ok_;
+  }
+
   /// The number of elements; each takes at least a byte, so it is never more than what remains.
   std::size_t array() { return container(0x90, 0xdc); }
   std::size_t map() { return container(0x80, 0xde); }
@@ -122,6 +144,21 @@ class MsgpackReader {
   }
 
  private:
+  std::uint64_t wide_number() {
+    switch (byte()) {
+      case 0xcc:
+        return byte();
+      case 0xcd:
+        return big<std::uint16_t>();
+      case 0xce:
+        return big<std::uint32_t>();
+      case 0xcf:
+        return big<std::uint64_t>();
+      default:
+        return fail();
+    }
+  }
+
   std::size_t container(std::uint8_t fixed, std::uint8_t tag16) {
     const std::uint8_t tag = byte();
     std::size_t count = 0;
@@ -146,10 +183,9 @@ class MsgpackReader {
   T big() {
     if (remaining() < sizeof(T)) return static_cast<T>(fail());
     T value = 0;
-    for (std::size_t i = 0; i < sizeof(T); ++i) {
-      value = static_cast<T>((std::uint64_t{value} << 8) | static_cast<std::uint8_t>(*next_++));
-    }
-    return value;
+    std::memcpy(&value, next_, sizeof value);
+    next_ += sizeof value;
+    return big_endian(value);
   }
 
   std::string_view take(std::size_t size) {

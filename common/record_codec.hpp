@@ -5,6 +5,7 @@
 
 #include <bit>
 #include <concepts>
+#include <cstdint>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -15,6 +16,7 @@
 
 #include "common/layout.hpp"
 #include "common/msgpack_reader.hpp"
+#include "common/text_builder.hpp"
 
 namespace weft::wire {
 
@@ -29,27 +31,59 @@ inline constexpr bool kIsVector<std::vector<T>> = true;
 
 // ---- writing ----
 
-struct StringSink {
-  std::string& text;
-  void write(const char* data, std::size_t size) { text.append(data, size); }
-};
-using Writer = msgpack::packer<StringSink>;
+using Writer = msgpack::packer<TextBuilder>;
 
-/// Where the small fields of a record are put together, before they are appended at once. The bytes of its
-/// payload, which comes last, follow from where they are.
-struct RecordSink {
-  char* end;
-  void write(const char* data, std::size_t size) {
-    std::memcpy(end, data, size);
-    end += size;
+/// Writes what msgpack::packer would, for records, of which there are a million a second: the small fields
+/// are put together where there is room for all of them. The bytes of the payload, which comes last, follow
+/// from where they are.
+class RecordWriter {
+ public:
+  explicit RecordWriter(char* room) : end_(room) {}
+  char* end() const { return end_; }
+
+  void pack_array(std::uint32_t size) { byte(static_cast<std::uint8_t>(0x90 | size)); }
+  void pack_uint8(std::uint8_t value) { pack(value); }
+  void pack(bool value) { byte(value ? 0xc3 : 0xc2); }
+  template <std::unsigned_integral T>
+  void pack(T value) {
+    if (value < 0x80) return byte(static_cast<std::uint8_t>(value));
+    pack_wide(value);
   }
-};
-using RecordWriter = msgpack::packer<RecordSink>;
+  void pack_bin(std::uint32_t size) {
+    if (size <= UINT8_MAX) return tagged(0xc4, static_cast<std::uint8_t>(size));
+    if (size <= UINT16_MAX) return tagged(0xc5, static_cast<std::uint16_t>(size));
+    tagged(0xc6, size);
+  }
+  void pack_bin_body(const char* data, std::uint32_t size) {
+    std::memcpy(end_, data, size);
+    end_ += size;
+  }
+  void append(const Bytes& bytes) { end_ = bytes.copy_to(end_); }
 
-/// The most bytes that a value of T takes beside its payload; 0: it may take any number.
+ private:
+  void pack_wide(std::uint64_t value) {
+    if (value <= UINT8_MAX) return tagged(0xcc, static_cast<std::uint8_t>(value));
+    if (value <= UINT16_MAX) return tagged(0xcd, static_cast<std::uint16_t>(value));
+    if (value <= UINT32_MAX) return tagged(0xce, static_cast<std::uint32_t>(value));
+    tagged(0xcf, value);
+  }
+  void byte(std::uint8_t value) { *end_++ = static_cast<char>(value); }
+  template <class T>
+  void tagged(std::uint8_t tag, T value) {
+    byte(tag);
+    value = big_endian(value);
+    std::memcpy(end_, &value, sizeof value);
+    end_ += sizeof value;
+  }
+
+  char* end_;
+};
+
+/// The most bytes that a value of T takes beside its payload; 0: it may take any number, or RecordWriter has
+/// no words for it.
 template <class T>
 consteval std::size_t bytes_max_of() {
-  if constexpr (std::is_enum_v<T> || std::is_arithmetic_v<T>) {
+  if constexpr (std::is_enum_v<T> || std::is_same_v<T, bool> || std::unsigned_integral<T>) {
     return 9;
   } else if constexpr (kIsId<T>) {
     return 2 + sizeof(T);
@@ -63,7 +97,7 @@ consteval std::size_t bytes_max_of() {
       sum += bytes_max_of<F>();
     };
     std::apply([&](auto... member) { (add(member), ...); }, Layout<T>::fields);
-    return bounded ? sum : 0;
+    return bounded && kFieldCount<T> < 16 ? sum : 0;
   } else {
     return 0;
   }
@@ -121,33 +155,30 @@ void put(Out& out, const T& value) {
   }
 }
 
-inline std::string_view inline_payload_of(const Payload& payload) {
-  return payload.is_blob() ? std::string_view() : payload.bytes().view();
+/// That of the payload in `value`, which is its last field if it has one; nullptr: it has none.
+inline const Bytes* inline_payload_of(const Payload& payload) {
+  return payload.is_blob() ? nullptr : &payload.bytes();
 }
 template <class T>
-std::string_view inline_payload_of(const T& value) {
-  std::string_view found;
-  if constexpr (HasLayout<T>) {
-    for_each_field(value, [&](const auto& field) {
-      if (const std::string_view bytes = inline_payload_of(field); !bytes.empty()) found = bytes;
-    });
-  }
+const Bytes* inline_payload_of(const T& value) {
+  const Bytes* found = nullptr;
+  if constexpr (HasLayout<T>)
+    for_each_field(value, [&](const auto& field) { found = inline_payload_of(field); });
   return found;
 }
 
 /// Appends `value` to `text`.
 template <class T>
-void put_text(std::string& text, const T& value) {
+void put_text(TextBuilder& text, const T& value) {
   if constexpr (HasLayout<T> && bytes_max_of<T>() > 0) {
-    char small[bytes_max_of<T>()];
-    RecordSink sink{small};
-    RecordWriter out(sink);
+    const Bytes* const payload = inline_payload_of(value);
+    RecordWriter out(
+        text.room(bytes_max_of<T>() + (payload != nullptr ? payload->size() : 0) + Bytes::kSpare));
     put(out, value);
-    text.append(small, static_cast<std::size_t>(sink.end - small));
-    text.append(inline_payload_of(value));
+    if (payload != nullptr) out.append(*payload);
+    text.end_at(out.end());
   } else {
-    StringSink sink{text};
-    Writer out(sink);
+    Writer out(text);
     put(out, value);
   }
 }
@@ -191,9 +222,15 @@ void get(MsgpackReader& in, OpaqueId<N>& value) {
 }
 
 inline void get(MsgpackReader& in, Payload& value) {
+  std::string_view bytes;
+  if (in.short_binary(bytes)) {
+    value = Payload(bytes);
+    return;
+  }
   if (!in.array_is_next()) {
-    value = Payload(in.binary());
-    if (value.size() > kInlineBytesMax) in.fail();
+    bytes = in.binary();
+    if (bytes.size() > kInlineBytesMax) in.fail();
+    value = Payload(bytes);
     return;
   }
   BlobRef ref;
@@ -224,10 +261,7 @@ void get(MsgpackReader& in, std::vector<T>& value) {
 
 template <HasLayout T>
 void get(MsgpackReader& in, T& value) {
-  if (in.array() != kFieldCount<T>) {
-    in.fail();
-    return;
-  }
+  if (!in.array_of(kFieldCount<T>)) return;
   for_each_field(value, [&](auto& field) { get(in, field); });
 }
 

@@ -56,20 +56,49 @@ namespace {
 
 constexpr std::size_t kDescriptorsMax = 16;         // room for more than the one that may come, to close them
 constexpr std::size_t kDescriptorsWaitingMax = 64;  // more than any runner that is not mad has under way
-constexpr std::size_t kSizeBytes = sizeof(std::uint32_t);  // in front of each message in a ring
 
 // On the socket: a message is one byte.
 constexpr char kWake = 'w';
 constexpr char kDescriptor = 'd';  // belongs to the next message that is large
 
 template <class M>
-Result<Message> decode_as(std::string_view text) {
+std::string decode_as(std::string_view text, std::optional<Message>& message) {
   MsgpackReader in(text);
-  M message;
-  wire::get(in, message);
-  if (!in.ok()) return Fault{"a field that is not what it should be"};
-  if (!in.at_end()) return Fault{std::to_string(in.remaining()) + " bytes are left over"};
-  return Message(std::move(message));
+  wire::get(in, std::get<M>(message.emplace(std::in_place_type<M>)));
+  if (!in.ok()) return "a field that is not what it should be";
+  if (!in.at_end()) return std::to_string(in.remaining()) + " bytes are left over";
+  return "";
+}
+
+/// What is wrong with `text`; "": nothing, and `message` is what it says.
+std::string decode_into(std::string_view text, std::optional<Message>& message) {
+  if (text.empty()) return "nothing";
+  const auto type = static_cast<unsigned>(static_cast<unsigned char>(text[0]));
+  text.remove_prefix(1);
+  switch (type) {
+    case 1:
+      return decode_as<RunnerHello>(text, message);
+    case 2:
+      return decode_as<TaskDone>(text, message);
+    case 3:
+      return decode_as<RunnerWelcome>(text, message);
+    case 4:
+      return decode_as<RunTask>(text, message);
+    case 5:
+      return decode_as<RunNamed>(text, message);
+    default:
+      return "a message of type " + std::to_string(type);
+  }
+}
+
+/// In front of a message: which alternative it is, from 1.
+template <class M, std::size_t I = 0>
+constexpr char type_of() {
+  if constexpr (std::is_same_v<M, std::variant_alternative_t<I, Message>>) {
+    return static_cast<char>(I + 1);
+  } else {
+    return type_of<M, I + 1>();
+  }
 }
 
 bool is_large(const Message& message) {
@@ -106,29 +135,28 @@ std::vector<int> descriptors_of(msghdr& header) {
 
 }  // namespace
 
-void encode(std::string& text, const Message& message) {
-  text += static_cast<char>(message.index() + 1);
-  std::visit([&](const auto& content) { wire::put_text(text, content); }, message);
+template <class M>
+void encode(TextBuilder& text, const M& message) {
+  if constexpr (std::is_same_v<M, Message>) {
+    std::visit([&](const auto& content) { encode(text, content); }, message);
+  } else {
+    const char type = type_of<M>();
+    text.write(&type, 1);
+    wire::put_text(text, message);
+  }
 }
+template void encode(TextBuilder& text, const Message& message);
+template void encode(TextBuilder& text, const RunnerHello& message);
+template void encode(TextBuilder& text, const TaskDone& message);
+template void encode(TextBuilder& text, const RunnerWelcome& message);
+template void encode(TextBuilder& text, const RunTask& message);
+template void encode(TextBuilder& text, const RunNamed& message);
 
 Result<Message> decode(std::string_view text) {
-  if (text.empty()) return Fault{"nothing"};
-  const auto type = static_cast<unsigned>(static_cast<unsigned char>(text[0]));
-  text.remove_prefix(1);
-  switch (type) {
-    case 1:
-      return decode_as<RunnerHello>(text);
-    case 2:
-      return decode_as<TaskDone>(text);
-    case 3:
-      return decode_as<RunnerWelcome>(text);
-    case 4:
-      return decode_as<RunTask>(text);
-    case 5:
-      return decode_as<RunNamed>(text);
-    default:
-      return Fault{"a message of type " + std::to_string(type)};
-  }
+  std::optional<Message> message;
+  const std::string fault = decode_into(text, message);
+  if (!fault.empty()) return Fault{fault};
+  return std::move(*message);
 }
 
 Channel::Channel(int socket, void* memory, Role role)
@@ -148,9 +176,8 @@ Channel::~Channel() {
 
 // ---- out ----
 
-int Channel::send(const Message& message, int fd) {
-  text_.assign(kSizeBytes, '\0');
-  encode(text_, message);
+/// What is in text_.
+int Channel::publish(int fd) {
   const auto size = static_cast<std::uint32_t>(text_.size() - kSizeBytes);
   if (size > kChannelBytesMax) return EMSGSIZE;
   std::memcpy(text_.data(), &size, kSizeBytes);
@@ -251,14 +278,12 @@ Received Channel::receive() {
     if (!received.reason.empty()) received.kind = Received::Kind::garbage;
     return received;
   }
-  auto message = decode(text);
-  if (!message) {
+  received.reason = decode_into(text, received.message);
+  if (!received.reason.empty()) {
     received.kind = Received::Kind::garbage;
-    received.reason = message.fault();
     return received;
   }
   received.kind = Received::Kind::message;
-  received.message = std::move(*message);
   if (is_large(*received.message)) received.fd = take_descriptor();
   return received;
 }

@@ -23,6 +23,7 @@
 
 #include "common/messages.hpp"
 #include "common/result.hpp"
+#include "common/text_builder.hpp"
 
 namespace weft::runner {
 
@@ -122,8 +123,9 @@ struct RunNamed {
 
 using Message = std::variant<RunnerHello, TaskDone, RunnerWelcome, RunTask, RunNamed>;
 
-/// Appends the bytes of `message`.
-void encode(std::string& text, const Message& message);
+/// Appends the bytes of `message`: a Message, or what one holds.
+template <class M>
+void encode(TextBuilder& text, const M& message);
 Result<Message> decode(std::string_view text);
 
 /// The result of receive(): a message with the descriptor that came with it (-1: none; the caller
@@ -151,7 +153,13 @@ class Channel {
   /// Publishes one message, with descriptor `fd` when it is not -1 (which stays the caller's). Returns 0, or
   /// EAGAIN when there is no room now, EMSGSIZE, or what the socket says. The other side may sleep: wake() is
   /// owed, at the latest before one sleeps oneself.
-  int send(const Message& message, int fd = -1);
+  template <class M>
+  int send(const M& message, int fd = -1) {
+    text_.cut(0);
+    text_.write("\0\0\0", kSizeBytes);
+    encode(text_, message);
+    return publish(fd);
+  }
   /// Wakes the other side, if it sleeps. Returns 0, or errno when the socket is no more.
   int wake();
   /// What was sent and not read yet fills more than half of the ring.
@@ -173,6 +181,9 @@ class Channel {
   int wait(bool room);
 
  private:
+  static constexpr std::size_t kSizeBytes = sizeof(std::uint32_t);  // in front of each message in a ring
+
+  int publish(int fd);
   enum class Taken { something, nothing, end, error };
   Taken take_from_socket(bool wait);
   int take_descriptor();
@@ -194,7 +205,7 @@ class Channel {
   std::uint64_t out_read_ = 0;
   std::uint64_t in_written_ = 0;
   std::deque<int> descriptors_;   // that came, for messages in their order
-  std::string text_;              // of a message, on its way out
+  TextBuilder text_;              // of a message, on its way out
   std::unique_ptr<char[]> copy_;  // and in
 };
 

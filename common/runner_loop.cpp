@@ -186,7 +186,8 @@ class Loop {
 
  private:
   int say_hello();
-  int send_soon(const Message& message, int fd = -1);
+  template <class M>
+  int send_soon(const M& message, int fd = -1);
   int sleep();
   std::optional<int> take(Received& received);
   bool begin(std::uint64_t ordinal, std::int64_t now_us);
@@ -205,7 +206,8 @@ class Loop {
 };
 
 /// Sends, and waits for room as long as it takes. Returns 0 or errno.
-int Loop::send_soon(const Message& message, int fd) {
+template <class M>
+int Loop::send_soon(const M& message, int fd) {
   for (;;) {
     const int error = channel_.send(message, fd);
     if (error != EAGAIN) return error;

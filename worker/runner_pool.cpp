@@ -25,6 +25,7 @@ constexpr std::size_t kOutputBytesATurn =
 // Of each runner: more than a full ring holds, so that one which says something without end holds up nobody.
 constexpr std::size_t kMessagesATurn = runner::kRingBytes / 4;
 constexpr Duration kMuteInterval = std::chrono::milliseconds(2);  // a runner that cannot wake us is asked
+constexpr unsigned kSources = 4;  // at most, of a runner: in the poller's keys
 constexpr Duration kMemoryInterval = std::chrono::milliseconds(100);
 
 std::int64_t unix_ms() {
@@ -89,6 +90,9 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
     runner.slot = action.slot;
     runner.program = name;
     runner.process = launch(action);
+    for (const RunnerProcess::Polled& polled : runner.process->polls())
+      poller_.add(polled.fd, action.runner * kSources + static_cast<unsigned>(polled.source));
+    attend(runner);
     runner.process->send(runner::RunnerWelcome{settings_.worker});
     crash_point("worker.runner_forked");
   } catch (const std::exception& error) {
@@ -157,6 +161,7 @@ void RunnerPool::run(const RunTask& action) {
   } else {
     task.payload = action.payload;
   }
+  attend(runner);
   if (runner.tasks.empty()) runner.tail.clear();
   runner.tasks.push_back({action.ordinal, action.id});
   const wire::TaskSpec& spec = *action.spec;
@@ -176,6 +181,7 @@ void RunnerPool::request_stop(const RequestStop& action) {
 TasksRecalled RunnerPool::recall(const RecallTasks& action) {
   const auto found = runners_.find(action.runner);
   if (found == runners_.end() || found->second.tasks.empty()) return {action.runner, UINT64_MAX};
+  attend(found->second);
   auto& tasks = found->second.tasks;
   const std::uint64_t started = found->second.process->recall(tasks.front().first, tasks.back().first);
   while (!tasks.empty() && tasks.back().first > started) tasks.pop_back();
@@ -201,56 +207,64 @@ void RunnerPool::clear() {
 
 // ---- collecting events ----
 
-std::vector<RunnerPool::Poll> RunnerPool::polls() const {
-  std::vector<Poll> out;
-  for (const auto& [id, runner] : runners_) {
-    for (const int fd : runner.process->polls()) out.push_back({fd, false, id});
-  }
-  return out;
-}
-
 std::optional<Time> RunnerPool::deadline() const {
   std::optional<Time> due = memory_due_;
-  for (const auto& [id, runner] : runners_) {
-    if (runner.process->mute()) due = earlier(due, collected_ + kMuteInterval);
-  }
+  if (mute_ > 0) due = earlier(due, looked_ + kMuteInterval);
   return due;
+}
+
+void RunnerPool::attend(Runner& runner) {
+  if (!std::exchange(runner.attended, true)) runner.process->awake();
 }
 
 bool RunnerPool::sleep() {
   bool quiet = true;
   for (auto& [id, runner] : runners_) {
+    if (!runner.attended) continue;
     runner.process->flush();
-    quiet = runner.process->sleep() && quiet;
+    runner.attended = !runner.process->sleep();
+    quiet = quiet && !runner.attended;
   }
   return quiet;
 }
 
-void RunnerPool::collect(Time now, const std::vector<Poll>& polls, std::vector<Event>& events) {
-  collected_ = now;
+void RunnerPool::collect(Time now, bool waited, std::vector<Event>& events) {
   collected_ms_ = unix_ms();
-  for (auto poll = polls.begin(); poll != polls.end();) {
-    const RunnerId id = poll->runner;
-    bool happened = false;
-    for (; poll != polls.end() && poll->runner == id; ++poll) happened = happened || poll->happened;
-    const auto found = runners_.find(id);
-    if (found == runners_.end()) continue;
-    Runner& runner = found->second;
-    runner.process->awake();
-    // Dead or not is asked first: what a dead one has said is all there then, and read to its end.
-    const auto death = happened ? runner.process->death() : std::nullopt;
-    if (happened) {
-      runner.process->read_socket();
-      // What a task prints is there before its result; so those that are long over are told first.
-      const std::uint64_t started = runner.process->started();
-      if (started > 1 && started != UINT64_MAX) read_channel(runner, started - 2, events);
-      log_output(runner, death ? SIZE_MAX : kOutputBytesATurn);
-    }
-    read_channel(runner, UINT64_MAX, events);
-    if (death) bury(runner, *death, events);
+  for (const epoll_event& event : poller_.take()) {
+    const auto found = runners_.find(event.data.u64 / kSources);
+    if (found != runners_.end()) found->second.happened |= 1U << event.data.u64 % kSources;
   }
-  for (auto& [id, runner] : runners_) look_at_page(runner, now, events);
+  // A runner does not wake us for every result. To look at all of them takes a fraction of a microsecond for
+  // each: that may be a fraction of our time.
+  const bool all = waited || now - looked_ >= Duration(static_cast<std::int64_t>(runners_.size()));
+  if (all) looked_ = now;
+  for (auto next = runners_.begin(); next != runners_.end();) {
+    Runner& runner = (next++)->second;  // it may be buried
+    if (all || runner.attended || runner.happened != 0) look_at(runner, now, events);
+  }
   look_at_memory(now, events);
+}
+
+void RunnerPool::look_at(Runner& runner, Time now, std::vector<Event>& events) {
+  const auto has = [happened = std::exchange(runner.happened, 0)](RunnerProcess::Source source) {
+    return (happened >> static_cast<unsigned>(source) & 1) != 0;
+  };
+  attend(runner);
+  // Dead or not is asked first: what a dead one has said is all there then, and read to its end.
+  const auto death = has(RunnerProcess::Source::line) ? runner.process->death() : std::nullopt;
+  if (has(RunnerProcess::Source::socket) && !runner.process->read_socket()) {
+    poller_.remove(runner.process->socket());
+    ++mute_;
+  }
+  if (death || has(RunnerProcess::Source::output)) {
+    // What a task prints is there before its result; so those that are long over are told first.
+    const std::uint64_t started = runner.process->started();
+    if (started > 1 && started != UINT64_MAX) read_channel(runner, started - 2, events);
+    log_output(runner, death ? SIZE_MAX : kOutputBytesATurn);
+  }
+  read_channel(runner, UINT64_MAX, events);
+  look_at_page(runner, now, events);
+  if (death) bury(runner, *death, events);
 }
 
 void RunnerPool::log_output(Runner& runner, std::size_t bytes_max) {
@@ -373,6 +387,7 @@ void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::ve
         RunnerFailedToStart{id, fmt::format("{} does not start on worker {}: {} ({})", runner.program,
                                             settings_.worker, why, how_it_ended(death))});
   }
+  if (runner.process->mute()) --mute_;
   runners_.erase(id);
 }
 

@@ -14,6 +14,7 @@
 #include "worker/cgroup.hpp"
 #include "worker/events.hpp"
 #include "worker/fork_server.hpp"
+#include "worker/poller.hpp"
 #include "worker/runner_process.hpp"
 
 namespace weft::worker {
@@ -28,13 +29,6 @@ class RunnerPool {
     std::optional<std::uint64_t> memory_limit;  // bytes, for each slot
     std::string directory;                      // scratch folders are made here
   };
-  /// What to poll for; the order is that of the last call to polls().
-  struct Poll {
-    int fd;
-    bool happened = false;  // set by the caller
-    RunnerId runner;
-  };
-
   RunnerPool(Settings settings, ForkServer& server, BlobStore& blobs);
 
   /// Starts a process, or appends RunnerFailedToStart.
@@ -47,12 +41,13 @@ class RunnerPool {
   /// Kills and reaps all of them.
   void clear();
 
-  std::vector<Poll> polls() const;
+  /// Readable when there is something to collect.
+  int fd() const { return poller_.fd(); }
   /// Wakes the runners that were given tasks. From now on what they say ends a poll; false: one has said
   /// something.
   bool sleep();
-  /// Everything that has happened, by `polls` and by the clock, in the order in which it must be told.
-  void collect(Time now, const std::vector<Poll>& polls, std::vector<Event>& events);
+  /// Everything that has happened, in the order in which it must be told; `waited`: nothing but time had.
+  void collect(Time now, bool waited, std::vector<Event>& events);
   /// When collect() has something to do by the clock.
   std::optional<Time> deadline() const;
 
@@ -67,6 +62,8 @@ class RunnerPool {
     Fifo<std::pair<std::uint64_t, TaskId>> tasks;  // sent and not answered, with their ordinals
     std::uint64_t told_started = 0;                // the last ordinal of a TaskStarted
     Tail tail;
+    unsigned happened = 0;    // a bit for each RunnerProcess::Source that has something
+    bool attended = false;    // it need not wake us: we look at it before we sleep
     bool broken = false;      // RunnerBroken was said
     bool unreadable = false;  // what it says makes no sense
   };
@@ -74,6 +71,8 @@ class RunnerPool {
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
   std::string memory_text(std::uint64_t peak) const;
   std::string library_folder(const Program& program);
+  static void attend(Runner& runner);
+  void look_at(Runner& runner, Time now, std::vector<Event>& events);
   void log_output(Runner& runner, std::size_t bytes_max);
   void read_channel(Runner& runner, std::uint64_t ordinal_max, std::vector<Event>& events);
   void receive(Runner& runner, runner::Received& received, std::vector<Event>& events);
@@ -87,11 +86,13 @@ class RunnerPool {
   ForkServer& server_;
   BlobStore& blobs_;
   std::unique_ptr<Cgroup> cgroup_;  // nullptr: no limit, or it is watched by look_at_memory()
+  Poller poller_;
   std::map<RunnerId, Runner> runners_;
+  std::size_t mute_ = 0;                                // runners that cannot wake us
+  Time looked_{};                                       // at all of them
   std::map<std::string, std::string> library_folders_;  // by the libraries that they hold
   std::optional<Time> memory_due_;
-  Time collected_{};               // the last time
-  std::int64_t collected_ms_ = 0;  // the same, since 1970
+  std::int64_t collected_ms_ = 0;  // when we collected last, since 1970
 };
 
 }  // namespace weft::worker

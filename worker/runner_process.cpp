@@ -117,13 +117,8 @@ std::optional<RunnerProcess::Death> RunnerProcess::death() {
   return death_;
 }
 
-void RunnerProcess::send(runner::Message message, int fd) {
-  Fd copy = fd >= 0 ? checked(fcntl(fd, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor") : Fd();
-  if (queued_.empty() && channel_.send(message, copy.get()) == 0) {
-    crash_point("worker.task_handed_over");
-    return;
-  }
-  queued_.push_back({std::move(message), std::move(copy)});
+Fd RunnerProcess::copy_of(int fd) {
+  return fd >= 0 ? checked(fcntl(fd, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor") : Fd();
 }
 
 void RunnerProcess::flush() {
@@ -137,8 +132,9 @@ void RunnerProcess::flush() {
   channel_.wake();
 }
 
-void RunnerProcess::read_socket() {
+bool RunnerProcess::read_socket() {
   if (socket_open_) socket_open_ = channel_.read_socket();
+  return socket_open_;
 }
 
 void RunnerProcess::end_channel() { shutdown(socket_.ours.get(), SHUT_WR); }
@@ -180,13 +176,13 @@ bool RunnerProcess::read_some(Pipe& pipe, std::string& text) {
   return got > 0;
 }
 
-std::vector<int> RunnerProcess::polls() const {
-  std::vector<int> out;
-  if (!death_) out.push_back(line_.get());
-  if (socket_open_) out.push_back(socket_.ours.get());
-  if (out_.fd) out.push_back(out_.fd.get());
-  if (err_.fd) out.push_back(err_.fd.get());
-  return out;
+std::vector<RunnerProcess::Polled> RunnerProcess::polls() const {
+  std::vector<Polled> polls;
+  if (!death_) polls.push_back({line_.get(), Source::line});
+  if (socket_open_) polls.push_back({socket(), Source::socket});
+  for (const Pipe* pipe : {&out_, &err_})
+    if (pipe->fd) polls.push_back({pipe->fd.get(), Source::output});
+  return polls;
 }
 
 }  // namespace weft::worker

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "common/crash_point.hpp"
 #include "common/fd.hpp"
 #include "common/runner_channel.hpp"
 #include "common/time.hpp"
@@ -46,15 +47,24 @@ class RunnerProcess {
 
   /// Sends to the runner, as soon as the channel has room, with descriptor `fd` (a copy is kept). It hears of
   /// it at the next flush().
-  void send(runner::Message message, int fd = -1);
+  template <class M>
+  void send(M message, int fd = -1) {
+    Fd copy = copy_of(fd);
+    if (queued_.empty() && channel_.send(message, copy.get()) == 0) {
+      crash_point("worker.task_handed_over");
+    } else {
+      queued_.push_back({std::move(message), std::move(copy)});
+    }
+  }
   /// Sends what there is room for now, and wakes the runner if it sleeps.
   void flush();
   /// Messages that wait for room.
   std::size_t waiting() const { return queued_.size(); }
   /// The next message; kinds again and garbage as runner::Channel::receive says.
   runner::Received receive() { return channel_.receive(); }
-  /// What woke us is read, so that a poll does not end at once again.
-  void read_socket();
+  /// What woke us is read, so that a poll does not end at once again. False: it cannot wake us any more, and
+  /// its socket is not to be polled.
+  bool read_socket();
   /// From now on a message of the runner ends a poll. False: there is one.
   bool sleep() { return channel_.sleep(); }
   void awake() { channel_.awake(); }
@@ -88,8 +98,14 @@ class RunnerProcess {
 
   /// How it ended, once it has; then all that descends from it has ended as well.
   std::optional<Death> death();
-  /// Descriptors to poll for reading.
-  std::vector<int> polls() const;
+  enum class Source : std::uint8_t { line, socket, output };
+  struct Polled {
+    int fd;
+    Source source;
+  };
+  /// Descriptors to poll for reading, and what has to be called then: death(), read_socket(), read_output().
+  std::vector<Polled> polls() const;
+  int socket() const { return socket_.ours.get(); }
 
  private:
   struct Pipe {
@@ -118,6 +134,7 @@ class RunnerProcess {
     Fd theirs;
   };
 
+  static Fd copy_of(int fd);
   static Fd make_memory();
   static Ends make_socket();
   static Ends make_pipe();

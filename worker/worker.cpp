@@ -68,24 +68,22 @@ void Worker::poll() {
   std::vector<zmq::pollitem_t> items = link_.poll_items();
   items.push_back({nullptr, signals_.get(), ZMQ_POLLIN, 0});
   items.push_back({nullptr, server_.fd(), ZMQ_POLLIN, 0});
-  const std::size_t first_runner = items.size();
-  auto polls = runners_.polls();
-  for (const auto& poll : polls) {
-    items.push_back({nullptr, poll.fd, ZMQ_POLLIN, 0});
-  }
-  const int wait_ms = runners_.sleep() ? timeout_ms() : 0;
+  items.push_back({nullptr, runners_.fd(), ZMQ_POLLIN, 0});
+  const bool quiet = runners_.sleep();
+  const int wait_ms = quiet ? timeout_ms() : 0;
+  bool waited = false;
   try {
-    zmq::poll(items, std::chrono::milliseconds(wait_ms));
+    waited = zmq::poll(items, std::chrono::milliseconds(wait_ms)) == 0 && quiet;
   } catch (const zmq::error_t& error) {
     if (error.num() != EINTR) throw;
   }
-  if (items[first_runner - 1].revents != 0) {
+  const auto* const own = &items[items.size() - 3];  // signals, fork server, runners
+  if (own[1].revents != 0) {
     throw std::runtime_error("its fork server was killed, and without it no runner can be started");
   }
-  for (std::size_t i = 0; i < polls.size(); ++i) polls[i].happened = items[first_runner + i].revents != 0;
-  read_signals();
+  if (own[0].revents != 0) read_signals();
   read_link();
-  runners_.collect(now(), polls, events_);
+  runners_.collect(now(), waited, events_);
   if (blobs_.waits_for_others()) {
     for (Event& event : blobs_.retry()) deliver(std::move(event));
   }

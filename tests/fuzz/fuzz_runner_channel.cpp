@@ -23,9 +23,9 @@ void decode_twice(std::string_view text) {
     WEFT_CHECK(!message.fault().empty());
     return;
   }
-  std::string encoded;
+  TextBuilder encoded;
   runner::encode(encoded, *message);
-  const auto again = runner::decode(encoded);
+  const auto again = runner::decode(encoded.view());
   WEFT_CHECK(again && *again == *message);
 }
 

@@ -45,7 +45,7 @@ struct Shell {
     bool is_done = false;
     while (!(is_done = done()) && std::chrono::steady_clock::now() < end) {
       std::vector<pollfd> items;
-      for (const int fd : process->polls()) items.push_back({fd, POLLIN, 0});
+      for (const auto& polled : process->polls()) items.push_back({polled.fd, POLLIN, 0});
       ::poll(items.data(), items.size(), 20);
     }
     REQUIRE(is_done);

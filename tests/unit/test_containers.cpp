@@ -8,7 +8,11 @@
 #include <utility>
 
 #include "common/box.hpp"
+#include "common/bytes.hpp"
 #include "common/fifo.hpp"
+#include "common/local_ref.hpp"
+#include "common/text_builder.hpp"
+#include "worker/task_table.hpp"
 
 namespace weft {
 
@@ -67,6 +71,103 @@ TEST_SUITE("containers") {
     CHECK(one == other);
     const Box<std::string> moved = std::move(other);
     CHECK(*moved == "texts");
+  }
+
+  TEST_CASE("Bytes of every size are what they were made of, wherever they are copied") {
+    for (std::size_t size = 0; size < 3 * Bytes::kInPlaceMax; ++size) {
+      std::string text;
+      for (std::size_t i = 0; i < size; ++i) text += static_cast<char>('a' + i % 26);
+      const Bytes bytes(text);
+      REQUIRE(bytes.view() == text);
+      REQUIRE(bytes.size() == size);
+      std::string copy(size + Bytes::kSpare, '-');
+      REQUIRE(bytes.copy_to(copy.data()) == copy.data() + size);
+      REQUIRE(copy.substr(0, size) == text);
+      Bytes other("something else that is longer than what fits");
+      other = bytes;
+      REQUIRE(other == bytes);
+      Bytes moved;
+      moved = std::move(other);
+      REQUIRE(moved == bytes);
+      Bytes& self = moved;
+      moved = self;
+      REQUIRE(moved.view() == text);
+    }
+  }
+
+  TEST_CASE("a LocalRef keeps what it refers to until the last one is gone") {
+    const auto owned = std::make_shared<int>(1);
+    using Ref = LocalRef<std::shared_ptr<int>>;
+    Ref empty;
+    CHECK(!empty);
+    Ref one = Ref::make(owned);
+    CHECK(owned.use_count() == 2);
+    Ref other = one;
+    CHECK(one == other);
+    CHECK(one != Ref::make(owned));
+    one = std::move(other);
+    CHECK(*one == owned);
+    CHECK(owned.use_count() == 2);
+    other = one;
+    one = {};
+    CHECK(owned.use_count() == 2);
+    other = empty;
+    CHECK(owned.use_count() == 1);
+  }
+
+  TEST_CASE("a TextBuilder has what was written, what was cut away is gone, and it begins anew when taken") {
+    TextBuilder text("begin");
+    std::string expected = "begin";
+    for (int i = 0; i < 1000; ++i) {
+      const std::string piece = std::to_string(i);
+      char* const room = text.room(64);
+      std::copy(piece.begin(), piece.end(), room);
+      text.end_at(room + piece.size());
+      text.write("/", 1);
+      expected += piece + "/";
+    }
+    CHECK(text.view() == expected);
+    text.cut(expected.size() - 2);
+    expected.resize(expected.size() - 2);
+    CHECK(text.size() == expected.size());
+    TextBuilder moved = std::move(text);
+    CHECK(moved.take() == expected);
+    CHECK(moved.empty());
+    moved.write("again", 5);
+    CHECK(moved.take() == "again");
+  }
+
+  TEST_CASE("a TaskTable finds every task that is in it and no other, whatever their numbers") {
+    using worker::AttemptKey;
+    worker::TaskTable table;
+    std::deque<AttemptKey> keys;
+    std::uint64_t number = 0;
+    std::uint32_t state = 1;
+    const auto random = [&state] { return state = state * 1'664'525 + 1'013'904'223; };
+    for (int i = 0; i < 50'000; ++i) {
+      if (keys.size() < 300 || random() % 2 == 0) {
+        // In runs, with gaps, by two brokers that both began at 1.
+        number += random() % 64 == 0 ? 1 + random() % 5000 : 1;
+        const AttemptKey key{{Uuid{}, number}, {1 + i / 25'000U, number % 25'000}};
+        if (table.find(key) != nullptr) continue;
+        worker::Task& task = table.insert(key);
+        REQUIRE(table.find(key) == &task);
+        keys.push_back(key);
+      } else {
+        const std::size_t at = random() % 4 == 0 ? random() % keys.size() : 0;
+        worker::Task* const task = table.find(keys[at]);
+        REQUIRE(task != nullptr);
+        REQUIRE(task->key == keys[at]);
+        table.erase(*task);
+        REQUIRE(table.find(keys[at]) == nullptr);
+        keys.erase(keys.begin() + static_cast<std::ptrdiff_t>(at));
+      }
+      REQUIRE(table.size() == keys.size());
+    }
+    for (const AttemptKey& key : keys) CHECK(table.find(key) != nullptr);
+    std::size_t count = 0;
+    table.for_each([&](const worker::Task&) { ++count; });
+    CHECK(count == keys.size());
   }
 }
 

@@ -39,9 +39,9 @@ TaskDone done(std::uint64_t ordinal, std::size_t bytes = 1) {
 }
 
 std::string text_of(const Message& message) {
-  std::string text;
+  TextBuilder text;
   encode(text, message);
-  return text;
+  return text.take();
 }
 
 /// Sends the byte 'd' with descriptors, as for a large message.
