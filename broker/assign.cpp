@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "broker/scheduler.hpp"
@@ -201,9 +202,18 @@ bool Scheduler::has_room(const Worker& worker) {
   return worker.state == WorkerState::ready && worker.tasks.size() + worker.strays.size() < worker.credit;
 }
 
+/// 16 levels for each task that every slot has, up to four of them; beyond that a level is a 32nd to a 64th
+/// of the load, so that one task more seldom makes another level, and few levels are in use.
+std::uint32_t Scheduler::load_level(std::size_t tasks, std::uint32_t slots) {
+  constexpr std::size_t kSteps = 16;
+  constexpr int kBits = 6;
+  const std::size_t load = tasks * kSteps / slots;
+  const int coarser = std::max(0, static_cast<int>(std::bit_width(load)) - kBits);
+  return static_cast<std::uint32_t>((load >> coarser) + (static_cast<std::size_t>(coarser) << (kBits - 1)));
+}
+
 /// Files the worker under its present load, if it may have more.
 void Scheduler::update_open(Worker& worker) {
-  constexpr std::size_t kSteps = 16;  // levels of load for each task that every slot has
   const bool crowded = worker.state == WorkerState::ready && worker.tasks.size() > worker.hello.slots;
   if (crowded != worker.crowded) {
     worker.crowded = crowded;
@@ -211,7 +221,7 @@ void Scheduler::update_open(Worker& worker) {
   }
   if (!has_room(worker)) return open_workers_.remove(worker);
   const std::size_t has = worker.tasks.size() + worker.strays.size();
-  open_workers_.file(worker, static_cast<std::uint32_t>(has * kSteps / worker.hello.slots));
+  open_workers_.file(worker, load_level(has, worker.hello.slots));
 }
 
 void Scheduler::update_contender(Session& session) {

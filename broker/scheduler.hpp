@@ -252,6 +252,7 @@ class Scheduler {
   void define_for(Worker& worker, const Session& session, const Spec& spec);
   void update_credit(Worker& worker);
   static bool has_room(const Worker& worker);
+  static std::uint32_t load_level(std::size_t tasks, std::uint32_t slots);
   void update_open(Worker& worker);
   void update_contender(Session& session);
   void use_slot_time(Session& session, double us);

@@ -6,6 +6,8 @@ add_library(weft_flags INTERFACE)
 # and overlaps in `"text" + std::string` (GCC bug 105329).
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(weft_flags INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+  # Position-independent code without it keeps every function replaceable at load time, and so never inlines one.
+  target_compile_options(weft_flags INTERFACE -fno-semantic-interposition)
 endif()
 target_compile_options(weft_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wno-missing-field-initializers)
 target_include_directories(weft_flags INTERFACE "${PROJECT_SOURCE_DIR}")
