@@ -93,27 +93,10 @@ class MsgpackReader {
   }
 
   std::string_view binary() {
-    switch (byte()) {
-      case 0xc4:
-        return take(byte());
-      case 0xc5:
-        return take(big<std::uint16_t>());
-      case 0xc6:
-        return take(big<std::uint32_t>());
-      default:
-        fail();
-        return {};
-    }
-  }
-
-  /// Reads binary of at most 255 bytes, if that is what is next; else false, and nothing has been read.
-  bool short_binary(std::string_view& bytes) {
-    if (remaining() < 2 || static_cast<std::uint8_t>(next_[0]) != 0xc4) return false;
-    const std::size_t size = static_cast<std::uint8_t>(next_[1]);
-    if (remaining() - 2 < size) return false;
-    bytes = {next_ + 2, size};
-    next_ += 2 + size;
-    return true;
+    if (remaining() < 2 || static_cast<std::uint8_t>(*next_) != 0xc4) return long_binary();
+    const auto size = static_cast<std::uint8_t>(next_[1]);
+    next_ += 2;
+    return take(size);
   }
 
   /// An array of so many elements is next, and has been entered. REQUIRES: count < 16.
@@ -156,6 +139,18 @@ class MsgpackReader {
         return big<std::uint64_t>();
       default:
         return fail();
+    }
+  }
+
+  std::string_view long_binary() {
+    switch (byte()) {
+      case 0xc5:
+        return take(big<std::uint16_t>());
+      case 0xc6:
+        return take(big<std::uint32_t>());
+      default:
+        fail();
+        return {};
     }
   }
 

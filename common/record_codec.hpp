@@ -222,13 +222,8 @@ void get(MsgpackReader& in, OpaqueId<N>& value) {
 }
 
 inline void get(MsgpackReader& in, Payload& value) {
-  std::string_view bytes;
-  if (in.short_binary(bytes)) {
-    value = Payload(bytes);
-    return;
-  }
   if (!in.array_is_next()) {
-    bytes = in.binary();
+    const std::string_view bytes = in.binary();
     if (bytes.size() > kInlineBytesMax) in.fail();
     value = Payload(bytes);
     return;
