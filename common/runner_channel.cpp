@@ -281,6 +281,7 @@ Received Channel::receive() {
   received.reason = decode_into(text, received.message);
   if (!received.reason.empty()) {
     received.kind = Received::Kind::garbage;
+    received.message.reset();  // what it could be read as
     return received;
   }
   received.kind = Received::Kind::message;

@@ -218,8 +218,12 @@ TEST_SUITE("runner channel") {
     SUBCASE("other bytes") {
       std::memset(static_cast<char*>(ends.parts.memory) + kPageBytes + kRingBytes + 4, 0xff, 4);
     }
+    SUBCASE("other bytes behind its type") {
+      std::memset(static_cast<char*>(ends.parts.memory) + kPageBytes + kRingBytes + 5, 0xff, 4);
+    }
     const Received received = ends.agent.receive();
     CHECK(received.kind == Received::Kind::garbage);
+    CHECK_FALSE(received.message);
     CHECK_FALSE(received.reason.empty());
   }
 
