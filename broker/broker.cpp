@@ -13,14 +13,14 @@
 #include <utility>
 
 #include "common/crash_point.hpp"
+#include "common/fd.hpp"
 
 namespace weft::broker {
 
 namespace {
 
-constexpr int kMessagesPerTurn = 1000;            // then what they led to is sent
-constexpr std::size_t kBytesPerTurn = 128 << 10;  // of them
-constexpr int kTurnsBetweenPolls = 16;
+constexpr int kMessagesPerTurn = 1000;                 // then what they led to is sent
+constexpr std::size_t kBytesPerTurn = 128 << 10;       // of them
 constexpr int kFramesQueuedMax = 256;                  // per connection in libzmq: credit comes first
 constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full pipe did not take
 constexpr int kSuspectChecks = 10;
@@ -105,32 +105,26 @@ Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t p
 Broker::~Broker() { zmq_socket_monitor(router_.handle(), nullptr, 0); }
 
 void Broker::run(int stop) {
+  enum { kRouter, kMonitor, kStop };
+  std::vector<pollfd> items{{router_.get(zmq::sockopt::fd), POLLIN, 0},
+                            {monitor_.get(zmq::sockopt::fd), POLLIN, 0},
+                            {stop, POLLIN, 0}};
+  if (journal_) items.push_back({journal_->descriptor(), POLLIN, 0});
+  read_monitor();  // libzmq's descriptors tell of what comes after a socket was found empty
   for (;;) {
     const auto until_deadline = std::chrono::ceil<std::chrono::milliseconds>(scheduler_.deadline() - now());
     auto wait = std::max(until_deadline, std::chrono::milliseconds(0));
     if (blocked_ || !suspects_.empty()) wait = std::min(wait, std::chrono::milliseconds(kRetry));
-    std::vector<zmq::pollitem_t> items = {{router_.handle(), 0, ZMQ_POLLIN, 0},
-                                          {monitor_.handle(), 0, ZMQ_POLLIN, 0},
-                                          {nullptr, stop, ZMQ_POLLIN, 0}};
-    if (journal_) items.push_back({nullptr, journal_->descriptor(), ZMQ_POLLIN, 0});
-    try {
-      zmq::poll(items, wait);
-    } catch (const zmq::error_t& error) {
-      if (error.num() != EINTR) throw;
-    }
-    if ((items[2].revents & ZMQ_POLLIN) != 0) break;
-    read_monitor();
-    bool more = receive_all();
+    if (!quiet()) wait = std::chrono::milliseconds(0);
+    // Not zmq::poll(), which asks each socket before and after with several system calls.
+    poll_for(items, wait);
+    if (items[kStop].revents != 0) break;
+    if (items[kMonitor].revents != 0) read_monitor();
+    receive_all();
     if (journal_) read_journal_answers();
     check_suspects();
     step(Tick{});
     flush();
-    // A poll costs as much as hundreds of tasks: what has come meanwhile is taken first, a few times.
-    for (int turn = 0; more && turn < kTurnsBetweenPolls; ++turn) {
-      more = receive_all();
-      step(Tick{});
-      flush();
-    }
   }
   step(Shutdown{"the broker was told to stop"});
   flush();
@@ -216,13 +210,22 @@ void Broker::read_journal_answers() {
 
 // ---- in ----
 
-/// False: nothing was there.
-bool Broker::receive_all() {
+void Broker::receive_all() {
   received_bytes_ = 0;
-  for (int i = 0; i < kMessagesPerTurn && received_bytes_ < kBytesPerTurn; ++i) {
-    if (!receive_one()) return i > 0;
+  drained_ = false;
+  for (int i = 0; i < kMessagesPerTurn && received_bytes_ < kBytesPerTurn && !drained_; ++i) {
+    drained_ = !receive_one();
+    if (drained_) sent_ = false;
   }
-  return true;
+}
+
+/// Whether nothing is there until the router's descriptor is readable. libzmq may have taken notice of what
+/// came in while something was sent.
+bool Broker::quiet() {
+  if (drained_ && std::exchange(sent_, false)) {
+    drained_ = (router_.get(zmq::sockopt::events) & ZMQ_POLLIN) == 0;
+  }
+  return drained_;
 }
 
 bool Broker::receive_one() {
@@ -322,6 +325,7 @@ void Broker::check_suspects() {
 // ---- out ----
 
 Broker::Sent Broker::try_send(const Connection& connection, const std::string& frame) {
+  sent_ = true;
   try {
     const auto flags = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
     if (!router_.send(zmq::buffer(connection.routing_id), flags)) return Sent::later;

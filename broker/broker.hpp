@@ -47,7 +47,8 @@ class Broker {
     int checks_left;
   };
 
-  bool receive_all();
+  void receive_all();
+  bool quiet();
   bool receive_one();
   void read_monitor();
   void admit(int fd);
@@ -88,6 +89,8 @@ class Broker {
   std::uint64_t refused_ = 0;       // newcomers, for want of descriptors, since it was last logged
   Time refusal_logged_{};
   bool blocked_ = false;  // some frame waits for its pipe
+  bool drained_ = false;  // the router had nothing more
+  bool sent_ = false;     // something since then
 };
 
 /// True for addresses that only this machine can reach.

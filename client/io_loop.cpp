@@ -6,6 +6,7 @@
 #include "client/failure.hpp"
 #include "client/program.hpp"
 #include "common/check.hpp"
+#include "common/fd.hpp"
 
 namespace weft::detail {
 
@@ -52,18 +53,15 @@ void IoLoop::run() {
 }
 
 void IoLoop::poll() {
-  std::vector<zmq::pollitem_t> items = link_.poll_items();
-  items.push_back({nullptr, hub_->wake_fd(), ZMQ_POLLIN, 0});
+  polled_.assign({{hub_->wake_fd(), POLLIN, 0}});
+  link_.watch(polled_);
   auto wait = std::chrono::milliseconds(1000);
   if (const auto due = session_.deadline()) {
     wait = std::chrono::ceil<std::chrono::milliseconds>(std::max(Duration(0), *due - now()));
   }
-  if (!verified_.empty()) wait = std::chrono::milliseconds(0);
-  try {
-    zmq::poll(items, wait);
-  } catch (const zmq::error_t& error) {
-    if (error.num() != EINTR) throw;
-  }
+  if (!verified_.empty() || !link_.quiet()) wait = std::chrono::milliseconds(0);
+  poll_for(polled_, wait);
+  link_.notice(polled_);
 }
 
 void IoLoop::take_inbox() {
@@ -121,7 +119,6 @@ void IoLoop::flush() {
     if (!link_.send(*refused_)) break;
     refused_.reset();
   }
-  link_.want_write(refused_.has_value());
 }
 
 // ---- actions ----

@@ -65,6 +65,7 @@ class IoLoop {
   std::vector<client::Event> verified_;  // answers of the last perform(), for the next step
   std::vector<client::Event> inbox_;     // kept for its memory
   std::vector<Ref<FutureState>> opened_;
+  std::vector<pollfd> polled_;
 };
 
 }  // namespace weft::detail

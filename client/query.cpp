@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "common/codec.hpp"
+#include "common/fd.hpp"
 #include "common/link.hpp"
 #include "weft/error.hpp"
 
@@ -61,9 +62,11 @@ void ask(const std::string& address, const wire::Message& question, std::chrono:
     }
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0) break;
-    auto items = link.poll_items();
+    std::vector<pollfd> items;
+    link.watch(items);
     // A connection that failed is tried again, since a broker may be about to start.
-    zmq::poll(items, lost ? std::min(left, std::chrono::milliseconds(100)) : left);
+    if (link.quiet()) poll_for(items, lost ? std::min(left, std::chrono::milliseconds(100)) : left);
+    link.notice(items);
     if (lost) link.open(address);
   }
   throw ConnectionError(fmt::format("no broker answered at {} within {} s: {}", address,

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Fd: owns one file descriptor.
+// Fd: owns one file descriptor; and what is done with descriptors.
 #pragma once
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -40,6 +43,16 @@ class Fd {
 inline Fd checked(int fd, const std::string& what) {
   if (fd < 0) throw std::system_error(errno, std::system_category(), what);
   return Fd(fd);
+}
+
+/// Waits until something is there, or `wait` is over, or a signal has come. Returns how many have something.
+/// Throws std::system_error.
+inline int poll_for(std::span<pollfd> items, std::chrono::milliseconds wait) {
+  const int count = ::poll(items.data(), items.size(), static_cast<int>(wait.count()));
+  if (count >= 0) return count;
+  if (errno != EINTR) throw std::system_error(errno, std::system_category(), "poll");
+  for (pollfd& item : items) item.revents = 0;
+  return 0;
 }
 
 /// Writes all of `bytes` at `offset`. Throws std::system_error; then some of them may have been written.

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 namespace weft {
 
@@ -109,6 +110,7 @@ void Link::open(const std::string& address) {
     monitor_ = std::make_unique<zmq::socket_t>(context_, zmq::socket_type::pair);
     monitor_->set(zmq::sockopt::linger, 0);
     monitor_->connect(monitor_address);
+    dealer_news_ = monitor_news_ = true;
     dealer_->connect(endpoints[attempts_++ % endpoints.size()]);
   } catch (const zmq::error_t& wrong) {
     down(wrong.what());
@@ -123,7 +125,7 @@ void Link::close(std::chrono::milliseconds linger) {
   dealer_.reset();
   monitor_.reset();
   events_.clear();
-  up_ = broken_ = want_write_ = false;
+  up_ = broken_ = dealer_news_ = monitor_news_ = sent_ = refused_ = false;
 }
 
 void Link::down(std::string reason) {
@@ -133,25 +135,47 @@ void Link::down(std::string reason) {
 
 bool Link::send(const std::string& frame) {
   if (!up_ || !dealer_) return true;  // there is nowhere to send; the session hears of it as Down
+  sent_ = true;
   try {
-    return dealer_->send(zmq::buffer(frame), zmq::send_flags::dontwait).has_value();
+    refused_ = !dealer_->send(zmq::buffer(frame), zmq::send_flags::dontwait).has_value();
+    return !refused_;
   } catch (const zmq::error_t&) {
     return true;  // the pipe is gone: as above
   }
 }
 
-std::vector<zmq::pollitem_t> Link::poll_items() {
-  if (!dealer_) return {};
-  const short events = want_write_ ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN;
-  return {{dealer_->handle(), 0, events, 0}, {monitor_->handle(), 0, ZMQ_POLLIN, 0}};
+void Link::watch(std::vector<pollfd>& items) {
+  watched_ = items.size();
+  if (!dealer_) return;
+  items.push_back({monitor_->get(zmq::sockopt::fd), POLLIN, 0});
+  if (up_) items.push_back({dealer_->get(zmq::sockopt::fd), POLLIN, 0});  // nobody reads it before
+}
+
+bool Link::quiet() {
+  if (!events_.empty()) return false;
+  if (!dealer_) return true;
+  if (std::exchange(sent_, false) || refused_) {
+    const int events = dealer_->get(zmq::sockopt::events);
+    dealer_news_ = dealer_news_ || (events & ZMQ_POLLIN) != 0;
+    if (refused_ && (events & ZMQ_POLLOUT) != 0) return false;
+  }
+  return !monitor_news_ && !(up_ && dealer_news_);
+}
+
+void Link::notice(const std::vector<pollfd>& items) {
+  if (!dealer_) return;
+  monitor_news_ = monitor_news_ || items[watched_].revents != 0;
+  if (up_) dealer_news_ = dealer_news_ || items[watched_ + 1].revents != 0;
 }
 
 std::optional<Link::Event> Link::next() {
   if (events_.empty() && monitor_) {
     // What the broker sent before the connection broke is heard first: a frame may have come between a look
     // into the pipe and the news of the end.
-    if (auto frame = next_frame()) return frame;
-    if (events_.empty() && !broken_) read_monitor();
+    if (dealer_news_) {
+      if (auto frame = next_frame()) return frame;
+    }
+    if (events_.empty() && !broken_ && monitor_news_) read_monitor();
     if (broken_) {
       if (auto frame = next_frame()) return frame;
       if (events_.empty()) down("the connection broke");
@@ -166,7 +190,10 @@ std::optional<Link::Event> Link::next() {
 std::optional<Link::Event> Link::next_frame() {
   if (!up_ || !dealer_) return std::nullopt;
   zmq::message_t frame;
-  if (!dealer_->recv(frame, zmq::recv_flags::dontwait)) return std::nullopt;
+  if (!dealer_->recv(frame, zmq::recv_flags::dontwait)) {
+    dealer_news_ = sent_ = false;
+    return std::nullopt;
+  }
   if (!frame.more()) return Event(std::move(frame));
   down("the broker sent a message of several parts");
   return std::nullopt;
@@ -198,6 +225,7 @@ void Link::read_monitor() {
         return;
     }
   }
+  monitor_news_ = false;
 }
 
 }  // namespace weft

@@ -5,6 +5,8 @@
 // surface on the new one. Owned by one thread.
 #pragma once
 
+#include <poll.h>
+
 #include <chrono>
 #include <deque>
 #include <memory>
@@ -40,11 +42,22 @@ class Link {
   /// Queues one frame, or says that it cannot be taken now (false: try after the next poll).
   bool send(const std::string& frame);
 
-  /// What to poll for before next() can have anything new.
-  std::vector<zmq::pollitem_t> poll_items();
-  /// True when a previous send() was refused and writability should end a poll.
-  void want_write(bool want) { want_write_ = want; }
-  /// The next thing that happened, or nullopt: poll.
+  // Waiting. zmq::poll() would ask each socket before and after it sleeps, with several system calls for
+  // each. libzmq's own descriptors only tell of what is new:
+  //
+  //   items = {what else to wait for};
+  //   link.watch(items);
+  //   poll(items, link.quiet() ? as_long_as_one_likes : 0);
+  //   link.notice(items);
+  //   while (link.next()) ...
+
+  /// Appends what to poll(2) for.
+  void watch(std::vector<pollfd>& items);
+  /// False: next() may have something, or send() would take what it refused; so do not wait.
+  bool quiet();
+  /// What poll(2) said about the items of watch(), which are where they were.
+  void notice(const std::vector<pollfd>& items);
+  /// The next thing that happened, or nullopt: wait.
   std::optional<Event> next();
 
  private:
@@ -58,8 +71,12 @@ class Link {
   std::deque<Event> events_;
   std::size_t attempts_ = 0;
   bool up_ = false;
-  bool broken_ = false;  // the end has been heard of; what came before it may still be in the pipe
-  bool want_write_ = false;
+  bool broken_ = false;        // the end has been heard of; what came before it may still be in the pipe
+  std::size_t watched_ = 0;    // items before ours
+  bool dealer_news_ = false;   // it may have something
+  bool monitor_news_ = false;  // it too
+  bool sent_ = false;          // since the last look: libzmq may have taken note of what came in meanwhile
+  bool refused_ = false;       // the last send()
 };
 
 /// "tcp://host:port" for what a user may write as an address ("host:port", "tcp://host:port",

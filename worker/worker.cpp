@@ -65,23 +65,17 @@ int Worker::run() {
 
 /// Waits for whatever comes first, and turns all of it into events.
 void Worker::poll() {
-  std::vector<zmq::pollitem_t> items = link_.poll_items();
-  items.push_back({nullptr, signals_.get(), ZMQ_POLLIN, 0});
-  items.push_back({nullptr, server_.fd(), ZMQ_POLLIN, 0});
-  items.push_back({nullptr, runners_.fd(), ZMQ_POLLIN, 0});
-  const bool quiet = runners_.sleep();
-  const int wait_ms = quiet ? timeout_ms() : 0;
-  bool waited = false;
-  try {
-    waited = zmq::poll(items, std::chrono::milliseconds(wait_ms)) == 0 && quiet;
-  } catch (const zmq::error_t& error) {
-    if (error.num() != EINTR) throw;
-  }
-  const auto* const own = &items[items.size() - 3];  // signals, fork server, runners
-  if (own[1].revents != 0) {
+  polled_.assign({{signals_.get(), POLLIN, 0}, {server_.fd(), POLLIN, 0}, {runners_.fd(), POLLIN, 0}});
+  link_.watch(polled_);
+  const bool bulk_waits = frames_.empty() && !bulk_.empty();  // for no more than its turn
+  const bool quiet = runners_.sleep() && link_.quiet() && !bulk_waits;
+  const std::chrono::milliseconds wait(quiet ? timeout_ms() : 0);
+  const bool waited = poll_for(polled_, wait) == 0 && quiet;
+  link_.notice(polled_);
+  if (polled_[1].revents != 0) {
     throw std::runtime_error("its fork server was killed, and without it no runner can be started");
   }
-  if (own[0].revents != 0) read_signals();
+  if (polled_[0].revents != 0) read_signals();
   read_link();
   runners_.collect(now(), waited, events_);
   if (blobs_.waits_for_others()) {
@@ -154,7 +148,6 @@ void Worker::flush() {
   const bool sends = !frames_.empty();
   while (!frames_.empty() && link_.send(frames_.front())) frames_.pop_front();
   if (frames_.empty()) send_bulk();
-  link_.want_write(!frames_.empty() || !bulk_.empty());
   if (sends) crash_point("worker.sent");
 }
 
@@ -218,9 +211,13 @@ void Worker::leave() {
   runners_.clear();
   const Time end = now() + kLastWords;
   for (flush(); !frames_.empty() && now() < end; flush()) {
-    std::vector<zmq::pollitem_t> items = link_.poll_items();
-    if (items.empty()) break;
-    zmq::poll(items, std::chrono::milliseconds(10));
+    while (link_.next()) {  // of no use any more
+    }
+    polled_.clear();
+    link_.watch(polled_);
+    if (polled_.empty()) break;
+    poll_for(polled_, std::chrono::milliseconds(link_.quiet() ? 10 : 0));
+    link_.notice(polled_);
   }
   link_.close(kLastWords);
 }

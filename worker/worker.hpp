@@ -80,6 +80,7 @@ class Worker {
   std::deque<std::string> frames_;  // packed, not yet taken by the link
   std::deque<ServeChunk> bulk_;     // behind everything else
 
+  std::vector<pollfd> polled_;
   std::vector<Event> events_;
   std::vector<Event> in_hand_;  // of events_, being stepped
   Actions actions_;

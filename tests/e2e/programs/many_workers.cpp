@@ -19,6 +19,7 @@
 #include <zmq.hpp>
 
 #include "common/codec.hpp"
+#include "common/fd.hpp"
 #include "common/hash.hpp"
 #include "common/link.hpp"
 #include "worker/session.hpp"
@@ -40,7 +41,9 @@ class OneWorker {
   bool joined() const { return session_.joined(); }
   bool exited() const { return session_.exited(); }
   Time deadline() const { return session_.deadline().value_or(Time::max()); }
-  std::vector<zmq::pollitem_t> poll_items() { return link_.poll_items(); }
+  void watch(std::vector<pollfd>& items) { link_.watch(items); }
+  bool quiet() { return link_.quiet(); }
+  void notice(const std::vector<pollfd>& items) { link_.notice(items); }
 
   void read_link() {
     while (auto event = link_.next()) {
@@ -65,7 +68,6 @@ class OneWorker {
     }
     while (auto frame = packer_.take()) frames_.push_back(std::move(*frame));
     while (!frames_.empty() && link_.send(frames_.front())) frames_.pop_front();
-    link_.want_write(!frames_.empty());
   }
 
  private:
@@ -137,27 +139,22 @@ void run(const std::string& broker, int count, int stop) {
   for (int i = 1; i <= count; ++i) workers.push_back(std::make_unique<OneWorker>(context, broker, i));
   Progress progress(workers.size());
   for (;;) {
-    std::vector<zmq::pollitem_t> items = {{nullptr, stop, ZMQ_POLLIN, 0}};
-    std::vector<std::size_t> first_items;  // of each worker
+    std::vector<pollfd> items{{stop, POLLIN, 0}};
     Time due = Time::max();
     for (const auto& worker : workers) {
-      first_items.push_back(items.size());
-      for (const auto& item : worker->poll_items()) items.push_back(item);
-      due = std::min(due, worker->deadline());
+      worker->watch(items);
+      due = std::min(due, worker->quiet() ? worker->deadline() : Time{});
     }
-    first_items.push_back(items.size());
     const auto wait = std::chrono::ceil<std::chrono::milliseconds>(std::max(due - now(), Duration(0)));
-    zmq::poll(items, std::min(wait, std::chrono::milliseconds(1000)));
-    if ((items[0].revents & ZMQ_POLLIN) != 0) return;
+    poll_for(items, std::min(wait, std::chrono::milliseconds(1000)));
+    if (items[0].revents != 0) return;
     std::size_t joined = 0;
-    for (std::size_t i = 0; i < workers.size(); ++i) {
-      OneWorker& worker = *workers[i];
-      const auto begin = items.begin() + static_cast<std::ptrdiff_t>(first_items[i]);
-      const auto end = items.begin() + static_cast<std::ptrdiff_t>(first_items[i + 1]);
-      if (std::any_of(begin, end, [](const auto& item) { return item.revents != 0; })) worker.read_link();
-      if (worker.deadline() <= now()) worker.deliver(Tick{});
-      if (worker.exited()) throw std::runtime_error("a worker was refused for good");
-      joined += worker.joined() ? 1 : 0;
+    for (const auto& worker : workers) {
+      worker->notice(items);
+      worker->read_link();
+      if (worker->deadline() <= now()) worker->deliver(Tick{});
+      if (worker->exited()) throw std::runtime_error("a worker was refused for good");
+      joined += worker->joined() ? 1 : 0;
     }
     progress.look(joined);
   }
