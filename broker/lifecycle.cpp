@@ -344,7 +344,9 @@ void Scheduler::pump(Session& session) {
     ++session.sent;
     batch.records.push_back(next.record);
   }
-  if (!batch.records.empty()) send(session.peer, std::move(batch));
+  if (batch.records.empty()) return;
+  acknowledge_submits(session);
+  send(session.peer, std::move(batch));
 }
 
 void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {

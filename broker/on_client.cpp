@@ -145,7 +145,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
     task->spec->content.detach ? keep(*task) : queue(*task);
   }
   session.received_withheld = true;
-  acknowledge_submits(session);
+  if (session.unreceived >= settings_.received_bytes) acknowledge_submits(session);
 }
 
 void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
@@ -182,7 +182,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     }
   }
   session.received_withheld = true;
-  acknowledge_submits(session);
+  if (session.unreceived >= settings_.received_bytes) acknowledge_submits(session);
 }
 
 Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spec,
@@ -219,8 +219,9 @@ bool Scheduler::within_credit(Session& session, std::size_t bytes) {
   return false;
 }
 
-/// RECEIVED opens the client's window again. Over the memory budget those who hold more than their
-/// part of it wait.
+/// RECEIVED opens the client's window again. Nobody waits for it while the window is open, and a message of
+/// its own would only wake the client: it goes with the next DELIVER, or when much has come, or at the next
+/// scan. Over the memory budget those who hold more than their part of it wait.
 void Scheduler::acknowledge_submits(Session& session) {
   if (!session.received_withheld || session.peer == kNoPeer) return;
   std::size_t held = 0;

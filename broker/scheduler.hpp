@@ -54,8 +54,9 @@ struct Settings {
   std::size_t program_bytes_max = std::size_t{1} << 30;  // of programs and their libraries, kept for workers
   std::size_t memory_budget = std::size_t{4} << 30;  // of tasks and results; beyond it SUBMITs are held back
   std::size_t submit_bytes_max = 8 << 20;            // without a RECEIVED: a client stops at half of it
-  bool journal = false;                              // there is one: detached tasks are accepted
-  Duration keep = std::chrono::hours(24 * 7);        // of the answer of a detached task
+  std::size_t received_bytes = 64 << 10;       // of SUBMIT that a RECEIVED stands for, at least, by itself
+  bool journal = false;                        // there is one: detached tasks are accepted
+  Duration keep = std::chrono::hours(24 * 7);  // of the answer of a detached task
   Keeper::Settings keeper;
 };
 

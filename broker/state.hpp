@@ -130,7 +130,7 @@ struct Session {
   bool met = false;  // it has said something after our WELCOME
   bool synced = false;
   std::uint64_t received = 0;      // highest task number
-  bool received_withheld = false;  // RECEIVED is owed until memory allows
+  bool received_withheld = false;  // RECEIVED is owed
   std::size_t unreceived = 0;      // bytes that came since the last RECEIVED
   SeqTable<Task> tasks;
   std::unordered_map<std::uint32_t, std::unique_ptr<Spec>> specs;
