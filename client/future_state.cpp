@@ -92,6 +92,8 @@ void FutureState::wait_while(Phase from, const Deadline& deadline) const {
   client::futex_wait(word_, number(from) | kWaiters, deadline);
 }
 
+bool FutureState::awaited() const noexcept { return (word_.load() & kWaiters) != 0; }
+
 bool FutureState::done() const noexcept { return phase() > Phase::settling; }
 
 bool FutureState::wait_until(const Deadline& deadline) const {
@@ -99,7 +101,7 @@ bool FutureState::wait_until(const Deadline& deadline) const {
     if (info_ && info_->hub->forked())
       throw Error("a weft::Future that is not done cannot be waited for after fork()");
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
-    wait_while(now, deadline);
+    if (!info_ || !info_->hub->steer(*this, deadline)) wait_while(now, deadline);
   }
   return true;
 }

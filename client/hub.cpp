@@ -67,7 +67,8 @@ void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, con
     if (options != nullptr && options->detach) unkept_ += records.size();
     sleeps = !std::exchange(woken_, true);
   }
-  wake(sleeps);
+  if (!sleeps || helm.submit()) return;
+  wake(true);
 }
 
 wire::Payload Hub::payload_of(std::string_view bytes) {
@@ -110,12 +111,25 @@ void Hub::wake(bool needed) {
   if (!needed) return;
   const std::uint64_t one = 1;
   (void)!::write(wake_fd_, &one, sizeof one);  // full means that it is readable, which is the point
+  if (helm.is_free()) helm.recall();
+}
+
+bool Hub::steer(const FutureState& state, const FutureState::Deadline& deadline) {
+  return helm.is_free() && helm.steer([&] { return state.done(); }, deadline);
+}
+
+bool Hub::has_news() {
+  const std::lock_guard lock(mutex_);
+  return woken_;
+}
+
+void Hub::clear_wake() {
+  std::uint64_t count = 0;
+  (void)!::read(wake_fd_, &count, sizeof count);
 }
 
 void Hub::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened,
                std::uint64_t& first) {
-  std::uint64_t count = 0;
-  (void)!::read(wake_fd_, &count, sizeof count);
   const std::lock_guard lock(mutex_);
   woken_ = false;
   std::swap(events, events_);

@@ -16,6 +16,7 @@
 
 #include "client/blob_store.hpp"
 #include "client/callback_thread.hpp"
+#include "client/helm.hpp"
 #include "client/spec_table.hpp"
 
 namespace weft::detail {
@@ -44,13 +45,20 @@ class Hub {
   /// Tells the broker; the future is cancelled already.
   void cancel(std::uint64_t seq);
 
+  /// Runs the loop in this thread until `state` is done, at most until `deadline`. False: it is not to be
+  /// had.
+  bool steer(const FutureState& state, const FutureState::Deadline& deadline);
+
   /// The program has the answer, which the broker has kept for it.
   void taken(std::uint64_t seq);
 
   // ---- for the I/O thread ----
 
-  /// Readable when there is something in the inbox.
+  /// Readable when there is something in the inbox, until clear_wake(), which goes before take().
   int wake_fd() const { return wake_fd_; }
+  void clear_wake();
+  /// There is something in the inbox.
+  bool has_news();
   /// Moves the inbox out. State i belongs to the task number `first` + i.
   void take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first);
   /// From now on submit() throws: ConnectionError with `reason`, or Error when that is "".
@@ -60,6 +68,7 @@ class Hub {
   /// Puts `event` into the inbox.
   void post(client::Event event);
 
+  client::Helm helm;
   client::ArgumentStore arguments;
   const std::shared_ptr<CallbackThread> callbacks;
 

@@ -35,33 +35,48 @@ Time IoLoop::now() {
 }
 
 void IoLoop::run() {
+  client::Helm::Lock lock = hub_->helm.begin(*this);
   step(client::Tick{});
   perform();
   while (!session_.over()) {
-    poll();
-    turn_ = now();
-    take_inbox();
-    take_frames();
-    for (client::Event& event : std::exchange(verified_, {})) step(event);
-    step(client::Tick{});
-    perform();
-    flush();
-    if (session_.ever_joined()) greet("");
+    turn(std::nullopt);
+    if (std::exchange(awaited_, false) && session_.joined() && !busy())
+      hub_->helm.step_back(lock, [this] { return hub_->has_news(); });
   }
+  hub_->helm.end(std::move(lock));
   greet("this weft::Client was destroyed");
   finish_all("");
 }
 
-void IoLoop::poll() {
+void IoLoop::turn(const client::Helm::Deadline& until) {
+  poll(until);
+  turn_ = now();
+  take_inbox();
+  take_frames();
+  for (client::Event& event : std::exchange(verified_, {})) step(event);
+  step(client::Tick{});
+  perform();
+  flush();
+  if (session_.ever_joined()) greet("");
+}
+
+bool IoLoop::busy() const { return session_.open_tasks() > 0 || refused_ || !verified_.empty(); }
+
+/// With no time for it, it does not look either.
+void IoLoop::poll(const client::Helm::Deadline& until) {
+  const auto left = until ? *until - std::chrono::steady_clock::now() : std::chrono::hours(1);
+  if (left <= left.zero()) return;
   polled_.assign({{hub_->wake_fd(), POLLIN, 0}});
   link_.watch(polled_);
   auto wait = std::chrono::milliseconds(1000);
   if (const auto due = session_.deadline()) {
     wait = std::chrono::ceil<std::chrono::milliseconds>(std::max(Duration(0), *due - now()));
   }
+  wait = std::min(wait, std::chrono::ceil<std::chrono::milliseconds>(left));
   if (!verified_.empty() || !link_.quiet()) wait = std::chrono::milliseconds(0);
   poll_for(polled_, wait);
   link_.notice(polled_);
+  if (polled_[0].revents != 0) hub_->clear_wake();
 }
 
 void IoLoop::take_inbox() {
@@ -160,6 +175,7 @@ void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
     failure->attempts = completion.attempts;
     failure->history = std::move(completion.history);
   }
+  awaited_ = state->awaited();
   state->finish(std::move(bytes), std::move(failure));
 }
 

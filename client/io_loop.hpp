@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// IoLoop: the client's loop: poll, decode, step, perform, pack. Lives in and is owned by one thread.
+// IoLoop: the client's loop: poll, decode, step, perform, pack. Lives in one thread; who runs it is with
+// Helm.
 #pragma once
 
 #include <functional>
@@ -14,7 +15,7 @@
 
 namespace weft::detail {
 
-class IoLoop {
+class IoLoop final : private client::Helm::Loop {
  public:
   /// Called once: "" when the first WELCOME came, else why there will be none.
   using Greeted = std::function<void(const std::string& reason)>;
@@ -25,8 +26,12 @@ class IoLoop {
   void run();
 
  private:
+  void turn(const client::Helm::Deadline& until) override;
+  bool busy() const override;
+  bool over() const override { return session_.over(); }
+
   static Time now();
-  void poll();
+  void poll(const client::Helm::Deadline& until);
   void take_inbox();
   void take_frames();
   void take_frame(const zmq::message_t& frame);
@@ -66,6 +71,7 @@ class IoLoop {
   std::vector<client::Event> inbox_;     // kept for its memory
   std::vector<Ref<FutureState>> opened_;
   std::vector<pollfd> polled_;
+  bool awaited_ = false;  // was the last answer, by a thread that sleeps
 };
 
 }  // namespace weft::detail

@@ -228,12 +228,9 @@ bool RunnerPool::sleep() {
   return quiet;
 }
 
-void RunnerPool::collect(Time now, bool waited, std::vector<Event>& events) {
+void RunnerPool::collect(Time now, bool waited, bool readable, std::vector<Event>& events) {
   collected_ms_ = unix_ms();
-  for (const epoll_event& event : poller_.take()) {
-    const auto found = runners_.find(event.data.u64 / kSources);
-    if (found != runners_.end()) found->second.happened |= 1U << event.data.u64 % kSources;
-  }
+  if (readable) take_happened();
   // A runner does not wake us for every result. To look at all of them takes a fraction of a microsecond for
   // each: that may be a fraction of our time.
   const bool all = waited || now - looked_ >= Duration(static_cast<std::int64_t>(runners_.size()));
@@ -243,6 +240,13 @@ void RunnerPool::collect(Time now, bool waited, std::vector<Event>& events) {
     if (all || runner.attended || runner.happened != 0) look_at(runner, now, events);
   }
   look_at_memory(now, events);
+}
+
+void RunnerPool::take_happened() {
+  for (const epoll_event& event : poller_.take()) {
+    const auto found = runners_.find(event.data.u64 / kSources);
+    if (found != runners_.end()) found->second.happened |= 1U << event.data.u64 % kSources;
+  }
 }
 
 void RunnerPool::look_at(Runner& runner, Time now, std::vector<Event>& events) {

@@ -46,8 +46,9 @@ class RunnerPool {
   /// Wakes the runners that were given tasks. From now on what they say ends a poll; false: one has said
   /// something.
   bool sleep();
-  /// Everything that has happened, in the order in which it must be told; `waited`: nothing but time had.
-  void collect(Time now, bool waited, std::vector<Event>& events);
+  /// Everything that has happened, in the order in which it must be told; `waited`: nothing but time had;
+  /// `readable`: fd() is.
+  void collect(Time now, bool waited, bool readable, std::vector<Event>& events);
   /// When collect() has something to do by the clock.
   std::optional<Time> deadline() const;
 
@@ -72,6 +73,7 @@ class RunnerPool {
   std::string memory_text(std::uint64_t peak) const;
   std::string library_folder(const Program& program);
   static void attend(Runner& runner);
+  void take_happened();
   void look_at(Runner& runner, Time now, std::vector<Event>& events);
   void log_output(Runner& runner, std::size_t bytes_max);
   void read_channel(Runner& runner, std::uint64_t ordinal_max, std::vector<Event>& events);

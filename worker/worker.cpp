@@ -77,7 +77,7 @@ void Worker::poll() {
   }
   if (polled_[0].revents != 0) read_signals();
   read_link();
-  runners_.collect(now(), waited, events_);
+  runners_.collect(now(), waited, polled_[2].revents != 0, events_);
   if (blobs_.waits_for_others()) {
     for (Event& event : blobs_.retry()) deliver(std::move(event));
   }

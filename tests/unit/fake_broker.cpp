@@ -123,6 +123,7 @@ void FakeBroker::accept(const std::string& peer, const wire::SubmitRecord& recor
   }
   if (say_running) send(peer, wire::Running{{record.seq}});
   held_[record.seq] = std::move(task);
+  ++arrived;
 }
 
 void FakeBroker::execute(Task& task) {

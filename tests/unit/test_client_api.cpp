@@ -269,6 +269,79 @@ TEST_SUITE("client: futures") {
   }
 }
 
+// Once an answer was waited for and nothing else is open, the thread that waits runs the client's loop
+// itself.
+TEST_SUITE("client: one task after the other") {
+  TEST_CASE("from several threads, beside callbacks and cancels: each gets its own answer") {
+    FakeBroker broker;
+    weft::Client client(broker.address());
+    std::atomic<int> called{0};
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> threads;
+    for (long number = 0; number < 4; ++number) {
+      threads.emplace_back([&, number] {
+        for (long i = number; i < 800; i += 4) {
+          if (client.submit<twice>(i).result() != 2 * i) ++wrong;
+          if (number == 1 && i % 3 == 0)
+            client.submit<twice>(i).on_done([&](weft::Future<long>) { ++called; });
+          if (number == 2 && i % 3 == 0) client.submit<twice>(i).cancel();
+          if (number == 3 && i % 7 == 0 && client.gather(client.map<twice>(std::vector{i, i})).size() != 2)
+            ++wrong;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    CHECK(wrong == 0);
+    CHECK(eventually([&] { return called == 66; }));
+  }
+
+  TEST_CASE("then by callback: nobody steers, and the answers come all the same") {
+    FakeBroker broker;
+    weft::Client client(broker.address());
+    for (long i = 0; i < 50; ++i) {
+      CHECK(client.submit<twice>(i).result() == 2 * i);
+      std::promise<long> promise;
+      client.submit<twice>(i).on_done([&](weft::Future<long> future) { promise.set_value(future.result()); });
+      CHECK(promise.get_future().get() == 2 * i);
+    }
+  }
+
+  TEST_CASE("a wait with a limit ends in time") {
+    FakeBroker broker;
+    weft::Client client(broker.address());
+    for (long i = 0; i < 20; ++i) CHECK(client.submit<twice>(i).result() == 2 * i);
+    broker.hold = true;
+    auto future = client.submit<twice>(1);
+    const auto start = std::chrono::steady_clock::now();
+    CHECK_FALSE(future.wait_for(50ms));
+    CHECK(std::chrono::steady_clock::now() - start >= 50ms);
+    broker.hold = false;
+    CHECK(future.result() == 2);
+  }
+
+  TEST_CASE("another thread may cancel, submit and destroy the client meanwhile") {
+    FakeBroker broker;
+    auto client = std::make_unique<weft::Client>(broker.address());
+    for (long i = 0; i < 20; ++i) CHECK(client->submit<twice>(i).result() == 2 * i);
+    broker.hold = true;
+    auto cancelled = client->submit<twice>(1);
+    std::thread waits([&] { CHECK_THROWS_AS(cancelled.result(), weft::TaskCancelled); });
+    CHECK(eventually([&] { return broker.arrived == 21; }));
+    cancelled.cancel();
+    waits.join();
+    broker.hold = false;
+    for (long i = 0; i < 20; ++i) CHECK(client->submit<twice>(i).result() == 2 * i);
+    broker.hold = true;
+    auto open = client->submit<twice>(1);
+    std::thread waits_too([&] { CHECK_THROWS_AS(open.result(), weft::TaskCancelled); });
+    auto other = client->submit<twice>(2);
+    CHECK(eventually([&] { return broker.arrived == 43; }));
+    client.reset();
+    waits_too.join();
+    CHECK_THROWS_AS(other.result(), weft::TaskCancelled);
+  }
+}
+
 TEST_SUITE("client: its life") {
   TEST_CASE("no broker: the address and the reason") {
     const auto start = std::chrono::steady_clock::now();

@@ -76,6 +76,8 @@ class FutureState : public RefCounted {
   /// Before anybody else sees it.
   void open(std::uint64_t seq, Ref<TaskInfo> info);
   void mark_running(bool running) noexcept;
+  /// A thread sleeps until it is done.
+  bool awaited() const noexcept;
   /// The first to finish it wins; false: it is finished already. What has to run in the callback
   /// thread is handed to it.
   bool finish(std::string raw, std::unique_ptr<Failure> failure);
