@@ -186,14 +186,22 @@ void Scheduler::flush_assignments() {
   assigned_to_.clear();
 }
 
+/// It submits. What is with a worker already goes before it, whoever's turn it is: that is to be little while
+/// tasks of others wait.
+void Scheduler::note_competition(const Session& session) {
+  const bool others_wait = contenders_.size() > (session.contending ? 1U : 0U);
+  if (others_wait) shared_until_ = now_ + settings_.shared_memory;
+}
+
 /// How many tasks a worker may have. Long tasks are not prefetched, so that whoever is idle first gets
 /// the next; short ones are, to cover the way there and back.
 void Scheduler::update_credit(Worker& worker) {
+  const double part = now_ < shared_until_ ? 1.0 / static_cast<double>(settings_.shared_part) : 1.0;
   double prefetch = 0;
   if (worker.average_us > 0 &&
       worker.average_us <= static_cast<double>(settings_.prefetch_task_max.count())) {
-    prefetch = std::ceil(static_cast<double>(settings_.prefetch.count()) / worker.average_us);
-    prefetch = std::min(prefetch, static_cast<double>(settings_.prefetch_max));
+    prefetch = std::ceil(static_cast<double>(settings_.prefetch.count()) * part / worker.average_us);
+    prefetch = std::min(prefetch, std::ceil(static_cast<double>(settings_.prefetch_max) * part));
   }
   worker.credit = worker.hello.slots * (1 + static_cast<std::size_t>(prefetch));
 }

@@ -128,6 +128,7 @@ void Scheduler::on(Session& session, const wire::Forget& forget) {
 }
 
 void Scheduler::on(Session& session, const wire::Submit& submit) {
+  note_competition(session);
   for (const wire::SubmitRecord& record : submit.tasks) {
     if (record.seq <= session.received) continue;  // sent again after a reconnect
     if (!within_credit(session, record.payload.size() + kRecordBytes)) return;

@@ -49,6 +49,8 @@ struct Settings {
   Duration cannot_start_memory_max = std::chrono::hours(1);    // and after many times
   std::uint16_t fetch_tries = 3;                         // again, when a program or argument did not come
   std::size_t prefetch_max = 2000;                       // tasks for each slot
+  std::size_t shared_part = 8;                           // that part of both, while clients compete
+  Duration shared_memory = std::chrono::seconds(1);      // since one submitted while tasks of another waited
   std::size_t delivery_bytes_max = 8 << 20;              // not acknowledged, under way to a client
   std::size_t backlog_bytes_max = 64 << 20;              // of results waiting, for a session to go on
   std::size_t program_bytes_max = std::size_t{1} << 30;  // of programs and their libraries, kept for workers
@@ -251,6 +253,7 @@ class Scheduler {
   bool could_run(const Worker& worker, const Placement& placement) const;
   double assign(Task& task, Worker& worker);
   void define_for(Worker& worker, const Session& session, const Spec& spec);
+  void note_competition(const Session& session);
   void update_credit(Worker& worker);
   static bool has_room(const Worker& worker);
   static std::uint32_t load_level(std::size_t tasks, std::uint32_t slots);
@@ -314,6 +317,7 @@ class Scheduler {
   std::map<std::string, std::size_t> functions_;  // in libraries: how many workers have each
   double fair_clock_ = 0;                         // slot time of the session served last
   bool rebalance_planned_ = false;
+  Time shared_until_{};  // clients compete
   std::uint64_t pass_ = 0;
   std::size_t backlog_max_ = 0;  // of results that may wait for one client before no more of its tasks go out
   std::uint64_t members_ = 1;    // counts the workers that came and went

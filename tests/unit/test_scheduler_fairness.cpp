@@ -129,6 +129,40 @@ TEST_SUITE("scheduler, fairness") {
     h.skip();
   }
 
+  TEST_CASE("while clients compete less waits with the workers, so that a newcomer's task starts soon") {
+    Settings settings = test_settings();
+    settings.prefetch_max = 80;
+    Harness h(settings);
+    TestClient many = h.join_client("many");
+    TestClient one = h.join_client("one");
+    TestWorker worker = h.join_worker("worker");
+    for (TestClient* client : {&many, &one}) h.define(*client, 1, any_spec());
+    h.submit(many, 1, 400);
+    std::uint64_t seq = 0;
+    h.result(worker, many, ++seq, Outcome::ok, "", 1);
+    CHECK(h.status().assigned == 81);
+    const std::uint64_t first = h.submit(one, 1);
+    std::size_t ahead = 0;  // tasks that were with the worker when it got this one
+    for (; h.assigned(worker, one).empty(); ++ahead) h.result(worker, many, ++seq, Outcome::ok, "", 1);
+    CHECK(ahead == 71);  // from 81 to an eighth and its slot: then its turn came
+    h.result(worker, one, first, Outcome::ok, "", 1);
+    SUBCASE("alone it has all of it again after a second") {
+      h.advance(900ms);
+      h.result(worker, many, ++seq, Outcome::ok, "", 1);
+      CHECK(h.status().assigned == 11);
+      h.advance(200ms);
+      h.result(worker, many, ++seq, Outcome::ok, "", 1);
+      CHECK(h.status().assigned == 81);
+    }
+    SUBCASE("a client does not compete with itself") {
+      h.advance(1100ms);
+      h.submit(many, 1, 100);
+      h.result(worker, many, ++seq, Outcome::ok, "", 1);
+      CHECK(h.status().assigned == 81);
+    }
+    h.skip();
+  }
+
   TEST_CASE("tasks that wait behind others are asked back when somebody is idle, and go there") {
     Harness h;
     TestClient client = h.join_client("client");
