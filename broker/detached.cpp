@@ -307,10 +307,8 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
 
 /// An attached task: its answer is that of the task whose id is its payload, and so are its charges, of which
 /// the client has the first `charges_known`. False: it is none.
-bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload,
+void Scheduler::watch(Session& session, std::uint64_t seq, const wire::Payload& payload,
                       std::uint32_t charges_known) {
-  const auto known = session.specs.find(spec);
-  if (known == session.specs.end() || known->second->content.kind != wire::TaskKind::attached) return false;
   const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.text());
   const TaskId id{named.session, named.seq};
   Session* owner = find_session(id.session);
@@ -322,7 +320,7 @@ bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, c
         id.text());
     deliver(session, wire::DeliveryRecord{seq, wire::DeliveryKind::final, wire::Outcome::refused, 0, 0,
                                           wire::Payload(wire::encode_error(info))});
-    return true;
+    return;
   }
   for (wire::DeliveryRecord charge : entry->charges) {
     if (charge.retries_used + charge.crashes <= charges_known) continue;
@@ -331,7 +329,7 @@ bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, c
   }
   if (entry->phase == Detached::Phase::finished) {
     hand_over(session, seq, *entry);
-    return true;
+    return;
   }
   const TaskId watcher{session.id, seq};
   if (std::find(entry->watchers.begin(), entry->watchers.end(), watcher) == entry->watchers.end())
@@ -339,7 +337,6 @@ bool Scheduler::watch(Session& session, std::uint64_t seq, std::uint32_t spec, c
   session.watches[seq] = id;
   const Task* task = find_task(*owner, id.seq);
   if (task != nullptr && task->state == TaskState::running) send(session.peer, wire::Running{{seq}});
-  return true;
 }
 
 void Scheduler::cancel_watched(Session& session, std::uint64_t seq) {

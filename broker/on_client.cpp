@@ -129,21 +129,23 @@ void Scheduler::on(Session& session, const wire::Forget& forget) {
 
 void Scheduler::on(Session& session, const wire::Submit& submit) {
   note_competition(session);
+  Spec* spec = nullptr;
   for (const wire::SubmitRecord& record : submit.tasks) {
     if (record.seq <= session.received) continue;  // sent again after a reconnect
     if (!within_credit(session, record.payload.size() + kRecordBytes)) return;
-    if (watch(session, record.seq, record.spec, record.payload)) {
-      session.received = record.seq;
+    if (spec == nullptr || spec->number != record.spec) spec = spec_of(session, record.seq, record.spec);
+    if (spec == nullptr) return;
+    session.received = record.seq;
+    if (spec->content.kind == wire::TaskKind::attached) {
+      watch(session, record.seq, record.payload);
       continue;
     }
-    Task* task = add_task(session, record.seq, record.spec, record.payload);
-    if (task == nullptr) return;
-    session.received = record.seq;
-    if (const auto ms = task->spec->content.queue_timeout_ms; ms > 0) {
-      task->due = now_ + milliseconds_of(ms);
-      start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
+    Task& task = add_task(session, record.seq, *spec, record.payload);
+    if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
+      task.due = now_ + milliseconds_of(ms);
+      start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
     }
-    task->spec->content.detach ? keep(*task) : queue(*task);
+    spec->content.detach ? keep(task) : queue(task);
   }
   session.received_withheld = true;
   if (session.unreceived >= settings_.received_bytes) acknowledge_submits(session);
@@ -154,18 +156,21 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     if (!within_credit(session, record.payload.size() + kRecordBytes)) return;
     session.received = std::max(session.received, record.seq);
     if (again_detached(session, record) || find_task(session, record.seq) != nullptr) continue;
-    if (watch(session, record.seq, record.spec, record.payload, record.retries_used + record.crashes))
+    Spec* const spec = spec_of(session, record.seq, record.spec);
+    if (spec == nullptr) return;
+    if (spec->content.kind == wire::TaskKind::attached) {
+      watch(session, record.seq, record.payload, record.retries_used + record.crashes);
       continue;
-    Task* task = add_task(session, record.seq, record.spec, record.payload);
-    if (task == nullptr) return;
-    task->retries_used = record.retries_used;
-    task->crashes = record.crashes;
-    if (const auto ms = task->spec->content.queue_timeout_ms; ms > 0) {
-      task->due = now_ + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
-      start_timer(task->due, TimerKind::queue_timeout, session.id, task->seq);
     }
-    if (task->spec->content.detach) {  // the broker that was promised it may not have lived to keep it
-      keep(*task);
+    Task& task = add_task(session, record.seq, *spec, record.payload);
+    task.retries_used = record.retries_used;
+    task.crashes = record.crashes;
+    if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
+      task.due = now_ + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
+      start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
+    }
+    if (spec->content.detach) {  // the broker that was promised it may not have lived to keep it
+      keep(task);
       continue;
     }
     const auto orphan = orphans_.find(TaskId{session.id, record.seq});
@@ -174,35 +179,37 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       claimed = orphan->second;
       orphans_.erase(orphan);
     }
-    if (claimed && !is_over(*task, claimed->claim)) {
-      adopt(*claimed->worker, *task, claimed->claim);
+    if (claimed && !is_over(task, claimed->claim)) {
+      adopt(*claimed->worker, task, claimed->claim);
     } else if (adopting()) {
-      await_claim(*task);
+      await_claim(task);
     } else {
-      start_again(*task);
+      start_again(task);
     }
   }
   session.received_withheld = true;
   if (session.unreceived >= settings_.received_bytes) acknowledge_submits(session);
 }
 
-Task* Scheduler::add_task(Session& session, std::uint64_t seq, std::uint32_t spec,
-                          const wire::Payload& payload) {
-  const auto found = session.specs.find(spec);
-  if (found == session.specs.end()) {
-    refuse(session.peer, wire::RefuseCode::malformed,
-           fmt::format("task {} names spec {}, which was not defined", seq, spec));
-    return nullptr;
-  }
+/// That of task `seq`, which is being announced; null: it was not defined, and the client is refused.
+Spec* Scheduler::spec_of(Session& session, std::uint64_t seq, std::uint32_t number) {
+  const auto found = session.specs.find(number);
+  if (found != session.specs.end()) return found->second.get();
+  refuse(session.peer, wire::RefuseCode::malformed,
+         fmt::format("task {} names spec {}, which was not defined", seq, number));
+  return nullptr;
+}
+
+Task& Scheduler::add_task(Session& session, std::uint64_t seq, Spec& spec, const wire::Payload& payload) {
   Task& task = session.tasks.emplace(seq);
   task.seq = seq;
   task.session = &session;
-  task.spec = found->second.get();
+  task.spec = &spec;
   task.payload = payload;
   ++task.spec->open_tasks;
   session.queued_bytes += payload.size();
   queued_bytes_ += payload.size();
-  return &task;
+  return task;
 }
 
 /// What it makes this broker keep in memory, more or less.

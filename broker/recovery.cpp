@@ -57,7 +57,7 @@ void Scheduler::replay(const TaskRecord& record) {
   if (session == nullptr || !session->specs.contains(record.spec) || session->detached.contains(record.seq))
     return;
   session->received = std::max(session->received, record.seq);
-  Task& task = *add_task(*session, record.seq, record.spec, record.payload);
+  Task& task = add_task(*session, record.seq, *session->specs.at(record.spec), record.payload);
   Detached& entry = session->detached[record.seq];
   entry.phase = Detached::Phase::open;
   entry.recorded = true;

@@ -139,7 +139,8 @@ class Scheduler {
   bool within_credit(Session& session, std::size_t bytes);
   static std::size_t held_by(const Session& session);
   void ask_again(Session& session);
-  Task* add_task(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload);
+  Spec* spec_of(Session& session, std::uint64_t seq, std::uint32_t number);
+  Task& add_task(Session& session, std::uint64_t seq, Spec& spec, const wire::Payload& payload);
   void lose_session(Session& session);
   void end_session(Session& session, const std::string& why);
   void finish_ending(Session& session);
@@ -220,7 +221,7 @@ class Scheduler {
   void drop_detached(Session& session, std::uint64_t seq);
   void release_blobs(std::vector<BlobId>& blobs);
   bool again_detached(Session& session, const wire::ReannounceRecord& record);
-  bool watch(Session& session, std::uint64_t seq, std::uint32_t spec, const wire::Payload& payload,
+  void watch(Session& session, std::uint64_t seq, const wire::Payload& payload,
              std::uint32_t charges_known = 0);
   void cancel_watched(Session& session, std::uint64_t seq);
   void leave_detached(Session& session);

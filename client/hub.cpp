@@ -13,6 +13,11 @@
 namespace weft::detail {
 
 namespace {
+
+// Then another event: a vector that grew with all that is submitted would be copied, and be new memory, again
+// and again.
+constexpr std::size_t kTasksInEvent = 512;
+
 int make_eventfd() {
   const int fd = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
   if (fd < 0) throw std::system_error(errno, std::generic_category(), "weft::Client: eventfd");
@@ -53,10 +58,12 @@ void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, con
     const auto& spec = specs_.intern(target, options, ships ? program->executable() : kNoProgram,
                                      ships ? program->libraries() : kNoLibraries, events_);
     self_.reset();
-    if (events_.empty() || !std::holds_alternative<client::Submit>(events_.back())) {
-      events_.push_back(client::Submit{});
+    auto* last = events_.empty() ? nullptr : std::get_if<client::Submit>(&events_.back());
+    if (last == nullptr || last->tasks.size() >= kTasksInEvent) {
+      last = &std::get<client::Submit>(events_.emplace_back(client::Submit{}));
+      last->tasks.reserve(records.size());
     }
-    auto& tasks = std::get<client::Submit>(events_.back()).tasks;
+    auto& tasks = last->tasks;
     for (std::size_t i = 0; i < records.size(); ++i) {
       records[i].seq = next_seq_++;
       records[i].spec = spec.number;

@@ -161,6 +161,7 @@ class Session {
   void announce(std::uint64_t seq, Task& task, bool again);
   void flush_announced();
   void define(std::uint32_t number);
+  Spec& spec_of(std::uint32_t number);
   wire::ReannounceRecord again(std::uint64_t seq, const Task& task) const;
   void forget(std::uint64_t seq);
   void drop_cancelled(std::uint64_t beyond);
@@ -180,8 +181,9 @@ class Session {
 
   SeqTable<Task> tasks_;
   std::unordered_map<std::uint32_t, Spec> specs_;
-  std::uint64_t submitted_ = 0;                               // highest task number
-  std::unordered_set<std::uint64_t> unkept_;                  // detached tasks that only we have
+  std::pair<std::uint32_t, Spec*> recent_spec_;  // that was asked for last: neighbours have the same
+  std::uint64_t submitted_ = 0;                  // highest task number
+  std::unordered_set<std::uint64_t> unkept_;     // detached tasks that only we have
   std::unordered_map<std::uint64_t, wire::TaskRef> untaken_;  // what the broker keeps for us: by task number
   std::vector<wire::TaskRef> taken_;  // and need not any more: said on each connection
 

@@ -13,7 +13,9 @@ namespace weft::client {
 
 namespace {
 
-constexpr std::size_t kRecordsMax = 4096;  // in one message of tasks; the shell packs them
+// In one message of tasks, or one Complete; the shell packs them. More would be memory that the C library
+// gets from the kernel, and gives back, each time.
+constexpr std::size_t kRecordsMax = 1024;
 constexpr std::size_t kMessageBytes = 256 << 10;
 constexpr std::size_t kRecordBytes = 16;  // about what a record costs beside its payload
 
@@ -71,6 +73,7 @@ void Session::on(const RetireSpec& event) {
   it->second.retired = true;
   if (it->second.tasks == 0) {
     if (it->second.known && presence_.joined()) send(wire::Forget{event.spec});
+    recent_spec_ = {};
     specs_.erase(it);
   }
 }
@@ -79,10 +82,9 @@ void Session::on(const Submit& event) {
   for (const wire::SubmitRecord& record : event.tasks) {
     WEFT_CHECK(record.seq > submitted_);
     submitted_ = record.seq;
-    const auto spec = specs_.find(record.spec);
-    WEFT_CHECK(spec != specs_.end());
-    ++spec->second.tasks;
-    note_detached(record.seq, spec->second.content, record.payload);
+    Spec& spec = spec_of(record.spec);
+    ++spec.tasks;
+    note_detached(record.seq, spec.content, record.payload);
     tasks_.emplace(record.seq,
                    Task{.payload = record.payload, .extra = {}, .since = now_, .spec = record.spec});
   }
@@ -203,7 +205,7 @@ void Session::pump() {
 }
 
 void Session::announce(std::uint64_t seq, Task& task, bool older_than_epoch) {
-  if (!specs_.at(task.spec).defined) {
+  if (!spec_of(task.spec).defined) {
     flush_announced();  // the order of messages counts
     define(task.spec);
   }
@@ -230,7 +232,7 @@ void Session::flush_announced() {
 }
 
 void Session::define(std::uint32_t number) {
-  Spec& spec = specs_.at(number);
+  Spec& spec = spec_of(number);
   if (spec.defined) return;
   spec.defined = spec.known = true;
   send(wire::Define{.spec = number, .content = spec.content});
@@ -358,7 +360,7 @@ void Session::on_message(const wire::Running& running) {
   for (const std::uint64_t seq : running.seqs) {
     Task* task = tasks_.find(seq);
     if (task == nullptr || task->state != TaskState::open) continue;
-    if (specs_.at(task->spec).content.queue_timeout_ms != 0) {
+    if (spec_of(task->spec).content.queue_timeout_ms != 0) {
       const Duration before = waited(*task);
       extra_of(*task).waited = before;
     }
@@ -395,6 +397,16 @@ Duration Session::waited(const Task& task) const {
   return task.state == TaskState::running ? before : before + (now_ - task.since);
 }
 
+/// REQUIRES: there is one.
+Session::Spec& Session::spec_of(std::uint32_t number) {
+  if (recent_spec_.second == nullptr || recent_spec_.first != number) {
+    const auto found = specs_.find(number);
+    WEFT_CHECK(found != specs_.end());
+    recent_spec_ = {number, &found->second};
+  }
+  return *recent_spec_.second;
+}
+
 Session::Extra& Session::extra_of(Task& task) {
   if (!task.extra) task.extra = std::make_unique<Extra>();
   return *task.extra;
@@ -406,10 +418,11 @@ void Session::forget(std::uint64_t seq) {
   if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
   const std::uint32_t number = task->spec;
   tasks_.erase(seq);
-  const auto it = specs_.find(number);
-  if (--it->second.tasks == 0 && it->second.retired) {
-    if (it->second.known && joined()) send(wire::Forget{number});
-    specs_.erase(it);
+  Spec& spec = spec_of(number);
+  if (--spec.tasks == 0 && spec.retired) {
+    if (spec.known && joined()) send(wire::Forget{number});
+    recent_spec_ = {};
+    specs_.erase(number);
   }
 }
 
@@ -423,10 +436,11 @@ void Session::drop_cancelled(std::uint64_t beyond) {
 }
 
 void Session::complete(Completion completion) {
-  if (actions_->empty() || !std::holds_alternative<Complete>(actions_->back()))
-    actions_->push_back(Complete{});
+  auto* last = actions_->empty() ? nullptr : std::get_if<Complete>(&actions_->back());
+  if (last == nullptr || last->tasks.size() >= kRecordsMax)
+    last = &std::get<Complete>(actions_->emplace_back(Complete{}));
   const std::uint64_t seq = completion.seq;
-  std::get<Complete>(actions_->back()).tasks.push_back(std::move(completion));
+  last->tasks.push_back(std::move(completion));
   mark_kept(seq);
 }
 
