@@ -306,7 +306,7 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
 }
 
 /// An attached task: its answer is that of the task whose id is its payload, and so are its charges, of which
-/// the client has the first `charges_known`. False: it is none.
+/// the client has the first `charges_known`.
 void Scheduler::watch(Session& session, std::uint64_t seq, const wire::Payload& payload,
                       std::uint32_t charges_known) {
   const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.text());

@@ -199,8 +199,9 @@ void Scheduler::disown(Worker& worker, const Uuid& session, const wire::ClaimRec
 void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
   worker.strays.erase({TaskId{task.session->id, task.seq}, claim.attempt});
   take_out(task);
+  // What is done, however it ended, has nothing to do with it when its worker is lost.
   attach(task, worker, claim.attempt,
-         claim.state == wire::ClaimState::queued ? TaskState::assigned : TaskState::running);
+         claim.state == wire::ClaimState::running ? TaskState::running : TaskState::assigned);
   task.adopted = true;
   task.claimed = claim.execution;
   task.counted = claim.execution < task.execution();

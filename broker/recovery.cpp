@@ -56,7 +56,6 @@ void Scheduler::replay(const TaskRecord& record) {
   Session* session = find_session(record.session);
   if (session == nullptr || !session->specs.contains(record.spec) || session->detached.contains(record.seq))
     return;
-  session->received = std::max(session->received, record.seq);
   Task& task = add_task(*session, record.seq, *session->specs.at(record.spec), record.payload);
   Detached& entry = session->detached[record.seq];
   entry.phase = Detached::Phase::open;

@@ -129,7 +129,7 @@ struct Session {
   Time grace_ends{};
   bool met = false;  // it has said something after our WELCOME
   bool synced = false;
-  std::uint64_t received = 0;      // highest task number
+  std::uint64_t received = 0;      // highest task number that was announced here: not what the journal has
   bool received_withheld = false;  // RECEIVED is owed
   std::size_t unreceived = 0;      // bytes that came since the last RECEIVED
   SeqTable<Task> tasks;

@@ -86,7 +86,8 @@ void Scheduler::check_invariants() const {
       const bool has_worker = task.state == TaskState::assigned || task.state == TaskState::running ||
                               task.state == TaskState::cancelling;
       WEFT_CHECK(has_worker == task.with_worker());
-      WEFT_CHECK(task.seq == seq && task.session == session && seq <= session->received);
+      WEFT_CHECK(task.seq == seq && task.session == session &&
+                 (seq <= session->received || task.spec->content.detach));
       if (has_worker) WEFT_CHECK(task.worker->tasks.contains(task));
       if (task.state == TaskState::queued) {
         ++queued;

@@ -28,8 +28,8 @@ class Helm {
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
     virtual ~Loop() = default;
-    /// Waits until `until` at most, and does what there is to do. Must not throw.
-    virtual void turn(const Deadline& until) = 0;
+    /// Waits until `until` at most, and does what there is to do.
+    virtual void turn(const Deadline& until) noexcept = 0;
     /// Somebody has to run it: answers are outstanding.
     virtual bool busy() const = 0;
     /// There is nothing to run any more.
@@ -67,8 +67,7 @@ class Helm {
   bool used_ = false;       // by others, since the I/O thread looked last
   bool submitted_ = false;  // since the last steer()
   std::atomic<bool> free_{false};
-  std::atomic<std::uint32_t> recalls_{
-      0};  // a futex, on which the I/O thread sleeps while it has stepped back
+  std::atomic<std::uint32_t> recalls_{0};  // the I/O thread sleeps on it while it has stepped back
 };
 
 }  // namespace weft::client

@@ -48,7 +48,7 @@ void IoLoop::run() {
   finish_all("");
 }
 
-void IoLoop::turn(const client::Helm::Deadline& until) {
+void IoLoop::turn(const client::Helm::Deadline& until) noexcept {
   poll(until);
   turn_ = now();
   take_inbox();

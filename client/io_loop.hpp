@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// IoLoop: the client's loop: poll, decode, step, perform, pack. Lives in one thread; who runs it is with
-// Helm.
+// IoLoop: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time: Helm says which.
 #pragma once
 
 #include <functional>
@@ -26,7 +25,7 @@ class IoLoop final : private client::Helm::Loop {
   void run();
 
  private:
-  void turn(const client::Helm::Deadline& until) override;
+  void turn(const client::Helm::Deadline& until) noexcept override;
   bool busy() const override;
   bool over() const override { return session_.over(); }
 

@@ -203,7 +203,10 @@ void pending(Client& client, const Arguments& arguments) {
   const double before = in_use();
   while (futures.size() < tasks / inputs.size()) futures.push_back(client.map<size_of>(inputs));
   while (client.cluster().tasks_queued < tasks) std::this_thread::sleep_for(50ms);  // until they have arrived
-  std::this_thread::sleep_for(1s);  // buffers on the way are empty
+  for (double last = 0; last != in_use();) {  // until the buffers on the way are empty
+    last = in_use();
+    std::this_thread::sleep_for(200ms);
+  }
   say("client_bytes", (in_use() - before) / static_cast<double>(tasks));
   wait_to_be_killed();
 }

@@ -81,7 +81,7 @@ class Rig : private Helm::Loop {
     helm.end(std::move(lock));
   }
 
-  void turn(const Helm::Deadline&) override {
+  void turn(const Helm::Deadline&) noexcept override {
     const int inside = ++inside_;
     inside_max_ = std::max(inside_max_.load(), inside);
     {

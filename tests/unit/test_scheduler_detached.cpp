@@ -272,7 +272,7 @@ TEST_SUITE("scheduler, detached") {
     h.commit();
     TestClient client = s.client;
     h.hello(client, 0, kEpoch);
-    CHECK(h.take() == Actions{h.welcome(client, false, 2)});
+    CHECK(h.take() == Actions{h.welcome(client, false, 0)});
     h.define(client, 1, detached_spec());
     h.say(client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))},
                                     {2, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
@@ -281,6 +281,21 @@ TEST_SUITE("scheduler, detached") {
     h.say(client, wire::Fetched{{{client.session, 1}}});
     h.commit();
     CHECK(h.status().queued == 1);
+  }
+
+  TEST_CASE("a client that is cut off while it announces goes on where it was, whatever the journal has") {
+    Stage s;
+    s.accept(2);
+    Harness h(journaled(kEpoch + 1), s.h.disk());
+    h.commit();
+    TestClient client = s.client;
+    h.hello(client, 0, kEpoch);
+    h.define(client, 1, detached_spec());
+    h.say(client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    h.disconnect(client);
+    h.skip();
+    h.hello(client);
+    CHECK(h.take().at(0) == Action(h.welcome(client, true, 1)));  // it may have more that is older than 2
   }
 
   TEST_CASE("a large result that is said again while it is fetched is not dropped by its worker") {
