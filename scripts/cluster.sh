@@ -388,10 +388,12 @@ has_joined() { [[ $joined == *" $1 "* ]]; }
 count_words() { printf '%d' $#; }
 
 all_joined() {
-  local worker
+  local worker living
   for worker in broker $(staying_workers); do
+    living=1
+    alive "$worker" || living=0 # before the other question: a keeper answers that with its last act
     [[ ! -e $run/$worker.failed ]] || die "$worker is given up: it $(<"$run/$worker.failed")"
-    alive "$worker" || die "$worker and its keeper are dead, see $logs/$worker.log"
+    ((living)) || die "$worker and its keeper are dead, see $logs/$worker.log"
   done
   ask_broker || return 1
   for worker in $(staying_workers); do
