@@ -159,6 +159,17 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.take() == Actions{s.h.define_for(other, s.client, 1), s.h.assign(other, s.client, 1, 1)});
   }
 
+  TEST_CASE("what a worker of an earlier broker had done is not charged when that worker is lost") {
+    Stage s;
+    s.client_announces();
+    s.worker_comes({{1, kOldAttempt, ClaimState::done}});
+    s.h.disconnect(s.worker);
+    s.h.skip();
+    s.h.advance(3s);
+    CHECK(s.h.take() == Actions{});
+    CHECK(s.h.status().queued == 1);
+  }
+
   TEST_CASE("a task that waits for a claim can be cancelled") {
     Stage s;
     s.client_announces();
