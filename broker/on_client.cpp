@@ -147,8 +147,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
     }
     spec->content.detach ? keep(task) : queue(task);
   }
-  session.received_withheld = true;
-  if (session.unreceived >= settings_.received_bytes) acknowledge_submits(session);
+  owe_received(session);
 }
 
 void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
@@ -187,8 +186,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       start_again(task);
     }
   }
-  session.received_withheld = true;
-  if (session.unreceived >= settings_.received_bytes) acknowledge_submits(session);
+  owe_received(session);
 }
 
 /// That of task `seq`, which is being announced; null: it was not defined, and the client is refused.
@@ -227,9 +225,15 @@ bool Scheduler::within_credit(Session& session, std::size_t bytes) {
   return false;
 }
 
-/// RECEIVED opens the client's window again. Nobody waits for it while the window is open, and a message of
-/// its own would only wake the client: it goes with the next DELIVER, or when much has come, or at the next
-/// scan. Over the memory budget those who hold more than their part of it wait.
+/// Nobody waits for a RECEIVED while the window is open, and a message of its own would only wake the client:
+/// it goes with the next DELIVER, or when much has come, or at the next scan.
+void Scheduler::owe_received(Session& session) {
+  session.received_withheld = true;
+  if (session.unreceived >= settings_.received_bytes) acknowledge_submits(session);
+}
+
+/// RECEIVED opens the client's window again. Over the memory budget those who hold more than their part of it
+/// wait.
 void Scheduler::acknowledge_submits(Session& session) {
   if (!session.received_withheld || session.peer == kNoPeer) return;
   std::size_t held = 0;

@@ -135,6 +135,7 @@ class Scheduler {
   void on(Session& session, const wire::Synced& synced);
   void on(Session& session, const wire::Cancel& cancel);
   void on(Session& session, const wire::Ack& ack);
+  void owe_received(Session& session);
   void acknowledge_submits(Session& session);
   bool within_credit(Session& session, std::size_t bytes);
   static std::size_t held_by(const Session& session);

@@ -122,7 +122,7 @@ void Hub::wake(bool needed) {
 }
 
 bool Hub::steer(const FutureState& state, const FutureState::Deadline& deadline) {
-  return helm.is_free() && helm.steer([&] { return state.done(); }, deadline);
+  return helm.steer([&] { return state.done(); }, deadline);
 }
 
 bool Hub::has_news() {

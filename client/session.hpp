@@ -164,6 +164,7 @@ class Session {
   Spec& spec_of(std::uint32_t number);
   wire::ReannounceRecord again(std::uint64_t seq, const Task& task) const;
   void forget(std::uint64_t seq);
+  void drop_if_unused(std::uint32_t number);
   void drop_cancelled(std::uint64_t beyond);
   void complete(Completion completion);
   Duration waited(const Task& task) const;

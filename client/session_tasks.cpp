@@ -68,14 +68,9 @@ void Session::on(const DefineSpec& event) {
 }
 
 void Session::on(const RetireSpec& event) {
-  const auto it = specs_.find(event.spec);
-  if (it == specs_.end()) return;
-  it->second.retired = true;
-  if (it->second.tasks == 0) {
-    if (it->second.known && presence_.joined()) send(wire::Forget{event.spec});
-    recent_spec_ = {};
-    specs_.erase(it);
-  }
+  if (!specs_.contains(event.spec)) return;
+  spec_of(event.spec).retired = true;
+  drop_if_unused(event.spec);
 }
 
 void Session::on(const Submit& event) {
@@ -418,12 +413,17 @@ void Session::forget(std::uint64_t seq) {
   if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
   const std::uint32_t number = task->spec;
   tasks_.erase(seq);
-  Spec& spec = spec_of(number);
-  if (--spec.tasks == 0 && spec.retired) {
-    if (spec.known && joined()) send(wire::Forget{number});
-    recent_spec_ = {};
-    specs_.erase(number);
-  }
+  --spec_of(number).tasks;
+  drop_if_unused(number);
+}
+
+/// A spec that is retired, once no task names it.
+void Session::drop_if_unused(std::uint32_t number) {
+  const Spec& spec = spec_of(number);
+  if (spec.tasks > 0 || !spec.retired) return;
+  if (spec.known && joined()) send(wire::Forget{number});
+  recent_spec_ = {};
+  specs_.erase(number);
 }
 
 /// Forgets the cancelled tasks after number `beyond`: the broker does not have them.
