@@ -172,15 +172,30 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     }
     return;
   }
+  if (is_succeeded_by(*task, claim)) {
+    detach(*task);
+    return adopt(worker, *task, claim);
+  }
   disown(worker, session_id, claim);  // it is elsewhere by now
 }
 
 /// A failure that was counted, or that of an attempt before the last, is no reason to wait for it again. (A
 /// success counts when it comes, whatever its attempt.)
-bool Scheduler::is_over(const Task& task, const wire::ClaimRecord& claim) {
+bool Scheduler::is_over(const Task& task, const wire::ClaimRecord& claim) const {
   if (claim.state != wire::ClaimState::done) return false;
   if (claim.execution < task.execution()) return true;  // perhaps by an earlier broker
-  return task.attempt.number != 0 && (task.answered || task.attempt != claim.attempt);
+  if (task.attempt.number == 0) return false;
+  if (task.attempt == claim.attempt) return task.answered;
+  if (task.attempt.epoch == claim.attempt.epoch) return claim.attempt.number < task.attempt.number;
+  return task.attempt.epoch == settings_.epoch;  // the claim is of a broker before us
+}
+
+/// Of two workers that are done with attempts of one task under earlier brokers, the later one's outcome is
+/// waited for.
+bool Scheduler::is_succeeded_by(const Task& task, const wire::ClaimRecord& claim) {
+  const bool done = claim.state == wire::ClaimState::done &&
+                    task.worker->executions.contains({TaskId{task.session->id, task.seq}, task.attempt});
+  return task.adopted && done && task.claimed < claim.execution;
 }
 
 /// From now on it takes a slot.

@@ -160,7 +160,8 @@ class Scheduler {
   void on(Worker& worker, const wire::Draining& draining);
   void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
   void adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
-  static bool is_over(const Task& task, const wire::ClaimRecord& claim);
+  bool is_over(const Task& task, const wire::ClaimRecord& claim) const;
+  static bool is_succeeded_by(const Task& task, const wire::ClaimRecord& claim);
   void take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt);
   void disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
   enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will

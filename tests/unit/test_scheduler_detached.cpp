@@ -394,6 +394,63 @@ TEST_SUITE("scheduler, detached") {
     n.h.skip();
   }
 
+  TEST_CASE("a result that waits for its session behind those of unknown tasks is not made again meanwhile") {
+    Stage s;
+    wire::TaskSpec spec = detached_spec();
+    spec.retries = 1;
+    s.h.define(s.client, 2, spec);
+    s.h.submit(s.client, 2);
+    s.h.commit();
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second{first.epoch, first.number + 1};  // assigned, and the journal has no word of it
+    s.h.skip();
+    Next n(s);
+    TestWorker other{uuid(103), "other"};
+    const auto other_comes = [&] {
+      n.h.hello(other);
+      n.h.claims(other, s.client,
+                 {{9, {first.epoch, 5}, wire::ClaimState::done, 1}, {1, second, wire::ClaimState::done, 2}});
+      n.h.ready(other);
+    };
+    const auto failure_comes = [&] { n.h.result(n.worker, s.client, 1, Outcome::failed, "no", 1000, first); };
+    n.worker_comes(s.client, {{1, first, wire::ClaimState::done, 1}});
+    SUBCASE("the failure of the attempt before it comes first") {
+      failure_comes();
+      other_comes();
+    }
+    SUBCASE("the failure of the attempt before it comes last") {
+      other_comes();
+      failure_comes();
+    }
+    const wire::Results results{
+        s.client.session,
+        first.epoch,
+        true,
+        1,
+        {{9, 5, 1000, Outcome::ok, wire::Payload(std::string_view("unknown"))},
+         {1, second.number, 1000, Outcome::ok, wire::Payload(std::string_view("ok"))}}};
+    n.h.say(other, results);
+    n.h.commit();
+    n.h.skip();
+    n.h.advance(6999ms);  // the adoption window, and the grace of a client that does not come
+    CHECK(n.h.assigned(n.worker, s.client).empty());
+    CHECK(n.h.assigned(other, s.client).empty());
+    n.h.skip();
+    n.h.advance(1ms);
+    CHECK(n.h.take() ==
+          Actions{n.h.release(n.worker, s.client, 1), n.h.to(other, wire::Resend{s.client.session})});
+    n.h.say(other, results);
+    n.h.commit();
+    CHECK(n.h.take() == Actions{n.h.release(other, s.client, 1), n.h.release(other, s.client, 2)});
+    n.attach(s.client, 1);
+    CHECK(n.h.take() ==
+          Actions{n.h.received(n.client, 1), n.h.deliver(n.client, 1,
+                                                         {{1, wire::DeliveryKind::charged, Outcome::failed, 1,
+                                                           0, wire::Payload(std::string_view("no"))},
+                                                          {1, wire::DeliveryKind::final, Outcome::ok, 1, 0,
+                                                           wire::Payload(std::string_view("ok"))}})});
+  }
+
   TEST_CASE("a program that was asked of a client which left detached tasks is asked of another client") {
     Stage s;
     s.accept();
