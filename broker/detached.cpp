@@ -129,6 +129,10 @@ void Scheduler::take_answer(Detached& entry, Task& task, wire::DeliveryRecord an
   entry.phase = Detached::Phase::finishing;
   entry.missing = 0;
   entry.finished_ms = unix_ms(now_);
+  for (const wire::BlobRef& spare : std::exchange(entry.spares, {})) {
+    if (const Worker* worker = find_worker(spare.holder))
+      send(worker->peer, wire::Drop{spare.holder, spare.id});
+  }
   const std::size_t bytes = answer.payload.size();
   session.queued_bytes += bytes - entry.answer.payload.size();
   queued_bytes_ += bytes - entry.answer.payload.size();
@@ -142,12 +146,21 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
   Detached* entry = task.spec->content.detach ? find_detached(session, task.seq) : nullptr;
   if (entry == nullptr || !record.payload.is_blob()) return false;
   const wire::BlobRef ref = record.payload.blob();
-  if (task.state == TaskState::saving || (task.with_worker() && !current)) {
-    const bool again = entry->answer.payload.is_blob() && entry->answer.payload.blob() == ref;
-    if (!again) send(worker.peer, wire::Drop{ref.holder, ref.id});  // another attempt of it is further
+  if (task.state == TaskState::saving && entry->phase == Detached::Phase::finishing) {
+    const bool again = entry->answer.payload.blob() == ref ||
+                       std::find(entry->spares.begin(), entry->spares.end(), ref) != entry->spares.end();
+    if (!again) entry->spares.push_back(ref);
+    return true;
+  }
+  if (task.state == TaskState::saving) {  // it was never accepted here, and nobody is promised anything
+    send(worker.peer, wire::Drop{ref.holder, ref.id});
     return true;
   }
   if (task.with_worker()) {
+    if (!current) {
+      revoke(task, wire::RevokeMode::cancel);
+      take_stray(*task.worker, TaskId{session.id, task.seq}, task.attempt);
+    }
     detach(task);
   } else {
     take_out(task);
@@ -156,17 +169,41 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
   task.state = TaskState::saving;
   task.since = now_;
   session.saving.push_back(task);
-  entry->phase = Detached::Phase::finishing;
-  entry->answer = wire::DeliveryRecord{task.seq,          wire::DeliveryKind::final,
-                                       wire::Outcome::ok, task.retries_used,
-                                       task.crashes,      record.payload};
-  session.queued_bytes += record.payload.size();
-  queued_bytes_ += record.payload.size();
-  keeper_.keep(now_, ref.id, ref.size, ref.holder);
-  entry->holds.push_back(ref.id);
-  await_blob(*entry, TaskId{session.id, task.seq}, ref.id);
-  if (entry->missing == 0) result_kept(session, task.seq, *entry);
+  fetch_result(task, *entry, ref);
   return true;
+}
+
+void Scheduler::fetch_result(Task& task, Detached& entry, const wire::BlobRef& ref) {
+  Session& session = *task.session;
+  entry.phase = Detached::Phase::finishing;
+  entry.answer =
+      wire::DeliveryRecord{task.seq,     wire::DeliveryKind::final, wire::Outcome::ok, task.retries_used,
+                           task.crashes, wire::Payload(ref)};
+  session.queued_bytes += entry.answer.payload.size();
+  queued_bytes_ += entry.answer.payload.size();
+  keeper_.keep(now_, ref.id, ref.size, ref.holder);
+  entry.holds.push_back(ref.id);
+  await_blob(entry, TaskId{session.id, task.seq}, ref.id);
+  if (entry.missing == 0) result_kept(session, task.seq, entry);
+}
+
+/// The one that was being fetched is lost: another attempt has made one too, or it must be made again.
+void Scheduler::result_lost(Task& task, Detached& entry) {
+  Session& session = *task.session;
+  entry.phase = Detached::Phase::open;
+  entry.missing = 0;
+  session.queued_bytes -= entry.answer.payload.size();
+  queued_bytes_ -= entry.answer.payload.size();
+  entry.answer = {};
+  keeper_.release(entry.holds.back(), *actions_);
+  entry.holds.pop_back();
+  if (!entry.spares.empty()) {
+    const wire::BlobRef spare = entry.spares.back();
+    entry.spares.pop_back();
+    return fetch_result(task, entry, spare);
+  }
+  TaskList::remove(task);
+  start_again(task);
 }
 
 void Scheduler::result_kept(Session& session, std::uint64_t seq, Detached& entry) {
@@ -193,17 +230,9 @@ void Scheduler::settle_blobs() {
       if (settled.fault.empty()) {
         if (--entry->missing > 0) continue;
         result ? result_kept(*session, id.seq, *entry) : record_task(task);
-      } else if (result) {  // it must be made again
+      } else if (result) {
         log(Log::Level::warning, fmt::format("the result of task {} is lost: {}", id.text(), settled.fault));
-        entry->phase = Detached::Phase::open;
-        entry->missing = 0;
-        session->queued_bytes -= entry->answer.payload.size();
-        queued_bytes_ -= entry->answer.payload.size();
-        entry->answer = {};
-        keeper_.release(entry->holds.back(), *actions_);
-        entry->holds.pop_back();
-        TaskList::remove(task);
-        start_again(task);
+        result_lost(task, *entry);
       } else {
         refuse_detached(task, "what it needs cannot be kept: " + settled.fault);
       }
@@ -425,6 +454,7 @@ void Scheduler::on(const BlobStored& event) { keeper_.on_stored(now_, event, *ac
 void Scheduler::tend_keeper() {
   keeper_.tick(now_, *actions_);
   for (;;) {
+    settle_blobs();
     const std::vector<wire::Get> gets = keeper_.take_gets();
     if (gets.empty()) break;
     for (const wire::Get& get : gets) {
@@ -433,7 +463,6 @@ void Scheduler::tend_keeper() {
       pass_on(outbox);
     }
   }
-  settle_blobs();
 }
 
 /// What this step has recorded, unless a row is under way: then it goes with the next.

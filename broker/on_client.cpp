@@ -173,7 +173,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       continue;
     }
     const auto orphan = orphans_.find(TaskId{session.id, record.seq});
-    std::optional<OrphanClaim> claimed;
+    std::optional<HeldClaim> claimed;
     if (orphan != orphans_.end()) {
       claimed = orphan->second;
       orphans_.erase(orphan);

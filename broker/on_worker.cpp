@@ -2,25 +2,12 @@
 // What workers say: one function for each message. PROTOCOL.md sections 3 to 5.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <set>
 
 #include "broker/scheduler.hpp"
 #include "common/codec.hpp"
 
 namespace weft::broker {
-
-namespace {
-
-/// Of two attempts of one task, the one that still runs is the later one; of two that are over, the one that
-/// knows of more charges.
-bool is_later(const wire::ClaimRecord& one, const wire::ClaimRecord& other) {
-  const bool one_done = one.state == wire::ClaimState::done;
-  const bool other_done = other.state == wire::ClaimState::done;
-  return one_done != other_done ? other_done : one.execution > other.execution;
-}
-
-}  // namespace
 
 void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   if (hello.slots == 0) {
@@ -117,16 +104,12 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
       put_back(current);
     }
   }
-  auto claims = std::move(worker.claims);
+  const auto claims = std::move(worker.claims);
   worker.claims.clear();
   std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });  // claimed anew
-  for (auto& [session, records] : claims) {
+  for (const auto& [session, records] : claims) {
     worker.sessions.try_emplace(session);  // which will hear of its end
     if (find_session(session) == nullptr) expect(session);
-    // Of two attempts of one task the later one is adopted: what ended later comes later.
-    std::reverse(records.begin(), records.end());
-    std::stable_sort(records.begin(), records.end(),
-                     [](const auto& one, const auto& other) { return is_later(one, other); });
     for (const wire::ClaimRecord& record : records) {
       if (record.state == wire::ClaimState::done)
         worker.executions[{TaskId{session, record.seq}, record.attempt}] = record.execution;
@@ -146,9 +129,9 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
   Task* task = session != nullptr ? find_task(*session, claim.seq) : nullptr;
   if (task == nullptr) {
     if (session == nullptr || !session->synced) {
-      OrphanClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
-      const bool done = orphan.claim.state == wire::ClaimState::done;
-      if (orphan.worker == nullptr || (done && is_later(claim, orphan.claim))) orphan = {&worker, claim};
+      const HeldClaim held{&worker, claim};
+      HeldClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
+      if (orphan.worker == nullptr || is_later(held, orphan)) orphan = held;
       if (claim.state != wire::ClaimState::done) take_stray(worker, {session_id, claim.seq}, claim.attempt);
     } else {
       disown(worker, session_id, claim);
@@ -172,8 +155,9 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     }
     return;
   }
-  if (is_succeeded_by(*task, claim)) {
+  if (const HeldClaim adopted = adopted_claim(*task); is_later({&worker, claim}, adopted)) {
     detach(*task);
+    disown(*adopted.worker, session_id, adopted.claim);
     return adopt(worker, *task, claim);
   }
   disown(worker, session_id, claim);  // it is elsewhere by now
@@ -190,12 +174,24 @@ bool Scheduler::is_over(const Task& task, const wire::ClaimRecord& claim) const 
   return task.attempt.epoch == settings_.epoch;  // the claim is of a broker before us
 }
 
-/// Of two workers that are done with attempts of one task under earlier brokers, the later one's outcome is
-/// waited for.
-bool Scheduler::is_succeeded_by(const Task& task, const wire::ClaimRecord& claim) {
-  const bool done = claim.state == wire::ClaimState::done &&
-                    task.worker->executions.contains({TaskId{task.session->id, task.seq}, task.attempt});
-  return task.adopted && done && task.claimed < claim.execution;
+/// That by which the task is where it is; no worker: we assigned it ourselves.
+HeldClaim Scheduler::adopted_claim(const Task& task) {
+  if (!task.adopted) return {};
+  const bool done = task.worker->executions.contains({TaskId{task.session->id, task.seq}, task.attempt});
+  return {task.worker,
+          {task.seq, task.attempt, done ? wire::ClaimState::done : wire::ClaimState::running, task.claimed}};
+}
+
+/// Of two claims of one task, that of the later attempt is adopted.
+bool Scheduler::is_later(const HeldClaim& one, const HeldClaim& other) {
+  if (other.worker == nullptr) return false;
+  const bool one_done = one.claim.state == wire::ClaimState::done;
+  const bool other_done = other.claim.state == wire::ClaimState::done;
+  if (one_done != other_done) return other_done;  // the one that still runs
+  if (one.claim.attempt.epoch == other.claim.attempt.epoch)
+    return one.claim.attempt.number > other.claim.attempt.number;
+  if (one.claim.execution != other.claim.execution) return one.claim.execution > other.claim.execution;
+  return one.worker == other.worker;  // a worker says them in the order of their ends
 }
 
 /// From now on it takes a slot.

@@ -161,7 +161,8 @@ class Scheduler {
   void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
   void adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
   bool is_over(const Task& task, const wire::ClaimRecord& claim) const;
-  static bool is_succeeded_by(const Task& task, const wire::ClaimRecord& claim);
+  static HeldClaim adopted_claim(const Task& task);
+  static bool is_later(const HeldClaim& one, const HeldClaim& other);
   void take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt);
   void disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
   enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
@@ -214,6 +215,8 @@ class Scheduler {
   void take_charge(const Session& session, Detached& entry, const wire::DeliveryRecord& charge);
   void take_answer(Detached& entry, Task& task, wire::DeliveryRecord answer);
   bool take_blob_result(Worker& worker, Task& task, bool current, const wire::ResultRecord& record);
+  void fetch_result(Task& task, Detached& entry, const wire::BlobRef& ref);
+  void result_lost(Task& task, Detached& entry);
   void settle_blobs();
   void result_kept(Session& session, std::uint64_t seq, Detached& entry);
   void charged(const ChargeRecord& record);
@@ -307,7 +310,7 @@ class Scheduler {
   std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
   std::unordered_map<std::string, Worker*> names_;
   std::unordered_map<Uuid, Time> expected_;  // sessions that workers claim, without HELLO yet: until when
-  std::unordered_map<TaskId, OrphanClaim> orphans_;  // claims for tasks that were not announced yet
+  std::unordered_map<TaskId, HeldClaim> orphans_;  // claims for tasks that were not announced yet
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;
   Keeper keeper_;

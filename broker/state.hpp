@@ -105,8 +105,9 @@ struct Detached {
   std::size_t charges_saved = 0;  // of them the journal has
   std::vector<TaskId> watchers;   // attached tasks of other sessions
   wire::DeliveryRecord answer;
-  Uuid maker;                     // the worker that has the result too, until the journal has the answer
-  std::int64_t submitted_ms = 0;  // since 1970
+  Uuid maker;                         // the worker that has the result too, until the journal has the answer
+  std::vector<wire::BlobRef> spares;  // results of its other attempts, should the one that is fetched be lost
+  std::int64_t submitted_ms = 0;      // since 1970
   std::int64_t finished_ms = 0;
 
   /// Something of it is not in the journal yet.
@@ -179,7 +180,8 @@ struct WorkerSession {
   std::optional<std::uint64_t> next_outbox;  // number of the next result to take
 };
 
-struct OrphanClaim {
+/// What a worker says it has of a task.
+struct HeldClaim {
   Worker* worker = nullptr;
   wire::ClaimRecord claim;
 };

@@ -82,6 +82,7 @@ struct Next {
   TestClient client;  // another program
 
   explicit Next(const Stage& stage) : h(journaled(kEpoch + 1), stage.h.disk()), worker(stage.worker) {
+    worker.peer = kNoPeer;  // that was its connection to the broker of before
     h.commit();
     client = TestClient{uuid(200), "other"};
     h.hello(client, 0, 0);
@@ -322,6 +323,65 @@ TEST_SUITE("scheduler, detached") {
     for (const Action& action : s.h.take()) {
       const auto* sent = std::get_if<Send>(&action);
       CHECK(!(sent != nullptr && std::holds_alternative<wire::Drop>(sent->message)));
+    }
+  }
+
+  TEST_CASE("when a large result is lost while it is fetched, that of another attempt is fetched instead") {
+    Stage s;
+    s.accept();
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second{first.epoch, first.number + 1};
+    Next n(s);
+    TestWorker other{uuid(103), "other"};
+    n.h.hello(other);
+    n.h.claims(other, s.client, {{1, second, wire::ClaimState::done, 1}});
+    n.h.ready(other);
+    n.worker_comes(s.client, {{1, first, wire::ClaimState::done, 1}});
+    const wire::BlobRef lost{n.worker.incarnation, blob_id(9), 100};
+    const wire::BlobRef spare{other.incarnation, blob_id(9), 100};
+    const auto results = [&](const wire::Attempt& attempt, const wire::BlobRef& result) {
+      return wire::Results{s.client.session,
+                           attempt.epoch,
+                           true,
+                           1,
+                           {{1, attempt.number, 1000, Outcome::ok, wire::Payload(result)}}};
+    };
+    n.h.say(n.worker, results(first, lost));
+    CHECK(n.h.take() == Actions{n.h.revoke(other, s.client, 1, second.number),
+                                n.h.to(n.worker, wire::Get{lost.holder, lost.id, 0, 100})});
+    n.h.say(other, results(second, spare));
+    n.h.say(other, results(second, spare));  // once more
+    CHECK(n.h.take() == Actions{});
+    const auto fails = [&](const TestWorker& holder) {
+      for (int tries = 0; tries < 5; ++tries) {
+        n.h.say(holder, wire::Gone{blob_id(9), "it is not here"});
+        n.h.advance(1s);
+      }
+    };
+    SUBCASE("it is kept") {
+      n.h.say(n.worker, wire::Data{blob_id(9), 0, Bytes(std::string(100, 'r'))});
+      n.h.skip();
+      n.h.step(BlobStored{blob_id(9), ""});
+      CHECK(n.h.take() == Actions{n.h.to(other, wire::Drop{spare.holder, spare.id})});
+    }
+    SUBCASE("it is lost") {
+      fails(n.worker);
+      CHECK(n.h.take().back() == Action(n.h.to(other, wire::Get{spare.holder, spare.id, 0, 100})));
+      SUBCASE("the spare is kept") {
+        n.h.say(other, wire::Data{blob_id(9), 0, Bytes(std::string(100, 'r'))});
+        n.h.step(BlobStored{blob_id(9), ""});
+        n.h.commit();
+        n.attach(s.client, 1);
+        CHECK(n.h.take().back() ==
+              Action(n.h.deliver(n.client, 1,
+                                 {{1, wire::DeliveryKind::final, Outcome::ok, 0, 0,
+                                   wire::Payload(wire::BlobRef{wire::kJournalHolder, blob_id(9), 100})}})));
+      }
+      SUBCASE("the spare is lost too") {
+        fails(other);
+        CHECK(n.h.assigned(n.worker, s.client).size() + n.h.assigned(other, s.client).size() == 1);
+        n.h.skip();
+      }
     }
   }
 

@@ -412,6 +412,56 @@ TEST_SUITE("scheduler, restart") {
     s.second_of_two_counts();
   }
 
+  TEST_CASE("of two attempts of one task at two workers, the later one is adopted") {
+    TestWorker other{uuid(103), "other"};
+    Stage s;
+    const auto comes = [&](TestWorker& worker, const wire::ClaimRecord& claim) {
+      s.h.hello(worker);
+      s.h.claims(worker, s.client, {claim});
+      s.h.ready(worker);
+      s.h.skip();
+    };
+    SUBCASE("both are done, and neither charge was told") {
+      const wire::ClaimRecord earlier{1, {kOldEpoch, 3}, ClaimState::done, 1};
+      const wire::ClaimRecord later{1, kOldAttempt, ClaimState::done, 1};
+      SUBCASE("the earlier attempt, the later one, the client") {
+        comes(other, earlier);
+        comes(s.worker, later);
+        s.client_announces();
+      }
+      SUBCASE("the later attempt, the earlier one, the client") {
+        comes(s.worker, later);
+        comes(other, earlier);
+        s.client_announces();
+      }
+      SUBCASE("the client, the earlier attempt, the later one") {
+        s.client_announces();
+        comes(other, earlier);
+        comes(s.worker, later);
+      }
+      SUBCASE("the client, the later attempt, the earlier one") {
+        s.client_announces();
+        comes(s.worker, later);
+        comes(other, earlier);
+      }
+      const wire::ResultRecord not_there{1, 3, 1000, Outcome::cannot_start, text("not here")};
+      s.h.say(other, wire::Results{s.client.session, kOldEpoch, true, 1, {not_there}});
+      CHECK(s.h.take() == Actions{s.h.release(other, s.client, 1)});
+      s.old_result(1, Outcome::crashed);
+      CHECK(s.h.take() ==
+            Actions{s.h.deliver(s.client, 1,
+                                {{1, wire::DeliveryKind::charged, Outcome::crashed, 0, 1, text("result")}})});
+    }
+    SUBCASE("what was not started yet is stopped when a later attempt is claimed") {
+      s.client_announces();
+      comes(other, {1, {kOldEpoch, 2}, ClaimState::queued, 1});
+      s.worker_comes({{1, kOldAttempt, ClaimState::running, 1}});
+      CHECK(s.h.take() == Actions{s.h.revoke(other, s.client, 1, 2, wire::RevokeMode::cancel, kOldEpoch)});
+      s.old_result(1);
+      CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
+    }
+  }
+
   TEST_CASE("a task whose adopted attempt failed waits for the worker that may have its next one") {
     Stage s;
     TestWorker other{uuid(103), "other"};
