@@ -110,11 +110,7 @@ void Scheduler::requeue(Task& task, Duration delay) {
 void Scheduler::put_back(Task& task) {
   if (!may_be_elsewhere(task)) return requeue(task, Duration(0));
   detach(task);
-  if (adopting()) {
-    await_claim(task);
-  } else {
-    start_again(task);
-  }
+  start_unclaimed(task);
 }
 
 /// An earlier broker assigned it, and so may have gone on with it elsewhere.
@@ -126,6 +122,15 @@ void Scheduler::await_claim(Task& task) {
   task.state = TaskState::awaiting;
   task.since = now_;
   task.session->awaiting.push_back(task);
+}
+
+/// A worker may still come that claims it.
+void Scheduler::start_unclaimed(Task& task) {
+  if (adopting()) {
+    await_claim(task);
+  } else {
+    start_again(task);
+  }
 }
 
 /// It was announced again and no worker claims it. An earlier broker may have had it started: what may be

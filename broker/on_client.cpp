@@ -154,7 +154,11 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
   for (const wire::ReannounceRecord& record : reannounce.tasks) {
     if (!within_credit(session, record.payload.size() + kRecordBytes)) return;
     session.received = std::max(session.received, record.seq);
-    if (again_detached(session, record) || find_task(session, record.seq) != nullptr) continue;
+    if (again_detached(session, record)) continue;
+    if (Task* known = find_task(session, record.seq)) {
+      if (known->state == TaskState::cancelling) want_again(*known, record);
+      continue;
+    }
     Spec* const spec = spec_of(session, record.seq, record.spec);
     if (spec == nullptr) return;
     if (spec->content.kind == wire::TaskKind::attached) {
@@ -180,13 +184,20 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     }
     if (claimed && !is_over(task, claimed->claim)) {
       adopt(*claimed->worker, task, claimed->claim);
-    } else if (adopting()) {
-      await_claim(task);
     } else {
-      start_again(task);
+      start_unclaimed(task);
     }
   }
   owe_received(session);
+}
+
+/// It was answered, and an attempt of it is being stopped; its client lost that answer, or never had it.
+void Scheduler::want_again(Task& task, const wire::ReannounceRecord& record) {
+  take_stray(*task.worker, TaskId{task.session->id, task.seq}, task.attempt);
+  detach(task);
+  task.retries_used = record.retries_used;
+  task.crashes = record.crashes;
+  start_unclaimed(task);
 }
 
 /// That of task `seq`, which is being announced; null: it was not defined, and the client is refused.

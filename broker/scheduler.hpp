@@ -132,6 +132,7 @@ class Scheduler {
   void on(Session& session, const wire::Forget& forget);
   void on(Session& session, const wire::Submit& submit);
   void on(Session& session, const wire::Reannounce& reannounce);
+  void want_again(Task& task, const wire::ReannounceRecord& record);
   void on(Session& session, const wire::Synced& synced);
   void on(Session& session, const wire::Cancel& cancel);
   void on(Session& session, const wire::Ack& ack);
@@ -188,6 +189,7 @@ class Scheduler {
   void put_back(Task& task);
   bool may_be_elsewhere(const Task& task) const;
   void await_claim(Task& task);
+  void start_unclaimed(Task& task);
   void start_again(Task& task);
   void answer(Task& task, wire::Outcome outcome, wire::Payload payload);
   void forget_spec(Session& session, std::uint32_t number);

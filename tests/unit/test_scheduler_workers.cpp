@@ -307,6 +307,21 @@ TEST_SUITE("scheduler, workers") {
     CHECK(s.h.take() == Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 2)});
   }
 
+  TEST_CASE("a task that is announced again while an attempt of it is being stopped is run again") {
+    Stage s;
+    s.h.advance(2s);  // no adoption window any more
+    s.h.cancel(s.client, 1);
+    s.h.skip();
+    // As after a result that was lost: its client has no answer.
+    s.h.say(s.client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});  // what is being stopped takes the slot
+    CHECK(s.h.status().queued == 1);
+    s.h.result(s.worker, s.client, 1, Outcome::cancelled, "");
+    CHECK(s.h.take() == Actions{s.h.assign(s.worker, s.client, 1, 2)});
+    s.h.result(s.worker, s.client, 1);
+    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 2, 1)});
+  }
+
   TEST_CASE("an ASSIGN is lost even when the worker still has an older attempt of the task") {
     wire::TaskSpec spec = any_spec();
     spec.retries = 1;
