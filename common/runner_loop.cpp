@@ -315,9 +315,10 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   // by itself while a long one runs.
   if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.crowded()) return 0;
   announced_us_ = ended_us_;
-  // It has read something here meanwhile, on its own or since another runner woke it, and so looks here again
+  // It has read something here just now, on its own or since another runner woke it, and so looks here again
   // before it sleeps: of a hundred runners one has to wake it.
-  if (channel_.was_read() && !channel_.crowded()) return 0;
+  const bool just_now = channel_.was_read() && ended_us_ - started_us < kAnnounce_us;
+  if (just_now && !channel_.crowded()) return 0;
   return channel_.wake();
 }
 

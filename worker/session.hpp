@@ -56,6 +56,8 @@ class Session {
     Duration leave_wait = std::chrono::seconds(10);         // draining: for the results to be released
     std::uint32_t prefetch_max = 1000;                      // tasks behind the running one in a channel
     Duration prefetch_time = std::chrono::milliseconds(2);  // they may take; each at most half of it
+    Duration behind_max = std::chrono::milliseconds(20);    // or there is a single one that takes no longer
+    Duration worth_recalling = std::chrono::microseconds(500);  // for a runner that has nothing to do
   };
 
   explicit Session(Settings settings);
@@ -145,11 +147,12 @@ class Session {
   bool prefetch(Lane& lane, std::uint64_t until);
   void start_runners(Lane& lane);
   void end_idle_runners_for(Lane& lane);
+  void recall_for_idle();
   bool may_prefetch(const Runner& runner) const;
-  bool has_room(const Runner& runner) const;
+  bool has_room(const Runner& runner, const Task& task) const;
   bool older_lane_waits(const Lane& lane) const;
   void run(Runner& runner, Task& task);
-  bool is_short(const Task& task) const;
+  bool may_wait_behind(const Task& task) const;
   static void count_out(Runner& runner, const Task& task);
   bool has_function(const Task& task) const;
   std::size_t count(const Lane& lane, Runner::State state) const;
@@ -172,6 +175,7 @@ class Session {
   void next_front(Runner& runner);
   void climb(Runner& runner);
   void look(Runner& runner);
+  void recall(Runner& runner);
   void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);
   void put_back(Task& task);
   void fail_queued(ProgramState& program);

@@ -27,6 +27,7 @@ void Session::dispatch() {
     for (Lane& lane : program.lanes) lane.served = lane.blocked = false;
   std::uint64_t until = 0;
   while (Lane* lane = next_lane(until)) lane->blocked = !serve(*lane, until);
+  recall_for_idle();
 }
 
 /// The one with the oldest task, of those that may still get something in this pass; and the order of the
@@ -101,8 +102,9 @@ void Session::end_idle_runners_for(Lane& lane) {
   }
 }
 
-/// Puts tasks into the channels of busy runners, the emptiest first: everything there is short, so that they
-/// wait no longer than for another runner, and nobody waits for their slots. False: not all of them now.
+/// Puts tasks into the channels of busy runners, the emptiest first: nothing there takes long, so that they
+/// wait hardly longer than for another runner, and a runner that ends one has the next. False: not all of
+/// them now.
 bool Session::prefetch(Lane& lane, std::uint64_t until) {
   if (lane.alone || older_lane_waits(lane)) return false;
   const auto fuller = [](const Runner* a, const Runner* b) {
@@ -114,10 +116,10 @@ bool Session::prefetch(Lane& lane, std::uint64_t until) {
   std::make_heap(candidates_.begin(), candidates_.end(), fuller);
   while (lane.has_before(until)) {
     Task& task = *lane.tasks.front();
-    if (candidates_.empty() || !is_short(task)) return false;
+    if (candidates_.empty() || !may_wait_behind(task)) return false;
     std::pop_heap(candidates_.begin(), candidates_.end(), fuller);
     Runner& runner = *candidates_.back();
-    if (has_room(runner)) {
+    if (has_room(runner, task)) {
       run(runner, task);
       std::push_heap(candidates_.begin(), candidates_.end(), fuller);
     } else {
@@ -127,7 +129,28 @@ bool Session::prefetch(Lane& lane, std::uint64_t until) {
   return true;
 }
 
-/// As long as all that it gets is short.
+/// Runners that have nothing to do get what waits in the channels of others, where none waits for them.
+void Session::recall_for_idle() {
+  for (auto& [name, program] : programs_) {
+    Lane& lane = program.lanes[0];
+    if (!lane.tasks.empty() || program.runners < 2) continue;
+    auto idle = std::count_if(runners_.begin(), runners_.end(), [&](const auto& entry) {
+      return entry.second.lane == &lane && entry.second.idle();
+    });
+    for (auto next = runners_.begin(); next != runners_.end() && idle > 0; ++next) {
+      Runner& runner = next->second;
+      if (runner.lane != &lane || runner.channel.size() < 2 || runner.unsure > 0 || runner.gave_away)
+        continue;
+      const double behind_us = runner.channel_us - static_cast<double>(runner.channel.front()->estimate_us);
+      if (behind_us < static_cast<double>(settings_.worth_recalling.count())) continue;
+      runner.gave_away = true;  // what it does not give has begun, and will be answered
+      recall(runner);
+      --idle;
+    }
+  }
+}
+
+/// As long as nothing that it has takes long.
 bool Session::may_prefetch(const Runner& runner) const {
   if (runner.state != Runner::State::ready || runner.rung != Runner::Rung::none || runner.recalling)
     return false;
@@ -135,15 +158,17 @@ bool Session::may_prefetch(const Runner& runner) const {
   return runner.unsure == 0 && now_ - runner.since < settings_.start_notice;
 }
 
-bool Session::has_room(const Runner& runner) const {
-  return runner.channel.size() <= settings_.prefetch_max &&
-         runner.channel_us <= static_cast<double>(settings_.prefetch_time.count());
+bool Session::has_room(const Runner& runner, const Task& task) const {
+  if (runner.channel.size() > settings_.prefetch_max) return false;
+  if (runner.channel.size() < 2) return true;
+  const auto room_us = static_cast<double>(settings_.prefetch_time.count());
+  return runner.channel_us <= room_us && task.spec->estimate_us <= room_us / 2;
 }
 
 /// As far as is known of others of its spec.
-bool Session::is_short(const Task& task) const {
+bool Session::may_wait_behind(const Task& task) const {
   const double us = task.spec->estimate_us;
-  return us >= 0 && us <= static_cast<double>(settings_.prefetch_time.count()) / 2;
+  return us >= 0 && us <= static_cast<double>(settings_.behind_max.count());
 }
 
 /// Somebody who came earlier has no runner at all: let the busy ones run dry.
@@ -173,7 +198,7 @@ void Session::run(Runner& runner, Task& task) {
   task.place = TaskPlace::in_runner;
   task.runner = runner.id;
   task.ordinal = ++runner.sent;
-  task.estimate_us = is_short(task) ? static_cast<float>(std::max(task.spec->estimate_us, 1.0)) : -1;
+  task.estimate_us = may_wait_behind(task) ? static_cast<float>(std::max(task.spec->estimate_us, 1.0)) : -1;
   runner.channel.push_back(&task);
   if (task.estimate_us >= 0) {
     runner.channel_us += task.estimate_us;

@@ -104,17 +104,18 @@ void Session::look(Runner& runner) {
     return;
   }
   runner.look_due.reset();
-  if (!task.told_started) {
-    const Time notice = *task.started_at + settings_.start_notice;
-    if (now_ >= notice) {
-      task.told_started = true;
-      if (!task.unwanted) send(wire::Started{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
-      if (runner.channel.size() > 1 && runner.state == Runner::State::ready && !runner.recalling) {
-        runner.recalling = true;  // it is no short one after all: those behind it need not wait for it
-        actions_->push_back(RecallTasks{runner.id});
-      }
+  if (const Time notice = *task.started_at + settings_.start_notice; now_ < notice) {
+    runner.look_due = notice;
+  } else if (!std::exchange(task.told_started, true) && !task.unwanted) {
+    send(wire::Started{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
+  }
+  if (task.told_started && runner.channel.size() > 1) {
+    const Duration expected(static_cast<std::int64_t>(task.estimate_us));
+    const Time late = *task.started_at + std::max(settings_.start_notice, 2 * expected);
+    if (now_ >= late) {
+      recall(runner);  // it is a long one after all: those behind it need not wait for it
     } else {
-      runner.look_due = notice;
+      runner.look_due = late;
     }
   }
   if (task.spec->content->timeout_ms == 0 || task.stop != StopReason::none) return;
@@ -185,6 +186,12 @@ void Session::on(const TasksRecalled& event) {
   }
 }
 
+/// What waits behind its front task.
+void Session::recall(Runner& runner) {
+  if (runner.state != Runner::State::ready || std::exchange(runner.recalling, true)) return;
+  actions_->push_back(RecallTasks{runner.id});
+}
+
 void Session::fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
                              std::uint64_t run_us) {
   wire::ErrorInfo info = error(std::move(message));
@@ -201,6 +208,7 @@ void Session::next_front(Runner& runner) {
     runner.culprit = 0;
   }
   runner.since = now_;
+  runner.gave_away = false;
   runner.look_due.reset();
   if (runner.channel.empty()) return;
   runner.look_due = now_ + settings_.start_notice;

@@ -181,6 +181,7 @@ struct Runner {
   double channel_us = 0;   // that the tasks in its channel are expected to take
   std::size_t unsure = 0;  // of them, those that may take long
   bool recalling = false;  // what it has not begun is being taken back
+  bool gave_away = false;  // that was done for idle runners since its front task is in front
   Rung rung = Rung::none;
   std::optional<Time> rung_due;  // when to go one further
   std::optional<Time> look_due;  // when to look whether the front task runs, or has run too long

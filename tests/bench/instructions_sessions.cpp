@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The two sessions, each with somebody opposite that is nothing but what it says.
 #include <deque>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -46,7 +47,11 @@ class Stepped {
     Actions actions;
     {
       const Counted counted;
-      for (const Event& event : events) session_.step(now, event, actions);
+      if constexpr (requires { session_.step(now, std::span<const Event>(events), actions); }) {
+        session_.step(now, std::span<const Event>(events), actions);  // as its shell does
+      } else {
+        for (const Event& event : events) session_.step(now, event, actions);
+      }
     }
     now += Duration(kTurn);
     return actions;

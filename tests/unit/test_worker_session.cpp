@@ -131,8 +131,16 @@ TEST_CASE("short tasks are queued in the runner's channel, long ones are not") {
     h.assign(2, 2000);
     CHECK(h.take().size() == 1001);
   }
+  SUBCASE("up to twenty milliseconds: a single one") {
+    h.finished(1, 1, 20'000);
+    h.skip();
+    h.assign(2, 9);
+    CHECK(h.take() == Actions{h.run(1, 2, 2), h.run(1, 3, 3)});
+    h.finished(1, 2, 20'000);
+    CHECK(h.take() == Actions{h.result(2, 2, false, 20'000), h.run(1, 4, 4)});
+  }
   SUBCASE("long") {
-    h.finished(1, 1, 1001);
+    h.finished(1, 1, 20'001);
     h.skip();
     h.assign(2, 9);
     CHECK(h.take() == Actions{h.run(1, 2, 2)});
@@ -156,7 +164,7 @@ TEST_CASE("one long task among short ones ends the queueing at once") {
   h.ready(1);
   h.finished(1, 1, 100);
   h.assign(2, 2);
-  h.finished(1, 2, 30'000);
+  h.finished(1, 2, 1'000'000);
   h.skip();
   h.assign(3, 9);
   CHECK(h.take() == Actions{h.run(1, 3, 3)});
@@ -177,6 +185,55 @@ TEST_CASE("results of what happened together share a message") {
   const auto& results = std::get<wire::Results>(*std::get<Send>(actions[0]).message);
   CHECK(results.first == 2);
   CHECK(results.records.size() == 2);
+}
+
+TEST_CASE("what waits behind a task of some milliseconds is taken back when that takes twice as long") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.finished(1, 1, 5000);
+  h.assign(2, 3);
+  h.skip();
+  h.started(1, 2);
+  h.advance(milliseconds(2));
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}});
+  h.advance(milliseconds(7));
+  h.skip();
+  h.advance(milliseconds(1));
+  CHECK(h.take() == Actions{RecallTasks{1}});
+  h.event(TasksRecalled{1, 2});
+  h.revoke(3, wire::RevokeMode::retract);
+  CHECK(h.take() == Actions{h.returned(3)});
+}
+
+TEST_CASE("a runner that has nothing to do gets what waits in the channel of another") {
+  Joined h(2);
+  h.assign(1, 2);
+  h.ready(1);
+  h.ready(2);
+  const auto ends = [&](std::uint64_t us) {
+    h.finished(1, 1, us);
+    h.finished(2, 1, us);
+    h.assign(3, 5);
+    h.skip();  // the first runner has tasks 3 and 5, the second has task 4
+    h.finished(2, 2, us);
+  };
+  SUBCASE("when it would wait for long") {
+    ends(5000);
+    CHECK(h.take() == Actions{h.result(3, 4, false, 5000), RecallTasks{1}});
+    h.event(TasksRecalled{1, 2});
+    CHECK(h.take() == Actions{h.run(2, 3, 5)});
+  }
+  SUBCASE("not when it begins in a moment") {
+    ends(499);
+    CHECK(h.take() == Actions{h.result(3, 4, false, 499)});
+  }
+  SUBCASE("not when it has begun by now") {
+    ends(5000);
+    h.skip();
+    h.event(TasksRecalled{1, 3});
+    CHECK(h.take() == Actions{});
+  }
 }
 
 TEST_CASE("what waits in a channel behind a task that is long after all is taken back") {
