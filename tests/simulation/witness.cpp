@@ -65,6 +65,7 @@ void Witness::hear(broker::PeerId from, const wire::Message& message) {
   if (const auto* client = std::get_if<wire::HelloClient>(&message)) {
     peer.session = client->session;
     sessions_[client->session].delivered = client->epoch == epoch_ ? client->delivered : 0;
+    sessions_[client->session].synced = false;
   }
   if (const auto found = sessions_.find(peer.session); found != sessions_.end()) {
     hear_client(found->second, message);
@@ -90,8 +91,11 @@ void Witness::hear_client(Session& session, const wire::Message& message) {
     for (const wire::ReannounceRecord& record : reannounce->tasks) {
       add(session, record.seq, record.spec);
       Task& task = session.tasks[record.seq];
-      if (std::exchange(task.final, 0) != 0) task.again = true;
+      // Of what its client was still fetching when it said SYNCED, this broker may never have had the answer.
+      if (std::exchange(task.final, 0) != 0 || session.synced) task.again = true;
     }
+  } else if (std::holds_alternative<wire::Synced>(message)) {
+    session.synced = true;
   } else if (const auto* cancel = std::get_if<wire::Cancel>(&message)) {
     for (const std::uint64_t seq : cancel->seqs) {
       if (const auto task = session.tasks.find(seq); task != session.tasks.end())

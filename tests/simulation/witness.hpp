@@ -42,6 +42,7 @@ class Witness {
     broker::PeerId peer = broker::kNoPeer;
     std::uint64_t delivered = 0;  // as its HELLO said
     std::uint64_t acked = 0;
+    bool synced = false;  // it has announced all that it had open
     std::unordered_map<std::uint64_t, Task> tasks;
     std::unordered_map<std::uint32_t, bool> detaches;  // by spec
   };
