@@ -27,7 +27,8 @@ inline constexpr std::array<std::chrono::microseconds, 16> kCurve = {
     std::chrono::microseconds(100'000)};
 
 /// The article's: ten million steps that no compiler folds away. Not inlined: the fabric and its floor are to
-/// run the very same instructions (on some processors the same loop in another place takes half as long again).
+/// run the very same instructions (on some processors the same loop in another place takes half as long
+/// again).
 [[gnu::noinline]] inline long inc(long x) {
   for (volatile long i = 0; i < 10'000'000;) {
     x += i;
