@@ -157,11 +157,12 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
     return true;
   }
   if (task.with_worker()) {
-    if (!current) {
+    if (current) {
+      detach(task);
+    } else {
       revoke(task, wire::RevokeMode::cancel);
-      take_stray(*task.worker, TaskId{session.id, task.seq}, task.attempt);
+      leave_behind(task);
     }
-    detach(task);
   } else {
     take_out(task);
   }

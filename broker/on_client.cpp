@@ -193,8 +193,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
 
 /// It was answered, and an attempt of it is being stopped; its client lost that answer, or never had it.
 void Scheduler::want_again(Task& task, const wire::ReannounceRecord& record) {
-  take_stray(*task.worker, TaskId{task.session->id, task.seq}, task.attempt);
-  detach(task);
+  leave_behind(task);
   task.retries_used = record.retries_used;
   task.crashes = record.crashes;
   start_unclaimed(task);

@@ -200,6 +200,12 @@ void Scheduler::take_stray(Worker& worker, const TaskId& task, const wire::Attem
   update_open(worker);
 }
 
+/// The task goes on without its worker, which has been told to stop the attempt.
+void Scheduler::leave_behind(Task& task) {
+  take_stray(*task.worker, TaskId{task.session->id, task.seq}, task.attempt);
+  detach(task);
+}
+
 /// Nobody needs what it has there. Until it says that it has stopped it, it is a stray.
 void Scheduler::disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim) {
   if (claim.state == wire::ClaimState::done) return;

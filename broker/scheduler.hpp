@@ -165,6 +165,7 @@ class Scheduler {
   static HeldClaim adopted_claim(const Task& task);
   static bool is_later(const HeldClaim& one, const HeldClaim& other);
   void take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt);
+  void leave_behind(Task& task);
   void disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
   enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
   void lose_worker(Worker& worker, const std::string& why, Blame blame = Blame::running);
