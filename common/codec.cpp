@@ -38,7 +38,7 @@ Result<Message> decode_body(std::string_view body) {
     auto& records = message.*Layout<M>::records;
     while (in.ok() && !in.at_end()) {
       const std::size_t before = in.remaining();
-      get(in, records.emplace_back());
+      get_record(in, records.emplace_back());
       // Those behind the first are mostly like it.
       if (records.size() == 1) records.reserve(1 + in.remaining() / (before - in.remaining()));
     }

@@ -33,6 +33,9 @@ class MsgpackReader {
   bool ok() const { return ok_; }
   bool at_end() const { return next_ == end_; }
   std::size_t remaining() const { return static_cast<std::size_t>(end_ - next_); }
+  const char* next() const { return next_; }
+  /// Somebody else has read what comes before `next`.
+  void skip_to(const char* next) { next_ = next; }
 
   std::uint64_t unsigned_number() {
     if (next_ != end_ && static_cast<std::uint8_t>(*next_) < 0x80) return static_cast<std::uint8_t>(*next_++);

@@ -18,6 +18,19 @@ struct OpaqueId {
   std::array<std::uint8_t, N> bytes{};
 
   auto operator<=>(const OpaqueId&) const = default;
+  /// Whole words: these are compared for every task, and memcmp would be called for so few bytes.
+  bool operator==(const OpaqueId& other) const {
+    static_assert(N % sizeof(std::uint64_t) == 0);
+    std::uint64_t differing = 0;
+    for (std::size_t at = 0; at < N; at += sizeof(std::uint64_t)) {
+      std::uint64_t ours = 0;
+      std::uint64_t theirs = 0;
+      std::memcpy(&ours, bytes.data() + at, sizeof ours);
+      std::memcpy(&theirs, other.bytes.data() + at, sizeof theirs);
+      differing |= ours ^ theirs;
+    }
+    return differing == 0;
+  }
 
   /// True when every byte is zero, which is never given out.
   bool empty() const { return *this == OpaqueId{}; }
