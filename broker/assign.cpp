@@ -63,7 +63,10 @@ ReadyQueue* Scheduler::best_queue(const Session& session) const {
 /// The most idle worker that can take a task of `queue` now, preferred ones first.
 Worker* Scheduler::place(ReadyQueue& queue) {
   const Placement& placement = *queue.placement;
-  if (!placement.anywhere()) {
+  if (queue.anywhere) {
+    Worker* const first = open_workers_.first();
+    if (first != nullptr && first->cannot_start.empty()) return first;
+  } else {
     const std::vector<Worker*>& candidates = candidates_of(queue);
     if (candidates.size() < open_workers_.size()) return place_among(candidates, placement);
   }

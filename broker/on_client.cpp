@@ -107,6 +107,7 @@ void Scheduler::define(Session& session, std::uint32_t number, const wire::TaskS
   const auto [entry, added] = session.queues.try_emplace(placement);
   if (added) {
     entry->second.placement = &entry->first;
+    entry->second.anywhere = entry->first.anywhere();
     auto at = std::find_if(session.order.begin(), session.order.end(), [&](const ReadyQueue* queue) {
       return queue->placement->priority < placement.priority;
     });

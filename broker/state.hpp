@@ -55,6 +55,7 @@ struct Worker;
 
 struct ReadyQueue {
   const Placement* placement = nullptr;  // the key under which its session has it
+  bool anywhere = false;                 // as that says
   TaskList tasks;
   std::uint64_t blocked_in_pass = 0;  // scheduling pass that found no room for it
   std::vector<Worker*> candidates;    // who may run it by name and resources, as of `candidates_of`
