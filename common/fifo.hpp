@@ -28,7 +28,7 @@ class Fifo {
   auto end() const { return items_.end(); }
 
   /// Makes references invalid.
-  void push_back(T item) {
+  void push_back(T&& item) {
     if (items_.size() == items_.capacity() && first_ >= items_.size() / 2) close_gap();
     items_.push_back(std::move(item));
   }

@@ -5,7 +5,7 @@
 
 namespace weft::worker {
 
-void Outbox::add(Entry entry, Actions* actions) {
+void Outbox::add(Entry&& entry, Actions* actions) {
   entries_.push_back(std::move(entry));
   if (actions) send(entries_.size() - 1, *actions);
 }

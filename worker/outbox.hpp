@@ -20,7 +20,7 @@ class Outbox {
   explicit Outbox(const Uuid& session) : session_(session) {}
 
   /// Numbers and keeps one result. When `actions` is not null the link is up: it goes out now.
-  void add(Entry entry, Actions* actions);
+  void add(Entry&& entry, Actions* actions);
   /// Number `released` and all before it need not be kept.
   void release(std::uint64_t released);
   /// Everything that is kept, from the oldest.

@@ -337,8 +337,8 @@ void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std:
   }
   if (!runner.tasks.empty()) runner.tasks.pop_front();
   runner.tail.clear();
-  events.push_back(
-      TaskFinished{runner.id, done.ordinal, done.outcome, done.run_us, std::move(payload), collected_ms_});
+  events.emplace_back(std::in_place_type<TaskFinished>, runner.id, done.ordinal, done.outcome, done.run_us,
+                      std::move(payload), collected_ms_);
 }
 
 void RunnerPool::look_at_page(Runner& runner, Time now, std::vector<Event>& events) {

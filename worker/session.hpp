@@ -123,9 +123,10 @@ class Session {
   ProgramState& program_of(const wire::TaskSpec& spec);
   void forget_spec(SpecState& spec);
   void release_files(const SpecState& spec);
-  void assign(const Uuid& session, ClientState& owner, const wire::AssignRecord& record);
+  void assign(ClientState& owner, const AttemptKey& key, const LocalRef<SpecState>* spec,
+              const wire::AssignRecord& record);
   std::vector<Task*> tasks_in_order();
-  bool is_known(const AttemptKey& key);
+  bool is_known(const AttemptKey& key, std::uint64_t& last);
   void want_needs(Task& task);
   static std::vector<wire::FileRef> files_of(const wire::TaskSpec& spec);
   void enqueue(Task& task);

@@ -107,24 +107,25 @@ void Session::end_idle_runners_for(Lane& lane) {
 /// them now.
 bool Session::prefetch(Lane& lane, std::uint64_t until) {
   if (lane.alone || older_lane_waits(lane)) return false;
-  const auto fuller = [](const Runner* a, const Runner* b) {
-    return std::pair(a->channel.size(), a->id) > std::pair(b->channel.size(), b->id);
-  };
   candidates_.clear();
   for (auto& [id, runner] : runners_)
     if (runner.lane == &lane && may_prefetch(runner)) candidates_.push_back(&runner);
-  std::make_heap(candidates_.begin(), candidates_.end(), fuller);
-  while (lane.has_before(until)) {
+  const auto emptier = [](const Runner* a, const Runner* b) { return a->channel.size() < b->channel.size(); };
+  std::stable_sort(candidates_.begin(), candidates_.end(), emptier);
+  // Those before `next` have got one each of what makes them as full as the one at `next` was.
+  for (std::size_t next = 0; lane.has_before(until);) {
     Task& task = *lane.tasks.front();
     if (candidates_.empty() || !may_wait_behind(task)) return false;
-    std::pop_heap(candidates_.begin(), candidates_.end(), fuller);
-    Runner& runner = *candidates_.back();
+    Runner& runner = *candidates_[next];
     if (has_room(runner, task)) {
       run(runner, task);
-      std::push_heap(candidates_.begin(), candidates_.end(), fuller);
+      ++next;
     } else {
-      candidates_.pop_back();
+      candidates_.erase(candidates_.begin() + static_cast<std::ptrdiff_t>(next));
     }
+    const bool round_is_over =
+        next == candidates_.size() || (next > 0 && !emptier(candidates_[next], candidates_[next - 1]));
+    if (round_is_over) next = 0;
   }
   return true;
 }
@@ -209,8 +210,8 @@ void Session::run(Runner& runner, Task& task) {
     runner.since = now_;
     runner.look_due = now_ + settings_.start_notice;
   }
-  actions_->push_back(
-      RunTask{runner.id, task.ordinal, task.key.id, task.spec->content, task.execution, task.payload});
+  actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
+                         task.spec->content, task.execution, task.payload);
 }
 
 /// It is in the channel no more.

@@ -96,16 +96,27 @@ void Session::release_files(const SpecState& spec) {
 
 // ---- assigned ----
 
-void Session::receive(const wire::Assign& assign_message) {
-  ClientState& owner = client(assign_message.session);
-  for (const wire::AssignRecord& record : assign_message.tasks) assign(assign_message.session, owner, record);
+void Session::receive(const wire::Assign& message) {
+  ClientState& owner = client(message.session);
+  std::uint64_t& last = assigned_last_[epoch_];
+  const LocalRef<SpecState>* spec = nullptr;
+  std::uint32_t number = 0;  // of `spec`: neighbours have the same
+  for (const wire::AssignRecord& record : message.tasks) {
+    const AttemptKey key{{message.session, record.seq}, {epoch_, record.number}};
+    if (is_known(key, last)) continue;
+    if (spec == nullptr || number != record.spec) {
+      const auto found = owner.specs.find(record.spec);
+      spec = found != owner.specs.end() ? &found->second : nullptr;
+      number = record.spec;
+    }
+    assign(owner, key, spec, record);
+  }
 }
 
 /// Whether an attempt that is being assigned is here, or has its answer in an outbox: the broker says
-/// something twice. It gives out its numbers in order, so that only one which is not new has to be looked
-/// for.
-bool Session::is_known(const AttemptKey& key) {
-  std::uint64_t& last = assigned_last_[key.attempt.epoch];
+/// something twice. It gives out its numbers in order, so that only one which is not newer than the `last` of
+/// its epoch has to be looked for.
+bool Session::is_known(const AttemptKey& key, std::uint64_t& last) {
   if (key.attempt.number > last) {
     last = key.attempt.number;
     return false;
@@ -115,15 +126,14 @@ bool Session::is_known(const AttemptKey& key) {
   return owner != clients_.end() && owner->second.outbox.holds(key.id.seq, key.attempt);
 }
 
-void Session::assign(const Uuid& session, ClientState& owner, const wire::AssignRecord& record) {
-  const AttemptKey key{{session, record.seq}, {epoch_, record.number}};
-  if (is_known(key)) return;
+/// `spec` is null when the broker has not said what it is.
+void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<SpecState>* spec,
+                     const wire::AssignRecord& record) {
   if (draining_) {  // it crossed our DRAINING
-    send(wire::Returned{session, {{record.seq, key.attempt}}});
+    send(wire::Returned{key.id.session, {{record.seq, key.attempt}}});
     return;
   }
-  const auto spec = owner.specs.find(record.spec);
-  if (spec == owner.specs.end()) {
+  if (spec == nullptr) {
     const auto info =
         error(fmt::format("the worker was never told what spec {} of this session is", record.spec));
     answer(owner, key, record.execution, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)),
@@ -131,7 +141,7 @@ void Session::assign(const Uuid& session, ClientState& owner, const wire::Assign
     return;
   }
   Task& task = tasks_.insert(key);
-  task.spec = spec->second;
+  task.spec = *spec;
   task.order = ++order_last_;
   task.execution = record.execution;
   task.alone = record.alone;

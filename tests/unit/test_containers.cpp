@@ -51,7 +51,7 @@ TEST_SUITE("containers") {
   TEST_CASE("what leaves a Fifo gives back what it owns at once") {
     const auto owned = std::make_shared<int>(1);
     Fifo<std::shared_ptr<int>> fifo;
-    for (int i = 0; i < 3; ++i) fifo.push_back(owned);
+    for (int i = 0; i < 3; ++i) fifo.push_back(std::shared_ptr<int>(owned));
     fifo.pop_front();
     CHECK(owned.use_count() == 3);
     fifo.pop_back();
