@@ -262,7 +262,9 @@ void Scheduler::count(Task& task, wire::Outcome outcome, wire::Payload error) {
 }
 
 /// The failure of an old attempt counts for nothing, but for one: a broker that is no more had counted it and
-/// assigned the task again, and died before its client was told.
+/// assigned the task again, and died before its client was told. Which those are is known by their number,
+/// but a detached task whose journal has lost a charge has counted fewer than there were, and is asked
+/// whether it has this one.
 void Scheduler::count_untold(const Worker& worker, Task& task, const wire::Attempt& attempt,
                              const wire::ResultRecord& record) {
   const bool charges = record.outcome == wire::Outcome::failed ||
@@ -273,6 +275,8 @@ void Scheduler::count_untold(const Worker& worker, Task& task, const wire::Attem
       execution->second >= task.claimed) {
     return;
   }
+  const Detached* entry = task.spec->content.detach ? find_detached(*task.session, task.seq) : nullptr;
+  if (entry != nullptr && entry->has_charge(record)) return;
   count(task, record.outcome, record.payload);
 }
 

@@ -111,6 +111,12 @@ struct Detached {
   std::int64_t submitted_ms = 0;      // since 1970
   std::int64_t finished_ms = 0;
 
+  /// An error says when and where it was: two executions do not have the same.
+  bool has_charge(const wire::ResultRecord& failure) const {
+    return std::any_of(charges.begin(), charges.end(), [&](const wire::DeliveryRecord& charge) {
+      return charge.outcome == failure.outcome && charge.payload == failure.payload;
+    });
+  }
   /// Something of it is not in the journal yet.
   bool unsaved() const { return phase == Phase::finishing || charges_saved < charges.size(); }
 };

@@ -24,6 +24,12 @@ wire::TaskSpec detached_spec() {
   return spec;
 }
 
+wire::TaskSpec retried_spec(std::uint32_t retries) {
+  wire::TaskSpec spec = detached_spec();
+  spec.retries = retries;
+  return spec;
+}
+
 wire::TaskSpec attached_spec() {
   wire::TaskSpec spec;
   spec.kind = wire::TaskKind::attached;
@@ -65,6 +71,13 @@ struct Stage {
     h.commit();
     h.skip();
   }
+  /// One task of another spec, which is number 2.
+  void accept(const wire::TaskSpec& spec) {
+    h.define(client, 2, spec);
+    h.submit(client, 2);
+    h.commit();
+    h.skip();
+  }
   void fetched(std::uint64_t seq) { h.say(client, wire::Fetched{{{client.session, seq}}}); }
   std::vector<wire::TaskRef> find() {
     h.skip();
@@ -81,7 +94,9 @@ struct Next {
   TestWorker worker;
   TestClient client;  // another program
 
-  explicit Next(const Stage& stage) : h(journaled(kEpoch + 1), stage.h.disk()), worker(stage.worker) {
+  explicit Next(const Stage& stage) : Next(stage.h, stage.worker, kEpoch + 1) {}
+  Next(const Harness& before, const TestWorker& with, std::uint64_t epoch)
+      : h(journaled(epoch), before.disk()), worker(with) {
     worker.peer = kNoPeer;  // that was its connection to the broker of before
     h.commit();
     client = TestClient{uuid(200), "other"};
@@ -222,9 +237,7 @@ TEST_SUITE("scheduler, detached") {
 
   TEST_CASE("after kill -9 the next broker has what was accepted, adopts what runs, and keeps counters") {
     Stage s;
-    wire::TaskSpec spec = detached_spec();
-    spec.retries = 2;
-    s.h.define(s.client, 2, spec);
+    s.h.define(s.client, 2, retried_spec(2));
     s.accept();               // 1: runs
     s.h.submit(s.client, 2);  // 2: failed once, runs
     s.h.submit(s.client, 1);  // 3: finished
@@ -389,9 +402,7 @@ TEST_SUITE("scheduler, detached") {
     Stage s;
     wire::TaskSpec once = detached_spec();
     once.crash_limit = 1;
-    s.h.define(s.client, 2, once);
-    s.h.submit(s.client, 2);
-    s.h.commit();
+    s.accept(once);
     const wire::Attempt attempt = s.h.attempt(s.worker, s.client, 1);
     s.h.say(s.worker, wire::Results{s.client.session,
                                     attempt.epoch,
@@ -432,18 +443,13 @@ TEST_SUITE("scheduler, detached") {
 
   TEST_CASE("a charge that the client knows of and the journal does not is not counted again") {
     Stage s;
-    wire::TaskSpec spec = detached_spec();
-    spec.retries = 1;
-    s.h.define(s.client, 2, spec);
-    s.h.submit(s.client, 2);
-    s.h.commit();
+    s.accept(retried_spec(1));
     const wire::Attempt attempt = s.h.attempt(s.worker, s.client, 1);
-    s.h.skip();
     Next n(s);
     n.worker_comes(s.client, {{1, attempt, wire::ClaimState::done, 1}});
     TestClient client = s.client;
     n.h.hello(client, 0, kEpoch);
-    n.h.define(client, 2, spec);
+    n.h.define(client, 2, retried_spec(1));
     n.h.say(client, wire::Reannounce{{{1, 2, 1, 0, 0, wire::Payload(std::string_view("arg"))}}});
     n.h.skip();
     n.h.result(n.worker, s.client, 1, Outcome::failed, "it threw", 1000, attempt);
@@ -454,16 +460,43 @@ TEST_SUITE("scheduler, detached") {
     n.h.skip();
   }
 
+  TEST_CASE("a failure that the journal has is not charged again, though a charge before it is not there") {
+    Stage s;
+    s.accept(retried_spec(2));
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second{first.epoch, first.number + 1};
+    const wire::Attempt third{first.epoch, first.number + 2};
+    Next n(s);  // the journal has no word of the first, which crashed
+    n.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
+    n.h.result(n.worker, s.client, 1, Outcome::failed, "it threw", 1000, second);
+    n.h.commit();
+    n.h.skip();
+
+    Next last(n.h, n.worker, kEpoch + 2);
+    TestWorker other{uuid(103), "other"};
+    last.h.hello(other);
+    last.h.claims(other, s.client, {{1, third, wire::ClaimState::done, 3}});
+    last.h.ready(other);
+    last.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
+    last.h.result(last.worker, s.client, 1, Outcome::failed, "it threw", 1000, second);
+    last.h.result(other, s.client, 1, Outcome::ok, "done", 1000, third);
+    last.h.commit();
+    last.h.skip();
+    last.attach(s.client, 1);
+    const wire::Payload error(std::string_view("it threw"));
+    CHECK(last.h.take() ==
+          Actions{last.h.received(last.client, 1),
+                  last.h.deliver(last.client, 1,
+                                 {{1, wire::DeliveryKind::charged, Outcome::failed, 1, 0, error},
+                                  {1, wire::DeliveryKind::final, Outcome::ok, 1, 0,
+                                   wire::Payload(std::string_view("done"))}})});
+  }
+
   TEST_CASE("a result that waits for its session behind those of unknown tasks is not made again meanwhile") {
     Stage s;
-    wire::TaskSpec spec = detached_spec();
-    spec.retries = 1;
-    s.h.define(s.client, 2, spec);
-    s.h.submit(s.client, 2);
-    s.h.commit();
+    s.accept(retried_spec(1));
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};  // assigned, and the journal has no word of it
-    s.h.skip();
     Next n(s);
     TestWorker other{uuid(103), "other"};
     const auto other_comes = [&] {
@@ -531,11 +564,7 @@ TEST_SUITE("scheduler, detached") {
 
   TEST_CASE("a worker may forget a failure only when the journal has the charge") {
     Stage s;
-    wire::TaskSpec spec = detached_spec();
-    spec.retries = 1;
-    s.h.define(s.client, 2, spec);
-    s.h.submit(s.client, 2);
-    s.h.commit();
+    s.accept(retried_spec(1));
     s.h.say(s.client, wire::Goodbye{""});
     s.h.skip();
     s.h.result(s.worker, s.client, 1, Outcome::failed, "it threw");
@@ -593,11 +622,7 @@ TEST_SUITE("scheduler, detached") {
 
   TEST_CASE("a task that is attached to one with charges is told each of them once") {
     Stage s;
-    wire::TaskSpec spec = detached_spec();
-    spec.retries = 2;
-    s.h.define(s.client, 2, spec);
-    s.h.submit(s.client, 2);
-    s.h.commit();
+    s.accept(retried_spec(2));
     s.h.result(s.worker, s.client, 1, Outcome::failed, "it threw");
     s.h.commit();
     s.h.skip();
