@@ -374,21 +374,19 @@ void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
 }
 
 void Scheduler::flush_releases(Session& session) {
-  std::map<Uuid, std::uint64_t> released;  // the last of each worker stands for those before it
   while (!session.releases.empty() && session.releases.front().after <= session.acked) {
     const Detached* entry = find_detached(session, session.releases.front().detached);
     if (entry != nullptr && entry->unsaved()) break;
-    std::uint64_t& outbox = released[session.releases.front().worker];
-    outbox = std::max(outbox, session.releases.front().outbox);
+    if (const Peer* peer = peers_.find(session.releases.front().peer)) {
+      Worker& worker = *peer->worker;
+      if (worker.releasing == 0) releasing_.push_back(&worker);
+      worker.releasing = std::max(worker.releasing, session.releases.front().outbox);
+    }
     session.releases.pop_front();
   }
-  for (const auto& [id, outbox] : released) {
-    // One that is just coming back claims what it has. It says again what this would release, and is
-    // answered.
-    const Worker* worker = find_worker(id);
-    if (worker == nullptr || worker->state == WorkerState::joining) continue;
-    send(worker->peer, wire::Release{session.id, outbox});
-  }
+  for (Worker* worker : releasing_)  // the last of each stands for those before it
+    send(worker->peer, wire::Release{session.id, std::exchange(worker->releasing, 0)});
+  releasing_.clear();
 }
 
 /// The worker may let go of its result `outbox`, that of task `seq`, once the client has all that was
@@ -402,12 +400,12 @@ void Scheduler::release_after_deliveries(Session& session, const Worker& worker,
   const std::uint64_t after = session.acked + session.deliveries.size();
   if (!session.releases.empty()) {
     PendingRelease& last = session.releases.back();
-    if (last.worker == worker.hello.incarnation && last.after == after && last.detached == 0 && !unsaved) {
+    if (last.peer == worker.peer && last.after == after && last.detached == 0 && !unsaved) {
       last.outbox = std::max(last.outbox, outbox);  // what was said again may be older
       return;
     }
   }
-  session.releases.push_back(PendingRelease{after, unsaved ? seq : 0, worker.hello.incarnation, outbox});
+  session.releases.push_back(PendingRelease{after, unsaved ? seq : 0, worker.peer, outbox});
 }
 
 }  // namespace weft::broker

@@ -49,7 +49,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   } else {
     forget_deliveries(*session);
   }
-  peers_[peer] = Peer{peer, session, nullptr, now_, now_};
+  peers_.emplace(peer, Peer{session, nullptr, now_, now_});
 
   send(peer,
        wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),

@@ -50,7 +50,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   worker->executions.clear();
   for (auto& [id, known] : worker->sessions) known.told.clear();
   worker->told_session = 0;
-  peers_[peer] = Peer{peer, nullptr, worker, now_, now_};
+  peers_.emplace(peer, Peer{nullptr, worker, now_, now_});
   update_open(*worker);
   send(peer,
        wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),

@@ -65,15 +65,15 @@ Time Scheduler::deadline() const {
 
 void Scheduler::on(const Received& event) {
   if (answer_question(event.peer, event.message)) {
-    if (const auto known = peers_.find(event.peer); known != peers_.end()) {
-      known->second.heard = now_;
+    if (Peer* known = peers_.find(event.peer)) {
+      known->heard = now_;
     } else {
       actions_->push_back(ForgetPeer{event.peer});
     }
     return;
   }
-  const auto found = peers_.find(event.peer);
-  if (found == peers_.end()) {
+  Peer* const peer = peers_.find(event.peer);
+  if (peer == nullptr) {
     if (const auto* client = std::get_if<wire::HelloClient>(&event.message))
       return on_hello(event.peer, *client);
     if (const auto* worker = std::get_if<wire::HelloWorker>(&event.message))
@@ -85,11 +85,11 @@ void Scheduler::on(const Received& event) {
     return refuse(event.peer, wire::RefuseCode::unknown_peer,
                   "say HELLO first: this broker does not know you");
   }
-  found->second.heard = now_;
-  if (found->second.session != nullptr) {
-    on_client_message(*found->second.session, event.message);
+  peer->heard = now_;
+  if (peer->session != nullptr) {
+    on_client_message(*peer->session, event.message);
   } else {
-    on_worker_message(*found->second.worker, event.message);
+    on_worker_message(*peer->worker, event.message);
   }
 }
 
@@ -109,7 +109,9 @@ void Scheduler::on(const PeerGone& event) {
 void Scheduler::on(const Tick&) {}
 
 void Scheduler::on(const Shutdown& event) {
-  for (const auto& [id, peer] : peers_) actions_->push_back(Send{id, wire::Goodbye{event.reason}});
+  peers_.for_each([&](PeerId id, const Peer&) {
+    actions_->push_back(Send{id, wire::Goodbye{event.reason}});
+  });
 }
 
 void Scheduler::on_timer(const Timer& timer) {
@@ -178,7 +180,7 @@ void Scheduler::thaw() {
     start_timer(adoption_ends_, TimerKind::adoption, {});
   }
   for (const auto& [session, until] : expected_) expect(session);
-  for (auto& [id, peer] : peers_) peer.heard = now_;
+  peers_.for_each([&](PeerId, Peer& peer) { peer.heard = now_; });
   for (auto& [id, worker] : workers_) {
     if (worker->state != WorkerState::lost) continue;
     worker->gone_ends = now_ + settings_.gone_grace;
@@ -202,13 +204,13 @@ void Scheduler::scan_peers() {
   next_scan_ = now_ + settings_.heartbeat_interval / 2;
   const Duration silence_max = settings_.heartbeat_interval * settings_.heartbeat_liveness;
   std::vector<PeerId> silent;
-  for (auto& [id, peer] : peers_) {
+  peers_.for_each([&](PeerId id, const Peer& peer) {
     if (now_ - peer.heard >= silence_max) {
       silent.push_back(id);
     } else if (now_ - peer.sent >= settings_.heartbeat_interval) {
       send(id, wire::Heartbeat{});
     }
-  }
+  });
   for (const PeerId id : silent) {
     Worker* worker = peers_.at(id).worker;
     lose_peer(id, fmt::format("nothing was heard of it for {:.1f} s",
@@ -300,7 +302,7 @@ void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Mes
 
 void Scheduler::send(PeerId peer, wire::Message message) {
   if (peer == kNoPeer) return;
-  if (const auto found = peers_.find(peer); found != peers_.end()) found->second.sent = now_;
+  if (Peer* known = peers_.find(peer)) known->sent = now_;
   actions_->push_back(Send{peer, std::move(message)});
 }
 

@@ -308,7 +308,8 @@ class Scheduler {
   Time next_explain_;
   Actions* actions_ = nullptr;  // of the current step
 
-  std::unordered_map<PeerId, Peer> peers_;
+  SeqTable<Peer> peers_;            // by PeerId
+  std::vector<Worker*> releasing_;  // of the flush of releases that is under way
   std::unordered_map<Uuid, std::unique_ptr<Session>> sessions_;
   std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
   std::unordered_map<std::string, Worker*> names_;

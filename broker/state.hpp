@@ -23,7 +23,6 @@
 namespace weft::broker {
 
 struct Peer {
-  PeerId id = kNoPeer;
   Session* session = nullptr;  // a client's, or
   Worker* worker = nullptr;    // a worker's
   Time heard{};
@@ -79,11 +78,12 @@ struct Delivery {
 };
 
 /// A worker's outbox entry that can be released once delivery `after` is acknowledged and the journal has
-/// what became of the detached task `detached`, if it is one.
+/// what became of the detached task `detached`, if it is one. A worker that comes back by another connection
+/// than `peer` says again what it has, and is answered then.
 struct PendingRelease {
   std::uint64_t after = 0;
   std::uint64_t detached = 0;
-  Uuid worker;
+  PeerId peer = kNoPeer;
   std::uint64_t outbox = 0;
 };
 
@@ -182,9 +182,9 @@ struct Refusal {
 
 /// What a worker has of one session.
 struct WorkerSession {
+  std::optional<std::uint64_t> next_outbox;  // number of the next result to take
   std::unordered_set<std::uint32_t> specs;   // that it was told
   std::unordered_set<std::uint32_t> told;    // and those of them on this connection: the others may be lost
-  std::optional<std::uint64_t> next_outbox;  // number of the next result to take
 };
 
 /// What a worker says it has of a task.
@@ -196,33 +196,36 @@ struct HeldClaim {
 enum class WorkerState : std::uint8_t { joining, ready, draining, lost };
 
 struct Worker {
-  wire::HelloWorker hello;
+  // What each of its messages touches stands together: of many thousand workers each is out of every cache.
   PeerId peer = kNoPeer;
   WorkerState state = WorkerState::joining;
-  Time gone_ends{};  // lost: when its tasks go elsewhere
-  TaskList tasks;    // in order of assignment
-  std::map<std::string, double> resources_free;
+  bool met = false;        // it has heard our WELCOME
+  bool crowded = false;    // it has more tasks than slots
+  TaskList tasks;          // in order of assignment
+  LoadPlace open;          // in Scheduler::open_workers_
+  std::size_t credit = 0;  // tasks that it may have
+  double average_us = 0;   // of recent tasks; 0: none yet
+  Time progressed{};       // it last started, finished or returned something, or had nothing to do
+  std::uint64_t finished = 0;
+  std::uint64_t told_session = 0;  // serial and spec of the assignment that was sent last: it knows that one
+  std::uint32_t told_spec = 0;
+  std::uint64_t releasing = 0;  // the last of its outbox that this flush of releases lets go
+  wire::Assign outgoing;        // of this scheduling pass
   std::unordered_map<Uuid, WorkerSession> sessions;
-  std::unordered_map<BlobId, Refusal> cannot_start;                 // by program
-  std::unordered_map<Uuid, std::vector<wire::ClaimRecord>> claims;  // of this connection, until READY
   // What it still has and no task here stands for: it was asked to stop it, or its session is not known
   // yet. They take slots and, as nobody knows how much of them, all of its resources.
   std::set<std::pair<TaskId, wire::Attempt>> strays;
   // Of what it claimed as done and has not said again yet: the numbers of the executions.
   std::map<std::pair<TaskId, wire::Attempt>, std::uint32_t> executions;
-  double average_us = 0;           // of recent tasks; 0: none yet
-  bool met = false;                // it has heard our WELCOME
-  LoadPlace open;                  // in Scheduler::open_workers_
-  std::size_t credit = 0;          // tasks that it may have
-  bool crowded = false;            // it has more tasks than slots
-  std::uint64_t told_session = 0;  // serial and spec of the assignment that was sent last: it knows that one
-  std::uint32_t told_spec = 0;
-  std::uint64_t serial = 0;  // order of joining
-  std::uint64_t finished = 0;
-  Time progressed{};      // it last started, finished or returned something, or had nothing to do
-  std::string note;       // what is wrong with it
-  Time retract_again{};   // not to be asked to give tasks back before
-  wire::Assign outgoing;  // of this scheduling pass
+  std::unordered_map<BlobId, Refusal> cannot_start;  // by program
+
+  wire::HelloWorker hello;
+  Time gone_ends{};  // lost: when its tasks go elsewhere
+  std::map<std::string, double> resources_free;
+  std::unordered_map<Uuid, std::vector<wire::ClaimRecord>> claims;  // of this connection, until READY
+  std::uint64_t serial = 0;                                         // order of joining
+  std::string note;                                                 // what is wrong with it
+  Time retract_again{};  // not to be asked to give tasks back before
 
   bool is_called(const std::string& name) const { return hello.name == name || hello.host == name; }
 };

@@ -46,11 +46,11 @@ wire::Status Scheduler::status(bool details) const {
     const char* state = running > 0 ? "busy" : "idle";
     if (worker->state == WorkerState::draining) state = "draining";
     if (worker->state == WorkerState::lost) state = "lost";
-    const auto peer = peers_.find(worker->peer);
+    const Peer* const peer = peers_.find(worker->peer);
     status.worker_list.push_back({worker->hello.name, worker->hello.host, worker->hello.pid, state, slots,
                                   running, worker->tasks.size(), worker->hello.resources,
                                   worker->resources_free, worker->finished,
-                                  peer != peers_.end() ? ms(now_ - peer->second.heard) : 0, worker->note});
+                                  peer != nullptr ? ms(now_ - peer->heard) : 0, worker->note});
   }
   for (const auto& [id, session] : sessions_) {
     const std::size_t waiting =
@@ -134,11 +134,11 @@ void Scheduler::check_invariants() const {
       WEFT_CHECK(adopted || free > -1e-6);
     }
   }
-  for (const auto& [id, peer] : peers_) {
+  peers_.for_each([](PeerId id, const Peer& peer) {
     WEFT_CHECK((peer.session != nullptr) != (peer.worker != nullptr));
     WEFT_CHECK(peer.session == nullptr || peer.session->peer == id);
     WEFT_CHECK(peer.worker == nullptr || peer.worker->peer == id);
-  }
+  });
 }
 
 }  // namespace weft::broker
