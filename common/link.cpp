@@ -96,7 +96,8 @@ void Link::open(const std::string& address) {
   try {
     dealer_ = std::make_unique<zmq::socket_t>(context_, zmq::socket_type::dealer);
     dealer_->set(zmq::sockopt::linger, 0);
-    dealer_->set(zmq::sockopt::immediate, 1);
+    // Not ZMQ_IMMEDIATE: with the connection it would end the pipe, and what the peer had sent and nobody had
+    // read yet would be gone. Nothing is sent before the link is up.
     dealer_->set(zmq::sockopt::reconnect_ivl, -1);
     dealer_->set(zmq::sockopt::handshake_ivl, 3000);
     dealer_->set(zmq::sockopt::sndhwm, kFramesQueuedMax);

@@ -131,18 +131,25 @@ TEST_SUITE("link") {
     CHECK(link.send("to nobody"));  // nowhere to send is not a reason to wait
   }
 
-  TEST_CASE("what the peer sent before it closed is heard before Down") {
+  TEST_CASE("what the peer sent before it closed is heard before Down, also when it is read after") {
     zmq::context_t context;
-    auto router = std::make_unique<Router>(context);
+    zmq::context_t peer_context;
+    auto router = std::make_unique<Router>(peer_context);
     router->socket.set(zmq::sockopt::linger, 5000);
     Link link(context);
     link.open(router->address());
     REQUIRE(is_up(await(link)));
+    CHECK_FALSE(link.next());
     link.send("hello");
     router->receive();
     for (int i = 0; i < 50; ++i) router->send(std::to_string(i));
     router.reset();
-    for (int i = 0; i < 50; ++i) CHECK(text_of(await(link)) == std::to_string(i));
+    peer_context.close();  // all is sent, and the connection closed
+    std::vector<pollfd> items;
+    link.watch(items);
+    items.resize(1);  // that for what becomes of the connection
+    REQUIRE(poll_for(items, kPatience) > 0);
+    for (int i = 0; i < 50; ++i) REQUIRE(text_of(await(link)) == std::to_string(i));
     CHECK(down_reason(await(link)) == "the connection broke");
   }
 
