@@ -275,7 +275,7 @@ void Scheduler::count_untold(const Worker& worker, Task& task, const wire::Attem
       execution->second >= task.claimed) {
     return;
   }
-  const Detached* entry = task.spec->content.detach ? find_detached(*task.session, task.seq) : nullptr;
+  const Detached* entry = find_detached(*task.session, task.seq);
   if (entry != nullptr && entry->has_charge(record)) return;
   count(task, record.outcome, record.payload);
 }
