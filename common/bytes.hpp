@@ -5,6 +5,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -23,58 +24,61 @@ class Bytes {
   Bytes() = default;
   explicit Bytes(std::string_view text) {
     if (text.size() <= kInPlaceMax) {
-      copy_in_place(text);
-      size_ = static_cast<std::uint8_t>(text.size());
+      set_in_place(text.data(), text.size());
     } else {
       set_block(make(text));
     }
   }
-  Bytes(const Bytes& other) {
-    std::memcpy(static_cast<void*>(this), &other, sizeof *this);
-    if (size_ == kShared) block()->owners.fetch_add(1, std::memory_order_relaxed);
+  Bytes(const Bytes& other) : head_(other.head_), tail_(other.tail_) {
+    if (is_shared()) block()->owners.fetch_add(1, std::memory_order_relaxed);
   }
-  Bytes(Bytes&& other) noexcept {
-    std::memcpy(static_cast<void*>(this), &other, sizeof *this);
-    other.size_ = 0;
-  }
+  Bytes(Bytes&& other) noexcept : head_(other.head_), tail_(std::exchange(other.tail_, 0)) {}
   Bytes& operator=(const Bytes& other) { return *this = Bytes(other); }
   Bytes& operator=(Bytes&& other) noexcept {
     if (this == &other) return *this;
-    if (size_ == kShared) release();
-    std::memcpy(static_cast<void*>(this), &other, sizeof *this);
-    other.size_ = 0;
+    if (is_shared()) release();
+    head_ = other.head_;
+    tail_ = std::exchange(other.tail_, 0);
     return *this;
   }
   ~Bytes() {
-    if (size_ == kShared) release();
+    if (is_shared()) release();
   }
 
   std::string_view view() const {
-    return size_ == kShared ? std::string_view(block()->text(), block()->size)
-                            : std::string_view(place_, size_);
+    return is_shared() ? std::string_view(block()->text(), block()->size)
+                       : std::string_view(reinterpret_cast<const char*>(this), size_in_place());
   }
-  std::size_t size() const { return size_ == kShared ? block()->size : size_; }
-  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return is_shared() ? block()->size : size_in_place(); }
+  bool empty() const { return size_in_place() == 0; }
 
-  static constexpr std::size_t kSpare = kInPlaceMax;
+  static constexpr std::size_t kSpare = 24;
   /// Copies them and returns where they end. Up to kSpare bytes behind that may be written as well.
   char* copy_to(char* to) const {
-    if (size_ != kShared) {
-      std::memcpy(to, place_, kInPlaceMax);
-      return to + size_;
+    if (!is_shared()) {
+      std::memcpy(to, static_cast<const void*>(this), sizeof *this);
+      return to + size_in_place();
     }
     std::memcpy(to, block()->text(), block()->size);
     return to + block()->size;
   }
 
   /// One bit that whoever has it may use, copied along with it.
-  bool marked() const { return mark_; }
-  void mark(bool marked) { mark_ = marked; }
+  bool marked() const { return (tail_ & kMark) != 0; }
+  void mark(bool marked) { tail_ = marked ? tail_ | kMark : tail_ & ~kMark; }
 
   friend bool operator==(const Bytes& a, const Bytes& b) { return a.view() == b.view(); }
 
  private:
-  static constexpr std::uint8_t kShared = 255;  // in size_: place_ begins with a pointer
+  // Two pieces that are written and copied whole: a processor that has to put together what it has just
+  // written in smaller ones waits until all of those are in its cache, for longer than a call takes.
+  using Head = std::uint64_t __attribute__((vector_size(16), aligned(8)));
+  static_assert(std::endian::native == std::endian::little, "text begins in the low byte of head_");
+
+  // In tail_, above six bytes of text:
+  static constexpr std::uint64_t kMark = std::uint64_t{1} << 48;
+  static constexpr int kSizeShift = 56;
+  static constexpr std::uint64_t kShared = 255;  // as size: head_ begins with a pointer
 
   struct Block {
     std::atomic<std::uint32_t> owners{1};
@@ -89,14 +93,12 @@ class Bytes {
     std::memcpy(static_cast<char*>(memory) + sizeof(Block), text.data(), text.size());
     return block;
   }
-  Block* block() const {
-    Block* block = nullptr;
-    std::memcpy(&block, place_, sizeof block);
-    return block;
-  }
+  std::size_t size_in_place() const { return tail_ >> kSizeShift; }
+  bool is_shared() const { return size_in_place() == kShared; }
+  Block* block() const { return reinterpret_cast<Block*>(head_[0]); }
   void set_block(Block* block) {
-    std::memcpy(place_, &block, sizeof block);
-    size_ = kShared;
+    head_ = Head{reinterpret_cast<std::uintptr_t>(block), 0};
+    tail_ = kShared << kSizeShift;
   }
   void release() {
     Block* const block = this->block();
@@ -104,23 +106,35 @@ class Bytes {
     block->~Block();
     ::operator delete(block);
   }
-  /// As memcpy, which would be called here, since it is not known how much it is to copy: two pieces of equal
-  /// size that may overlap.
-  void copy_in_place(std::string_view text) {
-    const std::size_t size = text.size();
-    const auto copy_ends = [&]<std::size_t N>(std::integral_constant<std::size_t, N>) {
-      std::memcpy(place_ + size - N, text.data() + size - N, N);
-      std::memcpy(place_, text.data(), N);
-    };
-    if (size >= 16) return copy_ends(std::integral_constant<std::size_t, 16>());
-    if (size >= 8) return copy_ends(std::integral_constant<std::size_t, 8>());
-    if (size >= 4) return copy_ends(std::integral_constant<std::size_t, 4>());
-    for (std::size_t i = 0; i < size; ++i) place_[i] = text[i];
+
+  template <class T>
+  static std::uint64_t load(const char* at) {
+    T value;
+    std::memcpy(&value, at, sizeof value);
+    return value;
+  }
+  /// The last `size` bytes before `end`, of which there are at least 8; `size` is at most 7.
+  static std::uint64_t load_last(const char* end, std::size_t size) {
+    return load<std::uint64_t>(end - 8) >> 8 >> (56 - 8 * size);
+  }
+  void set_in_place(const char* text, std::size_t size) {
+    tail_ = std::uint64_t{size} << kSizeShift;
+    if (size >= 16) {
+      head_ = Head{load<std::uint64_t>(text), load<std::uint64_t>(text + 8)};
+      tail_ |= load_last(text + size, size - 16);
+    } else if (size >= 8) {
+      head_ = Head{load<std::uint64_t>(text), load_last(text + size, size - 8)};
+    } else if (size >= 4) {
+      head_ = Head{load<std::uint32_t>(text) | load<std::uint32_t>(text + size - 4) << (8 * (size - 4)), 0};
+    } else if (size > 0) {
+      head_ = Head{load<std::uint8_t>(text) | load<std::uint8_t>(text + size / 2) << (8 * (size / 2)) |
+                       load<std::uint8_t>(text + size - 1) << (8 * (size - 1)),
+                   0};
+    }
   }
 
-  alignas(8) char place_[kInPlaceMax] = {};
-  bool mark_ = false;
-  std::uint8_t size_ = 0;
+  Head head_ = {};
+  std::uint64_t tail_ = 0;
 };
 static_assert(sizeof(Bytes) == 24);
 
