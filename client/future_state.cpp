@@ -21,17 +21,6 @@ constexpr std::uint32_t number(Phase phase) {
   return static_cast<std::uint32_t>(phase);
 }
 
-/// Stands in FutureState::continuations_ when they have run: no more may be added.
-class Closed final : public Continuation {
- public:
-  Closed() : Continuation(true) {}
-  void run(FutureState&) override {}
-};
-Continuation* closed() {
-  static Continuation* const mark = new Closed;  // never destroyed: compared with until the very end
-  return mark;
-}
-
 TaskErrorKind kind_of(wire::Outcome outcome) {
   switch (outcome) {
     case wire::Outcome::crashed:
@@ -60,15 +49,15 @@ std::string text_of(const wire::ErrorInfo& info) {
 
 }  // namespace
 
-FutureState::FutureState() = default;
+FutureState::FutureState() noexcept = default;
 
 FutureState::~FutureState() {
-  Continuation* node = continuations_.load();
-  while (node != nullptr && node != closed()) delete std::exchange(node, node->next_);
+  Continuation* node = continuations_.load(std::memory_order_acquire);
+  while (node != nullptr) delete std::exchange(node, node->next_);
 }
 
 FutureState::Phase FutureState::phase() const noexcept {
-  return static_cast<Phase>(word_.load(std::memory_order_acquire) & ~kWaiters);
+  return static_cast<Phase>(word_.load() & ~kWaiters);
 }
 
 /// From one phase to another, keeping the bit of the waiters; false: somebody was faster.
@@ -80,10 +69,21 @@ bool FutureState::set_phase(Phase from, Phase to) noexcept {
   return false;
 }
 
-/// Into a phase that others wait for.
-void FutureState::enter(Phase to) noexcept {
-  if ((word_.exchange(number(to)) & kWaiters) != 0) client::futex_wake_all(word_);
+/// Out of queued or running. Whether somebody waited for that; nullopt: it was done before.
+std::optional<bool> FutureState::end(Phase to) noexcept {
+  std::uint32_t word = word_.load();
+  while ((word & ~kWaiters) <= number(Phase::running)) {
+    if (word_.compare_exchange_weak(word, number(to))) return (word & kWaiters) != 0;
+  }
+  return std::nullopt;
 }
+
+/// From decoding into a phase that other readers wait for.
+void FutureState::enter(Phase to) noexcept {
+  if ((word_.exchange(number(to)) & kWaiters) != 0) wake();
+}
+
+void FutureState::wake() const noexcept { client::futex_wake_all(word_); }
 
 void FutureState::wait_while(Phase from, const Deadline& deadline) const {
   std::uint32_t word = word_.load();
@@ -92,12 +92,10 @@ void FutureState::wait_while(Phase from, const Deadline& deadline) const {
   client::futex_wait(word_, number(from) | kWaiters, deadline);
 }
 
-bool FutureState::awaited() const noexcept { return (word_.load() & kWaiters) != 0; }
-
-bool FutureState::done() const noexcept { return phase() > Phase::settling; }
+bool FutureState::done() const noexcept { return phase() > Phase::running; }
 
 bool FutureState::wait_until(const Deadline& deadline) const {
-  for (Phase now = phase(); now <= Phase::settling; now = phase()) {
+  for (Phase now = phase(); now <= Phase::running; now = phase()) {
     if (info_ && info_->hub->forked())
       throw Error("a weft::Future that is not done cannot be waited for after fork()");
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
@@ -111,7 +109,6 @@ TaskState FutureState::state() const noexcept {
     case Phase::queued:
       return TaskState::queued;
     case Phase::running:
-    case Phase::settling:
       return TaskState::running;
     case Phase::raw:
     case Phase::decoding:
@@ -119,7 +116,8 @@ TaskState FutureState::state() const noexcept {
     case Phase::taken:
       return TaskState::done;
     case Phase::failed:
-      return TaskState::failed;
+      return failure_->outcome == wire::Outcome::cancelled && !failure_->connection ? TaskState::cancelled
+                                                                                    : TaskState::failed;
     case Phase::cancelled:
       return TaskState::cancelled;
   }
@@ -140,36 +138,34 @@ void FutureState::mark_running(bool is_running) noexcept {
 void FutureState::cancel() {
   if (done() || !info_) return;  // without info it was never handed over
   if (info_->hub->forked()) throw Error("a weft::Future cannot be cancelled after fork()");
-  auto failure = std::make_unique<Failure>();
-  failure->outcome = wire::Outcome::cancelled;
-  if (!finish({}, std::move(failure))) return;
+  const std::optional<bool> awaited = end(Phase::cancelled);
+  if (!awaited) return;
+  if (*awaited) wake();
+  run_continuations();
+  client::AnyFinished::instance().announce();
   info_->hub->cancel(seq_);
   if (info_->kept) info_->hub->taken(seq_);
 }
 
 bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
-  while (!set_phase(Phase::queued, Phase::settling)) {
-    if (set_phase(Phase::running, Phase::settling)) break;
-    if (phase() >= Phase::settling) return false;
-  }
+  if (done()) return false;
+  // Nobody else looks at these before it is done, and after a cancel() nobody does at all.
   raw_ = std::move(bytes);
   failure_ = std::move(failure);
-  const bool was_cancelled =
-      failure_ && failure_->outcome == wire::Outcome::cancelled && !failure_->connection;
-  enter(was_cancelled ? Phase::cancelled : failure_ ? Phase::failed : Phase::raw);
-
-  if (Continuation* const newest = continuations_.exchange(closed())) run_all(newest);
-  client::AnyFinished::instance().announce();
-  return true;
+  const std::optional<bool> awaited = end(failure_ ? Phase::failed : Phase::raw);
+  if (awaited) run_continuations();
+  return awaited.value_or(false);
 }
 
-void FutureState::run_all(Continuation* newest) {
-  const Ref<FutureState> self(this);               // a continuation may drop the last handle
+/// Once it is done. One that is being added meanwhile is run here or in add(): whoever finds it.
+void FutureState::run_continuations() {
+  if (continuations_.load() == nullptr) return;
   std::vector<std::unique_ptr<Continuation>> due;  // newest first
-  for (Continuation* node = newest; node != nullptr;) {
+  for (Continuation* node = continuations_.exchange(nullptr); node != nullptr;) {
     due.emplace_back(node);
     node = std::exchange(node->next_, nullptr);
   }
+  const Ref<FutureState> self(this);  // a continuation may drop the last handle
   for (auto it = due.rbegin(); it != due.rend(); ++it) {
     if ((*it)->immediate_) {
       (*it)->run(*this);
@@ -180,17 +176,15 @@ void FutureState::run_all(Continuation* newest) {
 }
 
 void FutureState::add(std::unique_ptr<Continuation> continuation) {
-  Continuation* head = continuations_.load();
-  while (head != closed()) {
-    continuation->next_ = head;
-    if (continuations_.compare_exchange_weak(head, continuation.get())) {
-      (void)continuation.release();
-      return;
-    }
+  if (done()) {
+    const Ref<FutureState> self(this);
+    return CallbackThread::run(*this, *continuation);
   }
-  continuation->next_ = nullptr;
-  const Ref<FutureState> self(this);
-  CallbackThread::run(*this, *continuation);
+  Continuation* const added = continuation.release();
+  added->next_ = continuations_.load();
+  while (!continuations_.compare_exchange_weak(added->next_, added)) {
+  }
+  if (done()) run_continuations();
 }
 
 void FutureState::need_value() {
@@ -237,22 +231,24 @@ void FutureState::take_value() { set_phase(Phase::value, Phase::taken); }
 
 std::optional<TaskError> FutureState::error() const {
   const Phase now = phase();
-  if (now != Phase::failed && now != Phase::cancelled) return std::nullopt;
+  if (now == Phase::cancelled) return TaskError(details_of(TaskErrorKind::cancelled));
+  if (now != Phase::failed) return std::nullopt;
   if (failure_->connection) throw ConnectionError(raw_);
   if (info_->kept && !failure_->local) info_->hub->taken(seq_);
   wire::ErrorInfo info;
   if (auto decoded = wire::decode_error(raw_)) info = *decoded;
-  TaskErrorDetails details{.kind = kind_of(failure_->outcome),
-                           .task = id(),
-                           .function = info_->function,
-                           .label = info_->label,
-                           .worker = info.worker,
-                           .host = info.host,
-                           .attempt = failure_->attempts,
-                           .type = info.type,
-                           .text = text_of(info),
-                           .history = failure_->history};
+  TaskErrorDetails details = details_of(kind_of(failure_->outcome));
+  details.worker = info.worker;
+  details.host = info.host;
+  details.attempt = failure_->attempts;
+  details.type = info.type;
+  details.text = text_of(info);
+  details.history = failure_->history;
   return TaskError(std::move(details));
+}
+
+TaskErrorDetails FutureState::details_of(TaskErrorKind kind) const {
+  return {.kind = kind, .task = id(), .function = info_->function, .label = info_->label};
 }
 
 void FutureState::throw_error() const { error()->rethrow(); }

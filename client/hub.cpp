@@ -64,10 +64,11 @@ void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, con
       last->tasks.reserve(records.size());
     }
     auto& tasks = last->tasks;
+    spec.info->retain(static_cast<std::uint32_t>(records.size()));
     for (std::size_t i = 0; i < records.size(); ++i) {
       records[i].seq = next_seq_++;
       records[i].spec = spec.number;
-      states[i]->open(records[i].seq, spec.info);
+      states[i]->open(records[i].seq, Ref<TaskInfo>::adopt(spec.info.get()));
       opened_.push_back(std::move(states[i]));
       tasks.push_back(std::move(records[i]));
     }

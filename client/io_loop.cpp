@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "client/failure.hpp"
+#include "client/futex.hpp"
 #include "client/program.hpp"
 #include "common/check.hpp"
 #include "common/fd.hpp"
@@ -40,7 +41,7 @@ void IoLoop::run() {
   perform();
   while (!session_.over()) {
     turn(std::nullopt);
-    if (std::exchange(awaited_, false) && session_.joined() && !busy())
+    if (std::exchange(answered_awaited_, false) && session_.joined() && !busy())
       hub_->helm.step_back(lock, [this] { return hub_->has_news(); });
   }
   hub_->helm.end(std::move(lock));
@@ -127,6 +128,16 @@ void IoLoop::perform() {
   }
   actions.clear();
   if (actions_.empty()) actions_ = std::move(actions);  // keeps its memory
+  wake_waiters();
+}
+
+/// Once all that has come is there: a thread that waits for each result in turn then finds the next ones,
+/// where it would take a processor from this one, find nothing more, and sleep again.
+void IoLoop::wake_waiters() {
+  for (const Ref<FutureState>& state : awaited_) state->wake();
+  answered_awaited_ = !awaited_.empty();
+  awaited_.clear();
+  if (std::exchange(finished_, false)) client::AnyFinished::instance().announce();
 }
 
 void IoLoop::flush() {
@@ -175,8 +186,8 @@ void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
     failure->attempts = completion.attempts;
     failure->history = std::move(completion.history);
   }
-  awaited_ = state->awaited();
-  state->finish(std::move(bytes), std::move(failure));
+  finished_ = true;
+  if (state->finish(std::move(bytes), std::move(failure))) awaited_.push_back(std::move(state));
 }
 
 void IoLoop::perform(const client::MarkRunning& action) {
@@ -227,9 +238,12 @@ void IoLoop::finish_all(const std::string& reason) {
   std::string text = reason;
   if (!connection) text = wire::encode_error({.message = "its weft::Client was destroyed"});
   futures_.for_each([&](std::uint64_t, Ref<FutureState>& state) {
-    state->finish(text, make_failure(wire::Outcome::cancelled, connection));
+    finished_ = true;
+    if (state->finish(text, make_failure(wire::Outcome::cancelled, connection)))
+      awaited_.push_back(std::move(state));
   });
   futures_.clear();
+  wake_waiters();
 }
 
 void IoLoop::greet(const std::string& reason) {

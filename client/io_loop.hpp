@@ -51,6 +51,7 @@ class IoLoop final : private client::Helm::Loop {
   void perform(const client::Log& action);
   void finish(Ref<FutureState>& state, client::Completion& completion);
   void finish_all(const std::string& reason);
+  void wake_waiters();
   void flush();
   void greet(const std::string& reason);
 
@@ -70,7 +71,9 @@ class IoLoop final : private client::Helm::Loop {
   std::vector<client::Event> inbox_;     // kept for its memory
   std::vector<Ref<FutureState>> opened_;
   std::vector<pollfd> polled_;
-  bool awaited_ = false;  // was the last answer, by a thread that sleeps
+  bool finished_ = false;                  // since the last wake_waiters(): something
+  std::vector<Ref<FutureState>> awaited_;  // and of that, what threads sleep for
+  bool answered_awaited_ = false;          // in the last turn: what a thread slept for
 };
 
 }  // namespace weft::detail

@@ -88,8 +88,9 @@ class Submitter {
  private:
   template <class R>
   Future<R> submit_target(const detail::CallTarget& target, std::string_view arguments) {
-    detail::Ref<detail::TypedState<R>> state(new detail::TypedState<R>);
-    detail::submit_one(core_, target, options_.get(), arguments, state);
+    auto state = detail::Ref<detail::TypedState<R>>::early(new detail::TypedState<R>);
+    detail::submit_one(core_, target, options_.get(), arguments,
+                       detail::Ref<detail::FutureState>::early(state.get()));
     return Future<R>(std::move(state));
   }
 
@@ -106,12 +107,14 @@ class Submitter {
     detail::Cursors cursors(ranges...);  // throws when sizes differ that are known
     std::vector<Future<R>> futures;
     futures.reserve(cursors.known_size());
+    detail::RefBlocks<detail::TypedState<R>> states(cursors.known_size());
     detail::Submission submission(core_, program_target<C>(index), options_.get());
     try {
       for (; !cursors.at_end(); cursors.next()) {
-        detail::Ref<detail::TypedState<R>> state(new detail::TypedState<R>);
+        detail::Ref<detail::TypedState<R>> state = states.make();
         cursors.apply([&](auto&&... elements) {
-          submission.add(C::encode(std::forward<decltype(elements)>(elements)...), state);
+          submission.add(C::encode(std::forward<decltype(elements)>(elements)...),
+                         detail::Ref<detail::FutureState>::early(state.get()));
         });
         futures.emplace_back(std::move(state));
       }

@@ -3,8 +3,9 @@
 // (the client's I/O thread, a cancel() or ~Client), read by any thread. The bytes of a result are
 // decoded by the first thread that asks for the value.
 //
-//   queued <-> running --> settling --> raw --> decoding --> value --> taken
-//                                  \--> failed, cancelled <--/
+//   queued <-> running --> raw --> decoding --> value --> taken
+//                     \--> failed <---/
+//                      \-> cancelled (by cancel(): what comes of the task is not wanted)
 //
 // Its size counts: a program may hold a million. tests/unit/test_client_api.cpp has a limit.
 #pragma once
@@ -57,7 +58,7 @@ class FutureState : public RefCounted {
  public:
   using Deadline = std::optional<std::chrono::steady_clock::time_point>;  // nullopt: never
 
-  FutureState();
+  FutureState() noexcept;
 
   // ---- for Future ----
   bool done() const noexcept;
@@ -76,11 +77,11 @@ class FutureState : public RefCounted {
   /// Before anybody else sees it.
   void open(std::uint64_t seq, Ref<TaskInfo> info);
   void mark_running(bool running) noexcept;
-  /// A thread sleeps until it is done.
-  bool awaited() const noexcept;
-  /// The first to finish it wins; false: it is finished already. What has to run in the callback
-  /// thread is handed to it.
+  /// Ends it, unless a cancel() has: with an encoded result, or with an encoded error and why. What has to
+  /// run in the callback thread is handed to it. For one thread at a time. True: threads sleep until it is
+  /// done, which wake() tells.
   bool finish(std::string raw, std::unique_ptr<Failure> failure);
+  void wake() const noexcept;
 
  protected:
   ~FutureState() override;
@@ -94,24 +95,16 @@ class FutureState : public RefCounted {
   virtual std::string value_type() const = 0;
 
  private:
-  enum class Phase : std::uint32_t {
-    queued,
-    running,
-    settling,
-    raw,
-    decoding,
-    value,
-    taken,
-    failed,
-    cancelled
-  };
+  enum class Phase : std::uint32_t { queued, running, raw, decoding, value, taken, failed, cancelled };
 
   Phase phase() const noexcept;
   bool set_phase(Phase from, Phase to) noexcept;
+  std::optional<bool> end(Phase to) noexcept;
   void enter(Phase to) noexcept;
   void wait_while(Phase phase, const Deadline& deadline) const;
-  void run_all(Continuation* newest);
+  void run_continuations();
   void fail_decoding(const char* why);
+  TaskErrorDetails details_of(TaskErrorKind kind) const;
   [[noreturn]] void throw_error() const;
 
   mutable std::atomic<std::uint32_t> word_{0};  // Phase, and a bit when somebody waits: a futex
@@ -119,7 +112,7 @@ class FutureState : public RefCounted {
   Ref<TaskInfo> info_;
   std::string raw_;  // the encoded result, or an encoded error
   std::unique_ptr<Failure> failure_;
-  std::atomic<Continuation*> continuations_{nullptr};  // newest first; closed_ once they have run
+  std::atomic<Continuation*> continuations_{nullptr};  // newest first
 };
 
 /// The state of a Future<R>.

@@ -3,29 +3,51 @@
 // control block, since a program may hold a million futures.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <new>
+#include <type_traits>
 #include <utility>
 
 namespace weft::detail {
 
-/// Base of what a Ref can hold. Starts with a count of 0; the last Ref deletes it.
+/// Base of what a Ref can hold. Starts with a count of 0; the last Ref ends it.
 class RefCounted {
  public:
   RefCounted() = default;
   RefCounted(const RefCounted&) = delete;
   RefCounted& operator=(const RefCounted&) = delete;
 
-  void retain() noexcept { count_.fetch_add(1, std::memory_order_relaxed); }
+  void retain(std::uint32_t times = 1) noexcept { count_.fetch_add(times, std::memory_order_relaxed); }
+  /// The same while no other thread can have a reference, which costs nothing.
+  void retain_early() noexcept {
+    count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
   void release() noexcept {
-    if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+    if (count_.fetch_sub(1, std::memory_order_acq_rel) == 1) end();
   }
 
  protected:
   virtual ~RefCounted() = default;
 
  private:
+  template <class T>
+  friend class RefBlocks;
+
+  /// What a block of RefBlocks begins with.
+  struct Block {
+    std::atomic<std::uint32_t> users;  // objects in it that live, and RefBlocks while it fills it
+    void release(std::uint32_t count) noexcept {
+      if (users.fetch_sub(count, std::memory_order_acq_rel) == count) ::operator delete(this);
+    }
+  };
+
+  void end() noexcept;
+
   std::atomic<std::uint32_t> count_{0};
+  std::uint32_t offset_ = 0;  // in its block; 0: it has none
 };
 
 template <class T>
@@ -34,6 +56,17 @@ class Ref {
   Ref() = default;
   explicit Ref(T* object) : object_(object) {
     if (object_ != nullptr) object_->retain();
+  }
+  /// Takes over what somebody has retained.
+  static Ref adopt(T* object) noexcept {
+    Ref ref;
+    ref.object_ = object;
+    return ref;
+  }
+  /// As Ref(object), for an object of which no other thread can have a reference yet.
+  static Ref early(T* object) noexcept {
+    object->retain_early();
+    return adopt(object);
   }
   Ref(const Ref& other) : Ref(other.object_) {}
   Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
@@ -54,6 +87,59 @@ class Ref {
 
  private:
   T* object_ = nullptr;
+};
+
+/// Makes objects that come and go by the million, and mostly together: several share a piece of memory, which
+/// goes with the last of them. Used by one thread; the objects may outlive it.
+template <class T>
+class RefBlocks {
+ public:
+  /// `expected`: how many will be made; 0: not known.
+  explicit RefBlocks(std::size_t expected) : expected_(expected) {}
+  ~RefBlocks() { close(); }
+  RefBlocks(const RefBlocks&) = delete;
+  RefBlocks& operator=(const RefBlocks&) = delete;
+
+  Ref<T> make() {
+    static_assert(std::is_nothrow_default_constructible_v<T>);
+    if constexpr (kMost < 2 || alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
+      return Ref<T>::early(new T);
+    } else {
+      if (made_ == capacity_) open();
+      void* const place = reinterpret_cast<char*>(block_) + kFirst + made_++ * sizeof(T);
+      T* const object = new (place) T;
+      RefCounted& counted = *object;
+      counted.offset_ =
+          static_cast<std::uint32_t>(reinterpret_cast<char*>(&counted) - reinterpret_cast<char*>(block_));
+      return Ref<T>::early(object);
+    }
+  }
+
+ private:
+  using Block = RefCounted::Block;
+  static constexpr std::size_t kFirst = std::max(sizeof(Block), alignof(T));
+  static constexpr std::size_t kBlockBytes = 4000;  // one object that is kept keeps all of them
+  static constexpr std::size_t kMost = (kBlockBytes - kFirst) / sizeof(T);
+
+  void open() {
+    close();
+    const std::size_t wanted = expected_ > total_ ? expected_ - total_ : std::max<std::size_t>(total_, 1);
+    const std::size_t capacity = std::min(kMost, wanted);
+    block_ = new (::operator new(kFirst + capacity * sizeof(T))) Block{static_cast<std::uint32_t>(capacity)};
+    capacity_ = capacity;
+    total_ += capacity;
+  }
+  /// What it has not made will not be.
+  void close() noexcept {
+    if (made_ < capacity_) block_->release(static_cast<std::uint32_t>(capacity_ - made_));
+    made_ = capacity_ = 0;
+  }
+
+  const std::size_t expected_;
+  std::size_t total_ = 0;  // places in all blocks
+  Block* block_ = nullptr;
+  std::size_t capacity_ = 0;  // of block_
+  std::size_t made_ = 0;      // in it
 };
 
 }  // namespace weft::detail
