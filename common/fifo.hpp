@@ -28,10 +28,12 @@ class Fifo {
   auto end() const { return items_.end(); }
 
   /// Makes references invalid.
-  void push_back(T&& item) {
+  template <class... Arguments>
+  void emplace_back(Arguments&&... arguments) {
     if (items_.size() == items_.capacity() && first_ >= items_.size() / 2) close_gap();
-    items_.push_back(std::move(item));
+    items_.emplace_back(std::forward<Arguments>(arguments)...);
   }
+  void push_back(T&& item) { emplace_back(std::move(item)); }
 
   // REQUIRES: not empty.
   void pop_front() {

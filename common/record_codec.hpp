@@ -177,16 +177,26 @@ const Bytes* inline_payload_of(const T& value) {
   return found;
 }
 
+/// The room that put_record() needs.
+template <class T>
+std::size_t record_bytes_max(const T& value) {
+  const Bytes* const payload = inline_payload_of(value);
+  return bytes_max_of<T>() + (payload != nullptr ? payload->size() : 0) + Bytes::kSpare;
+}
+/// Writes `value` and returns where it ends. REQUIRES: bytes_max_of<T>() > 0.
+template <class T>
+char* put_record(char* to, const T& value) {
+  RecordWriter out(to);
+  put(out, value);
+  if (const Bytes* const payload = inline_payload_of(value)) out.append(*payload);
+  return out.end();
+}
+
 /// Appends `value` to `text`.
 template <class T>
 void put_text(TextBuilder& text, const T& value) {
   if constexpr (HasLayout<T> && bytes_max_of<T>() > 0) {
-    const Bytes* const payload = inline_payload_of(value);
-    RecordWriter out(
-        text.room(bytes_max_of<T>() + (payload != nullptr ? payload->size() : 0) + Bytes::kSpare));
-    put(out, value);
-    if (payload != nullptr) out.append(*payload);
-    text.end_at(out.end());
+    text.end_at(put_record(text.room(record_bytes_max(value)), value));
   } else {
     Writer out(text);
     put(out, value);
@@ -274,7 +284,7 @@ void get(MsgpackReader& in, T& value) {
 /// once, before; what was written in another way, which is allowed and rare, is not ok here.
 class RecordReader {
  public:
-  /// REQUIRES: bytes_max_of<T>() bytes are there, of the T that is read.
+  /// REQUIRES: bytes_max_of<T>() bytes can be read from its begin on, of the T that is read.
   explicit RecordReader(std::string_view text) : next_(text.data()), end_(text.data() + text.size()) {}
   bool ok() const { return ok_; }
   const char* next() const { return next_; }
@@ -301,7 +311,7 @@ class RecordReader {
     } else if constexpr (std::is_same_v<T, Payload>) {
       ok_ = ok_ && byte() == 0xc4;
       const std::size_t size = byte();
-      ok_ = ok_ && size <= static_cast<std::size_t>(end_ - next_);
+      ok_ = ok_ && static_cast<std::ptrdiff_t>(size) <= end_ - next_;
       if (!ok_) return;
       value = Payload(std::string_view(next_, size));
       next_ += size;

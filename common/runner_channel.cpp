@@ -61,10 +61,19 @@ constexpr std::size_t kDescriptorsWaitingMax = 64;  // more than any runner that
 constexpr char kWake = 'w';
 constexpr char kDescriptor = 'd';  // belongs to the next message that is large
 
+// So many bytes can be read behind every message that is decoded.
+constexpr std::size_t kSlack = std::max(wire::bytes_max_of<RunTask>(), wire::bytes_max_of<TaskDone>());
+
 template <class M>
 std::string decode_as(std::string_view text, std::optional<Message>& message) {
+  M& value = std::get<M>(message.emplace(std::in_place_type<M>));
+  if constexpr (wire::bytes_max_of<M>() > 0) {
+    wire::RecordReader quick(text);
+    quick.get(value);
+    if (quick.ok() && quick.next() == text.data() + text.size()) return "";
+  }
   MsgpackReader in(text);
-  wire::get(in, std::get<M>(message.emplace(std::in_place_type<M>)));
+  wire::get(in, value);
   if (!in.ok()) return "a field that is not what it should be";
   if (!in.at_end()) return std::to_string(in.remaining()) + " bytes are left over";
   return "";
@@ -153,14 +162,15 @@ template void encode(TextBuilder& text, const RunTask& message);
 template void encode(TextBuilder& text, const RunNamed& message);
 
 Result<Message> decode(std::string_view text) {
+  const std::string padded = std::string(text) + std::string(kSlack, '\0');
   std::optional<Message> message;
-  const std::string fault = decode_into(text, message);
+  const std::string fault = decode_into(std::string_view(padded).substr(0, text.size()), message);
   if (!fault.empty()) return Fault{fault};
   return std::move(*message);
 }
 
 Channel::Channel(int socket, void* memory, Role role)
-    : socket_(socket), role_(role), copy_(std::make_unique<char[]>(kChannelBytesMax)) {
+    : socket_(socket), role_(role), copy_(std::make_unique<char[]>(kChannelBytesMax + kSlack)) {
   auto* page = static_cast<Page*>(memory);
   char* const rings = static_cast<char*>(memory) + kPageBytes;
   const bool agent = role == Role::agent;
@@ -176,6 +186,40 @@ Channel::~Channel() {
 
 // ---- out ----
 
+template <class M>
+int Channel::send(const M& message, int fd) {
+  if (fd < 0 && write_in_place(message)) return 0;
+  text_.cut(0);
+  text_.write("\0\0\0", kSizeBytes);
+  encode(text_, message);
+  return publish(fd);
+}
+template int Channel::send(const Message& message, int fd);
+template int Channel::send(const RunnerHello& message, int fd);
+template int Channel::send(const TaskDone& message, int fd);
+template int Channel::send(const RunnerWelcome& message, int fd);
+template int Channel::send(const RunTask& message, int fd);
+template int Channel::send(const RunNamed& message, int fd);
+
+/// False: there may be too little room in one piece.
+template <class M>
+bool Channel::write_in_place(const M& message) {
+  if constexpr (wire::bytes_max_of<M>() > 0) {
+    const std::size_t most = kSizeBytes + 1 + wire::record_bytes_max(message);
+    const std::size_t begin = written_ % kRingBytes;
+    if (most > room() || most > kRingBytes - begin || most > kChannelBytesMax) return false;
+    char* const at = out_memory_ + begin;
+    at[kSizeBytes] = type_of<M>();
+    const char* const end = wire::put_record(at + kSizeBytes + 1, message);
+    const auto size = static_cast<std::uint32_t>(end - at - kSizeBytes);
+    std::memcpy(at, &size, kSizeBytes);
+    publish_to(written_ + kSizeBytes + size);
+    return true;
+  } else {
+    return false;
+  }
+}
+
 /// What is in text_.
 int Channel::publish(int fd) {
   const auto size = static_cast<std::uint32_t>(text_.size() - kSizeBytes);
@@ -186,9 +230,13 @@ int Channel::publish(int fd) {
     if (const int error = ring_bell(kDescriptor, fd)) return error;
   }
   copy_in(out_memory_, written_, text_.data(), text_.size());
-  written_ += text_.size();
-  out_->written.store(written_, std::memory_order_release);
+  publish_to(written_ + text_.size());
   return 0;
+}
+
+void Channel::publish_to(std::uint64_t written) {
+  written_ = written;
+  out_->written.store(written_, std::memory_order_release);
 }
 
 /// Free bytes of our ring. Whatever the other side may have written there: never more than the ring is

@@ -154,12 +154,7 @@ class Channel {
   /// EAGAIN when there is no room now, EMSGSIZE, or what the socket says. The other side may sleep: wake() is
   /// owed, at the latest before one sleeps oneself.
   template <class M>
-  int send(const M& message, int fd = -1) {
-    text_.cut(0);
-    text_.write("\0\0\0", kSizeBytes);
-    encode(text_, message);
-    return publish(fd);
-  }
+  int send(const M& message, int fd = -1);
   /// Wakes the other side, if it sleeps. Returns 0, or errno when the socket is no more.
   int wake();
   /// What was sent and not read yet fills more than half of the ring.
@@ -183,7 +178,10 @@ class Channel {
  private:
   static constexpr std::size_t kSizeBytes = sizeof(std::uint32_t);  // in front of each message in a ring
 
+  template <class M>
+  bool write_in_place(const M& message);
   int publish(int fd);
+  void publish_to(std::uint64_t written);
   enum class Taken { something, nothing, end, error };
   Taken take_from_socket(bool wait);
   int take_descriptor();
@@ -205,7 +203,7 @@ class Channel {
   std::uint64_t out_read_ = 0;
   std::uint64_t in_written_ = 0;
   std::deque<int> descriptors_;   // that came, for messages in their order
-  TextBuilder text_;              // of a message, on its way out
+  TextBuilder text_;              // of a message, on its way out when it cannot be written in place
   std::unique_ptr<char[]> copy_;  // and in
 };
 

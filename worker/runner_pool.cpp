@@ -33,6 +33,11 @@ std::int64_t unix_ms() {
   return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
 }
 
+bool has_size(const Fd& file, std::uint64_t bytes) {
+  struct stat status {};
+  return file && fstat(file.get(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) == bytes;
+}
+
 std::string how_it_ended(const RunnerProcess::Death& death) {
   if (death.signal == 0) return fmt::format("exit code {}", death.exit_code);
   const char* name = sigdescr_np(death.signal);
@@ -163,7 +168,7 @@ void RunnerPool::run(const RunTask& action) {
   }
   attend(runner);
   if (runner.tasks.empty()) runner.tail.clear();
-  runner.tasks.push_back({action.ordinal, action.id});
+  runner.tasks.emplace_back(action.ordinal, action.id);
   const wire::TaskSpec& spec = *action.spec;
   if (spec.kind == wire::TaskKind::program) {
     runner.process->send(std::move(task), fd);
@@ -315,10 +320,8 @@ void RunnerPool::receive(Runner& runner, runner::Received& received, std::vector
 }
 
 void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std::vector<Event>& events) {
-  struct stat status {};
   const bool large = done.large_bytes > 0;
-  const bool right_size = !large || (memory && fstat(memory.get(), &status) == 0 &&
-                                     static_cast<std::uint64_t>(status.st_size) == done.large_bytes);
+  const bool right_size = !large || has_size(memory, done.large_bytes);
   const bool right_outcome =
       done.outcome == wire::Outcome::ok || (done.outcome == wire::Outcome::failed && !large);
   if (!right_size || !right_outcome || done.payload.is_blob()) {

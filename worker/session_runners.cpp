@@ -27,6 +27,13 @@ std::string how_it_ended(const RunnerDied& death) {
   return fmt::format("its runner exited with code {}", death.exit_code);
 }
 
+/// It is needed soon, and has not been for as long as it waited.
+void warm_up(const Task& task) {
+  constexpr std::size_t kLineBytes = 64;
+  for (std::size_t at = 0; at < sizeof task; at += kLineBytes)
+    __builtin_prefetch(reinterpret_cast<const char*>(&task) + at, 1);
+}
+
 std::string timeout_text(const Task& task) {
   return fmt::format("it ran longer than its timeout of {} ms", task.spec->content->timeout_ms);
 }
@@ -214,6 +221,7 @@ void Session::next_front(Runner& runner) {
   runner.look_due = now_ + settings_.start_notice;
   Task& front = *runner.channel.front();
   if (front.stop != StopReason::none) stop_front(runner, front.stop);
+  if (runner.channel.size() > 1) warm_up(*runner.channel[1]);
 }
 
 // ---- stopping ----
