@@ -46,11 +46,12 @@ class Session {
     std::uint64_t jitter_seed = 1;
     Presence::Settings presence;
     Fetcher::Settings fetcher;
-    Duration start_notice = std::chrono::milliseconds(2);   // STARTED for what runs longer
-    Duration look_again = std::chrono::milliseconds(10);    // when the page does not say started yet
-    Duration rung = std::chrono::seconds(1);                // asked, SIGTERM, SIGKILL: this far apart
-    Duration start_timeout = std::chrono::seconds(30);      // from StartRunner to RunnerReady
-    Duration bad_program = std::chrono::seconds(5);         // is not tried again for
+    Duration start_notice = std::chrono::milliseconds(2);  // STARTED for what runs longer, or twice as long
+    Duration start_notice_max = std::chrono::milliseconds(10);  // as expected, but at most this
+    Duration look_again = std::chrono::milliseconds(10);        // when the page does not say started yet
+    Duration rung = std::chrono::seconds(1);                    // asked, SIGTERM, SIGKILL: this far apart
+    Duration start_timeout = std::chrono::seconds(30);          // from StartRunner to RunnerReady
+    Duration bad_program = std::chrono::seconds(5);             // is not tried again for
     Duration tenure = std::chrono::milliseconds(50);        // a runner with tasks waiting is not ended before
     Duration idle_runner = std::chrono::seconds(30);        // kept when no session names its program
     Duration leave_wait = std::chrono::seconds(10);         // draining: for the results to be released
@@ -175,6 +176,7 @@ class Session {
   void stop_front(Runner& runner, StopReason reason);
   void next_front(Runner& runner);
   void climb(Runner& runner);
+  Duration start_notice_of(const Task& task) const;
   void look(Runner& runner);
   void recall(Runner& runner);
   void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);

@@ -102,6 +102,14 @@ void Session::on(const TaskStarted& event) {
   look(*runner);
 }
 
+/// How long it runs until STARTED says so, which takes all on its way there as much as a result does. Where
+/// others of its spec took as long and did no harm it is told when it is late.
+Duration Session::start_notice_of(const Task& task) const {
+  if (task.spec->content->timeout_ms != 0) return settings_.start_notice;
+  const Duration late(static_cast<std::int64_t>(2 * task.estimate_us));
+  return std::clamp(late, settings_.start_notice, settings_.start_notice_max);
+}
+
 /// The front task's time: has it begun, is it worth a STARTED, is it over its timeout?
 void Session::look(Runner& runner) {
   if (runner.channel.empty() || !runner.look_due || now_ < *runner.look_due) return;
@@ -111,7 +119,7 @@ void Session::look(Runner& runner) {
     return;
   }
   runner.look_due.reset();
-  if (const Time notice = *task.started_at + settings_.start_notice; now_ < notice) {
+  if (const Time notice = *task.started_at + start_notice_of(task); now_ < notice) {
     runner.look_due = notice;
   } else if (!std::exchange(task.told_started, true) && !task.unwanted) {
     send(wire::Started{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});

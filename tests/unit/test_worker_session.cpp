@@ -195,15 +195,41 @@ TEST_CASE("what waits behind a task of some milliseconds is taken back when that
   h.assign(2, 3);
   h.skip();
   h.started(1, 2);
-  h.advance(milliseconds(2));
-  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}});
-  h.advance(milliseconds(7));
-  h.skip();
+  h.advance(milliseconds(9));
+  CHECK(h.take() == Actions{});
   h.advance(milliseconds(1));
-  CHECK(h.take() == Actions{RecallTasks{1}});
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, RecallTasks{1}});
   h.event(TasksRecalled{1, 2});
   h.revoke(3, wire::RevokeMode::retract);
   CHECK(h.take() == Actions{h.returned(3)});
+}
+
+TEST_CASE("STARTED comes when a task has run twice as long as others of its spec") {
+  Joined h;
+  std::uint64_t expected_us = 0;
+  Duration told;
+  SUBCASE("but not before 2 ms") {
+    expected_us = 100;
+    told = milliseconds(2);
+  }
+  SUBCASE("in between") {
+    expected_us = 3000;
+    told = milliseconds(6);
+  }
+  SUBCASE("at the latest after 10 ms") {
+    expected_us = 15'000;
+    told = milliseconds(10);
+  }
+  h.assign(1, 1);
+  h.ready(1);
+  h.finished(1, 1, expected_us);
+  h.assign(2, 2);
+  h.skip();
+  h.started(1, 2);
+  h.advance(told - microseconds(1));
+  CHECK(h.take() == Actions{});
+  h.advance(microseconds(1));
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}});
 }
 
 TEST_CASE("a runner that has nothing to do gets what waits in the channel of another") {

@@ -30,6 +30,7 @@ inline const Uuid kWorker = id_of<16>(0xaa);
 inline const Uuid kAda = id_of<16>(0x01);  // two clients
 inline const Uuid kBob = id_of<16>(0x02);
 inline constexpr std::uint64_t kEpoch = 7;
+using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
