@@ -139,8 +139,8 @@ bool Scheduler::fits_now(const Worker& worker, const Placement& placement) const
 /// Whether it could if it were idle.
 bool Scheduler::could_run(const Worker& worker, const Placement& placement) const {
   if (worker.state == WorkerState::draining || worker.state == WorkerState::lost) return false;
-  if (const auto bad = worker.cannot_start.find(placement.program);
-      bad != worker.cannot_start.end() && now_ < bad->second.until) {
+  if (const auto bad = worker.cannot_start->find(placement.program);
+      bad != worker.cannot_start->end() && now_ < bad->second.until) {
     return false;
   }
   // A name that nobody has goes anywhere, and fails there with the list of known ones.
@@ -173,7 +173,7 @@ double Scheduler::assign(Task& task, Worker& worker) {
 
 /// Unless it was told before on this connection.
 void Scheduler::define_for(Worker& worker, const Session& session, const Spec& spec) {
-  WorkerSession& known = worker.sessions[session.id];
+  WorkerSession& known = worker.sessions.of(session.id);
   if (known.told.insert(spec.number).second) {
     known.specs.insert(spec.number);
     send(worker.peer, wire::DefineFor{session.id, spec.number, spec.content});
@@ -206,7 +206,7 @@ void Scheduler::update_credit(Worker& worker) {
     prefetch = std::ceil(static_cast<double>(settings_.prefetch.count()) * part / worker.average_us);
     prefetch = std::min(prefetch, std::ceil(static_cast<double>(settings_.prefetch_max) * part));
   }
-  worker.credit = worker.hello.slots * (1 + static_cast<std::size_t>(prefetch));
+  worker.credit = worker.slots * (1 + static_cast<std::size_t>(prefetch));
 }
 
 bool Scheduler::has_room(const Worker& worker) {
@@ -225,14 +225,14 @@ std::uint32_t Scheduler::load_level(std::size_t tasks, std::uint32_t slots) {
 
 /// Files the worker under its present load, if it may have more.
 void Scheduler::update_open(Worker& worker) {
-  const bool crowded = worker.state == WorkerState::ready && worker.tasks.size() > worker.hello.slots;
+  const bool crowded = worker.state == WorkerState::ready && worker.tasks.size() > worker.slots;
   if (crowded != worker.crowded) {
     worker.crowded = crowded;
     crowded ? ++crowded_ : --crowded_;
   }
   if (!has_room(worker)) return open_workers_.remove(worker);
   const std::size_t has = worker.tasks.size() + worker.strays.size();
-  open_workers_.file(worker, load_level(has, worker.hello.slots));
+  open_workers_.file(worker, load_level(has, worker.slots));
 }
 
 void Scheduler::update_contender(Session& session) {
@@ -258,7 +258,7 @@ void Scheduler::use_slot_time(Session& session, double us) {
 /// have waited no longer than a prefetch takes are about to start and stay.
 void Scheduler::rebalance() {
   const Worker* idlest = open_workers_.first();
-  if (crowded_ == 0 || idlest == nullptr || idlest->tasks.size() >= idlest->hello.slots) return;
+  if (crowded_ == 0 || idlest == nullptr || idlest->tasks.size() >= idlest->slots) return;
   const Duration patience = settings_.prefetch * 5;
   if (now_ < rebalance_due_) return plan_rebalance(rebalance_due_);
   rebalance_due_ = now_ + patience / 4;  // all workers are looked at: not for every message
@@ -266,18 +266,17 @@ void Scheduler::rebalance() {
   std::size_t idle = 0;
   for (const Worker* worker = open_workers_.first(); worker != nullptr;
        worker = open_workers_.after(*worker)) {
-    if (worker->tasks.size() < worker->hello.slots) idle += worker->hello.slots - worker->tasks.size();
+    if (worker->tasks.size() < worker->slots) idle += worker->slots - worker->tasks.size();
   }
   for (auto& [id, worker] : workers_) {
     if (!worker->crowded) continue;
     if (now_ < worker->retract_again) continue;
-    std::size_t spare = std::min(worker->tasks.size() - worker->hello.slots, idle);
+    std::size_t spare = std::min(worker->tasks.size() - worker->slots, idle);
     for (Task* task = worker->tasks.back(); task != nullptr && spare > 0; task = TaskList::before(*task)) {
       if (task->state != TaskState::assigned || now_ - task->since < patience) continue;
       const Placement& placement = *task->spec->queue->placement;
       const Worker* other = open_workers_.first();
-      while (other != nullptr &&
-             (other->tasks.size() >= other->hello.slots || !fits_now(*other, placement))) {
+      while (other != nullptr && (other->tasks.size() >= other->slots || !fits_now(*other, placement))) {
         other = open_workers_.after(*other);
       }
       if (other == nullptr) continue;  // nobody is idle that could run it
@@ -323,7 +322,7 @@ std::string Scheduler::explain(const Placement& placement) const {
       return fmt::format("it needs {}={}, and the most that a worker here has is {}", resource, amount, most);
   }
   if (!placement.program.empty() && std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
-        return entry.second->cannot_start.contains(placement.program);
+        return entry.second->cannot_start->contains(placement.program);
       })) {
     return "its program does not start on the workers that it may use";
   }

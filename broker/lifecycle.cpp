@@ -83,9 +83,9 @@ void Scheduler::erase(Task& task) {
 
 void Scheduler::forget_spec(Session& session, std::uint32_t number) {
   for (auto& [id, worker] : workers_) {
-    const auto known = worker->sessions.find(session.id);
-    if (known == worker->sessions.end() || known->second.specs.erase(number) == 0) continue;
-    known->second.told.erase(number);
+    WorkerSession* const known = worker->sessions.find(session.id);
+    if (known == nullptr || known->specs.erase(number) == 0) continue;
+    known->told.erase(number);
     worker->told_session = 0;
     send(worker->peer, wire::ForgetFor{session.id, number});
   }
@@ -160,8 +160,9 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     worker.average_us =
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
     if (record.outcome == wire::Outcome::ok && !worker.cannot_start.empty()) {  // it does start by now
-      const auto refusal = worker.cannot_start.find(task.spec->queue->placement->program);
-      if (refusal != worker.cannot_start.end()) refusal->second.memory = Duration(0);
+      auto& refusals = worker.cannot_start.edit();
+      const auto refusal = refusals.find(task.spec->queue->placement->program);
+      if (refusal != refusals.end()) refusal->second.memory = Duration(0);
     }
   }
   if (task.state == TaskState::cancelling) {  // its client has its answer
@@ -224,7 +225,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
 /// For longer each time: a round through many workers, or through slow ones, would else never end, since the
 /// first of them are asked again before it is over.
 void Scheduler::note_refusal(Worker& worker, const BlobId& program) {
-  Refusal& refusal = worker.cannot_start[program];
+  Refusal& refusal = worker.cannot_start.edit()[program];
   if (now_ < refusal.until) return;  // of the same attempt to start it
   refusal.memory =
       std::clamp(refusal.memory * 2, settings_.cannot_start_memory, settings_.cannot_start_memory_max);
@@ -269,8 +270,8 @@ void Scheduler::count_untold(const Worker& worker, Task& task, const wire::Attem
                              const wire::ResultRecord& record) {
   const bool charges = record.outcome == wire::Outcome::failed ||
                        record.outcome == wire::Outcome::timed_out || record.outcome == wire::Outcome::crashed;
-  const auto execution = worker.executions.find({TaskId{task.session->id, task.seq}, attempt});
-  if (!charges || execution == worker.executions.end() || is_last(task, record.outcome)) return;
+  const auto execution = worker.executions->find({TaskId{task.session->id, task.seq}, attempt});
+  if (!charges || execution == worker.executions->end() || is_last(task, record.outcome)) return;
   if (attempt.epoch == settings_.epoch || execution->second < task.untold ||
       execution->second >= task.claimed) {
     return;

@@ -32,7 +32,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
     session->serial = next_serial_++;
     // Whoever has claimed something of it may have sent results, and we had no use for them yet.
     for (const auto& [incarnation, worker] : workers_) {
-      if (worker->sessions.contains(session->id)) session->resend.insert(incarnation);
+      if (worker->sessions.find(session->id) != nullptr) session->resend.insert(incarnation);
     }
   }
   if (session->peer != kNoPeer) drop_peer(session->peer);  // an older connection of the same client
@@ -327,10 +327,9 @@ void Scheduler::end_session(Session& session, const std::string& why) {
 /// Those that have anything of it drop it.
 void Scheduler::end_at_workers(const Uuid& session) {
   for (auto& [incarnation, worker] : workers_) {
-    if (worker->sessions.erase(session) == 0) continue;
-    std::erase_if(worker->strays, [&](const auto& stray) { return stray.first.session == session; });
-    std::erase_if(worker->executions,
-                  [&](const auto& entry) { return entry.first.first.session == session; });
+    if (!worker->sessions.erase(session)) continue;
+    worker->strays.erase_if([&](const auto& stray) { return stray.first.session == session; });
+    worker->executions.erase_if([&](const auto& entry) { return entry.first.first.session == session; });
     update_open(*worker);
     send(worker->peer, wire::EndSession{session});
   }

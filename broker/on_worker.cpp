@@ -37,6 +37,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
     worker->serial = next_serial_++;
     for (const std::string& function : hello.functions) ++functions_[function];
     worker->hello = hello;
+    worker->slots = hello.slots;
     worker->progressed = now_;
     names_[hello.name] = worker;
     update_credit(*worker);
@@ -48,7 +49,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   worker->claims.clear();
   worker->strays.clear();  // it says again what it has
   worker->executions.clear();
-  for (auto& [id, known] : worker->sessions) known.told.clear();
+  worker->sessions.for_each([](WorkerSession& known) { known.told.clear(); });
   worker->told_session = 0;
   peers_.emplace(peer, Peer{nullptr, worker, now_, now_});
   update_open(*worker);
@@ -108,11 +109,11 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   worker.claims.clear();
   std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });  // claimed anew
   for (const auto& [session, records] : claims) {
-    worker.sessions.try_emplace(session);  // which will hear of its end
+    worker.sessions.of(session);  // which will hear of its end
     if (find_session(session) == nullptr) expect(session);
     for (const wire::ClaimRecord& record : records) {
       if (record.state == wire::ClaimState::done)
-        worker.executions[{TaskId{session, record.seq}, record.attempt}] = record.execution;
+        worker.executions.edit()[{TaskId{session, record.seq}, record.attempt}] = record.execution;
       claim(worker, session, record);
     }
   }
@@ -121,7 +122,7 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   pass_on(outbox);
   update_open(worker);
   log(Log::Level::info, fmt::format("worker {} joined from {} with {} slots", worker.hello.name,
-                                    worker.hello.host, worker.hello.slots));
+                                    worker.hello.host, worker.slots));
 }
 
 void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim) {
@@ -177,7 +178,7 @@ bool Scheduler::is_over(const Task& task, const wire::ClaimRecord& claim) const 
 /// That by which the task is where it is; no worker: we assigned it ourselves.
 HeldClaim Scheduler::adopted_claim(const Task& task) {
   if (!task.adopted) return {};
-  const bool done = task.worker->executions.contains({TaskId{task.session->id, task.seq}, task.attempt});
+  const bool done = task.worker->executions->contains({TaskId{task.session->id, task.seq}, task.attempt});
   return {task.worker,
           {task.seq, task.attempt, done ? wire::ClaimState::done : wire::ClaimState::running, task.claimed}};
 }
@@ -196,7 +197,7 @@ bool Scheduler::is_later(const HeldClaim& one, const HeldClaim& other) {
 
 /// From now on it takes a slot.
 void Scheduler::take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
-  worker.strays.insert({task, attempt});
+  worker.strays.edit().insert({task, attempt});
   update_open(worker);
 }
 
@@ -235,7 +236,7 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
   }
   Session* session = find_session(results.session);
   if (session == nullptr) return;  // it keeps them; END_SESSION or RESEND follows
-  auto& next = worker.sessions[session->id].next_outbox;
+  auto& next = worker.sessions.of(session->id).next_outbox;
   if (results.fresh && (!next || *next < results.first)) next = results.first;
   if (!next) return;
 

@@ -18,6 +18,7 @@
 #include "broker/load_index.hpp"
 #include "broker/task.hpp"
 #include "common/fifo.hpp"
+#include "common/rare.hpp"
 #include "common/seq_table.hpp"
 
 namespace weft::broker {
@@ -187,6 +188,42 @@ struct WorkerSession {
   std::unordered_set<std::uint32_t> told;    // and those of them on this connection: the others may be lost
 };
 
+/// By session. The first has its place in the Worker: most have one at a time, and of a hundred thousand
+/// workers what is elsewhere in memory is far away.
+class WorkerSessions {
+ public:
+  /// nullptr: the worker has nothing of it.
+  WorkerSession* find(const Uuid& id) {
+    if (first_ && *first_ == id) return &in_place_;
+    const auto found = others_.find(id);
+    return found != others_.end() ? &found->second : nullptr;
+  }
+  /// Made anew if there is none.
+  WorkerSession& of(const Uuid& id) {
+    if (WorkerSession* const known = find(id)) return *known;
+    if (first_) return others_[id];
+    first_ = id;
+    return in_place_;
+  }
+  /// Whether there was one.
+  bool erase(const Uuid& id) {
+    if (!first_ || *first_ != id) return others_.erase(id) > 0;
+    first_.reset();
+    in_place_ = {};
+    return true;
+  }
+  template <class F>
+  void for_each(F f) {
+    if (first_) f(in_place_);
+    for (auto& [id, session] : others_) f(session);
+  }
+
+ private:
+  std::optional<Uuid> first_;  // whose in_place_ is
+  WorkerSession in_place_;
+  std::unordered_map<Uuid, WorkerSession> others_;
+};
+
 /// What a worker says it has of a task.
 struct HeldClaim {
   Worker* worker = nullptr;
@@ -199,8 +236,9 @@ struct Worker {
   // What each of its messages touches stands together: of many thousand workers each is out of every cache.
   PeerId peer = kNoPeer;
   WorkerState state = WorkerState::joining;
-  bool met = false;        // it has heard our WELCOME
-  bool crowded = false;    // it has more tasks than slots
+  bool met = false;      // it has heard our WELCOME
+  bool crowded = false;  // it has more tasks than slots
+  std::uint32_t slots = 0;
   TaskList tasks;          // in order of assignment
   LoadPlace open;          // in Scheduler::open_workers_
   std::size_t credit = 0;  // tasks that it may have
@@ -210,15 +248,14 @@ struct Worker {
   std::uint64_t told_session = 0;  // serial and spec of the assignment that was sent last: it knows that one
   std::uint32_t told_spec = 0;
   std::uint64_t releasing = 0;  // the last of its outbox that this flush of releases lets go
-  wire::Assign outgoing;        // of this scheduling pass
-  std::unordered_map<Uuid, WorkerSession> sessions;
   // What it still has and no task here stands for: it was asked to stop it, or its session is not known
   // yet. They take slots and, as nobody knows how much of them, all of its resources.
-  std::set<std::pair<TaskId, wire::Attempt>> strays;
+  Rare<std::set<std::pair<TaskId, wire::Attempt>>> strays;
   // Of what it claimed as done and has not said again yet: the numbers of the executions.
-  std::map<std::pair<TaskId, wire::Attempt>, std::uint32_t> executions;
-  std::unordered_map<BlobId, Refusal> cannot_start;  // by program
-
+  Rare<std::map<std::pair<TaskId, wire::Attempt>, std::uint32_t>> executions;
+  Rare<std::unordered_map<BlobId, Refusal>> cannot_start;  // by program
+  wire::Assign outgoing;                                   // of this scheduling pass
+  WorkerSessions sessions;
   wire::HelloWorker hello;
   Time gone_ends{};  // lost: when its tasks go elsewhere
   std::map<std::string, double> resources_free;

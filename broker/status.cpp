@@ -36,7 +36,7 @@ wire::Status Scheduler::status(bool details) const {
   status.finished = finished_;
   status.queued_bytes = queued_bytes_;
   for (const auto& [id, worker] : workers_) {
-    const auto slots = worker->hello.slots;
+    const auto slots = worker->slots;
     const auto running = static_cast<std::uint32_t>(std::min<std::size_t>(worker->tasks.size(), slots));
     ++status.workers;
     status.slots += slots;

@@ -103,19 +103,24 @@ void measure_idle(Run& run) {
 
 void measure_scheduler(Run& run) {
   constexpr std::uint64_t kTasks = 500'000;
-  const auto rate = [](std::size_t workers, std::size_t queued) {
-    SchedulerLoad load({.workers = workers, .queued = queued});
+  const auto rate = [](const SchedulerLoad::Shape& shape) {
+    SchedulerLoad load(shape);
     return static_cast<double>(kTasks) / load.run(kTasks);
   };
-  const double few = rate(10, 1000);
-  const double many = rate(100'000, 1000);
+  const double few = rate({.workers = 10});
+  const double few_singly = rate({.workers = 10, .results_max = 1});
+  const double many = rate({.workers = 100'000});  // each of which has one task at a time
   const auto add = [&](const char* what, double value) {
     run.report.add({13, what, value, "steps/s", "", 0, Want::at_least, 5e6});
   };
   add("pure scheduler, 10 workers", few);
-  add("pure scheduler, 10 workers, 1,000,000 queued", rate(10, 1'000'000));
-  run.report.add(
-      {13, "pure scheduler, 100,000 workers", many, "steps/s", "10 workers", few, Want::at_least, 1 / 1.5});
+  add("pure scheduler, 10 workers, 1,000,000 queued", rate({.workers = 10, .queued = 1'000'000}));
+  const auto add_many = [&](const char* beside, double value) {
+    run.report.add(
+        {13, "pure scheduler, 100,000 workers", many, "steps/s", beside, value, Want::at_least, 1 / 1.5});
+  };
+  add_many("10 workers", few);
+  add_many("10 workers, messages as small", few_singly);
 }
 
 }  // namespace weft::bench

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// Rare: a container that nearly always is empty, in the place of a pointer. Of a hundred thousand objects
+// that have one, those whose container is asked whether it is empty need not bring it into a cache.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+namespace weft {
+
+template <class Container>
+class Rare {
+ public:
+  bool empty() const { return !content_ || content_->empty(); }
+  std::size_t size() const { return content_ ? content_->size() : 0; }
+  void clear() { content_.reset(); }
+  void erase(const typename Container::key_type& key) {
+    if (content_) content_->erase(key);
+  }
+  template <class Predicate>
+  void erase_if(Predicate predicate) {
+    if (content_) std::erase_if(*content_, predicate);
+  }
+
+  /// To be read.
+  const Container& operator*() const {
+    static const Container kNothing;
+    return content_ ? *content_ : kNothing;
+  }
+  const Container* operator->() const { return &**this; }
+  /// To be changed: from now on it takes memory.
+  Container& edit() {
+    if (!content_) content_ = std::make_unique<Container>();
+    return *content_;
+  }
+
+ private:
+  std::unique_ptr<Container> content_;
+};
+
+}  // namespace weft
