@@ -25,6 +25,12 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   }
   // One that has not heard of our having it (its WELCOME was lost) begins as if we did not.
   const bool resumed = session != nullptr && session->met;
+  // What it has had is more than there was: it said so on another connection before its session here ended
+  // and began anew, and hears of that on a later one.
+  if (resumed && hello.epoch == settings_.epoch &&
+      hello.delivered > session->acked + session->deliveries.size()) {
+    return refuse(peer, wire::RefuseCode::unknown_peer, "this HELLO is older than the session: say it again");
+  }
   if (session == nullptr) {
     session = sessions_.emplace(hello.session, std::make_unique<Session>()).first->second.get();
     session->id = hello.session;

@@ -47,7 +47,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   worker->peer = peer;
   worker->state = WorkerState::joining;
   worker->claims.clear();
-  worker->strays.clear();  // it says again what it has
+  drop_strays(*worker);  // it says again what it has
   worker->executions.clear();
   worker->sessions.for_each([](WorkerSession& known) { known.told.clear(); });
   worker->told_session = 0;
@@ -178,9 +178,10 @@ bool Scheduler::is_over(const Task& task, const wire::ClaimRecord& claim) const 
 /// That by which the task is where it is; no worker: we assigned it ourselves.
 HeldClaim Scheduler::adopted_claim(const Task& task) {
   if (!task.adopted) return {};
-  const bool done = task.worker->executions->contains({TaskId{task.session->id, task.seq}, task.attempt});
-  return {task.worker,
-          {task.seq, task.attempt, done ? wire::ClaimState::done : wire::ClaimState::running, task.claimed}};
+  auto state = task.state == TaskState::assigned ? wire::ClaimState::queued : wire::ClaimState::running;
+  if (task.worker->executions->contains({TaskId{task.session->id, task.seq}, task.attempt}))
+    state = wire::ClaimState::done;
+  return {task.worker, {task.seq, task.attempt, state, task.claimed}};
 }
 
 /// Of two claims of one task, that of the later attempt is adopted.
@@ -192,6 +193,8 @@ bool Scheduler::is_later(const HeldClaim& one, const HeldClaim& other) {
   if (one.claim.attempt.epoch == other.claim.attempt.epoch)
     return one.claim.attempt.number > other.claim.attempt.number;
   if (one.claim.execution != other.claim.execution) return one.claim.execution > other.claim.execution;
+  // What runs is not stopped for what was not started, by a worker that was cut off for the life of a broker.
+  if (one.claim.state != other.claim.state) return one.claim.state == wire::ClaimState::running;
   return one.worker == other.worker;  // a worker says them in the order of their ends
 }
 
@@ -199,6 +202,30 @@ bool Scheduler::is_later(const HeldClaim& one, const HeldClaim& other) {
 void Scheduler::take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
   worker.strays.edit().insert({task, attempt});
   update_open(worker);
+}
+
+/// It does not have it any more. A session that has ended but for that is over.
+void Scheduler::drop_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
+  worker.strays.erase({task, attempt});
+  if (Session* session = find_session(task.session)) mark_dirty(*session);
+}
+
+void Scheduler::drop_strays(Worker& worker) {
+  while (!worker.strays.empty()) {
+    const auto [task, attempt] = *worker.strays->begin();
+    drop_stray(worker, task, attempt);
+  }
+}
+
+/// Whether a worker still has something of it that it was told to stop. (Before SYNCED it was not:
+/// END_SESSION tells it.)
+bool Scheduler::is_being_stopped(const Session& session) const {
+  return session.synced && std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+           const auto& strays = entry.second->strays;
+           if (strays.empty()) return false;
+           const auto first = strays->lower_bound({TaskId{session.id, 0}, {}});
+           return first != strays->end() && first->first.session == session.id;
+         });
 }
 
 /// The task goes on without its worker, which has been told to stop the attempt.
@@ -215,7 +242,7 @@ void Scheduler::disown(Worker& worker, const Uuid& session, const wire::ClaimRec
 }
 
 void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
-  worker.strays.erase({TaskId{task.session->id, task.seq}, claim.attempt});
+  drop_stray(worker, TaskId{task.session->id, task.seq}, claim.attempt);
   take_out(task);
   // What is done, however it ended, has nothing to do with it when its worker is lost.
   attach(task, worker, claim.attempt,
@@ -230,7 +257,7 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
   worker.progressed = now_;
   if (!worker.strays.empty()) {
     for (const wire::ResultRecord& record : results.records) {
-      worker.strays.erase({TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number}});
+      drop_stray(worker, TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number});
     }
     update_open(worker);
   }
@@ -292,7 +319,7 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
   worker.progressed = now_;
   Session* session = find_session(returned.session);
   for (const wire::AttemptRecord& record : returned.tasks) {
-    worker.strays.erase({TaskId{returned.session, record.seq}, record.attempt});
+    drop_stray(worker, TaskId{returned.session, record.seq}, record.attempt);
     const auto orphan = orphans_.find(TaskId{returned.session, record.seq});
     if (orphan != orphans_.end() && orphan->second.worker == &worker &&
         orphan->second.claim.attempt == record.attempt) {
@@ -349,6 +376,7 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
     }
   }
   std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });
+  drop_strays(worker);
   for (const std::string& function : worker.hello.functions) {
     if (--functions_[function] == 0) functions_.erase(function);
   }

@@ -335,7 +335,7 @@ void Scheduler::finish_dirty() {
   for (Session* session : dirty) {
     session->dirty = false;
     const bool left = session->state == SessionState::ending || session->state == SessionState::detached;
-    if (left && session->tasks.empty() && session->detached.empty()) {
+    if (left && session->tasks.empty() && session->detached.empty() && !is_being_stopped(*session)) {
       finish_ending(*session);
     } else {
       pump(*session);

@@ -165,6 +165,9 @@ class Scheduler {
   static HeldClaim adopted_claim(const Task& task);
   static bool is_later(const HeldClaim& one, const HeldClaim& other);
   void take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt);
+  void drop_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt);
+  void drop_strays(Worker& worker);
+  bool is_being_stopped(const Session& session) const;
   void leave_behind(Task& task);
   void disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
   enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will

@@ -93,15 +93,19 @@ void Oracle::disturb(HostId host, Time until) {
   known.by_broker = false;
 }
 
+/// The broker that runs now need not wait for this host any more.
+bool Oracle::late_for_broker(HostId host) const {
+  const bool is_worker = host < scenario_.workers.size();
+  return world_.now() >= broker_started_ + (is_worker ? kClaimsWithin : kAnnouncedWithin);
+}
+
 /// A host that is without its broker for no other reason than the broker's death, and comes back in time, is
 /// promised that nobody notices.
 void Oracle::joined(HostId host, bool joined) {
   Host& known = hosts_[host];
   if (joined) {
     known.joined_at = world_.now();
-    const bool is_worker = host < scenario_.workers.size();
-    const bool in_time = world_.now() < broker_started_ + (is_worker ? kClaimsWithin : kAnnouncedWithin);
-    if (!known.by_broker || !in_time) disturb(host, world_.now() + std::chrono::seconds(1));
+    if (!known.by_broker || late_for_broker(host)) disturb(host, world_.now() + std::chrono::seconds(1));
     known.by_broker = false;
   } else if (known.joined) {
     known.by_broker = known.joined_at <= broker_lost_ && known.disturbed_until < broker_lost_;
@@ -113,7 +117,10 @@ void Oracle::joined(HostId host, bool joined) {
 /// Nothing happened to it since then that could make others think that it is lost.
 bool Oracle::quiet_since(HostId host, Time since) const {
   const Host& known = hosts_.at(host);
-  return known.joined && known.disturbed_until < since;
+  // It may not know yet that its broker has lost power: a freeze that does no harm while there is one is
+  // enough then for it to come too late.
+  const bool missed = known.joined_at < broker_started_ && late_for_broker(host);
+  return known.joined && !missed && known.disturbed_until < since;
 }
 
 // ---- executions ----

@@ -136,6 +136,7 @@ class Oracle {
   void check_same_answer(const TaskId& id, Task& task, const wire::DeliveryRecord& record);
   void check_attached(const TaskId& id, const Task& task, const Task& named,
                       const client::Completion& completion, bool whole) const;
+  bool late_for_broker(HostId host) const;
   bool quiet_since(HostId host, Time since) const;
   bool ran_over(const Execution& execution, const Task& task) const;
   bool excused(const Execution& execution, const Task& task) const;

@@ -132,6 +132,26 @@ TEST_SUITE("scheduler, clients") {
     CHECK(s.h.take() == Actions{});
   }
 
+  TEST_CASE("a HELLO from before its session began anew, which comes late, changes nothing") {
+    Stage s;
+    s.h.submit(s.client, 1, 2);
+    s.h.result(s.worker, s.client, 1, Outcome::ok, "r1");
+    s.h.skip();
+    TestClient late = s.client;
+    s.h.hello(late, 69, kEpoch);
+    CHECK(s.h.take() ==
+          Actions{s.h.to(late, wire::Refuse{wire::RefuseCode::unknown_peer,
+                                            "this HELLO is older than the session: say it again"}),
+                  ForgetPeer{late.peer}});
+    s.h.result(s.worker, s.client, 2, Outcome::ok, "r2");
+    CHECK(s.h.take() == Actions{s.h.deliver(s.client, 2, {ok(2, "r2")})});
+    s.h.disconnect(s.client);
+    s.h.skip();
+    s.h.hello(s.client, 0, kEpoch);
+    CHECK(s.h.take() ==
+          Actions{s.h.welcome(s.client, true, 2), s.h.deliver(s.client, 1, {ok(1, "r1"), ok(2, "r2")})});
+  }
+
   TEST_CASE("at most 8 MiB of payload are under way to a client; the rest follows its acknowledgements") {
     Stage s;
     const std::string large(64 << 10, 'x');

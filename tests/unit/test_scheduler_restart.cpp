@@ -341,6 +341,39 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.status().clients == 0);
   }
 
+  TEST_CASE(
+      "a session is over when its workers have stopped what nobody needs, and has its resources until then") {
+    Stage s;
+    wire::TaskSpec gpu = any_spec();
+    gpu.resources = {{"gpu", 1}};
+    s.h.hello(s.worker, {.slots = 2, .resources = {{"gpu", 1}}});
+    s.h.claims(s.worker, s.client, {{1, kOldAttempt, ClaimState::running}});
+    s.h.ready(s.worker);
+    s.h.skip();
+    s.client_comes();
+    s.h.synced(s.client);
+    s.h.say(s.client, wire::Goodbye{});
+    TestClient other{uuid(104), "other"};
+    s.h.hello(other);
+    s.h.define(other, 1, gpu);
+    s.h.synced(other);
+    s.h.skip();
+    s.h.submit(other, 1);
+    CHECK(s.h.take() == Actions{s.h.received(other, 1)});
+    SUBCASE("it has stopped it") {
+      s.old_result(1, Outcome::cancelled);
+      CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.define_for(s.worker, other, 1),
+                                  s.h.assign(s.worker, other, 1, 1),
+                                  s.h.to(s.worker, wire::EndSession{s.client.session})});
+    }
+    SUBCASE("it is lost") {
+      s.h.disconnect(s.worker);
+      s.h.advance(100ms);
+      s.h.skip();
+    }
+    CHECK(s.h.status().clients == 1);
+  }
+
   TEST_CASE("a claim that its worker gave back before the task was announced is void") {
     Stage s;
     s.worker_comes({{1, kOldAttempt, ClaimState::queued}});
@@ -451,6 +484,29 @@ TEST_SUITE("scheduler, restart") {
       CHECK(s.h.take() ==
             Actions{s.h.deliver(s.client, 1,
                                 {{1, wire::DeliveryKind::charged, Outcome::crashed, 0, 1, text("result")}})});
+    }
+    SUBCASE("what runs goes on; what waits elsewhere, given out by another broker, is stopped") {
+      const wire::ClaimRecord waits{1, {kOldEpoch + 1, 20}, ClaimState::queued, 1};
+      const wire::ClaimRecord runs{1, kOldAttempt, ClaimState::running, 1};
+      const auto revoke = [&] {
+        return s.h.revoke(other, s.client, 1, 20, wire::RevokeMode::cancel, kOldEpoch + 1);
+      };
+      s.client_announces();
+      SUBCASE("the one that waits comes first") {
+        comes(other, waits);
+        s.worker_comes({runs});
+        CHECK(s.h.take() == Actions{revoke()});
+      }
+      SUBCASE("the one that runs comes first") {
+        comes(s.worker, runs);
+        s.h.hello(other);
+        s.h.claims(other, s.client, {waits});
+        s.h.skip();
+        s.h.ready(other);
+        CHECK(s.h.take() == Actions{revoke()});
+      }
+      s.old_result(1);
+      CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
     }
     SUBCASE("what was not started yet is stopped when a later attempt is claimed") {
       s.client_announces();
