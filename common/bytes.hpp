@@ -72,7 +72,8 @@ class Bytes {
  private:
   // Two pieces that are written and copied whole: a processor that has to put together what it has just
   // written in smaller ones waits until all of those are in its cache, for longer than a call takes.
-  using Head = std::uint64_t __attribute__((vector_size(16), aligned(8)));
+  using Vector [[gnu::vector_size(16)]] = std::uint64_t;
+  using Head [[gnu::aligned(8)]] = Vector;  // in two steps: Clang
   static_assert(std::endian::native == std::endian::little, "text begins in the low byte of head_");
 
   // In tail_, above six bytes of text:

@@ -211,7 +211,7 @@ bool Channel::write_in_place(const M& message) {
     char* const at = out_memory_ + begin;
     at[kSizeBytes] = type_of<M>();
     const char* const end = wire::put_record(at + kSizeBytes + 1, message);
-    const auto size = static_cast<std::uint32_t>(end - at - kSizeBytes);
+    const auto size = static_cast<std::uint32_t>(end - (at + kSizeBytes));
     std::memcpy(at, &size, kSizeBytes);
     publish_to(written_ + kSizeBytes + size);
     return true;

@@ -3,15 +3,19 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "common/box.hpp"
 #include "common/bytes.hpp"
 #include "common/fifo.hpp"
 #include "common/local_ref.hpp"
+#include "common/rare.hpp"
 #include "common/text_builder.hpp"
+#include "weft/detail/ref.hpp"
 #include "worker/task_table.hpp"
 
 namespace weft {
@@ -92,6 +96,11 @@ TEST_SUITE("containers") {
       Bytes& self = moved;
       moved = self;
       REQUIRE(moved.view() == text);
+      moved.mark(true);
+      const Bytes marked = moved;
+      moved.mark(false);
+      REQUIRE((marked.marked() && !moved.marked() && !bytes.marked()));
+      REQUIRE((marked.view() == text && moved.view() == text));
     }
   }
 
@@ -113,6 +122,67 @@ TEST_SUITE("containers") {
     CHECK(owned.use_count() == 2);
     other = empty;
     CHECK(owned.use_count() == 1);
+  }
+
+  TEST_CASE("objects of RefBlocks live as long as they are referred to, and no longer") {
+    class Object : public detail::RefCounted {
+     public:
+      Object() noexcept { ++living(); }
+      ~Object() override { --living(); }
+      static int& living() {
+        static int count = 0;
+        return count;
+      }
+      char bytes[300] = {};
+    };
+    for (const std::size_t expected : {0U, 1U, 5U, 30U}) {
+      for (const int made : {0, 1, 4, 5, 6, 13, 100}) {
+        CAPTURE(expected);
+        CAPTURE(made);
+        std::vector<detail::Ref<Object>> objects;
+        {
+          detail::RefBlocks<Object> blocks(expected);
+          for (int i = 0; i < made; ++i) {
+            objects.push_back(blocks.make());
+            objects.back()->bytes[299] = static_cast<char>(i);
+            if (i % 3 == 2) objects[objects.size() - 2] = {};  // while its block is being filled
+          }
+        }
+        int left = 0;
+        for (int i = 0; i < made; ++i) {
+          if (!objects[static_cast<std::size_t>(i)]) continue;
+          REQUIRE(objects[static_cast<std::size_t>(i)]->bytes[299] == static_cast<char>(i));
+          ++left;
+        }
+        REQUIRE(Object::living() == left);
+        if (left > 1) {  // one that is kept does not keep the others
+          const detail::Ref<Object> kept = objects.back();
+          objects.clear();
+          REQUIRE(Object::living() == 1);
+        }
+        objects.clear();
+        REQUIRE(Object::living() == 0);
+      }
+    }
+  }
+
+  TEST_CASE("a Rare is read as what it would be, and takes memory when it is edited") {
+    Rare<std::map<int, int>> rare;
+    CHECK(rare.empty());
+    CHECK(rare.size() == 0);
+    CHECK(!rare->contains(1));
+    rare.erase(1);
+    rare.edit()[1] = 2;
+    rare.edit()[3] = 4;
+    CHECK(rare.size() == 2);
+    CHECK(rare->at(1) == 2);
+    rare.erase_if([](const auto& entry) { return entry.first == 1; });
+    CHECK((*rare == std::map<int, int>{{3, 4}}));
+    rare.erase(3);
+    CHECK(rare.empty());
+    rare.edit()[5] = 6;
+    rare.clear();
+    CHECK(rare.empty());
   }
 
   TEST_CASE("a TextBuilder has what was written, what was cut away is gone, and it begins anew when taken") {

@@ -44,7 +44,8 @@ class Submitter {
 
   /// Calls F once for each element of `range`, or for the elements of several ranges of equal length
   /// taken together; weft::same(x) stands for one value in every call. The futures are in the order of
-  /// the elements. Throws std::invalid_argument when the lengths differ (what was sent is cancelled).
+  /// the elements; they share memory, 4 kB at a time, which one that is kept keeps. Throws
+  /// std::invalid_argument when the lengths differ (what was sent is cancelled).
   template <auto F, class... Ranges>
   auto map(Ranges&&... ranges) {
     return map_call<detail::Call<F>>(detail::function_index<F>(), std::forward<Ranges>(ranges)...);
