@@ -189,6 +189,10 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       claimed = orphan->second;
       orphans_.erase(orphan);
     }
+    if (claimed && is_left_behind(task, claimed->claim)) {
+      disown(*claimed->worker, session.id, claimed->claim);
+      claimed.reset();
+    }
     if (claimed && !is_over(task, claimed->claim)) {
       adopt(*claimed->worker, task, claimed->claim);
     } else {

@@ -144,6 +144,7 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     return;
   }
   if (!task->with_worker()) {
+    if (is_left_behind(*task, claim)) return disown(worker, session_id, claim);
     if (!is_over(*task, claim)) adopt(worker, *task, claim);
     return;
   }
@@ -162,6 +163,11 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     return adopt(worker, *task, claim);
   }
   disown(worker, session_id, claim);  // it is elsewhere by now
+}
+
+/// It was not started, and the task was executed elsewhere meanwhile, and charged for it.
+bool Scheduler::is_left_behind(const Task& task, const wire::ClaimRecord& claim) {
+  return claim.state == wire::ClaimState::queued && claim.execution < task.execution();
 }
 
 /// A failure that was counted, or that of an attempt before the last, is no reason to wait for it again. (A

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A broker that was killed and started again knows nothing: workers claim what they run, clients say
 // again what they asked for, and the two may come in any order. PROTOCOL.md section 4.
+#include <algorithm>
+
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {
@@ -549,6 +551,40 @@ TEST_SUITE("scheduler, restart") {
       CHECK(s.h.take() ==
             Actions{s.h.define_for(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 1, 1, 2)});
     }
+  }
+
+  TEST_CASE("what was not started, and was executed elsewhere meanwhile, is not adopted") {
+    Stage s;
+    wire::TaskSpec spec = any_spec();
+    spec.retries = 1;
+    const auto announces = [&] {
+      s.client_comes();
+      s.h.define(s.client, 2, spec);
+      wire::ReannounceRecord again = announced(1);
+      again.spec = 2;
+      again.retries_used = 1;
+      s.reannounce({again});
+      s.h.synced(s.client);
+    };
+    const auto claims = [&] { s.worker_comes({{1, kOldAttempt, ClaimState::queued, 1}}); };
+    SUBCASE("the client comes first") {
+      announces();
+      s.h.skip();
+      claims();
+    }
+    SUBCASE("the worker comes first") {
+      claims();
+      announces();
+    }
+    const Send revoke =
+        s.h.revoke(s.worker, s.client, 1, kOldAttempt.number, wire::RevokeMode::cancel, kOldEpoch);
+    const Actions told = s.h.take();
+    CHECK(std::find(told.begin(), told.end(), Action(revoke)) != told.end());
+    s.old_result(1, Outcome::cancelled);
+    s.h.skip();
+    s.h.advance(2s);
+    CHECK(s.h.take() ==
+          Actions{s.h.define_for(s.worker, s.client, 2), s.h.assign(s.worker, s.client, 1, 1, 2, 2)});
   }
 
   TEST_CASE("a failure that an earlier broker counted, as its client's counters tell, is not counted again") {
