@@ -236,14 +236,14 @@ struct Worker {
   // What each of its messages touches stands together: of many thousand workers each is out of every cache.
   PeerId peer = kNoPeer;
   WorkerState state = WorkerState::joining;
-  bool met = false;      // it has heard our WELCOME
-  bool crowded = false;  // it has more tasks than slots
-  std::uint32_t slots = 0;
-  TaskList tasks;          // in order of assignment
-  LoadPlace open;          // in Scheduler::open_workers_
-  std::size_t credit = 0;  // tasks that it may have
-  double average_us = 0;   // of recent tasks; 0: none yet
-  Time progressed{};       // it last started, finished or returned something, or had nothing to do
+  bool met = false;         // it has heard our WELCOME
+  bool crowded = false;     // it has more tasks than slots
+  std::uint32_t slots = 0;  // as `hello` says, which is far from here
+  TaskList tasks;           // in order of assignment
+  LoadPlace open;           // in Scheduler::open_workers_
+  std::size_t credit = 0;   // tasks that it may have
+  double average_us = 0;    // of recent tasks; 0: none yet
+  Time progressed{};        // it last started, finished or returned something, or had nothing to do
   std::uint64_t finished = 0;
   std::uint64_t told_session = 0;  // serial and spec of the assignment that was sent last: it knows that one
   std::uint32_t told_spec = 0;

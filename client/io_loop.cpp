@@ -186,6 +186,11 @@ void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
     failure->attempts = completion.attempts;
     failure->history = std::move(completion.history);
   }
+  end(state, std::move(bytes), std::move(failure));
+}
+
+/// Whoever waits for it hears of that in wake_waiters().
+void IoLoop::end(Ref<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure) {
   finished_ = true;
   if (state->finish(std::move(bytes), std::move(failure))) awaited_.push_back(std::move(state));
 }
@@ -238,9 +243,7 @@ void IoLoop::finish_all(const std::string& reason) {
   std::string text = reason;
   if (!connection) text = wire::encode_error({.message = "its weft::Client was destroyed"});
   futures_.for_each([&](std::uint64_t, Ref<FutureState>& state) {
-    finished_ = true;
-    if (state->finish(text, make_failure(wire::Outcome::cancelled, connection)))
-      awaited_.push_back(std::move(state));
+    end(state, text, make_failure(wire::Outcome::cancelled, connection));
   });
   futures_.clear();
   wake_waiters();

@@ -50,6 +50,7 @@ class IoLoop final : private client::Helm::Loop {
   void perform(const client::GaveUp& action);
   void perform(const client::Log& action);
   void finish(Ref<FutureState>& state, client::Completion& completion);
+  void end(Ref<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure);
   void finish_all(const std::string& reason);
   void wake_waiters();
   void flush();
