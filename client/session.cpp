@@ -72,10 +72,11 @@ void Session::on(const Tick&) {
     }
   }
   if (presence_.joined()) {
-    if (ack_due_ && (now_ >= ack_at_ || delivered_ - acked_ >= settings_.ack_deliveries)) {
+    if (must_ack()) {
       send(wire::Ack{delivered_});
       acked_ = delivered_;
       ack_due_ = false;
+      unacked_bytes_ = 0;
       ack_at_ = now_ + settings_.ack_interval;
     }
   } else {
@@ -198,6 +199,7 @@ void Session::begin_epoch(const wire::Welcome& welcome) {
   epoch_ = welcome.epoch;
   delivered_ = acked_ = 0;
   ack_due_ = false;
+  unacked_bytes_ = 0;
   next_ = 1;
   reannounce_upto_ = sent_max_;
   for (auto& [number, spec] : specs_) spec.known = false;

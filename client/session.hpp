@@ -53,13 +53,14 @@ class Session {
     std::string name;               // shown in status
     std::string host;
     std::uint64_t pid = 0;
-    std::string address;                                   // of the broker, for messages to people
-    Duration connect_timeout = std::chrono::seconds(10);   // until the first WELCOME
-    Duration give_up = std::chrono::seconds(60);           // a lost broker is waited for this long
-    std::size_t window_bytes = 4 << 20;                    // of tasks sent and not RECEIVED
-    std::size_t history_max = 50;                          // lines kept for a task
-    Duration ack_interval = std::chrono::milliseconds(5);  // between two ACKs, which are cumulative,
-    std::uint64_t ack_deliveries = 1000;                   // unless so much was delivered meanwhile
+    std::string address;                                    // of the broker, for messages to people
+    Duration connect_timeout = std::chrono::seconds(10);    // until the first WELCOME
+    Duration give_up = std::chrono::seconds(60);            // a lost broker is waited for this long
+    std::size_t window_bytes = 4 << 20;                     // of tasks sent and not RECEIVED
+    std::size_t history_max = 50;                           // lines kept for a task
+    Duration ack_interval = std::chrono::milliseconds(20);  // between two ACKs, which are cumulative,
+    std::uint64_t ack_deliveries = 1000;                    // unless so much was delivered meanwhile
+    std::size_t ack_bytes = 1 << 20;
     Presence::Settings presence;
     BlobPuller::Settings pull;
   };
@@ -152,6 +153,7 @@ class Session {
   void on_message(const wire::Kept& kept);
   void mark_kept(std::uint64_t seq);
   void note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload);
+  bool must_ack() const;
   void take(const wire::DeliveryRecord& record);
   void take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
   void take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
@@ -193,6 +195,7 @@ class Session {
   std::uint64_t delivered_ = 0;  // highest delivery number taken
   std::uint64_t acked_ = 0;      // and acknowledged on this connection
   bool ack_due_ = false;
+  std::size_t unacked_bytes_ = 0;      // that were delivered since the last ACK
   Time ack_at_{};                      // not before
   std::uint64_t reannounce_upto_ = 0;  // tasks up to here are older than the epoch
 

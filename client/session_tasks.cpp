@@ -275,8 +275,15 @@ void Session::on_message(const wire::Deliver& deliver) {
   for (const wire::DeliveryRecord& record : deliver.records) {
     if (number++ <= delivered_) continue;
     delivered_ = number - 1;
+    unacked_bytes_ += record.payload.size();
     take(record);
   }
+}
+
+/// Each ACK goes all the way to a worker and wakes everyone on it, as a result does.
+bool Session::must_ack() const {
+  return ack_due_ && (now_ >= ack_at_ || delivered_ - acked_ >= settings_.ack_deliveries ||
+                      unacked_bytes_ >= settings_.ack_bytes);
 }
 
 void Session::take(const wire::DeliveryRecord& record) {

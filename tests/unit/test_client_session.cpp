@@ -170,7 +170,8 @@ TEST_SUITE("client session: tasks") {
     CHECK_ACTIONS(h.receive(wire::Deliver{.first = 1, .records = {ok(1, "again"), ok(2)}}),
                   {completed(2, "r")});
     CHECK_ACTIONS(h.tick(), {});  // the last one was just now, and they are cumulative
-    CHECK_ACTIONS(h.advance(std::chrono::milliseconds(5)), {Send{wire::Ack{2}}});
+    CHECK_ACTIONS(h.advance(std::chrono::milliseconds(19)), {});
+    CHECK_ACTIONS(h.advance(std::chrono::milliseconds(1)), {Send{wire::Ack{2}}});
   }
 
   TEST_CASE("a thousand deliveries are acknowledged at once, though the last ACK was just now") {
@@ -182,6 +183,22 @@ TEST_SUITE("client session: tasks") {
     for (std::uint64_t seq = 2; seq <= 1001; ++seq) many.records.push_back(ok(seq));
     h.receive(many);
     CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1001}}});
+  }
+
+  TEST_CASE(
+      "a mebibyte of results is acknowledged at once, since the broker sends on eight of them at most") {
+    Harness h;
+    h.running_tasks(40);
+    h.deliver(1, ok(1));
+    CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1}}});
+    const std::string large(std::size_t{64} << 10, 'x');
+    const auto deliver = [&](std::uint64_t number) {
+      h.receive(wire::Deliver{.first = number, .records = {ok(number, large)}});
+      return h.tick();
+    };
+    for (std::uint64_t number = 2; number <= 16; ++number) CHECK_ACTIONS(deliver(number), {});
+    CHECK_ACTIONS(deliver(17), {Send{wire::Ack{17}}});
+    CHECK_ACTIONS(deliver(18), {});  // the count begins anew
   }
 
   TEST_CASE("a gap in the deliveries breaks the connection") {
