@@ -106,6 +106,7 @@ void Worker::read_link() {
     auto event = link_.next();
     if (!event) return;
     if (std::holds_alternative<Link::Up>(*event)) {
+      spdlog::debug("connected to {}, saying HELLO", broker_);
       deliver(LinkUp{});
     } else if (auto* down = std::get_if<Link::Down>(&*event)) {
       perform(CloseLink{});

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "client/bench_clock.hpp"
 #include "tests/e2e/process.hpp"
 
 namespace weft::bench {
@@ -23,6 +24,8 @@ class Cluster {
   pid_t worker(std::size_t index = 0) const { return workers_.at(index)->pid(); }
   /// Returns at once. Its cache is empty.
   void add_worker(const std::string& name, int slots);
+  /// When the worker that came last said HELLO, to a millisecond and not later; waits for that.
+  Clock::time_point last_hello() const;
   void wait_for_slots(long slots) const;
 
  private:

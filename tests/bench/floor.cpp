@@ -40,6 +40,8 @@ void run(int rounds) {
     return values;
   };
   print("raw packed pipeline, 2 workers", "tasks/s", several([] { return packed_pipeline(kManyTasks); }));
+  print("raw packed pipeline, round trip of a second client",
+        several([] { return pipeline_round_trip(kTripsUnderLoad); }));
   print("thread pool with futures, 2 threads", "tasks/s", several([] { return thread_pool(kManyTasks, 2); }));
   print("raw libzmq, 4 hops", several([] { return zmq_round_trip(kTrips); }));
   print("socketpair", several([] { return socketpair_round_trip(kTrips); }));
@@ -52,6 +54,11 @@ void run(int rounds) {
   for (const int threads : {1, 2}) {
     print(fmt::format("inc, {} calls, {} threads", kIncCalls, threads), "s", several([&] {
             return loop_seconds(
+                kIncCalls, [] { inc(1); }, threads);
+          }));
+    print(fmt::format("inc, {} calls, raw packed pipeline, {} workers", kIncCalls, threads), "s",
+          several([&] {
+            return pipeline_seconds(
                 kIncCalls, [] { inc(1); }, threads);
           }));
   }

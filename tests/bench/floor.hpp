@@ -19,6 +19,13 @@ namespace weft::bench {
 /// whatever has come in one message out, 20,000 under way.
 double packed_pipeline(std::uint64_t tasks);
 
+/// Seconds that so many calls of `function` take, a task each, in such a pipeline with so many workers, each
+/// of which sends a result before it begins the next task.
+double pipeline_seconds(int calls, const std::function<void()>& function, int workers);
+
+/// One task of a second client after the other through such a pipeline, which the first keeps full.
+RoundTrip pipeline_round_trip(int trips);
+
 /// One message of 64 bytes from DEALER to ROUTER to DEALER and back the same way, over tcp, in three
 /// processes.
 RoundTrip zmq_round_trip(int trips);

@@ -3,14 +3,16 @@
 // msgpack array of a number and bytes, as a task's would be.
 #include <malloc.h>
 
-#include <cstring>
+#include <array>
 #include <string>
+#include <utility>
 #include <vector>
 #include <zmq.hpp>
 
 #include "client/bench_clock.hpp"
 #include "common/check.hpp"
 #include "tests/bench/floor.hpp"
+#include "tests/bench/workload.hpp"
 
 namespace weft::bench {
 
@@ -19,7 +21,7 @@ namespace {
 constexpr std::size_t kPayloadBytes = 64;
 constexpr std::uint64_t kWindow = 20'000;
 constexpr std::uint64_t kTasksAMessage = 100;
-constexpr std::size_t kWorkers = 2;
+constexpr int kWorkers = 2;
 constexpr std::uint16_t kAllHere = 0;
 constexpr std::size_t kFlushBytes = 512 << 10;
 
@@ -39,7 +41,7 @@ void append_record(std::string& out, std::uint32_t id, std::string_view payload)
 }
 
 struct Record {
-  std::uint32_t id;
+  std::uint32_t id;  // its highest bit tells the two clients apart
   std::string_view payload;
   std::string_view bytes;  // all of it
 };
@@ -55,6 +57,8 @@ Record take_record(std::string_view& text) {
   text.remove_prefix(record.bytes.size());
   return record;
 }
+
+constexpr std::uint32_t kSecondClient = 1U << 31;
 
 /// Which peer has a task: open addressing, as compact as the window allows.
 class RoutingTable {
@@ -127,7 +131,8 @@ void send(zmq::socket_t& socket, const std::string& to, std::string& text) {
 class Broker {
  public:
   /// Writes its port, and something more when all workers are there.
-  explicit Broker(const Pipe& parent) : parent_(parent), socket_(router(context_, parent)) {}
+  Broker(const Pipe& parent, int workers)
+      : parent_(parent), socket_(router(context_, parent)), workers_(static_cast<std::size_t>(workers)) {}
 
   [[noreturn]] void run() {
     for (;;) {
@@ -140,7 +145,9 @@ class Broker {
       for (Peer& peer : peers_) {
         if (peer.out.size() > 1) send(socket_, peer.routing, peer.out);
       }
-      if (client_.out.size() > 1) send(socket_, client_.routing, client_.out);
+      for (Peer& client : clients_) {
+        if (client.out.size() > 1) send(socket_, client.routing, client.out);
+      }
     }
   }
 
@@ -156,19 +163,24 @@ class Broker {
     text.remove_prefix(1);
     if (type == kJoin) {
       peers_.push_back({std::move(from), std::string(1, kTasks)});
-      if (peers_.size() == kWorkers) parent_.write(kAllHere);
+      if (peers_.size() == workers_) parent_.write(kAllHere);
     } else if (type == kTasks) {
-      if (client_.routing.empty()) client_ = {std::move(from), std::string(1, kResults)};
+      std::string_view ahead = text;
+      Peer& client = client_of(take_record(ahead));
+      if (client.routing.empty()) client = {std::move(from), std::string(1, kResults)};
       while (!text.empty()) assign(take_record(text));
     } else {
       while (!text.empty()) {
         const Record record = take_record(text);
         --peers_[table_.take(record.id)].load;
-        client_.out.append(record.bytes);
-        if (client_.out.size() > kFlushBytes) send(socket_, client_.routing, client_.out);
+        Peer& client = client_of(record);
+        client.out.append(record.bytes);
+        if (client.out.size() > kFlushBytes) send(socket_, client.routing, client.out);
       }
     }
   }
+
+  Peer& client_of(const Record& record) { return clients_[record.id / kSecondClient]; }
 
   void assign(const Record& record) {
     std::size_t best = 0;
@@ -185,12 +197,14 @@ class Broker {
   const Pipe& parent_;
   zmq::context_t context_;
   zmq::socket_t socket_;
+  std::size_t workers_;
   std::vector<Peer> peers_;
-  Peer client_;
+  std::array<Peer, 2> clients_;
   RoutingTable table_;
 };
 
-[[noreturn]] void work(std::uint16_t port) {
+/// With a `function` to call for each task: its result is sent before the next begins.
+[[noreturn]] void work(std::uint16_t port, const std::function<void()>& function) {
   zmq::context_t context;
   zmq::socket_t socket = dealer_to(context, port);
   (void)socket.send(zmq::buffer(std::string(1, kJoin)), zmq::send_flags::none);
@@ -203,12 +217,16 @@ class Broker {
     out.assign(1, kResults);
     while (!text.empty()) {
       const Record record = take_record(text);
+      if (function) function();
       append_record(out, record.id, record.payload);
+      if (!function && !text.empty()) continue;
+      (void)socket.send(zmq::buffer(out), zmq::send_flags::none);
+      out.resize(1);
     }
-    (void)socket.send(zmq::buffer(out), zmq::send_flags::none);
   }
 }
 
+/// Returns the seconds that it took.
 double submit_all(zmq::socket_t& socket, std::uint64_t tasks) {
   const std::string payload(kPayloadBytes, 'p');
   std::string out;
@@ -232,40 +250,92 @@ double submit_all(zmq::socket_t& socket, std::uint64_t tasks) {
       }
     }
   }
-  return static_cast<double>(tasks) / seconds_since(begin);
+  return seconds_since(begin);
 }
+
+/// One message after the other.
+RoundTrip ask(zmq::socket_t& socket, int trips, const std::string& text) {
+  std::vector<double> times;
+  for (int i = -trips / 10; i < trips; ++i) {
+    zmq::message_t message;
+    const auto begin = Clock::now();
+    (void)socket.send(zmq::buffer(text), zmq::send_flags::none);
+    (void)socket.recv(message);
+    if (i >= 0) times.push_back(us_since(begin));
+  }
+  return round_trip_of(times);
+}
+
+/// A child, in which messages of half a megabyte come from memory that is mapped already.
+Child in_child(const std::function<void()>& work) {
+  return Child([&] {
+    mallopt(M_MMAP_THRESHOLD, 64 << 20);
+    mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    work();
+  });
+}
+
+/// Broker and workers.
+class Pipeline {
+ public:
+  explicit Pipeline(int workers, const std::function<void()>& function = {})
+      : broker_(in_child([&] { Broker(port_pipe_, workers).run(); })),
+        port_(port_pipe_.read<std::uint16_t>()) {
+    for (int i = 0; i < workers; ++i) workers_.push_back(in_child([&] { work(port_, function); }));
+    port_pipe_.read<std::uint16_t>();
+  }
+
+  /// What `use` returns in a process of its own, called with a socket that is connected.
+  template <class F>
+  auto client(const F& use) const {
+    Pipe answer;
+    Child child = in_child([&] {
+      zmq::context_t context;
+      zmq::socket_t socket = dealer_to(context, port_);
+      answer.write(use(socket));
+    });
+    child.join();
+    return answer.read<decltype(use(std::declval<zmq::socket_t&>()))>();
+  }
+  std::uint16_t port() const { return port_; }
+
+ private:
+  Pipe port_pipe_;
+  Child broker_;
+  std::uint16_t port_;
+  std::vector<Child> workers_;
+};
 
 }  // namespace
 
 double packed_pipeline(std::uint64_t tasks) {
-  // In the children: messages of half a megabyte come from memory that is mapped already.
-  const auto keep_memory = [] {
-    mallopt(M_MMAP_THRESHOLD, 64 << 20);
-    mallopt(M_TRIM_THRESHOLD, 256 << 20);
-  };
-  Pipe port_pipe;
-  Pipe answer;
-  const Child broker([&] {
-    keep_memory();
-    Broker(port_pipe).run();
-  });
-  const auto port = port_pipe.read<std::uint16_t>();
-  std::vector<Child> workers;
-  for (std::size_t i = 0; i < kWorkers; ++i)
-    workers.emplace_back([&] {
-      keep_memory();
-      work(port);
-    });
-  port_pipe.read<std::uint16_t>();
-  Child client([&] {
-    keep_memory();
-    zmq::context_t context;
-    zmq::socket_t socket = dealer_to(context, port);
+  return Pipeline(kWorkers).client([&](zmq::socket_t& socket) {
     submit_all(socket, tasks / 10);  // buffers have grown
-    answer.write(submit_all(socket, tasks));
+    return static_cast<double>(tasks) / submit_all(socket, tasks);
   });
-  client.join();
-  return answer.read<double>();
+}
+
+double pipeline_seconds(int calls, const std::function<void()>& function, int workers) {
+  return Pipeline(workers, function).client([&](zmq::socket_t& socket) {
+    submit_all(socket, static_cast<std::uint64_t>(workers));
+    return submit_all(socket, static_cast<std::uint64_t>(calls));
+  });
+}
+
+RoundTrip pipeline_round_trip(int trips) {
+  const Pipeline pipeline(kWorkers);
+  Pipe filled;
+  const Child load = in_child([&] {
+    zmq::context_t context;
+    zmq::socket_t socket = dealer_to(context, pipeline.port());
+    submit_all(socket, kManyTasks / 10);
+    filled.write(true);
+    submit_all(socket, UINT32_MAX / 2);
+  });
+  filled.read<bool>();
+  std::string task(1, kTasks);
+  append_record(task, kSecondClient, std::string(kPayloadBytes, 'p'));
+  return pipeline.client([&](zmq::socket_t& socket) { return ask(socket, trips, task); });
 }
 
 // ---- one message at a time ----
@@ -305,21 +375,6 @@ namespace {
   }
 }
 
-RoundTrip ask(std::uint16_t port, int trips) {
-  zmq::context_t context;
-  zmq::socket_t socket = dealer_to(context, port);
-  std::vector<double> times;
-  for (int i = -trips / 10; i < trips; ++i) {
-    zmq::message_t message(kPayloadBytes);
-    std::memset(message.data(), 'p', kPayloadBytes);
-    const auto begin = Clock::now();
-    (void)socket.send(message, zmq::send_flags::none);
-    (void)socket.recv(message);
-    if (i >= 0) times.push_back(us_since(begin));
-  }
-  return round_trip_of(times);
-}
-
 }  // namespace
 
 RoundTrip zmq_round_trip(int trips) {
@@ -329,7 +384,11 @@ RoundTrip zmq_round_trip(int trips) {
   const auto port = port_pipe.read<std::uint16_t>();
   const Child worker([&] { echo(port); });
   port_pipe.read<std::uint16_t>();
-  Child client([&] { answer.write(ask(port, trips)); });
+  Child client([&] {
+    zmq::context_t context;
+    zmq::socket_t socket = dealer_to(context, port);
+    answer.write(ask(socket, trips, std::string(kPayloadBytes, 'p')));
+  });
   client.join();
   return answer.read<RoundTrip>();
 }
