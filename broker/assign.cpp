@@ -249,9 +249,11 @@ void Scheduler::update_contender(Session& session) {
 }
 
 void Scheduler::use_slot_time(Session& session, double us) {
-  if (session.contending) contenders_.erase(turn_of(session));
+  auto turn = contenders_.extract(turn_of(session));  // nothing, if it does not contend
   session.slot_us += us;
-  if (session.contending) contenders_.insert(turn_of(session));
+  if (!turn) return;
+  turn.value() = turn_of(session);
+  contenders_.insert(std::move(turn));
 }
 
 /// Nothing is queued: tasks that wait behind others on one worker can go to an idle one. Those that

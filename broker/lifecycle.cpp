@@ -378,15 +378,17 @@ void Scheduler::flush_releases(Session& session) {
   while (!session.releases.empty() && session.releases.front().after <= session.acked) {
     const Detached* entry = find_detached(session, session.releases.front().detached);
     if (entry != nullptr && entry->unsaved()) break;
-    if (const Peer* peer = peers_.find(session.releases.front().peer)) {
-      Worker& worker = *peer->worker;
-      if (worker.releasing == 0) releasing_.push_back(&worker);
-      worker.releasing = std::max(worker.releasing, session.releases.front().outbox);
-    }
+    if (const Peer* peer = peers_.find(session.releases.front().peer))
+      releasing_.emplace_back(peer->worker, session.releases.front().outbox);
     session.releases.pop_front();
   }
-  for (Worker* worker : releasing_)  // the last of each stands for those before it
-    send(worker->peer, wire::Release{session.id, std::exchange(worker->releasing, 0)});
+  // In steps, so that the processor fetches many workers at once. The last of each stands for those before
+  // it.
+  for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
+  for (const auto& [worker, outbox] : releasing_) {
+    if (const std::uint64_t last = std::exchange(worker->releasing, 0); last != 0)
+      send(worker->peer, wire::Release{session.id, last});
+  }
   releasing_.clear();
 }
 

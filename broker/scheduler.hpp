@@ -312,8 +312,8 @@ class Scheduler {
   Time next_explain_;
   Actions* actions_ = nullptr;  // of the current step
 
-  SeqTable<Peer> peers_;            // by PeerId
-  std::vector<Worker*> releasing_;  // of the flush of releases that is under way
+  SeqTable<Peer> peers_;                                      // by PeerId
+  std::vector<std::pair<Worker*, std::uint64_t>> releasing_;  // with outbox: in this flush of releases
   std::unordered_map<Uuid, std::unique_ptr<Session>> sessions_;
   std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
   std::unordered_map<std::string, Worker*> names_;

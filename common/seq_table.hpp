@@ -59,33 +59,44 @@ class SeqTable {
     chunk->destroy(seq % kChunk);
     --size_;
     if (chunk->present != 0) return;
-    recent_[seq / kChunk % kRecent] = {};
-    const auto it = chunks_.find(seq / kChunk);
-    spare_ = std::move(it->second);  // the next one begins soon
-    chunks_.erase(it);
+    const std::uint64_t index = seq / kChunk;
+    recent_[index % kRecent] = {};
+    const auto it = blocks_.find(index / kBlock);
+    spare_ = std::move(it->second.chunks[index % kBlock]);  // the next one begins soon
+    it->second.present &= ~bit(index % kBlock);
+    if (it->second.present == 0) blocks_.erase(it);
   }
 
   /// The first number at or after `seq` that has a value, with that value; {0, null}: there is none.
   std::pair<std::uint64_t, T*> first_from(std::uint64_t seq) {
-    if (Chunk* chunk = lookup(seq / kChunk)) {
-      if (const std::uint64_t rest = chunk->present >> (seq % kChunk); rest != 0) {
-        const std::uint64_t at = seq + static_cast<std::uint64_t>(std::countr_zero(rest));
-        return {at, chunk->place(at % kChunk)};
-      }
+    std::uint64_t index = seq / kChunk;
+    if (Chunk* chunk = lookup(index)) {
+      if (const std::uint64_t rest = from(chunk->present, seq % kChunk); rest != 0)
+        return first_of(index, *chunk, rest);
     }
-    const auto it = chunks_.upper_bound(seq / kChunk);
-    if (it == chunks_.end()) return {0, nullptr};
-    const auto at = static_cast<std::uint64_t>(std::countr_zero(it->second->present));
-    return {it->first * kChunk + at, it->second->place(at)};
+    ++index;
+    for (auto it = blocks_.lower_bound(index / kBlock); it != blocks_.end(); ++it) {
+      const bool begins_within = it->first == index / kBlock;
+      const std::uint64_t rest = from(it->second.present, begins_within ? index % kBlock : 0);
+      if (rest == 0) continue;
+      const auto at = static_cast<std::uint64_t>(std::countr_zero(rest));
+      Chunk& chunk = *it->second.chunks[at];
+      return first_of(it->first * kBlock + at, chunk, chunk.present);
+    }
+    return {0, nullptr};
   }
 
   /// Calls f(seq, value) in the order of numbers. f must not insert or erase.
   template <class F>
   void for_each(F f) {
-    for (auto& [index, chunk] : chunks_) {
-      for (std::uint64_t rest = chunk->present; rest != 0; rest &= rest - 1) {
-        const auto at = static_cast<std::uint64_t>(std::countr_zero(rest));
-        f(index * kChunk + at, *chunk->place(at));
+    for (auto& [number, block] : blocks_) {
+      for (std::uint64_t chunks = block.present; chunks != 0; chunks &= chunks - 1) {
+        const auto at = static_cast<std::uint64_t>(std::countr_zero(chunks));
+        Chunk& chunk = *block.chunks[at];
+        for (std::uint64_t rest = chunk.present; rest != 0; rest &= rest - 1) {
+          const auto [seq, value] = first_of(number * kBlock + at, chunk, rest);
+          f(seq, *value);
+        }
       }
     }
   }
@@ -96,15 +107,17 @@ class SeqTable {
   }
 
   void clear() {
-    chunks_.clear();
+    blocks_.clear();
     recent_ = {};
     size_ = 0;
   }
 
  private:
-  static constexpr std::uint64_t kChunk = 64;
+  static constexpr std::uint64_t kChunk = 64;  // values
+  static constexpr std::uint64_t kBlock = 64;  // chunks
   static constexpr std::uint64_t kRecent = 8;
   static constexpr std::uint64_t bit(std::uint64_t at) { return std::uint64_t{1} << at; }
+  static constexpr std::uint64_t from(std::uint64_t bits, std::uint64_t at) { return bits >> at << at; }
 
   struct Chunk {
     Chunk() = default;
@@ -123,6 +136,11 @@ class SeqTable {
     std::uint64_t present = 0;
     alignas(T) std::byte memory[kChunk * sizeof(T)];  // values where `present` has a bit
   };
+  /// What 100,000 tasks that end in any order have in a map is then some 25 of these, not 1,600 chunks.
+  struct Block {
+    std::uint64_t present = 0;
+    std::array<std::unique_ptr<Chunk>, kBlock> chunks;  // where `present` has a bit
+  };
   struct Recent {
     std::uint64_t index = 0;
     Chunk* chunk = nullptr;
@@ -131,20 +149,26 @@ class SeqTable {
   Chunk* lookup(std::uint64_t index) {
     Recent& recent = recent_[index % kRecent];
     if (recent.chunk != nullptr && recent.index == index) return recent.chunk;
-    const auto it = chunks_.find(index);
-    if (it == chunks_.end()) return nullptr;
-    recent = {index, it->second.get()};
-    return recent.chunk;
+    const auto it = blocks_.find(index / kBlock);
+    Chunk* const chunk = it != blocks_.end() ? it->second.chunks[index % kBlock].get() : nullptr;
+    if (chunk != nullptr) recent = {index, chunk};
+    return chunk;
   }
   Chunk& chunk_for(std::uint64_t index) {
     if (Chunk* chunk = lookup(index)) return *chunk;
-    auto& slot = chunks_.emplace_hint(chunks_.end(), index, nullptr)->second;
+    Block& block = blocks_.try_emplace(blocks_.end(), index / kBlock)->second;
+    auto& slot = block.chunks[index % kBlock];
     slot = spare_ ? std::move(spare_) : std::unique_ptr<Chunk>(new Chunk);
+    block.present |= bit(index % kBlock);
     recent_[index % kRecent] = {index, slot.get()};
     return *slot;
   }
+  static std::pair<std::uint64_t, T*> first_of(std::uint64_t index, Chunk& chunk, std::uint64_t bits) {
+    const auto at = static_cast<std::uint64_t>(std::countr_zero(bits));
+    return {index * kChunk + at, chunk.place(at)};
+  }
 
-  std::map<std::uint64_t, std::unique_ptr<Chunk>> chunks_;
+  std::map<std::uint64_t, Block> blocks_;
   std::unique_ptr<Chunk> spare_;
   std::array<Recent, kRecent> recent_;  // that were looked up last: neighbours are asked for together
   std::size_t size_ = 0;
