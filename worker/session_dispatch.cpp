@@ -208,7 +208,7 @@ void Session::run(Runner& runner, Task& task) {
   }
   if (runner.channel.size() == 1) {
     runner.since = now_;
-    runner.look_due = now_ + settings_.start_notice;
+    runner.look_due = now_ + start_notice_of(task);
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
                          task.spec->content, task.execution, task.payload);

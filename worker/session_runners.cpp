@@ -226,8 +226,8 @@ void Session::next_front(Runner& runner) {
   runner.gave_away = false;
   runner.look_due.reset();
   if (runner.channel.empty()) return;
-  runner.look_due = now_ + settings_.start_notice;
   Task& front = *runner.channel.front();
+  runner.look_due = now_ + start_notice_of(front);
   if (front.stop != StopReason::none) stop_front(runner, front.stop);
   if (runner.channel.size() > 1) warm_up(*runner.channel[1]);
 }
