@@ -382,8 +382,7 @@ void Scheduler::flush_releases(Session& session) {
       releasing_.emplace_back(peer->worker, session.releases.front().outbox);
     session.releases.pop_front();
   }
-  // In steps, so that the processor fetches many workers at once. The last of each stands for those before
-  // it.
+  // In steps, so that many workers are fetched at once. The last of each stands for those before it.
   for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
   for (const auto& [worker, outbox] : releasing_) {
     if (const std::uint64_t last = std::exchange(worker->releasing, 0); last != 0)

@@ -26,9 +26,9 @@ inline constexpr std::array<std::chrono::microseconds, 16> kCurve = {
     std::chrono::microseconds(10'000), std::chrono::microseconds(20'000), std::chrono::microseconds(50'000),
     std::chrono::microseconds(100'000)};
 
-/// The article's: ten million steps that no compiler folds away. In a file of its own: the fabric and its floors
-/// are to run the very same instructions (on some processors the same loop in another place takes half as long
-/// again), and where a compiler sees the function it may make one copy for each.
+/// The article's: ten million steps that no compiler folds away. In a file of its own: the fabric and its
+/// floors are to run the very same instructions (on some processors the same loop in another place takes half
+/// as long again), and where a compiler sees the function it may make one copy for each.
 long inc(long x);
 
 }  // namespace weft::bench
