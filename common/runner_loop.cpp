@@ -30,7 +30,7 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 1000;        // of a function, in the hello
 constexpr std::size_t kHelloPartBytes = 64 << 10;  // names and signatures in one message, about
-constexpr std::int64_t kAnnounce_us = 1000;  // while it has more to do, results are announced this often
+constexpr std::int64_t kAnnounce_us = 2000;  // while it has more to do, results are announced this often
 
 std::int64_t now_us() {
   timespec now{};
