@@ -375,20 +375,25 @@ void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
 }
 
 void Scheduler::flush_releases(Session& session) {
-  while (!session.releases.empty() && session.releases.front().after <= session.acked) {
+  constexpr std::size_t kAtATime = 1024;
+  const auto due = [&] {
+    if (session.releases.empty() || session.releases.front().after > session.acked) return false;
     const Detached* entry = find_detached(session, session.releases.front().detached);
-    if (entry != nullptr && entry->unsaved()) break;
-    if (const Peer* peer = peers_.find(session.releases.front().peer))
-      releasing_.emplace_back(peer->worker, session.releases.front().outbox);
-    session.releases.pop_front();
+    return entry == nullptr || !entry->unsaved();
+  };
+  while (due()) {
+    for (; releasing_.size() < kAtATime && due(); session.releases.pop_front()) {
+      if (const Peer* peer = peers_.find(session.releases.front().peer))
+        releasing_.emplace_back(peer->worker, session.releases.front().outbox);
+    }
+    // In loops of their own, so that misses of the cache overlap. A worker's last stands for those before it.
+    for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
+    for (const auto& [worker, outbox] : releasing_) {
+      if (const std::uint64_t last = std::exchange(worker->releasing, 0); last != 0)
+        send(worker->peer, wire::Release{session.id, last});
+    }
+    releasing_.clear();
   }
-  // In steps, so that many workers are fetched at once. The last of each stands for those before it.
-  for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
-  for (const auto& [worker, outbox] : releasing_) {
-    if (const std::uint64_t last = std::exchange(worker->releasing, 0); last != 0)
-      send(worker->peer, wire::Release{session.id, last});
-  }
-  releasing_.clear();
 }
 
 /// The worker may let go of its result `outbox`, that of task `seq`, once the client has all that was

@@ -313,7 +313,7 @@ class Scheduler {
   Actions* actions_ = nullptr;  // of the current step
 
   SeqTable<Peer> peers_;                                      // by PeerId
-  std::vector<std::pair<Worker*, std::uint64_t>> releasing_;  // with outbox: in this flush of releases
+  std::vector<std::pair<Worker*, std::uint64_t>> releasing_;  // with outbox: that flush_releases() is at
   std::unordered_map<Uuid, std::unique_ptr<Session>> sessions_;
   std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
   std::unordered_map<std::string, Worker*> names_;

@@ -60,7 +60,7 @@ class Session {
     std::size_t history_max = 50;                           // lines kept for a task
     Duration ack_interval = std::chrono::milliseconds(20);  // between two ACKs, which are cumulative,
     std::uint64_t ack_deliveries = 1000;                    // unless so much was delivered meanwhile
-    std::size_t ack_bytes = 1 << 20;
+    std::size_t ack_bytes = 256 << 10;                      // or as many bytes of results
     Presence::Settings presence;
     BlobPuller::Settings pull;
   };

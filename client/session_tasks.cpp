@@ -280,7 +280,7 @@ void Session::on_message(const wire::Deliver& deliver) {
   }
 }
 
-/// Each ACK goes all the way to a worker and wakes everyone on it, as a result does.
+/// Each ACK goes all the way to a worker, and wakes as many threads on it as a result does.
 bool Session::must_ack() const {
   return ack_due_ && (now_ >= ack_at_ || delivered_ - acked_ >= settings_.ack_deliveries ||
                       unacked_bytes_ >= settings_.ack_bytes);

@@ -258,7 +258,9 @@ int Loop::run() {
 int Loop::sleep() {
   ended_us_ = announced_us_ = 0;
   if (const int error = channel_.wake()) return error;
-  return channel_.wait(false);
+  const int error = channel_.wait(false);
+  (void)channel_.was_read();  // what it read meanwhile was not just now
+  return error;
 }
 
 /// The exit code, when it is the last thing that we do.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // SeqTable<T>: values by number, of tasks or of connections: numbers that are handed out one after the other
 // and end in almost the same order. Chunks of neighbours: no node and no hash for each value, ordered
-// iteration, values that stay where they are, and a straggler holds one chunk, not everything behind it. Not
-// thread-safe.
+// iteration, values that stay where they are, and a straggler holds one chunk and its block, not everything
+// behind it. Not thread-safe.
 #pragma once
 
 #include <array>

@@ -176,7 +176,7 @@ class Session {
   void stop_front(Runner& runner, StopReason reason);
   void next_front(Runner& runner);
   void climb(Runner& runner);
-  Duration start_notice_of(const Task& task) const;
+  Duration start_notice_of(const Runner& runner) const;
   void look(Runner& runner);
   void recall(Runner& runner);
   void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);

@@ -206,9 +206,12 @@ void Session::run(Runner& runner, Task& task) {
   } else {
     ++runner.unsure;
   }
+  if (task.spec->content->timeout_ms != 0) ++runner.timed;
   if (runner.channel.size() == 1) {
     runner.since = now_;
-    runner.look_due = now_ + start_notice_of(task);
+    runner.look_due = now_ + start_notice_of(runner);
+  } else if (runner.timed > 0) {  // it may begin before we hear that those before it have ended
+    runner.look_due = earlier(runner.look_due, now_ + settings_.start_notice);
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
                          task.spec->content, task.execution, task.payload);
@@ -221,6 +224,7 @@ void Session::count_out(Runner& runner, const Task& task) {
   } else {
     --runner.unsure;
   }
+  if (task.spec->content->timeout_ms != 0) --runner.timed;
 }
 
 /// Whether the program has the function where the client says, by the runner's own table.

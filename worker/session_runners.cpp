@@ -102,11 +102,11 @@ void Session::on(const TaskStarted& event) {
   look(*runner);
 }
 
-/// How long it runs until STARTED says so, which takes all on its way there as much as a result does. Where
-/// others of its spec took as long and did no harm it is told when it is late.
-Duration Session::start_notice_of(const Task& task) const {
-  if (task.spec->content->timeout_ms != 0) return settings_.start_notice;
-  const Duration late(static_cast<std::int64_t>(2 * task.estimate_us));
+/// How long its front task runs until STARTED says so, which takes all on its way there as much as a result
+/// does. Where others of its spec took as long and did no harm it is told when it is late.
+Duration Session::start_notice_of(const Runner& runner) const {
+  if (runner.timed > 0) return settings_.start_notice;
+  const Duration late(static_cast<std::int64_t>(2 * runner.channel.front()->estimate_us));
   return std::clamp(late, settings_.start_notice, settings_.start_notice_max);
 }
 
@@ -119,7 +119,7 @@ void Session::look(Runner& runner) {
     return;
   }
   runner.look_due.reset();
-  if (const Time notice = *task.started_at + start_notice_of(task); now_ < notice) {
+  if (const Time notice = *task.started_at + start_notice_of(runner); now_ < notice) {
     runner.look_due = notice;
   } else if (!std::exchange(task.told_started, true) && !task.unwanted) {
     send(wire::Started{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
@@ -227,7 +227,7 @@ void Session::next_front(Runner& runner) {
   runner.look_due.reset();
   if (runner.channel.empty()) return;
   Task& front = *runner.channel.front();
-  runner.look_due = now_ + start_notice_of(front);
+  runner.look_due = now_ + start_notice_of(runner);
   if (front.stop != StopReason::none) stop_front(runner, front.stop);
   if (runner.channel.size() > 1) warm_up(*runner.channel[1]);
 }

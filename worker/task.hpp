@@ -180,6 +180,7 @@ struct Runner {
   std::uint64_t sent = 0;  // the last ordinal
   double channel_us = 0;   // that the tasks in its channel are expected to take
   std::size_t unsure = 0;  // of them, those that may take long
+  std::size_t timed = 0;   // and those that have a timeout
   bool recalling = false;  // what it has not begun is being taken back
   bool gave_away = false;  // that was done for idle runners since its front task is in front
   Rung rung = Rung::none;

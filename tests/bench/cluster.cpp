@@ -27,20 +27,27 @@ Cluster::Cluster(int slots) {
   wait_for_slots(slots);
 }
 
-void Cluster::add_worker(const std::string& name, int slots) {
-  workers_.push_back(std::make_unique<e2e::Process>(
-      std::vector<std::string>{e2e::binary("weft-worker"), address_, "--nprocs", std::to_string(slots),
-                               "--name", name, "--local-directory", folder_.path() / name, "--verbose"}));
+void Cluster::add_worker(const std::string& name, int slots, const std::vector<std::string>& flags) {
+  std::vector<std::string> argv{e2e::binary("weft-worker"),
+                                address_,
+                                "--nprocs",
+                                std::to_string(slots),
+                                "--name",
+                                name,
+                                "--local-directory",
+                                folder_.path() / name};
+  argv.insert(argv.end(), flags.begin(), flags.end());
+  workers_.push_back(std::make_unique<e2e::Process>(argv));
 }
 
-Clock::time_point Cluster::last_hello() const {
+Clock::time_point Cluster::hello_of_newest() const {
   const std::string mark = "saying HELLO";
   if (!workers_.back()->prints(mark)) throw std::runtime_error("no HELLO: " + workers_.back()->err());
   const std::string log = workers_.back()->err();
   std::istringstream line(log.substr(log.rfind('\n', log.find(mark)) + 1));
   std::tm local{};
   int milliseconds = 0;
-  line >> std::get_time(&local, "%Y-%m-%d %H:%M:%S") >> std::ws;
+  line >> std::get_time(&local, "%Y-%m-%d %H:%M:%S");
   if (line.get() != '.' || !(line >> milliseconds)) throw std::runtime_error("no time in " + log);
   local.tm_isdst = -1;
   const auto then = std::chrono::system_clock::from_time_t(std::mktime(&local)) + milliseconds * 1ms;

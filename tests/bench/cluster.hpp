@@ -23,9 +23,10 @@ class Cluster {
   /// REQUIRES: there is one.
   pid_t worker(std::size_t index = 0) const { return workers_.at(index)->pid(); }
   /// Returns at once. Its cache is empty.
-  void add_worker(const std::string& name, int slots);
-  /// When the worker that came last said HELLO, to a millisecond and not later; waits for that.
-  Clock::time_point last_hello() const;
+  void add_worker(const std::string& name, int slots, const std::vector<std::string>& flags = {});
+  /// When the worker that was added last said HELLO, to a millisecond and not later; waits for that.
+  /// REQUIRES: it was added with --verbose.
+  Clock::time_point hello_of_newest() const;
   void wait_for_slots(long slots) const;
 
  private:

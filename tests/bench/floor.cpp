@@ -40,8 +40,8 @@ void run(int rounds) {
     return values;
   };
   print("raw packed pipeline, 2 workers", "tasks/s", several([] { return packed_pipeline(kManyTasks); }));
-  print("raw packed pipeline, round trip of a second client",
-        several([] { return pipeline_round_trip(kTripsUnderLoad); }));
+  print(fmt::format("raw packed pipeline, {} under way, round trip of a second client", kRawUnderWay),
+        several([] { return pipeline_round_trip(kTripsUnderLoad, kRawUnderWay); }));
   print("thread pool with futures, 2 threads", "tasks/s", several([] { return thread_pool(kManyTasks, 2); }));
   print("raw libzmq, 4 hops", several([] { return zmq_round_trip(kTrips); }));
   print("socketpair", several([] { return socketpair_round_trip(kTrips); }));

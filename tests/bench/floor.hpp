@@ -20,11 +20,12 @@ namespace weft::bench {
 double packed_pipeline(std::uint64_t tasks);
 
 /// Seconds that so many calls of `function` take, a task each, in such a pipeline with so many workers, each
-/// of which sends a result before it begins the next task.
+/// of which sends a result before it begins the next task; four under way for each, one in a message.
 double pipeline_seconds(int calls, const std::function<void()>& function, int workers);
 
-/// One task of a second client after the other through such a pipeline, which the first keeps full.
-RoundTrip pipeline_round_trip(int trips);
+/// One task of a second client after the other through such a pipeline, while the first has `window` under
+/// way.
+RoundTrip pipeline_round_trip(int trips, std::uint64_t window);
 
 /// One message of 64 bytes from DEALER to ROUTER to DEALER and back the same way, over tcp, in three
 /// processes.

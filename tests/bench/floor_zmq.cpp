@@ -226,17 +226,23 @@ class Broker {
   }
 }
 
+struct Flow {
+  std::uint64_t window;    // tasks under way
+  std::uint64_t together;  // in a message
+};
+constexpr Flow kFull{kWindow, kTasksAMessage};
+
 /// Returns the seconds that it took.
-double submit_all(zmq::socket_t& socket, std::uint64_t tasks) {
+double submit_all(zmq::socket_t& socket, std::uint64_t tasks, Flow flow) {
   const std::string payload(kPayloadBytes, 'p');
   std::string out;
   std::uint64_t sent = 0;
   std::uint64_t done = 0;
   const auto begin = Clock::now();
   while (done < tasks) {
-    while (sent < tasks && sent - done + kTasksAMessage <= kWindow) {
+    while (sent < tasks && sent - done + flow.together <= flow.window) {
       out.assign(1, kTasks);
-      for (std::uint64_t i = 0; i < kTasksAMessage && sent < tasks; ++i)
+      for (std::uint64_t i = 0; i < flow.together && sent < tasks; ++i)
         append_record(out, static_cast<std::uint32_t>(sent++), payload);
       (void)socket.send(zmq::buffer(out), zmq::send_flags::none);
     }
@@ -310,27 +316,29 @@ class Pipeline {
 
 double packed_pipeline(std::uint64_t tasks) {
   return Pipeline(kWorkers).client([&](zmq::socket_t& socket) {
-    submit_all(socket, tasks / 10);  // buffers have grown
-    return static_cast<double>(tasks) / submit_all(socket, tasks);
+    submit_all(socket, tasks / 10, kFull);  // buffers have grown
+    return static_cast<double>(tasks) / submit_all(socket, tasks, kFull);
   });
 }
 
 double pipeline_seconds(int calls, const std::function<void()>& function, int workers) {
   return Pipeline(workers, function).client([&](zmq::socket_t& socket) {
-    submit_all(socket, static_cast<std::uint64_t>(workers));
-    return submit_all(socket, static_cast<std::uint64_t>(calls));
+    const Flow on_demand{static_cast<std::uint64_t>(workers) * 4, 1};
+    submit_all(socket, static_cast<std::uint64_t>(workers), on_demand);
+    return submit_all(socket, static_cast<std::uint64_t>(calls), on_demand);
   });
 }
 
-RoundTrip pipeline_round_trip(int trips) {
+RoundTrip pipeline_round_trip(int trips, std::uint64_t window) {
   const Pipeline pipeline(kWorkers);
+  const Flow flow{window, kTasksAMessage};
   Pipe filled;
   const Child load = in_child([&] {
     zmq::context_t context;
     zmq::socket_t socket = dealer_to(context, pipeline.port());
-    submit_all(socket, kManyTasks / 10);
+    submit_all(socket, kManyTasks / 10, flow);
     filled.write(true);
-    submit_all(socket, UINT32_MAX / 2);
+    submit_all(socket, UINT32_MAX / 2, flow);
   });
   filled.read<bool>();
   std::string task(1, kTasks);

@@ -44,21 +44,21 @@ void measure_first_start(Run& run) {
   ClientProgram client("late_worker", cluster.address(), {std::to_string(run.tasks), "late"});
   client.value("queued");
   const auto exec = Clock::now();
-  cluster.add_worker("late", 1);
+  cluster.add_worker("late", 1, {"--verbose"});
   const auto started =
       Clock::time_point(std::chrono::nanoseconds(static_cast<long>(client.value("started_ns"))));
   const auto ms_from = [&](Clock::time_point begin) {
     return std::chrono::duration<double, std::milli>(started - begin).count();
   };
   run.report.add({8, "a new worker behind a long queue, from its HELLO to its first start",
-                  ms_from(cluster.last_hello()), "ms", "", 0, Want::at_most, 50});
+                  ms_from(cluster.hello_of_newest()), "ms", "", 0, Want::at_most, 50});
   run.report.add(
       {8, "a new worker behind a long queue, from its exec to its first start", ms_from(exec), "ms"});
 }
 
 void measure_trip_under_load(Run& run) {
   const RoundTrip ring = ring_round_trip(kTripsUnderLoad, kBusyProcesses);
-  const RoundTrip raw = pipeline_round_trip(kTripsUnderLoad);
+  const RoundTrip raw = pipeline_round_trip(kTripsUnderLoad, kRawUnderWay);
   Cluster cluster(0);
   ClientProgram load("load", cluster.address(), {std::to_string(run.tasks)});
   load.value("queued");
@@ -68,7 +68,7 @@ void measure_trip_under_load(Run& run) {
   const std::string p50 = fmt::format("round trip beside {} queued no-ops, p50", run.tasks);
   const std::string p99 = fmt::format("round trip beside {} queued no-ops, p99", run.tasks);
   const std::string ring_name = "socketpair ring, 4 hops, beside 5 busy processes";
-  const std::string raw_name = "raw packed pipeline, second client";
+  const std::string raw_name = fmt::format("raw packed pipeline, {} under way", kRawUnderWay);
   run.report.add({12, p50, trip.at("p50"), "us", ring_name, ring.p50_us});
   run.report.add({12, p99, trip.at("p99"), "us", ring_name, ring.p99_us, Want::at_most, 1.5});
   run.report.add({12, p50, trip.at("p50"), "us", raw_name, raw.p50_us});

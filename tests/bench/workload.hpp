@@ -9,9 +9,10 @@
 namespace weft::bench {
 
 inline constexpr std::uint64_t kManyTasks = 1'000'000;
-inline constexpr int kTrips = 5000;           // of one task, nothing else going on
-inline constexpr int kTripsUnderLoad = 1000;  // beside a million others
-inline constexpr int kBusyProcesses = 5;      // under load: client, broker, agent and two runners
+inline constexpr int kTrips = 5000;                  // of one task, nothing else going on
+inline constexpr int kTripsUnderLoad = 1000;         // beside a million others
+inline constexpr std::uint64_t kRawUnderWay = 1000;  // there: it does as many tasks a second as the fabric
+inline constexpr int kBusyProcesses = 5;             // under load: client, broker, agent and two runners
 inline constexpr int kSleeps = 1000;
 inline constexpr std::chrono::milliseconds kSleep{10};
 inline constexpr std::array kSleepSlots{1, 4, 16, 60, 240};

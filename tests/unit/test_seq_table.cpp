@@ -69,6 +69,10 @@ TEST_SUITE("SeqTable") {
       CHECK(table.empty());
       CHECK(contents(table).empty());
       CHECK(table.first_from(0).second == nullptr);
+      for (std::uint64_t seq = next; seq < next + 200; ++seq) table.emplace(seq, seq);
+      CHECK(table.size() == 200);
+      CHECK(table.first_from(1) == std::pair(next, table.find(next)));
+      CHECK(table.find(next - 1) == nullptr);
     }
   }
 
