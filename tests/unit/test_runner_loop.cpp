@@ -3,6 +3,7 @@
 // channel.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 
@@ -132,7 +134,21 @@ class Runner {
   }
   void send(const Message& message, int fd = -1) {
     REQUIRE(channel_.send(message, fd) == 0);
+    if (!together_) channel_.wake();
+  }
+  /// Both ends sleep; the runner wakes up and finds all that `sends` sends.
+  void send_together(const std::function<void()>& sends) {
+    while (page().runs.reader_sleeps.load() == 0) std::this_thread::yield();
+    REQUIRE(channel_.sleep());
+    together_ = true;
+    sends();
+    together_ = false;
     channel_.wake();
+  }
+  /// Whether the runner wakes the agent, within ten seconds.
+  bool rings() {
+    pollfd polled{parts_.ends[0].get(), POLLIN, 0};
+    return poll(&polled, 1, 10'000) == 1;
   }
 
   RunnerHello hello() {
@@ -190,6 +206,7 @@ class Runner {
   Channel channel_{parts_.ends[0].get(), parts_.memory, Channel::Role::agent};
   pid_t pid_ = -1;
   std::uint64_t ordinal_ = 0;
+  bool together_ = false;
 };
 
 }  // namespace loop_test
@@ -285,6 +302,21 @@ TEST_SUITE("runner loop") {
     runner.page().stop = 1;
     runner.result<void>();
     CHECK(runner.result<std::string>() == "00000000-2 2 w1 go");
+  }
+
+  TEST_CASE("after a rest a short result is announced at once, though a long task is behind it") {
+    Runner runner;
+    runner.hello();
+    runner.run<inc>(1L);
+    CHECK(runner.result<long>() == 2);  // which the runner sees, but the agent sleeps again by then
+    runner.send_together([&] {
+      runner.run<inc>(2L);
+      runner.run<until_stopped>();
+    });
+    CHECK(runner.rings());
+    CHECK(runner.result<long>() == 3);
+    runner.page().stop = 3;
+    runner.result<void>();
   }
 
   TEST_CASE("outside a task this_task is neutral") {

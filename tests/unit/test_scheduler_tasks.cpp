@@ -72,6 +72,25 @@ TEST_SUITE("scheduler, tasks") {
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
   }
 
+  TEST_CASE("an ACK releases what it covers at each worker, with one message for each") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker first = h.join_worker("first");
+    TestWorker second = h.join_worker("second");
+    h.define(client, 1, any_spec());
+    h.submit(client, 1, 5);
+    for (const std::uint64_t seq : {std::uint64_t{1}, std::uint64_t{3}}) {
+      h.result(first, client, seq, Outcome::ok, "", 200'000);  // long ones are not prefetched
+      h.result(second, client, seq + 1, Outcome::ok, "", 200'000);
+    }
+    h.result(first, client, 5, Outcome::ok, "", 200'000);
+    h.skip();
+    h.ack(client, 4);
+    CHECK(h.take() == Actions{h.release(first, client, 2), h.release(second, client, 2)});
+    h.ack(client, 5);
+    CHECK(h.take() == Actions{h.release(first, client, 3)});
+  }
+
   TEST_CASE("STARTED is passed on as RUNNING, once") {
     Stage s;
     s.h.submit(s.client, 1);

@@ -233,6 +233,32 @@ TEST_CASE("STARTED comes when a task has run twice as long as others of its spec
   CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}});
 }
 
+TEST_CASE("a task with a timeout is looked at in time, whatever is before it") {
+  Joined h;
+  auto spec = library_spec();
+  spec.timeout_ms = 3;
+  h.define(spec, 2);
+  h.assign(1, 1);
+  h.ready(1);
+  h.finished(1, 1, 8000);
+  h.assign(2, 2, 2);
+  h.finished(1, 2, 1000);
+  h.assign(3, 3);
+  h.skip();
+  CHECK(h.session.deadline() == h.now + milliseconds(10));
+  h.assign(4, 4, 2);
+  CHECK(h.take().size() == 1);  // it is in the channel
+  CHECK(h.session.deadline() == h.now + milliseconds(2));
+  h.advance(milliseconds(2));
+  h.finished(1, 3, 500);
+  h.started(1, 4);
+  h.skip();
+  h.advance(milliseconds(3));
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(4)}}}, RequestStop{1, 4}});
+  h.finished(1, 4, 3000);
+  h.skip();
+}
+
 TEST_CASE("a runner that has nothing to do gets what waits in the channel of another") {
   Joined h(2);
   h.assign(1, 2);
