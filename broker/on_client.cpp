@@ -189,15 +189,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       claimed = orphan->second;
       orphans_.erase(orphan);
     }
-    if (claimed && is_left_behind(task, claimed->claim)) {
-      disown(*claimed->worker, session.id, claimed->claim);
-      claimed.reset();
-    }
-    if (claimed && !is_over(task, claimed->claim)) {
-      adopt(*claimed->worker, task, claimed->claim);
-    } else {
-      start_unclaimed(task);
-    }
+    if (!claimed || !take_up(*claimed->worker, task, claimed->claim)) start_unclaimed(task);
   }
   owe_received(session);
 }

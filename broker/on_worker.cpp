@@ -144,8 +144,7 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     return;
   }
   if (!task->with_worker()) {
-    if (is_left_behind(*task, claim)) return disown(worker, session_id, claim);
-    if (!is_over(*task, claim)) adopt(worker, *task, claim);
+    take_up(worker, *task, claim);
     return;
   }
   if (task->worker == &worker && task->attempt == claim.attempt) {
@@ -163,6 +162,17 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     return adopt(worker, *task, claim);
   }
   disown(worker, session_id, claim);  // it is elsewhere by now
+}
+
+/// A task that is nowhere goes on where it is claimed, if it can. False: it cannot, or is over there.
+bool Scheduler::take_up(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
+  if (is_left_behind(task, claim)) {
+    disown(worker, task.session->id, claim);
+    return false;
+  }
+  if (is_over(task, claim)) return false;
+  adopt(worker, task, claim);
+  return true;
 }
 
 /// It was not started, and the task was executed elsewhere meanwhile, and charged for it.

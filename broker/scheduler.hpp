@@ -161,6 +161,7 @@ class Scheduler {
   void on(Worker& worker, const wire::Draining& draining);
   void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
   void adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
+  bool take_up(Worker& worker, Task& task, const wire::ClaimRecord& claim);
   static bool is_left_behind(const Task& task, const wire::ClaimRecord& claim);
   bool is_over(const Task& task, const wire::ClaimRecord& claim) const;
   static HeldClaim adopted_claim(const Task& task);

@@ -281,6 +281,25 @@ Child in_child(const std::function<void()>& work) {
   });
 }
 
+/// A process that calls `use` with a socket that is connected.
+template <class F>
+Child client_process(std::uint16_t port, const F& use) {
+  return in_child([&] {
+    zmq::context_t context;
+    zmq::socket_t socket = dealer_to(context, port);
+    use(socket);
+  });
+}
+
+/// What `use` returns there.
+template <class F>
+auto from_client(std::uint16_t port, const F& use) {
+  Pipe answer;
+  Child client = client_process(port, [&](zmq::socket_t& socket) { answer.write(use(socket)); });
+  client.join();
+  return answer.read<decltype(use(std::declval<zmq::socket_t&>()))>();
+}
+
 /// Broker and workers.
 class Pipeline {
  public:
@@ -291,18 +310,6 @@ class Pipeline {
     port_pipe_.read<std::uint16_t>();
   }
 
-  /// What `use` returns in a process of its own, called with a socket that is connected.
-  template <class F>
-  auto client(const F& use) const {
-    Pipe answer;
-    Child child = in_child([&] {
-      zmq::context_t context;
-      zmq::socket_t socket = dealer_to(context, port_);
-      answer.write(use(socket));
-    });
-    child.join();
-    return answer.read<decltype(use(std::declval<zmq::socket_t&>()))>();
-  }
   std::uint16_t port() const { return port_; }
 
  private:
@@ -315,14 +322,16 @@ class Pipeline {
 }  // namespace
 
 double packed_pipeline(std::uint64_t tasks) {
-  return Pipeline(kWorkers).client([&](zmq::socket_t& socket) {
+  const Pipeline pipeline(kWorkers);
+  return from_client(pipeline.port(), [&](zmq::socket_t& socket) {
     submit_all(socket, tasks / 10, kFull);  // buffers have grown
     return static_cast<double>(tasks) / submit_all(socket, tasks, kFull);
   });
 }
 
 double pipeline_seconds(int calls, const std::function<void()>& function, int workers) {
-  return Pipeline(workers, function).client([&](zmq::socket_t& socket) {
+  const Pipeline pipeline(workers, function);
+  return from_client(pipeline.port(), [&](zmq::socket_t& socket) {
     const Flow on_demand{static_cast<std::uint64_t>(workers) * 4, 1};
     submit_all(socket, static_cast<std::uint64_t>(workers), on_demand);
     return submit_all(socket, static_cast<std::uint64_t>(calls), on_demand);
@@ -333,9 +342,7 @@ RoundTrip pipeline_round_trip(int trips, std::uint64_t window) {
   const Pipeline pipeline(kWorkers);
   const Flow flow{window, kTasksAMessage};
   Pipe filled;
-  const Child load = in_child([&] {
-    zmq::context_t context;
-    zmq::socket_t socket = dealer_to(context, pipeline.port());
+  const Child load = client_process(pipeline.port(), [&](zmq::socket_t& socket) {
     submit_all(socket, kManyTasks / 10, flow);
     filled.write(true);
     submit_all(socket, UINT32_MAX / 2, flow);
@@ -343,7 +350,7 @@ RoundTrip pipeline_round_trip(int trips, std::uint64_t window) {
   filled.read<bool>();
   std::string task(1, kTasks);
   append_record(task, kSecondClient, std::string(kPayloadBytes, 'p'));
-  return pipeline.client([&](zmq::socket_t& socket) { return ask(socket, trips, task); });
+  return from_client(pipeline.port(), [&](zmq::socket_t& socket) { return ask(socket, trips, task); });
 }
 
 // ---- one message at a time ----
@@ -387,18 +394,12 @@ namespace {
 
 RoundTrip zmq_round_trip(int trips) {
   Pipe port_pipe;
-  Pipe answer;
   const Child broker([&] { route(port_pipe); });
   const auto port = port_pipe.read<std::uint16_t>();
   const Child worker([&] { echo(port); });
   port_pipe.read<std::uint16_t>();
-  Child client([&] {
-    zmq::context_t context;
-    zmq::socket_t socket = dealer_to(context, port);
-    answer.write(ask(socket, trips, std::string(kPayloadBytes, 'p')));
-  });
-  client.join();
-  return answer.read<RoundTrip>();
+  return from_client(
+      port, [&](zmq::socket_t& socket) { return ask(socket, trips, std::string(kPayloadBytes, 'p')); });
 }
 
 }  // namespace weft::bench
