@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "broker/scheduler.hpp"
+#include "common/codec.hpp"
 
 namespace weft::broker {
 
@@ -44,6 +45,7 @@ void Scheduler::serve(Session& session, double slot_us_max) {
       used_us += assign(*queue->tasks.front(), *worker);
     } else {
       queue->blocked_in_pass = pass_;  // room only shrinks within a pass
+      if (const auto minor = too_old_for(*queue->placement)) refuse_too_new(*queue, *minor);
     }
   }
   if (used_us > 0) use_slot_time(session, used_us);
@@ -112,8 +114,9 @@ bool Scheduler::is_preferred(const Worker& worker, const Placement& placement) {
                      [&](const std::string& name) { return worker.is_called(name); });
 }
 
-/// By its name and resources.
+/// By its name, resources and version.
 bool Scheduler::may_ever_run(const Worker& worker, const Placement& placement) {
+  if (worker.minor < placement.minor) return false;
   if (!placement.workers.empty() &&
       std::none_of(placement.workers.begin(), placement.workers.end(),
                    [&](const std::string& name) { return worker.is_called(name); })) {
@@ -149,6 +152,30 @@ bool Scheduler::could_run(const Worker& worker, const Placement& placement) cons
     if (std::find(functions.begin(), functions.end(), name) == functions.end()) return false;
   }
   return may_ever_run(worker, placement);
+}
+
+/// Of the workers that could run it, all are too old for one of its options: the version of the newest.
+std::optional<std::uint8_t> Scheduler::too_old_for(const Placement& placement) const {
+  if (placement.minor == 0) return std::nullopt;
+  Placement without = placement;
+  without.minor = 0;
+  std::optional<std::uint8_t> newest;
+  for (const auto& [id, worker] : workers_) {
+    if (may_ever_run(*worker, without)) newest = std::max(newest.value_or(0), worker->minor);
+  }
+  return newest && *newest < placement.minor ? newest : std::nullopt;
+}
+
+/// Workers of protocol `minor` would ignore an option of the tasks in `queue` without a word.
+void Scheduler::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
+  while (Task* task = queue.tasks.front()) {
+    const auto requirement = wire::required_beyond(task->spec->content, minor);
+    WEFT_CHECK(requirement.has_value());
+    refuse_task(*task,
+                fmt::format("its option `{}` needs a worker that speaks protocol {}.{}, and the workers that "
+                            "could run it speak {}.{}: start newer ones, or leave the option out",
+                            requirement->field, wire::kMajor, requirement->minor, wire::kMajor, minor));
+  }
 }
 
 /// Returns the slot time, in microseconds, that it is to be charged for in advance.

@@ -261,7 +261,7 @@ bool Broker::receive_one() {
   }
   auto message = wire::decode(text);
   if (message) {
-    step(Received{peer, std::move(*message)});
+    step(Received{peer, std::move(*message), wire::minor_of(text)});
   } else {
     ++garbage_;
     step(ReceivedGarbage{peer, message.fault(), wire::version_mismatch(text).has_value()});

@@ -80,7 +80,7 @@ void Scheduler::record_task(Task& task) {
   if (!std::exchange(session.recorded, true))
     keeper_.record(SessionRecord{session.id, session.name, session.host});
   if (!std::exchange(task.spec->recorded, true))
-    keeper_.record(SpecRecord{session.id, task.spec->number, task.spec->content});
+    keeper_.record(SpecRecord{session.id, task.spec->number, task.spec->content, task.spec->minor});
   keeper_.record(TaskRecord{session.id, task.seq, task.spec->number, entry.submitted_ms, task.payload});
   entry.recorded = true;
 }
@@ -88,11 +88,7 @@ void Scheduler::record_task(Task& task) {
 void Scheduler::refuse_detached(Task& task, const std::string& reason) {
   Session& session = *task.session;
   if (session.detached.contains(task.seq)) drop_detached(session, task.seq);
-  wire::ErrorInfo info;
-  info.message = reason;
-  info.ended_ms = unix_ms(now_);
-  answer(task, wire::Outcome::refused, wire::Payload(wire::encode_error(info)));
-  erase(task);
+  refuse_task(task, reason);
 }
 
 /// It is in the journal.
@@ -129,9 +125,9 @@ void Scheduler::take_answer(Detached& entry, Task& task, wire::DeliveryRecord an
   entry.phase = Detached::Phase::finishing;
   entry.missing = 0;
   entry.finished_ms = unix_ms(now_);
-  for (const wire::BlobRef& spare : std::exchange(entry.spares, {})) {
-    if (const Worker* worker = find_worker(spare.holder))
-      send(worker->peer, wire::Drop{spare.holder, spare.id});
+  for (const wire::Payload& spare : std::exchange(entry.spares, {})) {
+    const wire::BlobRef ref = spare.blob();
+    if (const Worker* worker = find_worker(ref.holder)) send(worker->peer, wire::Drop{ref.holder, ref.id});
   }
   const std::size_t bytes = answer.payload.size();
   session.queued_bytes += bytes - entry.answer.payload.size();
@@ -148,8 +144,9 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
   const wire::BlobRef ref = record.payload.blob();
   if (task.state == TaskState::saving && entry->phase == Detached::Phase::finishing) {
     const bool again = entry->answer.payload.blob() == ref ||
-                       std::find(entry->spares.begin(), entry->spares.end(), ref) != entry->spares.end();
-    if (!again) entry->spares.push_back(ref);
+                       std::any_of(entry->spares.begin(), entry->spares.end(),
+                                   [&](const wire::Payload& spare) { return spare.blob() == ref; });
+    if (!again) entry->spares.push_back(record.payload);
     return true;
   }
   if (task.state == TaskState::saving) {  // it was never accepted here, and nobody is promised anything
@@ -170,16 +167,16 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
   task.state = TaskState::saving;
   task.since = now_;
   session.saving.push_back(task);
-  fetch_result(task, *entry, ref);
+  fetch_result(task, *entry, record.payload);
   return true;
 }
 
-void Scheduler::fetch_result(Task& task, Detached& entry, const wire::BlobRef& ref) {
+void Scheduler::fetch_result(Task& task, Detached& entry, const wire::Payload& result) {
+  const wire::BlobRef ref = result.blob();
   Session& session = *task.session;
   entry.phase = Detached::Phase::finishing;
-  entry.answer =
-      wire::DeliveryRecord{task.seq,     wire::DeliveryKind::final, wire::Outcome::ok, task.retries_used,
-                           task.crashes, wire::Payload(ref)};
+  entry.answer = wire::DeliveryRecord{
+      task.seq, wire::DeliveryKind::final, wire::Outcome::ok, task.retries_used, task.crashes, result};
   session.queued_bytes += entry.answer.payload.size();
   queued_bytes_ += entry.answer.payload.size();
   keeper_.keep(now_, ref.id, ref.size, ref.holder);
@@ -199,7 +196,7 @@ void Scheduler::result_lost(Task& task, Detached& entry) {
   keeper_.release(entry.holds.back(), *actions_);
   entry.holds.pop_back();
   if (!entry.spares.empty()) {
-    const wire::BlobRef spare = entry.spares.back();
+    const wire::Payload spare = entry.spares.back();
     entry.spares.pop_back();
     return fetch_result(task, entry, spare);
   }
@@ -211,7 +208,9 @@ void Scheduler::result_kept(Session& session, std::uint64_t seq, Detached& entry
   const wire::BlobRef ref = entry.answer.payload.blob();
   entry.maker = ref.holder;
   Task& task = session.tasks.at(seq);
-  answer(task, wire::Outcome::ok, wire::Payload(wire::BlobRef{wire::kJournalHolder, ref.id, ref.size}));
+  const wire::Payload kept(wire::BlobRef{wire::kJournalHolder, ref.id, ref.size});
+  answer(task, wire::Outcome::ok,
+         entry.answer.payload.has_tail() ? kept.with_tail(entry.answer.payload.tail()) : kept);
   erase(task);
 }
 
@@ -339,7 +338,7 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
 /// the client has the first `charges_known`.
 void Scheduler::watch(Session& session, std::uint64_t seq, const wire::Payload& payload,
                       std::uint32_t charges_known) {
-  const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.text());
+  const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.inline_bytes());
   const TaskId id{named.session, named.seq};
   Session* owner = find_session(id.session);
   Detached* entry = owner != nullptr ? find_detached(*owner, id.seq) : nullptr;

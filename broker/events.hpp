@@ -20,6 +20,7 @@ inline constexpr PeerId kNoPeer = 0;
 struct Received {
   PeerId peer = kNoPeer;
   wire::Message message;
+  std::uint8_t minor = wire::kMinor;  // version of the peer
 };
 /// A frame from a connection that cannot be decoded; `version` when it is of another major version.
 struct ReceivedGarbage {

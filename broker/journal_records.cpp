@@ -14,29 +14,36 @@ using broker::ChargeRecord, broker::FinalRecord, broker::GoneRecord, broker::Ses
 
 template <>
 struct Layout<SessionRecord> {
-  static constexpr auto fields = std::tuple(&SessionRecord::id, &SessionRecord::name, &SessionRecord::host);
+  WEFT_LAYOUT(SessionRecord);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(id), WEFT_FIELD(name), WEFT_FIELD(host));
 };
 template <>
 struct Layout<SpecRecord> {
-  static constexpr auto fields = std::tuple(&SpecRecord::session, &SpecRecord::spec, &SpecRecord::content);
+  WEFT_LAYOUT(SpecRecord);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(session), WEFT_FIELD(spec), WEFT_FIELD(content), WEFT_FIELD(minor).optional());
 };
 template <>
 struct Layout<TaskRecord> {
-  static constexpr auto fields = std::tuple(&TaskRecord::session, &TaskRecord::seq, &TaskRecord::spec,
-                                            &TaskRecord::submitted_ms, &TaskRecord::payload);
+  WEFT_LAYOUT(TaskRecord);
+  static constexpr bool forwarded = true;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(seq), WEFT_FIELD(spec),
+                                            WEFT_FIELD(submitted_ms), WEFT_FIELD(payload));
 };
 template <>
 struct Layout<ChargeRecord> {
-  static constexpr auto fields = std::tuple(&ChargeRecord::session, &ChargeRecord::charge);
+  WEFT_LAYOUT(ChargeRecord);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(charge));
 };
 template <>
 struct Layout<FinalRecord> {
-  static constexpr auto fields =
-      std::tuple(&FinalRecord::session, &FinalRecord::finished_ms, &FinalRecord::answer);
+  WEFT_LAYOUT(FinalRecord);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(finished_ms), WEFT_FIELD(answer));
 };
 template <>
 struct Layout<GoneRecord> {
-  static constexpr auto fields = std::tuple(&GoneRecord::session, &GoneRecord::seq);
+  WEFT_LAYOUT(GoneRecord);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(seq));
 };
 
 }  // namespace weft::wire
@@ -48,39 +55,40 @@ namespace {
 constexpr std::size_t kTypes = std::variant_size_v<JournalRecord>;
 
 template <class R>
-JournalRecord read(MsgpackReader& in) {
+JournalRecord read_as(wire::RecordReader& in) {
   R record;
-  wire::get(in, record);
+  wire::read(in, record);
   return record;
 }
 
-using Reader = JournalRecord (*)(MsgpackReader&);
+using Reader = JournalRecord (*)(wire::RecordReader&);
 
 template <std::size_t... I>
 constexpr std::array<Reader, kTypes> readers(std::index_sequence<I...>) {
-  return {&read<std::variant_alternative_t<I, JournalRecord>>...};
+  return {&read_as<std::variant_alternative_t<I, JournalRecord>>...};
 }
 
 }  // namespace
 
 void append_record(std::string& row, const JournalRecord& record) {
-  TextBuilder text;
-  wire::put_text(text, record.index() + 1);
-  std::visit([&](const auto& r) { wire::put_text(text, r); }, record);
-  row += text.view();
+  wire::ByteBuffer bytes;
+  wire::append(bytes, record.index() + 1);
+  std::visit([&](const auto& r) { wire::append(bytes, r); }, record);
+  row += bytes.view();
 }
 
 Result<std::vector<JournalRecord>> decode_row(std::string_view row) {
   static constexpr auto kReaders = readers(std::make_index_sequence<kTypes>{});
   std::vector<JournalRecord> records;
-  MsgpackReader in(row);
+  // A row does not say which version wrote it.
+  wire::RecordReader in(row, {.own = wire::kMinor, .peer = UINT8_MAX});
   while (in.ok() && !in.at_end()) {
-    const std::uint64_t type = in.unsigned_number();
+    const std::uint64_t type = in.integer<std::uint64_t>();
     if (type == 0 || type > kTypes)
       return Fault{fmt::format("record {} has the unknown type {}", records.size() + 1, type)};
     records.push_back(kReaders[type - 1](in));
   }
-  if (!in.ok()) return Fault{fmt::format("record {} is malformed", records.size())};
+  if (!in.ok()) return Fault{fmt::format("record {} is malformed: {}", records.size(), in.fault())};
   return records;
 }
 

@@ -24,6 +24,7 @@ struct SpecRecord {
   Uuid session;
   std::uint32_t spec = 0;
   wire::TaskSpec content;
+  std::uint8_t minor = 0;  // version of the protocol that a broker must know to run its tasks
   bool operator==(const SpecRecord&) const = default;
 };
 /// A task was accepted; an argument that is a blob is in the folder.

@@ -136,6 +136,7 @@ void Scheduler::start_unclaimed(Task& task) {
 /// It was announced again and no worker claims it. An earlier broker may have had it started: what may be
 /// started at most once is over.
 void Scheduler::start_again(Task& task) {
+  if (!task.spec->refusal.empty()) return refuse_task(task, task.spec->refusal);
   if (task.spec->content.crash_limit > 1) return queue(task);
   wire::ErrorInfo info;
   info.message = "it may have been started before, and must not be started twice";
@@ -214,6 +215,11 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       if (task.returned++ < settings_.fetch_tries) return put_back(task);
       answer(task, record.outcome, record.payload);
       return erase(task);
+    case wire::Outcome::unknown:
+      return refuse_task(
+          task, fmt::format("worker {} ended it in a way that this broker, which speaks protocol "
+                            "{}.{}, does not know: the worker speaks {}.{}",
+                            worker.hello.name, wire::kMajor, wire::kMinor, wire::kMajor, worker.minor));
     case wire::Outcome::ok:
     case wire::Outcome::refused:
     case wire::Outcome::cancelled:  // nobody here asked for that: an order from before we were there
@@ -299,6 +305,15 @@ void Scheduler::fail_unschedulable(Task& task) {
                              static_cast<double>(task.spec->content.queue_timeout_ms) / 1e3, reason);
   info.ended_ms = unix_ms(now_);
   answer(task, wire::Outcome::unschedulable, wire::Payload(wire::encode_error(info)));
+  erase(task);
+}
+
+/// It asks for what cannot be promised: that is its answer.
+void Scheduler::refuse_task(Task& task, const std::string& reason) {
+  wire::ErrorInfo info;
+  info.message = reason;
+  info.ended_ms = unix_ms(now_);
+  answer(task, wire::Outcome::refused, wire::Payload(wire::encode_error(info)));
   erase(task);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "broker/scheduler.hpp"
+#include "common/codec.hpp"
 
 namespace weft::broker {
 
@@ -12,7 +13,7 @@ namespace {
 constexpr std::size_t kRecordBytes = 16;  // about what a task costs on the wire beside its payload
 }  // namespace
 
-void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
+void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor) {
   Session* session = find_session(hello.session);
   bool stopping = false;
   if (session != nullptr && session->state == SessionState::detached) {
@@ -55,7 +56,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello) {
   } else {
     forget_deliveries(*session);
   }
-  peers_.emplace(peer, Peer{session, nullptr, now_, now_});
+  peers_.emplace(peer, Peer{session, nullptr, minor, now_, now_});
 
   send(peer,
        wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
@@ -99,17 +100,29 @@ void Scheduler::on(Session& session, const wire::Define& message) {
         session.peer, wire::RefuseCode::malformed,
         fmt::format("spec {} needs an amount of a resource that is negative or not a number", message.spec));
   }
-  define(session, message.spec, message.content);
+  std::string refusal;
+  if (message.content.kind == wire::TaskKind::unknown) {
+    refusal = fmt::format(
+        "this broker does not know this kind of task: its client speaks protocol {}.{}, the broker {}.{}; "
+        "use "
+        "a broker that is as new as the client",
+        wire::kMajor, peers_.at(session.peer).minor, wire::kMajor, wire::kMinor);
+  }
+  define(session, message.spec, message.content, std::move(refusal));
 }
 
-void Scheduler::define(Session& session, std::uint32_t number, const wire::TaskSpec& wanted) {
+void Scheduler::define(Session& session, std::uint32_t number, const wire::TaskSpec& wanted,
+                       std::string refusal) {
   auto spec = std::make_unique<Spec>();
   spec->number = number;
   spec->content = wanted;
+  spec->refusal = std::move(refusal);
   const wire::TaskSpec& content = spec->content;
   Placement placement{content.priority,  content.resources, content.workers, content.prefer, "",
                       content.program.id};
   if (content.kind == wire::TaskKind::library) placement.library_function = content.function;
+  if (const auto requirement = wire::required_beyond(content, 0))
+    spec->minor = placement.minor = requirement->minor;
   const auto [entry, added] = session.queues.try_emplace(placement);
   if (added) {
     entry->second.placement = &entry->first;
@@ -148,6 +161,10 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
       continue;
     }
     Task& task = add_task(session, record.seq, *spec, record.payload);
+    if (!spec->refusal.empty()) {
+      refuse_task(task, spec->refusal);
+      continue;
+    }
     if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
       task.due = now_ + milliseconds_of(ms);
       start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);

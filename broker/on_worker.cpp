@@ -9,7 +9,7 @@
 
 namespace weft::broker {
 
-void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
+void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8_t minor) {
   if (hello.slots == 0) {
     return refuse(peer, wire::RefuseCode::not_allowed, "a worker needs at least one slot");
   }
@@ -38,6 +38,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
     for (const std::string& function : hello.functions) ++functions_[function];
     worker->hello = hello;
     worker->slots = hello.slots;
+    worker->minor = minor;
     worker->progressed = now_;
     names_[hello.name] = worker;
     update_credit(*worker);
@@ -51,7 +52,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello) {
   worker->executions.clear();
   worker->sessions.for_each([](WorkerSession& known) { known.told.clear(); });
   worker->told_session = 0;
-  peers_.emplace(peer, Peer{nullptr, worker, now_, now_});
+  peers_.emplace(peer, Peer{nullptr, worker, minor, now_, now_});
   update_open(*worker);
   send(peer,
        wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
@@ -112,6 +113,10 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
     worker.sessions.of(session);  // which will hear of its end
     if (find_session(session) == nullptr) expect(session);
     for (const wire::ClaimRecord& record : records) {
+      if (record.state == wire::ClaimState::unknown) {  // of a newer worker: nothing can be made of it
+        disown(worker, session, record);
+        continue;
+      }
       if (record.state == wire::ClaimState::done)
         worker.executions.edit()[{TaskId{session, record.seq}, record.attempt}] = record.execution;
       claim(worker, session, record);

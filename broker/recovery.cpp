@@ -48,8 +48,18 @@ void Scheduler::replay(const SessionRecord& record) {
 void Scheduler::replay(const SpecRecord& record) {
   Session* session = find_session(record.session);
   if (session == nullptr || session->specs.contains(record.spec)) return;
-  define(*session, record.spec, record.content);
-  session->specs.at(record.spec)->recorded = true;
+  std::string refusal;
+  if (record.minor > wire::kMinor) {
+    refusal = fmt::format(
+        "it was accepted by a broker that speaks protocol {}.{} and asks for what this one, which speaks "
+        "{}.{}, "
+        "would ignore: start a newer broker on this journal",
+        wire::kMajor, record.minor, wire::kMajor, wire::kMinor);
+  }
+  define(*session, record.spec, record.content, std::move(refusal));
+  Spec& spec = *session->specs.at(record.spec);
+  spec.recorded = true;
+  spec.minor = record.minor;
 }
 
 void Scheduler::replay(const TaskRecord& record) {
@@ -66,7 +76,7 @@ void Scheduler::replay(const TaskRecord& record) {
   if (const auto ms = task.spec->content.queue_timeout_ms; ms > 0) {
     const auto waited =
         static_cast<std::uint64_t>(std::max<std::int64_t>(unix_ms(now_) - record.submitted_ms, 0));
-    task.due = now_ + std::chrono::milliseconds(std::max<std::uint64_t>(ms - std::min(ms, waited), 1));
+    task.due = now_ + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, waited), 1));
     start_timer(task.due, TimerKind::queue_timeout, session->id, task.seq);
   }
   await_claim(task);
@@ -145,7 +155,7 @@ std::vector<std::string> Scheduler::journal_rows() const {
     if (!session->recorded) continue;  // a client that lives may have more
     add(SessionRecord{id, session->name, session->host});
     for (const auto& [number, spec] : session->specs) {
-      if (spec->recorded) add(SpecRecord{id, number, spec->content});
+      if (spec->recorded) add(SpecRecord{id, number, spec->content, spec->minor});
     }
     for (const auto& [seq, entry] : session->detached) {
       if (entry.phase == Detached::Phase::saving) continue;

@@ -75,9 +75,9 @@ void Scheduler::on(const Received& event) {
   Peer* const peer = peers_.find(event.peer);
   if (peer == nullptr) {
     if (const auto* client = std::get_if<wire::HelloClient>(&event.message))
-      return on_hello(event.peer, *client);
+      return on_hello(event.peer, *client, event.minor);
     if (const auto* worker = std::get_if<wire::HelloWorker>(&event.message))
-      return on_hello(event.peer, *worker);
+      return on_hello(event.peer, *worker, event.minor);
     if (std::holds_alternative<wire::Goodbye>(event.message)) {
       actions_->push_back(ForgetPeer{event.peer});
       return;

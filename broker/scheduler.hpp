@@ -126,7 +126,7 @@ class Scheduler {
   void start_timer(Time at, TimerKind kind, const Uuid& who, std::uint64_t seq = 0);
 
   // on_client.cpp: one function for each message of a client
-  void on_hello(PeerId peer, const wire::HelloClient& hello);
+  void on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor);
   void on_client_message(Session& session, const wire::Message& message);
   void on(Session& session, const wire::Define& define);
   void on(Session& session, const wire::Forget& forget);
@@ -146,12 +146,12 @@ class Scheduler {
   void lose_session(Session& session);
   void end_session(Session& session, const std::string& why);
   void finish_ending(Session& session);
-  void define(Session& session, std::uint32_t number, const wire::TaskSpec& wanted);
+  void define(Session& session, std::uint32_t number, const wire::TaskSpec& wanted, std::string refusal);
   void settle_orphans(Session& session);
   void end_at_workers(const Uuid& session);
 
   // on_worker.cpp: one function for each message of a worker
-  void on_hello(PeerId peer, const wire::HelloWorker& hello);
+  void on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8_t minor);
   void on_worker_message(Worker& worker, const wire::Message& message);
   void on(Worker& worker, const wire::Claims& claims);
   void on(Worker& worker, const wire::Ready& ready);
@@ -200,6 +200,7 @@ class Scheduler {
   void answer(Task& task, wire::Outcome outcome, wire::Payload payload);
   void forget_spec(Session& session, std::uint32_t number);
   void fail_unschedulable(Task& task);
+  void refuse_task(Task& task, const std::string& reason);
   void cancel(Task& task);
   void revoke(const Task& task, wire::RevokeMode mode);
   void deliver(Session& session, wire::DeliveryRecord record);
@@ -223,7 +224,7 @@ class Scheduler {
   void take_charge(const Session& session, Detached& entry, const wire::DeliveryRecord& charge);
   void take_answer(Detached& entry, Task& task, wire::DeliveryRecord answer);
   bool take_blob_result(Worker& worker, Task& task, bool current, const wire::ResultRecord& record);
-  void fetch_result(Task& task, Detached& entry, const wire::BlobRef& ref);
+  void fetch_result(Task& task, Detached& entry, const wire::Payload& result);
   void result_lost(Task& task, Detached& entry);
   void settle_blobs();
   void result_kept(Session& session, std::uint64_t seq, Detached& entry);
@@ -265,6 +266,8 @@ class Scheduler {
   static bool may_ever_run(const Worker& worker, const Placement& placement);
   bool fits_now(const Worker& worker, const Placement& placement) const;
   bool could_run(const Worker& worker, const Placement& placement) const;
+  std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
+  void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
   double assign(Task& task, Worker& worker);
   void define_for(Worker& worker, const Session& session, const Spec& spec);
   void note_competition(const Session& session);

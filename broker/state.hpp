@@ -26,6 +26,7 @@ namespace weft::broker {
 struct Peer {
   Session* session = nullptr;  // a client's, or
   Worker* worker = nullptr;    // a worker's
+  std::uint8_t minor = 0;      // version of the protocol that it speaks
   Time heard{};
   Time sent{};
 };
@@ -38,10 +39,11 @@ struct Placement {
   std::vector<std::string> prefer;
   std::string library_function;  // "" unless called by name
   BlobId program;                // empty unless shipped
+  std::uint8_t minor = 0;        // version of the protocol that a worker must know, for its essential options
   auto operator<=>(const Placement&) const = default;
 
   bool anywhere() const {
-    return resources.empty() && workers.empty() && prefer.empty() && library_function.empty();
+    return resources.empty() && workers.empty() && prefer.empty() && library_function.empty() && minor == 0;
   }
 };
 
@@ -68,6 +70,8 @@ struct Spec {
   wire::TaskSpec content;
   ReadyQueue* queue = nullptr;
   std::uint64_t open_tasks = 0;
+  std::uint8_t minor = 0;     // version of the protocol that a broker must know to run its tasks
+  std::string refusal;        // why no task of it can be run by this broker; empty: one can
   bool forgotten = false;     // by its client: goes with its last task
   bool recorded = false;      // the journal has it, or will before its first task
   std::vector<BlobId> holds;  // what is kept in the folder for it
@@ -108,7 +112,7 @@ struct Detached {
   std::vector<TaskId> watchers;   // attached tasks of other sessions
   wire::DeliveryRecord answer;
   Uuid maker;                         // the worker that has the result too, until the journal has the answer
-  std::vector<wire::BlobRef> spares;  // results of its other attempts, should the one that is fetched be lost
+  std::vector<wire::Payload> spares;  // blobs of its other attempts, should the one that is fetched be lost
   std::int64_t submitted_ms = 0;      // since 1970
   std::int64_t finished_ms = 0;
 
@@ -238,6 +242,7 @@ struct Worker {
   WorkerState state = WorkerState::joining;
   bool met = false;         // it has heard our WELCOME
   bool crowded = false;     // it has more tasks than slots
+  std::uint8_t minor = 0;   // version of the protocol that it speaks
   std::uint32_t slots = 0;  // as `hello` says, which is far from here
   TaskList tasks;           // in order of assignment
   LoadPlace open;           // in Scheduler::open_workers_

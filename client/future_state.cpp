@@ -32,6 +32,7 @@ TaskErrorKind kind_of(wire::Outcome outcome) {
     case wire::Outcome::unschedulable:
     case wire::Outcome::not_fetched:
     case wire::Outcome::refused:
+    case wire::Outcome::unknown:
       return TaskErrorKind::unschedulable;
     case wire::Outcome::ok:
     case wire::Outcome::failed:

@@ -113,7 +113,7 @@ void IoLoop::take_frame(const zmq::message_t& frame) {
   }
   Result<wire::Message> message = wire::decode(text);
   if (message) {
-    step(client::Received{std::move(*message)});
+    step(client::Received{std::move(*message), wire::minor_of(text)});
   } else {
     step(client::ReceivedGarbage{message.fault(), false});
   }
@@ -178,7 +178,7 @@ void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
   if (completion.payload.is_blob()) {
     bytes = results_.take(completion.payload.blob().id, completion.takes_blob);
   } else {
-    bytes = completion.payload.text();
+    bytes = completion.payload.inline_bytes();
   }
   std::unique_ptr<Failure> failure;
   if (completion.outcome != wire::Outcome::ok) {

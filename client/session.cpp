@@ -133,6 +133,7 @@ void Session::give_up(const std::string& reason) {
 
 void Session::on(const Received& event) {
   presence_.on_heard(now_);
+  received_minor_ = event.minor;
   const bool is_greeting = std::holds_alternative<wire::Welcome>(event.message) ||
                            std::holds_alternative<wire::Refuse>(event.message);
   if (!is_greeting && !presence_.joined()) return;  // nothing has a meaning before WELCOME
@@ -180,7 +181,8 @@ void Session::on_message(const wire::Welcome& welcome) {
         fmt::format("the broker has task {}, and none after {} was sent", welcome.received, sent_max_));
     return;
   }
-  presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness);
+  presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness,
+                       received_minor_);
   if (welcome.resumed && welcome.epoch == epoch_) {
     resume_epoch(welcome);
   } else {

@@ -110,6 +110,7 @@ class Session {
   struct Spec {
     wire::TaskSpec content;
     std::uint64_t tasks = 0;
+    std::uint8_t minor = 0;  // version of the protocol that a broker must know, for its essential options
     bool retired = false;
     bool defined = false;  // on this connection
     bool known = false;    // to the broker of this epoch
@@ -161,6 +162,7 @@ class Session {
   void remake(std::uint64_t seq);
   void pump();
   void announce(std::uint64_t seq, Task& task, bool again);
+  void refuse_too_new(std::uint64_t seq, const Task& task);
   void flush_announced();
   void define(std::uint32_t number);
   Spec& spec_of(std::uint32_t number);
@@ -175,8 +177,9 @@ class Session {
   Settings settings_;
   Presence presence_;
   BlobPuller puller_;
-  Time now_;                    // of the current step
-  Actions* actions_ = nullptr;  // of the current step
+  Time now_;                         // of the current step
+  std::uint8_t received_minor_ = 0;  // version of the broker, as of the message in hand
+  Actions* actions_ = nullptr;       // of the current step
   bool over_ = false;
   Time lost_since_;  // while not joined
   bool loss_logged_ = false;

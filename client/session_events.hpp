@@ -20,6 +20,7 @@ struct LinkDown {
 };
 struct Received {
   wire::Message message;
+  std::uint8_t minor = wire::kMinor;  // version of the broker
 };
 /// A frame that cannot be decoded; `version` when it is of another major version.
 struct ReceivedGarbage {

@@ -49,6 +49,8 @@ std::string_view verb_of(wire::Outcome outcome) {
       return "could not be brought to a worker";
     case wire::Outcome::refused:
       return "was refused";
+    case wire::Outcome::unknown:
+      return "ended in a way that this client is too old to know";
   }
   return "?";
 }
@@ -63,7 +65,9 @@ bool is_execution(wire::Outcome outcome) {
 // ---- from the program ----
 
 void Session::on(const DefineSpec& event) {
-  const bool inserted = specs_.try_emplace(event.spec, Spec{.content = event.content}).second;
+  const auto requirement = wire::required_beyond(event.content, 0);
+  const Spec spec{.content = event.content, .minor = requirement ? requirement->minor : std::uint8_t{0}};
+  const bool inserted = specs_.try_emplace(event.spec, spec).second;
   WEFT_CHECK(inserted);
 }
 
@@ -90,7 +94,7 @@ void Session::note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const
     unkept_.insert(seq);
     untaken_[seq] = {settings_.id, seq};
   } else if (spec.kind == wire::TaskKind::attached) {
-    untaken_[seq] = wire::decode_ref(payload.text());
+    untaken_[seq] = wire::decode_ref(payload.inline_bytes());
   }
 }
 
@@ -192,7 +196,10 @@ void Session::pump() {
     }
     next_ = seq + 1;
     // Cancelled: is on its way out. Pulling: the answer is known.
-    if (task->state == TaskState::open || task->state == TaskState::running) {
+    if (task->state != TaskState::open && task->state != TaskState::running) continue;
+    if (spec_of(task->spec).minor > presence_.broker_minor()) {
+      refuse_too_new(seq, *task);
+    } else {
       announce(seq, *task, seq <= reannounce_upto_);
     }
   }
@@ -219,6 +226,23 @@ void Session::announce(std::uint64_t seq, Task& task, bool older_than_epoch) {
       reannounce_.tasks.size() >= kRecordsMax || seq == reannounce_upto_) {
     flush_announced();
   }
+}
+
+/// The broker would ignore an option of the task without a word, so it is not asked.
+void Session::refuse_too_new(std::uint64_t seq, const Task& task) {
+  const std::uint8_t minor = presence_.broker_minor();
+  const auto requirement = wire::required_beyond(spec_of(task.spec).content, minor);
+  WEFT_CHECK(requirement.has_value());
+  const wire::ErrorInfo error{
+      .message = fmt::format(
+          "its option `{}` needs a broker that speaks protocol {}.{}, and the one at {} speaks "
+          "{}.{}: start a newer broker, or leave the option out",
+          requirement->field, wire::kMajor, requirement->minor, settings_.address, wire::kMajor, minor)};
+  complete({.seq = seq,
+            .outcome = wire::Outcome::refused,
+            .attempts = task.extra ? task.extra->attempts : 0,
+            .payload = wire::Payload(wire::encode_error(error))});
+  forget(seq);
 }
 
 void Session::flush_announced() {
@@ -287,6 +311,7 @@ bool Session::must_ack() const {
 }
 
 void Session::take(const wire::DeliveryRecord& record) {
+  if (record.kind == wire::DeliveryKind::unknown) return;  // of a newer broker: acknowledged, and no more
   Task* task = tasks_.find(record.seq);
   const bool is_final = record.kind == wire::DeliveryKind::final;
   const bool open = task != nullptr && (task->state == TaskState::open || task->state == TaskState::running);
@@ -331,7 +356,7 @@ void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryReco
     puller_.add(seq, task.extra->blob, joined(), *actions_);
     return;
   }
-  Completion completion{.seq = seq, .outcome = record.outcome, .payload = record.payload};
+  Completion completion{.seq = seq, .outcome = record.outcome, .payload = record.payload.without_tail()};
   if (!ok && is_execution(record.outcome)) add_history(extra_of(task), record);
   completion.attempts =
       (task.extra ? task.extra->attempts : 0) + (ok || is_execution(record.outcome) ? 1 : 0);
@@ -344,7 +369,7 @@ void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryReco
 void Session::add_history(Extra& extra, const wire::DeliveryRecord& record) {
   wire::ErrorInfo info;
   if (!record.payload.is_blob()) {
-    if (auto decoded = wire::decode_error(record.payload.text())) info = *decoded;
+    if (auto decoded = wire::decode_error(record.payload.inline_bytes())) info = *decoded;
   }
   const bool is_charge = record.kind == wire::DeliveryKind::charged;
   std::string what = info.message.substr(0, info.message.find('\n')).substr(0, 200);

@@ -37,6 +37,7 @@ std::string key_of(const detail::CallTarget& target, const TaskOptions* options)
   }
   text(options->label);
   number(options->detach);
+  text(options->directory);
   return key;
 }
 
@@ -55,7 +56,8 @@ wire::TaskSpec content_of(const detail::CallTarget& target, const TaskOptions& o
           .resources = options.resources,
           .workers = options.workers,
           .prefer = options.prefer,
-          .detach = options.detach};
+          .detach = options.detach,
+          .directory = options.directory};
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/detail/submission.hpp"
 
+#include <climits>
 #include <cmath>
 #include <stdexcept>
 #include <vector>
@@ -97,6 +98,8 @@ void check_options(const TaskOptions& options) {
         refuse(std::string(names == &options.workers ? "workers" : "prefer") + " must not have empty names");
     }
   }
+  if (options.directory.find('\0') != std::string::npos) refuse("directory must not contain a zero byte");
+  if (options.directory.size() >= PATH_MAX) refuse("directory is longer than a path can be");
   if (options.detach && options.label.empty())
     refuse("detach needs a label, by which attach() finds the tasks again");
 }

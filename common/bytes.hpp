@@ -63,9 +63,12 @@ class Bytes {
     return to + block()->size;
   }
 
-  /// One bit that whoever has it may use, copied along with it.
-  bool marked() const { return (tail_ & kMark) != 0; }
-  void mark(bool marked) { tail_ = marked ? tail_ | kMark : tail_ & ~kMark; }
+  /// Two bits, copied along with the bytes, that say how the owner uses them (see Payload).
+  unsigned marks() const { return static_cast<unsigned>(tail_ >> kMarksShift) & kMarksMask; }
+  /// REQUIRES: marks <= 3.
+  void set_marks(unsigned marks) {
+    tail_ = (tail_ & ~(kMarksMask << kMarksShift)) | std::uint64_t{marks} << kMarksShift;
+  }
 
   friend bool operator==(const Bytes& a, const Bytes& b) { return a.view() == b.view(); }
 
@@ -77,7 +80,8 @@ class Bytes {
   static_assert(std::endian::native == std::endian::little, "text begins in the low byte of head_");
 
   // In tail_, above six bytes of text:
-  static constexpr std::uint64_t kMark = std::uint64_t{1} << 48;
+  static constexpr int kMarksShift = 48;
+  static constexpr std::uint64_t kMarksMask = 3;
   static constexpr int kSizeShift = 56;
   static constexpr std::uint64_t kShared = 255;  // as size: head_ begins with a pointer
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstring>
 
 #include "common/record_codec.hpp"
 
@@ -14,41 +15,45 @@ namespace {
 constexpr std::string_view kMagic = "WEFT";
 constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kTypes = std::variant_size_v<AnyMessage>;
-// Enough that a frame costs little beside what is in it, and so little that whoever takes it apart has soon
+// Large enough that a frame costs little compared with its content, small enough that the receiver soon has
 // something to pass on.
 constexpr std::size_t kPackedBytes = 64 << 10;
 static_assert(kPackedBytes + kInlineBytesMax < kMessageBytesMax);
 
-TextBuilder header_of(std::size_t index) {
-  const char rest[] = {static_cast<char>(kMajor), static_cast<char>(kMinor), static_cast<char>(index + 1),
+ByteBuffer header_of(std::size_t index, std::uint8_t minor) {
+  const char rest[] = {static_cast<char>(kMajor), static_cast<char>(minor), static_cast<char>(index + 1),
                        '\0'};
-  TextBuilder frame(kMagic);
-  frame.write(rest, sizeof rest);
+  ByteBuffer frame(kMagic);
+  frame.append(rest, sizeof rest);
   return frame;
+}
+
+bool is_weft(std::string_view frame) {
+  return frame.size() >= kHeaderBytes && frame.substr(0, kMagic.size()) == kMagic;
 }
 
 // ---- reading ----
 
 template <class M>
-Result<Message> decode_body(std::string_view body) {
-  MsgpackReader in(body);
+Result<Message> decode_body(std::string_view body, Minors minors) {
+  RecordReader in(body, minors);
   M message;
-  get(in, message);
+  read_fields(in, message);
   if constexpr (Batch<M>) {
     auto& records = message.*Layout<M>::records;
     while (in.ok() && !in.at_end()) {
       const std::size_t before = in.remaining();
-      get_record(in, records.emplace_back());
+      read_record(in, records.emplace_back());
       // Those behind the first are mostly like it.
       if (records.size() == 1) records.reserve(1 + in.remaining() / (before - in.remaining()));
     }
   }
-  if (!in.ok()) return Fault{fmt::format("malformed {}", Layout<M>::name)};
+  if (!in.ok()) return Fault{fmt::format("malformed {}: {}", Layout<M>::name, in.fault())};
   if (!in.at_end()) return Fault{fmt::format("{} bytes too many in {}", in.remaining(), Layout<M>::name)};
   return Message(std::move(message));
 }
 
-using BodyDecoder = Result<Message> (*)(std::string_view);
+using BodyDecoder = Result<Message> (*)(std::string_view, Minors);
 
 template <std::size_t... I>
 constexpr std::array<BodyDecoder, kTypes> body_decoders(std::index_sequence<I...>) {
@@ -59,96 +64,101 @@ constexpr std::array<BodyDecoder, kTypes> body_decoders(std::index_sequence<I...
 template <Batch M>
 M head_of(const M& message) {
   M head;
-  std::apply([&](auto... member) { ((head.*member = message.*member), ...); }, Layout<M>::fields);
+  for_each_description<M>([&](const auto& field) { head.*field.member = message.*field.member; });
   return head;
 }
 
 }  // namespace
 
-Payload::Payload(const BlobRef& ref) {
-  std::string text;
-  text.append(reinterpret_cast<const char*>(ref.holder.bytes.data()), ref.holder.bytes.size());
-  text.append(reinterpret_cast<const char*>(ref.id.bytes.data()), ref.id.bytes.size());
-  text.append(reinterpret_cast<const char*>(&ref.size), sizeof ref.size);
-  bytes_ = Bytes(text);
-  bytes_.mark(true);
-}
-
-std::string_view Payload::text() const {
-  WEFT_CHECK(!is_blob());
-  return bytes_.view();
-}
-
-BlobRef Payload::blob() const {
-  WEFT_CHECK(is_blob());
-  BlobRef ref;
-  const char* text = bytes_.view().data();
-  std::memcpy(ref.holder.bytes.data(), text, sizeof ref.holder.bytes);
-  std::memcpy(ref.id.bytes.data(), text + sizeof ref.holder.bytes, sizeof ref.id.bytes);
-  std::memcpy(&ref.size, text + sizeof ref.holder.bytes + sizeof ref.id.bytes, sizeof ref.size);
-  return ref;
-}
-
-std::string encode(const Message& message) {
-  TextBuilder frame = header_of(message.index());
+std::string encode(const Message& message, std::uint8_t own_minor) {
+  ByteBuffer frame = header_of(message.index(), own_minor);
   std::visit(
       [&]<class M>(const M& m) {
-        put_text(frame, m);
+        append(frame, m);
         if constexpr (Batch<M>) {
-          for (const auto& record : m.*Layout<M>::records) put_text(frame, record);
+          for (const auto& record : m.*Layout<M>::records) append(frame, record);
         }
       },
       message);
   return frame.take();
 }
 
-Result<Message> decode(std::string_view frame) {
+Result<Message> decode(std::string_view frame, std::uint8_t own_minor) {
   static constexpr auto kDecoders = body_decoders(std::make_index_sequence<kTypes>{});
-  if (frame.size() < kHeaderBytes || frame.substr(0, kMagic.size()) != kMagic) {
-    return Fault{"not a Weft message"};
-  }
+  if (!is_weft(frame)) return Fault{"not a Weft message"};
   if (auto mismatch = version_mismatch(frame)) return Fault{*mismatch};
   const auto type = static_cast<std::uint8_t>(frame[6]);
-  // What a newer minor has added says here that the peer lives, and no more.
-  if (type > kTypes && static_cast<std::uint8_t>(frame[5]) > kMinor) return Message(Heartbeat{});
+  const Minors minors{own_minor, minor_of(frame)};
+  // A type that a newer minor has added says that the peer lives, and no more.
+  if (type > kTypes && minors.peer > minors.own) return Message(Heartbeat{});
   if (type == 0 || type > kTypes) return Fault{fmt::format("unknown message type {}", type)};
-  return kDecoders[type - 1U](frame.substr(kHeaderBytes));
+  return kDecoders[type - 1U](frame.substr(kHeaderBytes), minors);
+}
+
+std::uint8_t minor_of(std::string_view frame) {
+  return is_weft(frame) ? static_cast<std::uint8_t>(frame[5]) : 0;
 }
 
 std::optional<std::string> version_mismatch(std::string_view frame) {
-  if (frame.size() < kHeaderBytes || frame.substr(0, kMagic.size()) != kMagic) return std::nullopt;
+  if (!is_weft(frame)) return std::nullopt;
   const auto major = static_cast<std::uint8_t>(frame[4]);
-  const auto minor = static_cast<std::uint8_t>(frame[5]);
   if (major == kMajor) return std::nullopt;
   return fmt::format("the peer speaks Weft protocol {}.{} and this side {}.{}: the first numbers must agree",
-                     major, minor, kMajor, kMinor);
+                     major, minor_of(frame), kMajor, kMinor);
 }
 
 std::string encode_error(const ErrorInfo& info) {
-  TextBuilder text;
-  put_text(text, info);
-  return text.take();
+  ByteBuffer bytes;
+  append(bytes, info);
+  return bytes.take();
 }
 
-Result<ErrorInfo> decode_error(std::string_view text) {
-  MsgpackReader in(text);
+Result<ErrorInfo> decode_error(std::string_view bytes) {
+  // Whoever wrote it is behind the broker, and may be newer than anybody who is known here.
+  RecordReader in(bytes, {.own = kMinor, .peer = UINT8_MAX});
   ErrorInfo info;
-  get(in, info);
+  read(in, info);
   if (!in.ok() || !in.at_end()) return Fault{"malformed ErrorInfo"};
   return info;
 }
 
-std::string encode_ref(const TaskRef& task) {
-  std::string text(reinterpret_cast<const char*>(task.session.bytes.data()), task.session.bytes.size());
-  text.append(reinterpret_cast<const char*>(&task.seq), sizeof task.seq);
-  return text;
+namespace {
+
+template <class T>
+void find_newest(const T& value, std::optional<Requirement>& newest, std::uint8_t minor) {
+  if constexpr (HasLayout<T>) {
+    for_each_description<T>([&](const auto& field) {
+      const auto& member = value.*field.member;
+      if (field.since > minor && field.weight == Weight::essential &&
+          !(member == defaults<T>().*field.member) && (!newest || newest->minor < field.since)) {
+        newest = Requirement{field.name, field.since};
+      }
+      find_newest(member, newest, minor);
+    });
+  } else if constexpr (kIsVector<T>) {
+    for (const auto& element : value) find_newest(element, newest, minor);
+  }
 }
 
-TaskRef decode_ref(std::string_view text) {
+}  // namespace
+
+std::optional<Requirement> required_beyond(const TaskSpec& spec, std::uint8_t minor) {
+  std::optional<Requirement> newest;
+  find_newest(spec, newest, minor);
+  return newest;
+}
+
+std::string encode_ref(const TaskRef& task) {
+  std::string bytes(reinterpret_cast<const char*>(task.session.bytes.data()), task.session.bytes.size());
+  bytes.append(reinterpret_cast<const char*>(&task.seq), sizeof task.seq);
+  return bytes;
+}
+
+TaskRef decode_ref(std::string_view bytes) {
   TaskRef task;
-  if (text.size() != sizeof task.session.bytes + sizeof task.seq) return {};
-  std::memcpy(task.session.bytes.data(), text.data(), sizeof task.session.bytes);
-  std::memcpy(&task.seq, text.data() + sizeof task.session.bytes, sizeof task.seq);
+  if (bytes.size() != sizeof task.session.bytes + sizeof task.seq) return {};
+  std::memcpy(task.session.bytes.data(), bytes.data(), sizeof task.session.bytes);
+  std::memcpy(&task.seq, bytes.data() + sizeof task.session.bytes, sizeof task.seq);
   return task;
 }
 
@@ -159,15 +169,15 @@ void Packer::add(const Message& message) {
   close();
   const bool batch = std::visit([]<class M>(const M&) { return Batch<M>; }, message);
   if (!batch) {
-    frames_.push_back(encode(message));
+    frames_.push_back(encode(message, own_minor_));
     return;
   }
   std::visit(
       [&]<class M>(const M& m) {
         if constexpr (Batch<M>) {
           M head = head_of(m);
-          open_ = header_of(message.index());
-          put_text(open_, head);
+          open_ = header_of(message.index(), own_minor_);
+          append(open_, head);
           if constexpr (NumberedBatch<M>) open_next_ = m.first;
           open_head_ = std::move(head);
         }
@@ -190,16 +200,16 @@ bool Packer::append_to_open(const Message& message) {
           if (head != open_head) return false;
           for (const auto& record : m.*Layout<M>::records) {
             const std::size_t before = open_.size();
-            put_text(open_, record);
+            append(open_, record);
             if (open_.size() > kPackedBytes && open_records_ > 0) {  // the record begins the next frame
               const std::string moved(open_.view().substr(before));
-              open_.cut(before);
+              open_.truncate(before);
               close();
               if constexpr (NumberedBatch<M>) open_head.first = open_next_;
               if constexpr (requires { open_head.fresh; }) open_head.fresh = false;  // it is not the oldest
-              open_ = header_of(message.index());
-              put_text(open_, open_head);
-              open_.write(moved.data(), moved.size());
+              open_ = header_of(message.index(), own_minor_);
+              append(open_, open_head);
+              open_.append(moved.data(), moved.size());
             }
             ++open_records_;
             if constexpr (NumberedBatch<M>) ++open_next_;
@@ -258,7 +268,7 @@ void describe_to(std::string& out, const T& value) {
     for (std::size_t i = 0; i < value.size() && i < kShown; ++i) describe_to(out, value[i]);
     if (value.size() > kShown) out += fmt::format(" and {} more", value.size() - kShown);
     out += ']';
-  } else if constexpr (std::is_same_v<T, std::map<std::string, double>>) {
+  } else if constexpr (std::is_same_v<T, Amounts>) {
     for (const auto& [name, number] : value) out += fmt::format("{}={} ", name, number);
   } else {
     out += fmt::format("{}", value);
@@ -270,7 +280,7 @@ void describe_to(std::string& out, const T& value) {
 std::string describe(const Message& message) {
   return std::visit(
       []<class M>(const M& m) {
-        std::string out = Layout<M>::name;
+        std::string out(Layout<M>::name);
         if constexpr (kFieldCount < M >> 0) describe_to(out, m);
         if constexpr (Batch<M>) describe_to(out, m.*Layout<M>::records);
         return out;

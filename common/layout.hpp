@@ -1,159 +1,485 @@
 // SPDX-License-Identifier: MIT
-// The fields of every message in wire order: the one table that encoding, decoding and describing
-// share, so that they cannot disagree. A batch also has records, each an array of its own behind
-// the head.
+// The fields of every message in wire order, with what each means. A batch also has records, each an array of
+// its own behind the head. field.hpp says how a record may grow.
 #pragma once
 
-#include <tuple>
-
+#include "common/field.hpp"
 #include "common/messages.hpp"
 
 namespace weft::wire {
 
-template <class T>
-struct Layout;
-
-/// A value type that travels as an array of its fields.
-template <class T>
-concept HasLayout = requires {
-  Layout<T>::fields;
+template <>
+struct Layout<FileRef> {
+  WEFT_LAYOUT(FileRef);
+  static constexpr bool closed = true;
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(name).means(
+                     "file name without directories; of a library, the name that the loader looks for"),
+                 WEFT_FIELD(id).means("BLAKE2b-256 of its bytes"), WEFT_FIELD(size).in("bytes"));
 };
 
-/// A message that ends in any number of records.
-template <class T>
-concept Batch = HasLayout<T> && requires {
-  Layout<T>::records;
+template <>
+struct Layout<TaskSpec> {
+  WEFT_LAYOUT(TaskSpec);
+  static constexpr bool forwarded = true;
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(kind),
+      WEFT_FIELD(program).means("of kind `program`; else an empty name, an id of zeros and size 0"),
+      WEFT_FIELD(libraries).means("of kind `program`: the shared objects that ship with it"),
+      WEFT_FIELD(function_index).means("of kind `program`: index in the program's function table"),
+      WEFT_FIELD(function).means("name for people; of kind `library`, the name that is called"),
+      WEFT_FIELD(signature).means("of kind `library`: `long(long,double)`, compared by the runner"),
+      WEFT_FIELD(label).optional().means("shown by `weft status`; detached tasks are found by it"),
+      WEFT_FIELD(priority).optional().means("higher goes first among the tasks of this client"),
+      WEFT_FIELD(retries).optional().means("further attempts after `failed` and `timed_out`"),
+      WEFT_FIELD(retry_delay_ms).optional().in("ms"),
+      WEFT_FIELD(timeout_ms).optional().in("ms").means("running time of an attempt; 0: no limit"),
+      WEFT_FIELD(queue_timeout_ms).optional().in("ms").means("waiting time; 0: no limit"),
+      WEFT_FIELD(crash_limit).optional().means("attempts that may crash; the last of them fails the task"),
+      WEFT_FIELD(resources).optional().means("what one task needs of a worker's resources"),
+      WEFT_FIELD(workers).optional().means("names or hosts; only these workers run it. Empty: any"),
+      WEFT_FIELD(prefer).optional().means("names or hosts that are tried first"),
+      WEFT_FIELD(detach).optional().means("it outlives its client (section 8)"),
+      WEFT_FIELD(directory)
+          .added(1, Weight::essential)
+          .means("working directory, on the worker's host; empty: one that the runner has for itself"));
 };
 
-/// A batch whose records are numbered from its field `first`.
-template <class T>
-concept NumberedBatch = Batch<T> && requires(T t) {
-  t.first;
+template <>
+struct Layout<ErrorInfo> {
+  WEFT_LAYOUT(ErrorInfo);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(type).means("type of the exception; empty when there was none"),
+                 WEFT_FIELD(message).means("its what(), or how the attempt ended"),
+                 WEFT_FIELD(worker).optional().means("name"), WEFT_FIELD(host).optional(),
+                 WEFT_FIELD(signal).optional().means("that ended the runner; 0: none"),
+                 WEFT_FIELD(exit_code).optional().means("of the runner, when it exited by itself"),
+                 WEFT_FIELD(started_ms).optional().in("ms since 1970").means("worker's clock; 0: not known"),
+                 WEFT_FIELD(ended_ms).optional().in("ms since 1970"),
+                 WEFT_FIELD(stderr_tail).optional().means("the last lines that the runner printed"));
 };
 
-#define WEFT_LAYOUT(Type, ...)                              \
-  template <>                                               \
-  struct Layout<Type> {                                     \
-    static constexpr const char* name = #Type;              \
-    static constexpr auto fields = std::tuple(__VA_ARGS__); \
-  }
-#define WEFT_BATCH_LAYOUT(Type, member, ...)                \
-  template <>                                               \
-  struct Layout<Type> {                                     \
-    static constexpr const char* name = #Type;              \
-    static constexpr auto records = &Type::member;          \
-    static constexpr auto fields = std::tuple(__VA_ARGS__); \
-  }
+template <>
+struct Layout<Attempt> {
+  WEFT_LAYOUT(Attempt);
+  static constexpr bool closed = true;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(epoch).means("of the broker that assigned it"),
+                                            WEFT_FIELD(number).means("given out once by that broker"));
+};
 
-WEFT_LAYOUT(FileRef, &FileRef::name, &FileRef::id, &FileRef::size);
-WEFT_LAYOUT(TaskSpec, &TaskSpec::kind, &TaskSpec::program, &TaskSpec::libraries, &TaskSpec::function_index,
-            &TaskSpec::function, &TaskSpec::signature, &TaskSpec::label, &TaskSpec::priority,
-            &TaskSpec::retries, &TaskSpec::retry_delay_ms, &TaskSpec::timeout_ms, &TaskSpec::queue_timeout_ms,
-            &TaskSpec::crash_limit, &TaskSpec::resources, &TaskSpec::workers, &TaskSpec::prefer,
-            &TaskSpec::detach);
-WEFT_LAYOUT(ErrorInfo, &ErrorInfo::type, &ErrorInfo::message, &ErrorInfo::worker, &ErrorInfo::host,
-            &ErrorInfo::signal, &ErrorInfo::exit_code, &ErrorInfo::started_ms, &ErrorInfo::ended_ms,
-            &ErrorInfo::stderr_tail);
-WEFT_LAYOUT(Attempt, &Attempt::epoch, &Attempt::number);
+// ---- presence, both roles ----
 
-WEFT_LAYOUT(HelloClient, &HelloClient::session, &HelloClient::name, &HelloClient::host, &HelloClient::pid,
-            &HelloClient::epoch, &HelloClient::delivered);
-WEFT_LAYOUT(HelloWorker, &HelloWorker::incarnation, &HelloWorker::name, &HelloWorker::host, &HelloWorker::pid,
-            &HelloWorker::slots, &HelloWorker::arch, &HelloWorker::libc, &HelloWorker::resources,
-            &HelloWorker::functions);
-WEFT_LAYOUT(Welcome, &Welcome::epoch, &Welcome::heartbeat_ms, &Welcome::liveness, &Welcome::resumed,
-            &Welcome::received);
-WEFT_LAYOUT(Refuse, &Refuse::code, &Refuse::text);
-WEFT_LAYOUT(Heartbeat, );
-WEFT_LAYOUT(Goodbye, &Goodbye::reason);
+template <>
+struct Layout<HelloClient> {
+  WEFT_LAYOUT(HelloClient);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(session).means("random; names this client on all of its connections"),
+                 WEFT_FIELD(name).means("shown by `weft status`"), WEFT_FIELD(host), WEFT_FIELD(pid),
+                 WEFT_FIELD(epoch).optional().means("of the broker that it last had; 0: none"),
+                 WEFT_FIELD(delivered).optional().means("highest delivery number taken in that epoch"));
+};
 
-WEFT_LAYOUT(Define, &Define::spec, &Define::content);
-WEFT_LAYOUT(Forget, &Forget::spec);
-WEFT_LAYOUT(SubmitRecord, &SubmitRecord::seq, &SubmitRecord::spec, &SubmitRecord::payload);
-WEFT_BATCH_LAYOUT(Submit, tasks, );
-WEFT_LAYOUT(ReannounceRecord, &ReannounceRecord::seq, &ReannounceRecord::spec,
-            &ReannounceRecord::retries_used, &ReannounceRecord::crashes, &ReannounceRecord::waited_ms,
-            &ReannounceRecord::payload);
-WEFT_BATCH_LAYOUT(Reannounce, tasks, );
-WEFT_LAYOUT(Synced, );
-WEFT_LAYOUT(Cancel, &Cancel::seqs);
-WEFT_LAYOUT(Ack, &Ack::delivered);
+template <>
+struct Layout<HelloWorker> {
+  WEFT_LAYOUT(HelloWorker);
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(incarnation).means("random; names this worker process on all of its connections"),
+      WEFT_FIELD(name).means("unique among the workers of a broker"), WEFT_FIELD(host), WEFT_FIELD(pid),
+      WEFT_FIELD(slots).means("tasks that it runs at a time, at least 1"),
+      WEFT_FIELD(arch).optional().means("`x86_64`"), WEFT_FIELD(libc).optional().means("`glibc 2.36`"),
+      WEFT_FIELD(resources).optional().means("amounts, each finite and not negative"),
+      WEFT_FIELD(functions).optional().means("names of the tasks in the libraries that it has loaded"));
+};
 
-WEFT_LAYOUT(Received, &Received::seq);
-WEFT_LAYOUT(DeliveryRecord, &DeliveryRecord::seq, &DeliveryRecord::kind, &DeliveryRecord::outcome,
-            &DeliveryRecord::retries_used, &DeliveryRecord::crashes, &DeliveryRecord::payload);
-WEFT_BATCH_LAYOUT(Deliver, records, &Deliver::first);
-WEFT_LAYOUT(Running, &Running::seqs);
+template <>
+struct Layout<Welcome> {
+  WEFT_LAYOUT(Welcome);
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(epoch).means("random, of this life of the broker; never 0"),
+      WEFT_FIELD(heartbeat_ms).in("ms").means("a side that has sent nothing for so long sends HEARTBEAT"),
+      WEFT_FIELD(liveness).means("a peer that was silent for so many intervals is lost"),
+      WEFT_FIELD(resumed).optional().means("this epoch has the session or incarnation already"),
+      WEFT_FIELD(received).optional().means("to a client, when resumed: highest task number that arrived"));
+};
 
-WEFT_LAYOUT(DefineFor, &DefineFor::session, &DefineFor::spec, &DefineFor::content);
-WEFT_LAYOUT(ForgetFor, &ForgetFor::session, &ForgetFor::spec);
-WEFT_LAYOUT(AssignRecord, &AssignRecord::seq, &AssignRecord::number, &AssignRecord::spec,
-            &AssignRecord::execution, &AssignRecord::alone, &AssignRecord::payload);
-WEFT_BATCH_LAYOUT(Assign, tasks, &Assign::session);
-WEFT_LAYOUT(AttemptRecord, &AttemptRecord::seq, &AttemptRecord::attempt);
-WEFT_BATCH_LAYOUT(Revoke, tasks, &Revoke::session, &Revoke::mode);
-WEFT_LAYOUT(Release, &Release::session, &Release::outbox);
-WEFT_LAYOUT(Resend, &Resend::session);
-WEFT_LAYOUT(EndSession, &EndSession::session);
+template <>
+struct Layout<Refuse> {
+  WEFT_LAYOUT(Refuse);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(code), WEFT_FIELD(text).means("for people"));
+};
 
-WEFT_LAYOUT(ClaimRecord, &ClaimRecord::seq, &ClaimRecord::attempt, &ClaimRecord::state,
-            &ClaimRecord::execution);
-WEFT_BATCH_LAYOUT(Claims, tasks, &Claims::session);
-WEFT_LAYOUT(Ready, );
-WEFT_LAYOUT(ResultRecord, &ResultRecord::seq, &ResultRecord::number, &ResultRecord::run_us,
-            &ResultRecord::outcome, &ResultRecord::payload);
-WEFT_BATCH_LAYOUT(Results, records, &Results::session, &Results::epoch, &Results::fresh, &Results::first);
-WEFT_BATCH_LAYOUT(Started, tasks, &Started::session);
-WEFT_BATCH_LAYOUT(Returned, tasks, &Returned::session);
-WEFT_LAYOUT(Draining, );
+template <>
+struct Layout<Heartbeat> {
+  WEFT_LAYOUT(Heartbeat);
+  static constexpr auto fields = std::tuple();
+};
 
-WEFT_LAYOUT(Get, &Get::holder, &Get::id, &Get::offset, &Get::bytes);
-WEFT_LAYOUT(Data, &Data::id, &Data::offset, &Data::bytes);
-WEFT_LAYOUT(Gone, &Gone::id, &Gone::reason);
-WEFT_LAYOUT(Drop, &Drop::holder, &Drop::id);
+template <>
+struct Layout<Goodbye> {
+  WEFT_LAYOUT(Goodbye);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(reason).means("for people"));
+};
 
-WEFT_LAYOUT(StatusRequest, &StatusRequest::details);
-WEFT_LAYOUT(WorkerStatus, &WorkerStatus::name, &WorkerStatus::host, &WorkerStatus::pid, &WorkerStatus::state,
-            &WorkerStatus::slots, &WorkerStatus::running, &WorkerStatus::assigned, &WorkerStatus::resources,
-            &WorkerStatus::resources_free, &WorkerStatus::finished, &WorkerStatus::heard_ms_ago,
-            &WorkerStatus::note);
-WEFT_LAYOUT(ClientStatus, &ClientStatus::name, &ClientStatus::host, &ClientStatus::session,
-            &ClientStatus::state, &ClientStatus::queued, &ClientStatus::assigned, &ClientStatus::finished);
-WEFT_LAYOUT(WaitingStatus, &WaitingStatus::client, &WaitingStatus::label, &WaitingStatus::tasks,
-            &WaitingStatus::reason);
-WEFT_LAYOUT(Status, &Status::version, &Status::epoch, &Status::uptime_ms, &Status::workers, &Status::slots,
-            &Status::slots_busy, &Status::clients, &Status::queued, &Status::assigned, &Status::finished,
-            &Status::queued_bytes, &Status::worker_list, &Status::client_list, &Status::waiting_list);
+// ---- client to broker ----
 
-WEFT_LAYOUT(Kept, &Kept::seqs);
-WEFT_LAYOUT(Find, &Find::label);
-WEFT_LAYOUT(TaskRef, &TaskRef::session, &TaskRef::seq);
-WEFT_BATCH_LAYOUT(Found, tasks, &Found::label, &Found::total);
-WEFT_LAYOUT(DrainWorker, &DrainWorker::worker);
-WEFT_LAYOUT(Why, &Why::task);
-WEFT_LAYOUT(Answer, &Answer::ok, &Answer::text);
-WEFT_LAYOUT(Leave, );
-WEFT_BATCH_LAYOUT(Fetched, tasks, );
+template <>
+struct Layout<Define> {
+  WEFT_LAYOUT(Define);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(spec).means("number that tasks of this session name it by; never used twice"),
+                 WEFT_FIELD(content));
+};
 
-#undef WEFT_LAYOUT
-#undef WEFT_BATCH_LAYOUT
+template <>
+struct Layout<Forget> {
+  WEFT_LAYOUT(Forget);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(spec).means("no further task will name it"));
+};
 
-/// Calls f(field) for each field of `value` in wire order.
-template <class T, class F>
-constexpr void for_each_field(T& value, F&& f) {
-  std::apply([&](auto... member) { (f(value.*member), ...); }, Layout<std::remove_const_t<T>>::fields);
-}
+template <>
+struct Layout<SubmitRecord> {
+  WEFT_LAYOUT(SubmitRecord);
+  static constexpr bool forwarded = true;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seq).means("task number: 1, 2, 3 ... in a session"),
+                                            WEFT_FIELD(spec), WEFT_FIELD(payload).means("its arguments"));
+};
+template <>
+struct Layout<Submit> {
+  WEFT_LAYOUT(Submit);
+  static constexpr auto records = &Submit::tasks;
+  static constexpr auto fields = std::tuple();
+};
 
-template <class T>
-inline constexpr std::size_t kFieldCount =
-    std::tuple_size_v<std::remove_const_t<decltype(Layout<T>::fields)>>;
+template <>
+struct Layout<ReannounceRecord> {
+  WEFT_LAYOUT(ReannounceRecord);
+  static constexpr bool forwarded = true;
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(seq), WEFT_FIELD(spec), WEFT_FIELD(retries_used).means("as the last DELIVER said"),
+      WEFT_FIELD(crashes).means("as the last DELIVER said"),
+      WEFT_FIELD(waited_ms).in("ms").means("of `queue_timeout_ms`, spent under earlier brokers"),
+      WEFT_FIELD(payload));
+};
+template <>
+struct Layout<Reannounce> {
+  WEFT_LAYOUT(Reannounce);
+  static constexpr auto records = &Reannounce::tasks;
+  static constexpr auto fields = std::tuple();
+};
 
-/// The last valid value of each enumeration on the wire.
-constexpr std::uint8_t last_of(TaskKind) { return static_cast<std::uint8_t>(TaskKind::attached); }
-constexpr std::uint8_t last_of(Outcome) { return static_cast<std::uint8_t>(Outcome::refused); }
-constexpr std::uint8_t last_of(RefuseCode) { return static_cast<std::uint8_t>(RefuseCode::not_allowed); }
-constexpr std::uint8_t last_of(DeliveryKind) { return static_cast<std::uint8_t>(DeliveryKind::charged); }
-constexpr std::uint8_t last_of(RevokeMode) { return static_cast<std::uint8_t>(RevokeMode::retract); }
-constexpr std::uint8_t last_of(ClaimState) { return static_cast<std::uint8_t>(ClaimState::done); }
+template <>
+struct Layout<Synced> {
+  WEFT_LAYOUT(Synced);
+  static constexpr auto fields = std::tuple();
+};
+
+template <>
+struct Layout<Cancel> {
+  WEFT_LAYOUT(Cancel);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs));
+};
+
+template <>
+struct Layout<Ack> {
+  WEFT_LAYOUT(Ack);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(delivered).means("this delivery number and all before it are with the client"));
+};
+
+// ---- broker to client ----
+
+template <>
+struct Layout<Received> {
+  WEFT_LAYOUT(Received);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(seq).means("this task number and all before it are with the broker"));
+};
+
+template <>
+struct Layout<DeliveryRecord> {
+  WEFT_LAYOUT(DeliveryRecord);
+  static constexpr bool forwarded = true;
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(seq), WEFT_FIELD(kind), WEFT_FIELD(outcome),
+                 WEFT_FIELD(retries_used).means("after it"), WEFT_FIELD(crashes).means("after it"),
+                 WEFT_FIELD(payload).means("the result, or an encoded ErrorInfo"));
+};
+template <>
+struct Layout<Deliver> {
+  WEFT_LAYOUT(Deliver);
+  static constexpr auto records = &Deliver::records;
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(first).means("delivery number of the first record; the others follow it"));
+};
+
+template <>
+struct Layout<Running> {
+  WEFT_LAYOUT(Running);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs));
+};
+
+// ---- broker to worker ----
+
+template <>
+struct Layout<DefineFor> {
+  WEFT_LAYOUT(DefineFor);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(spec), WEFT_FIELD(content));
+};
+
+template <>
+struct Layout<ForgetFor> {
+  WEFT_LAYOUT(ForgetFor);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(spec));
+};
+
+template <>
+struct Layout<AssignRecord> {
+  WEFT_LAYOUT(AssignRecord);
+  static constexpr bool forwarded = true;
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(seq), WEFT_FIELD(number).means("of the attempt; its epoch is that of the connection"),
+      WEFT_FIELD(spec), WEFT_FIELD(execution).means("1 + retries used + crashes"),
+      WEFT_FIELD(alone).means("in a fresh runner that gets nothing else before or beside it"),
+      WEFT_FIELD(payload));
+};
+template <>
+struct Layout<Assign> {
+  WEFT_LAYOUT(Assign);
+  static constexpr auto records = &Assign::tasks;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session));
+};
+
+template <>
+struct Layout<AttemptRecord> {
+  WEFT_LAYOUT(AttemptRecord);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seq), WEFT_FIELD(attempt));
+};
+template <>
+struct Layout<Revoke> {
+  WEFT_LAYOUT(Revoke);
+  static constexpr auto records = &Revoke::tasks;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(mode));
+};
+
+template <>
+struct Layout<Release> {
+  WEFT_LAYOUT(Release);
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(session), WEFT_FIELD(outbox).means("this outbox number and all before it need not be kept"));
+};
+
+template <>
+struct Layout<Resend> {
+  WEFT_LAYOUT(Resend);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session));
+};
+
+template <>
+struct Layout<EndSession> {
+  WEFT_LAYOUT(EndSession);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session));
+};
+
+// ---- worker to broker ----
+
+template <>
+struct Layout<ClaimRecord> {
+  WEFT_LAYOUT(ClaimRecord);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seq), WEFT_FIELD(attempt), WEFT_FIELD(state),
+                                            WEFT_FIELD(execution).means("as its ASSIGN said"));
+};
+template <>
+struct Layout<Claims> {
+  WEFT_LAYOUT(Claims);
+  static constexpr auto records = &Claims::tasks;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session));
+};
+
+template <>
+struct Layout<Ready> {
+  WEFT_LAYOUT(Ready);
+  static constexpr auto fields = std::tuple();
+};
+
+template <>
+struct Layout<ResultRecord> {
+  WEFT_LAYOUT(ResultRecord);
+  static constexpr bool forwarded = true;
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(seq), WEFT_FIELD(number).means("of the attempt"),
+                 WEFT_FIELD(run_us).in("us").means("running time"), WEFT_FIELD(outcome),
+                 WEFT_FIELD(payload).means("the result, or an encoded ErrorInfo"));
+};
+template <>
+struct Layout<Results> {
+  WEFT_LAYOUT(Results);
+  static constexpr auto records = &Results::records;
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(session), WEFT_FIELD(epoch).means("of all attempts in it"),
+                 WEFT_FIELD(fresh).means("it begins at the oldest result that is not released (section 5)"),
+                 WEFT_FIELD(first).means("outbox number of the first record; the others follow it"));
+};
+
+template <>
+struct Layout<Started> {
+  WEFT_LAYOUT(Started);
+  static constexpr auto records = &Started::tasks;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session));
+};
+
+template <>
+struct Layout<Returned> {
+  WEFT_LAYOUT(Returned);
+  static constexpr auto records = &Returned::tasks;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session));
+};
+
+template <>
+struct Layout<Draining> {
+  WEFT_LAYOUT(Draining);
+  static constexpr auto fields = std::tuple();
+};
+
+// ---- blobs ----
+
+template <>
+struct Layout<Get> {
+  WEFT_LAYOUT(Get);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(holder).means("a session or an incarnation"), WEFT_FIELD(id),
+                 WEFT_FIELD(offset).in("bytes"), WEFT_FIELD(bytes).in("bytes").means("wanted"));
+};
+
+template <>
+struct Layout<Data> {
+  WEFT_LAYOUT(Data);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(id), WEFT_FIELD(offset).in("bytes"), WEFT_FIELD(bytes));
+};
+
+template <>
+struct Layout<Gone> {
+  WEFT_LAYOUT(Gone);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(id), WEFT_FIELD(reason).means("for people"));
+};
+
+template <>
+struct Layout<Drop> {
+  WEFT_LAYOUT(Drop);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(holder), WEFT_FIELD(id));
+};
+
+// ---- status ----
+
+template <>
+struct Layout<StatusRequest> {
+  WEFT_LAYOUT(StatusRequest);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(details).optional().means("false: without the three lists"));
+};
+
+template <>
+struct Layout<WorkerStatus> {
+  WEFT_LAYOUT(WorkerStatus);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(name), WEFT_FIELD(host), WEFT_FIELD(pid),
+                 WEFT_FIELD(state).means("`idle`, `busy`, `draining` or `lost`"), WEFT_FIELD(slots),
+                 WEFT_FIELD(running).means("tasks, at most `slots`"),
+                 WEFT_FIELD(assigned).means("tasks, those that wait there included"),
+                 WEFT_FIELD(resources).optional(), WEFT_FIELD(resources_free).optional(),
+                 WEFT_FIELD(finished).optional().means("attempts since it joined"),
+                 WEFT_FIELD(heard_ms_ago).optional().in("ms"),
+                 WEFT_FIELD(note).optional().means("what is wrong with it; empty: nothing"));
+};
+
+template <>
+struct Layout<ClientStatus> {
+  WEFT_LAYOUT(ClientStatus);
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(name), WEFT_FIELD(host), WEFT_FIELD(session).means("the first 8 hexadecimal digits"),
+      WEFT_FIELD(state).means("`connected`, `lost`, `leaving` or `detached`"), WEFT_FIELD(queued),
+      WEFT_FIELD(assigned), WEFT_FIELD(finished));
+};
+
+template <>
+struct Layout<WaitingStatus> {
+  WEFT_LAYOUT(WaitingStatus);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(client), WEFT_FIELD(label), WEFT_FIELD(tasks),
+                 WEFT_FIELD(reason).means("why they wait although workers are there, in one sentence"));
+};
+
+template <>
+struct Layout<Status> {
+  WEFT_LAYOUT(Status);
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(version).means("of the program: `0.1.0`"), WEFT_FIELD(epoch), WEFT_FIELD(uptime_ms).in("ms"),
+      WEFT_FIELD(workers), WEFT_FIELD(slots), WEFT_FIELD(slots_busy), WEFT_FIELD(clients),
+      WEFT_FIELD(queued).means("tasks"), WEFT_FIELD(assigned).means("tasks"),
+      WEFT_FIELD(finished).means("tasks"), WEFT_FIELD(queued_bytes).in("bytes"),
+      WEFT_FIELD(worker_list).optional().means("with details only"),
+      WEFT_FIELD(client_list).optional().means("with details only"),
+      WEFT_FIELD(waiting_list).optional().means("with details only"));
+};
+
+// ---- detached tasks ----
+
+template <>
+struct Layout<Kept> {
+  WEFT_LAYOUT(Kept);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs));
+};
+
+template <>
+struct Layout<Find> {
+  WEFT_LAYOUT(Find);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(label));
+};
+
+template <>
+struct Layout<TaskRef> {
+  WEFT_LAYOUT(TaskRef);
+  static constexpr bool closed = true;
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(seq));
+};
+template <>
+struct Layout<Found> {
+  WEFT_LAYOUT(Found);
+  static constexpr auto records = &Found::tasks;
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(label), WEFT_FIELD(total).means("tasks, in as many messages as it takes"));
+};
+
+template <>
+struct Layout<DrainWorker> {
+  WEFT_LAYOUT(DrainWorker);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(worker).means("its name"));
+};
+
+template <>
+struct Layout<Why> {
+  WEFT_LAYOUT(Why);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(task).means("`3f2a91c0-17`: first 8 digits of the session, and the number"));
+};
+
+template <>
+struct Layout<Answer> {
+  WEFT_LAYOUT(Answer);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(ok), WEFT_FIELD(text).means("for people"));
+};
+
+template <>
+struct Layout<Leave> {
+  WEFT_LAYOUT(Leave);
+  static constexpr auto fields = std::tuple();
+};
+
+template <>
+struct Layout<Fetched> {
+  WEFT_LAYOUT(Fetched);
+  static constexpr auto records = &Fetched::tasks;
+  static constexpr auto fields = std::tuple();
+};
 
 }  // namespace weft::wire

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every message on the wire as a plain value. PROTOCOL.md says what each one means, who may send
-// it and what answers it; codec.hpp turns them into bytes and back. Nothing here acts.
+// Every message on the wire as a plain value. PROTOCOL.md says who may send which and what answers it,
+// layout.hpp what each field means, codec.hpp turns messages into bytes and back. Nothing here acts.
 #pragma once
 
 #include <cstdint>
@@ -10,116 +10,81 @@
 #include <vector>
 
 #include "common/bytes.hpp"
+#include "common/payload.hpp"
 #include "weft/ids.hpp"
 
 namespace weft::wire {
 
-inline constexpr std::uint8_t kMajor = 1;  // peers must agree on it
-inline constexpr std::uint8_t kMinor = 0;
+inline constexpr std::uint8_t kMajor = 2;  // peers must agree on it
+inline constexpr std::uint8_t kMinor = 1;
 
 inline constexpr std::size_t kMessageBytesMax = 1 << 20;  // no message is larger
-inline constexpr std::size_t kInlineBytesMax = 64 << 10;  // a larger payload travels as a blob
 inline constexpr std::size_t kChunkBytes = 512 << 10;     // of a blob, in one DATA
 inline constexpr std::size_t kChunksInFlight = 8;         // GETs a receiver keeps open per blob
-
-/// Where the bytes of a blob can be had: from the client session or worker incarnation `holder`.
-struct BlobRef {
-  Uuid holder;
-  BlobId id;
-  std::uint64_t size = 0;
-  bool operator==(const BlobRef&) const = default;
-};
 
 /// The holder of what is in the folder beside the broker's journal.
 inline constexpr Uuid kJournalHolder{
     {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
 
-/// The opaque part of a task or a result: inline bytes, or a reference to a blob.
-class Payload {
- public:
-  Payload() = default;
-  explicit Payload(Bytes bytes) : bytes_(std::move(bytes)) { bytes_.mark(false); }
-  explicit Payload(std::string_view text) : bytes_(text) {}
-  explicit Payload(const BlobRef& ref);
-
-  bool is_blob() const { return bytes_.marked(); }
-  /// REQUIRES: !is_blob().
-  std::string_view text() const;
-  const Bytes& bytes() const { return bytes_; }
-  /// REQUIRES: is_blob().
-  BlobRef blob() const;
-  /// What it costs to keep in memory, not what it refers to.
-  std::size_t size() const { return bytes_.size(); }
-
-  friend bool operator==(const Payload& a, const Payload& b) {
-    return a.is_blob() == b.is_blob() && a.bytes_ == b.bytes_;
-  }
-
- private:
-  Bytes bytes_;  // the payload, or (marked) holder, id and size of the blob one after the other
-};
-
 /// An executable or shared object that travels as a blob.
 struct FileRef {
-  std::string name;  // file name without folders; for a library the name that the loader looks for
+  std::string name;
   BlobId id;
   std::uint64_t size = 0;
   bool operator==(const FileRef&) const = default;
 };
 
-enum class TaskKind : std::uint8_t {
-  program = 0,   // function number `function_index` of the shipped program
-  library = 1,   // the function called `function` in a library that the worker has loaded
-  command = 2,   // any executable; the payload holds its arguments and input
-  attached = 3,  // nothing runs: the answer of a detached task, whose TaskId is the payload, is wanted
-};
+enum class TaskKind : std::uint8_t { program = 0, library = 1, command = 2, attached = 3, unknown = 255 };
 
 /// What the tasks of one `submit` or `map` have in common. A session defines each once, by number.
 struct TaskSpec {
   TaskKind kind = TaskKind::program;
-  FileRef program;                 // kind program only
-  std::vector<FileRef> libraries;  // kind program only: shared objects that ship with it
+  FileRef program;
+  std::vector<FileRef> libraries;
   std::uint32_t function_index = 0;
-  std::string function;   // display name; for a library the name that is called
-  std::string signature;  // for a library: "long(long,double)", checked by the runner
+  std::string function;
+  std::string signature;
   std::string label;
   std::int32_t priority = 0;
   std::uint32_t retries = 0;
   std::uint64_t retry_delay_ms = 0;
-  std::uint64_t timeout_ms = 0;        // running time; 0: none
-  std::uint64_t queue_timeout_ms = 0;  // waiting time; 0: none
+  std::uint64_t timeout_ms = 0;
+  std::uint64_t queue_timeout_ms = 0;
   std::uint32_t crash_limit = 3;
   std::map<std::string, double> resources;
   std::vector<std::string> workers;
   std::vector<std::string> prefer;
   bool detach = false;
+  std::string directory;
+  Tail tail;
   bool operator==(const TaskSpec&) const = default;
 };
 
 /// How an attempt ended. On the wire between worker, broker and client.
 enum class Outcome : std::uint8_t {
   ok = 0,
-  failed = 1,     // the function threw
-  crashed = 2,    // its runner or its worker was lost while it ran
-  timed_out = 3,  // it ran longer than TaskSpec::timeout_ms
+  failed = 1,
+  crashed = 2,
+  timed_out = 3,
   cancelled = 4,
-  cannot_start = 5,   // its program or library does not start on this worker
-  unschedulable = 6,  // made by the broker: queue_timeout passed
-  not_fetched = 7,    // its program or argument did not come to this worker: says nothing about either
-  refused = 8,        // made by the broker: it cannot promise what the task asks for (detach)
+  cannot_start = 5,
+  unschedulable = 6,
+  not_fetched = 7,
+  refused = 8,
+  unknown = 255
 };
 
 /// The payload of every outcome but ok. The broker writes it only for losses that it saw itself.
 struct ErrorInfo {
-  std::string type;     // of the exception; "" when it was none
-  std::string message;  // what(), or how it ended
+  std::string type;
+  std::string message;
   std::string worker;
   std::string host;
-  std::int32_t signal = 0;      // that ended the runner; 0: none
-  std::int32_t exit_code = 0;   // of the runner, when it exited by itself
-  std::int64_t started_ms = 0;  // since 1970, by the worker's clock; 0: not known
+  std::int32_t signal = 0;
+  std::int32_t exit_code = 0;
+  std::int64_t started_ms = 0;
   std::int64_t ended_ms = 0;
-  std::string stderr_tail;  // last lines
+  std::string stderr_tail;
   bool operator==(const ErrorInfo&) const = default;
 };
 
@@ -137,8 +102,8 @@ struct HelloClient {
   std::string name;
   std::string host;
   std::uint64_t pid = 0;
-  std::uint64_t epoch = 0;      // of the broker that it last had; 0: none
-  std::uint64_t delivered = 0;  // highest delivery number that it has from that epoch
+  std::uint64_t epoch = 0;
+  std::uint64_t delivered = 0;
   bool operator==(const HelloClient&) const = default;
 };
 
@@ -148,10 +113,10 @@ struct HelloWorker {
   std::string host;
   std::uint64_t pid = 0;
   std::uint32_t slots = 0;
-  std::string arch;  // "x86_64"
-  std::string libc;  // "glibc 2.36"
+  std::string arch;
+  std::string libc;
   std::map<std::string, double> resources;
-  std::vector<std::string> functions;  // names in the libraries that it has loaded
+  std::vector<std::string> functions;
   bool operator==(const HelloWorker&) const = default;
 };
 
@@ -159,17 +124,18 @@ struct Welcome {
   std::uint64_t epoch = 0;
   std::uint32_t heartbeat_ms = 0;
   std::uint32_t liveness = 0;
-  bool resumed = false;        // this epoch has the session or incarnation already, and it has heard so
-  std::uint64_t received = 0;  // client, when resumed: highest task number that has arrived
+  bool resumed = false;
+  std::uint64_t received = 0;
   bool operator==(const Welcome&) const = default;
 };
 
 enum class RefuseCode : std::uint8_t {
-  version = 0,       // major version differs
-  name_taken = 1,    // another worker has this name
-  unknown_peer = 2,  // say HELLO first: this broker does not know this connection
-  malformed = 3,     // the message could not be decoded
-  not_allowed = 4,   // valid, but not from this role or in this state
+  version = 0,
+  name_taken = 1,
+  unknown_peer = 2,
+  malformed = 3,
+  not_allowed = 4,
+  unknown = 255
 };
 
 struct Refuse {
@@ -216,7 +182,7 @@ struct ReannounceRecord {
   std::uint32_t spec = 0;
   std::uint32_t retries_used = 0;
   std::uint32_t crashes = 0;
-  std::uint64_t waited_ms = 0;  // of queue_timeout, spent under earlier brokers
+  std::uint64_t waited_ms = 0;
   Payload payload;
   bool operator==(const ReannounceRecord&) const = default;
 };
@@ -236,21 +202,18 @@ struct Cancel {
 };
 
 struct Ack {
-  std::uint64_t delivered = 0;  // this delivery number and all before it are with the client
+  std::uint64_t delivered = 0;
   bool operator==(const Ack&) const = default;
 };
 
 // ---- broker to client ----
 
 struct Received {
-  std::uint64_t seq = 0;  // this task number and all before it are with the broker
+  std::uint64_t seq = 0;
   bool operator==(const Received&) const = default;
 };
 
-enum class DeliveryKind : std::uint8_t {
-  final = 0,    // the answer; exactly one for each task
-  charged = 1,  // an attempt counted against retries or crashes; the task goes on
-};
+enum class DeliveryKind : std::uint8_t { final = 0, charged = 1, unknown = 255 };
 
 struct DeliveryRecord {
   std::uint64_t seq = 0;
@@ -258,7 +221,7 @@ struct DeliveryRecord {
   Outcome outcome = Outcome::ok;
   std::uint32_t retries_used = 0;
   std::uint32_t crashes = 0;
-  Payload payload;  // the result, or an ErrorInfo
+  Payload payload;
   bool operator==(const DeliveryRecord&) const = default;
 };
 /// Record i has delivery number first + i.
@@ -291,10 +254,10 @@ struct ForgetFor {
 
 struct AssignRecord {
   std::uint64_t seq = 0;
-  std::uint64_t number = 0;  // Attempt::number; the epoch is that of the connection
+  std::uint64_t number = 0;
   std::uint32_t spec = 0;
-  std::uint32_t execution = 1;  // this_task::attempt(): executions started, from 1
-  bool alone = false;           // in a fresh runner that gets nothing else before or beside it
+  std::uint32_t execution = 1;
+  bool alone = false;
   Payload payload;
   bool operator==(const AssignRecord&) const = default;
 };
@@ -304,10 +267,7 @@ struct Assign {
   bool operator==(const Assign&) const = default;
 };
 
-enum class RevokeMode : std::uint8_t {
-  cancel = 0,   // stop it whatever it does; answered by a RESULT (cancelled, or what came first)
-  retract = 1,  // give it back if it has not started; answered by RETURNED or in time by a RESULT
-};
+enum class RevokeMode : std::uint8_t { cancel = 0, retract = 1, unknown = 255 };
 
 struct AttemptRecord {
   std::uint64_t seq = 0;
@@ -324,7 +284,7 @@ struct Revoke {
 
 struct Release {
   Uuid session;
-  std::uint64_t outbox = 0;  // this outbox number and all before it need not be kept
+  std::uint64_t outbox = 0;
   bool operator==(const Release&) const = default;
 };
 
@@ -342,13 +302,13 @@ struct EndSession {
 
 // ---- worker to broker ----
 
-enum class ClaimState : std::uint8_t { queued = 0, running = 1, done = 2 };
+enum class ClaimState : std::uint8_t { queued = 0, running = 1, done = 2, unknown = 255 };
 
 struct ClaimRecord {
   std::uint64_t seq = 0;
   Attempt attempt;
   ClaimState state = ClaimState::queued;
-  std::uint32_t execution = 1;  // as its ASSIGN said: tells whether an end that it had is counted already
+  std::uint32_t execution = 1;
   bool operator==(const ClaimRecord&) const = default;
 };
 struct Claims {
@@ -364,17 +324,17 @@ struct Ready {
 
 struct ResultRecord {
   std::uint64_t seq = 0;
-  std::uint64_t number = 0;  // Attempt::number
+  std::uint64_t number = 0;
   std::uint64_t run_us = 0;
   Outcome outcome = Outcome::ok;
-  Payload payload;  // the result, or an ErrorInfo
+  Payload payload;
   bool operator==(const ResultRecord&) const = default;
 };
 /// Record i has outbox number first + i of this session on this worker incarnation.
 struct Results {
   Uuid session;
-  std::uint64_t epoch = 0;  // of all attempts in it
-  bool fresh = false;       // begins at the oldest that is not released: after READY, RESEND, or ever
+  std::uint64_t epoch = 0;
+  bool fresh = false;
   std::uint64_t first = 0;
   std::vector<ResultRecord> records;
   bool operator==(const Results&) const = default;
@@ -431,7 +391,7 @@ struct Drop {
 // ---- status: for anyone, without a HELLO ----
 
 struct StatusRequest {
-  bool details = false;  // false: version, epoch and totals only (a ping)
+  bool details = false;
   bool operator==(const StatusRequest&) const = default;
 };
 
@@ -439,15 +399,15 @@ struct WorkerStatus {
   std::string name;
   std::string host;
   std::uint64_t pid = 0;
-  std::string state;  // idle busy draining lost
+  std::string state;
   std::uint32_t slots = 0;
-  std::uint32_t running = 0;   // tasks, at most slots
-  std::uint64_t assigned = 0;  // tasks, with those that wait there
+  std::uint32_t running = 0;
+  std::uint64_t assigned = 0;
   std::map<std::string, double> resources;
   std::map<std::string, double> resources_free;
-  std::uint64_t finished = 0;  // attempts, since it joined
+  std::uint64_t finished = 0;
   std::uint64_t heard_ms_ago = 0;
-  std::string note;  // what is wrong with it; "": nothing
+  std::string note;
   bool operator==(const WorkerStatus&) const = default;
 };
 
@@ -455,7 +415,7 @@ struct ClientStatus {
   std::string name;
   std::string host;
   std::string session;
-  std::string state;  // connected lost leaving detached
+  std::string state;
   std::uint64_t queued = 0;
   std::uint64_t assigned = 0;
   std::uint64_t finished = 0;
@@ -472,7 +432,7 @@ struct WaitingStatus {
 };
 
 struct Status {
-  std::string version;  // of the program, "0.1.0"
+  std::string version;
   std::uint64_t epoch = 0;
   std::uint64_t uptime_ms = 0;
   std::uint32_t workers = 0;
@@ -483,9 +443,9 @@ struct Status {
   std::uint64_t assigned = 0;
   std::uint64_t finished = 0;
   std::uint64_t queued_bytes = 0;
-  std::vector<WorkerStatus> worker_list;    // details only
-  std::vector<ClientStatus> client_list;    // details only
-  std::vector<WaitingStatus> waiting_list;  // details only
+  std::vector<WorkerStatus> worker_list;
+  std::vector<ClientStatus> client_list;
+  std::vector<WaitingStatus> waiting_list;
   bool operator==(const Status&) const = default;
 };
 
@@ -525,12 +485,12 @@ struct Found {
 
 /// Let this worker finish what it runs, take nothing new, and leave.
 struct DrainWorker {
-  std::string worker;  // its name
+  std::string worker;
   bool operator==(const DrainWorker&) const = default;
 };
 /// Why is this task where it is?
 struct Why {
-  std::string task;  // as TaskId::text() writes it
+  std::string task;
   bool operator==(const Why&) const = default;
 };
 /// To DrainWorker and Why.

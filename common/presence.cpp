@@ -20,11 +20,12 @@ void Presence::on_connected(Time now) {
   due_ = now + settings_.greet_timeout;
 }
 
-void Presence::on_welcome(Time now, Duration interval, std::uint32_t liveness) {
+void Presence::on_welcome(Time now, Duration interval, std::uint32_t liveness, std::uint8_t minor) {
   stage_ = Stage::joined;
   // What the broker says is only sane when it is: an expiry that lies beyond the end of time is none.
   interval_ = std::clamp<Duration>(interval, std::chrono::milliseconds(10), std::chrono::hours(1));
   liveness_ = std::clamp(liveness, 1U, 1000U);
+  broker_minor_ = minor;
   heard_ = sent_ = ticked_ = now;
   failures_ = 0;
 }

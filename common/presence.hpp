@@ -33,8 +33,8 @@ class Presence {
 
   /// The link is up: HELLO goes out now.
   void on_connected(Time now);
-  /// WELCOME came; `interval` and `liveness` are the broker's.
-  void on_welcome(Time now, Duration interval, std::uint32_t liveness);
+  /// WELCOME came; `interval`, `liveness` and the minor version are the broker's.
+  void on_welcome(Time now, Duration interval, std::uint32_t liveness, std::uint8_t minor);
   /// The link is down, or was never up.
   void on_disconnected(Time now);
   /// Any message came from the broker.
@@ -49,6 +49,8 @@ class Presence {
 
   Stage stage() const { return stage_; }
   bool joined() const { return stage_ == Stage::joined; }
+  /// The minor version of the broker that said WELCOME last; 0 before the first.
+  std::uint8_t broker_minor() const { return broker_minor_; }
   /// Failed attempts in a row, for the log.
   std::uint32_t failures() const { return failures_; }
 
@@ -65,6 +67,7 @@ class Presence {
   Time ticked_{};  // the last tick: a long gap means that we were frozen, not that the broker is gone
   Duration interval_{};
   std::uint32_t liveness_ = 0;
+  std::uint8_t broker_minor_ = 0;
   std::uint32_t failures_ = 0;
 };
 

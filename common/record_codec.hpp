@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: MIT
-// Values with a Layout to msgpack and back. codec.cpp makes messages of them, the broker's journal
-// its records.
+// Values with a Layout to msgpack and back: the frames of codec.cpp, messages to runners, and the records of
+// the broker's journal. field.hpp has the rules by which records grow.
 #pragma once
 
-#include <bit>
 #include <concepts>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <map>
-#include <msgpack.hpp>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "common/enumerations.hpp"
 #include "common/layout.hpp"
-#include "common/msgpack_reader.hpp"
-#include "common/text_builder.hpp"
+#include "weft/detail/byte_buffer.hpp"
+#include "weft/detail/msgpack_reader.hpp"
+#include "weft/detail/msgpack_writer.hpp"
 
 namespace weft::wire {
+
+using detail::ByteBuffer;
+using BufferWriter = detail::MsgpackWriter<ByteBuffer&>;
+using ReservedWriter = detail::MsgpackWriter<detail::ReservedRoom>;
 
 template <class T>
 inline constexpr bool kIsId = false;
@@ -29,327 +33,356 @@ inline constexpr bool kIsVector = false;
 template <class T>
 inline constexpr bool kIsVector<std::vector<T>> = true;
 
-// ---- writing ----
+using Amounts = std::map<std::string, double>;
 
-using Writer = msgpack::packer<TextBuilder>;
-
-/// Writes what msgpack::packer would, for records, of which there are a million a second: the small fields
-/// are put together where there is room for all of them. The bytes of the payload, which comes last, follow
-/// from where they are.
-class RecordWriter {
- public:
-  explicit RecordWriter(char* room) : end_(room) {}
-  char* end() const { return end_; }
-
-  void pack_array(std::uint32_t size) { byte(static_cast<std::uint8_t>(0x90 | size)); }
-  void pack_uint8(std::uint8_t value) { pack(value); }
-  void pack(bool value) { byte(value ? 0xc3 : 0xc2); }
-  template <std::unsigned_integral T>
-  void pack(T value) {
-    if (value < 0x80) return byte(static_cast<std::uint8_t>(value));
-    pack_wide(value);
-  }
-  void pack_bin(std::uint32_t size) {
-    if (size <= UINT8_MAX) return tagged(0xc4, static_cast<std::uint8_t>(size));
-    if (size <= UINT16_MAX) return tagged(0xc5, static_cast<std::uint16_t>(size));
-    tagged(0xc6, size);
-  }
-  void pack_bin_body(const char* data, std::uint32_t size) {
-    std::memcpy(end_, data, size);
-    end_ += size;
-  }
-  void append(const Bytes& bytes) { end_ = bytes.copy_to(end_); }
-
- private:
-  void pack_wide(std::uint64_t value) {
-    if (value <= UINT8_MAX) return tagged(0xcc, static_cast<std::uint8_t>(value));
-    if (value <= UINT16_MAX) return tagged(0xcd, static_cast<std::uint16_t>(value));
-    if (value <= UINT32_MAX) return tagged(0xce, static_cast<std::uint32_t>(value));
-    tagged(0xcf, value);
-  }
-  void byte(std::uint8_t value) { *end_++ = static_cast<char>(value); }
-  template <class T>
-  void tagged(std::uint8_t tag, T value) {
-    byte(tag);
-    value = big_endian(value);
-    std::memcpy(end_, &value, sizeof value);
-    end_ += sizeof value;
-  }
-
-  char* end_;
+/// The minor versions of the side that reads and of the side that wrote.
+struct Minors {
+  std::uint8_t own = kMinor;
+  std::uint8_t peer = kMinor;
 };
 
+// ---- how many fields are written ----
+
+/// T's fields with their defaults.
 template <class T>
-consteval bool has_payload() {
-  bool found = std::is_same_v<T, Payload>;
-  if constexpr (HasLayout<T>)
-    std::apply([&]<class... F>(F T::*...) { found = (has_payload<F>() || ...); }, Layout<T>::fields);
-  return found;
+const T& defaults() {
+  static const T kDefaults{};
+  return kDefaults;
 }
 
-/// The most bytes that a value of T takes beside its payload, which is its last field if it has one; 0: it
-/// may take any number, or RecordWriter has no words for it.
+/// The tail of a forwarded record.
+template <Forwarded T>
+Tail tail_of(const T& value) {
+  if constexpr (requires { value.payload; }) {
+    return value.payload.tail();
+  } else {
+    return value.tail;
+  }
+}
+template <class T>
+bool has_tail(const T& value) {
+  if constexpr (!Forwarded<T>) {
+    return false;
+  } else if constexpr (requires { value.payload; }) {
+    return value.payload.has_tail();
+  } else {
+    return !value.tail.empty();
+  }
+}
+
+/// The required fields, and the optional ones up to the last that has not its default. Without the tail.
+template <HasLayout T>
+std::size_t fields_to_write(const T& value) {
+  static_assert(is_ordered<T>(), "required fields come first, optional ones in the order of their minors");
+  if constexpr (kRequiredFields<T> == kFieldCount<T>) {
+    return kFieldCount<T>;
+  } else {
+    std::size_t count = 0;
+    std::size_t needed = kRequiredFields<T>;
+    for_each_description<T>([&](const auto& field) {
+      ++count;
+      if (field.is_optional && !(value.*field.member == defaults<T>().*field.member)) needed = count;
+    });
+    return needed;
+  }
+}
+
+// ---- writing ----
+
+template <class Out, class T>
+void write(Out& out, const T& value);
+
+template <class Out>
+void write_payload(Out& out, const Payload& payload) {
+  if (payload.is_blob()) {
+    const BlobRef ref = payload.blob();
+    out.array(3);
+    write(out, ref.holder);
+    write(out, ref.id);
+    write(out, ref.size);
+  } else if (payload.is_plain()) {
+    out.binary_of(payload.size());
+    out.copy_of(payload.bytes());
+  } else {
+    const std::string_view bytes = payload.inline_bytes();
+    out.binary(bytes.data(), bytes.size());
+  }
+}
+
+/// The first `count` fields.
+template <class Out, HasLayout T>
+void write_first(Out& out, const T& value, std::size_t count) {
+  [[maybe_unused]] std::size_t index = 0;
+  for_each_field(value, [&](const auto& field) {
+    if (kRequiredFields<T> == kFieldCount<T> || index++ < count) write(out, field);
+  });
+}
+
+template <class Out, HasLayout T>
+void write_fields(Out& out, const T& value) {
+  if (has_tail(value)) {
+    if constexpr (Forwarded<T>) {
+      const Tail tail = tail_of(value);
+      const std::size_t before = kRequiredFields<T> + tail.behind;
+      out.array(before + tail.fields);
+      write_first(out, value, before);
+      out.raw(tail.bytes.data(), tail.bytes.size());
+    }
+    return;
+  }
+  const std::size_t count = fields_to_write(value);
+  out.array(count);
+  write_first(out, value, count);
+}
+
+template <class Out, class T>
+void write(Out& out, const T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    out.unsigned_integer(static_cast<std::uint8_t>(value));
+  } else if constexpr (kIsId<T>) {
+    out.binary(value.bytes.data(), value.bytes.size());
+  } else if constexpr (std::is_same_v<T, Bytes>) {
+    out.binary(value.view().data(), value.size());
+  } else if constexpr (std::is_same_v<T, Payload>) {
+    write_payload(out, value);
+  } else if constexpr (HasLayout<T>) {
+    write_fields(out, value);
+  } else if constexpr (kIsVector<T>) {
+    out.array(value.size());
+    for (const auto& element : value) write(out, element);
+  } else if constexpr (std::is_same_v<T, Amounts>) {
+    out.map(value.size());
+    for (const auto& [name, amount] : value) {
+      out.text(name);
+      out.floating(amount);
+    }
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    out.text(value);
+  } else if constexpr (std::is_same_v<T, bool>) {
+    out.boolean(value);
+  } else if constexpr (std::is_signed_v<T>) {
+    out.integer(value);
+  } else {
+    out.unsigned_integer(value);
+  }
+}
+
+// ---- the fast path ----
+//
+// Nearly all of a million records a second have the required fields and nothing else, all of them small but
+// for the payload. Their size is known within bounds, so they are written and read with one check of the
+// room.
+
+/// The most bytes that the required fields of T take without the content of an inline payload; 0: any number.
 template <class T>
 consteval std::size_t bytes_max_of() {
   if constexpr (std::is_enum_v<T> || std::is_same_v<T, bool> || std::unsigned_integral<T>) {
-    return 9;
+    return detail::kTokenBytesMax;
   } else if constexpr (kIsId<T>) {
     return 2 + sizeof(T);
   } else if constexpr (std::is_same_v<T, Payload>) {
-    return 1 + bytes_max_of<Uuid>() + bytes_max_of<BlobId>() + 9;
+    return 1 + bytes_max_of<Uuid>() + bytes_max_of<BlobId>() + detail::kTokenBytesMax;
   } else if constexpr (HasLayout<T>) {
-    std::size_t sum = 5;
-    bool bounded = true;
-    bool ended = false;
-    const auto add = [&]<class F>(F T::*) {
-      bounded = bounded && bytes_max_of<F>() > 0 && !ended;
-      ended = has_payload<F>();
+    std::size_t sum = 1;
+    bool bounded = kRequiredFields<T> < 16;
+    for_each_description<T>([&](const auto& field) {
+      using F = typename std::remove_cvref_t<decltype(field)>::Type;
+      if (field.is_optional) return;
+      bounded = bounded && bytes_max_of<F>() > 0;
       sum += bytes_max_of<F>();
-    };
-    std::apply([&](auto... member) { (add(member), ...); }, Layout<T>::fields);
-    return bounded && kFieldCount<T> < 16 ? sum : 0;
+    });
+    return bounded ? sum : 0;
   } else {
     return 0;
   }
 }
 
-template <class Out>
-void put_binary(Out& out, const void* data, std::size_t size) {
-  out.pack_bin(static_cast<std::uint32_t>(size));
-  out.pack_bin_body(static_cast<const char*>(data), static_cast<std::uint32_t>(size));
-}
-
-/// Nine bytes, always: msgpack-c's own pack_double() turns 1.0 into the integer 1.
-template <class Out>
-void put_real(Out& out, double number) {
-  const auto bits = std::bit_cast<std::uint64_t>(number);
-  char text[9] = {static_cast<char>(0xcb)};
-  for (int i = 0; i < 8; ++i) text[1 + i] = static_cast<char>(bits >> (56 - 8 * i));
-  out.pack_bin_body(text, sizeof text);  // raw: adds nothing of its own
-}
-
-template <class Out, class T>
-void put(Out& out, const T& value) {
-  if constexpr (std::is_enum_v<T>) {
-    out.pack_uint8(static_cast<std::uint8_t>(value));
-  } else if constexpr (kIsId<T>) {
-    put_binary(out, value.bytes.data(), value.bytes.size());
-  } else if constexpr (std::is_same_v<T, Bytes>) {
-    put_binary(out, value.view().data(), value.size());
-  } else if constexpr (std::is_same_v<T, Payload>) {
-    if (value.is_blob()) {
-      const BlobRef ref = value.blob();
-      out.pack_array(3);
-      put(out, ref.holder);
-      put(out, ref.id);
-      put(out, ref.size);
-    } else if constexpr (std::is_same_v<Out, RecordWriter>) {
-      out.pack_bin(static_cast<std::uint32_t>(value.size()));  // the bytes follow
-    } else {
-      put(out, value.bytes());
-    }
+/// Bytes of the inline payloads in `value`.
+template <class T>
+std::size_t payload_bytes(const T& value) {
+  std::size_t bytes = 0;
+  if constexpr (std::is_same_v<T, Payload>) {
+    if (value.is_plain()) bytes = value.size();
   } else if constexpr (HasLayout<T>) {
-    out.pack_array(static_cast<std::uint32_t>(kFieldCount<T>));
-    for_each_field(value, [&](const auto& field) { put(out, field); });
-  } else if constexpr (kIsVector<T>) {
-    out.pack_array(static_cast<std::uint32_t>(value.size()));
-    for (const auto& element : value) put(out, element);
-  } else if constexpr (std::is_same_v<T, std::map<std::string, double>>) {
-    out.pack_map(static_cast<std::uint32_t>(value.size()));
-    for (const auto& [name, number] : value) {
-      out.pack(name);
-      put_real(out, number);
+    for_each_field(value, [&](const auto& field) { bytes += payload_bytes(field); });
+  }
+  return bytes;
+}
+
+/// Whether write_quickly() can write it.
+template <HasLayout T>
+bool is_quick(const T& value) {
+  return bytes_max_of<T>() > 0 && !has_tail(value) && fields_to_write(value) == kRequiredFields<T>;
+}
+/// The room that write_quickly() needs.
+template <HasLayout T>
+std::size_t room_for(const T& value) {
+  return bytes_max_of<T>() + payload_bytes(value) + Bytes::kSpare;
+}
+/// Writes `value` and returns where it ends. REQUIRES: is_quick(value), and room_for(value) bytes at `to`.
+template <HasLayout T>
+char* write_quickly(char* to, const T& value) {
+  ReservedWriter out{detail::ReservedRoom(to)};
+  out.array(kRequiredFields<T>);
+  for_each_description<T>([&](const auto& field) {
+    if (!field.is_optional) write(out, value.*field.member);
+  });
+  return out.out().end();
+}
+
+/// Appends `value` to `out`.
+template <class T>
+void append(ByteBuffer& out, const T& value) {
+  if constexpr (HasLayout<T>) {
+    if constexpr (bytes_max_of<T>() > 0) {
+      if (is_quick(value)) return out.end_at(write_quickly(out.room(room_for(value)), value));
     }
-  } else {
-    out.pack(value);  // bool, integers, std::string
   }
-}
-
-/// That of the payload in `value`; nullptr: it has none.
-inline const Bytes* inline_payload_of(const Payload& payload) {
-  return payload.is_blob() ? nullptr : &payload.bytes();
-}
-template <class T>
-const Bytes* inline_payload_of(const T& value) {
-  const Bytes* found = nullptr;
-  if constexpr (HasLayout<T>)
-    for_each_field(value, [&](const auto& field) { found = inline_payload_of(field); });
-  return found;
-}
-
-/// The room that put_record() needs.
-template <class T>
-std::size_t record_bytes_max(const T& value) {
-  const Bytes* const payload = inline_payload_of(value);
-  return bytes_max_of<T>() + (payload != nullptr ? payload->size() : 0) + Bytes::kSpare;
-}
-/// Writes `value` and returns where it ends. REQUIRES: bytes_max_of<T>() > 0.
-template <class T>
-char* put_record(char* to, const T& value) {
-  RecordWriter out(to);
-  put(out, value);
-  if (const Bytes* const payload = inline_payload_of(value)) out.append(*payload);
-  return out.end();
-}
-
-/// Appends `value` to `text`.
-template <class T>
-void put_text(TextBuilder& text, const T& value) {
-  if constexpr (HasLayout<T> && bytes_max_of<T>() > 0) {
-    text.end_at(put_record(text.room(record_bytes_max(value)), value));
-  } else {
-    Writer out(text);
-    put(out, value);
-  }
+  BufferWriter writer(out);
+  write(writer, value);
 }
 
 // ---- reading ----
 
-inline void get(MsgpackReader& in, std::string& value) { value = in.string(); }
-inline void get(MsgpackReader& in, bool& value) { value = in.boolean(); }
-inline void get(MsgpackReader& in, Bytes& value) { value = Bytes(in.binary()); }
+/// A reader that knows which versions it is between.
+class RecordReader : public detail::MsgpackReader {
+ public:
+  explicit RecordReader(std::string_view bytes, Minors minors = {})
+      : detail::MsgpackReader(bytes), minors_(minors) {}
+  std::uint8_t own_minor() const { return minors_.own; }
+  /// The writer may know fields and values that this side does not.
+  bool from_newer() const { return minors_.peer > minors_.own; }
 
-template <std::unsigned_integral T>
-void get(MsgpackReader& in, T& value) {
-  const std::uint64_t number = in.unsigned_number();
-  if (number > std::numeric_limits<T>::max()) in.fail();
-  value = static_cast<T>(number);
-}
+ private:
+  Minors minors_;
+};
 
-template <std::signed_integral T>
-void get(MsgpackReader& in, T& value) {
-  const std::int64_t number = in.signed_number();
-  if (number > std::numeric_limits<T>::max() || number < std::numeric_limits<T>::min()) in.fail();
-  value = static_cast<T>(number);
-}
+template <class In, class T>
+void read(In& in, T& value);
 
-template <class T>
-requires std::is_enum_v<T>
-void get(MsgpackReader& in, T& value) {
-  const std::uint64_t number = in.unsigned_number();
-  if (number > last_of(T{})) in.fail();
-  value = static_cast<T>(number);
-}
-
-template <std::size_t N>
-void get(MsgpackReader& in, OpaqueId<N>& value) {
-  const std::string_view text = in.binary();
-  if (text.size() != N) {
-    in.fail();
-    return;
+template <class In, class E>
+void read_enumeration(In& in, E& value) {
+  const auto number = in.template integer<std::uint8_t>();
+  value = static_cast<E>(number);
+  if (number < known_values<E>()) return;
+  value = E::unknown;
+  if constexpr (requires { in.from_newer(); }) {
+    if (in.from_newer()) return;
   }
-  std::memcpy(value.bytes.data(), text.data(), N);
+  in.fail("a known value of an enumeration");
 }
 
-inline void get(MsgpackReader& in, Payload& value) {
+template <class In>
+void read_payload(In& in, Payload& value) {
   if (!in.array_is_next()) {
     const std::string_view bytes = in.binary();
-    if (bytes.size() > kInlineBytesMax) in.fail();
+    if (bytes.size() > kInlineBytesMax) in.fail("at most 64 KiB of payload");
     value = Payload(bytes);
     return;
   }
   BlobRef ref;
-  if (in.array() != 3) in.fail();
-  get(in, ref.holder);
-  get(in, ref.id);
-  get(in, ref.size);
+  in.array_of(3);
+  read(in, ref.holder);
+  read(in, ref.id);
+  read(in, ref.size);
   value = Payload(ref);
 }
 
-inline void get(MsgpackReader& in, std::map<std::string, double>& value) {
-  const std::size_t count = in.map();
-  for (std::size_t i = 0; i < count && in.ok(); ++i) {
-    const std::string name(in.string());
-    value[name] = in.real();
-  }
-}
-
+/// What follows the fields that this side knows.
 template <HasLayout T>
-void get(MsgpackReader& in, T& value);
-
-template <class T>
-void get(MsgpackReader& in, std::vector<T>& value) {
-  const std::size_t count = in.array();
-  // Not reserved: a few bytes of input could name many large elements.
-  for (std::size_t i = 0; i < count && in.ok(); ++i) get(in, value.emplace_back());
-}
-
-template <HasLayout T>
-void get(MsgpackReader& in, T& value) {
-  if (!in.array_of(kFieldCount<T>)) return;
-  for_each_field(value, [&](auto& field) { get(in, field); });
-}
-
-/// Reads what RecordWriter writes. That all the fields but the payload, which is the last, are there is asked
-/// once, before; what was written in another way, which is allowed and rare, is not ok here.
-class RecordReader {
- public:
-  /// REQUIRES: bytes_max_of<T>() bytes can be read from its begin on, of the T that is read.
-  explicit RecordReader(std::string_view text) : next_(text.data()), end_(text.data() + text.size()) {}
-  bool ok() const { return ok_; }
-  const char* next() const { return next_; }
-
-  /// Inlined, so that it is kept in registers.
-  template <class T>
-  [[gnu::always_inline]] void get(T& value) {
-    if constexpr (std::is_enum_v<T>) {
-      const std::uint64_t read = number();
-      ok_ = ok_ && read <= last_of(T{});
-      value = static_cast<T>(read);
-    } else if constexpr (std::is_same_v<T, bool>) {
-      const std::uint8_t tag = byte();
-      ok_ = ok_ && (tag == 0xc2 || tag == 0xc3);
-      value = tag == 0xc3;
-    } else if constexpr (std::unsigned_integral<T>) {
-      const std::uint64_t read = number();
-      ok_ = ok_ && read <= std::numeric_limits<T>::max();
-      value = static_cast<T>(read);
-    } else if constexpr (kIsId<T>) {
-      ok_ = ok_ && byte() == 0xc4 && byte() == sizeof(T);
-      std::memcpy(value.bytes.data(), next_, sizeof(T));
-      next_ += sizeof(T);
-    } else if constexpr (std::is_same_v<T, Payload>) {
-      ok_ = ok_ && byte() == 0xc4;
-      const std::size_t size = byte();
-      ok_ = ok_ && static_cast<std::ptrdiff_t>(size) <= end_ - next_;
-      if (!ok_) return;
-      value = Payload(std::string_view(next_, size));
-      next_ += size;
+void read_surplus(RecordReader& in, T& value, std::size_t fields) {
+  const char* const begin = in.next();
+  for (std::size_t i = 0; i < fields && in.ok(); ++i) in.skip();
+  if (!in.ok()) return;
+  if constexpr (Forwarded<T>) {
+    // Whoever passed it on may be older than the one who wrote it.
+    const auto known = fields_known<T>(in.own_minor());
+    const Tail tail{static_cast<std::uint32_t>(fields),
+                    static_cast<std::uint32_t>(known - kRequiredFields<T>), std::string(begin, in.next())};
+    if constexpr (requires { value.payload; }) {
+      value.payload = value.payload.with_tail(tail);
     } else {
-      ok_ = ok_ && byte() == (0x90 | kFieldCount<T>);
-      for_each_field(value, [&](auto& field) { get(field); });
+      value.tail = tail;
     }
+  } else if (Closed<T> || !in.from_newer()) {
+    in.exactly("an array of", kFieldCount<T>, kFieldCount<T> + fields);
   }
+}
 
- private:
-  std::uint8_t byte() { return static_cast<std::uint8_t>(*next_++); }
-  std::uint64_t number() {
-    const std::uint8_t tag = byte();
-    if (tag < 0x80) return tag;
-    ok_ = ok_ && tag >= 0xcc && tag <= 0xcf;
-    const unsigned bytes = 1U << (tag & 3);
-    std::uint64_t read = 0;
-    std::memcpy(&read, next_, sizeof read);  // perhaps more than belongs to it
-    next_ += bytes;
-    return big_endian(read) >> (64 - 8 * bytes);
-  }
-
-  const char* next_;
-  const char* end_;
-  bool ok_ = true;
-};
-
-/// For records, of which there are a million a second.
 template <HasLayout T>
-void get_record(MsgpackReader& in, T& value) {
+void read_fields(RecordReader& in, T& value) {
+  const std::size_t count = in.array();
+  if (count < kRequiredFields<T>) return in.exactly("an array of", kRequiredFields<T>, count);
+  const std::size_t known = std::min(count, fields_known<T>(in.own_minor()));
+  std::size_t index = 0;
+  for_each_field(value, [&](auto& field) {
+    if (index++ < known) read(in, field);
+  });
+  if (count > known) read_surplus(in, value, count - known);
+}
+template <HasLayout T>
+void read_fields(detail::QuickReader& in, T& value) {
+  in.array_of(kRequiredFields<T>);
+  for_each_description<T>([&](const auto& field) {
+    if (!field.is_optional) read(in, value.*field.member);
+  });
+}
+
+template <class In, class T>
+void read(In& in, T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    read_enumeration(in, value);
+  } else if constexpr (kIsId<T>) {
+    const std::string_view bytes = in.binary();
+    if (bytes.size() == value.bytes.size()) {
+      std::memcpy(value.bytes.data(), bytes.data(), sizeof value.bytes);
+    } else {
+      in.exactly("bytes, namely", value.bytes.size(), bytes.size());
+    }
+  } else if constexpr (std::is_same_v<T, Bytes>) {
+    value = Bytes(in.binary());
+  } else if constexpr (std::is_same_v<T, Payload>) {
+    read_payload(in, value);
+  } else if constexpr (HasLayout<T>) {
+    read_fields(in, value);
+  } else if constexpr (kIsVector<T>) {
+    const std::size_t count = in.array();
+    // Not reserved: a few bytes of input could name many large elements.
+    for (std::size_t i = 0; i < count && in.ok(); ++i) read(in, value.emplace_back());
+  } else if constexpr (std::is_same_v<T, Amounts>) {
+    const std::size_t count = in.map();
+    for (std::size_t i = 0; i < count && in.ok(); ++i) {
+      const std::string name(in.text());
+      value[name] = in.floating();
+    }
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    value = in.text();
+  } else if constexpr (std::is_same_v<T, bool>) {
+    value = in.boolean();
+  } else {
+    value = in.template integer<T>();
+  }
+}
+
+/// Reads what write_quickly() writes; nullptr: it is encoded in another way, which is allowed and rare.
+/// Flattened, so that the reader stays in registers. REQUIRES: bytes_max_of<T>() bytes can be read.
+template <HasLayout T>
+[[gnu::flatten]] const char* read_quickly(std::string_view bytes, T& value) {
+  detail::QuickReader in(bytes);
+  read_fields(in, value);
+  return in.ok() ? in.next() : nullptr;
+}
+
+/// Reads a record, on the fast path if it can.
+template <HasLayout T>
+void read_record(RecordReader& in, T& value) {
   if constexpr (bytes_max_of<T>() > 0) {
     if (in.remaining() >= bytes_max_of<T>()) {
-      RecordReader quick({in.next(), in.remaining()});
-      quick.get(value);
-      if (quick.ok()) return in.skip_to(quick.next());
+      if (const char* const end = read_quickly({in.next(), in.remaining()}, value)) return in.skip_to(end);
+      value = T{};
     }
   }
-  get(in, value);
+  read_fields(in, value);
 }
 
 }  // namespace weft::wire

@@ -16,37 +16,42 @@ namespace weft::wire {
 
 template <>
 struct Layout<runner::FunctionEntry> {
-  static constexpr auto fields = std::tuple(&runner::FunctionEntry::name, &runner::FunctionEntry::signature);
+  WEFT_LAYOUT(runner::FunctionEntry);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(name), WEFT_FIELD(signature));
 };
 template <>
 struct Layout<runner::RunnerHello> {
-  static constexpr auto fields =
-      std::tuple(&runner::RunnerHello::pid, &runner::RunnerHello::total, &runner::RunnerHello::functions);
+  WEFT_LAYOUT(runner::RunnerHello);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(pid), WEFT_FIELD(total), WEFT_FIELD(functions));
 };
 template <>
 struct Layout<runner::TaskDone> {
-  static constexpr auto fields =
-      std::tuple(&runner::TaskDone::ordinal, &runner::TaskDone::run_us, &runner::TaskDone::outcome,
-                 &runner::TaskDone::large_bytes, &runner::TaskDone::payload);
+  WEFT_LAYOUT(runner::TaskDone);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(ordinal), WEFT_FIELD(run_us), WEFT_FIELD(outcome),
+                                            WEFT_FIELD(large_bytes), WEFT_FIELD(payload));
 };
 template <>
 struct Layout<runner::RunnerWelcome> {
-  static constexpr auto fields = std::tuple(&runner::RunnerWelcome::worker);
+  WEFT_LAYOUT(runner::RunnerWelcome);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(worker));
 };
 template <>
 struct Layout<TaskId> {
-  static constexpr auto fields = std::tuple(&TaskId::session, &TaskId::seq);
+  WEFT_LAYOUT(TaskId);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(seq));
 };
 template <>
 struct Layout<runner::RunTask> {
+  WEFT_LAYOUT(runner::RunTask);
   static constexpr auto fields =
-      std::tuple(&runner::RunTask::ordinal, &runner::RunTask::id, &runner::RunTask::function_index,
-                 &runner::RunTask::execution, &runner::RunTask::large_bytes, &runner::RunTask::payload);
+      std::tuple(WEFT_FIELD(ordinal), WEFT_FIELD(id), WEFT_FIELD(function_index), WEFT_FIELD(execution),
+                 WEFT_FIELD(large_bytes), WEFT_FIELD(payload), WEFT_FIELD(directory).optional());
 };
 template <>
 struct Layout<runner::RunNamed> {
-  static constexpr auto fields = std::tuple(&runner::RunNamed::kind, &runner::RunNamed::function,
-                                            &runner::RunNamed::signature, &runner::RunNamed::task);
+  WEFT_LAYOUT(runner::RunNamed);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(kind), WEFT_FIELD(function), WEFT_FIELD(signature), WEFT_FIELD(task));
 };
 
 }  // namespace weft::wire
@@ -65,36 +70,35 @@ constexpr char kDescriptor = 'd';  // belongs to the next message that is large
 constexpr std::size_t kSlack = std::max(wire::bytes_max_of<RunTask>(), wire::bytes_max_of<TaskDone>());
 
 template <class M>
-std::string decode_as(std::string_view text, std::optional<Message>& message) {
+std::string decode_as(std::string_view bytes, std::optional<Message>& message) {
   M& value = std::get<M>(message.emplace(std::in_place_type<M>));
   if constexpr (wire::bytes_max_of<M>() > 0) {
-    wire::RecordReader quick(text);
-    quick.get(value);
-    if (quick.ok() && quick.next() == text.data() + text.size()) return "";
+    if (wire::read_quickly(bytes, value) == bytes.data() + bytes.size()) return "";
+    value = M{};
   }
-  MsgpackReader in(text);
-  wire::get(in, value);
-  if (!in.ok()) return "a field that is not what it should be";
+  wire::RecordReader in(bytes);
+  wire::read(in, value);
+  if (!in.ok()) return in.fault();
   if (!in.at_end()) return std::to_string(in.remaining()) + " bytes are left over";
   return "";
 }
 
-/// What is wrong with `text`; "": nothing, and `message` is what it says.
-std::string decode_into(std::string_view text, std::optional<Message>& message) {
-  if (text.empty()) return "nothing";
-  const auto type = static_cast<unsigned>(static_cast<unsigned char>(text[0]));
-  text.remove_prefix(1);
+/// What is wrong with `bytes`; "": nothing, and `message` is what it says.
+std::string decode_into(std::string_view bytes, std::optional<Message>& message) {
+  if (bytes.empty()) return "nothing";
+  const auto type = static_cast<unsigned>(static_cast<unsigned char>(bytes[0]));
+  bytes.remove_prefix(1);
   switch (type) {
     case 1:
-      return decode_as<RunnerHello>(text, message);
+      return decode_as<RunnerHello>(bytes, message);
     case 2:
-      return decode_as<TaskDone>(text, message);
+      return decode_as<TaskDone>(bytes, message);
     case 3:
-      return decode_as<RunnerWelcome>(text, message);
+      return decode_as<RunnerWelcome>(bytes, message);
     case 4:
-      return decode_as<RunTask>(text, message);
+      return decode_as<RunTask>(bytes, message);
     case 5:
-      return decode_as<RunNamed>(text, message);
+      return decode_as<RunNamed>(bytes, message);
     default:
       return "a message of type " + std::to_string(type);
   }
@@ -145,21 +149,21 @@ std::vector<int> descriptors_of(msghdr& header) {
 }  // namespace
 
 template <class M>
-void encode(TextBuilder& text, const M& message) {
+void encode(detail::ByteBuffer& out, const M& message) {
   if constexpr (std::is_same_v<M, Message>) {
-    std::visit([&](const auto& content) { encode(text, content); }, message);
+    std::visit([&](const auto& content) { encode(out, content); }, message);
   } else {
     const char type = type_of<M>();
-    text.write(&type, 1);
-    wire::put_text(text, message);
+    out.append(&type, 1);
+    wire::append(out, message);
   }
 }
-template void encode(TextBuilder& text, const Message& message);
-template void encode(TextBuilder& text, const RunnerHello& message);
-template void encode(TextBuilder& text, const TaskDone& message);
-template void encode(TextBuilder& text, const RunnerWelcome& message);
-template void encode(TextBuilder& text, const RunTask& message);
-template void encode(TextBuilder& text, const RunNamed& message);
+template void encode(detail::ByteBuffer& out, const Message& message);
+template void encode(detail::ByteBuffer& out, const RunnerHello& message);
+template void encode(detail::ByteBuffer& out, const TaskDone& message);
+template void encode(detail::ByteBuffer& out, const RunnerWelcome& message);
+template void encode(detail::ByteBuffer& out, const RunTask& message);
+template void encode(detail::ByteBuffer& out, const RunNamed& message);
 
 Result<Message> decode(std::string_view text) {
   const std::string padded = std::string(text) + std::string(kSlack, '\0');
@@ -189,9 +193,9 @@ Channel::~Channel() {
 template <class M>
 int Channel::send(const M& message, int fd) {
   if (fd < 0 && write_in_place(message)) return 0;
-  text_.cut(0);
-  text_.write("\0\0\0", kSizeBytes);
-  encode(text_, message);
+  buffer_.truncate(0);
+  buffer_.append("\0\0\0", kSizeBytes);
+  encode(buffer_, message);
   return publish(fd);
 }
 template int Channel::send(const Message& message, int fd);
@@ -205,12 +209,13 @@ template int Channel::send(const RunNamed& message, int fd);
 template <class M>
 bool Channel::write_in_place(const M& message) {
   if constexpr (wire::bytes_max_of<M>() > 0) {
-    const std::size_t most = kSizeBytes + 1 + wire::record_bytes_max(message);
+    if (!wire::is_quick(message)) return false;
+    const std::size_t most = kSizeBytes + 1 + wire::room_for(message);
     const std::size_t begin = written_ % kRingBytes;
     if (most > room() || most > kRingBytes - begin || most > kChannelBytesMax) return false;
     char* const at = out_memory_ + begin;
     at[kSizeBytes] = type_of<M>();
-    const char* const end = wire::put_record(at + kSizeBytes + 1, message);
+    const char* const end = wire::write_quickly(at + kSizeBytes + 1, message);
     const auto size = static_cast<std::uint32_t>(end - (at + kSizeBytes));
     std::memcpy(at, &size, kSizeBytes);
     publish_to(written_ + kSizeBytes + size);
@@ -220,17 +225,17 @@ bool Channel::write_in_place(const M& message) {
   }
 }
 
-/// What is in text_.
+/// What is in buffer_.
 int Channel::publish(int fd) {
-  const auto size = static_cast<std::uint32_t>(text_.size() - kSizeBytes);
+  const auto size = static_cast<std::uint32_t>(buffer_.size() - kSizeBytes);
   if (size > kChannelBytesMax) return EMSGSIZE;
-  std::memcpy(text_.data(), &size, kSizeBytes);
-  if (room() < text_.size() && room(Look::again) < text_.size()) return EAGAIN;
+  std::memcpy(buffer_.data(), &size, kSizeBytes);
+  if (room() < buffer_.size() && room(Look::again) < buffer_.size()) return EAGAIN;
   if (fd >= 0) {
     if (const int error = ring_bell(kDescriptor, fd)) return error;
   }
-  copy_in(out_memory_, written_, text_.data(), text_.size());
-  publish_to(written_ + text_.size());
+  copy_in(out_memory_, written_, buffer_.data(), buffer_.size());
+  publish_to(written_ + buffer_.size());
   return 0;
 }
 

@@ -23,11 +23,11 @@
 
 #include "common/messages.hpp"
 #include "common/result.hpp"
-#include "common/text_builder.hpp"
+#include "weft/detail/byte_buffer.hpp"
 
 namespace weft::runner {
 
-inline constexpr int kChannelVersion = 2;
+inline constexpr int kChannelVersion = 3;
 
 /// WEFT_RUNNER="<kChannelVersion>:<channel fd>:<memory fd>" selects runner mode. Removed from the
 /// environment as soon as it is read.
@@ -109,6 +109,7 @@ struct RunTask {
   std::uint32_t execution = 1;
   std::uint64_t large_bytes = 0;  // as in TaskDone
   wire::Payload payload;
+  std::string directory;  // to run in; "": the runner's own
   bool operator==(const RunTask&) const = default;
 };
 
@@ -125,7 +126,7 @@ using Message = std::variant<RunnerHello, TaskDone, RunnerWelcome, RunTask, RunN
 
 /// Appends the bytes of `message`: a Message, or what one holds.
 template <class M>
-void encode(TextBuilder& text, const M& message);
+void encode(detail::ByteBuffer& out, const M& message);
 Result<Message> decode(std::string_view text);
 
 /// The result of receive(): a message with the descriptor that came with it (-1: none; the caller
@@ -203,7 +204,7 @@ class Channel {
   std::uint64_t out_read_ = 0;
   std::uint64_t in_written_ = 0;
   std::deque<int> descriptors_;   // that came, for messages in their order
-  TextBuilder text_;              // of a message, on its way out when it cannot be written in place
+  detail::ByteBuffer buffer_;     // a message on its way out that cannot be written in place
   std::unique_ptr<char[]> copy_;  // and in
 };
 

@@ -38,7 +38,7 @@ std::int64_t now_us() {
   return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
 }
 
-std::string system_text(const char* what) { return std::string(what) + ": " + std::strerror(errno); }
+std::string system_text(const std::string& what) { return what + ": " + std::strerror(errno); }
 
 /// Shared with the agent; nullptr when `fd` is no such memory.
 void* map_memory(int fd) {
@@ -54,7 +54,7 @@ class Arguments {
  public:
   Arguments(const RunTask& task, int fd) : size_(task.large_bytes) {
     if (size_ == 0) {
-      view_ = task.payload.text();
+      view_ = task.payload.inline_bytes();
       return;
     }
     struct stat status {};
@@ -124,11 +124,11 @@ std::string cut(std::string text, std::size_t bytes_max) {
   return text + " ... (cut: the message had " + std::to_string(size) + " bytes)";
 }
 
-std::string encode_failure(std::string type, std::string message) {
+detail::ByteBuffer encode_failure(std::string type, std::string message) {
   wire::ErrorInfo info;
   info.type = cut(std::move(type), kNameBytesMax);
   info.message = cut(std::move(message), kErrorMessageBytesMax);
-  return wire::encode_error(info);
+  return detail::ByteBuffer(wire::encode_error(info));
 }
 
 /// Whether it keeps nothing itself, as it is without sync_with_stdio(false).
@@ -167,6 +167,32 @@ class ForkMark {
   const pid_t pid_ = getpid();
 };
 
+/// The working directory of a task, until it has ended: then it is what it was before.
+class WorkingDirectory {
+ public:
+  /// Throws Failure when `path` cannot be entered; "": nothing changes.
+  explicit WorkingDirectory(const std::string& path) {
+    if (path.empty()) return;
+    before_ = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (chdir(path.c_str()) == 0) return;
+    const std::string why = system_text("cannot enter the working directory '" + path + "' of this task");
+    if (before_ >= 0) close(before_);
+    throw Failure{"", why + ": it must exist on the host of the worker"};
+  }
+  ~WorkingDirectory() {
+    if (before_ < 0) return;
+    if (fchdir(before_) != 0)
+      std::fprintf(stderr, "weft runner: %s\n",
+                   system_text("cannot return from the working directory of a task").c_str());
+    close(before_);
+  }
+  WorkingDirectory(const WorkingDirectory&) = delete;
+  WorkingDirectory& operator=(const WorkingDirectory&) = delete;
+
+ private:
+  int before_ = -1;
+};
+
 /// When the channel is no more. Says so when that is a task's doing; else the agent has gone, and we go with
 /// it.
 int exit_code_of(int error) {
@@ -192,8 +218,8 @@ class Loop {
   std::optional<int> take(Received& received);
   bool begin(std::uint64_t ordinal, std::int64_t now_us);
   int perform(const RunTask& task, const RunNamed* named, int fd);
-  std::pair<wire::Outcome, std::string> execute(const RunTask& task, const RunNamed* named, int fd);
-  int report(TaskDone& done, std::string payload);
+  std::pair<wire::Outcome, detail::ByteBuffer> execute(const RunTask& task, const RunNamed* named, int fd);
+  int report(TaskDone& done, std::string_view payload);
 
   Channel channel_;
   Page& page_;
@@ -311,7 +337,7 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   TaskDone done{.ordinal = task.ordinal,
                 .run_us = static_cast<std::uint64_t>(ended_us_ - started_us),
                 .outcome = outcome};
-  if (const int error = report(done, std::move(payload))) return error;
+  if (const int error = report(done, payload)) return error;
   page_.finished.store(task.ordinal, std::memory_order_release);
   // Results are safe where they are. To wake the agent for each would cost more than a short task; it looks
   // by itself while a long one runs.
@@ -324,9 +350,11 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   return channel_.wake();
 }
 
-std::pair<wire::Outcome, std::string> Loop::execute(const RunTask& task, const RunNamed* named, int fd) {
+std::pair<wire::Outcome, detail::ByteBuffer> Loop::execute(const RunTask& task, const RunNamed* named,
+                                                           int fd) {
   const RunningTask running(task, page_);
   try {
+    const WorkingDirectory directory(task.directory);
     const Arguments arguments(task, fd);
     return {wire::Outcome::ok, source_.execute({task, named}, arguments.view())};
   } catch (Failure& failure) {
@@ -337,7 +365,7 @@ std::pair<wire::Outcome, std::string> Loop::execute(const RunTask& task, const R
   }
 }
 
-int Loop::report(TaskDone& done, std::string payload) {
+int Loop::report(TaskDone& done, std::string_view payload) {
   if (payload.size() <= wire::kInlineBytesMax) {
     done.payload = wire::Payload(payload);
     return send_soon(done);
@@ -353,8 +381,8 @@ int Loop::report(TaskDone& done, std::string payload) {
   return send_soon(done, memory.get());
 }
 
-std::string execute_program(const std::vector<detail::RegisteredFunction>& functions, const Call& call,
-                            std::string_view payload) {
+detail::ByteBuffer execute_program(const std::vector<detail::RegisteredFunction>& functions, const Call& call,
+                                   std::string_view payload) {
   const RunTask& task = call.task;
   if (call.named != nullptr) throw Failure{"", "a shipped program serves its own functions only"};
   if (task.function_index >= functions.size()) {

@@ -54,7 +54,7 @@ struct Source {
   std::vector<FunctionEntry> functions;
   /// The encoded result. What it throws makes the task fail: Failure as it is, everything else as type
   /// and what(). `payload` is valid during the call.
-  std::function<std::string(const Call& call, std::string_view payload)> execute;
+  std::function<detail::ByteBuffer(const Call& call, std::string_view payload)> execute;
 };
 
 /// The registered functions of this program.

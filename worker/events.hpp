@@ -53,6 +53,7 @@ struct LinkDown {
 /// A message from the broker, over the link that is up.
 struct Received {
   Box<wire::Message> message;
+  std::uint8_t minor = wire::kMinor;  // version of the broker
 };
 
 /// The runner has said HELLO; this is its function table.

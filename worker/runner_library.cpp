@@ -14,7 +14,7 @@ namespace {
 
 /// What a task said, collected by the callbacks.
 struct Answer {
-  std::optional<std::string> result;
+  std::optional<detail::ByteBuffer> result;
   std::optional<Failure> failure;
 };
 
@@ -22,7 +22,7 @@ Answer& answer_of(const weft_task_call* call) { return *static_cast<Answer*>(cal
 
 // The library may be of any language: nothing is thrown through it.
 void on_result(const weft_task_call* call, const char* bytes, size_t size) noexcept {
-  answer_of(call).result.emplace(bytes, size);
+  answer_of(call).result.emplace(std::string_view(bytes, size));
 }
 void on_error(const weft_task_call* call, const char* type, const char* message) noexcept {
   answer_of(call).failure = Failure{type ? type : "", message ? message : ""};
@@ -60,7 +60,7 @@ std::vector<FunctionEntry> Libraries::functions() const {
   return out;
 }
 
-std::string Libraries::call(const RunNamed& named, std::string_view payload) const {
+detail::ByteBuffer Libraries::call(const RunNamed& named, std::string_view payload) const {
   const auto found = tasks_.find(named.function);
   if (found == tasks_.end()) {
     std::string known;

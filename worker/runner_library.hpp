@@ -22,7 +22,7 @@ class Libraries {
   std::vector<FunctionEntry> functions() const;
 
   /// Calls a task: its encoded result. Throws Failure: unknown, another signature, or what it reported.
-  std::string call(const RunNamed& named, std::string_view payload) const;
+  detail::ByteBuffer call(const RunNamed& named, std::string_view payload) const;
 
  private:
   std::map<std::string, const weft_task_entry*, std::less<>> tasks_;

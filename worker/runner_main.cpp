@@ -17,7 +17,8 @@ namespace {
 
 using namespace weft;
 
-std::string execute(const runner::Libraries& libraries, const runner::Call& call, std::string_view payload) {
+detail::ByteBuffer execute(const runner::Libraries& libraries, const runner::Call& call,
+                           std::string_view payload) {
   switch (call.named != nullptr ? call.named->kind : wire::TaskKind::program) {
     case wire::TaskKind::library:
       return libraries.call(*call.named, payload);
@@ -25,6 +26,7 @@ std::string execute(const runner::Libraries& libraries, const runner::Call& call
       return detail::encode(runner::run_command(detail::decode<detail::CommandRequest>(payload)));
     case wire::TaskKind::program:
     case wire::TaskKind::attached:
+    case wire::TaskKind::unknown:
       break;
   }
   throw runner::Failure{"", "weft-runner has no functions of a program"};

@@ -157,14 +157,15 @@ void RunnerPool::run(const RunTask& action) {
   runner::RunTask task{.ordinal = action.ordinal,
                        .id = action.id,
                        .function_index = action.spec->function_index,
-                       .execution = action.execution};
+                       .execution = action.execution,
+                       .directory = action.spec->directory};
   int fd = -1;
   if (action.payload.is_blob()) {
     const wire::BlobRef ref = action.payload.blob();
     task.large_bytes = ref.size;
     fd = blobs_.fd({BlobPlace::argument, ref.id});
   } else {
-    task.payload = action.payload;
+    task.payload = action.payload.without_tail();
   }
   attend(runner);
   if (runner.tasks.empty()) runner.tail.clear();

@@ -137,6 +137,7 @@ void Session::on(const Received& received) {
   if (presence_.stage() != Presence::Stage::greeting && !presence_.joined())
     return;  // of a link that we gave up
   presence_.on_heard(now_);
+  received_minor_ = received.minor;
   std::visit(
       [this]<class M>(const M& message) {
         constexpr bool kGreeting = std::is_same_v<M, wire::Welcome> || std::is_same_v<M, wire::Refuse>;
@@ -152,7 +153,8 @@ void Session::on(const Received& received) {
 void Session::receive(const wire::Welcome& welcome) {
   if (presence_.stage() != Presence::Stage::greeting) return;
   epoch_ = welcome.epoch;
-  presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness);
+  presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness,
+                       received_minor_);
   log_reason_.clear();
   log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} slots as {}",
                                   settings_.broker, epoch_, settings_.hello.slots, settings_.hello.name));

@@ -215,6 +215,7 @@ class Session {
 
   // During one step:
   Time now_{};
+  std::uint8_t received_minor_ = 0;  // version of the broker, as of the message in hand
   Actions* actions_ = nullptr;
 };
 

@@ -169,7 +169,7 @@ void Session::on(const TaskFinished& event) {
     finish(task, wire::Outcome::ok, event.payload, event.run_us);
   } else {
     auto info = event.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
-                                        : wire::decode_error(event.payload.text());
+                                        : wire::decode_error(event.payload.inline_bytes());
     wire::ErrorInfo named = error(info ? info->message : "its error could not be read");
     if (info) named.type = info->type;
     named.ended_ms = event.ended_ms;

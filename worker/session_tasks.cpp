@@ -133,12 +133,18 @@ void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<S
     send(wire::Returned{key.id.session, {{record.seq, key.attempt}}});
     return;
   }
-  if (spec == nullptr) {
-    const auto info =
-        error(fmt::format("the worker was never told what spec {} of this session is", record.spec));
-    answer(owner, key, record.execution, wire::Outcome::cannot_start, wire::Payload(wire::encode_error(info)),
-           0);
-    return;
+  const auto cannot_start = [&](std::string reason) {
+    answer(owner, key, record.execution, wire::Outcome::cannot_start,
+           wire::Payload(wire::encode_error(error(std::move(reason)))), 0);
+  };
+  if (spec == nullptr)
+    return cannot_start(
+        fmt::format("the worker was never told what spec {} of this session is", record.spec));
+  if ((*spec)->content->kind == wire::TaskKind::unknown) {
+    return cannot_start(fmt::format(
+        "this worker speaks protocol {}.{} and does not know this kind of task: the broker speaks "
+        "{}.{}",
+        wire::kMajor, wire::kMinor, wire::kMajor, presence_.broker_minor()));
   }
   Task& task = tasks_.insert(key);
   task.spec = *spec;
@@ -228,7 +234,7 @@ void Session::receive(const wire::Revoke& revoke) {
       }
     } else if (revoke.mode == wire::RevokeMode::cancel) {
       cancel(*task);
-    } else if (task->place != TaskPlace::in_runner) {
+    } else if (revoke.mode == wire::RevokeMode::retract && task->place != TaskPlace::in_runner) {
       give_back(*task);
     }
   }

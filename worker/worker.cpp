@@ -115,7 +115,7 @@ void Worker::read_link() {
       crash_point("worker.received");
       const std::string_view frame = std::get<zmq::message_t>(*event).to_string_view();
       if (auto message = wire::decode(frame)) {
-        deliver(Received{std::move(*message)});
+        deliver(Received{std::move(*message), wire::minor_of(frame)});
       } else if (auto mismatch = wire::version_mismatch(frame)) {
         deliver(Received{wire::Refuse{wire::RefuseCode::version, *mismatch}});
       } else {

@@ -7,6 +7,7 @@
 #include <limits>
 #include <type_traits>
 
+#include "common/enumerations.hpp"
 #include "common/layout.hpp"
 #include "common/time.hpp"
 #include "tests/fuzz/input.hpp"
@@ -36,7 +37,7 @@ void draw(Input& in, T& value) {
 
 template <class T>
 requires std::is_enum_v<T>
-void draw(Input& in, T& value) { value = static_cast<T>(in.below(wire::last_of(T{}) + 1U)); }
+void draw(Input& in, T& value) { value = static_cast<T>(in.below(wire::known_values<T>())); }
 
 inline void draw(Input& in, Uuid& value) { value = draw_uuid(in); }
 inline void draw(Input& in, BlobId& value) { value = id_of<32>(in.below(4)); }

@@ -18,7 +18,7 @@ void take_apart(const wire::Message& message, std::vector<std::string>& out) {
           constexpr auto kRecords = wire::Layout<M>::records;
           for (std::size_t i = 0; i < (m.*kRecords).size(); ++i) {
             M one;
-            std::apply([&](auto... field) { ((one.*field = m.*field), ...); }, wire::Layout<M>::fields);
+            wire::for_each_description<M>([&](const auto& field) { one.*field.member = m.*field.member; });
             if constexpr (wire::NumberedBatch<M>) one.first = m.first + i;
             if constexpr (requires { one.fresh; }) one.fresh = m.fresh && i == 0;
             (one.*kRecords).push_back((m.*kRecords)[i]);

@@ -23,7 +23,7 @@ void decode_twice(std::string_view text) {
     WEFT_CHECK(!message.fault().empty());
     return;
   }
-  TextBuilder encoded;
+  detail::ByteBuffer encoded;
   runner::encode(encoded, *message);
   const auto again = runner::decode(encoded.view());
   WEFT_CHECK(again && *again == *message);

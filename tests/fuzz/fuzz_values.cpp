@@ -59,8 +59,8 @@ void decode_twice(std::string_view bytes) {
   } catch (const Error&) {
     return;
   }
-  const std::string encoded = detail::encode(value);
-  WEFT_CHECK(detail::encode(detail::decode<T>(encoded)) == encoded);
+  const detail::ByteBuffer encoded = detail::encode(value);
+  WEFT_CHECK(detail::encode(detail::decode<T>(encoded)) == encoded.view());
 }
 
 template <class... T>

@@ -20,6 +20,8 @@ void BrokerNode::start() {
   settings_.scheduler.epoch = random_.next() | 1;
   scheduler_ = std::make_unique<broker::Scheduler>(settings_.scheduler, clock());
   next_peer_ = 1;
+  if (settings_.minors) minor_ = draw_minor(*settings_.minors);
+  if (minor_ != wire::kMinor) count(minor_ < wire::kMinor ? "minors: older broker" : "minors: newer broker");
   oracle_.broker_started();
   witness_.broker_started(settings_.scheduler.epoch);
   network_.broker_up();
@@ -82,9 +84,9 @@ void BrokerNode::receive(ConnectionId id, const std::string& frame) {
   const broker::PeerId peer = known->second;
   if (added) {
     ++next_peer_;
-    peers_[peer].connection = id;
+    peers_[peer] = {.connection = id, .packer = wire::Packer(minor_)};
   }
-  auto message = wire::decode(frame);
+  auto message = decode_as(minor_, frame);
   note(frame, [&] {
     return fmt::format("<- {} {}", peer, message ? wire::describe(*message) : "garbage: " + message.fault());
   });
@@ -92,7 +94,7 @@ void BrokerNode::receive(ConnectionId id, const std::string& frame) {
     return step(broker::ReceivedGarbage{peer, message.fault(), wire::version_mismatch(frame).has_value()});
   }
   count_message("to broker: ", *message);
-  step(broker::Received{peer, std::move(*message)});
+  step(broker::Received{peer, std::move(*message), wire::minor_of(frame)});
 }
 
 void BrokerNode::step(const broker::Event& event) {
@@ -142,7 +144,9 @@ void BrokerNode::flush() {
       Peer& peer = found->second;
       peer.touched = false;
       while (auto frame = peer.packer.take()) {
-        if (network_.send(peer.connection, Side::broker, std::move(*frame))) continue;
+        if (network_.send(peer.connection, Side::broker,
+                          frame_of(minor_, std::move(*frame), wire::Origin::forwarded)))
+          continue;
         peer.packer = {};
         peer.forgotten = true;
         step(broker::PeerGone{id});

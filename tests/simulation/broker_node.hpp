@@ -19,6 +19,7 @@ class BrokerNode : public Node, public LinkListener {
   struct Settings {
     broker::Settings scheduler;     // but for the epoch
     std::uint64_t check_every = 1;  // steps from one check_invariants() to the next
+    std::optional<Random> minors;   // which version of the protocol each life speaks; none: this one
   };
 
   BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracle, Witness& witness, Settings settings);
@@ -37,7 +38,7 @@ class BrokerNode : public Node, public LinkListener {
  private:
   struct Peer {
     ConnectionId connection = 0;
-    wire::Packer packer;
+    wire::Packer packer;  // of the version that this broker speaks
     bool forgotten = false;
     bool touched = false;
   };
@@ -63,6 +64,7 @@ class BrokerNode : public Node, public LinkListener {
   broker::PeerId next_peer_ = 1;
   wire::Found found_;  // what it said last
   std::uint64_t steps_ = 0;
+  std::uint8_t minor_ = wire::kMinor;  // of this life
 };
 
 }  // namespace weft::sim

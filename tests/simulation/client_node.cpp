@@ -9,7 +9,7 @@ namespace weft::sim {
 
 ClientNode::ClientNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario,
                        ClientPlan plan)
-    : DialerNode(world, network, oracle, plan.name), scenario_(scenario), plan_(std::move(plan)) {
+    : DialerNode(world, network, oracle, plan.name, plan.minor), scenario_(scenario), plan_(std::move(plan)) {
   waves_left_ = plan_.waves.size();
 }
 
@@ -23,6 +23,7 @@ void ClientNode::start() {
   settings.connect_timeout = settings.give_up = std::chrono::minutes(5);
   settings.window_bytes = random_.chance(0.3) ? 1000 : 4 << 20;
   session_ = std::make_unique<client::Session>(settings, clock());
+  oracle_.session_started(id_, minor_);
   note([&] { return "starts, session " + id_.text(8); });
   start_process();
   for (const Wave& wave : plan_.waves) post_after(wave.at, [this, &wave] { submit(wave); });
@@ -134,18 +135,24 @@ void ClientNode::link_is_up() { step(client::LinkUp{}); }
 void ClientNode::link_is_down(const std::string& reason) { step(client::LinkDown{reason}); }
 void ClientNode::tick() { step(client::Tick{}); }
 
-void ClientNode::receive(wire::Message message) {
+void ClientNode::receive(wire::Message message, std::uint8_t broker_minor) {
   count_message("to client: ", message);
   if (std::holds_alternative<wire::Welcome>(message)) {
     oracle_.joined(host(), true);
   }
   if (const auto* deliver = std::get_if<wire::Deliver>(&message)) {
-    for (const wire::DeliveryRecord& record : deliver->records) oracle_.delivered(id_, record);
+    for (const wire::DeliveryRecord& record : deliver->records) {
+      oracle_.delivered(id_, record);
+      if (!record.payload.has_tail()) continue;
+      count("minors: field of a newer worker reaches a client");
+      if (record.payload.tail().bytes != wire::kNewerField)
+        fail("the tail of a result is not as it was sent");
+    }
   }
   if (const auto* kept = std::get_if<wire::Kept>(&message)) {
     for (const std::uint64_t seq : kept->seqs) oracle_.kept(TaskId{id_, seq});
   }
-  step(client::Received{std::move(message)});
+  step(client::Received{std::move(message), broker_minor});
 }
 
 void ClientNode::step(const client::Event& event) {

@@ -31,7 +31,7 @@ class ClientNode : public DialerNode {
   void tick() override;
   void link_is_up() override;
   void link_is_down(const std::string& reason) override;
-  void receive(wire::Message message) override;
+  void receive(wire::Message message, std::uint8_t broker_minor) override;
   std::optional<Time> deadline() const override { return session_->deadline(); }
   void submit(const Wave& wave);
   void attach(const Wave& wave);

@@ -48,6 +48,7 @@ Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
       witness_(world_) {
   BrokerNode::Settings settings;
   settings.check_every = scenario_.large ? 16 : 1;
+  if (scenario_.mixed_minors) settings.minors = Random(scenario_.seed ^ 0x31410cULL);
   settings.scheduler.journal = scenario_.journal;
   settings.scheduler.keep = scenario_.keep;
   settings.scheduler.keeper.rewrite_bytes = scenario_.rewrite_bytes;

@@ -106,11 +106,22 @@ void Node::set_alarm() {
 
 // ---- with a connection ----
 
-DialerNode::DialerNode(World& world, Network& network, Oracle& oracle, std::string name)
-    : Node(world, network, std::move(name)), oracle_(oracle), host_(network.add_host(*this)) {}
+std::string frame_of(std::uint8_t minor, std::string frame, wire::Origin origin) {
+  if (minor <= wire::kMinor) return frame;
+  const auto message = wire::decode(frame, minor);
+  if (!message) fail("a frame cannot be decoded by its own writer: " + message.fault());
+  return wire::encode_newer(*message, origin);
+}
+
+DialerNode::DialerNode(World& world, Network& network, Oracle& oracle, std::string name, std::uint8_t minor)
+    : Node(world, network, std::move(name)),
+      oracle_(oracle),
+      minor_(minor),
+      host_(network.add_host(*this)),
+      packer_(minor) {}
 
 void DialerNode::send_garbage() {
-  if (link_ != 0) network_.send(link_, Side::dialer, std::string("WEFT\x01\x00\x09\x00 not msgpack", 20));
+  if (link_ != 0) network_.send(link_, Side::dialer, std::string("WEFT\x02\x00\x09\x00 not msgpack", 20));
 }
 
 void DialerNode::end_process(Network::Power how) {
@@ -140,10 +151,10 @@ void DialerNode::on_link_down(ConnectionId id, const std::string& reason) {
 void DialerNode::on_frame(ConnectionId id, std::string frame) {
   post([this, id, frame = std::move(frame)] {
     if (id != link_) return;
-    auto message = wire::decode(frame);
+    auto message = decode_as(minor_, frame);
     if (!message) fail("the broker sends what cannot be decoded: " + message.fault());
     note(frame, [&] { return "<- " + wire::describe(*message); });
-    receive(std::move(*message));
+    receive(std::move(*message), wire::minor_of(frame));
   });
 }
 
@@ -161,7 +172,7 @@ void DialerNode::close_link(bool linger) {
 void DialerNode::lose_link() {
   oracle_.joined(host_, false);
   link_ = 0;
-  packer_ = {};
+  packer_ = wire::Packer(minor_);
   served_.clear();
 }
 
@@ -173,7 +184,8 @@ void DialerNode::send(const wire::Message& message) {
 void DialerNode::flush() {
   for (const wire::Message& message : std::exchange(served_, {})) packer_.add(message);
   while (auto frame = packer_.take()) {
-    if (link_ != 0) network_.send(link_, Side::dialer, std::move(*frame));
+    if (link_ != 0)
+      network_.send(link_, Side::dialer, frame_of(minor_, std::move(*frame), wire::Origin::own));
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/codec.hpp"
 #include "common/messages.hpp"
+#include "tests/newer_peer.hpp"
 #include "tests/simulation/network.hpp"
 #include "tests/simulation/oracle.hpp"
 #include "tests/simulation/world.hpp"
@@ -84,9 +85,20 @@ class Node {
   std::int64_t drift_ppm_ = 0;
 };
 
+/// `frame` as a process of version `minor` sends it: of a version that does not exist yet, with fields that
+/// nobody here knows.
+std::string frame_of(std::uint8_t minor, std::string frame, wire::Origin origin);
+
+/// What a process of version `minor` makes of a frame. One of a version that does not exist yet passes over what
+/// its peers of that version have added.
+inline Result<wire::Message> decode_as(std::uint8_t minor, std::string_view frame) {
+  return wire::decode(frame, std::min(minor, wire::kMinor));
+}
+
 class DialerNode : public Node, public LinkListener {
  public:
-  DialerNode(World& world, Network& network, Oracle& oracle, std::string name);
+  /// It speaks version `minor` of the protocol.
+  DialerNode(World& world, Network& network, Oracle& oracle, std::string name, std::uint8_t minor);
 
   HostId host() const { return host_; }
   /// A frame that is not Weft goes out on its connection.
@@ -100,7 +112,7 @@ class DialerNode : public Node, public LinkListener {
   // What its session is told, in its turn.
   virtual void link_is_up() = 0;
   virtual void link_is_down(const std::string& reason) = 0;
-  virtual void receive(wire::Message message) = 0;
+  virtual void receive(wire::Message message, std::uint8_t broker_minor) = 0;
 
   /// The process ends without a word, and all that it had with it.
   void end_process(Network::Power how);
@@ -112,6 +124,7 @@ class DialerNode : public Node, public LinkListener {
   void flush() override;
 
   Oracle& oracle_;
+  const std::uint8_t minor_;
 
  private:
   void lose_link();

@@ -209,7 +209,9 @@ void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) cons
 Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec, HostId worker,
                                     std::uint64_t epoch, std::uint32_t number) {
   Task& task = find(id);
-  if (!(spec == *task.spec)) fail(fmt::format("task {} is executed with another spec", id.text()));
+  wire::TaskSpec known = spec;
+  known.tail = {};  // WorkerNode looks at it
+  if (!(known == *task.spec)) fail(fmt::format("task {} is executed with another spec", id.text()));
   if (number == 0) fail(fmt::format("task {} is told execution 0", id.text()));
   if (task.named || task.refused) fail(fmt::format("task {} is executed, and must not be", id.text()));
   check_again(id, task, worker);
@@ -322,6 +324,9 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
     case wire::Outcome::ok:
     case wire::Outcome::cancelled:
       break;
+    case wire::Outcome::unknown:
+      explained = false;
+      break;
     case wire::Outcome::failed:
       explained = task.spoiled || (sum.threw > 0 && failures > task.spec->retries);
       break;
@@ -351,6 +356,10 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
       explained =
           task.spec->detach && (task.executions.empty() || task.taken || expired(task)) &&
           (!scenario_.journal || disk_failed_ >= task.submitted || !quiet_since(task.client, task.submitted));
+      if (may_be_too_new(task)) {
+        world_.coverage().count("minors: option is refused");
+        explained = true;
+      }
       break;
     case wire::Outcome::unschedulable: {
       const std::uint64_t limit_ms = task.spec->queue_timeout_ms;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Oracle: what the world itself knows of every task, independent of all machines: what it was to do, where it
 // was truly executed, what was done to the hosts around it. Judges every answer and every new execution by
-// the promises of DESIGN.md section 7, and says fail() at the first that is broken.
+// the promises of README, "What is promised", and says fail() at the first that is broken.
 #pragma once
 
 #include <map>
@@ -54,6 +54,9 @@ class Oracle {
   bool at_rest(const TaskId& id) const { return tasks_.at(id).forgotten || tasks_.at(id).answered; }
   /// The client could not use the result although it came.
   void spoiled(const BlobId& result);
+  /// A client of version `minor` of the protocol begins.
+  void session_started(const Uuid& session, std::uint8_t minor) { minors_[session] = minor; }
+  std::uint8_t minor_of(const Uuid& session) const { return minors_.at(session); }
   void session_over(const Uuid& session);
   void delivered(const Uuid& session, const wire::DeliveryRecord& record);
 
@@ -131,6 +134,10 @@ class Oracle {
   Task& find(const TaskId& id);
   /// The one that is executed for it.
   const Task& executed(const Task& task) const { return task.named ? tasks_.at(*task.named) : task; }
+  /// It has an essential option of a newer version, which its broker or all of its workers may lack.
+  bool may_be_too_new(const Task& task) const {
+    return scenario_.mixed_minors && !task.spec->directory.empty();
+  }
   bool expired(const Task& task) const;
   bool client_quiet_since(const Task& task, Time since) const;
   void check_same_answer(const TaskId& id, Task& task, const wire::DeliveryRecord& record);
@@ -147,6 +154,7 @@ class Oracle {
                      bool whole) const;
   void check_failure(const TaskId& id, const Task& task, wire::Outcome outcome) const;
 
+  std::map<Uuid, std::uint8_t> minors_;  // of sessions
   World& world_;
   const Scenario& scenario_;
   std::unordered_map<TaskId, Task> tasks_;

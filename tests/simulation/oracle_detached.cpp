@@ -51,7 +51,8 @@ std::vector<TaskId> Oracle::found(const std::string& label, const std::vector<wi
     const auto known = tasks_.find(id);
     if (known == tasks_.end() || !known->second.spec->detach || known->second.spec->label != label)
       fail(fmt::format("task {} is found under '{}', where nobody has put it", id.text(), label));
-    if (known->second.refused) fail(fmt::format("task {} is found, though it was refused", id.text()));
+    if (known->second.refused && !may_be_too_new(known->second))
+      fail(fmt::format("task {} is found, though it was refused", id.text()));
     if (!found.insert(id).second) fail(fmt::format("task {} is found twice", id.text()));
   }
   for (const TaskId& id : kept_tasks(label)) {
@@ -96,7 +97,7 @@ void Oracle::check_attached(const TaskId& id, const Task& task, const Task& name
     fail(fmt::format("task {} was cancelled, and has another answer", id.text()));
   switch (completion.outcome) {
     case wire::Outcome::refused:
-      if (named.taken || expired(named)) return;
+      if (named.taken || expired(named) || may_be_too_new(named)) return;
       fail(fmt::format("task {}, which was found, is not there any more for {}", task.named->text(),
                        id.text()));
     case wire::Outcome::cancelled:

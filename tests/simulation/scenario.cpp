@@ -56,6 +56,11 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
     if (random.chance(0.7)) worker.functions = {"square", "sum"};
     workers.push_back(std::move(worker));
   }
+  Random minors(seed ^ 0x31410aULL);  // of its own: without it a seed is what it was before
+  mixed_minors = minors.chance(0.3);
+  if (mixed_minors) {
+    for (WorkerPlan& worker : workers) worker.minor = draw_minor(minors);
+  }
   workers[0].resources = {{"gpu", 2}, {"licence", 1}};  // so that everything can run somewhere
   workers[0].functions = {"square", "sum"};
 
@@ -81,6 +86,11 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
     clients.push_back(next_client(random, i, tasks / client_count + 1));
   }
   clients[0].closes.reset();
+}
+
+std::uint8_t draw_minor(Random& random) {
+  static_assert(wire::kMinor > 0);
+  return static_cast<std::uint8_t>(wire::kMinor - 1 + random.below(3));
 }
 
 bool Scenario::competes() const {
@@ -135,6 +145,11 @@ ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t
     others.find = labels()[random.below(labels().size())];
     others.take_chance = random.fraction();
     client.waves.push_back(std::move(others));
+  }
+  Random minors(seed ^ (0x31410bULL + number));
+  if (mixed_minors) client.minor = draw_minor(minors);
+  for (Wave& wave : client.waves) {
+    if (client.minor >= 1 && !wave.find && minors.chance(0.15)) wave.spec.directory = "/data";
   }
   if (random.chance(detaches ? 0.3 : 0.05)) client.closes = random.duration(seconds(1), seconds(10));
   return client;

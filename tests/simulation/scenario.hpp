@@ -25,6 +25,7 @@ struct WorkerPlan {
   std::uint32_t slots = 1;
   std::map<std::string, double> resources;
   std::vector<std::string> functions;  // of the task libraries that it has loaded
+  std::uint8_t minor = wire::kMinor;   // version of the protocol that it speaks
 };
 
 /// What a task does each time it is executed, in this order of executions.
@@ -63,7 +64,11 @@ struct ClientPlan {
   Duration joins{};
   std::vector<Wave> waves;
   std::optional<Duration> closes;  // without waiting for the rest
+  std::uint8_t minor = wire::kMinor;
 };
+
+/// The version before, this one, or the next.
+std::uint8_t draw_minor(Random& random);
 
 struct Scenario {
   explicit Scenario(std::uint64_t seed);
@@ -80,6 +85,7 @@ struct Scenario {
   double late_start_chance = 0;  // of a runner to never say HELLO
   double stubborn_chance = 0;    // of a runner to ignore that it is not needed
   std::uint32_t prefetch_max = 16;
+  bool mixed_minors = false;  // processes of the version before, of this one and of one that is to come
   bool journal = true;
   Duration disk_write_max{};
   std::size_t rewrite_bytes = 0;                    // of rows, until the journal is written anew

@@ -7,7 +7,7 @@ namespace weft::sim {
 
 WorkerNode::WorkerNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario,
                        std::size_t number)
-    : DialerNode(world, network, oracle, scenario.workers[number].name),
+    : DialerNode(world, network, oracle, scenario.workers[number].name, scenario.workers[number].minor),
       scenario_(scenario),
       plan_(scenario.workers[number]),
       runners_(
@@ -71,17 +71,46 @@ std::string WorkerNode::leftovers() const {
 void WorkerNode::link_is_up() { step(worker::LinkUp{}); }
 void WorkerNode::link_is_down(const std::string& reason) { step(worker::LinkDown{reason}); }
 
-void WorkerNode::receive(wire::Message message) {
+/// Fields that a newer client has added arrive as they were sent; essential ones never where they are
+/// unknown.
+void WorkerNode::check_newer(const wire::Message& message) const {
+  const auto is_as_sent = [this](const Uuid& session, const wire::Tail& tail) {
+    const bool from_newer = oracle_.minor_of(session) > wire::kMinor;
+    return tail.fields == (from_newer ? 1 : 0) && tail.bytes == (from_newer ? wire::kNewerField : "");
+  };
+  if (const auto* define = std::get_if<wire::DefineFor>(&message)) {
+    wire::Tail tail = define->content.tail;
+    const bool knows_directory = minor_ >= 1;
+    if (!knows_directory && !tail.empty()) {
+      if (!tail.bytes.starts_with('\xa0')) fail("an old worker is told of a task with a working directory");
+      --tail.fields;
+      tail.bytes.erase(0, 1);
+    }
+    if (!is_as_sent(define->session, tail)) fail("the tail of a spec is not as it was sent");
+  }
+  if (const auto* assign = std::get_if<wire::Assign>(&message)) {
+    for (const wire::AssignRecord& record : assign->tasks) {
+      if (!is_as_sent(assign->session, record.payload.tail()))
+        fail("the tail of a task is not as it was sent");
+    }
+  }
+}
+
+void WorkerNode::receive(wire::Message message, std::uint8_t broker_minor) {
+  check_newer(message);
   count_message("to worker: ", message);
   if (const auto* welcome = std::get_if<wire::Welcome>(&message)) {
     epoch_ = welcome->epoch;
     oracle_.joined(host(), true);
   }
   if (const auto* assign = std::get_if<wire::Assign>(&message)) {
-    for (const wire::AssignRecord& record : assign->tasks)
+    for (const wire::AssignRecord& record : assign->tasks) {
       assigned_by_[TaskId{assign->session, record.seq}] = epoch_;
+      if (record.payload.has_tail())
+        world_.coverage().count("minors: field of a newer client reaches a worker");
+    }
   }
-  step(worker::Received{std::move(message)});
+  step(worker::Received{std::move(message), broker_minor});
 }
 
 void WorkerNode::tick() {

@@ -30,7 +30,8 @@ class WorkerNode : public DialerNode {
   void tick() override;
   void link_is_up() override;
   void link_is_down(const std::string& reason) override;
-  void receive(wire::Message message) override;
+  void receive(wire::Message message, std::uint8_t broker_minor) override;
+  void check_newer(const wire::Message& message) const;
   std::optional<Time> deadline() const override { return session_->deadline(); }
   void step(const worker::Event& event);
   void perform(const worker::OpenLink&);

@@ -132,9 +132,9 @@ void FakeBroker::execute(Task& task) {
   try {
     if (spec.kind != wire::TaskKind::program) throw std::runtime_error("no such task: " + spec.function);
     const std::string_view argument =
-        task.payload.is_blob() ? std::string_view(task.argument) : task.payload.text();
+        task.payload.is_blob() ? std::string_view(task.argument) : task.payload.inline_bytes();
     deliver(task.seq, wire::Outcome::ok,
-            detail::registered_functions().at(spec.function_index).invoke(argument));
+            detail::registered_functions().at(spec.function_index).invoke(argument).take());
   } catch (const std::exception& error) {
     const wire::ErrorInfo info{
         .type = "std::runtime_error", .message = error.what(), .worker = "w1", .host = "h1"};

@@ -100,8 +100,10 @@ void Harness::hello(TestWorker& worker, Joining joining) {
   worker.peer = connect();
   worker.slots = joining.slots;
   worker.begun.clear();
-  say(worker, wire::HelloWorker{worker.incarnation, worker.name, joining.host, 42, joining.slots, "x86_64",
-                                "glibc", joining.resources, joining.functions});
+  step(Received{worker.peer,
+                wire::HelloWorker{worker.incarnation, worker.name, joining.host, 42, joining.slots, "x86_64",
+                                  "glibc", joining.resources, joining.functions},
+                joining.minor});
 }
 
 TestClient Harness::join_client(const std::string& name) {

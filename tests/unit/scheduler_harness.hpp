@@ -60,6 +60,7 @@ struct Joining {
   std::map<std::string, double> resources = {};
   std::vector<std::string> functions = {};
   std::string host = "host";
+  std::uint8_t minor = wire::kMinor;  // version of the protocol that it speaks
 };
 
 /// What a journal and its folder hold.

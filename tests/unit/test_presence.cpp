@@ -12,6 +12,7 @@ namespace weft {
 namespace {
 
 using namespace std::chrono_literals;
+constexpr std::uint8_t kMinor = 3;
 using Need = Presence::Need;
 using Stage = Presence::Stage;
 
@@ -22,7 +23,7 @@ Presence joined() {
   Presence presence({}, 1);
   CHECK(presence.tick(kStart) == Need::connect);
   presence.on_connected(kStart);
-  presence.on_welcome(kStart, 1s, 3);
+  presence.on_welcome(kStart, 1s, 3, kMinor);
   return presence;
 }
 
@@ -58,7 +59,7 @@ TEST_SUITE("presence") {
     presence.on_connected(kStart);
     CHECK(presence.stage() == Stage::greeting);
     CHECK_FALSE(presence.joined());
-    presence.on_welcome(kStart, 1s, 3);
+    presence.on_welcome(kStart, 1s, 3, kMinor);
     CHECK(presence.joined());
     CHECK(presence.failures() == 0);
   }
@@ -110,7 +111,7 @@ TEST_SUITE("presence") {
     CHECK(presence.failures() == 5);
     presence.tick(now);
     presence.on_connected(now);
-    presence.on_welcome(now, 1s, 3);
+    presence.on_welcome(now, 1s, 3, kMinor);
     presence.on_disconnected(now);
     CHECK(presence.failures() == 1);
     CHECK(presence.deadline() - now <= 100ms);
@@ -175,7 +176,7 @@ TEST_SUITE("presence") {
     Presence presence({}, 3);
     CHECK(presence.tick(presence.deadline()) == Need::connect);
     presence.on_connected(kStart);
-    presence.on_welcome(kStart, std::chrono::milliseconds(UINT32_MAX), UINT32_MAX);
+    presence.on_welcome(kStart, std::chrono::milliseconds(UINT32_MAX), UINT32_MAX, kMinor);
     CHECK(presence.deadline() > kStart + 1s);
     CHECK(presence.tick(kStart + 1s) == Need::nothing);
   }
@@ -190,10 +191,23 @@ TEST_SUITE("presence") {
       CHECK(need != Need::nothing);
       if (need == Need::connect && ++connects % 2 == 0) {
         presence.on_connected(now);
-        presence.on_welcome(now, 1s, 3);
+        presence.on_welcome(now, 1s, 3, kMinor);
       }
     }
     CHECK(connects > 20);
+  }
+
+  TEST_CASE("the version of the broker is that of its last WELCOME") {
+    Presence presence({}, 1);
+    CHECK(presence.broker_minor() == 0);
+    (void)presence.tick(kStart);
+    presence.on_connected(kStart);
+    presence.on_welcome(kStart, 1s, 3, 5);
+    CHECK(presence.broker_minor() == 5);
+    presence.on_disconnected(kStart + 1s);
+    CHECK(presence.broker_minor() == 5);
+    presence.on_welcome(kStart + 2s, 1s, 3, 4);
+    CHECK(presence.broker_minor() == 4);
   }
 }
 

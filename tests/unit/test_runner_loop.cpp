@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <stdexcept>
 #include <thread>
@@ -76,6 +77,8 @@ std::string closes_and_returns_much() {
 void writes_everywhere() {
   for (int fd = 0; fd < 64; ++fd) [[maybe_unused]] const auto written = write(fd, "noise\n", 6);
 }
+std::string where() { return std::filesystem::current_path(); }
+void moves() { std::filesystem::current_path("/"); }
 void forks() {
   if (fork() == 0) return;  // the child forgets that it is one
 }
@@ -117,8 +120,11 @@ class Runner {
     run_payload<F>(detail::Call<F>::encode(std::forward<A>(arguments)...));
   }
   template <auto F>
-  void run_payload(std::string payload) {
-    RunTask task{.ordinal = ++ordinal_, .function_index = detail::function_index<F>(), .execution = 2};
+  void run_payload(std::string_view payload, const std::string& directory = "") {
+    RunTask task{.ordinal = ++ordinal_,
+                 .function_index = detail::function_index<F>(),
+                 .execution = 2,
+                 .directory = directory};
     task.id.seq = ordinal_;
     int memory = -1;
     if (payload.size() > wire::kInlineBytesMax) {
@@ -170,7 +176,7 @@ class Runner {
     Received received = next();
     REQUIRE(received.kind == Received::Kind::message);
     const auto& out = std::get<TaskDone>(*received.message);
-    if (out.large_bytes == 0) return {out.outcome, std::string(out.payload.text())};
+    if (out.large_bytes == 0) return {out.outcome, std::string(out.payload.inline_bytes())};
     REQUIRE(received.fd >= 0);
     CHECK((fcntl(received.fd, F_GET_SEALS) & F_SEAL_SHRINK) != 0);
     std::string payload(out.large_bytes, '\0');
@@ -214,6 +220,31 @@ class Runner {
 using namespace loop_test;
 
 TEST_SUITE("runner loop") {
+  TEST_CASE("a task runs in the directory that it asks for, and the next one where the runner was before") {
+    char buffer[] = "/tmp/weft-test-XXXXXX";
+    const std::string directory = mkdtemp(buffer);
+    const auto arguments = detail::encode(std::tuple<>());
+    Runner runner;
+    (void)runner.hello();
+    runner.run<where>();
+    const auto before = runner.result<std::string>();
+    runner.run_payload<where>(arguments, directory);
+    CHECK(runner.result<std::string>() == directory);
+    runner.run<where>();
+    CHECK(runner.result<std::string>() == before);
+    runner.run_payload<moves>(arguments, directory);
+    runner.result<void>();
+    runner.run<where>();
+    CHECK(runner.result<std::string>() == before);
+    rmdir(directory.c_str());
+    runner.run_payload<where>(arguments, directory);
+    const wire::ErrorInfo info = runner.failure();
+    CHECK(info.message.find("cannot enter the working directory '" + directory + "'") != std::string::npos);
+    CHECK(info.message.find("No such file or directory") != std::string::npos);
+    runner.run<where>();
+    CHECK(runner.result<std::string>() == before);
+  }
+
   TEST_CASE("the hello carries the whole table, in the order of the indices") {
     Runner runner;
     const RunnerHello hello = runner.hello();

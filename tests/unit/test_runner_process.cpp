@@ -31,8 +31,9 @@ TEST_CASE("a runner's world: empty stdin, no other descriptors, a scratch folder
   CHECK(shell.death().exit_code == 0);
   unsetenv("WEFT_TEST_SECRET");
   const char* path = std::getenv("LD_LIBRARY_PATH");
-  CHECK(shell.out == "empty\n" + shell.folder + "/scratch\nWEFT_RUNNER=2:3:4\n0 1 2 3 4 \n0\n/libs" +
-                         (path ? ":" + std::string(path) : "") + "\nsh\n");
+  CHECK(shell.out == "empty\n" + shell.folder +
+                         "/scratch\nWEFT_RUNNER=" + std::to_string(runner::kChannelVersion) +
+                         ":3:4\n0 1 2 3 4 \n0\n/libs" + (path ? ":" + std::string(path) : "") + "\nsh\n");
 }
 
 TEST_CASE("a signal goes to the whole group of a runner, and its death takes the group with it") {

@@ -54,7 +54,7 @@ std::string refusal(const Actions& actions, std::uint64_t seq) {
     CHECK(deliver->records[0].seq == seq);
     CHECK(deliver->records[0].outcome == Outcome::refused);
     REQUIRE(reason.empty());
-    reason = wire::decode_error(deliver->records[0].payload.text())->message;
+    reason = wire::decode_error(deliver->records[0].payload.inline_bytes())->message;
   }
   return reason;
 }

@@ -23,7 +23,7 @@ std::string unschedulable(const Actions& actions, std::uint64_t seq = 1) {
   CHECK(deliver->records[0].seq == seq);
   CHECK(deliver->records[0].kind == wire::DeliveryKind::final);
   CHECK(deliver->records[0].outcome == wire::Outcome::unschedulable);
-  const auto info = wire::decode_error(deliver->records[0].payload.text());
+  const auto info = wire::decode_error(deliver->records[0].payload.inline_bytes());
   REQUIRE(info);
   return info->message;
 }

@@ -141,7 +141,7 @@ TEST_SUITE("scheduler, workers") {
     CHECK(s.h.logged("worker worker is lost: nothing was heard of it for 3.0 s"));
     const auto& deliver = std::get<wire::Deliver>(std::get<Send>(actions[1]).message);
     REQUIRE(deliver.records.size() == 1);
-    const auto info = wire::decode_error(deliver.records[0].payload.text());
+    const auto info = wire::decode_error(deliver.records[0].payload.inline_bytes());
     REQUIRE(info);
     CHECK(info->message == "the worker was lost: no heartbeat");
     CHECK(info->ended_ms - heard.time_since_epoch().count() / 1000 <= 3500);

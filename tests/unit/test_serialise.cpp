@@ -7,9 +7,13 @@
 #include "weft/serialise.hpp"
 
 using weft::detail::decode;
-using weft::detail::encode;
 
 namespace serialise_test {
+
+template <class T>
+std::string encode(const T& value) {
+  return weft::detail::encode(value).take();
+}
 
 enum class Colour : std::uint8_t { red, green };
 enum Plain { small_one, large_one = 100000 };
@@ -262,8 +266,8 @@ TEST_SUITE("serialise") {
   }
 
   TEST_CASE("an array of numbers written by another language is taken as well") {
-    std::string bytes;
-    weft::detail::Writer writer(bytes);
+    weft::detail::ByteBuffer bytes;
+    weft::detail::ValueWriter writer(bytes);
     writer.array(2);
     writer.integer(1);
     writer.integer(-2);

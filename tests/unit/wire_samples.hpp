@@ -38,7 +38,8 @@ inline TaskSpec sample_spec() {
           .resources = {{"gpu", 1.0}, {"memory", 0.5}},
           .workers = {"a", "b"},
           .prefer = {"c"},
-          .detach = true};
+          .detach = true,
+          .directory = "/data"};
 }
 
 inline std::vector<Message> one_of_each() {

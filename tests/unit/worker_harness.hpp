@@ -207,7 +207,7 @@ class Harness {
     REQUIRE_MESSAGE(results != nullptr, action);
     CHECK(results->records.at(0).seq == seq);
     CHECK(results->records.at(0).outcome == outcome);
-    const auto info = wire::decode_error(results->records.at(0).payload.text());
+    const auto info = wire::decode_error(results->records.at(0).payload.inline_bytes());
     REQUIRE(info);
     return *info;
   }

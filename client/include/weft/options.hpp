@@ -36,6 +36,9 @@ struct TaskOptions {
   std::string label{};                        ///< Shown in progress, status and errors.
   bool detach = false;                ///< Outlives the client. Needs a label, and a broker with a journal.
   std::vector<std::string> prefer{};  ///< Names or hosts to try first.
+  /// Working directory while the task runs, on the worker's host: it must exist there. A relative path begins
+  /// in the scratch directory of the runner, which is also what "" means.
+  std::string directory{};
 
   bool operator==(const TaskOptions&) const = default;
 };

@@ -161,9 +161,9 @@ decltype(auto) convert_argument(A&& argument, std::size_t position) {
 template <class... S>
 struct ArgumentWriter {
   template <class... A>
-  static std::string encode(A&&... arguments) {
-    std::string out;
-    Writer writer(out);
+  static ByteBuffer encode(A&&... arguments) {
+    ByteBuffer out;
+    ValueWriter writer(out);
     writer.array(sizeof...(S));
     std::size_t position = 0;
     (writer.write<S>(convert_argument<S>(std::forward<A>(arguments), ++position)), ...);
@@ -205,7 +205,7 @@ struct CallOf<Callable, Prototype<R, P...>> {
   /// The payload of a call with `arguments`, each converted to its parameter's type. Throws
   /// std::out_of_range when an integer does not fit, weft::Error when it is too large.
   template <class... A>
-  static std::string encode(A&&... arguments) {
+  static ByteBuffer encode(A&&... arguments) {
     if constexpr (sizeof...(A) == sizeof...(P)) {
       return ArgumentWriter<Stored<P>...>::encode(std::forward<A>(arguments)...);
     } else {
@@ -217,7 +217,7 @@ struct CallOf<Callable, Prototype<R, P...>> {
 
   /// In a runner: decodes, calls, encodes the result. Throws what the function throws, and
   /// weft::Error when the bytes are not its arguments.
-  static std::string invoke(std::string_view payload) {
+  static ByteBuffer invoke(std::string_view payload) {
     Parameters parameters = decode<Parameters>(payload);
     return apply(parameters, std::index_sequence_for<P...>{});
   }
@@ -227,7 +227,7 @@ struct CallOf<Callable, Prototype<R, P...>> {
 
  private:
   template <std::size_t... I>
-  static std::string apply([[maybe_unused]] Parameters& parameters, std::index_sequence<I...>) {
+  static ByteBuffer apply([[maybe_unused]] Parameters& parameters, std::index_sequence<I...>) {
     if constexpr (std::is_void_v<R>) {
       Callable::call(pass<P>(std::get<I>(parameters))...);
       return detail::encode(std::monostate{});
@@ -312,7 +312,7 @@ struct NamedCall {
   static_assert(check());
 
   template <class... Given>
-  static std::string encode(Given&&... arguments) {
+  static ByteBuffer encode(Given&&... arguments) {
     return ArgumentWriter<typename NamedAs<A>::type...>::encode(std::forward<Given>(arguments)...);
   }
   static std::string signature() { return detail::signature<R, typename NamedAs<A>::type...>(); }
@@ -324,7 +324,7 @@ struct NamedCall {
 struct RegisteredFunction {
   std::string (*name)() = nullptr;       // for people
   std::string (*signature)() = nullptr;  // "long(long,double)"
-  std::string (*invoke)(std::string_view payload) = nullptr;
+  ByteBuffer (*invoke)(std::string_view payload) = nullptr;
 };
 
 /// Adds to the table and returns the index. Called by static initialisers only.

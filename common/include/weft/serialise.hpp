@@ -15,10 +15,11 @@
 #include <string>
 #include <string_view>
 
-#include "weft/detail/reader.hpp"
+#include "weft/detail/byte_buffer.hpp"
 #include "weft/detail/shape.hpp"
 #include "weft/detail/type_name.hpp"
-#include "weft/detail/writer.hpp"
+#include "weft/detail/value_reader.hpp"
+#include "weft/detail/value_writer.hpp"
 #include "weft/error.hpp"
 
 namespace weft {
@@ -33,7 +34,7 @@ namespace detail {
 inline constexpr std::size_t kEncodedBytesMax = UINT32_MAX;
 
 /// Throws Error when `bytes` are more than can travel in one piece (4 GiB).
-inline std::string&& checked_size(std::string&& bytes) {
+inline ByteBuffer&& checked_size(ByteBuffer&& bytes) {
   if (bytes.size() > kEncodedBytesMax)
     throw Error("a value of more than 4 GiB cannot travel: send it in pieces");
   return std::move(bytes);
@@ -41,9 +42,9 @@ inline std::string&& checked_size(std::string&& bytes) {
 
 /// `value` as msgpack. Throws Error when it is too large.
 template <class T>
-std::string encode(const T& value) {
-  std::string out;
-  Writer(out).write(value);
+ByteBuffer encode(const T& value) {
+  ByteBuffer out;
+  ValueWriter(out).write(value);
   return checked_size(std::move(out));
 }
 
@@ -53,7 +54,7 @@ template <class T>
 T decode(std::string_view bytes) {
   try {
     T value{};
-    Reader reader(bytes);
+    ValueReader reader(bytes);
     reader.read(value);
     if (!reader.at_end()) throw Error(std::to_string(reader.remaining()) + " bytes are left over");
     return value;

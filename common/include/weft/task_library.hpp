@@ -37,7 +37,7 @@ WEFT_HIDDEN inline std::vector<weft_task_entry>& library_tasks() {
 template <class C>
 WEFT_HIDDEN void invoke_in_library(const weft_task_entry*, const weft_task_call* call) noexcept {
   try {
-    const std::string result = C::invoke(std::string_view(call->arguments, call->arguments_size));
+    const ByteBuffer result = C::invoke(std::string_view(call->arguments, call->arguments_size));
     call->result(call, result.data(), result.size());
   } catch (...) {
     const ExceptionText text = current_exception_text();

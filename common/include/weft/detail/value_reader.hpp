@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reader: msgpack bytes to values, without a tree of objects in between. Types, sizes and ranges must
-// be exactly right, and no more memory is reserved than bytes are there.
+// ValueReader: msgpack to values of a program, without a tree of objects in between. Types, sizes and ranges
+// must be exactly right, and no more memory is reserved than bytes are there.
 //
 // A struct is filled through the msgpack_pack that MSGPACK_DEFINE made: it hands every member to our
 // "packer" as const M&, and the reader writes to it. That is sound because the struct itself is
@@ -15,21 +15,35 @@
 #include <tuple>
 #include <utility>
 
+#include "weft/detail/msgpack_reader.hpp"
 #include "weft/detail/shape.hpp"
-#include "weft/detail/tokens.hpp"
 #include "weft/detail/type_name.hpp"
-#include "weft/detail/writer.hpp"
+#include "weft/detail/value_writer.hpp"
 #include "weft/error.hpp"
 
 namespace weft::detail {
 
-class Reader : public Tokens {
+/// The tokens of a MsgpackReader, each as asked for or an Error with a sentence.
+class ValueReader {
  public:
-  using Tokens::Tokens;
+  /// `bytes` must outlive the reader and whatever text() returns.
+  explicit ValueReader(std::string_view bytes) : bytes_(bytes), in_(bytes) {}
 
   /// Replaces `value` by what comes next.
   template <class T>
   void read(T& value);
+
+  bool at_end() const { return in_.at_end(); }
+  std::size_t remaining() const { return in_.remaining(); }
+  std::string_view text() { return checked(in_.text()); }
+  void array_of(std::size_t size) {
+    in_.array_of(size);
+    check();
+  }
+  void map_of(std::size_t size) {
+    in_.map_of(size);
+    check();
+  }
 
  private:
   static constexpr int kDepthMax = 500;  // structs in structs: a stack is finite
@@ -53,13 +67,30 @@ class Reader : public Tokens {
   template <class T>
   void read_record(T& value);
 
+  void check() const {
+    if (!in_.ok()) throw Error(in_.fault());
+  }
+  template <class T>
+  T checked(T token) const {
+    check();
+    return token;
+  }
+  std::string_view binary() { return checked(in_.binary()); }
+  std::size_t array() { return checked(in_.array()); }
+  void exactly(const char* what, std::size_t expected, std::size_t size) {
+    in_.exactly(what, expected, size);
+    check();
+  }
+
+  std::string_view bytes_;
+  MsgpackReader in_;
   int depth_ = 0;
 };
 
 /// The "packer" that a struct's msgpack_pack sees while the struct is read.
 class MemberReader {
  public:
-  explicit MemberReader(Reader& reader) : reader_(reader) {}
+  explicit MemberReader(ValueReader& reader) : reader_(reader) {}
   void pack_array(std::uint32_t size) { reader_.array_of(size); }
   void pack_map(std::uint32_t size) {
     reader_.map_of(size);
@@ -79,31 +110,31 @@ class MemberReader {
   }
 
  private:
-  Reader& reader_;
+  ValueReader& reader_;
   bool keys_ = false;  // MSGPACK_DEFINE_MAP: names and members take turns
   bool key_next_ = true;
 };
 
 template <class T>
-void Reader::read_floating(T& value) {
-  const double number = floating();
+void ValueReader::read_floating(T& value) {
+  const double number = checked(in_.floating());
   value = static_cast<T>(number);
   if (number - number == 0 && value - value != 0) throw Error(std::to_string(number) + " does not fit float");
 }
 
 template <class T>
-void Reader::read_bytes(T* to, std::size_t size) {
-  const std::string_view bytes = bin();
-  exactly("bytes, namely ", size, bytes.size());
+void ValueReader::read_bytes(T* to, std::size_t size) {
+  const std::string_view bytes = binary();
+  exactly("bytes, namely", size, bytes.size());
   if (size > 0) std::memcpy(to, bytes.data(), size);
 }
 
 template <class C>
-void Reader::read_sequence(C& value) {
+void ValueReader::read_sequence(C& value) {
   using Element = typename C::value_type;
   if constexpr (Contiguous<C> && may_be_raw<Element>) {
-    if (next_is_bin()) {
-      const std::string_view bytes = bin();
+    if (in_.binary_is_next()) {
+      const std::string_view bytes = binary();
       if (bytes.size() % sizeof(Element) != 0)
         throw Error("expected whole elements of " + std::to_string(sizeof(Element)) + " bytes, found " +
                     std::to_string(bytes.size()) + " bytes");
@@ -120,17 +151,17 @@ void Reader::read_sequence(C& value) {
   if constexpr (requires { value.reserve(size); }) value.reserve(size);
   for (std::size_t i = 0; i < size; ++i) {
     if constexpr (std::is_same_v<Element, bool>)
-      value.push_back(boolean());  // vector<bool> has no bool&
+      value.push_back(checked(in_.boolean()));  // vector<bool> has no bool&
     else
       read(value.emplace_back());
   }
 }
 
 template <class C>
-void Reader::read_fixed(C& value) {
+void ValueReader::read_fixed(C& value) {
   using Element = std::ranges::range_value_t<C>;
   if constexpr (may_be_raw<C>) {
-    if (next_is_bin()) {
+    if (in_.binary_is_next()) {
       if (!is_raw(value[0])) throw Error("expected an array of " + type_name<Element>() + ", found bytes");
       return read_bytes(&value[0], std::size(value) * sizeof(Element));
     }
@@ -140,7 +171,7 @@ void Reader::read_fixed(C& value) {
 }
 
 template <class C>
-void Reader::read_set(C& value) {
+void ValueReader::read_set(C& value) {
   const std::size_t size = array();
   value.clear();
   for (std::size_t i = 0; i < size; ++i) {
@@ -152,8 +183,8 @@ void Reader::read_set(C& value) {
 }
 
 template <class C>
-void Reader::read_map(C& value) {
-  const std::size_t size = map();
+void ValueReader::read_map(C& value) {
+  const std::size_t size = checked(in_.map());
   value.clear();
   for (std::size_t i = 0; i < size; ++i) {
     typename C::key_type key{};
@@ -166,16 +197,19 @@ void Reader::read_map(C& value) {
 }
 
 template <class T>
-void Reader::read_optional(T& value) {
-  if (take_nil()) return value.reset();
+void ValueReader::read_optional(T& value) {
+  if (in_.nil_is_next()) {
+    in_.nil();
+    return value.reset();
+  }
   if constexpr (may_be_nil<typename T::value_type>) array_of(1);
   read(value.emplace());
 }
 
 template <class... Ts, std::size_t... I>
-void Reader::read_variant(std::variant<Ts...>& value, std::index_sequence<I...>) {
+void ValueReader::read_variant(std::variant<Ts...>& value, std::index_sequence<I...>) {
   array_of(2);
-  const auto index = integer<std::size_t>();
+  const auto index = checked(in_.integer<std::size_t>());
   if (index >= sizeof...(Ts))
     throw Error("expected one of " + std::to_string(sizeof...(Ts)) + " alternatives, found number " +
                 std::to_string(index));
@@ -183,7 +217,7 @@ void Reader::read_variant(std::variant<Ts...>& value, std::index_sequence<I...>)
 }
 
 template <class T>
-void Reader::read_record(T& value) {
+void ValueReader::read_record(T& value) {
   if (++depth_ > kDepthMax)
     throw Error("structs are nested more than " + std::to_string(kDepthMax) + " deep");
   if constexpr (shape_of<T> == Shape::record) {
@@ -191,7 +225,9 @@ void Reader::read_record(T& value) {
     value.msgpack_pack(members);
   } else {
     try {
-      const msgpack::object_handle handle = msgpack::unpack(bytes_.data(), bytes_.size(), at_);
+      std::size_t at = bytes_.size() - in_.remaining();
+      const msgpack::object_handle handle = msgpack::unpack(bytes_.data(), bytes_.size(), at);
+      in_.skip_to(bytes_.data() + at);
       value.msgpack_unpack(handle.get());
     } catch (const msgpack::unpack_error& error) {
       throw Error(std::string("not msgpack: ") + error.what());
@@ -203,13 +239,13 @@ void Reader::read_record(T& value) {
 }
 
 template <class T>
-void Reader::read(T& value) {
+void ValueReader::read(T& value) {
   require_travels<T>();
   constexpr Shape shape = shape_of<T>;
   if constexpr (shape == Shape::boolean) {
-    value = boolean();
+    value = checked(in_.boolean());
   } else if constexpr (shape == Shape::integer) {
-    value = integer<T>();
+    value = checked(in_.integer<T>());
   } else if constexpr (shape == Shape::floating) {
     read_floating(value);
   } else if constexpr (shape == Shape::long_double) {
@@ -221,9 +257,9 @@ void Reader::read(T& value) {
   } else if constexpr (shape == Shape::text) {
     value.assign(text());
   } else if constexpr (shape == Shape::wide_text) {
-    const std::string_view bytes = bin();
+    const std::string_view bytes = binary();
     value.resize(bytes.size() / sizeof(wchar_t));
-    exactly("bytes, namely ", value.size() * sizeof(wchar_t), bytes.size());
+    exactly("bytes, namely", value.size() * sizeof(wchar_t), bytes.size());
     if (!value.empty()) std::memcpy(value.data(), bytes.data(), bytes.size());
   } else if constexpr (shape == Shape::duration) {
     typename T::rep count{};
@@ -240,7 +276,8 @@ void Reader::read(T& value) {
     read(parts[1]);
     value = T(parts[0], parts[1]);
   } else if constexpr (shape == Shape::unit) {
-    if (!take_nil()) wrong("nil");
+    in_.nil();
+    check();
   } else if constexpr (shape == Shape::optional) {
     read_optional(value);
   } else if constexpr (shape == Shape::variant) {

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Payload: the opaque part of a task or a result, which the broker moves and never looks into.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "common/bytes.hpp"
+#include "weft/ids.hpp"
+
+namespace weft::wire {
+
+inline constexpr std::size_t kInlineBytesMax = 64 << 10;  // a larger payload travels as a blob
+
+/// Where the bytes of a blob can be had: from the client session or worker incarnation `holder`.
+struct BlobRef {
+  Uuid holder;
+  BlobId id;
+  std::uint64_t size = 0;
+  bool operator==(const BlobRef&) const = default;
+};
+
+/// Fields that a newer minor version has appended to a record, as they came: this side does not know what
+/// they mean, and passes them on with the record.
+struct Tail {
+  std::uint32_t fields = 0;
+  std::uint32_t behind = 0;  // so many optional fields, which this side knows
+  std::string bytes;         // msgpack, one value a field
+  bool empty() const { return fields == 0; }
+  bool operator==(const Tail&) const = default;
+};
+
+/// Inline bytes, or a reference to a blob; and, rarely, the tail of the record that it came in. The tail is
+/// kept here because it goes wherever the payload goes, and so that records without one pay nothing for it.
+class Payload {
+ public:
+  Payload() = default;
+  explicit Payload(Bytes bytes) : bytes_(std::move(bytes)) { bytes_.set_marks(0); }
+  explicit Payload(std::string_view bytes) : bytes_(bytes) {}
+  explicit Payload(const BlobRef& ref);
+
+  bool is_blob() const { return (bytes_.marks() & kBlob) != 0; }
+  /// The bytes of an inline payload; valid while this object is neither changed nor moved.
+  /// REQUIRES: !is_blob().
+  std::string_view inline_bytes() const;
+  /// REQUIRES: is_blob().
+  BlobRef blob() const;
+
+  /// Inline and without a tail, as nearly all are: then bytes() has just the inline bytes.
+  bool is_plain() const { return bytes_.marks() == 0; }
+  /// REQUIRES: is_plain().
+  const Bytes& bytes() const { return bytes_; }
+
+  bool has_tail() const { return (bytes_.marks() & kTail) != 0; }
+  Tail tail() const;
+  /// The same payload with `tail` instead of the one that it has.
+  Payload with_tail(const Tail& tail) const;
+  /// For whoever it was sent to: the tail means nothing to a program.
+  Payload without_tail() const { return has_tail() ? with_tail({}) : *this; }
+
+  /// What it costs to keep in memory, not what it refers to.
+  std::size_t size() const { return bytes_.size(); }
+
+  friend bool operator==(const Payload& a, const Payload& b) {
+    return a.bytes_.marks() == b.bytes_.marks() && a.bytes_ == b.bytes_;
+  }
+
+ private:
+  // As marks of bytes_: what it contains.
+  static constexpr unsigned kBlob = 1;  // holder, id and size of the blob instead of inline bytes
+  static constexpr unsigned kTail = 2;  // in front: a TailHead and the tail's bytes
+
+  /// Without the tail.
+  std::string_view content() const;
+
+  Bytes bytes_;
+};
+
+}  // namespace weft::wire
