@@ -119,6 +119,9 @@ void JournalFile::open() try {
   store->head.emplace(database, "UPDATE head SET number = ?, checksum = ?");
   store_ = std::move(store);
   load();
+  // From here on an older broker cannot read what is written, and says so.
+  if (value_of(store_->database, "PRAGMA user_version") != std::to_string(kJournalFormat))
+    store_->database.run(fmt::format("PRAGMA user_version = {}", kJournalFormat).c_str());
   store_->database.checkpoint_on_close(true);
   sqlite3_wal_checkpoint_v2(store_->database.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
 } catch (const sqlite::Error& error) {
@@ -143,11 +146,11 @@ void JournalFile::check_identity(const sqlite::Database& database) const {
     throw Damage("it is a database, but not a journal of Weft, or its first bytes are not what they were");
   }
   const std::string format = value_of(database, "PRAGMA user_version");
-  if (format != std::to_string(kJournalFormat)) {
-    throw std::runtime_error(
-        fmt::format("the journal {} has format {}, and this weft-broker knows format {} only: start the one "
-                    "that wrote it",
-                    path_, format, kJournalFormat));
+  if (format != std::to_string(kJournalFormat) && format != std::to_string(kJournalFormatBefore)) {
+    throw std::runtime_error(fmt::format(
+        "the journal {} has format {}, and this weft-broker knows formats {} and {} only: start the one "
+        "that wrote it",
+        path_, format, kJournalFormatBefore, kJournalFormat));
   }
   sqlite::Statement tables(database, "SELECT sql FROM sqlite_schema ORDER BY name");
   for (const std::string_view expected : {kJournalHead, kJournalLog}) {

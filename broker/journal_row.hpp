@@ -14,9 +14,12 @@
 
 namespace weft::broker {
 
-/// In the file's header: "weft" as a number, and the version of what is described here.
+/// In the file's header: "weft" as a number, and the version of the rows: that of the major version of the
+/// protocol whose records they have.
 inline constexpr int kJournalApplication = 0x77656674;
-inline constexpr int kJournalFormat = 1;
+inline constexpr int kJournalFormat = 2;
+/// Of 1.x, whose records have all of their fields. It is read, and becomes one of today when it is opened.
+inline constexpr int kJournalFormatBefore = 1;
 
 inline constexpr std::string_view kJournalLog =
     "CREATE TABLE log(number INTEGER PRIMARY KEY, previous BLOB, checksum BLOB, content BLOB)";

@@ -244,8 +244,8 @@ TEST_SUITE("journal file") {
     }
     SUBCASE("a later format") {
       write(path, 1, 3);
-      sql(path, "PRAGMA user_version = 2");
-      part = "has format 2, and this weft-broker knows format 1 only";
+      sql(path, "PRAGMA user_version = 3");
+      part = "has format 3, and this weft-broker knows formats 1 and 2 only";
     }
     SUBCASE("empty") {
       std::ofstream(path) << "";
