@@ -147,9 +147,9 @@ template <class M>
 using RecordOf = typename std::remove_cvref_t<decltype(std::declval<M&>().*Layout<M>::records)>::value_type;
 
 template <class T>
-std::string notes() {
-  if constexpr (Closed<T>) return " It never grows.";
-  if constexpr (Forwarded<T>) return " It is forwarded with its tail.";
+std::string_view notes() {
+  if constexpr (Closed<T>) return "It never grows.\n\n";
+  if constexpr (Forwarded<T>) return "It is forwarded with its tail.\n\n";
   return "";
 }
 
@@ -225,16 +225,17 @@ std::string schema_markdown() {
     if constexpr (kFieldCount < M >> 0) {
       out += table_of(fields_json<M>());
     } else {
-      out += Batch<M> ? "The head is an empty array.\n" : "No fields.\n";
+      out += Batch<M> ? "The head is an empty array.\n" : "The body is an empty array.\n";
     }
     if constexpr (Batch<M>) {
-      out += fmt::format("\nThen any number of {}:{}\n\n", Layout<RecordOf<M>>::name, notes<RecordOf<M>>());
+      out += fmt::format("\nThen any number of {}{}:\n\n", Layout<RecordOf<M>>::name,
+                         Forwarded<RecordOf<M>> ? ", which are forwarded with their tails" : "");
       out += table_of(fields_json<RecordOf<M>>());
     }
   });
   for_each_part([&]<class T>() {
     out += fmt::format("\n#### {}\n\n", Layout<T>::name);
-    if (const std::string note = notes<T>(); !note.empty()) out += note.substr(1) + "\n\n";
+    out += notes<T>();
     out += table_of(fields_json<T>());
   });
   for_each_enumeration([&]<class E>() {

@@ -150,7 +150,7 @@ std::string hex(std::string_view bytes) {
 /// The row of `value`. Also checks that the encoded bytes decode to `value`.
 template <class T>
 Row example(std::string_view type, std::string_view value_text, const T& value) {
-  const std::string bytes = weft::detail::encode(value);
+  const std::string bytes = weft::detail::encode(value).take();
   CHECK_MESSAGE(weft::detail::decode<T>(bytes) == value, type << " " << value_text);
   return {without_parentheses(type), std::string(value_text), hex(bytes)};
 }
