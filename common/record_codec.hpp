@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -93,20 +94,23 @@ template <class Out, class T>
 void write(Out& out, const T& value);
 
 template <class Out>
-void write_payload(Out& out, const Payload& payload) {
+void write_rare_payload(Out& out, const Payload& payload) {
   if (payload.is_blob()) {
     const BlobRef ref = payload.blob();
     out.array(3);
     write(out, ref.holder);
     write(out, ref.id);
     write(out, ref.size);
-  } else if (payload.is_plain()) {
-    out.binary_of(payload.size());
-    out.copy_of(payload.bytes());
   } else {
     const std::string_view bytes = payload.inline_bytes();
     out.binary(bytes.data(), bytes.size());
   }
+}
+template <class Out>
+[[gnu::always_inline]] inline void write_payload(Out& out, const Payload& payload) {
+  if (!payload.is_plain()) return write_rare_payload(out, payload);
+  out.binary_of(payload.size());
+  out.copy_of(payload.bytes());
 }
 
 /// The first `count` fields.
@@ -219,14 +223,25 @@ template <HasLayout T>
 std::size_t room_for(const T& value) {
   return bytes_max_of<T>() + payload_bytes(value) + Bytes::kSpare;
 }
+template <class T>
+[[gnu::always_inline]] inline void write_inlined(ReservedWriter& out, const T& value) {
+  if constexpr (std::is_same_v<T, Payload>) {
+    write_payload(out, value);
+  } else {
+    write(out, value);
+  }
+}
+template <HasLayout T, std::size_t... I>
+[[gnu::always_inline]] inline void write_required(ReservedWriter& out, const T& value,
+                                                  std::index_sequence<I...>) {
+  (write_inlined(out, value.*std::get<I>(Layout<T>::fields).member), ...);
+}
 /// Writes `value` and returns where it ends. REQUIRES: is_quick(value), and room_for(value) bytes at `to`.
 template <HasLayout T>
 char* write_quickly(char* to, const T& value) {
   ReservedWriter out{detail::ReservedRoom(to)};
   out.array(kRequiredFields<T>);
-  for_each_description<T>([&](const auto& field) {
-    if (!field.is_optional) write(out, value.*field.member);
-  });
+  write_required(out, value, std::make_index_sequence<kRequiredFields<T>>{});
   return out.out().end();
 }
 
@@ -257,23 +272,17 @@ class RecordReader : public detail::MsgpackReader {
   Minors minors_;
 };
 
-template <class In, class T>
-void read(In& in, T& value);
+template <class T>
+void read(RecordReader& in, T& value);
 
-template <class In, class E>
-void read_enumeration(In& in, E& value) {
-  const auto number = in.template integer<std::uint8_t>();
-  value = static_cast<E>(number);
-  if (number < known_values<E>()) return;
-  value = E::unknown;
-  if constexpr (requires { in.from_newer(); }) {
-    if (in.from_newer()) return;
-  }
-  in.fail("a known value of an enumeration");
+template <class E>
+void read_enumeration(RecordReader& in, E& value) {
+  const auto number = in.integer<std::uint64_t>();
+  value = number < known_values<E>() ? static_cast<E>(number) : E::unknown;
+  if (value == E::unknown && !in.from_newer()) in.fail("a known value of an enumeration");
 }
 
-template <class In>
-void read_payload(In& in, Payload& value) {
+inline void read_payload(RecordReader& in, Payload& value) {
   if (!in.array_is_next()) {
     const std::string_view bytes = in.binary();
     if (bytes.size() > kInlineBytesMax) in.fail("at most 64 KiB of payload");
@@ -320,16 +329,8 @@ void read_fields(RecordReader& in, T& value) {
   });
   if (count > known) read_surplus(in, value, count - known);
 }
-template <HasLayout T>
-void read_fields(detail::QuickReader& in, T& value) {
-  in.array_of(kRequiredFields<T>);
-  for_each_description<T>([&](const auto& field) {
-    if (!field.is_optional) read(in, value.*field.member);
-  });
-}
-
-template <class In, class T>
-void read(In& in, T& value) {
+template <class T>
+void read(RecordReader& in, T& value) {
   if constexpr (std::is_enum_v<T>) {
     read_enumeration(in, value);
   } else if constexpr (kIsId<T>) {
@@ -360,25 +361,80 @@ void read(In& in, T& value) {
   } else if constexpr (std::is_same_v<T, bool>) {
     value = in.boolean();
   } else {
-    value = in.template integer<T>();
+    value = in.integer<T>();
   }
 }
 
-/// Reads what write_quickly() writes; nullptr: it is encoded in another way, which is allowed and rare.
-/// Flattened, so that the reader stays in registers. REQUIRES: bytes_max_of<T>() bytes can be read.
-template <HasLayout T>
-[[gnu::flatten]] const char* read_quickly(std::string_view bytes, T& value) {
-  detail::QuickReader in(bytes);
-  read_fields(in, value);
-  return in.ok() ? in.next() : nullptr;
-}
+/// The fast path: reads what write_quickly() writes. What is encoded in another way, which is allowed and
+/// rare, is not ok() here. Inlined, so that it is kept in registers.
+class QuickReader {
+ public:
+  /// REQUIRES: bytes_max_of<T>() bytes can be read from the begin of `bytes` on, of the T that is read.
+  explicit QuickReader(std::string_view bytes) : next_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  bool ok() const { return ok_; }
+  const char* next() const { return next_; }
+
+  template <class T>
+  [[gnu::always_inline]] void read(T& value) {
+    if constexpr (std::is_enum_v<T>) {
+      const std::uint64_t number = integer();
+      ok_ = ok_ && number < known_values<T>();
+      value = static_cast<T>(number);
+    } else if constexpr (std::is_same_v<T, bool>) {
+      const std::uint8_t tag = byte();
+      ok_ = ok_ && (tag == 0xc2 || tag == 0xc3);
+      value = tag == 0xc3;
+    } else if constexpr (std::unsigned_integral<T>) {
+      const std::uint64_t number = integer();
+      ok_ = ok_ && number <= std::numeric_limits<T>::max();
+      value = static_cast<T>(number);
+    } else if constexpr (kIsId<T>) {
+      ok_ = ok_ && byte() == 0xc4 && byte() == sizeof(T);
+      std::memcpy(value.bytes.data(), next_, sizeof(T));
+      next_ += sizeof(T);
+    } else if constexpr (std::is_same_v<T, Payload>) {
+      ok_ = ok_ && byte() == 0xc4;  // a blob, and one of more than 255 bytes, go the other way
+      const std::size_t size = byte();
+      ok_ = ok_ && static_cast<std::ptrdiff_t>(size) <= end_ - next_;
+      if (!ok_) return;
+      value = Payload(std::string_view(next_, size));
+      next_ += size;
+    } else {
+      ok_ = ok_ && byte() == (0x90 | kRequiredFields<T>);
+      read_fields(value, std::make_index_sequence<kRequiredFields<T>>{});
+    }
+  }
+
+ private:
+  template <class T, std::size_t... I>
+  [[gnu::always_inline]] void read_fields(T& value, std::index_sequence<I...>) {
+    (read(value.*std::get<I>(Layout<T>::fields).member), ...);
+  }
+  std::uint8_t byte() { return static_cast<std::uint8_t>(*next_++); }
+  [[gnu::always_inline]] std::uint64_t integer() {
+    const std::uint8_t tag = byte();
+    if (tag < 0x80) return tag;
+    ok_ = ok_ && tag >= 0xcc && tag <= 0xcf;
+    const unsigned bytes = 1U << (tag & 3);
+    std::uint64_t value = 0;
+    std::memcpy(&value, next_, sizeof value);  // perhaps more than belongs to it
+    next_ += bytes;
+    return detail::big_endian(value) >> (64 - 8 * bytes);
+  }
+
+  const char* next_;
+  const char* end_;
+  bool ok_ = true;
+};
 
 /// Reads a record, on the fast path if it can.
 template <HasLayout T>
-void read_record(RecordReader& in, T& value) {
+[[gnu::always_inline]] inline void read_record(RecordReader& in, T& value) {
   if constexpr (bytes_max_of<T>() > 0) {
     if (in.remaining() >= bytes_max_of<T>()) {
-      if (const char* const end = read_quickly({in.next(), in.remaining()}, value)) return in.skip_to(end);
+      QuickReader quick({in.next(), in.remaining()});
+      quick.read(value);
+      if (quick.ok()) return in.skip_to(quick.next());
       value = T{};
     }
   }

@@ -73,7 +73,9 @@ template <class M>
 std::string decode_as(std::string_view bytes, std::optional<Message>& message) {
   M& value = std::get<M>(message.emplace(std::in_place_type<M>));
   if constexpr (wire::bytes_max_of<M>() > 0) {
-    if (wire::read_quickly(bytes, value) == bytes.data() + bytes.size()) return "";
+    wire::QuickReader quick(bytes);
+    quick.read(value);
+    if (quick.ok() && quick.next() == bytes.data() + bytes.size()) return "";
     value = M{};
   }
   wire::RecordReader in(bytes);

@@ -10,7 +10,7 @@ set -euo pipefail
 
 self=$(readlink -f "${BASH_SOURCE[0]}")
 
-# package, and how another system can tell that it is there: a program or a header
+# package, and how another system can tell that it is there: a program, a header or a module of Python
 readonly kBuild="
 g++                 program:g++
 cmake               program:cmake
@@ -35,6 +35,8 @@ iproute2            program:ip
 netcat-openbsd      program:nc
 curl                program:curl
 python3             program:python3
+python3-msgpack     python:msgpack
+python3-zmq         python:zmq
 clang-16            program:clang++-16
 libclang-rt-16-dev  program:clang++-16
 valgrind            program:valgrind
@@ -50,6 +52,7 @@ there() { # PROBE
       done
       return 1
       ;;
+    python:*) type -P python3 >/dev/null && python3 -c "import $name" 2>/dev/null ;;
   esac
 }
 

@@ -102,7 +102,7 @@ main() {
   check formatting formatted
   headline "shellcheck"
   check shellcheck scripts_are_clean
-  run_tests dev 'weft_tests weft_thread_tests weft_simulation weft_fuzz' -L '^(unit|simulation)$' -j "$(nproc)"
+  run_tests dev 'weft_tests weft_thread_tests weft_simulation weft_fuzz weft_schema' -L '^(unit|simulation)$' -j "$(nproc)"
   if ((!fast)); then
     run_tests tsan weft_thread_tests -L '^threads$'
     headline "fuzz"

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Bad bytes on the port cost the sender its connection, and nobody else anything.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
+#include <map>
 #include <random>
 #include <weft/weft.hpp>
 #include <zmq.hpp>
@@ -9,6 +11,7 @@
 #include "common/codec.hpp"
 #include "tests/e2e/harness.hpp"
 #include "tests/e2e/raw_connection.hpp"
+#include "tests/newer_peer.hpp"
 
 using namespace weft::e2e;
 
@@ -114,14 +117,53 @@ TEST_SUITE("port") {
     Cluster cluster;
     RawPeer peer(cluster);
     std::string hello = weft::wire::encode(weft::wire::HelloClient{});
-    hello[4] = 9;
+    hello[4] = 1;  // a release of last year
+    hello[5] = 0;
     peer.send(hello);
     const auto answer = peer.receive();
     REQUIRE(std::holds_alternative<weft::wire::Refuse>(answer));
     const auto& refuse = std::get<weft::wire::Refuse>(answer);
     CHECK(refuse.code == weft::wire::RefuseCode::version);
-    CHECK_MESSAGE(refuse.text.find("9.0") != std::string::npos, refuse.text);
     CHECK_MESSAGE(refuse.text.find("1.0") != std::string::npos, refuse.text);
+    CHECK_MESSAGE(
+        refuse.text.find(fmt::format("{}.{}", weft::wire::kMajor, weft::wire::kMinor)) != std::string::npos,
+        refuse.text);
+    check_that_it_serves(cluster);
+  }
+
+  TEST_CASE("a client of a newer minor version is served, but for what only it knows") {
+    using namespace weft::wire;
+    Cluster cluster;
+    RawPeer peer(cluster);
+    HelloClient hello;
+    hello.session.bytes[0] = 1;
+    peer.send(encode_newer(hello));
+    REQUIRE(std::holds_alternative<Welcome>(peer.receive()));
+    TaskSpec command;
+    command.kind = TaskKind::command;
+    command.function = "true";
+    command.directory = "/";
+    TaskSpec newer = command;
+    newer.kind = static_cast<TaskKind>(77);
+    peer.send(encode_newer(Define{1, command}));
+    peer.send(encode_newer(Define{2, newer}));
+    // The arguments of a command: [argv, input].
+    const Payload arguments(std::string_view("\x92\x91\xa4true\xa0", 8));
+    peer.send(encode_newer(Submit{{{1, 1, arguments}, {2, 2, arguments}}}));
+    peer.send(encode_newer(Synced{}));
+    std::map<std::uint64_t, DeliveryRecord> answers;
+    while (answers.size() < 2) {
+      const auto message = peer.receive();
+      const auto* deliver = std::get_if<Deliver>(&message);
+      if (deliver == nullptr) continue;
+      for (const DeliveryRecord& record : deliver->records) answers[record.seq] = record;
+    }
+    CHECK(answers[1].outcome == Outcome::ok);
+    CHECK(answers[2].outcome == Outcome::refused);
+    const auto reason = decode_error(answers[2].payload.inline_bytes())->message;
+    CHECK_MESSAGE(reason.find(fmt::format("{}.{}", kMajor, kNewerMinor)) != std::string::npos, reason);
+    CHECK_MESSAGE(reason.find(fmt::format("{}.{}", kMajor, kMinor)) != std::string::npos, reason);
+    peer.send(encode_newer(Goodbye{"done"}));
     check_that_it_serves(cluster);
   }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <numeric>
 #include <optional>
 #include <ranges>
@@ -59,6 +60,7 @@ int nap(int ms, int value) {
   usleep(static_cast<useconds_t>(ms) * 1000);
   return value;
 }
+std::string where() { return std::filesystem::current_path(); }
 std::string task_facts() {
   return weft::this_task::worker() + " " + std::to_string(weft::this_task::attempt()) + " " +
          weft::this_task::id().text();
@@ -78,6 +80,29 @@ TEST_SUITE("results") {
     CHECK(futures[7].state() == weft::TaskState::done);
     CHECK(futures[7].result() == 8);
     CHECK(std::move(futures[8]).result() == 9);
+  }
+
+  TEST_CASE("a task runs in the directory that it asks for, or fails with the reason") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    const std::string there = std::filesystem::canonical(cluster.folder());
+    CHECK(client.with({.directory = there}).submit<where>().result() == there);
+    const std::string scratch = client.submit<where>().result();
+    CHECK(scratch != there);
+    auto command = client.with({.directory = there}).command({"pwd"});
+    CHECK(command.result().out == there + "\n");
+    auto nowhere = client.with({.directory = there + "/nowhere"}).submit<where>();
+    try {
+      nowhere.result();
+      FAIL("it ran somewhere");
+    } catch (const weft::TaskFailed& error) {
+      CHECK_MESSAGE(
+          std::string(error.what()).find("cannot enter the working directory '" + there + "/nowhere'") !=
+              std::string::npos,
+          error.what());
+    }
+    CHECK_THROWS_AS(client.with({.directory = std::string("a\0b", 3)}), std::invalid_argument);
+    CHECK_THROWS_AS(client.with({.directory = std::string(10'000, 'a')}), std::invalid_argument);
   }
 
   TEST_CASE("every kind of value goes there and back") {

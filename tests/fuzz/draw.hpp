@@ -102,6 +102,35 @@ inline wire::Message draw_any(Input& in) {
   return draw_any(in, in.below(std::variant_size_v<wire::AnyMessage>));
 }
 
+/// What a peer of a newer version may send: values of enumerations that nobody here knows, and fields behind
+/// those of a record that is passed on.
+template <class T>
+void make_newer(Input& in, T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    if (in.one_in(4)) value = T::unknown;
+  } else if constexpr (std::is_same_v<T, wire::Payload>) {
+    if (in.one_in(4)) value = value.with_tail({1, 0, "\x07"});
+  } else if constexpr (wire::HasLayout<T>) {
+    wire::for_each_field(value, [&](auto& field) { make_newer(in, field); });
+    if constexpr (wire::Batch<T>) make_newer(in, value.*wire::Layout<T>::records);
+  } else if constexpr (requires {
+                         typename T::value_type;
+                         value.front();
+                       }) {
+    if constexpr (wire::HasLayout<typename T::value_type>) {
+      for (auto& element : value) make_newer(in, element);
+    }
+  }
+}
+
+/// The version of a peer: nearly always this one. Of a newer one, `message` gets what is new.
+inline std::uint8_t draw_minor(Input& in, wire::Message& message) {
+  if (!in.one_in(16)) return wire::kMinor;
+  if (in.one_in(2)) return 0;
+  std::visit([&](auto& m) { make_newer(in, m); }, message);
+  return wire::kMinor + 1;
+}
+
 /// A spec as a program defines it: most fields at rest, some drawn.
 inline wire::TaskSpec draw_spec(Input& in) {
   wire::TaskSpec spec;
@@ -119,6 +148,7 @@ inline wire::TaskSpec draw_spec(Input& in) {
   spec.queue_timeout_ms = in.one_in(3) ? in.number() * 1000 : 0;
   spec.crash_limit = static_cast<std::uint32_t>(in.below(4));
   spec.detach = in.one_in(8);
+  if (in.one_in(8)) spec.directory = "/d";
   draw(in, spec.resources);
   if (in.one_in(4)) draw(in, spec.workers);
   if (in.one_in(4)) draw(in, spec.prefer);

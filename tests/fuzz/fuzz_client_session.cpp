@@ -126,7 +126,8 @@ class Story {
   void hear(wire::Message message) {
     if (link_ != LinkState::up) return;
     if (std::holds_alternative<wire::Welcome>(message)) delivered_ = 0;
-    step(Received{std::move(message)});
+    const std::uint8_t minor = fuzz::draw_minor(in_, message);
+    step(Received{std::move(message), minor});
   }
   wire::Welcome welcome() {
     if (in_.one_in(8)) return draw_message<wire::Welcome>(in_);

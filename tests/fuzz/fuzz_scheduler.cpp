@@ -215,7 +215,8 @@ class Story {
     if (const auto* again = std::get_if<wire::Reannounce>(&message)) {
       for (const auto& task : again->tasks) ++answers.asked[task.seq];
     }
-    step(Received{from.peer, std::move(message)});
+    const std::uint8_t minor = fuzz::draw_minor(in_, message);
+    step(Received{from.peer, std::move(message), minor});
   }
 
   void pass(Duration duration) {

@@ -122,7 +122,9 @@ class Story {
     step(LinkDown{"it broke"});
   }
   void hear(wire::Message message) {
-    if (link_ == LinkState::up) step(Received{std::move(message)});
+    if (link_ != LinkState::up) return;
+    const std::uint8_t minor = fuzz::draw_minor(in_, message);
+    step(Received{std::move(message), minor});
   }
   wire::Welcome welcome() {
     if (in_.one_in(8)) return draw_message<wire::Welcome>(in_);

@@ -60,7 +60,8 @@ class ByteBuffer {
   static constexpr std::size_t kInPlace = 104;  // arguments and results of most calls, without an allocation
 
   void grow(std::size_t bytes) {
-    const std::size_t capacity = std::max(size_ + bytes, 2 * capacity_);
+    constexpr std::size_t kFirst = 512;
+    const std::size_t capacity = std::max({size_ + bytes, 2 * capacity_, kFirst});
     char* const memory = new char[capacity];
     std::memcpy(memory, data_, size_);
     release();

@@ -17,19 +17,10 @@
 
 namespace weft::detail {
 
-enum class Bounds : std::uint8_t {
-  every_token,   // each token is compared with what is left
-  asked_before,  // the caller knows that the tokens, all but the contents of strings and bytes, are readable
-};
-
-/// With Bounds::asked_before it reads what MsgpackWriter writes, keeps only whether all was well, and costs
-/// a third; what is encoded in another way is not ok() there, and is read again with Bounds::every_token.
-template <Bounds bounds>
-class BasicMsgpackReader {
+class MsgpackReader {
  public:
   /// `bytes` must outlive the reader and whatever text() and binary() return.
-  explicit BasicMsgpackReader(std::string_view bytes)
-      : next_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit MsgpackReader(std::string_view bytes) : next_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   bool ok() const { return ok_; }
   bool at_end() const { return next_ == end_; }
@@ -51,7 +42,7 @@ class BasicMsgpackReader {
   }
   bool boolean() {
     const std::uint8_t tag = byte();
-    if (tag != 0xc2 && tag != 0xc3) fail("a bool", 1);
+    if ((tag | 1) != 0xc3) fail("a bool", 1);
     return tag == 0xc3;
   }
   /// An integer that fits I, in any of msgpack's widths. I may be any integer type but bool.
@@ -60,12 +51,19 @@ class BasicMsgpackReader {
   /// A floating number, or an integer.
   double floating();
   std::string_view text();
-  std::string_view binary();
+  std::string_view binary() {
+    const std::uint8_t tag = byte();
+    if (tag == 0xc4) return take(big<std::uint8_t>());
+    if (tag == 0xc5) return take(big<std::uint16_t>());
+    if (tag == 0xc6) return take(big<std::uint32_t>());
+    fail("bytes", 1);
+    return {};
+  }
   /// The number of elements, or of pairs. Each takes a byte at least, so it is never more than what remains.
   std::size_t array() { return container("an array", 0x90, 0xdc, 1); }
   std::size_t map() { return container("a map", 0x80, 0xde, 2); }
   void array_of(std::size_t size) {
-    if (size < 16 && remaining_token() && peek() == (0x90 | size)) {
+    if (size < 16 && !at_end() && peek() == (0x90 | size)) {
       ++next_;
     } else {
       exactly("an array of", size, array());
@@ -81,7 +79,7 @@ class BasicMsgpackReader {
   /// Fails unless `size` is the `expected` one; `what` is a literal.
   void exactly(const char* what, std::size_t expected, std::size_t size) {
     if (size == expected || !ok_) return;
-    fault_ = {.expected = what, .at = nullptr, .kind = FaultKind::size, .wanted = expected, .got = size};
+    fault_ = {.expected = what, .kind = FaultKind::size, .wanted = expected, .got = size};
     stop();
   }
 
@@ -89,7 +87,7 @@ class BasicMsgpackReader {
   enum class FaultKind : std::uint8_t { token, size, range };
   struct Fault {
     const char* expected = nullptr;
-    const char* at = nullptr;  // of the token; end_: there is none
+    const char* at = nullptr;  // of the token
     FaultKind kind = FaultKind::token;
     bool negative = false;     // range: `got` is the bits of a negative number
     std::uint64_t wanted = 0;  // size
@@ -102,33 +100,31 @@ class BasicMsgpackReader {
     std::uint64_t bits;
   };
 
-  static constexpr bool kChecked = bounds == Bounds::every_token;
-
   std::uint8_t peek() const { return static_cast<std::uint8_t>(*next_); }
-  bool remaining_token() const { return !kChecked || next_ != end_; }
   bool tag_is(std::uint8_t first, std::uint8_t last) const {
-    return remaining_token() && peek() >= first && peek() <= last;
+    return !at_end() && peek() >= first && peek() <= last;
+  }
+  void fail_at_end() {
+    next_ = end_;
+    fail("more");
   }
   void stop() {
     ok_ = false;
-    if constexpr (kChecked) next_ = end_;
+    next_ = end_;
   }
   /// 0 at the end, where it fails.
   std::uint8_t byte() {
-    if constexpr (kChecked) {
-      if (next_ == end_) {
-        fail("more");
-        return 0;
-      }
+    if (next_ == end_) {
+      fail("more");
+      return 0;
     }
     return static_cast<std::uint8_t>(*next_++);
   }
   template <class U>
   U big() {
     U value = 0;
-    if (kChecked && remaining() < sizeof(U)) {
-      fail("more", remaining());
-      fault_.at = end_;
+    if (remaining() < sizeof(U)) {
+      fail_at_end();
       return value;
     }
     std::memcpy(&value, next_, sizeof value);
@@ -137,8 +133,7 @@ class BasicMsgpackReader {
   }
   std::string_view take(std::size_t size) {
     if (!ok_ || remaining() < size) {
-      fail("more");
-      fault_.at = end_;
+      fail_at_end();
       return {};
     }
     const std::string_view bytes(next_, size);
@@ -146,7 +141,6 @@ class BasicMsgpackReader {
     return bytes;
   }
   Number number();
-  Number quick_number();
   std::size_t container(const char* what, std::uint8_t small, std::uint8_t tag16, std::size_t parts);
   std::string found() const;
 
@@ -156,46 +150,22 @@ class BasicMsgpackReader {
   Fault fault_;
 };
 
-using MsgpackReader = BasicMsgpackReader<Bounds::every_token>;
-/// For records, of which there are a million a second.
-using QuickReader = BasicMsgpackReader<Bounds::asked_before>;
-
-template <Bounds bounds>
 template <class I>
-I BasicMsgpackReader<bounds>::integer() {
-  if constexpr (!kChecked && std::is_unsigned_v<I>) {
-    const Number number = quick_number();
-    ok_ = ok_ && number.bits <= std::numeric_limits<I>::max();
-    return static_cast<I>(number.bits);
-  } else {
-    if (remaining_token() && peek() < 0x80) return static_cast<I>(*next_++);
-    const auto [negative, bits] = number();
-    const auto value = static_cast<I>(bits);
-    const bool fits =
-        negative ? std::is_signed_v<I> && static_cast<std::int64_t>(value) == static_cast<std::int64_t>(bits)
-                 : bits <= static_cast<std::uint64_t>(std::numeric_limits<I>::max());
-    if (!fits && ok_) {
-      fault_ = {.kind = FaultKind::range, .negative = negative, .got = bits, .type = &type_name<I>};
-      stop();
-    }
-    return value;
+I MsgpackReader::integer() {
+  if (!at_end() && peek() < 0x80) return static_cast<I>(*next_++);
+  const auto [negative, bits] = number();
+  const auto value = static_cast<I>(bits);
+  const bool fits =
+      negative ? std::is_signed_v<I> && static_cast<std::int64_t>(value) == static_cast<std::int64_t>(bits)
+               : bits <= static_cast<std::uint64_t>(std::numeric_limits<I>::max());
+  if (!fits && ok_) {
+    fault_ = {.kind = FaultKind::range, .negative = negative, .got = bits, .type = &type_name<I>};
+    stop();
   }
+  return value;
 }
 
-template <Bounds bounds>
-auto BasicMsgpackReader<bounds>::quick_number() -> Number {
-  const std::uint8_t tag = byte();
-  if (tag < 0x80) return {false, tag};
-  ok_ = ok_ && tag >= 0xcc && tag <= 0xcf;
-  const unsigned bytes = 1U << (tag & 3);
-  std::uint64_t value = 0;
-  std::memcpy(&value, next_, sizeof value);  // perhaps more than belongs to it
-  next_ += bytes;
-  return {false, big_endian(value) >> (64 - 8 * bytes)};
-}
-
-template <Bounds bounds>
-auto BasicMsgpackReader<bounds>::number() -> Number {
+inline auto MsgpackReader::number() -> Number {
   const auto signed_number = [](std::int64_t value) {
     return Number{value < 0, static_cast<std::uint64_t>(value)};
   };
@@ -224,8 +194,7 @@ auto BasicMsgpackReader<bounds>::number() -> Number {
   }
 }
 
-template <Bounds bounds>
-double BasicMsgpackReader<bounds>::floating() {
+inline double MsgpackReader::floating() {
   if (tag_is(0xca, 0xca)) {
     ++next_;
     return std::bit_cast<float>(big<std::uint32_t>());
@@ -234,7 +203,7 @@ double BasicMsgpackReader<bounds>::floating() {
     ++next_;
     return std::bit_cast<double>(big<std::uint64_t>());
   }
-  const bool is_integer = !remaining_token() || peek() < 0x80 || peek() >= 0xe0 || tag_is(0xcc, 0xd3);
+  const bool is_integer = at_end() || peek() < 0x80 || peek() >= 0xe0 || tag_is(0xcc, 0xd3);
   if (!is_integer) {
     fail("a number");
     return 0;
@@ -243,8 +212,7 @@ double BasicMsgpackReader<bounds>::floating() {
   return negative ? static_cast<double>(static_cast<std::int64_t>(bits)) : static_cast<double>(bits);
 }
 
-template <Bounds bounds>
-std::string_view BasicMsgpackReader<bounds>::text() {
+inline std::string_view MsgpackReader::text() {
   const std::uint8_t tag = byte();
   if ((tag & 0xe0) == 0xa0) return take(tag & 0x1f);
   switch (tag) {
@@ -260,25 +228,8 @@ std::string_view BasicMsgpackReader<bounds>::text() {
   }
 }
 
-template <Bounds bounds>
-std::string_view BasicMsgpackReader<bounds>::binary() {
-  const std::uint8_t tag = byte();
-  switch (tag) {
-    case 0xc4:
-      return take(big<std::uint8_t>());
-    case 0xc5:
-      return take(big<std::uint16_t>());
-    case 0xc6:
-      return take(big<std::uint32_t>());
-    default:
-      fail("bytes", 1);
-      return {};
-  }
-}
-
-template <Bounds bounds>
-std::size_t BasicMsgpackReader<bounds>::container(const char* what, std::uint8_t small, std::uint8_t tag16,
-                                                  std::size_t parts) {
+inline std::size_t MsgpackReader::container(const char* what, std::uint8_t small, std::uint8_t tag16,
+                                            std::size_t parts) {
   const std::uint8_t tag = byte();
   std::size_t size = 0;
   if ((tag & 0xf0) == small) {
@@ -291,16 +242,12 @@ std::size_t BasicMsgpackReader<bounds>::container(const char* what, std::uint8_t
     fail(what, 1);
   }
   // A size that lies must not make anybody reserve memory for it.
-  if (size * parts > remaining()) {
-    fail("more");
-    fault_.at = end_;
-  }
+  if (size * parts > remaining()) fail_at_end();
   return ok_ ? size : 0;
 }
 
 /// Not recursive: what is nested deeper is only more to pass over.
-template <Bounds bounds>
-std::string_view BasicMsgpackReader<bounds>::skip() {
+inline std::string_view MsgpackReader::skip() {
   const char* const begin = next_;
   for (std::uint64_t values = 1; values > 0 && ok_; --values) {
     if (array_is_next()) {
@@ -328,16 +275,12 @@ std::string_view BasicMsgpackReader<bounds>::skip() {
   return ok_ ? std::string_view(begin, static_cast<std::size_t>(next_ - begin)) : std::string_view();
 }
 
-template <Bounds bounds>
-void BasicMsgpackReader<bounds>::fail(const char* expected, std::size_t back) {
-  if constexpr (kChecked) {
-    if (ok_) fault_ = {.expected = expected, .at = next_ - back};
-  }
+inline void MsgpackReader::fail(const char* expected, std::size_t back) {
+  if (ok_) fault_ = {.expected = expected, .at = next_ - back};
   stop();
 }
 
-template <Bounds bounds>
-std::string BasicMsgpackReader<bounds>::fault() const {
+inline std::string MsgpackReader::fault() const {
   switch (fault_.kind) {
     case FaultKind::size:
       return std::string("expected ") + fault_.expected + " " + std::to_string(fault_.wanted) +
@@ -352,8 +295,7 @@ std::string BasicMsgpackReader<bounds>::fault() const {
   return std::string("expected ") + fault_.expected + ", found " + found();
 }
 
-template <Bounds bounds>
-std::string BasicMsgpackReader<bounds>::found() const {
+inline std::string MsgpackReader::found() const {
   if (fault_.at == end_) return "the end";
   const auto tag = static_cast<std::uint8_t>(*fault_.at);
   if (tag < 0x80 || tag >= 0xe0 || (tag >= 0xcc && tag <= 0xd3)) return "an integer";
