@@ -161,6 +161,10 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     }
     return;
   }
+  if (task->state == TaskState::cancelling) {  // its client has its answer: no attempt is needed any more
+    disown(worker, session_id, claim);
+    return;
+  }
   if (const HeldClaim adopted = adopted_claim(*task); is_later({&worker, claim}, adopted)) {
     detach(*task);
     disown(*adopted.worker, session_id, adopted.claim);

@@ -142,6 +142,14 @@ void earlier_adopted(Situation& s) {
   s.must_run = true;
 }
 void earlier_adopted_done(Situation& s) { adopted(s, 3, ClaimState::done); }
+void earlier_adopted_being_stopped(Situation& s) {
+  earlier_adopted(s);
+  being_stopped(s);
+}
+void earlier_adopted_done_being_stopped(Situation& s) {
+  earlier_adopted_done(s);
+  being_stopped(s);
+}
 void later_adopted(Situation& s) { adopted(s, 20, ClaimState::running); }
 void later_adopted_being_stopped(Situation& s) {
   later_adopted(s);
@@ -267,6 +275,8 @@ const std::vector<NamedColumn> kTableC{
       {"another, assigned by this broker, being stopped", another_being_stopped},
       {"an earlier one (table E), adopted, not done", earlier_adopted},
       {"an earlier one (table E), adopted, done", earlier_adopted_done},
+      {"an earlier one (table E), adopted, being stopped", earlier_adopted_being_stopped},
+      {"an earlier one (table E), adopted, done, being stopped", earlier_adopted_done_being_stopped},
       {"a later one (table E), adopted", later_adopted},
       {"a later one (table E), adopted, being stopped", later_adopted_being_stopped},
       {"none: the task is being written to the journal", task_is_being_written},

@@ -372,7 +372,7 @@ void check_later(const Pair& pair, bool first_is_later, bool announced_before) {
 TEST_SUITE("scheduler, the tables of READY") {
   TEST_CASE("table A: what the broker has with a worker that does not claim it") { check_table('A', 6, 16); }
   TEST_CASE("table B: a claim of an open task that is with no worker") { check_table('B', 12, 42); }
-  TEST_CASE("table C: a claim of a task that has a current attempt") { check_table('C', 16, 46); }
+  TEST_CASE("table C: a claim of a task that has a current attempt") { check_table('C', 19, 56); }
   TEST_CASE("table D: a claim of a task that the broker does not have") { check_table('D', 12, 43); }
 
   TEST_CASE("table E: which of two claims is the later one") {

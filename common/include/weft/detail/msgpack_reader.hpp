@@ -11,11 +11,34 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "weft/detail/msgpack_writer.hpp"
-#include "weft/detail/type_name.hpp"
 
 namespace weft::detail {
+
+/// "unsigned long", for people.
+template <class I>
+constexpr const char* integer_name() {
+  constexpr std::pair<bool, const char*> kNames[] = {
+      {std::is_same_v<I, char>, "char"},
+      {std::is_same_v<I, signed char>, "signed char"},
+      {std::is_same_v<I, unsigned char>, "unsigned char"},
+      {std::is_same_v<I, short>, "short"},
+      {std::is_same_v<I, unsigned short>, "unsigned short"},
+      {std::is_same_v<I, int>, "int"},
+      {std::is_same_v<I, unsigned int>, "unsigned int"},
+      {std::is_same_v<I, long>, "long"},
+      {std::is_same_v<I, unsigned long>, "unsigned long"},
+      {std::is_same_v<I, long long>, "long long"},
+      {std::is_same_v<I, unsigned long long>, "unsigned long long"},
+  };
+  for (const auto& [same, name] : kNames) {
+    if (same) return name;
+  }
+  return "a character";
+}
 
 class MsgpackReader {
  public:
@@ -92,7 +115,7 @@ class MsgpackReader {
     bool negative = false;     // range: `got` is the bits of a negative number
     std::uint64_t wanted = 0;  // size
     std::uint64_t got = 0;
-    std::string (*type)() = nullptr;  // range
+    const char* type = nullptr;  // range
   };
   /// Negative or not, and the bits as of an int64 or a uint64.
   struct Number {
@@ -159,7 +182,7 @@ I MsgpackReader::integer() {
       negative ? std::is_signed_v<I> && static_cast<std::int64_t>(value) == static_cast<std::int64_t>(bits)
                : bits <= static_cast<std::uint64_t>(std::numeric_limits<I>::max());
   if (!fits && ok_) {
-    fault_ = {.kind = FaultKind::range, .negative = negative, .got = bits, .type = &type_name<I>};
+    fault_ = {.kind = FaultKind::range, .negative = negative, .got = bits, .type = integer_name<I>()};
     stop();
   }
   return value;
@@ -288,7 +311,7 @@ inline std::string MsgpackReader::fault() const {
     case FaultKind::range:
       return (fault_.negative ? std::to_string(static_cast<std::int64_t>(fault_.got))
                               : std::to_string(fault_.got)) +
-             " does not fit " + fault_.type();
+             " does not fit " + fault_.type;
     case FaultKind::token:
       break;
   }

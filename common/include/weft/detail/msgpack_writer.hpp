@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <type_traits>
 
 #include "weft/detail/byte_buffer.hpp"
 #include "weft/error.hpp"
