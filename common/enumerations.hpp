@@ -26,7 +26,9 @@ struct Enumeration<Outcome> {
   static constexpr std::string_view name = "Outcome";
   static constexpr std::array values{
       Enumerator{"ok"},
-      Enumerator{"failed", "the function threw"},
+      Enumerator{"failed",
+                 "the function threw, or the call does not fit: no such task, another signature, other "
+                 "arguments"},
       Enumerator{"crashed", "its runner or its worker was lost while it ran"},
       Enumerator{"timed_out", "it ran longer than `timeout_ms`"},
       Enumerator{"cancelled"},

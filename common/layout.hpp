@@ -31,7 +31,8 @@ struct Layout<TaskSpec> {
       WEFT_FIELD(signature).means("of kind `library`: `long(long,double)`, compared by the runner"),
       WEFT_FIELD(label).optional().means("shown by `weft status`; detached tasks are found by it"),
       WEFT_FIELD(priority).optional().means("higher goes first among the tasks of this client"),
-      WEFT_FIELD(retries).optional().means("further attempts after `failed` and `timed_out`"),
+      WEFT_FIELD(retries).optional().means(
+          "further attempts after `failed` and `timed_out`, whatever the reason"),
       WEFT_FIELD(retry_delay_ms).optional().in("ms"),
       WEFT_FIELD(timeout_ms).optional().in("ms").means("running time of an attempt; 0: no limit"),
       WEFT_FIELD(queue_timeout_ms).optional().in("ms").means("waiting time; 0: no limit"),
@@ -48,15 +49,15 @@ struct Layout<TaskSpec> {
 template <>
 struct Layout<ErrorInfo> {
   WEFT_LAYOUT(ErrorInfo);
-  static constexpr auto fields =
-      std::tuple(WEFT_FIELD(type).means("type of the exception; empty when there was none"),
-                 WEFT_FIELD(message).means("its what(), or how the attempt ended"),
-                 WEFT_FIELD(worker).optional().means("name"), WEFT_FIELD(host).optional(),
-                 WEFT_FIELD(signal).optional().means("that ended the runner; 0: none"),
-                 WEFT_FIELD(exit_code).optional().means("of the runner, when it exited by itself"),
-                 WEFT_FIELD(started_ms).optional().in("ms since 1970").means("worker's clock; 0: not known"),
-                 WEFT_FIELD(ended_ms).optional().in("ms since 1970"),
-                 WEFT_FIELD(stderr_tail).optional().means("the last lines that the runner printed"));
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(type).means("type of the exception; empty for what the runner or the broker says"),
+      WEFT_FIELD(message).means("its what(), or how the attempt ended"),
+      WEFT_FIELD(worker).optional().means("name"), WEFT_FIELD(host).optional(),
+      WEFT_FIELD(signal).optional().means("that ended the runner; 0: none"),
+      WEFT_FIELD(exit_code).optional().means("of the runner, when it exited by itself"),
+      WEFT_FIELD(started_ms).optional().in("ms since 1970").means("worker's clock; 0: not known"),
+      WEFT_FIELD(ended_ms).optional().in("ms since 1970"),
+      WEFT_FIELD(stderr_tail).optional().means("the last lines that the runner printed"));
 };
 
 template <>
@@ -88,7 +89,8 @@ struct Layout<HelloWorker> {
       WEFT_FIELD(slots).means("tasks that it runs at a time, at least 1"),
       WEFT_FIELD(arch).optional().means("`x86_64`"), WEFT_FIELD(libc).optional().means("`glibc 2.36`"),
       WEFT_FIELD(resources).optional().means("amounts, each finite and not negative"),
-      WEFT_FIELD(functions).optional().means("names of the tasks in the libraries that it has loaded"));
+      WEFT_FIELD(functions).optional().means(
+          "names of the tasks in the libraries that it has loaded: it gets the calls of these"));
 };
 
 template <>
@@ -125,9 +127,9 @@ struct Layout<Goodbye> {
 template <>
 struct Layout<Define> {
   WEFT_LAYOUT(Define);
-  static constexpr auto fields =
-      std::tuple(WEFT_FIELD(spec).means("number that tasks of this session name it by; never used twice"),
-                 WEFT_FIELD(content));
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(spec).means("any number; tasks of this session name it by that. Never used twice"),
+      WEFT_FIELD(content));
 };
 
 template <>
@@ -140,7 +142,7 @@ template <>
 struct Layout<SubmitRecord> {
   WEFT_LAYOUT(SubmitRecord);
   static constexpr bool forwarded = true;
-  static constexpr auto fields = std::tuple(WEFT_FIELD(seq).means("task number: 1, 2, 3 ... in a session"),
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seq).means("task number, rising from 1 in a session"),
                                             WEFT_FIELD(spec), WEFT_FIELD(payload).means("its arguments"));
 };
 template <>
@@ -176,7 +178,7 @@ struct Layout<Synced> {
 template <>
 struct Layout<Cancel> {
   WEFT_LAYOUT(Cancel);
-  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs));
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs).means("tasks whose answers are not wanted"));
 };
 
 template <>
@@ -215,7 +217,8 @@ struct Layout<Deliver> {
 template <>
 struct Layout<Running> {
   WEFT_LAYOUT(Running);
-  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs));
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(seqs).means("tasks that have run for a while: for show only"));
 };
 
 // ---- broker to worker ----
@@ -427,7 +430,8 @@ struct Layout<Status> {
 template <>
 struct Layout<Kept> {
   WEFT_LAYOUT(Kept);
-  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs));
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(seqs).means("detached tasks that survive their client from now on"));
 };
 
 template <>
