@@ -146,12 +146,15 @@ bool Scheduler::could_run(const Worker& worker, const Placement& placement) cons
       bad != worker.cannot_start->end() && now_ < bad->second.until) {
     return false;
   }
-  // A name that nobody has goes anywhere, and fails there with the list of known ones.
-  if (const std::string& name = placement.library_function; !name.empty() && functions_.contains(name)) {
-    const auto& functions = worker.hello.functions;
-    if (std::find(functions.begin(), functions.end(), name) == functions.end()) return false;
-  }
-  return may_ever_run(worker, placement);
+  return has_function(worker, placement) && may_ever_run(worker, placement);
+}
+
+/// A name that no worker has goes anywhere, and fails there with the list of known ones.
+bool Scheduler::has_function(const Worker& worker, const Placement& placement) const {
+  const std::string& name = placement.library_function;
+  if (name.empty() || !functions_.contains(name)) return true;
+  const auto& functions = worker.hello.functions;
+  return std::find(functions.begin(), functions.end(), name) != functions.end();
 }
 
 /// Of the workers that could run it, all are too old for one of its options: the version of the newest.
@@ -161,7 +164,8 @@ std::optional<std::uint8_t> Scheduler::too_old_for(const Placement& placement) c
   without.minor = 0;
   std::optional<std::uint8_t> newest;
   for (const auto& [id, worker] : workers_) {
-    if (may_ever_run(*worker, without)) newest = std::max(newest.value_or(0), worker->minor);
+    if (may_ever_run(*worker, without) && has_function(*worker, without))
+      newest = std::max(newest.value_or(0), worker->minor);
   }
   return newest && *newest < placement.minor ? newest : std::nullopt;
 }

@@ -77,11 +77,11 @@ void append_record(std::string& row, const JournalRecord& record) {
   row += bytes.view();
 }
 
-Result<std::vector<JournalRecord>> decode_row(std::string_view row) {
+Result<std::vector<JournalRecord>> decode_row(std::string_view row, std::uint8_t own_minor) {
   static constexpr auto kReaders = readers(std::make_index_sequence<kTypes>{});
   std::vector<JournalRecord> records;
   // A row does not say which version wrote it.
-  wire::RecordReader in(row, {.own = wire::kMinor, .peer = UINT8_MAX});
+  wire::RecordReader in(row, {.own = own_minor, .peer = UINT8_MAX});
   while (in.ok() && !in.at_end()) {
     const std::uint64_t type = in.integer<std::uint64_t>();
     if (type == 0 || type > kTypes)

@@ -61,7 +61,7 @@ using JournalRecord =
     std::variant<SessionRecord, SpecRecord, TaskRecord, ChargeRecord, FinalRecord, GoneRecord>;
 
 void append_record(std::string& row, const JournalRecord& record);
-/// All records of a row, or what is wrong with it.
-Result<std::vector<JournalRecord>> decode_row(std::string_view row);
+/// All records of a row, as a broker of version `own_minor` knows them, or what is wrong with it.
+Result<std::vector<JournalRecord>> decode_row(std::string_view row, std::uint8_t own_minor = wire::kMinor);
 
 }  // namespace weft::broker

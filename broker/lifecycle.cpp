@@ -219,7 +219,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       return refuse_task(
           task, fmt::format("worker {} ended it in a way that this broker, which speaks protocol "
                             "{}.{}, does not know: the worker speaks {}.{}",
-                            worker.hello.name, wire::kMajor, wire::kMinor, wire::kMajor, worker.minor));
+                            worker.hello.name, wire::kMajor, settings_.minor, wire::kMajor, worker.minor));
     case wire::Outcome::ok:
     case wire::Outcome::refused:
     case wire::Outcome::cancelled:  // nobody here asked for that: an order from before we were there

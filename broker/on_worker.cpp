@@ -135,10 +135,11 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
   Task* task = session != nullptr ? find_task(*session, claim.seq) : nullptr;
   if (task == nullptr) {
     if (session == nullptr || !session->synced) {
-      const HeldClaim held{&worker, claim};
       HeldClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
-      if (orphan.worker == nullptr || is_later(held, orphan)) orphan = held;
+      HeldClaim earlier{&worker, claim};
+      if (orphan.worker == nullptr || is_later(earlier, orphan)) std::swap(orphan, earlier);
       if (claim.state != wire::ClaimState::done) take_stray(worker, {session_id, claim.seq}, claim.attempt);
+      if (earlier.worker != nullptr) disown(*earlier.worker, session_id, earlier.claim);
     } else {
       disown(worker, session_id, claim);
     }

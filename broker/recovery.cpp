@@ -49,12 +49,12 @@ void Scheduler::replay(const SpecRecord& record) {
   Session* session = find_session(record.session);
   if (session == nullptr || session->specs.contains(record.spec)) return;
   std::string refusal;
-  if (record.minor > wire::kMinor) {
+  if (record.minor > settings_.minor) {
     refusal = fmt::format(
         "it was accepted by a broker that speaks protocol {}.{} and asks for what this one, which speaks "
         "{}.{}, "
         "would ignore: start a newer broker on this journal",
-        wire::kMajor, record.minor, wire::kMajor, wire::kMinor);
+        wire::kMajor, record.minor, wire::kMajor, settings_.minor);
   }
   define(*session, record.spec, record.content, std::move(refusal));
   Spec& spec = *session->specs.at(record.spec);

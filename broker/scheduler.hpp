@@ -35,6 +35,8 @@ struct Settings {
   std::uint64_t epoch = 1;           // random, of this life of the broker
   std::int64_t unix_us_at_zero = 0;  // wall clock at Time{}
   std::string version = "0";
+  std::uint8_t minor =
+      wire::kMinor;  // version of the protocol that it speaks; another only in the simulation
   Duration heartbeat_interval = std::chrono::seconds(1);
   std::uint32_t heartbeat_liveness = 3;                        // the zguide: "3-5 is reasonable"
   Duration adoption_window = std::chrono::seconds(2);          // from the start, for claims
@@ -266,6 +268,7 @@ class Scheduler {
   static bool may_ever_run(const Worker& worker, const Placement& placement);
   bool fits_now(const Worker& worker, const Placement& placement) const;
   bool could_run(const Worker& worker, const Placement& placement) const;
+  bool has_function(const Worker& worker, const Placement& placement) const;
   std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
   void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
   double assign(Task& task, Worker& worker);

@@ -18,16 +18,16 @@ BrokerNode::BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracl
 
 void BrokerNode::start() {
   settings_.scheduler.epoch = random_.next() | 1;
+  if (settings_.minors) settings_.scheduler.minor = minor_ = draw_minor(*settings_.minors);
   scheduler_ = std::make_unique<broker::Scheduler>(settings_.scheduler, clock());
   next_peer_ = 1;
-  if (settings_.minors) minor_ = draw_minor(*settings_.minors);
   if (minor_ != wire::kMinor) count(minor_ < wire::kMinor ? "minors: older broker" : "minors: newer broker");
   oracle_.broker_started();
   witness_.broker_started(settings_.scheduler.epoch);
   network_.broker_up();
   note([&] { return fmt::format("starts, epoch {:x}", settings_.scheduler.epoch); });
   start_process();
-  if (settings_.scheduler.journal) step(disk_.recover());
+  if (settings_.scheduler.journal) step(disk_.recover(minor_));
 }
 
 void BrokerNode::crash(Network::Power how) {

@@ -137,10 +137,10 @@ void Disk::process_down(Network::Power how) {
   forgotten_.clear();
 }
 
-broker::Recovered Disk::recover() const {
+broker::Recovered Disk::recover(std::uint8_t minor) const {
   broker::Recovered found;
   for (const std::string& row : rows_) {
-    auto records = broker::decode_row(row);
+    auto records = broker::decode_row(row, std::min(minor, wire::kMinor));
     if (!records) fail("a row of the journal cannot be decoded: " + records.fault());
     found.records.insert(found.records.end(), std::make_move_iterator(records->begin()),
                          std::make_move_iterator(records->end()));

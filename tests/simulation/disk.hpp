@@ -32,7 +32,8 @@ class Disk {
   wire::Message read(const wire::Get& get) const;
   void process_down(Network::Power how);
   /// What a broker finds that starts now.
-  broker::Recovered recover() const;
+  /// For a broker of version `minor` of the protocol.
+  broker::Recovered recover(std::uint8_t minor) const;
 
   // ---- faults ----
   void fill_up(Duration lasts) { full_until_ = world_.now() + lasts; }

@@ -168,9 +168,12 @@ void Fabric::leave() {
     client->close();
   }
   world_.run_until(world_.now() + kForgetWithin);
-  const broker::Recovered kept = disk_.recover();
+  const broker::Recovered kept = disk_.recover(wire::kMinor);
   oracle_.left_on_disk(kept.records);
-  if (!kept.blobs.empty()) fail(fmt::format("{} blobs are left in the folder", kept.blobs.size()));
+  if (!kept.blobs.empty()) {
+    fail(fmt::format("{} blobs are left in the folder, for one {}", kept.blobs.size(),
+                     kept.blobs.front().text(8)));
+  }
   const wire::Status status = broker_->status();
   if (status.clients != 0) fail(fmt::format("the broker still has {} clients", status.clients));
   if (status.queued + status.assigned != 0) fail("the broker still has tasks");

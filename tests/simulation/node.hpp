@@ -89,8 +89,8 @@ class Node {
 /// nobody here knows.
 std::string frame_of(std::uint8_t minor, std::string frame, wire::Origin origin);
 
-/// What a process of version `minor` makes of a frame. One of a version that does not exist yet passes over what
-/// its peers of that version have added.
+/// What a process of version `minor` makes of a frame. One of a version that does not exist yet passes over
+/// what its peers of that version have added.
 inline Result<wire::Message> decode_as(std::uint8_t minor, std::string_view frame) {
   return wire::decode(frame, std::min(minor, wire::kMinor));
 }

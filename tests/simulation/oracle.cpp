@@ -213,7 +213,10 @@ Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec
   known.tail = {};  // WorkerNode looks at it
   if (!(known == *task.spec)) fail(fmt::format("task {} is executed with another spec", id.text()));
   if (number == 0) fail(fmt::format("task {} is told execution 0", id.text()));
-  if (task.named || task.refused) fail(fmt::format("task {} is executed, and must not be", id.text()));
+  // One that its client refused, since its broker is too old for it now, may be with a worker that has not
+  // heard.
+  if (task.named || (task.refused && !may_be_too_new(task)))
+    fail(fmt::format("task {} is executed, and must not be", id.text()));
   check_again(id, task, worker);
   const ExecutionId execution = executions_.size();
   executions_.push_back({id, worker, epoch, world_.now(), {}, End::running});

@@ -10,7 +10,8 @@ namespace weft::sim {
 
 void Oracle::kept(const TaskId& id) {
   Task& task = find(id);
-  if (task.refused) fail(fmt::format("task {} was refused, and is promised to be kept", id.text()));
+  if (task.refused && !may_be_too_new(task))
+    fail(fmt::format("task {} was refused, and is promised to be kept", id.text()));
   if (!scenario_.journal) fail(fmt::format("task {} is promised to be kept, without a journal", id.text()));
   if (task.cancelled || task.cancelled_by_others) return;
   if (!task.kept) world_.coverage().count("detached: kept");
