@@ -130,7 +130,8 @@ TEST_SUITE("codec") {
     CHECK(decode(encode(Submit{{{1, 1, Payload(std::string(kInlineBytesMax, 'x'))}}})));
     const auto refused = decode(encode(Submit{{{1, 1, Payload(std::string(kInlineBytesMax + 1, 'x'))}}}));
     REQUIRE_FALSE(refused);
-    CHECK(refused.fault().starts_with("malformed Submit: expected at most a payload of 65536, found one of 65537"));
+    CHECK(refused.fault().starts_with(
+        "malformed Submit: expected at most a payload of 65536, found one of 65537"));
   }
 
   TEST_CASE("an error comes back as it was, and only whole") {
