@@ -32,6 +32,7 @@ Detached* Scheduler::find_detached(Session& session, std::uint64_t seq) {
 
 /// Instead of queueing it.
 void Scheduler::keep(Task& task) {
+  if (!task.spec->refusal.empty()) return refuse_task(task, task.spec->refusal);
   Session& session = *task.session;
   if (!settings_.journal) {
     return refuse_detached(task,

@@ -60,6 +60,21 @@ TEST_SUITE("scheduler, versions") {
     CHECK(h.assigned(worker, client).empty());
   }
 
+  TEST_CASE("a detached task of such a kind is refused as well when it is announced again") {
+    Settings settings = test_settings();
+    settings.journal = true;
+    Harness h(settings);
+    TestClient client = h.join_client("client");
+    wire::TaskSpec spec;
+    spec.kind = wire::TaskKind::unknown;
+    spec.label = "sweep";
+    spec.detach = true;
+    h.step(Received{client.peer, wire::Define{1, spec}, kNewer});
+    h.step(Received{client.peer, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload()}}}, kNewer});
+    CHECK_FALSE(refusal_in(h.take()).empty());
+    CHECK(h.ordered() == 0);
+  }
+
   TEST_CASE("an essential option goes only to workers that know it") {
     Harness h;
     TestClient client = h.join_client("client");
