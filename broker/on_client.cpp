@@ -104,8 +104,7 @@ void Scheduler::on(Session& session, const wire::Define& message) {
   if (message.content.kind == wire::TaskKind::unknown) {
     refusal = fmt::format(
         "this broker does not know this kind of task: its client speaks protocol {}.{}, the broker {}.{}; "
-        "use "
-        "a broker that is as new as the client",
+        "use a broker that is as new as the client",
         wire::kMajor, peers_.at(session.peer).minor, wire::kMajor, settings_.minor);
   }
   define(session, message.spec, message.content, std::move(refusal));

@@ -52,8 +52,7 @@ void Scheduler::replay(const SpecRecord& record) {
   if (record.minor > settings_.minor) {
     refusal = fmt::format(
         "it was accepted by a broker that speaks protocol {}.{} and asks for what this one, which speaks "
-        "{}.{}, "
-        "would ignore: start a newer broker on this journal",
+        "{}.{}, would ignore: start a newer broker on this journal",
         wire::kMajor, record.minor, wire::kMajor, settings_.minor);
   }
   define(*session, record.spec, record.content, std::move(refusal));

@@ -114,7 +114,7 @@ std::string encode_error(const ErrorInfo& info) {
 }
 
 Result<ErrorInfo> decode_error(std::string_view bytes) {
-  // Whoever wrote it is behind the broker, and may be newer than anybody who is known here.
+  // The writer of an error is a worker behind the broker: its version is not known here.
   RecordReader in(bytes, {.own = kMinor, .peer = UINT8_MAX});
   ErrorInfo info;
   read(in, info);

@@ -22,7 +22,7 @@ std::string encode(const Message& message, std::uint8_t own_minor = kMinor);
 /// The message in `frame`, or what is wrong with it: which field, what was expected and what was found.
 Result<Message> decode(std::string_view frame, std::uint8_t own_minor = kMinor);
 
-/// The minor version of the side that wrote `frame`; 0 when it is no Weft frame.
+/// The minor version of the side that wrote `frame`; 0 for a frame that is not Weft.
 std::uint8_t minor_of(std::string_view frame);
 
 /// When `frame` is a Weft header of another major version: a sentence that names both.

@@ -56,7 +56,7 @@ class Payload {
   Tail tail() const;
   /// The same payload with `tail` instead of the one that it has.
   Payload with_tail(const Tail& tail) const;
-  /// For whoever it was sent to: the tail means nothing to a program.
+  /// For the final receiver: a tail means nothing to a program.
   Payload without_tail() const { return has_tail() ? with_tail({}) : *this; }
 
   /// What it costs to keep in memory, not what it refers to.

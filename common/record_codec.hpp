@@ -306,7 +306,7 @@ void read_surplus(RecordReader& in, T& value, std::size_t fields) {
   for (std::size_t i = 0; i < fields && in.ok(); ++i) in.skip();
   if (!in.ok()) return;
   if constexpr (Forwarded<T>) {
-    // Whoever passed it on may be older than the one who wrote it.
+    // The broker that forwarded the record may be older than its writer.
     const auto known = fields_known<T>(in.own_minor());
     const Tail tail{static_cast<std::uint32_t>(fields),
                     static_cast<std::uint32_t>(known - kRequiredFields<T>), std::string(begin, in.next())};

@@ -1,5 +1,5 @@
 // expect: success
-// Every name that programs rely on, as DESIGN says it.
+// Every name that programs rely on.
 #include <weft/weft.hpp>
 
 #include <list>

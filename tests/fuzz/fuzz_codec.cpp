@@ -16,7 +16,7 @@ void check(std::string_view frame, std::uint8_t minor) {
     return;
   }
   WEFT_CHECK(!wire::describe(*message).empty());
-  // A value that is unknown here is refused by whoever gets it, since it is not in this side's version.
+  // An unknown enumerator is malformed for the next reader, since this side's version does not have it.
   const std::string encoded = wire::encode(*message, minor);
   const auto again = wire::decode(encoded, minor);
   if (!again) {

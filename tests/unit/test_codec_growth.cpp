@@ -114,7 +114,7 @@ TEST_SUITE("growth of the protocol") {
     }
   }
 
-  TEST_CASE("the records that a broker passes on keep them, and hand them to whoever knows them") {
+  TEST_CASE("forwarded records keep unknown fields, and a peer that knows the fields gets them") {
     std::size_t tails = 0;
     for (const Message& message : one_of_each()) {
       CAPTURE(describe(message));
