@@ -37,10 +37,15 @@ class Rig : private Helm::Loop {
     io_.join();
   }
 
-  /// The I/O thread steps back; true when it has.
+  /// The I/O thread steps back; true when it has. It stays away for a millisecond only, which this thread may
+  /// miss on a busy machine: so it is asked until it is seen to be away.
   bool step_back() {
-    may_step_back = true;
-    return eventually([this] { return helm.is_free(); });
+    const bool away = eventually([this] {
+      may_step_back = true;
+      return helm.is_free();
+    });
+    may_step_back = false;
+    return away;
   }
   /// Steers once the I/O thread has stepped back, which it does for a moment only.
   bool steer(const std::function<bool()>& done, const Helm::Deadline& deadline = std::nullopt) {
