@@ -3,7 +3,8 @@
 #
 # Usage: check_port.sh [-v] [-w SECONDS] [-z] [--ping] HOST PORT
 #
-# Says whether a TCP port accepts a connection. Options stand in any place, as nc takes them.
+# Says whether a TCP port accepts a connection. PORT is a number or the name of a service (ssh). Options stand in any
+# place, as nc takes them.
 #
 #   -v          print the line that nc would print, on standard error
 #   -w SECONDS  give up after so many seconds (each address of HOST; default: when the system does)
@@ -72,10 +73,34 @@ parse_arguments() {
   ((${#operands[@]} == 2)) || usage_error "HOST and PORT are wanted, ${#operands[@]} given"
   host=${operands[0]} port=${operands[1]}
   [[ -n $host && $host != */* ]] || usage_error "not a host: '$host'"
-  [[ $port =~ ^0*[1-9][0-9]{0,4}$ ]] || usage_error "not a port: '$port'"
-  port=$((10#$port))
-  ((port <= 65535)) || usage_error "not a port: $port"
+  find_port
   [[ -z $seconds || $seconds =~ ^0*[1-9][0-9]{0,5}$ ]] || usage_error "not a number of seconds: '$seconds'"
+}
+
+# Makes a number of port: it may be the name of a service.
+find_port() {
+  local number=$port
+  [[ $port =~ ^[0-9]+$ ]] || number=$(service_port "$port")
+  [[ $number =~ ^0*[1-9][0-9]{0,4}$ ]] || usage_error "not a port, nor a service with one for TCP: '$port'"
+  port=$((10#$number))
+  ((port <= 65535)) || usage_error "not a port: $port"
+}
+
+# The TCP port of a service, by its name or another one that it has.
+service_port() {
+  local line words word
+  if [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] && line=$(getent services "$1/tcp" 2>/dev/null); then
+    read -r _ word _ <<<"$line"
+    printf '%s' "${word%/tcp}"
+    return
+  fi
+  while read -r -a words; do
+    [[ ${words[1]:-} == */tcp ]] || continue
+    for word in "${words[@]}"; do
+      [[ $word != "#"* ]] || break
+      [[ $word == "$1" ]] && printf '%s' "${words[1]%/tcp}" && return
+    done
+  done 2>/dev/null </etc/services || true
 }
 
 say() { if ((verbose)); then printf '%s\n' "$1" >&2; fi; }

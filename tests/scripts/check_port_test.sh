@@ -29,6 +29,17 @@ test_agrees_with_nc() {
   expect "a name that does not exist" same_as_nc -zv nosuchhost.invalid 80
 }
 
+# The well-known port of a service needs root to listen on: whether it is open or not, both must say the same.
+test_names_of_services() {
+  local service
+  for service in http ssh domain www; do # the last is another name of the first
+    expect "$service" same_as_nc -zv 127.0.0.1 "$service"
+  done
+  run "$check_port" 127.0.0.1 nosuchservice
+  expect "a service that does not exist is wrong usage" equal "$code" 2
+  expect "  and named" contains "$err" "'nosuchservice'"
+}
+
 test_options_in_any_place() {
   hold_port listening
   local words
@@ -71,6 +82,8 @@ test_needs_bash_and_coreutils_alone() {
   hold_port listening
   run env PATH="$work/bin" "$check_port" -v localhost "$port"
   expect "an open port" equal "$code $err" "0 Connection to localhost $port port [tcp/*] succeeded!"
+  run env PATH="$work/bin" "$check_port" -v 127.0.0.1 www
+  expect "another name of a service" contains "$err" "127.0.0.1 port 80 "
   run env PATH="$work/bin" "$check_port" nonsense
   expect "wrong usage" equal "$code" 2
   expect "  with the usage" contains "$err" "Usage: check_port.sh"
