@@ -243,15 +243,23 @@ void Session::on(const Stop&) {
   exit(0, "told to leave at once");
 }
 
+/// What runs may take its time while there is a broker to hear of it; without one the wait has an end.
 void Session::leave_if_done() {
-  if (!draining_ || exited_ || !tasks_.empty()) return;
+  if (!draining_ || exited_) return;
+  if (!tasks_.empty() && presence_.joined()) return leave_at_.reset();
   const bool released = held_.empty() && std::all_of(clients_.begin(), clients_.end(),
                                                      [](const auto& c) { return c.second.outbox.empty(); });
   if (!leave_at_) leave_at_ = now_ + settings_.leave_wait;
-  if (released) {
+  if (tasks_.empty() && released) {
     exit(0, "drained");
-  } else if (now_ >= *leave_at_) {
+  } else if (now_ < *leave_at_) {
+    return;
+  } else if (tasks_.empty()) {
     exit(0, "drained, but not every result was fetched");
+  } else {
+    exit(0, fmt::format("there has been no broker at {} for {:.0f} s; {} {} not ended", settings_.broker,
+                        seconds(settings_.leave_wait), tasks_.size(),
+                        tasks_.size() == 1 ? "task has" : "tasks have"));
   }
 }
 

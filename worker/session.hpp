@@ -52,10 +52,11 @@ class Session {
     Duration rung = std::chrono::seconds(1);                    // asked, SIGTERM, SIGKILL: this far apart
     Duration start_timeout = std::chrono::seconds(30);          // from StartRunner to RunnerReady
     Duration bad_program = std::chrono::seconds(5);             // is not tried again for
-    Duration tenure = std::chrono::milliseconds(50);        // a runner with tasks waiting is not ended before
-    Duration idle_runner = std::chrono::seconds(30);        // kept when no session names its program
-    Duration leave_wait = std::chrono::seconds(10);         // draining: for the results to be released
-    std::uint32_t prefetch_max = 1000;                      // tasks behind the running one in a channel
+    Duration tenure = std::chrono::milliseconds(50);  // a runner with tasks waiting is not ended before
+    Duration idle_runner = std::chrono::seconds(30);  // kept when no session names its program
+    Duration leave_wait =
+        std::chrono::seconds(10);       // draining: for results to be released, for a broker to come back
+    std::uint32_t prefetch_max = 1000;  // tasks behind the running one in a channel
     Duration prefetch_time = std::chrono::milliseconds(2);  // they may take; each at most half of it
     Duration behind_max = std::chrono::milliseconds(20);    // or there is a single one that takes no longer
     Duration worth_recalling = std::chrono::microseconds(500);  // for a runner that has nothing to do
@@ -207,7 +208,7 @@ class Session {
   bool programs_changed_ = false;     // some may be unused now
 
   bool draining_ = false;
-  std::optional<Time> leave_at_;  // draining and nothing left to do: at the latest
+  std::optional<Time> leave_at_;  // draining, with nothing left to do or without a broker: at the latest
   bool exited_ = false;
   std::string log_reason_;  // of the last "waiting for a broker"
 

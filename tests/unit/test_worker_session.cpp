@@ -934,6 +934,40 @@ TEST_CASE("a worker that never found a broker leaves at once") {
   CHECK(h.take() == Actions{Exit{0, "drained"}});
 }
 
+TEST_CASE("a draining worker whose broker is gone waits for it as long as for results, whatever runs") {
+  for (const bool drains_first : {false, true}) {
+    for (const bool comes_back : {false, true}) {
+      CAPTURE(drains_first);
+      CAPTURE(comes_back);
+      Joined h;
+      h.running(1);
+      if (drains_first) h.event(Drain{});
+      h.event(LinkDown{"broke"});
+      if (!drains_first) h.event(Drain{});
+      h.skip();
+      if (comes_back) {  // in time: what runs may finish
+        h.advance(seconds(5));
+        h.connect();
+        h.welcome();
+        h.advance(seconds(60));
+        CHECK(!h.session.exited());
+        h.finished(1, 1);
+        h.receive(wire::Release{kAda, 1});
+        CHECK(h.session.exited());
+        h.skip();
+      } else {
+        h.advance(milliseconds(9999));
+        CHECK(!h.session.exited());
+        h.advance(milliseconds(1));
+        const Actions actions = h.take();
+        REQUIRE(!actions.empty());
+        CHECK(actions.back() ==
+              Action(Exit{0, "there has been no broker at 127.0.0.1:8786 for 10 s; 1 task has not ended"}));
+      }
+    }
+  }
+}
+
 TEST_CASE("the second signal means now") {
   Joined h;
   h.running(1);
