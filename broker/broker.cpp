@@ -2,6 +2,7 @@
 #include "broker/broker.hpp"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <netdb.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
@@ -112,8 +113,11 @@ void Broker::run(int stop) {
   if (journal_) items.push_back({journal_->descriptor(), POLLIN, 0});
   read_monitor();  // libzmq's descriptors tell of what comes after a socket was found empty
   for (;;) {
-    const auto until_deadline = std::chrono::ceil<std::chrono::milliseconds>(scheduler_.deadline() - now());
-    auto wait = std::max(until_deadline, std::chrono::milliseconds(0));
+    const Time current = now();
+    if (memory_.due(current)) malloc_trim(0);
+    const Time due = earlier(memory_.deadline(), scheduler_.deadline()).value();
+    auto wait =
+        std::max(std::chrono::ceil<std::chrono::milliseconds>(due - current), std::chrono::milliseconds(0));
     if (blocked_ || !suspects_.empty()) wait = std::min(wait, std::chrono::milliseconds(kRetry));
     if (!quiet()) wait = std::chrono::milliseconds(0);
     // Not zmq::poll(), which asks each socket before and after with several system calls.
@@ -121,6 +125,7 @@ void Broker::run(int stop) {
     if (items[kStop].revents != 0) break;
     if (items[kMonitor].revents != 0) read_monitor();
     receive_all();
+    memory_.moved(received_bytes_);
     if (journal_) read_journal_answers();
     check_suspects();
     step(Tick{});
@@ -330,6 +335,7 @@ Broker::Sent Broker::try_send(const Connection& connection, const std::string& f
     const auto flags = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
     if (!router_.send(zmq::buffer(connection.routing_id), flags)) return Sent::later;
     (void)router_.send(zmq::buffer(frame), zmq::send_flags::dontwait);
+    memory_.moved(frame.size());
     return Sent::yes;
   } catch (const zmq::error_t& error) {
     if (error.num() == EHOSTUNREACH) return Sent::unreachable;

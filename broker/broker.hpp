@@ -11,6 +11,7 @@
 #include <zmq.hpp>
 
 #include "broker/journal_writer.hpp"
+#include "broker/memory_return.hpp"
 #include "broker/scheduler.hpp"
 #include "common/codec.hpp"
 
@@ -76,6 +77,7 @@ class Broker {
   std::string address_;
   Scheduler scheduler_;
   Actions actions_;
+  MemoryReturn memory_;
   std::unique_ptr<JournalWriter> journal_;
   std::unordered_map<std::string, PeerId> peers_;  // by routing id
   std::unordered_map<PeerId, Connection> connections_;
