@@ -3,10 +3,36 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <utility>
 
 #include "common/hash.hpp"
 
 namespace weft::worker {
+
+BlobStore::Mapping::Mapping(const Fd& memory, std::uint64_t size)
+    : memory_(mmap(nullptr, size, PROT_READ, MAP_SHARED, memory.get(), 0)), size_(size) {
+  if (memory_ == MAP_FAILED) throw std::system_error(errno, std::system_category(), "cannot map a result");
+}
+
+BlobStore::Mapping::Mapping(Mapping&& other) noexcept
+    : memory_(std::exchange(other.memory_, MAP_FAILED)), size_(other.size_) {}
+
+BlobStore::Mapping::~Mapping() {
+  if (memory_ != MAP_FAILED) munmap(memory_, size_);
+}
+
+void BlobStore::add_ready(const BlobKey& key, Fd memory) {
+  if (ready_.insert_or_assign(key, std::move(memory)).second) ++counts_[static_cast<std::size_t>(key.place)];
+}
+
+void BlobStore::release(const BlobKey& key) {
+  if (key.place == BlobPlace::result && mapped_.erase(key.id) > 0) return;
+  if (ready_.erase(key) == 0) return;
+  --counts_[static_cast<std::size_t>(key.place)];
+  if (key.place == BlobPlace::file) cache_.release(key.id);
+}
 
 std::optional<Event> BlobStore::find(const FindBlob& action) try {
   const BlobKey& key = action.key;
@@ -14,7 +40,7 @@ std::optional<Event> BlobStore::find(const FindBlob& action) try {
   Coming coming{action.size, action.name, {}, {}};
   if (key.place == BlobPlace::file) {
     if (Fd memory = cache_.load(key.id, action.size, action.name)) {
-      ready_[key] = std::move(memory);
+      add_ready(key, std::move(memory));
       return BlobReady{key};
     }
     if (cache_.begin(key.id, coming.part) != Cache::Begin::mine) {
@@ -22,6 +48,10 @@ std::optional<Event> BlobStore::find(const FindBlob& action) try {
       return std::nullopt;
     }
   } else {
+    if (count(BlobPlace::argument) + coming_.size() >= files_max_) {
+      busy_[key] = action;
+      return std::nullopt;
+    }
     coming.memory =
         checked(memfd_create("weft-argument", MFD_CLOEXEC | MFD_ALLOW_SEALING), "no memory for an argument");
     if (ftruncate(coming.memory.get(), static_cast<off_t>(action.size)) < 0) {
@@ -69,12 +99,12 @@ Event BlobStore::admit(const BlobKey& key) {
 
 Event BlobStore::admit(const BlobKey& key, Coming& coming) {
   if (key.place == BlobPlace::file) {
-    ready_[key] = cache_.admit(key.id, coming.size, coming.name, std::move(coming.part));
+    add_ready(key, cache_.admit(key.id, coming.size, coming.name, std::move(coming.part)));
     return BlobReady{key};
   }
   fcntl(coming.memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
   if (hash_of_file(coming.memory.get()) != key.id) return BlobBad{key, "what came does not have its hash"};
-  ready_[key] = std::move(coming.memory);
+  add_ready(key, std::move(coming.memory));
   return BlobReady{key};
 }
 
@@ -85,13 +115,28 @@ void BlobStore::abandon(const BlobKey& key) {
 
 BlobId BlobStore::add_result(Fd memory) {
   // Should the runner have left it writable: whoever fetches it checks the hash, as with every blob.
-  fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  constexpr int kSize = F_SEAL_SHRINK | F_SEAL_GROW;
+  fcntl(memory.get(), F_ADD_SEALS, kSize);  // alone: writable memory that is still mapped refuses the others
+  fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL);
   const BlobId id = hash_of_file(memory.get());
-  ready_.try_emplace({BlobPlace::result, id}, std::move(memory));
+  const BlobKey key{BlobPlace::result, id};
+  if (ready_.contains(key) || mapped_.contains(id)) return id;
+  struct stat status {};
+  const bool keeps_size = (fcntl(memory.get(), F_GET_SEALS) & kSize) == kSize;
+  if (count(BlobPlace::result) >= files_max_ && keeps_size && fstat(memory.get(), &status) == 0) {
+    mapped_.emplace(id, Mapping(memory, static_cast<std::uint64_t>(status.st_size)));
+  } else {
+    add_ready(key, std::move(memory));
+  }
   return id;
 }
 
 std::string BlobStore::read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const {
+  if (const auto mapped = mapped_.find(id); mapped != mapped_.end()) {
+    const std::string_view all = mapped->second.bytes();
+    if (offset > all.size() || all.size() - offset < bytes) return "";
+    return std::string(all.substr(offset, bytes));
+  }
   const auto found = ready_.find({BlobPlace::result, id});
   if (found == ready_.end()) return "";
   std::string out(bytes, '\0');

@@ -4,8 +4,11 @@
 // with events. Owned by the shell.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <map>
 #include <optional>
+#include <string_view>
 
 #include "worker/cache.hpp"
 #include "worker/events.hpp"
@@ -14,17 +17,20 @@ namespace weft::worker {
 
 class BlobStore {
  public:
-  explicit BlobStore(Cache& cache) : cache_(cache) {}
+  /// `files_max`: descriptors for arguments, and as many for results. Arguments beyond that wait for others
+  /// to go, results beyond that are mapped instead.
+  explicit BlobStore(Cache& cache, std::size_t files_max = SIZE_MAX) : cache_(cache), files_max_(files_max) {}
 
-  /// nullopt: another worker on this host is fetching it; retry() will have the answer.
+  /// nullopt: another worker on this host is fetching it, or there is no descriptor for it now; retry() will
+  /// have the answer.
   std::optional<Event> find(const FindBlob& action);
   std::optional<Event> store(const StoreChunk& action);
   Event admit(const BlobKey& key);
   void abandon(const BlobKey& key);
-  void release(const BlobKey& key) { ready_.erase(key); }
+  void release(const BlobKey& key);
 
   bool waits_for_others() const { return !busy_.empty(); }
-  /// Looks again for everything that another worker was fetching.
+  /// Looks again for everything that had to wait.
   std::vector<Event> retry();
 
   /// The memfd of a ready blob. REQUIRES: it is ready.
@@ -35,6 +41,20 @@ class BlobStore {
   std::string read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
 
  private:
+  /// What a runner has made, without a descriptor.
+  class Mapping {
+   public:
+    /// REQUIRES: `memory` cannot shrink. Throws std::system_error.
+    Mapping(const Fd& memory, std::uint64_t size);
+    Mapping(Mapping&& other) noexcept;
+    Mapping& operator=(Mapping&&) = delete;
+    ~Mapping();
+    std::string_view bytes() const { return {static_cast<const char*>(memory_), size_}; }
+
+   private:
+    void* memory_;
+    std::size_t size_;
+  };
   struct Coming {
     std::uint64_t size = 0;
     std::string name;
@@ -43,9 +63,14 @@ class BlobStore {
   };
 
   Event admit(const BlobKey& key, Coming& coming);
+  std::size_t count(BlobPlace place) const { return counts_[static_cast<std::size_t>(place)]; }
+  void add_ready(const BlobKey& key, Fd memory);
 
   Cache& cache_;
+  const std::size_t files_max_;
   std::map<BlobKey, Fd> ready_;
+  std::array<std::size_t, 3> counts_{};  // of ready_, by place
+  std::map<BlobId, Mapping> mapped_;
   std::map<BlobKey, Coming> coming_;
   std::map<BlobKey, FindBlob> busy_;
 };

@@ -3,20 +3,22 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
-#include <vector>
 
 #include "common/hash.hpp"
 #include "common/private_directory.hpp"
+#include "common/program_cache.hpp"
+#include "worker/memory.hpp"
 
 namespace weft::worker {
 
@@ -38,14 +40,6 @@ Fd make_memfd(const std::string& name) {
 }
 
 }  // namespace
-
-std::string default_cache_directory() {
-  const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache && *cache == '/') return std::string(cache) + "/weft";
-  const char* home = std::getenv("HOME");
-  if (home && *home == '/' && access(home, W_OK) == 0) return std::string(home) + "/.cache/weft";
-  return fmt::format("/tmp/weft-cache-{}", getuid());
-}
 
 Fd sealed_copy(int fd, std::uint64_t size, const std::string& name, BlobId& id) {
   Fd memory = make_memfd(name);
@@ -82,10 +76,12 @@ void Cache::Part::abandon() {
   fd_.reset();
 }
 
-Cache::Cache(const std::string& directory) : blobs_(directory + "/blobs") {
-  for (const std::string& path : {directory, blobs_, directory + "/run"}) {
+Cache::Cache(const std::string& directory) : directory_(directory) {
+  for (const std::string& path :
+       {directory, directory + "/blobs", directory + "/names", directory + "/run"}) {
     require_private_directory(path, "choose another --local-directory");
   }
+  remove_leftovers(directory);
   make_run_directory(directory + "/run");
 }
 
@@ -95,31 +91,35 @@ Cache::~Cache() {
 }
 
 void Cache::make_run_directory(const std::string& runs) {
-  std::error_code ignored;
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(runs, ignored)) found.push_back(entry.path());
-  for (const fs::path& path : found) {
-    const Fd lock(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (lock && flock(lock.get(), LOCK_EX | LOCK_NB) == 0)
-      fs::remove_all(path, ignored);  // its worker is dead
-  }
   // Between its making and its lock another worker may take it for a dead one's: then it is made again.
   for (int attempt = 0; attempt < 10; ++attempt) {
     run_directory_ = fmt::format("{}/{}-{}", runs, getpid(), random_uuid().text(8));
     if (mkdir(run_directory_.c_str(), 0700) < 0) continue;
     run_lock_ = Fd(open(run_directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (run_lock_ && flock(run_lock_.get(), LOCK_EX | LOCK_NB) == 0 &&
-        access(run_directory_.c_str(), F_OK) == 0)
+        mkdir((run_directory_ + "/used").c_str(), 0700) == 0)
       return;
   }
   throw std::runtime_error(fmt::format("cannot make a folder in {}: {}", runs, std::strerror(errno)));
 }
 
+/// Before the file is opened, so that it does not go in that moment.
+void Cache::mark(const BlobId& id, const std::string& name) const {
+  const Fd mark(open(mark_of(id).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  std::ofstream(directory_ + "/names/" + id.text()) << name << '\n';
+}
+
+void Cache::release(const BlobId& id) { unlink(mark_of(id).c_str()); }
+
 Fd Cache::load(const BlobId& id, std::uint64_t size, const std::string& name) {
   const std::string path = path_of(id);
+  mark(id, name);
   const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat status {};
-  if (!file || fstat(file.get(), &status) < 0) return {};
+  if (!file || fstat(file.get(), &status) < 0) {
+    release(id);
+    return {};
+  }
   if (static_cast<std::uint64_t>(status.st_size) == size) {
     BlobId found;
     Fd memory = sealed_copy(file.get(), size, name, found);
@@ -129,6 +129,7 @@ Fd Cache::load(const BlobId& id, std::uint64_t size, const std::string& name) {
     }
   }
   unlink(path.c_str());  // damaged
+  release(id);
   return {};
 }
 
@@ -158,38 +159,27 @@ Fd Cache::admit(const BlobId& id, std::uint64_t size, const std::string& name, P
   BlobId found;
   Fd memory = sealed_copy(part.fd(), size, name, found);
   if (found != id) throw std::runtime_error("what came does not have the hash " + id.text(16));
+  mark(id, name);
   if (rename(part.path_.c_str(), path_of(id).c_str()) < 0) {
     throw std::system_error(errno, std::system_category(), "cannot rename in the cache");
   }
   part.fd_.reset();  // nothing is left to remove
-  trim();
+  trim(id);
   return memory;
 }
 
-/// The blobs that were used longest ago go, until the rest is within the bound.
-void Cache::trim() {
-  struct File {
-    fs::file_time_type used;
-    std::uint64_t size;
-    fs::path path;
-  };
-  std::error_code error;
-  std::vector<File> files;
-  std::uint64_t total = 0;
-  for (const auto& entry : fs::directory_iterator(blobs_, error)) {
-    if (entry.path().extension() == ".part" || !entry.is_regular_file(error)) continue;
-    files.push_back({entry.last_write_time(error), entry.file_size(error), entry.path()});
-    total += files.back().size;
-  }
-  struct statvfs disk {};
+/// Half of what is free goes to others, and 10 GiB are enough.
+void Cache::trim(const BlobId& newest) const {
   std::uint64_t bytes_max = kBytesMax;
-  if (statvfs(blobs_.c_str(), &disk) == 0)
+  struct statvfs disk {};
+  if (statvfs(directory_.c_str(), &disk) == 0) {
+    std::uint64_t total = 0;
+    for (const CachedFile& file : cached_files(directory_)) total += file.bytes;
     bytes_max = std::min(bytes_max, (disk.f_bavail * disk.f_frsize + total) / 2);
-  std::sort(files.begin(), files.end(), [](const File& a, const File& b) { return a.used < b.used; });
-  for (std::size_t i = 0; i + 1 < files.size() && total > bytes_max; ++i) {  // never the newest
-    fs::remove(files[i].path, error);
-    total -= files[i].size;
   }
+  for (const CachedFile& file : trim_cache(directory_, bytes_max, newest.text()))
+    spdlog::info("removed {} ({}) from the cache to make room",
+                 file.name.empty() ? file.hash.substr(0, 16) : file.name, format_bytes(file.bytes));
 }
 
 }  // namespace weft::worker

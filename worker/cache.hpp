@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Cache: programs and libraries on disk, named by the hash of their content, shared by all workers of
 // a user on this host, and kept when they end. What is loaded is hashed while it is copied into
-// sealed memory, and that copy is what is used: what happens to the file later does not matter.
-//
-//   DIR/blobs/<hash>        complete
-//   DIR/blobs/<hash>.part   being fetched by the worker that holds a lock (flock) on it
-//   DIR/run/<pid>-<name>/   folders of one worker, locked while it lives
+// sealed memory, and that copy is what is used: what happens to the file later does not matter. What is in
+// the directory: common/program_cache.hpp.
 #pragma once
 
 #include <string>
@@ -14,9 +11,6 @@
 #include "weft/ids.hpp"
 
 namespace weft::worker {
-
-/// $XDG_CACHE_HOME/weft, ~/.cache/weft or /tmp/weft-cache-<uid>.
-std::string default_cache_directory();
 
 /// A memfd with the first `size` bytes of `fd`, which can never change again, and may be executed.
 /// Throws std::system_error. `id` gets the hash of those bytes.
@@ -45,13 +39,15 @@ class Cache {
   /// Throws std::runtime_error with a sentence when `directory` cannot be used.
   explicit Cache(const std::string& directory);
 
-  /// The sealed content, or nothing: not there, or damaged (then it is removed).
+  /// The sealed content, or nothing: not there, or damaged (then it is removed). In use until release().
   Fd load(const BlobId& id, std::uint64_t size, const std::string& name);
   /// Starts to store a blob. busy: another worker on this host is fetching it. complete: load() it.
   Begin begin(const BlobId& id, Part& part);
   /// All bytes are in `part`: checks them, and gives the sealed content. Throws std::runtime_error
-  /// with a sentence when the hash differs.
+  /// with a sentence when the hash differs. In use until release().
   Fd admit(const BlobId& id, std::uint64_t size, const std::string& name, Part part);
+  /// This worker uses it no longer: it may go when there is no room.
+  void release(const BlobId& id);
 
   /// A new folder for this worker alone, removed by the destructor; those of dead workers are removed now.
   const std::string& run_directory() const { return run_directory_; }
@@ -60,11 +56,13 @@ class Cache {
   Cache& operator=(const Cache&) = delete;
 
  private:
-  std::string path_of(const BlobId& id) const { return blobs_ + "/" + id.text(); }
+  std::string path_of(const BlobId& id) const { return directory_ + "/blobs/" + id.text(); }
+  std::string mark_of(const BlobId& id) const { return run_directory_ + "/used/" + id.text(); }
   void make_run_directory(const std::string& runs);
-  void trim();
+  void mark(const BlobId& id, const std::string& name) const;
+  void trim(const BlobId& newest) const;
 
-  std::string blobs_;
+  std::string directory_;
   std::string run_directory_;
   Fd run_lock_;
 };

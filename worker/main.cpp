@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "common/hash.hpp"
+#include "common/program_cache.hpp"
 #include "worker/fork_server.hpp"
 #include "worker/limits.hpp"
 #include "worker/memory.hpp"

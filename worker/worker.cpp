@@ -46,7 +46,7 @@ Worker::Worker(Settings settings, ForkServer& server)
     : broker_(settings.session.broker),
       server_(server),
       cache_(settings.cache_directory),
-      blobs_(cache_),
+      blobs_(cache_, settings.blob_files_max),
       runners_(in_directory(std::move(settings.runners), cache_.run_directory()), server, blobs_),
       session_(std::move(settings.session)),
       signals_(stop_signals()),

@@ -25,6 +25,7 @@ class Worker {
     Session::Settings session;
     RunnerPool::Settings runners;  // `directory` is filled in
     std::string cache_directory;
+    std::size_t blob_files_max = SIZE_MAX;  // descriptors for arguments, and as many for results
   };
 
   /// Throws std::runtime_error with a sentence when the cache cannot be used.

@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "common/hash.hpp"
+#include "common/program_cache.hpp"
 #include "folder.hpp"
 #include "worker/blob_store.hpp"
 #include "worker/cache.hpp"
@@ -26,6 +27,21 @@ std::string content_of(int fd) {
 
 const std::string kText = "a program";
 const BlobKey kKey{BlobPlace::file, hash_of(kText)};
+
+/// A file of `bytes` in the cache, last used `age` hours ago.
+void add_file(const Folder& folder, const std::string& hash, const std::string& name, std::size_t bytes,
+              int age) {
+  std::ofstream(folder.path + "/blobs/" + hash) << std::string(bytes, 'x');
+  if (!name.empty()) std::ofstream(folder.path + "/names/" + hash) << name << '\n';
+  std::filesystem::last_write_time(folder.path + "/blobs/" + hash,
+                                   std::filesystem::file_time_type::clock::now() - std::chrono::hours(age));
+}
+
+std::string hashes_of(const std::vector<CachedFile>& files) {
+  std::string out;
+  for (const CachedFile& file : files) out += file.hash + " ";
+  return out;
+}
 
 template <class T>
 bool is(const std::optional<Event>& event) {
@@ -135,6 +151,47 @@ TEST_SUITE("worker cache") {
     CHECK(store.read(id, 2, 4) == "");
   }
 
+  TEST_CASE("few descriptors: arguments wait for others to go, and results do without") {
+    Folder folder;
+    Cache cache(folder.path);
+    BlobStore store(cache, 1);
+    const std::string other = "another argument";
+    const BlobKey first{BlobPlace::argument, kKey.id};
+    const BlobKey second{BlobPlace::argument, hash_of(other)};
+    CHECK(is<BlobMissing>(store.find({first, kText.size(), ""})));
+    CHECK(!store.find({second, other.size(), ""}));
+    store.store({first, 0, Bytes(kText)});
+    CHECK(is<BlobReady>(store.admit(first)));
+    CHECK(store.retry().empty());
+    put(store);  // programs are not held up
+    store.release(first);
+    const auto events = store.retry();
+    REQUIRE(events.size() == 1);
+    CHECK(is<BlobMissing>(events[0]));
+
+    const auto files = [] {
+      return std::distance(std::filesystem::directory_iterator("/proc/self/fd"),
+                           std::filesystem::directory_iterator());
+    };
+    std::vector<BlobId> ids;
+    const auto add = [&](const std::string& text) {
+      Fd memory(memfd_create("result", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+      REQUIRE(write(memory.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+      ids.push_back(store.add_result(std::move(memory)));
+    };
+    add("result 0");
+    const auto before = files();
+    for (int i = 1; i < 50; ++i) add("result " + std::to_string(i));
+    CHECK(files() == before);
+    add("result 7");  // again
+    for (int i = 0; i < 50; ++i) {
+      CHECK(store.read(ids[static_cast<std::size_t>(i)], 7, 1) == std::to_string(i).substr(0, 1));
+      CHECK(store.read(ids[static_cast<std::size_t>(i)], 7, 4) == "");
+      store.release({BlobPlace::result, ids[static_cast<std::size_t>(i)]});
+      CHECK(store.read(ids[static_cast<std::size_t>(i)], 7, 1) == "");
+    }
+  }
+
   TEST_CASE("a folder that others may enter, or that is none, is refused with a sentence") {
     Folder folder;
     const auto refuses = [](const std::string& path, const std::string& words) {
@@ -150,6 +207,48 @@ TEST_SUITE("worker cache") {
     refuses(folder.path + "/open", "other users may enter");
     std::ofstream(folder.path + "/file") << "";
     refuses(folder.path + "/file", "is not a folder");
+  }
+
+  TEST_CASE("old builds of a program go first, then what was used longest ago") {
+    Folder folder;
+    const Cache cache(folder.path);
+    add_file(folder, "fit1", "fit", 100, 9);
+    add_file(folder, "fit2", "fit", 100, 2);
+    add_file(folder, "fit3", "fit", 100, 1);
+    add_file(folder, "rare", "rare", 100, 50);
+    add_file(folder, "unknown", "", 100, 40);
+    add_file(folder, "lib", "lib.so", 100, 3);
+    CHECK(hashes_of(cached_files(folder.path)) == "fit1 fit2 rare unknown lib fit3 ");
+    CHECK(hashes_of(trim_cache(folder.path, 600)).empty());
+    CHECK(hashes_of(trim_cache(folder.path, 599)) == "fit1 ");
+    CHECK(hashes_of(trim_cache(folder.path, 250)) == "fit2 rare unknown ");
+    CHECK(hashes_of(trim_cache(folder.path, 0, "lib")) == "fit3 ");
+    CHECK(hashes_of(cached_files(folder.path)) == "lib ");
+    CHECK(!std::filesystem::exists(folder.path + "/names/fit1"));
+  }
+
+  TEST_CASE("what a worker uses is never removed, until it uses it no longer or is dead") {
+    Folder folder;
+    {
+      Cache cache(folder.path);
+      Cache other(folder.path);
+      BlobStore store(cache);
+      put(store);
+      CHECK(trim_cache(folder.path, 0).empty());
+      REQUIRE(cached_files(folder.path).size() == 1);
+      CHECK(cached_files(folder.path)[0].in_use);
+      CHECK(cached_files(folder.path)[0].name == "prog");
+      BlobStore theirs(other);
+      CHECK(is<BlobReady>(theirs.find({kKey, kText.size(), "prog"})));
+      store.release(kKey);
+      CHECK(trim_cache(folder.path, 0).empty());
+      theirs.release(kKey);
+      CHECK(!cached_files(folder.path)[0].in_use);
+      CHECK(is<BlobReady>(theirs.find({kKey, kText.size(), "prog"})));
+    }
+    std::filesystem::create_directories(folder.path + "/run/1-dead/used");
+    std::ofstream(folder.path + "/run/1-dead/used/" + kKey.id.text()) << "";
+    CHECK(trim_cache(folder.path, 0).size() == 1);
   }
 
   TEST_CASE("the folders of dead workers are removed, those of living ones stay") {
