@@ -45,7 +45,11 @@ void Scheduler::serve(Session& session, double slot_us_max) {
       used_us += assign(*queue->tasks.front(), *worker);
     } else {
       queue->blocked_in_pass = pass_;  // room only shrinks within a pass
-      if (const auto minor = too_old_for(*queue->placement)) refuse_too_new(*queue, *minor);
+      if (const auto minor = too_old_for(*queue->placement)) {
+        refuse_too_new(*queue, *minor);
+      } else if (const Refusal* latest = refused_everywhere(*queue->placement)) {
+        fail_refused(*queue, *latest);
+      }
     }
   }
   if (used_us > 0) use_slot_time(session, used_us);
@@ -179,6 +183,40 @@ void Scheduler::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
                 fmt::format("its option `{}` needs a worker that speaks protocol {}.{}, and the workers that "
                             "could run it speak {}.{}: start newer ones, or leave the option out",
                             requirement->field, wire::kMajor, requirement->minor, wire::kMajor, minor));
+  }
+}
+
+/// The latest refusal of a program that starts on none of the workers that could run it; nullptr: one of them
+/// has not refused it.
+const Refusal* Scheduler::refused_everywhere(const Placement& placement) const {
+  if (placement.program.empty()) return nullptr;
+  const Refusal* latest = nullptr;
+  for (const auto& [id, worker] : workers_) {
+    if (worker->state == WorkerState::draining || worker->state == WorkerState::lost) continue;
+    if (!may_ever_run(*worker, placement)) continue;
+    const auto refusal = worker->cannot_start->find(placement.program);
+    if (refusal == worker->cannot_start->end() || now_ >= refusal->second.until) return nullptr;
+    if (latest == nullptr || refusal->second.at > latest->at) latest = &refusal->second;
+  }
+  return latest;
+}
+
+/// Tells each task the reason at once. A reason that is no longer fresh may no longer be true: then the
+/// program is tried on all workers again.
+void Scheduler::fail_refused(ReadyQueue& queue, const Refusal& latest) {
+  if (now_ - latest.at >= settings_.cannot_start_memory) {
+    for (const auto& [id, worker] : workers_) {
+      const auto refusal = worker->cannot_start->find(queue.placement->program);
+      if (refusal != worker->cannot_start->end())
+        worker->cannot_start.edit()[queue.placement->program].until = now_;
+    }
+    queue.blocked_in_pass = 0;
+    return;
+  }
+  const wire::Payload reason = latest.reason;
+  while (Task* task = queue.tasks.front()) {
+    answer(*task, wire::Outcome::cannot_start, reason);
+    erase(*task);
   }
 }
 

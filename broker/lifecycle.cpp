@@ -194,18 +194,22 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       return charge(task, record.outcome, record.payload);
     case wire::Outcome::cannot_start: {
       const Placement& placement = *task.spec->queue->placement;
-      if (!placement.program.empty()) note_refusal(worker, placement.program);
+      const auto info = record.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
+                                                 : wire::decode_error(record.payload.inline_bytes());
+      // A function that is missing says nothing of the program's other functions.
+      const bool marks = !placement.program.empty() && !(info && info->type == wire::kMissingFunction);
+      if (marks) note_refusal(worker, placement.program, record.payload);
       const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
         return entry.second.get() != &worker && could_run(*entry.second, placement);
       });
-      // No worker is marked for a library or a command, so that each task counts for itself.
-      const bool elsewhere = placement.program.empty() ? task.returned++ < others : others > 0;
+      // No worker is marked for a function, a library or a command, so that each task counts for itself.
+      const bool elsewhere = marks ? others > 0 : task.returned++ < others;
       if (elsewhere) return put_back(task);
       ReadyQueue& queue = *task.spec->queue;
       answer(task, record.outcome, record.payload);
       erase(task);
       // Those that wait behind it have nobody either.
-      while (Task* other = placement.program.empty() ? nullptr : queue.tasks.front()) {
+      while (Task* other = marks ? queue.tasks.front() : nullptr) {
         answer(*other, record.outcome, record.payload);
         erase(*other);
       }
@@ -230,8 +234,10 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
 
 /// For longer each time: a round through many workers, or through slow ones, would else never end, since the
 /// first of them are asked again before it is over.
-void Scheduler::note_refusal(Worker& worker, const BlobId& program) {
+void Scheduler::note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason) {
   Refusal& refusal = worker.cannot_start.edit()[program];
+  refusal.at = now_;
+  refusal.reason = reason;
   if (now_ < refusal.until) return;  // of the same attempt to start it
   refusal.memory =
       std::clamp(refusal.memory * 2, settings_.cannot_start_memory, settings_.cannot_start_memory_max);

@@ -187,7 +187,7 @@ class Scheduler {
   void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
                    const wire::ResultRecord& record);
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
-  void note_refusal(Worker& worker, const BlobId& program);
+  void note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   static bool is_last(const Task& task, wire::Outcome outcome);
   void count(Task& task, wire::Outcome outcome, wire::Payload error);
@@ -271,6 +271,8 @@ class Scheduler {
   bool has_function(const Worker& worker, const Placement& placement) const;
   std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
   void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
+  const Refusal* refused_everywhere(const Placement& placement) const;
+  void fail_refused(ReadyQueue& queue, const Refusal& latest);
   double assign(Task& task, Worker& worker);
   void define_for(Worker& worker, const Session& session, const Spec& spec);
   void note_competition(const Session& session);

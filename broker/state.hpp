@@ -181,8 +181,10 @@ struct Session {
 
 /// A program that did not start on a worker.
 struct Refusal {
-  Time until{};       // not to be tried again before
-  Duration memory{};  // how long that was; twice as long the next time
+  Time at{};             // when the worker said so
+  Time until{};          // not to be tried again before
+  Duration memory{};     // how long that was; twice as long the next time
+  wire::Payload reason;  // an encoded wire::ErrorInfo
 };
 
 /// What a worker has of one session.

@@ -31,7 +31,7 @@ struct FileRef {
   std::string name;
   BlobId id;
   std::uint64_t size = 0;
-  bool operator==(const FileRef&) const = default;
+  auto operator<=>(const FileRef&) const = default;
 };
 
 enum class TaskKind : std::uint8_t { program = 0, library = 1, command = 2, attached = 3, unknown = 255 };
@@ -87,6 +87,9 @@ struct ErrorInfo {
   std::string stderr_tail;
   bool operator==(const ErrorInfo&) const = default;
 };
+
+/// `type` of an outcome cannot_start that is about one function: the program itself starts.
+inline constexpr std::string_view kMissingFunction = "weft::MissingFunction";
 
 /// Which assignment of a task: the broker's epoch and a number that this broker gives out once.
 struct Attempt {

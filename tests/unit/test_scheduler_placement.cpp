@@ -216,22 +216,49 @@ TEST_SUITE("scheduler, placement") {
   }
 
   TEST_CASE(
-      "later tasks of a program that starts nowhere say so while they wait, and it is tried again after ten "
+      "later tasks of a program that starts nowhere are told at once, and it is tried again after ten "
       "seconds") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker");
+    const auto told = [&](std::uint64_t seq) {
+      return h.deliver(client, seq,
+                       {{seq, wire::DeliveryKind::final, Outcome::cannot_start, 0, 0,
+                         wire::Payload(std::string_view("libfoo.so.1 is missing"))}});
+    };
+    h.define(client, 1, program_spec(1));
+    h.submit(client, 1);
+    h.result(worker, client, 1, Outcome::cannot_start, "libfoo.so.1 is missing");
+    h.skip();
+    h.submit(client, 1);
+    CHECK(h.take() == Actions{h.received(client, 2), told(2)});
+    h.advance(9s);
+    h.submit(client, 1);
+    CHECK(h.take() == Actions{h.received(client, 3), told(3)});
+    h.advance(1500ms);
+    h.submit(client, 1);
+    CHECK(h.take() == Actions{h.received(client, 4), h.assign(worker, client, 4, 2)});
+    // It is avoided for twice as long now, and yet tried when the reason is ten seconds old.
+    h.result(worker, client, 4, Outcome::cannot_start, "libfoo.so.1 is missing");
+    h.advance(10500ms);
+    h.skip();
+    h.submit(client, 1);
+    CHECK(h.take() == Actions{h.received(client, 5), h.assign(worker, client, 5, 3)});
+  }
+
+  TEST_CASE("a function that is missing marks no worker: other functions of the program go on") {
     Harness h;
     TestClient client = h.join_client("client");
     TestWorker worker = h.join_worker("worker");
     h.define(client, 1, program_spec(1));
     h.submit(client, 1);
-    h.result(worker, client, 1, Outcome::cannot_start, "libfoo.so.1 is missing");
-    h.submit(client, 1);
     h.skip();
-    REQUIRE(h.status().waiting_list.size() == 1);
-    CHECK(h.status().waiting_list[0].reason == "its program does not start on the workers that it may use");
-    h.advance(9s);
-    CHECK(h.take() == Actions{});
-    h.advance(1500ms);
-    CHECK(h.take() == Actions{h.assign(worker, client, 2, 2)});
+    wire::ErrorInfo missing;
+    missing.type = wire::kMissingFunction;
+    h.result(worker, client, 1, Outcome::cannot_start, wire::encode_error(missing));
+    h.skip();
+    h.submit(client, 1);
+    CHECK(h.take() == Actions{h.received(client, 2), h.assign(worker, client, 2, 2)});
   }
 
   TEST_CASE(
