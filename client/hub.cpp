@@ -30,14 +30,18 @@ Hub::Hub(const Uuid& session)
       session_(session),
       generation_(client::fork_generation()),
       wake_fd_(make_eventfd()),
-      specs_([this](const std::string& function, const std::string& label) {
-        Ref<TaskInfo> info(new TaskInfo);
-        info->session = session_;
-        info->function = function;
-        info->label = label;
-        info->hub = self_;
-        return info;
-      }) {}
+      specs_(
+          [this](const std::string& function, const std::string& label) {
+            Ref<TaskInfo> info(new TaskInfo);
+            info->session = session_;
+            info->function = function;
+            info->label = label;
+            info->hub = self_;
+            return info;
+          },
+          [](std::uint32_t function_index, wire::TaskSpec& spec) {
+            client::Program::current().describe(function_index, spec);
+          }) {}
 
 Hub::~Hub() { ::close(wake_fd_); }
 
@@ -45,18 +49,14 @@ bool Hub::forked() const { return client::fork_generation() != generation_; }
 
 void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
                  std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states) {
-  static const wire::FileRef kNoProgram;
-  static const std::vector<wire::FileRef> kNoLibraries;
-  const bool ships = target.kind == CallKind::program;
-  const client::Program* program = ships ? &client::Program::current() : nullptr;
+  if (target.kind == CallKind::program) client::Program::current();  // hashes the files, not under the mutex
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
     if (closed_ && !reason_.empty()) throw ConnectionError(reason_);
     if (closed_) throw Error("this weft::Client is being destroyed: it takes no more tasks");
     self_ = self;
-    const auto& spec = specs_.intern(target, options, ships ? program->executable() : kNoProgram,
-                                     ships ? program->libraries() : kNoLibraries, events_);
+    const auto& spec = specs_.intern(target, options, events_);
     self_.reset();
     auto* last = events_.empty() ? nullptr : std::get_if<client::Submit>(&events_.back());
     if (last == nullptr || last->tasks.size() >= kTasksInEvent) {

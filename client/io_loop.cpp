@@ -210,14 +210,16 @@ void IoLoop::perform(const client::ReleaseArgument& action) { hub_->arguments.re
 void IoLoop::perform(const client::ServeChunk& action) {
   const wire::Get& get = action.get;
   std::optional<Bytes> bytes = hub_->arguments.read(get.id, get.offset, get.bytes);
+  std::string reason = "the client has no such bytes";
   try {
     if (!bytes) bytes = client::Program::current().read(get.id, get.offset, get.bytes);
-  } catch (const Error&) {  // it cannot be read, so nobody was told of it
+  } catch (const Error& error) {
+    reason = error.what();
   }
   if (bytes) {
     packer_.add(wire::Data{.id = get.id, .offset = get.offset, .bytes = std::move(*bytes)});
   } else {
-    packer_.add(wire::Gone{.id = get.id, .reason = "the client has no such bytes"});
+    packer_.add(wire::Gone{.id = get.id, .reason = std::move(reason)});
   }
 }
 

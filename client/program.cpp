@@ -1,125 +1,136 @@
 // SPDX-License-Identifier: MIT
 #include "client/program.hpp"
 
-#include <fcntl.h>
-#include <link.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <climits>
-#include <cstdlib>
-#include <cstring>
+#include <cstdio>
+#include <set>
 #include <system_error>
 
 #include "common/hash.hpp"
+#include "common/program_functions.hpp"
+#include "common/shipped_library.hpp"
 #include "weft/error.hpp"
+#include "weft/function.hpp"
 
 namespace weft::client {
 
 namespace {
 
-struct Loaded {
-  std::string path;
-  std::string name;
-};
-
-/// DT_SONAME of a loaded object, or null.
-const char* soname_of(const dl_phdr_info& info) {
-  for (int i = 0; i < info.dlpi_phnum; ++i) {
-    const ElfW(Phdr)& header = info.dlpi_phdr[i];
-    if (header.p_type != PT_DYNAMIC) continue;
-    const char* strings = nullptr;
-    const ElfW(Dyn)* name = nullptr;
-    for (const auto* entry = reinterpret_cast<const ElfW(Dyn)*>(info.dlpi_addr + header.p_vaddr);
-         entry->d_tag != DT_NULL; ++entry) {
-      // glibc has relocated the addresses in here already, except in objects that it cannot write to.
-      if (entry->d_tag == DT_STRTAB) {
-        const ElfW(Addr) at = entry->d_un.d_ptr;
-        strings = reinterpret_cast<const char*>(at < info.dlpi_addr ? at + info.dlpi_addr : at);
-      }
-      if (entry->d_tag == DT_SONAME) name = entry;
-    }
-    if (strings != nullptr && name != nullptr) return strings + name->d_un.d_val;
-  }
-  return nullptr;
-}
-
-/// Every shared object of this process that has a file and is not the system's.
-std::vector<Loaded> loaded_objects() {
-  std::vector<Loaded> found;
-  ::dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* out) {
-        const std::string path = info->dlpi_name == nullptr ? "" : info->dlpi_name;
-        if (path.find('/') == std::string::npos) return 0;  // the program itself, or the vdso
-        char real[PATH_MAX];
-        const std::string resolved = ::realpath(path.c_str(), real) != nullptr ? real : path;
-        if (is_system_path(resolved)) return 0;
-        static_cast<std::vector<Loaded>*>(out)->push_back({path, loader_name(path, soname_of(*info))});
-        return 0;
-      },
-      &found);
-  return found;
+/// As common/shipped_library.hpp says.
+std::string shipped_name(const MappedObject& object, char role) {
+  char tail[kNameTailBytes + 1];
+  std::snprintf(tail, sizeof tail, "%c%c%016lx", kRoleMark, role,
+                static_cast<unsigned long>(hash_of_path(object.path.data(), object.path.size())));
+  return object.name + tail;
 }
 
 }  // namespace
 
-bool is_system_path(const std::string& path) {
-  static constexpr std::array<std::string_view, 10> kFolders = {
-      "/lib/",     "/lib32/",     "/lib64/",     "/libx32/",     "/libexec/",
-      "/usr/lib/", "/usr/lib32/", "/usr/lib64/", "/usr/libx32/", "/usr/libexec/"};
-  return std::any_of(kFolders.begin(), kFolders.end(),
-                     [&](std::string_view folder) { return path.starts_with(folder); });
-}
-
-std::string loader_name(const std::string& path, const char* soname) {
-  const std::string name = soname != nullptr && *soname != '\0' ? soname : path;
-  return name.substr(name.rfind('/') + 1);
-}
-
-const Program& Program::current() {
-  static const Program* const one = new Program;  // never destroyed: a static Client still serves it
+Program& Program::current() {
+  static Program* const one = new Program;  // never destroyed: a static Client still serves it
   return *one;
 }
 
-Program::Program() {
-  char path[PATH_MAX];
-  const ssize_t size = ::readlink("/proc/self/exe", path, sizeof path - 1);
-  std::string name(path, size > 0 ? static_cast<std::size_t>(size) : 0);
-  if (name.ends_with(" (deleted)")) name.resize(name.size() - std::strlen(" (deleted)"));
-  executable_ = add("/proc/self/exe", name.substr(name.rfind('/') + 1));
-  for (Loaded& object : loaded_objects()) libraries_.push_back(add(object.path, std::move(object.name)));
+Program::Program() { look(); }
+
+/// Libraries that were opened since the last time join, those that were closed leave.
+void Program::look() {
+  const std::uint64_t loads = loader_changes();
+  if (loads == loads_) return;
+  std::vector<Shipped> found;
+  for (const MappedObject& object : own_objects()) {
+    const auto known = std::find_if(objects_.begin(), objects_.end(), [&](const Shipped& shipped) {
+      return shipped.object.base == object.base && shipped.object.fd == object.fd;
+    });
+    found.push_back(known != objects_.end() ? *known : ship(object));
+  }
+  objects_ = std::move(found);
+  list_libraries();
+  loads_ = loads;
 }
 
-wire::FileRef Program::add(const std::string& path, std::string name) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat status {};
-  if (fd < 0 || ::fstat(fd, &status) != 0) {
-    const std::string reason = std::strerror(errno);
-    if (fd >= 0) ::close(fd);
-    throw Error("cannot read " + path + " (" + name + "), which has to travel to the workers: " + reason);
+void Program::list_libraries() {
+  std::set<std::uintptr_t> with_tasks;
+  for (const detail::RegisteredFunction& function : detail::registered_functions())
+    if (const auto where = locate_code(address_of(function))) with_tasks.insert(where->base);
+  libraries_.clear();
+  labels_.clear();
+  definitions_.clear();
+  labels_.emplace(objects_.front().object.base, "");
+  for (std::size_t i = 1; i < objects_.size(); ++i) {
+    const MappedObject& object = objects_[i].object;
+    if (!object.fault.empty()) continue;
+    const bool has_tasks = with_tasks.contains(object.base);
+    const char role = object.at_start ? kRoleLinked : has_tasks ? kRolePluginWithTasks : kRolePlugin;
+    labels_.emplace(object.base, std::to_string(libraries_.size()));
+    libraries_.push_back(
+        {.name = shipped_name(object, role), .id = objects_[i].file.id, .size = objects_[i].file.size});
   }
-  wire::FileRef file{.name = std::move(name), .id = {}, .size = static_cast<std::uint64_t>(status.st_size)};
+}
+
+Program::Shipped Program::ship(const MappedObject& object) {
+  Shipped shipped{object,
+                  {.name = object.name, .id = {}, .size = static_cast<std::uint64_t>(object.opened.st_size)}};
+  // A library that was opened and removed, as plug-ins unpacked for the occasion are, is missed when it is
+  // needed.
+  const bool optional = !object.at_start && !object.replaced;
+  if (!object.fault.empty() && optional) return shipped;
+  if (!object.fault.empty()) throw Error(object.fault);
   try {
-    file.id = hash_of_file(fd);
+    shipped.file.id = hash_of_file(object.fd);
   } catch (const std::system_error& error) {
-    ::close(fd);
-    throw Error("cannot read " + path + ", which has to travel to the workers: " + error.what());
+    throw Error("cannot read " + object.path + ", which has to travel to the workers: " + error.what());
   }
-  if (!files_.try_emplace(file.id, fd).second) ::close(fd);
-  return file;
+  if (const std::string changed = why_changed(object); !changed.empty()) throw Error(changed);
+  files_.try_emplace(shipped.file.id, object);
+  return shipped;
 }
 
-std::optional<Bytes> Program::read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const {
-  const auto it = files_.find(id);
-  if (it == files_.end()) return std::nullopt;
+void Program::describe(std::uint32_t index, wire::TaskSpec& spec) {
+  const std::lock_guard lock(mutex_);
+  look();
+  for (const Shipped& shipped : objects_) {
+    if (!shipped.object.fault.empty()) continue;
+    if (const std::string changed = why_changed(shipped.object); !changed.empty()) throw Error(changed);
+  }
+  std::string& definition = definitions_[index];
+  if (definition.empty()) definition = define(index);
+  spec.program = objects_.front().file;
+  spec.libraries = libraries_;
+  spec.signature = definition;
+}
+
+std::string Program::define(std::uint32_t index) const {
+  const detail::RegisteredFunction function = detail::registered_functions().at(index);
+  const auto where = locate_code(address_of(function));
+  if (!where) throw Error(function.name() + " is in no file that could travel to the workers");
+  if (const auto label = labels_.find(where->base); label != labels_.end())
+    return definition_of(function, label->second, where->offset);
+  for (const Shipped& shipped : objects_) {
+    if (shipped.object.base == where->base)
+      throw Error(function.name() + " cannot travel to the workers: " + shipped.object.fault);
+  }
+  return definition_of(function, where->path.substr(where->path.rfind('/') + 1),
+                       where->offset);  // the system's
+}
+
+std::optional<Bytes> Program::read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) {
+  int fd = -1;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = files_.find(id);
+    if (it == files_.end()) return std::nullopt;
+    if (const std::string changed = why_changed(it->second); !changed.empty()) throw Error(changed);
+    fd = it->second.fd;
+  }
   std::string text(std::min<std::size_t>(bytes, wire::kChunkBytes), '\0');
   std::size_t filled = 0;
   while (filled < text.size()) {
     const ssize_t got =
-        ::pread(it->second, text.data() + filled, text.size() - filled, static_cast<off_t>(offset + filled));
+        ::pread(fd, text.data() + filled, text.size() - filled, static_cast<off_t>(offset + filled));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     filled += static_cast<std::size_t>(got);

@@ -1,40 +1,54 @@
 // SPDX-License-Identifier: MIT
-// Program: the running executable and the shared objects that travel with it, by content. Opened and
-// hashed once per process, at the first submit; the open descriptors serve the bytes from then on, so that a
-// rebuild or a deletion of the files changes nothing.
+// Program: what travels to the workers: the running executable and the shared objects of its own, by content,
+// as they are mapped. The files were opened when the program started (common/mapped_objects.hpp); they are
+// hashed at the first submit, and the descriptors serve the bytes from then on. client/README.md has the
+// rules.
 #pragma once
 
+#include <map>
+#include <mutex>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "common/bytes.hpp"
+#include "common/mapped_objects.hpp"
 #include "common/messages.hpp"
 
 namespace weft::client {
 
+/// May be used from any thread.
 class Program {
  public:
-  /// The one of this process. Throws Error when a file cannot be read.
-  static const Program& current();
+  /// The one of this process. Throws Error when a file cannot be read, or is not what is mapped any more.
+  static Program& current();
 
-  const wire::FileRef& executable() const { return executable_; }
-  const std::vector<wire::FileRef>& libraries() const { return libraries_; }
-  /// A piece of one of them; nullopt: none is called `id`, or nothing is at that offset.
-  std::optional<Bytes> read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
+  /// Says in `spec` what travels for function `index` of this program: executable, libraries, and what the
+  /// function is (`signature`). Throws Error with a sentence.
+  void describe(std::uint32_t index, wire::TaskSpec& spec);
+  /// A piece of one of the files; nullopt: none is called `id`, or nothing is at that offset. Throws Error
+  /// when the file was overwritten.
+  std::optional<Bytes> read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes);
 
  private:
+  struct Shipped {
+    MappedObject object;
+    wire::FileRef file;
+  };
+
   Program();
-  wire::FileRef add(const std::string& path, std::string name);
+  void look();
+  void list_libraries();
+  Shipped ship(const MappedObject& object);
+  std::string define(std::uint32_t index) const;
 
-  wire::FileRef executable_;
+  std::mutex mutex_;
+  std::uint64_t loads_ = 0;       // loader_changes() when we looked last
+  std::vector<Shipped> objects_;  // the executable is the first
   std::vector<wire::FileRef> libraries_;
-  std::unordered_map<BlobId, int> files_;  // open for the life of the process
+  std::map<std::uintptr_t, std::string> labels_;                // of what travels, by MappedObject::base
+  std::unordered_map<std::uint32_t, std::string> definitions_;  // by index
+  std::unordered_map<BlobId, MappedObject> files_;
 };
-
-/// Whether the shared object at real path `path` belongs to the system, and so does not travel.
-bool is_system_path(const std::string& path);
-/// The name that the loader looks for: DT_SONAME, else the file's name.
-std::string loader_name(const std::string& path, const char* soname);
 
 }  // namespace weft::client

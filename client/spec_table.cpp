@@ -63,8 +63,6 @@ wire::TaskSpec content_of(const detail::CallTarget& target, const TaskOptions& o
 }  // namespace
 
 const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const TaskOptions* options,
-                                         const wire::FileRef& program,
-                                         const std::vector<wire::FileRef>& libraries,
                                          std::vector<Event>& events) {
   const bool plain = options == nullptr && target.kind == detail::CallKind::program;
   if (plain) {
@@ -73,23 +71,24 @@ const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const
       return *it->second;
     }
   }
-  if (specs_.size() >= specs_max_) retire_old(events);
-  const auto [it, inserted] = specs_.try_emplace(key_of(target, options));
-  Spec& spec = it->second;
-  spec.used = ++uses_;
-  if (inserted) {
-    spec.number = next_number_++;
+  const std::string key = key_of(target, options);
+  auto it = specs_.find(key);
+  if (it != specs_.end()) {
+    it->second.used = ++uses_;
+  } else {
     wire::TaskSpec content = content_of(target, options != nullptr ? *options : TaskOptions{});
-    if (target.kind == detail::CallKind::program) {
-      content.program = program;
-      content.libraries = libraries;
-    }
+    if (target.kind == detail::CallKind::program) describe_(target.function_index, content);
+    if (specs_.size() >= specs_max_) retire_old(events);
+    it = specs_.try_emplace(key).first;
+    Spec& spec = it->second;
+    spec.used = ++uses_;
+    spec.number = next_number_++;
     spec.info = make_info_(content.function, content.label);
     spec.info->kept = content.detach || content.kind == wire::TaskKind::attached;
     events.push_back(DefineSpec{spec.number, std::move(content)});
   }
-  if (plain) defaults_[target.function_index] = &spec;
-  return spec;
+  if (plain) defaults_[target.function_index] = &it->second;
+  return it->second;
 }
 
 /// The half that was not used for longest: one sweep for many new specs.

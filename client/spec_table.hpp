@@ -26,13 +26,16 @@ class SpecTable {
   using MakeInfo =
       std::function<detail::Ref<detail::TaskInfo>(const std::string& function, const std::string& label)>;
 
-  explicit SpecTable(MakeInfo make_info, std::size_t specs_max = 1000)
-      : make_info_(std::move(make_info)), specs_max_(specs_max) {}
+  /// Adds to a spec of kind program what travels, and what the function is there. May throw Error.
+  using Describe = std::function<void(std::uint32_t function_index, wire::TaskSpec& spec)>;
+
+  SpecTable(MakeInfo make_info, Describe describe, std::size_t specs_max = 1000)
+      : make_info_(std::move(make_info)), describe_(std::move(describe)), specs_max_(specs_max) {}
 
   /// The spec of a call. A new one is defined, and old ones may be retired, by what is appended to
-  /// `events`. The reference holds until the next call.
+  /// `events`. The reference holds until the next call. Throws what Describe throws; then nothing has
+  /// changed.
   const Spec& intern(const detail::CallTarget& target, const TaskOptions* options,
-                     const wire::FileRef& program, const std::vector<wire::FileRef>& libraries,
                      std::vector<Event>& events);
 
   /// Forgets every spec without a word to anyone.
@@ -47,6 +50,7 @@ class SpecTable {
   void retire_old(std::vector<Event>& events);
 
   MakeInfo make_info_;
+  Describe describe_;
   const std::size_t specs_max_;
   std::unordered_map<std::string, Spec> specs_;        // by everything that tells them apart
   std::unordered_map<std::uint32_t, Spec*> defaults_;  // by function index: program, no options

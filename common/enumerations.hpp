@@ -13,7 +13,7 @@ template <>
 struct Enumeration<TaskKind> {
   static constexpr std::string_view name = "TaskKind";
   static constexpr std::array values{
-      Enumerator{"program", "function number `function_index` of the program that the client ships"},
+      Enumerator{"program", "a function of the program that the client ships"},
       Enumerator{"library", "the function called `function` in a task library that the worker has loaded"},
       Enumerator{"command", "any executable; the payload holds its arguments and its input"},
       Enumerator{"attached",

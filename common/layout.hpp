@@ -26,9 +26,11 @@ struct Layout<TaskSpec> {
       WEFT_FIELD(kind),
       WEFT_FIELD(program).means("of kind `program`; else an empty name, an id of zeros and size 0"),
       WEFT_FIELD(libraries).means("of kind `program`: the shared objects that ship with it"),
-      WEFT_FIELD(function_index).means("of kind `program`: index in the program's function table"),
+      WEFT_FIELD(function_index).means("of kind `program`: the client's own number of the function"),
       WEFT_FIELD(function).means("name for people; of kind `library`, the name that is called"),
-      WEFT_FIELD(signature).means("of kind `library`: `long(long,double)`, compared by the runner"),
+      WEFT_FIELD(signature).means(
+          "of kind `library`: `long(long,double)`, compared by the runner; of kind `program`: where its "
+          "code is, and its type (section 9)"),
       WEFT_FIELD(label).optional().means("shown by `weft status`; detached tasks are found by it"),
       WEFT_FIELD(priority).optional().means("higher goes first among the tasks of this client"),
       WEFT_FIELD(retries).optional().means(

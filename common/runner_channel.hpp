@@ -27,11 +27,15 @@
 
 namespace weft::runner {
 
-inline constexpr int kChannelVersion = 3;
+inline constexpr int kChannelVersion = 4;
 
 /// WEFT_RUNNER="<kChannelVersion>:<channel fd>:<memory fd>" selects runner mode. Removed from the
 /// environment as soon as it is read.
 inline constexpr const char* kEnvironment = "WEFT_RUNNER";
+
+/// How a runner ends whose processor lacks an instruction of the program, and the beginning of what it says.
+inline constexpr int kExitInstructionSet = 118;
+inline constexpr const char* kInstructionSetWords = "weft runner: this processor does not have ";
 
 /// No message is larger; kInlineBytesMax and a small header fit.
 inline constexpr std::size_t kChannelBytesMax = 128 << 10;
@@ -69,12 +73,13 @@ inline constexpr std::size_t kMemoryBytes = kPageBytes + 2 * kRingBytes;
 // ---- runner to agent ----
 
 struct FunctionEntry {
-  std::string name;       // for people; a library's task name
-  std::string signature;  // "long(long,double)"
+  std::string name;  // for people; a library's task name
+  std::string
+      signature;  // "long(long,double)"; of a program's function its definition (program_functions.hpp)
   bool operator==(const FunctionEntry&) const = default;
 };
 
-/// The first message. Entry i is function_index i of a program; a library's are found by name.
+/// The first message. RunTask::function_index counts its entries; a library's are found by name.
 /// Sent in parts when the table is long; `total` is the size of the whole table.
 struct RunnerHello {
   std::uint64_t pid = 0;

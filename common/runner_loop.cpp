@@ -17,10 +17,13 @@
 #include <cstdio>
 #include <cstring>
 #include <iostream>
+#include <map>
 #include <typeinfo>
 #include <utility>
 
 #include "common/codec.hpp"
+#include "common/program_functions.hpp"
+#include "common/runner_libraries.hpp"
 #include "common/running_task.hpp"
 #include "weft/detail/exception_text.hpp"
 #include "weft/function.hpp"
@@ -387,8 +390,7 @@ detail::ByteBuffer execute_program(const std::vector<detail::RegisteredFunction>
   if (call.named != nullptr) throw Failure{"", "a shipped program serves its own functions only"};
   if (task.function_index >= functions.size()) {
     throw Failure{"", "function number " + std::to_string(task.function_index) +
-                          " was asked for, this program registered " + std::to_string(functions.size()) +
-                          " before main"};
+                          " was asked for, this program has " + std::to_string(functions.size())};
   }
   return functions[task.function_index].invoke(payload);
 }
@@ -412,9 +414,17 @@ std::optional<Start> parse_start(std::string_view text) {
 
 Source program_source() {
   Source out;
-  auto functions = detail::registered_functions();
-  for (const detail::RegisteredFunction& function : functions)
-    out.functions.push_back({function.name(), function.signature()});
+  // In the order of their definitions, which is the same in every runner of the program.
+  std::map<std::string, detail::RegisteredFunction> by_definition;
+  for (const detail::RegisteredFunction& function : detail::registered_functions()) {
+    if (const auto where = locate_code(address_of(function)))
+      by_definition.emplace(definition_of(function, object_of(*where), where->offset), function);
+  }
+  std::vector<detail::RegisteredFunction> functions;
+  for (const auto& [definition, function] : by_definition) {
+    out.functions.push_back({function.name(), definition});
+    functions.push_back(function);
+  }
   out.execute = [functions = std::move(functions)](const Call& call, std::string_view payload) {
     return execute_program(functions, call, payload);
   };

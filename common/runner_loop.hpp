@@ -19,6 +19,8 @@ namespace weft::runner {
 inline constexpr int kExitVersion = 120;  // the agent speaks another version of the channel
 inline constexpr int kExitChannel = 121;  // WEFT_RUNNER, the memory or a message made no sense
 inline constexpr int kExitLoad = 122;     // weft-runner: a library cannot be loaded
+inline constexpr int kExitLibraries =
+    123;  // the loader has taken another library than the one that was shipped
 
 inline constexpr std::size_t kErrorMessageBytesMax = 10'000;  // of an exception's message; the rest is cut
 
@@ -59,6 +61,13 @@ struct Source {
 
 /// The registered functions of this program.
 Source program_source();
+
+/// Before any initialiser: decides whether this is a runner, and takes what is meant for it out of
+/// `environment`. A client's files are opened. Does it once.
+void start_process(char** environment);
+
+/// Static initialisation is over, and tasks run.
+bool is_serving();
 
 /// Serves until the channel ends; returns the exit code. REQUIRES: called once in a process.
 int serve(const Start& start, const Source& source);

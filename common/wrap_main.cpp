@@ -3,6 +3,15 @@
 // linker takes this file from the archive only then, because only then __wrap_main is missing.
 #include "common/runner_loop.hpp"
 
+namespace {
+
+void start(int, char**, char** environment) { weft::runner::start_process(environment); }
+
+// Runs before the initialisers of all shared libraries. Only an executable may have such an array.
+[[gnu::section(".preinit_array"), gnu::used]] void (*start_before_initialisers)(int, char**, char**) = start;
+
+}  // namespace
+
 extern "C" {
 
 int __real_main(int argc, char** argv, char** environment);

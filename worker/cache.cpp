@@ -32,7 +32,9 @@ constexpr std::uint64_t kBytesMax = 10ULL << 30;  // or half of what is free
 #define MFD_EXEC 0x0010U
 #endif
 
-Fd make_memfd(const std::string& name) {
+Fd make_memfd(std::string name) {
+  constexpr std::size_t kNameBytesMax = 200;  // the kernel takes 249
+  name.resize(std::min(name.size(), kNameBytesMax));
   // Newer kernels want to be told that it will be executed, older ones do not know the flag.
   int fd = memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
   if (fd < 0 && errno == EINVAL) fd = memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -162,10 +162,12 @@ struct RunTask {
   TaskId id;
   LocalRef<const wire::TaskSpec> spec;  // shared by all tasks of one submit or map
   std::uint32_t execution = 1;
-  wire::Payload payload;  // a blob: it is BlobReady as BlobPlace::argument
+  wire::Payload payload;             // a blob: it is BlobReady as BlobPlace::argument
+  std::uint32_t function_index = 0;  // of a program: in the table of its runners
   friend bool operator==(const RunTask& a, const RunTask& b) {
     return a.runner == b.runner && a.ordinal == b.ordinal && a.id == b.id && a.execution == b.execution &&
-           a.payload == b.payload && (a.spec == b.spec || (a.spec && b.spec && *a.spec == *b.spec));
+           a.payload == b.payload && a.function_index == b.function_index &&
+           (a.spec == b.spec || (a.spec && b.spec && *a.spec == *b.spec));
   }
 };
 /// this_task::stop_requested() becomes true for this task (Page::stop).

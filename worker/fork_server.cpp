@@ -27,7 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kSocketFd = 3;  // in the server
 constexpr std::size_t kOrderBytesMax = 64 << 10;
-constexpr std::size_t kDescriptorsMax = RunnerOrder::fixed_places + 1;
+constexpr std::size_t kDescriptorsMax = 253;       // that the kernel takes in a message
 constexpr auto kGiveUp = std::chrono::seconds(7);  // at the end; keepers give up before that
 constexpr int kLookAgain_ms = 10;                  // at the end: what is adopted then sends no signal
 
@@ -36,9 +36,11 @@ constexpr int kLookAgain_ms = 10;                  // at the end: what is adopte
 /// Returns 0 or errno.
 int send_order(int socket, const RunnerOrder& order) {
   std::string text;
-  for (const std::string* field : {&order.scratch, &order.library_path}) text.append(field->c_str()) += '\0';
+  const std::string libraries = std::to_string(order.libraries) + (order.large_tls ? "+" : "");
+  for (const std::string* field : {&order.scratch, &order.library_names, &libraries})
+    text.append(field->c_str()) += '\0';
   for (const std::string& argument : order.argv) text.append(argument.c_str()) += '\0';
-  if (text.size() > kOrderBytesMax) return E2BIG;
+  if (text.size() > kOrderBytesMax || order.fds.size() > kDescriptorsMax) return E2BIG;
   iovec piece{text.data(), text.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(kDescriptorsMax * sizeof(int))] = {};
   msghdr header{};
@@ -90,8 +92,10 @@ std::optional<RunnerOrder> receive_order(int socket) {
     texts.emplace_back(at);
   }
   order.scratch = texts.at(0);
-  order.library_path = texts.at(1);
-  order.argv.assign(texts.begin() + 2, texts.end());
+  order.library_names = texts.at(1);
+  order.libraries = std::stoul(texts.at(2));
+  order.large_tls = texts.at(2).ends_with('+');
+  order.argv.assign(texts.begin() + 3, texts.end());
   return order;
 }
 
@@ -132,7 +136,8 @@ void Server::run() {
 }
 
 void Server::start(RunnerOrder order) {
-  if (order.fds.size() < RunnerOrder::fixed_places) return;  // no descriptors left: the line's end says it
+  if (order.fds.size() < RunnerOrder::fixed_places + order.libraries)
+    return;  // no descriptors left: the line's end says it
   const pid_t pid = fork();
   if (pid == 0) {
     close(kSocketFd);

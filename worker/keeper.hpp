@@ -17,12 +17,16 @@ namespace weft::worker {
 /// What a runner is started from, and its keeper's line to the agent.
 struct RunnerOrder {
   enum Place : std::size_t { line, out, err, channel, page, executable, fixed_places };
-  std::vector<Fd> fds;  // by Place; behind them the folder of a cgroup, if there is one
+  std::vector<Fd> fds;  // by Place; behind them `libraries`, and the folder of a cgroup, if there is one
   std::string scratch;
-  std::string library_path;
+  std::string library_names;  // for WEFT_LIBRARIES; "": no libraries
+  std::size_t libraries = 0;  // descriptors: from kLoaderFd on in the runner
+  bool large_tls = false;     // with kTlsTunable
   std::vector<std::string> argv;
 
-  int cgroup() const { return fds.size() > fixed_places ? fds[fixed_places].get() : -1; }
+  int cgroup() const {
+    return fds.size() > fixed_places + libraries ? fds[fixed_places + libraries].get() : -1;
+  }
 };
 
 /// On the line, a message each. The agent sends signals (int) for the runner's group; SIGKILL, and the

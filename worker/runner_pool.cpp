@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
-#include <sys/sendfile.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 
 #include "common/crash_point.hpp"
 #include "worker/elf.hpp"
+#include "worker/loader_image.hpp"
 #include "worker/memory.hpp"
 
 namespace weft::worker {
@@ -52,19 +53,6 @@ void require_file_name(const std::string& name) {
   }
 }
 
-void copy_to_file(int from, const std::string& path) {
-  const Fd to =
-      checked(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0700), "cannot write " + path);
-  struct stat status {};
-  fstat(from, &status);
-  off_t offset = 0;
-  while (offset < status.st_size) {
-    const ssize_t sent = sendfile(to.get(), from, &offset, static_cast<std::size_t>(status.st_size - offset));
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent <= 0) throw std::system_error(errno, std::system_category(), "cannot write " + path);
-  }
-}
-
 }  // namespace
 
 RunnerPool::RunnerPool(Settings settings, ForkServer& server, BlobStore& blobs)
@@ -94,6 +82,7 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
     runner.id = action.runner;
     runner.slot = action.slot;
     runner.program = name;
+    if (!action.program.libraries.empty()) runner.restart = action.program;
     runner.process = launch(action);
     for (const RunnerProcess::Polled& polled : runner.process->polls())
       poller_.add(polled.fd, action.runner * kSources + static_cast<unsigned>(polled.source));
@@ -118,7 +107,7 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
     if (const std::string why = why_not_for_this_machine(launch.executable); !why.empty()) {
       throw std::runtime_error(why);
     }
-    launch.library_path = library_folder(action.program);
+    add_libraries(action.program, launch);
     return std::make_unique<RunnerProcess>(launch, server_);
   }
   const Fd program =
@@ -132,21 +121,27 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
   return std::make_unique<RunnerProcess>(launch, server_);
 }
 
-/// The shipped libraries under the names that the loader looks for, from their verified bytes.
-std::string RunnerPool::library_folder(const Program& program) {
-  if (program.libraries.empty()) return "";
-  std::string key;
-  for (const wire::FileRef& library : program.libraries) key += library.id.text() + library.name + '\0';
-  if (const auto found = library_folders_.find(key); found != library_folders_.end()) return found->second;
-  const std::string folder = fmt::format("{}/lib{}", settings_.directory, library_folders_.size() + 1);
-  if (mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) {
-    throw std::system_error(errno, std::system_category(), "cannot make " + folder);
+/// The very bytes that were verified, with the part of the loader that takes them.
+void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& launch) {
+  if (program.libraries.empty()) return;
+  constexpr std::size_t kLibrariesMax = 240;  // descriptors that a message brings to the fork server, about
+  if (program.libraries.size() > kLibrariesMax)
+    throw std::runtime_error(
+        fmt::format("it has {} shared libraries of its own, and at most {} can travel: link some "
+                    "of them statically",
+                    program.libraries.size(), kLibrariesMax));
+  if (!loader_) {
+    loader_ = checked(memfd_create("weft-loader", MFD_CLOEXEC | MFD_ALLOW_SEALING), "cannot make memory");
+    write_all_at(loader_.get(), loader_image(), 0);
+    fcntl(loader_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
   }
+  launch.libraries = {loader_.get()};
   for (const wire::FileRef& library : program.libraries) {
     require_file_name(library.name);
-    copy_to_file(blobs_.fd({BlobPlace::file, library.id}), folder + "/" + library.name);
+    launch.library_names += (launch.library_names.empty() ? "" : "/") + library.name;
+    launch.libraries.push_back(blobs_.fd({BlobPlace::file, library.id}));
   }
-  return library_folders_[key] = folder;
+  launch.large_tls = large_tls_.contains(program.libraries);
 }
 
 void RunnerPool::run(const RunTask& action) {
@@ -156,7 +151,7 @@ void RunnerPool::run(const RunTask& action) {
   Runner& runner = found->second;
   runner::RunTask task{.ordinal = action.ordinal,
                        .id = action.id,
-                       .function_index = action.spec->function_index,
+                       .function_index = action.function_index,
                        .execution = action.execution,
                        .directory = action.spec->directory};
   int fd = -1;
@@ -315,6 +310,7 @@ void RunnerPool::receive(Runner& runner, runner::Received& received, std::vector
   std::move(hello->functions.begin(), hello->functions.end(), std::back_inserter(runner.functions));
   if (runner.functions.size() < hello->total) return;
   runner.ready = true;
+  runner.restart.reset();
   runner.tail.clear();
   spdlog::debug("runner {} in slot {} is {}, pid {}", runner.id, runner.slot, runner.program, hello->pid);
   events.push_back(RunnerReady{runner.id, std::exchange(runner.functions, {})});
@@ -386,6 +382,14 @@ void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::ve
                                 peak ? memory_text(*peak) : "", unix_ms()});
   } else {
     std::string why = tail;
+    // See kTlsTunable.
+    if (runner.restart && why.find("static TLS block") != std::string::npos &&
+        large_tls_.insert(runner.restart->libraries).second) {
+      const StartRunner again{id, runner.slot, std::move(*runner.restart)};
+      if (runner.process->mute()) --mute_;
+      runners_.erase(id);
+      return start(again, events);
+    }
     if (why.empty()) {
       why = death.signal != 0 || death.exit_code != 0
                 ? "it ended before it was ready"

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,6 +59,7 @@ class RunnerPool {
     RunnerId id = 0;
     std::uint32_t slot = 0;
     std::string program;
+    std::optional<Program> restart;  // until it is ready: what may be started another way
     bool ready = false;
     std::vector<runner::FunctionEntry> functions;  // while its HELLO is incomplete
     Fifo<std::pair<std::uint64_t, TaskId>> tasks;  // sent and not answered, with their ordinals
@@ -71,7 +73,7 @@ class RunnerPool {
 
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
   std::string memory_text(std::uint64_t peak) const;
-  std::string library_folder(const Program& program);
+  void add_libraries(const Program& program, RunnerProcess::Launch& launch);
   static void attend(Runner& runner);
   void take_happened();
   void look_at(Runner& runner, Time now, std::vector<Event>& events);
@@ -90,9 +92,10 @@ class RunnerPool {
   std::unique_ptr<Cgroup> cgroup_;  // nullptr: no limit, or it is watched by look_at_memory()
   Poller poller_;
   std::map<RunnerId, Runner> runners_;
-  std::size_t mute_ = 0;                                // runners that cannot wake us
-  Time looked_{};                                       // at all of them
-  std::map<std::string, std::string> library_folders_;  // by the libraries that they hold
+  std::size_t mute_ = 0;                            // runners that cannot wake us
+  Time looked_{};                                   // at all of them
+  Fd loader_;                                       // the loader's part, once it was needed
+  std::set<std::vector<wire::FileRef>> large_tls_;  // libraries that need more thread-local memory
   std::optional<Time> memory_due_;
   std::int64_t collected_ms_ = 0;  // when we collected last, since 1970
 };

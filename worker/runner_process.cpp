@@ -76,10 +76,13 @@ RunnerProcess::RunnerProcess(const Launch& launch, ForkServer& server)
     throw std::system_error(errno, std::system_category(), "cannot make the scratch folder " + scratch_);
   }
 
-  RunnerOrder order{{}, scratch_, launch.library_path, launch.argv};
+  RunnerOrder order{{},         scratch_, launch.library_names, launch.libraries.size(), launch.large_tls,
+                    launch.argv};
   for (Fd* fd : {&line.theirs, &out.theirs, &err.theirs, &socket_.theirs, &memory_fd_, &executable}) {
     order.fds.push_back(std::move(*fd));
   }
+  for (const int library : launch.libraries)
+    order.fds.push_back(checked(fcntl(library, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor"));
   if (launch.cgroup >= 0) {
     order.fds.push_back(checked(fcntl(launch.cgroup, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor"));
   }

@@ -26,9 +26,11 @@ class RunnerProcess {
   struct Launch {
     int executable = -1;  // open; stays the caller's. The very bytes behind it are executed.
     std::vector<std::string> argv;
-    std::string library_path;  // in front of LD_LIBRARY_PATH; "": none
-    std::string scratch;       // made here, removed at the end
-    int cgroup = -1;           // the folder of the cgroup that it enters; -1: none
+    std::string library_names;   // of the program's own libraries, as WEFT_LIBRARIES has them; "": none
+    std::vector<int> libraries;  // the loader's part, then they; open, and the caller's
+    bool large_tls = false;      // more static thread-local memory than usual
+    std::string scratch;         // made here, removed at the end
+    int cgroup = -1;             // the folder of the cgroup that it enters; -1: none
   };
   struct Death {
     int signal = 0;

@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "common/runner_channel.hpp"
+#include "common/shipped_library.hpp"
 #include "worker/limits.hpp"
 
 namespace weft::worker {
@@ -22,7 +23,7 @@ namespace {
 constexpr int kChannelFd = 3;  // in the runner
 constexpr int kPageFd = 4;
 constexpr int kExecutableFd = 5;
-constexpr int kFirstOtherFd = 6;
+constexpr int kFirstOtherFd = kLoaderFd;  // the libraries, if there are any
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
@@ -31,19 +32,27 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return out;
 }
 
-std::vector<std::string> environment_for(const std::string& library_path) {
+/// With the variables of the loader that the runner takes out again (common/runner_libraries.hpp): each in
+/// front of what the worker's own environment has there.
+std::vector<std::string> environment_for(const RunnerOrder& order) {
   std::vector<std::string> out;
-  std::string path = library_path;
+  std::string audit = order.library_names.empty() ? "" : kLoaderPath;
+  std::string tunables = order.large_tls ? kTlsTunable : "";
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     if (text.starts_with("WEFT_")) continue;
-    if (text.starts_with("LD_LIBRARY_PATH=") && !library_path.empty()) {
-      path += ":" + std::string(text.substr(std::strlen("LD_LIBRARY_PATH=")));
-      continue;
+    bool is_taken = false;
+    for (auto [name, value] : {std::pair("LD_AUDIT=", &audit), std::pair("GLIBC_TUNABLES=", &tunables)}) {
+      if (value->empty() || !text.starts_with(name)) continue;
+      *value += ":" + std::string(text.substr(std::strlen(name)));
+      is_taken = true;
     }
-    out.emplace_back(text);
+    if (!is_taken) out.emplace_back(text);
   }
-  if (!path.empty()) out.push_back("LD_LIBRARY_PATH=" + path);
+  if (!audit.empty()) out.push_back("LD_AUDIT=" + audit);
+  if (!tunables.empty()) out.push_back("GLIBC_TUNABLES=" + tunables);
+  if (!order.library_names.empty())
+    out.push_back(std::string(kLibrariesVariable) + "=" + order.library_names);
   out.push_back(std::string(runner::kEnvironment) + "=" + std::to_string(runner::kChannelVersion) + ":" +
                 std::to_string(kChannelFd) + ":" + std::to_string(kPageFd));
   return out;
@@ -74,19 +83,20 @@ bool write_to(const Fd& file, std::string_view text) {
 /// it decides as usual.
 void volunteer_for_oom() { write_to(Fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)), "500"); }
 
-/// Descriptors 0 to 5 become those of a runner, all others are closed.
+/// Descriptors 0 to 5, and those behind them for libraries, become those of a runner; all others are closed.
 void arrange_descriptors(const RunnerOrder& order) {
-  std::array<int, kFirstOtherFd> from{};
+  std::vector<int> from(kFirstOtherFd + order.libraries);
+  const int end = static_cast<int>(from.size());
   from[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (std::size_t i = 1; i < from.size(); ++i) from[i] = order.fds[RunnerOrder::line + i].get();
   // Out of the way first: none may be overwritten before it was copied.
-  for (int& fd : from) fd = fcntl(fd, F_DUPFD_CLOEXEC, kFirstOtherFd);
-  for (int fd = 0; fd < kFirstOtherFd; ++fd) {
+  for (int& fd : from) fd = fcntl(fd, F_DUPFD_CLOEXEC, end);
+  for (int fd = 0; fd < end; ++fd) {
     if (dup3(from[static_cast<std::size_t>(fd)], fd, fd == kExecutableFd ? O_CLOEXEC : 0) < 0) _exit(127);
   }
-  if (syscall(SYS_close_range, kFirstOtherFd, ~0U, 0) < 0) {
+  if (syscall(SYS_close_range, end, ~0U, 0) < 0) {
     const rlimit& files = original_file_limit();
-    for (int fd = kFirstOtherFd; fd < static_cast<int>(files.rlim_max) && fd < 1 << 20; ++fd) close(fd);
+    for (int fd = end; fd < static_cast<int>(files.rlim_max) && fd < 1 << 20; ++fd) close(fd);
   }
 }
 
@@ -104,7 +114,7 @@ void become_runner(const RunnerOrder& order, pid_t keeper) {
   const rlimit no_core{1, 1};
   setrlimit(RLIMIT_CORE, &no_core);
   std::vector<std::string> argv = order.argv;
-  std::vector<std::string> environment = environment_for(order.library_path);
+  std::vector<std::string> environment = environment_for(order);
   arrange_descriptors(order);
   setrlimit(RLIMIT_NOFILE, &original_file_limit());
   if (chdir(order.scratch.c_str()) < 0) say_and_exit("cannot enter the scratch folder");

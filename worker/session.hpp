@@ -50,7 +50,7 @@ class Session {
     Duration start_notice_max = std::chrono::milliseconds(10);  // as expected, but at most this
     Duration look_again = std::chrono::milliseconds(10);        // when the page does not say started yet
     Duration rung = std::chrono::seconds(1);                    // asked, SIGTERM, SIGKILL: this far apart
-    Duration start_timeout = std::chrono::seconds(30);          // from StartRunner to RunnerReady
+    Duration start_timeout = std::chrono::seconds(10);          // from StartRunner to RunnerReady
     Duration bad_program = std::chrono::seconds(5);             // is not tried again for
     Duration tenure = std::chrono::milliseconds(50);  // a runner with tasks waiting is not ended before
     Duration idle_runner = std::chrono::seconds(30);  // kept when no session names its program
@@ -183,6 +183,7 @@ class Session {
   void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);
   void put_back(Task& task);
   void fail_queued(ProgramState& program);
+  void refuse_program(ProgramState& program, const std::string& why);
   void tick_runners();
   void forget_unused_programs();
   void remove(RunnerId id);

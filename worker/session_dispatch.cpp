@@ -186,14 +186,14 @@ bool Session::older_lane_waits(const Lane& lane) const {
 
 void Session::run(Runner& runner, Task& task) {
   if (!has_function(task)) {
-    const auto& functions = task.spec->program->functions;
-    const auto& spec = *task.spec->content;
-    const std::string here = spec.function_index < functions.size()
-                                 ? fmt::format("'{}'", functions[spec.function_index].name)
-                                 : fmt::format("not there: it has {}", functions.size());
-    return fail(task, wire::Outcome::cannot_start,
-                error(fmt::format("function {} is '{}' in the client's program and {} in {} as it runs here",
-                                  spec.function_index, spec.function, here, spec.program.name)));
+    const wire::TaskSpec& spec = *task.spec->content;
+    wire::ErrorInfo info = error(
+        fmt::format("the function '{}' is not in {} as it runs on this worker: it was registered by "
+                    "something that a runner does "
+                    "not execute, such as main, or is in a library of the system that is another one here",
+                    spec.function, spec.program.name));
+    info.type = wire::kMissingFunction;
+    return fail(task, wire::Outcome::cannot_start, std::move(info));
   }
   runner.lane->tasks.remove(task);
   task.place = TaskPlace::in_runner;
@@ -214,7 +214,7 @@ void Session::run(Runner& runner, Task& task) {
     runner.look_due = earlier(runner.look_due, now_ + settings_.start_notice);
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
-                         task.spec->content, task.execution, task.payload);
+                         task.spec->content, task.execution, task.payload, task.spec->function_index);
 }
 
 /// It is in the channel no more.
@@ -227,14 +227,19 @@ void Session::count_out(Runner& runner, const Task& task) {
   if (task.spec->content->timeout_ms != 0) --runner.timed;
 }
 
-/// Whether the program has the function where the client says, by the runner's own table.
+/// Whether the program has the function that the client means; finds out where, by the runners' own table.
 bool Session::has_function(const Task& task) const {
   SpecState& spec = *task.spec;
-  if (spec.function_checked || spec.content->kind != wire::TaskKind::program) return true;
+  if (spec.function_known || spec.content->kind != wire::TaskKind::program) return true;
   const auto& functions = spec.program->functions;
-  spec.function_checked = spec.content->function_index < functions.size() &&
-                          same_name(functions[spec.content->function_index].name, spec.content->function);
-  return spec.function_checked;
+  const auto found =
+      std::find_if(functions.begin(), functions.end(), [&](const runner::FunctionEntry& entry) {
+        return entry.signature == spec.content->signature && same_name(entry.name, spec.content->function);
+      });
+  if (found == functions.end()) return false;
+  spec.function_index = static_cast<std::uint32_t>(found - functions.begin());
+  spec.function_known = true;
+  return true;
 }
 
 std::size_t Session::count(const Lane& lane, Runner::State state) const {

@@ -2,6 +2,7 @@
 // What runners do, in Session: their starts and deaths, the answers of their tasks, and the ladder
 // (asked, SIGTERM, SIGKILL) for what must stop.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <csignal>
@@ -25,6 +26,26 @@ std::string how_it_ended(const RunnerDied& death) {
     return fmt::format("its runner was killed by SIG{} ({})", name, words);
   }
   return fmt::format("its runner exited with code {}", death.exit_code);
+}
+
+/// Its processor lacks something that the program was built for.
+bool is_for_another_processor(const RunnerDied& death) {
+  return death.exit_code == runner::kExitInstructionSet &&
+         death.stderr_tail.find(runner::kInstructionSetWords) != std::string::npos;
+}
+
+/// What only one of two runners of a program has.
+std::string differing(const ProgramState& program, const std::vector<runner::FunctionEntry>& functions) {
+  std::vector<std::string> names;
+  for (const auto* from : {&program.functions, &functions}) {
+    const auto* other = from == &functions ? &program.functions : &functions;
+    for (const runner::FunctionEntry& entry : *from) {
+      if (std::find(other->begin(), other->end(), entry) == other->end())
+        names.push_back(fmt::format("'{}' ({})", entry.name, entry.signature));
+    }
+  }
+  return fmt::format("{} has not the same functions each time that it starts, so that none can be called: {}",
+                     program.program.file.name, fmt::join(names, ", "));
 }
 
 /// It is needed soon, and has not been for as long as it waited.
@@ -58,10 +79,12 @@ void Session::on(const RunnerReady& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr || runner->state != Runner::State::starting) return;
   if (runner->rung == Runner::Rung::killed) return;  // too late
+  ProgramState& program = *runner->lane->program;
+  if (program.functions.empty()) program.functions = event.functions;
+  // Tasks say which function they mean by its place in that table.
+  if (program.functions != event.functions) return condemn(*runner, differing(program, event.functions));
   runner->state = Runner::State::ready;
   runner->since = runner->ready_at = now_;
-  ProgramState& program = *runner->lane->program;
-  program.functions = event.functions;
   program.bad.clear();
   program.bad_until.reset();
   dispatch_needed_ = true;
@@ -71,11 +94,9 @@ void Session::on(const RunnerFailedToStart& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr) return;
   ProgramState& program = *runner->lane->program;
-  program.bad = runner->doom.empty() ? event.text : runner->doom;
-  program.bad_until = now_ + settings_.bad_program;
-  log(LogLevel::warning, program.bad);
+  const std::string why = runner->doom.empty() ? event.text : runner->doom;
   remove(event.runner);
-  fail_queued(program);
+  refuse_program(program, why);
 }
 
 /// Nothing that needs a new runner of this program can go on; what a living one may take can.
@@ -293,6 +314,15 @@ void Session::on(const RunnerDied& event) {
         fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
   }
   for (Task* task : runner.channel) settle_dead(event, runner, *task);
+  if (is_for_another_processor(event)) refuse_program(*runner.lane->program, event.stderr_tail);
+}
+
+/// It is not tried again for a while.
+void Session::refuse_program(ProgramState& program, const std::string& why) {
+  program.bad = why;
+  program.bad_until = now_ + settings_.bad_program;
+  log(LogLevel::warning, why);
+  fail_queued(program);
 }
 
 /// What becomes of a task that a dead runner had: only one that ran is charged.
@@ -315,6 +345,9 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
   const bool bystander = runner.rung >= Runner::Rung::terminated && runner.culprit != task.ordinal;
   if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
   const wire::ErrorInfo info = crash_of(death, runner, task);
+  // It may go on elsewhere, uncharged, unless it must not begin twice.
+  if (is_for_another_processor(death) && task.spec->content->crash_limit > 1)
+    return fail(task, wire::Outcome::cannot_start, info);
   log(LogLevel::warning, fmt::format("task {} ({}) crashed: {}", task.key.id.text(),
                                      task.spec->content->function, info.message));
   fail(task, wire::Outcome::crashed, info);

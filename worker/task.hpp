@@ -77,11 +77,12 @@ struct SpecState {
   LocalRef<const wire::TaskSpec> content;  // shared with the RunTask actions
   ClientState* client = nullptr;           // gone after END_SESSION, when its tasks are unwanted
   ProgramState* program = nullptr;
-  double estimate_us = -1;        // of a task's running time; -1: none has run
-  bool function_checked = false;  // the program has it where the client says
-  bool files_ready = false;       // its program and libraries are here, and stay while it or a task has them
-  bool forgotten = false;         // by its session: its files are kept for its tasks only
-  std::size_t tasks = 0;          // here, in whatever place
+  double estimate_us = -1;           // of a task's running time; -1: none has run
+  bool function_known = false;       // the program's runners have it, and that is
+  std::uint32_t function_index = 0;  // in their table
+  bool files_ready = false;  // its program and libraries are here, and stay while it or a task has them
+  bool forgotten = false;    // by its session: its files are kept for its tasks only
+  std::size_t tasks = 0;     // here, in whatever place
 };
 
 /// One client session.

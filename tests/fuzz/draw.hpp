@@ -140,6 +140,7 @@ inline wire::TaskSpec draw_spec(Input& in) {
   }
   draw(in, spec.kind);
   spec.function = "f";
+  spec.signature = "long(long)";
   if (spec.kind == wire::TaskKind::program) spec.program = {"program", id_of<32>(1 + in.below(3)), 1000};
   spec.priority = static_cast<std::int32_t>(in.below(3));
   spec.retries = static_cast<std::uint32_t>(in.below(3));

@@ -20,12 +20,13 @@
 namespace weft::worker {
 
 struct Shell {
-  explicit Shell(const std::string& script, const std::string& library_path = "") {
+  explicit Shell(const std::string& script) {
     char name[] = "/tmp/weft-test-XXXXXX";
     folder = mkdtemp(name);
     const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
     process = std::make_unique<RunnerProcess>(
-        RunnerProcess::Launch{program.get(), {"sh", "-c", script}, library_path, folder + "/scratch"},
+        RunnerProcess::Launch{
+            .executable = program.get(), .argv = {"sh", "-c", script}, .scratch = folder + "/scratch"},
         server);
   }
   ~Shell() {

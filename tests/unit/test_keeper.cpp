@@ -182,10 +182,11 @@ TEST_SUITE("keeper") {
     std::ofstream(shell.folder + "/cgroup.kill").flush();
     const Fd folder = checked(open(shell.folder.c_str(), O_RDONLY | O_CLOEXEC), shell.folder);
     const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
-    shell.process = std::make_unique<RunnerProcess>(
-        RunnerProcess::Launch{
-            program.get(), {"sh", "-c", "exit 4"}, "", shell.folder + "/other", folder.get()},
-        shell.server);
+    shell.process = std::make_unique<RunnerProcess>(RunnerProcess::Launch{.executable = program.get(),
+                                                                          .argv = {"sh", "-c", "exit 4"},
+                                                                          .scratch = shell.folder + "/other",
+                                                                          .cgroup = folder.get()},
+                                                    shell.server);
     CHECK(shell.death().exit_code == 4);
     CHECK(content(shell.folder + "/cgroup.procs") == "0");
     CHECK(content(shell.folder + "/cgroup.kill") == "1");

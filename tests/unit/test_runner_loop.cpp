@@ -20,7 +20,9 @@
 #include <thread>
 
 #include "common/codec.hpp"
+#include "common/program_functions.hpp"
 #include "common/runner_channel.hpp"
+#include "common/runner_libraries.hpp"
 #include "common/runner_loop.hpp"
 #include "tests/unit/agent_end.hpp"
 #include "weft/function.hpp"
@@ -89,6 +91,18 @@ bool blocked_or_ignored() {
   return sigismember(&mask, SIGUSR1) == 1 || std::signal(SIGPIPE, SIG_DFL) == SIG_IGN;
 }
 
+/// Of function F in the table that its runner announces.
+template <auto F>
+std::uint32_t table_index() {
+  const auto function = detail::registered_functions().at(detail::function_index<F>());
+  const auto where = locate_code(address_of(function));
+  const std::string definition = definition_of(function, object_of(where.value()), where->offset);
+  const auto functions = program_source().functions;
+  const auto found = std::find_if(functions.begin(), functions.end(),
+                                  [&](const FunctionEntry& entry) { return entry.signature == definition; });
+  return static_cast<std::uint32_t>(found - functions.begin());
+}
+
 /// A runner in a child process, and the agent's end of it.
 class Runner {
  public:
@@ -121,10 +135,8 @@ class Runner {
   }
   template <auto F>
   void run_payload(std::string_view payload, const std::string& directory = "") {
-    RunTask task{.ordinal = ++ordinal_,
-                 .function_index = detail::function_index<F>(),
-                 .execution = 2,
-                 .directory = directory};
+    RunTask task{
+        .ordinal = ++ordinal_, .function_index = table_index<F>(), .execution = 2, .directory = directory};
     task.id.seq = ordinal_;
     int memory = -1;
     if (payload.size() > wire::kInlineBytesMax) {
@@ -245,13 +257,17 @@ TEST_SUITE("runner loop") {
     CHECK(runner.result<std::string>() == before);
   }
 
-  TEST_CASE("the hello carries the whole table, in the order of the indices") {
+  TEST_CASE("the hello carries the whole table: names, where the code is, types") {
     Runner runner;
     const RunnerHello hello = runner.hello();
     const auto table = detail::registered_functions();
     REQUIRE(hello.functions.size() == table.size());
-    const auto index = detail::function_index<inc>();
-    CHECK(hello.functions[index] == FunctionEntry{"loop_test::inc", "long(long)"});
+    const FunctionEntry& entry = hello.functions[table_index<inc>()];
+    CHECK(entry.name == "loop_test::inc");
+    CHECK(entry.signature.starts_with("+"));
+    CHECK(entry.signature.ends_with(" long(long)"));
+    CHECK(std::is_sorted(hello.functions.begin(), hello.functions.end(),
+                         [](const auto& a, const auto& b) { return a.signature < b.signature; }));
   }
 
   TEST_CASE("tasks are executed in order, and the page says which") {
@@ -302,8 +318,7 @@ TEST_SUITE("runner loop") {
     runner.run_payload<inc>("garbage");
     CHECK(runner.failure().type == "weft::Error");
     runner.send(RunTask{.ordinal = 2, .function_index = 100000});
-    CHECK(runner.failure().message.starts_with(
-        "function number 100000 was asked for, this program registered "));
+    CHECK(runner.failure().message.starts_with("function number 100000 was asked for, this program has "));
     runner.send(RunNamed{.function = "add", .task = {.ordinal = 3}});
     CHECK(runner.failure().message == "a shipped program serves its own functions only");
   }
@@ -427,7 +442,7 @@ TEST_SUITE("runner loop") {
     REQUIRE(runner.page().started.compare_exchange_strong(started, 1 | kRecalled));
     runner.send(RunnerWelcome{});
     runner.send(RunTask{.ordinal = 2,
-                        .function_index = detail::function_index<inc>(),
+                        .function_index = table_index<inc>(),
                         .payload = wire::Payload(detail::Call<inc>::encode(41))});
     runner.page().stop = 1;
     runner.result<void>();

@@ -26,14 +26,13 @@ TEST_CASE("a runner's world: empty stdin, no other descriptors, a scratch folder
   setenv("WEFT_TEST_SECRET", "1", 1);
   Shell shell(
       "read line || echo empty; pwd; env | grep ^WEFT_; ls /proc/$$/fd | tr '\\n' ' '; echo; ulimit -c; "
-      "echo $LD_LIBRARY_PATH; echo $0; trap",
-      "/libs");
+      "echo $LD_LIBRARY_PATH; echo $0; trap");
   CHECK(shell.death().exit_code == 0);
   unsetenv("WEFT_TEST_SECRET");
   const char* path = std::getenv("LD_LIBRARY_PATH");
   CHECK(shell.out == "empty\n" + shell.folder +
                          "/scratch\nWEFT_RUNNER=" + std::to_string(runner::kChannelVersion) +
-                         ":3:4\n0 1 2 3 4 \n0\n/libs" + (path ? ":" + std::string(path) : "") + "\nsh\n");
+                         ":3:4\n0 1 2 3 4 \n0\n" + (path ? path : "") + "\nsh\n");
 }
 
 TEST_CASE("a signal goes to the whole group of a runner, and its death takes the group with it") {
@@ -70,8 +69,8 @@ TEST_CASE("a program that cannot be executed says so and ends with 127") {
   unlink(name);
   Shell shell("");
   const std::string scratch = shell.folder + "/other";
-  shell.process =
-      std::make_unique<RunnerProcess>(RunnerProcess::Launch{program.get(), {"x"}, "", scratch}, shell.server);
+  shell.process = std::make_unique<RunnerProcess>(
+      RunnerProcess::Launch{.executable = program.get(), .argv = {"x"}, .scratch = scratch}, shell.server);
   CHECK(shell.death().exit_code == 127);
   CHECK(shell.err == "cannot execute it: Exec format error\n");
 }

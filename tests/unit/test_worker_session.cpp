@@ -600,23 +600,68 @@ TEST_CASE("a runner that never gets ready is killed and counts as not started") 
   Joined h;
   h.assign(1, 1);
   h.skip();
-  h.advance(seconds(30));
+  h.advance(seconds(10));
   CHECK(h.take() == Actions{KillRunner{1, SIGKILL}});
   h.ready(1);  // too late
   h.event(RunnerFailedToStart{1, "killed by signal 9"});
-  CHECK(h.take_error(1, wire::Outcome::cannot_start).message.find("did not get ready within 30 s") !=
+  CHECK(h.take_error(1, wire::Outcome::cannot_start).message.find("did not get ready within 10 s") !=
         std::string::npos);
 }
 
-TEST_CASE("a program that has another function in that place does not run it") {
+TEST_CASE("a function is found by its name and definition, wherever it is in the runner's table") {
   Joined h;
   h.define(program_spec(1), 2);
   h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
   h.assign(1, 1, 2);
   h.skip();
-  h.event(RunnerReady{1, {{"g", "void()"}}});
-  CHECK(h.take_error(1, wire::Outcome::cannot_start).message ==
-        "function 0 is 'f' in the client's program and 'g' in program1 as it runs here");
+  SUBCASE("it is the second") {
+    h.event(RunnerReady{1, {{"f", "int(int)"}, {"f", "long(long)"}}});
+    const Actions actions = h.take();
+    REQUIRE(actions.size() == 1);
+    CHECK(std::get<RunTask>(actions[0]).function_index == 1);
+    SUBCASE("and a runner with another table is not used") {
+      h.died(1, 1);
+      h.skip();
+      h.assign(2, 2, 2);
+      h.skip();
+      h.event(RunnerReady{2, {{"f", "long(long)"}}});
+      CHECK(h.take() == Actions{KillRunner{2, SIGKILL}});
+      h.died(2, 0, SIGKILL);
+      CHECK(h.take_error(2, wire::Outcome::cannot_start).message.find("'f' (int(int))") != std::string::npos);
+    }
+    SUBCASE("") {
+      h.finished(1, 1);
+      h.skip();
+    }
+  }
+  SUBCASE("it is not there: other functions go on") {
+    h.event(RunnerReady{1, {{"f", "int(int)"}, {"g", "long(long)"}}});
+    const wire::ErrorInfo error = h.take_error(1, wire::Outcome::cannot_start);
+    CHECK(error.type == wire::kMissingFunction);
+    CHECK(error.message.starts_with("the function 'f' is not in program1 as it runs on this worker"));
+    wire::TaskSpec other = program_spec(1);
+    other.function = "g";
+    h.define(other, 3);
+    h.assign(2, 2, 3);
+    const Actions actions = h.take();
+    REQUIRE(actions.size() == 1);
+    CHECK(std::get<RunTask>(actions[0]).function_index == 1);
+    h.finished(1, 1);
+    h.skip();
+  }
+}
+
+TEST_CASE("a program for another processor is refused, its tasks go elsewhere uncharged") {
+  Joined h;
+  h.running(1);
+  h.assign(2, 2);
+  h.skip();
+  const std::string words = std::string(runner::kInstructionSetWords) + "AVX-512";
+  h.event(RunnerDied{1, 1, 0, runner::kExitInstructionSet, words, "", 5000});
+  const Actions actions = h.take();
+  REQUIRE(actions.size() == 2);
+  CHECK(h.error_in(actions[0], 1, wire::Outcome::cannot_start).stderr_tail == words);
+  CHECK(h.error_in(actions[1], 2, wire::Outcome::cannot_start).message == words);
 }
 
 // ---- stopping ----

@@ -46,6 +46,7 @@ inline wire::TaskSpec library_spec() {
   wire::TaskSpec spec;
   spec.kind = wire::TaskKind::library;
   spec.function = "f";
+  spec.signature = "long(long)";
   return spec;
 }
 

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#include "common/program_functions.hpp"
+
+#include <cstdio>
+
+namespace weft {
+
+std::string definition_of(const detail::RegisteredFunction& function, std::string_view object,
+                          std::uintptr_t offset) {
+  constexpr std::size_t kSignatureBytesMax = 800;  // a runner's HELLO keeps all of it
+  char digits[20];
+  std::snprintf(digits, sizeof digits, "+%lx ", static_cast<unsigned long>(offset));
+  return std::string(object) + digits + function.signature().substr(0, kSignatureBytesMax);
+}
+
+}  // namespace weft

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// The shared object of worker/loader/, carried by this program.
+#pragma once
+
+#include <string_view>
+
+namespace weft::worker {
+
+std::string_view loader_image();
+
+}  // namespace weft::worker
