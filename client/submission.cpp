@@ -9,6 +9,7 @@
 #include "client/core.hpp"
 #include "client/query.hpp"
 #include "common/codec.hpp"
+#include "common/runner_loop.hpp"
 
 namespace weft::detail {
 
@@ -20,8 +21,12 @@ constexpr std::size_t kBundleBytes = 128 << 10;
 Core& usable(Core* core) {
   if (core == nullptr)
     throw Error(
-        "this weft::Client is not connected: it was made by a static initialiser of a program that runs as a "
-        "weft runner");
+        runner::is_serving()
+            ? "this weft::Client was made inside a task, which cannot submit tasks: return what is to be "
+              "done "
+              "next to the program that submitted this one"
+            : "a static initialiser of this program submits a task, and static initialisers run in a weft "
+              "runner too: submit in main, or only if !weft::in_runner()");
   core->check_usable();
   return *core;
 }
@@ -29,6 +34,8 @@ Core& usable(Core* core) {
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument("TaskOptions::" + what); }
 
 }  // namespace
+
+WEFT_LAYOUT_BEGIN
 
 struct Submission::Bundle {
   Core& core;
@@ -71,6 +78,8 @@ void submit_one(Core* core, const CallTarget& target, const TaskOptions* options
   wire::SubmitRecord record{.seq = 0, .spec = 0, .payload = hub->payload_of(arguments)};
   hub->submit(hub, target, options, {&record, 1}, {&state, 1});
 }
+
+WEFT_LAYOUT_END
 
 std::vector<std::string> find_detached(Core* core, const std::string& label) {
   std::vector<std::string> arguments;

@@ -51,6 +51,15 @@ export PKG_CONFIG_PATH
 # shellcheck disable=SC2046  # flags are words
 c++ -std=c++20 "$work/project/main.cpp" -o "$work/project/with_pkg_config" $(pkg-config --cflags --libs weft)
 
+echo "with containers of another layout: it does not link, and the linker's words say why"
+# shellcheck disable=SC2046  # flags are words
+if c++ -std=c++20 -D_GLIBCXX_DEBUG "$work/project/main.cpp" -o "$work/project/debug" \
+    $(pkg-config --cflags --libs weft) 2> "$work/words"; then
+  echo "FAILED: a program with -D_GLIBCXX_DEBUG links" >&2
+  exit 1
+fi
+grep -q 'GLIBCXX_DEBUG_must_be_defined_for_the_weft_library_too' "$work/words" || { cat "$work/words" >&2; exit 1; }
+
 "$work/prefix/bin/cluster.sh" up --workers 1 --nprocs 2 --port 0
 WEFT_BROKER=$("$work/prefix/bin/cluster.sh" status | grep -o '127\.0\.0\.1:[0-9]*' | head -n 1)
 export WEFT_BROKER

@@ -11,6 +11,18 @@
 #include "weft/detail/future_state.hpp"
 #include "weft/options.hpp"
 
+/// Where a program's containers have another layout than the library's, the linker says so by this name.
+#if defined(_GLIBCXX_DEBUG)
+#define WEFT_LAYOUT_BEGIN inline namespace GLIBCXX_DEBUG_must_be_defined_for_the_weft_library_too {
+#define WEFT_LAYOUT_END }
+#elif defined(_GLIBCXX_USE_CXX11_ABI) && !_GLIBCXX_USE_CXX11_ABI
+#define WEFT_LAYOUT_BEGIN inline namespace GLIBCXX_USE_CXX11_ABI_must_be_0_for_the_weft_library_too {
+#define WEFT_LAYOUT_END }
+#else
+#define WEFT_LAYOUT_BEGIN
+#define WEFT_LAYOUT_END
+#endif
+
 namespace weft::detail {
 
 class Core;
@@ -25,6 +37,8 @@ struct CallTarget {
   std::string_view function{};              // its name in a library, or the command
   std::string_view signature{};             // kind library
 };
+
+WEFT_LAYOUT_BEGIN
 
 /// Tasks of one target that are handed over together, a bundle at a time, so that the first ones
 /// run while the last ones are still being encoded. Used by one thread.
@@ -50,6 +64,8 @@ class Submission {
 /// One task, as with a Submission.
 void submit_one(Core* core, const CallTarget& target, const TaskOptions* options, std::string_view arguments,
                 Ref<FutureState> state);
+
+WEFT_LAYOUT_END
 
 /// The arguments of an attached task for each detached task with this label, as the broker knows them.
 /// Throws ConnectionError when it does not answer.
