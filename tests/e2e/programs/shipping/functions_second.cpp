@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+#include "tests/e2e/programs/shipping/functions.hpp"
+
+static std::string name(int) { return "second"; }
+
+std::string submit_from_second(weft::Client& client) {
+  auto one = client.submit([](int) { return std::string("second-1"); }, 0);
+  auto two = client.submit([](int) { return std::string("second-2"); }, 0);
+  return client.submit<name>(0).result() + " " + one.result() + " " + two.result();
+}
