@@ -60,6 +60,7 @@ ReadyQueue* Scheduler::best_queue(const Session& session) const {
   ReadyQueue* best = nullptr;
   for (ReadyQueue* queue : session.order) {
     if (queue->tasks.empty() || queue->blocked_in_pass == pass_) continue;
+    if (session.away() && !queue->placement->detach) continue;
     if (best != nullptr && best->placement->priority > queue->placement->priority) break;
     if (best == nullptr || queue->tasks.front()->seq < best->tasks.front()->seq) best = queue;
   }
@@ -305,8 +306,8 @@ void Scheduler::update_open(Worker& worker) {
 }
 
 void Scheduler::update_contender(Session& session) {
-  const bool contends =
-      session.queued > 0 && session.waiting_bytes < backlog_max_ && session.state != SessionState::ending;
+  const bool starts = session.away() ? !session.detached.empty() : session.state != SessionState::ending;
+  const bool contends = session.queued > 0 && session.waiting_bytes < backlog_max_ && starts;
   if (contends == session.contending) return;
   session.contending = contends;
   if (contends) {

@@ -13,8 +13,8 @@
 #include <cstring>
 #include <utility>
 
+#include "broker/peer_end.hpp"
 #include "common/crash_point.hpp"
-#include "common/fd.hpp"
 
 namespace weft::broker {
 
@@ -25,6 +25,7 @@ constexpr std::size_t kBytesPerTurn = 128 << 10;       // of them
 constexpr int kFramesQueuedMax = 256;                  // per connection in libzmq: credit comes first
 constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full pipe did not take
 constexpr int kSuspectChecks = 10;
+constexpr auto kProcessesChecked = std::chrono::milliseconds(500);
 constexpr int kReservedFiles = 16;                          // descriptors that no newcomer gets
 constexpr auto kRefusalsLogged = std::chrono::seconds(10);  // at most this often
 constexpr const char* kMonitor = "inproc://weft-broker-monitor";
@@ -128,6 +129,7 @@ void Broker::run(int stop) {
     memory_.moved(received_bytes_);
     if (journal_) read_journal_answers();
     check_suspects();
+    check_processes();
     step(Tick{});
     flush();
   }
@@ -266,6 +268,8 @@ bool Broker::receive_one() {
   }
   auto message = wire::decode(text);
   if (message) {
+    if (const auto* hello = std::get_if<wire::HelloClient>(&*message))
+      watch_client(connections_.at(peer), *hello);
     step(Received{peer, std::move(*message), wire::minor_of(text)});
   } else {
     ++garbage_;
@@ -317,7 +321,7 @@ void Broker::check_suspects() {
     const auto found = connections_.find(suspect.peer);
     if (found == connections_.end()) continue;
     if (try_send(found->second, kProbe) == Sent::unreachable) {
-      step(PeerGone{suspect.peer});
+      step(PeerGone{suspect.peer, is_ended_by_peer(found->second.second)});
       found->second.forgotten = true;
       touch(suspect.peer, found->second);
     } else if (--suspect.checks_left > 0) {
@@ -325,6 +329,34 @@ void Broker::check_suspects() {
     }
   }
   suspects_ = std::move(still);
+}
+
+/// Before its HELLO counts: how its connection and its process end is to be known.
+void Broker::watch_client(Connection& connection, const wire::HelloClient& hello) {
+  connection.second = second_descriptor(connection.fd);
+  if (connection.second.get() >= newcomer_max_) connection.second.reset();
+  std::erase_if(processes_, [&](const Process& process) { return process.session == hello.session; });
+  Fd process = process_at_other_end(connection.second, hello.host, hello.pid);
+  if (process && process.get() < newcomer_max_) processes_.push_back({std::move(process), hello.session});
+}
+
+/// Its connection may outlive it, in a process that it has forked.
+void Broker::check_processes() {
+  if (processes_.empty() || now() < next_process_check_) return;
+  next_process_check_ = now() + kProcessesChecked;
+  std::erase_if(processes_, [&](const Process& process) { return !scheduler_.has_session(process.session); });
+  std::vector<pollfd> items;
+  for (const Process& process : processes_) items.push_back({process.process.get(), POLLIN, 0});
+  if (poll_for(items, std::chrono::milliseconds(0)) == 0) return;
+  std::vector<Process> still;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (items[i].revents == 0) {
+      still.push_back(std::move(processes_[i]));
+    } else {
+      step(ProcessGone{processes_[i].session});
+    }
+  }
+  processes_ = std::move(still);
 }
 
 // ---- out ----
@@ -361,7 +393,7 @@ bool Broker::flush_one(PeerId peer, Connection& connection) {
         connection.waiting.clear();
         connection.packer = {};
         connection.forgotten = true;
-        step(PeerGone{peer});
+        step(PeerGone{peer, is_ended_by_peer(connection.second)});
         return true;
     }
   }

@@ -14,6 +14,7 @@
 #include "broker/memory_return.hpp"
 #include "broker/scheduler.hpp"
 #include "common/codec.hpp"
+#include "common/fd.hpp"
 
 namespace weft::broker {
 
@@ -38,6 +39,7 @@ class Broker {
     wire::Packer packer;
     std::string waiting;  // a frame that the pipe did not take
     int fd = -1;          // of its TCP connection, to match what the monitor says
+    Fd second;            // a client's: of the same, to ask how it ended
     bool forgotten = false;
     bool touched = false;
   };
@@ -48,12 +50,20 @@ class Broker {
     int checks_left;
   };
 
+  /// The process of a client on this host.
+  struct Process {
+    Fd process;  // a pidfd
+    Uuid session;
+  };
+
   void receive_all();
   bool quiet();
   bool receive_one();
   void read_monitor();
   void admit(int fd);
   void check_suspects();
+  void watch_client(Connection& connection, const wire::HelloClient& hello);
+  void check_processes();
   void step(const Event& event);
   void perform(Action& action);
   void perform(Send& action);
@@ -84,6 +94,8 @@ class Broker {
   std::unordered_map<int, PeerId> by_fd_;
   std::vector<PeerId> touched_;  // have something to flush
   std::vector<Suspect> suspects_;
+  std::vector<Process> processes_;
+  Time next_process_check_{};
   PeerId next_peer_ = 1;
   std::size_t received_bytes_ = 0;  // in this turn
   std::uint64_t garbage_ = 0;       // frames dropped

@@ -31,6 +31,11 @@ struct ReceivedGarbage {
 /// The connection is closed, or a send to it failed for good.
 struct PeerGone {
   PeerId peer = kNoPeer;
+  bool by_peer = true;  // the peer's kernel closed or reset it; false: it could not be reached any more
+};
+/// The process of the client that has this session has ended, on this host.
+struct ProcessGone {
+  Uuid session;
 };
 struct Tick {};
 /// The broker is about to leave: says GOODBYE to everybody.
@@ -52,8 +57,8 @@ struct BlobStored {
   BlobId id;
   std::string fault;  // as above
 };
-using Event =
-    std::variant<Received, ReceivedGarbage, PeerGone, Tick, Shutdown, Recovered, Persisted, BlobStored>;
+using Event = std::variant<Received, ReceivedGarbage, PeerGone, ProcessGone, Tick, Shutdown, Recovered,
+                           Persisted, BlobStored>;
 
 // ---- actions ----
 

@@ -25,7 +25,8 @@ struct Options {
   double heartbeat_interval_s = 1;
   std::uint32_t liveness = 3;
   double adoption_window_s = 2;
-  double client_grace_s = 5;
+  double client_grace_s = 2;
+  double max_client_silence_s = 600;
   std::uint64_t memory_budget = 0;
   std::string journal;
   bool salvage = false;
@@ -45,6 +46,7 @@ weft::broker::Settings settings_from(const Options& options) {
   settings.heartbeat_liveness = options.liveness;
   settings.adoption_window = seconds(options.adoption_window_s);
   settings.client_grace = seconds(options.client_grace_s);
+  settings.max_client_silence = seconds(options.max_client_silence_s);
   settings.journal = !options.journal.empty();
   settings.keep = seconds(options.keep_s);
   const auto machine =
@@ -68,8 +70,17 @@ void parse(CLI::App& app, Options& options) {
                  "Seconds after the start in which workers may claim what they run")
       ->check(CLI::Range(0.0, 600.0))
       ->capture_default_str();
-  app.add_option("--client-grace", options.client_grace_s, "Seconds that a lost client may take to come back")
+  app.add_option("--client-grace", options.client_grace_s,
+                 "Seconds that a client whose connection was closed may take to come back")
       ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  app.add_option(
+         "--max-client-silence", options.max_client_silence_s,
+         "Seconds, or e.g. 10m, that a silent client is waited for, unless it gives up earlier itself")
+      ->transform(
+          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
+                                CLI::AsNumberWithUnit::CASE_SENSITIVE))
+      ->check(CLI::Range(0.0, 30 * 86400.0))
       ->capture_default_str();
   app.add_option("--memory-budget", options.memory_budget,
                  "Bytes of queued arguments, e.g. 4G; default: half the machine's memory")

@@ -47,6 +47,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   session->host = hello.host;
   session->peer = peer;
   session->state = SessionState::connected;
+  session->give_up = milliseconds_of(hello.give_up_ms);
   session->synced = false;
   session->unreceived = 0;
   if (resumed) {
@@ -120,6 +121,7 @@ void Scheduler::define(Session& session, std::uint32_t number, const wire::TaskS
   Placement placement{content.priority,  content.resources, content.workers, content.prefer, "",
                       content.program.id};
   if (content.kind == wire::TaskKind::library) placement.library_function = content.function;
+  placement.detach = content.detach;
   if (const auto requirement = wire::required_beyond(content, 0))
     spec->minor = placement.minor = requirement->minor;
   const auto [entry, added] = session.queues.try_emplace(placement);
@@ -315,25 +317,72 @@ void Scheduler::on(Session& session, const wire::Ack& ack) {
   mark_dirty(session);
 }
 
-void Scheduler::lose_session(Session& session) {
+/// A client that waits `give_up` for its broker is waited for as long, and for the way back.
+Duration Scheduler::patience(Duration give_up) const {
+  return std::min(give_up, settings_.max_client_silence) + settings_.client_grace;
+}
+
+/// A closed connection is a hint: the client has ended, or is about to come back by another one. What cannot
+/// be reached may be alive, and comes back when the network does.
+void Scheduler::lose_session(Session& session, const std::string& why, Loss loss) {
+  const bool was_silent = session.state == SessionState::silent;
   session.peer = kNoPeer;
   session.state = SessionState::lost;
-  session.grace_ends = now_ + settings_.client_grace;
+  if (loss == Loss::closed) {
+    Time ends = now_ + settings_.client_grace;
+    // A client that hears nothing closes its connection, and hears of the network's return by its next
+    // attempt to connect, while its kernel may have told us of the end before.
+    if (was_silent) ends += settings_.heartbeat_interval * settings_.heartbeat_liveness;
+    session.grace_ends = was_silent ? std::min(session.grace_ends, ends) : ends;
+  } else if (!was_silent) {
+    session.grace_ends = now_ + patience(session.give_up);
+  }
+  session.loss = why;
+  log(Log::Level::warning,
+      fmt::format("client {} is lost: {}; it may come back within {:.1f} s, what runs goes on until then",
+                  session.name, why, static_cast<double>((session.grace_ends - now_).count()) / 1e6));
   start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+  update_contender(session);
+}
+
+/// Its network may be down, or its process or machine stand still.
+void Scheduler::fall_silent(Session& session, const std::string& why) {
+  session.state = SessionState::silent;
+  session.loss = why;
+  session.grace_ends = now_ + patience(session.give_up);
+  log(Log::Level::warning,
+      fmt::format("client {} is silent: {}; what runs goes on, nothing new starts, for {:.0f} s at most",
+                  session.name, why, static_cast<double>((session.grace_ends - now_).count()) / 1e6));
+  start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+  update_contender(session);
+}
+
+void Scheduler::hear_again(Session& session) {
+  session.state = SessionState::connected;
+  log(Log::Level::info, fmt::format("client {} is heard again", session.name));
+  update_contender(session);
+  mark_dirty(session);
 }
 
 void Scheduler::end_session(Session& session, const std::string& why) {
   session.state = SessionState::ending;
   std::vector<std::uint64_t> seqs;
-  session.tasks.for_each([&](std::uint64_t seq, const Task&) {
+  std::size_t running = 0;
+  session.tasks.for_each([&](std::uint64_t seq, const Task& task) {
     const Detached* entry = find_detached(session, seq);
-    if (entry == nullptr || (entry->phase == Detached::Phase::saving && !entry->recorded))
-      seqs.push_back(seq);
+    if (entry != nullptr && (entry->phase != Detached::Phase::saving || entry->recorded)) return;
+    if (task.state == TaskState::cancelling) return;  // it is
+    seqs.push_back(seq);
+    running += task.with_worker();
   });
-  log(Log::Level::info,
-      fmt::format("client {} has left ({}); {} open tasks are cancelled, {} detached ones go on",
-                  session.name, why.empty() ? "no reason given" : why, seqs.size(),
-                  session.tasks.size() - seqs.size()));
+  std::string text = fmt::format(
+      "client {} has left ({}); {} open tasks are cancelled ({} with workers), {} detached ones go on",
+      session.name, why.empty() ? "no reason given" : why, seqs.size(), running,
+      session.tasks.size() - seqs.size());
+  log(Log::Level::info, text);
+  constexpr std::size_t kDepartedMax = 10;
+  if (departed_.size() == kDepartedMax) departed_.pop_front();
+  departed_.emplace_back(now_, std::move(text));
   for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
   acknowledge(session, session.acked + session.deliveries.size());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have

@@ -118,6 +118,11 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
 
 /// Why the tasks in `queue` wait, when that is not for want of a free slot alone.
 std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& queue) const {
+  if (session.away() && !queue.placement->detach) {
+    return fmt::format("{} of its client: nothing new starts until it is back, for which it has {:.0f} s",
+                       session.state == SessionState::silent ? "nothing is heard" : "the connection is lost",
+                       seconds_of(session.grace_ends - now_));
+  }
   if (std::string reason = explain(*queue.placement); !reason.empty()) return reason;
   if (session.waiting_bytes >= backlog_max_) {
     return fmt::format("its client has {:.0f} MiB of results to fetch first",

@@ -41,7 +41,8 @@ void Scheduler::replay(const SessionRecord& record) {
   session.serial = next_serial_++;
   session.recorded = true;
   session.state = SessionState::lost;
-  session.grace_ends = adoption_ends_ + settings_.client_grace;
+  session.loss = "this broker was started anew";
+  session.grace_ends = adoption_ends_ + patience(session.give_up);
   start_timer(session.grace_ends, TimerKind::client_grace, session.id);
 }
 

@@ -87,6 +87,7 @@ void Scheduler::on(const Received& event) {
   }
   peer->heard = now_;
   if (peer->session != nullptr) {
+    if (peer->session->state == SessionState::silent) hear_again(*peer->session);
     on_client_message(*peer->session, event.message);
   } else {
     on_worker_message(*peer->worker, event.message);
@@ -103,7 +104,19 @@ void Scheduler::on(const ReceivedGarbage& event) {
 }
 
 void Scheduler::on(const PeerGone& event) {
-  if (knows(event.peer)) lose_peer(event.peer, "its connection broke");
+  if (!knows(event.peer)) return;  // or not any more: it has a newer connection
+  event.by_peer ? lose_peer(event.peer, "its connection broke", Loss::closed)
+                : lose_peer(event.peer, "it cannot be reached", Loss::unreachable);
+}
+
+void Scheduler::on(const ProcessGone& event) {
+  Session* session = find_session(event.session);
+  if (session == nullptr || session->state == SessionState::ending ||
+      session->state == SessionState::detached) {
+    return;
+  }
+  drop_peer(std::exchange(session->peer, kNoPeer));
+  end_session(*session, "its process has ended");
 }
 
 void Scheduler::on(const Tick&) {}
@@ -125,9 +138,9 @@ void Scheduler::on_timer(const Timer& timer) {
     }
     case TimerKind::client_grace: {
       Session* session = find_session(timer.who);
-      if (session != nullptr && session->state == SessionState::lost && session->grace_ends <= now_) {
-        end_session(*session, "it was lost and did not come back");
-      }
+      if (session == nullptr || !session->away() || session->grace_ends > now_) return;
+      drop_peer(std::exchange(session->peer, kNoPeer));
+      end_session(*session, session->loss + ", and it did not come back");
       return;
     }
     case TimerKind::task_due:
@@ -187,8 +200,9 @@ void Scheduler::thaw() {
     start_timer(worker->gone_ends, TimerKind::worker_gone, id);
   }
   for (auto& [id, session] : sessions_) {
-    if (session->state != SessionState::lost) continue;
-    session->grace_ends = std::max(now_, adoption_ends_) + settings_.client_grace;
+    if (!session->away()) continue;
+    session->grace_ends =
+        std::max(session->grace_ends, std::max(now_, adoption_ends_) + settings_.client_grace);
     start_timer(session->grace_ends, TimerKind::client_grace, id);
   }
 }
@@ -196,7 +210,7 @@ void Scheduler::thaw() {
 /// A worker has tasks of it; it has a while to say HELLO.
 void Scheduler::expect(const Uuid& session) {
   Time& until = expected_[session];
-  until = now_ + settings_.adoption_window + settings_.client_grace;
+  until = now_ + settings_.adoption_window + patience(Session{}.give_up);
   start_timer(until, TimerKind::orphans, session);
 }
 
@@ -206,16 +220,21 @@ void Scheduler::scan_peers() {
   std::vector<PeerId> silent;
   peers_.for_each([&](PeerId id, const Peer& peer) {
     if (now_ - peer.heard >= silence_max) {
-      silent.push_back(id);
+      if (peer.session == nullptr || peer.session->state == SessionState::connected) silent.push_back(id);
     } else if (now_ - peer.sent >= settings_.heartbeat_interval) {
       send(id, wire::Heartbeat{});
     }
   });
+  const std::string why =
+      fmt::format("nothing was heard of it for {:.1f} s", static_cast<double>(silence_max.count()) / 1e6);
   for (const PeerId id : silent) {
-    Worker* worker = peers_.at(id).worker;
-    lose_peer(id, fmt::format("nothing was heard of it for {:.1f} s",
-                              static_cast<double>(silence_max.count()) / 1e6));
-    if (worker != nullptr) lose_worker(*worker, "no heartbeat");
+    const Peer peer = peers_.at(id);
+    if (peer.session != nullptr) {
+      fall_silent(*peer.session, why);
+      continue;
+    }
+    lose_peer(id, why, Loss::unreachable);
+    lose_worker(*peer.worker, "no heartbeat");
   }
   for (auto& [id, session] : sessions_) acknowledge_submits(*session);
 }
@@ -223,18 +242,17 @@ void Scheduler::scan_peers() {
 void Scheduler::refuse(PeerId peer, wire::RefuseCode code, std::string text) {
   send(peer, wire::Refuse{code, text});
   if (knows(peer)) {
-    lose_peer(peer, text);
+    lose_peer(peer, text, Loss::unreachable);
   } else {
     actions_->push_back(ForgetPeer{peer});
   }
 }
 
-void Scheduler::lose_peer(PeerId id, const std::string& why) {
+void Scheduler::lose_peer(PeerId id, const std::string& why, Loss loss) {
   const Peer peer = peers_.at(id);
   drop_peer(id);
   if (peer.session != nullptr) {
-    log(Log::Level::warning, fmt::format("client {} is lost: {}", peer.session->name, why));
-    lose_session(*peer.session);
+    lose_session(*peer.session, why, loss);
   } else {
     log(Log::Level::warning, fmt::format("worker {} is lost: {}", peer.worker->hello.name, why));
     lose_connection(*peer.worker);

@@ -22,6 +22,7 @@
 //   5. A worker's result is released only when its client has it, or when nobody needs it.
 #pragma once
 
+#include <deque>
 #include <queue>
 
 #include "broker/blob_relay.hpp"
@@ -40,7 +41,8 @@ struct Settings {
   Duration heartbeat_interval = std::chrono::seconds(1);
   std::uint32_t heartbeat_liveness = 3;                        // the zguide: "3-5 is reasonable"
   Duration adoption_window = std::chrono::seconds(2);          // from the start, for claims
-  Duration client_grace = std::chrono::seconds(5);             // of a lost client
+  Duration client_grace = std::chrono::seconds(2);             // of a client that closed its connection
+  Duration max_client_silence = std::chrono::minutes(10);      // of any client, and at most its give_up
   Duration gone_grace = std::chrono::milliseconds(90);         // of a worker whose connection broke
   Duration explain_after = std::chrono::seconds(5);            // then a task that cannot run says why
   Duration stall_after = std::chrono::seconds(10);             // without progress, though there could be some
@@ -85,6 +87,7 @@ class Scheduler {
   // ---- queries ----
   wire::Status status(bool details) const;
   bool knows(PeerId peer) const { return peers_.contains(peer); }
+  bool has_session(const Uuid& id) const { return sessions_.contains(id); }
   std::uint64_t finished() const { return finished_; }
 
  private:
@@ -110,6 +113,7 @@ class Scheduler {
   void on(const Received& event);
   void on(const ReceivedGarbage& event);
   void on(const PeerGone& event);
+  void on(const ProcessGone& event);
   void on(const Tick& event);
   void on(const Shutdown& event);
   void on(const Recovered& event);
@@ -118,7 +122,12 @@ class Scheduler {
   void on_timer(const Timer& timer);
   void scan_peers();
   void refuse(PeerId peer, wire::RefuseCode code, std::string text);
-  void lose_peer(PeerId peer, const std::string& why);
+  /// How it is known that a peer is lost.
+  enum class Loss : std::uint8_t {
+    closed,       // by its kernel: it has ended, or is about to come back
+    unreachable,  // nothing says that it has ended
+  };
+  void lose_peer(PeerId peer, const std::string& why, Loss loss);
   void thaw();
   void expect(const Uuid& session);
   void finish_dirty();
@@ -145,7 +154,10 @@ class Scheduler {
   void ask_again(Session& session);
   Spec* spec_of(Session& session, std::uint64_t seq, std::uint32_t number);
   Task& add_task(Session& session, std::uint64_t seq, Spec& spec, const wire::Payload& payload);
-  void lose_session(Session& session);
+  void lose_session(Session& session, const std::string& why, Loss loss);
+  void fall_silent(Session& session, const std::string& why);
+  void hear_again(Session& session);
+  Duration patience(Duration give_up) const;
   void end_session(Session& session, const std::string& why);
   void finish_ending(Session& session);
   void define(Session& session, std::uint32_t number, const wire::TaskSpec& wanted, std::string refusal);
@@ -346,6 +358,7 @@ class Scheduler {
   std::uint64_t members_ = 1;    // counts the workers that came and went
   std::size_t crowded_ = 0;      // workers that have more tasks than slots
   Time rebalance_due_{};         // not before
+  std::deque<std::pair<Time, std::string>> departed_;  // clients that have left lately, for people
   std::uint64_t next_attempt_ = 1;
   std::uint64_t next_serial_ = 1;
   std::size_t queued_bytes_ = 0;

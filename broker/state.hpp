@@ -40,6 +40,7 @@ struct Placement {
   std::string library_function;  // "" unless called by name
   BlobId program;                // empty unless shipped
   std::uint8_t minor = 0;        // version of the protocol that a worker must know, for its essential options
+  bool detach = false;           // starts though its client is away
   auto operator<=>(const Placement&) const = default;
 
   bool anywhere() const {
@@ -128,7 +129,8 @@ struct Detached {
 
 enum class SessionState : std::uint8_t {
   connected,
-  lost,      // may come back until `grace_ends`
+  silent,    // its connection is there, and nothing was heard for a while: may speak again until `grace_ends`
+  lost,      // without a connection: may come back until `grace_ends`
   ending,    // waits for its workers to stop its tasks
   detached,  // nobody is there; what it left goes on
 };
@@ -140,7 +142,9 @@ struct Session {
   PeerId peer = kNoPeer;
   SessionState state = SessionState::connected;
   Time grace_ends{};
-  bool met = false;  // it has said something after our WELCOME
+  std::string loss;                             // silent, lost: how, for the log
+  Duration give_up = std::chrono::seconds(60);  // so long it waits for a lost broker, as its HELLO says
+  bool met = false;                             // it has said something after our WELCOME
   bool synced = false;
   std::uint64_t received = 0;      // highest task number that was announced here: not what the journal has
   bool received_withheld = false;  // RECEIVED is owed
@@ -177,6 +181,9 @@ struct Session {
   std::uint64_t blocked_in_pass = 0;  // scheduling pass that found no room for any task of it
   std::uint64_t serial = 0;           // order of joining
   std::uint64_t finished = 0;
+
+  /// It may be gone, or come back: what runs goes on, and nothing new starts but what is detached.
+  bool away() const { return state == SessionState::silent || state == SessionState::lost; }
 };
 
 /// A program that did not start on a worker.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the scheduler says of itself, to people and to tests.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -13,6 +15,8 @@ const char* name_of(SessionState state) {
   switch (state) {
     case SessionState::connected:
       return "connected";
+    case SessionState::silent:
+      return "silent";
     case SessionState::lost:
       return "lost";
     case SessionState::ending:
@@ -67,6 +71,10 @@ wire::Status Scheduler::status(bool details) const {
       status.waiting_list.push_back(
           {session->name, queue->tasks.front()->spec->content.label, queue->tasks.size(), reason});
     }
+  }
+  if (details) {
+    for (const auto& [when, text] : departed_)
+      status.departed.push_back(fmt::format("{} s ago: {}", ms(now_ - when) / 1000, text));
   }
   const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
   std::sort(status.worker_list.begin(), status.worker_list.end(), by_name);

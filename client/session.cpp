@@ -45,7 +45,8 @@ void Session::on(const LinkUp&) {
                          .host = settings_.host,
                          .pid = settings_.pid,
                          .epoch = epoch_,
-                         .delivered = delivered_});
+                         .delivered = delivered_,
+                         .give_up_ms = static_cast<std::uint64_t>(settings_.give_up.count()) / 1000});
 }
 
 void Session::on(const LinkDown& event) {

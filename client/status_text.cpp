@@ -95,6 +95,10 @@ std::string status_text(const std::string& address, const wire::Status& status) 
                          waiting.label.empty() ? "" : fmt::format(" ({})", waiting.label), waiting.reason);
     }
   }
+  if (!status.departed.empty()) {
+    out += "\nclients that have left:\n";
+    for (const std::string& departed : status.departed) out += fmt::format("  {}\n", departed);
+  }
   return out;
 }
 
@@ -113,6 +117,7 @@ std::string status_json(const std::string& address, const wire::Status& status) 
       {"workers", nlohmann::ordered_json::array()},
       {"clients", nlohmann::ordered_json::array()},
       {"waiting", nlohmann::ordered_json::array()},
+      {"departed", status.departed},
   };
   for (const wire::WorkerStatus& worker : status.worker_list) {
     root["workers"].push_back({{"name", worker.name},

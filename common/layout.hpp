@@ -79,7 +79,11 @@ struct Layout<HelloClient> {
       std::tuple(WEFT_FIELD(session).means("random; names this client on all of its connections"),
                  WEFT_FIELD(name).means("shown by `weft status`"), WEFT_FIELD(host), WEFT_FIELD(pid),
                  WEFT_FIELD(epoch).optional().means("of the broker that it last had; 0: none"),
-                 WEFT_FIELD(delivered).optional().means("highest delivery number taken in that epoch"));
+                 WEFT_FIELD(delivered).optional().means("highest delivery number taken in that epoch"),
+                 WEFT_FIELD(give_up_ms)
+                     .in("ms")
+                     .added(2, Weight::ignorable)
+                     .means("so long it waits for a lost broker, and is waited for when it is silent"));
 };
 
 template <>
@@ -402,7 +406,7 @@ struct Layout<ClientStatus> {
   WEFT_LAYOUT(ClientStatus);
   static constexpr auto fields = std::tuple(
       WEFT_FIELD(name), WEFT_FIELD(host), WEFT_FIELD(session).means("the first 8 hexadecimal digits"),
-      WEFT_FIELD(state).means("`connected`, `lost`, `leaving` or `detached`"), WEFT_FIELD(queued),
+      WEFT_FIELD(state).means("`connected`, `silent`, `lost`, `leaving` or `detached`"), WEFT_FIELD(queued),
       WEFT_FIELD(assigned), WEFT_FIELD(finished));
 };
 
@@ -424,7 +428,10 @@ struct Layout<Status> {
       WEFT_FIELD(finished).means("tasks"), WEFT_FIELD(queued_bytes).in("bytes"),
       WEFT_FIELD(worker_list).optional().means("with details only"),
       WEFT_FIELD(client_list).optional().means("with details only"),
-      WEFT_FIELD(waiting_list).optional().means("with details only"));
+      WEFT_FIELD(waiting_list).optional().means("with details only"),
+      WEFT_FIELD(departed)
+          .added(2, Weight::ignorable)
+          .means("with details only: clients that have left lately, why, and how many tasks were cancelled"));
 };
 
 // ---- detached tasks ----

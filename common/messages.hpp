@@ -16,7 +16,7 @@
 namespace weft::wire {
 
 inline constexpr std::uint8_t kMajor = 2;  // peers must agree on it
-inline constexpr std::uint8_t kMinor = 1;
+inline constexpr std::uint8_t kMinor = 2;
 
 inline constexpr std::size_t kMessageBytesMax = 1 << 20;  // no message is larger
 inline constexpr std::size_t kChunkBytes = 512 << 10;     // of a blob, in one DATA
@@ -107,6 +107,7 @@ struct HelloClient {
   std::uint64_t pid = 0;
   std::uint64_t epoch = 0;
   std::uint64_t delivered = 0;
+  std::uint64_t give_up_ms = 60'000;
   bool operator==(const HelloClient&) const = default;
 };
 
@@ -449,6 +450,7 @@ struct Status {
   std::vector<WorkerStatus> worker_list;
   std::vector<ClientStatus> client_list;
   std::vector<WaitingStatus> waiting_list;
+  std::vector<std::string> departed;
   bool operator==(const Status&) const = default;
 };
 

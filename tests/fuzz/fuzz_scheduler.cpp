@@ -66,6 +66,7 @@ class Story {
     if (in.one_in(4)) settings.memory_budget = 16;
     if (in.one_in(4)) settings.program_bytes_max = 1000;
     settings.journal = in.one_in(2);
+    settings.max_client_silence = std::chrono::seconds(60);
     return settings;
   }
 
@@ -106,7 +107,7 @@ class Story {
       case 17:
         return say(from, claims(from));
       case 18:
-        return step(PeerGone{from.peer});
+        return step(PeerGone{from.peer, from.peer % 2 == 0});
       case 19:
         return step(ReceivedGarbage{from.peer, "garbage", in_.one_in(4)});
       case 20:
@@ -315,7 +316,7 @@ class Story {
   /// Everybody goes, and every grace passes: nothing is left.
   void leave() {
     for (Connection& connection : connections_) step(PeerGone{connection.peer});
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < 400; ++i) {
       commit("");
       until_deadline();
     }

@@ -37,6 +37,7 @@ void BrokerNode::crash(Network::Power how) {
   stop_process();
   disk_.process_down(how);
   by_connection_.clear();
+  unreachable_.clear();
   peers_.clear();
   touched_.clear();
   actions_.clear();
@@ -55,6 +56,10 @@ void BrokerNode::on_thaw() {
   witness_.broker_woke(frozen_since());
 }
 
+void BrokerNode::process_gone(const Uuid& session) {
+  post([this, session] { step(broker::ProcessGone{session}); });
+}
+
 wire::Found BrokerNode::find(const std::string& label) {
   found_ = {};
   step(broker::Received{next_peer_++, wire::Find{label}});
@@ -62,16 +67,17 @@ wire::Found BrokerNode::find(const std::string& label) {
 }
 
 void BrokerNode::on_frame(ConnectionId id, std::string frame) {
-  post([this, id, frame = std::move(frame)] { receive(id, frame); });
+  post([this, id, host = network_.host_of(id), frame = std::move(frame)] { receive(id, host, frame); });
 }
 
 void BrokerNode::on_link_down(ConnectionId id, const std::string& reason) {
   note([&] { return fmt::format("connection {} is down: {}", id, reason); });
+  if (reason == kUnreachable) unreachable_.insert(id);
   post([this, id] {
     const auto known = by_connection_.find(id);
     if (known == by_connection_.end()) return;
     const broker::PeerId peer = known->second;
-    step(broker::PeerGone{peer});
+    if (!peers_.at(peer).forgotten) lose(peer, peers_.at(peer));
     const auto found = peers_.find(peer);
     if (found == peers_.end()) return;
     found->second.forgotten = true;
@@ -79,13 +85,20 @@ void BrokerNode::on_link_down(ConnectionId id, const std::string& reason) {
   });
 }
 
-void BrokerNode::receive(ConnectionId id, const std::string& frame) {
+void BrokerNode::lose(broker::PeerId id, const Peer& peer) {
+  const bool by_peer = !unreachable_.contains(peer.connection);
+  if (by_peer) oracle_.broker_saw_end(peer.host);
+  step(broker::PeerGone{id, by_peer});
+}
+
+void BrokerNode::receive(ConnectionId id, HostId host, const std::string& frame) {
   const auto [known, added] = by_connection_.try_emplace(id, next_peer_);
   const broker::PeerId peer = known->second;
   if (added) {
     ++next_peer_;
-    peers_[peer] = {.connection = id, .packer = wire::Packer(minor_)};
+    peers_[peer] = {.connection = id, .host = host, .packer = wire::Packer(minor_)};
   }
+  if (!peers_.at(peer).forgotten) oracle_.broker_heard(host);
   auto message = decode_as(minor_, frame);
   note(frame, [&] {
     return fmt::format("<- {} {}", peer, message ? wire::describe(*message) : "garbage: " + message.fault());
@@ -113,6 +126,7 @@ void BrokerNode::perform(broker::Action& action) {
     if (const auto* found = std::get_if<wire::Found>(&send->message)) found_ = *found;
     const auto found = peers_.find(send->peer);
     if (found == peers_.end()) return;
+    if (std::holds_alternative<wire::Welcome>(send->message)) oracle_.broker_welcomed(found->second.host);
     found->second.packer.add(send->message);
     touch(send->peer, found->second);
   } else if (const auto* forget = std::get_if<broker::ForgetPeer>(&action)) {
@@ -148,8 +162,7 @@ void BrokerNode::flush() {
                           frame_of(minor_, std::move(*frame), wire::Origin::forwarded)))
           continue;
         peer.packer = {};
-        peer.forgotten = true;
-        step(broker::PeerGone{id});
+        if (!std::exchange(peer.forgotten, true)) lose(id, peer);
         break;
       }
       if (!peer.forgotten) continue;

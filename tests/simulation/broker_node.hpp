@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "broker/scheduler.hpp"
@@ -29,6 +30,8 @@ class BrokerNode : public Node, public LinkListener {
   void crash(Network::Power how);
   void freeze_for(Duration duration);
   wire::Status status() const { return scheduler_->status(true); }
+  /// The process of this client was on its host, and has ended.
+  void process_gone(const Uuid& session);
   /// Somebody asks it which detached tasks have this label.
   wire::Found find(const std::string& label);
 
@@ -38,6 +41,7 @@ class BrokerNode : public Node, public LinkListener {
  private:
   struct Peer {
     ConnectionId connection = 0;
+    HostId host = 0;
     wire::Packer packer;  // of the version that this broker speaks
     bool forgotten = false;
     bool touched = false;
@@ -47,10 +51,11 @@ class BrokerNode : public Node, public LinkListener {
   void flush() override;
   std::optional<Time> deadline() const override { return scheduler_->deadline(); }
   void on_thaw() override;
-  void receive(ConnectionId id, const std::string& frame);
+  void receive(ConnectionId id, HostId host, const std::string& frame);
   void step(const broker::Event& event);
   void perform(broker::Action& action);
   void touch(broker::PeerId id, Peer& peer);
+  void lose(broker::PeerId id, const Peer& peer);
 
   Disk& disk_;
   Oracle& oracle_;
@@ -59,6 +64,7 @@ class BrokerNode : public Node, public LinkListener {
   std::unique_ptr<broker::Scheduler> scheduler_;
   broker::Actions actions_;
   std::map<ConnectionId, broker::PeerId> by_connection_;
+  std::set<ConnectionId> unreachable_;  // connections that ended so
   std::map<broker::PeerId, Peer> peers_;
   std::vector<broker::PeerId> touched_;
   broker::PeerId next_peer_ = 1;

@@ -166,7 +166,14 @@ void ClientNode::step(const client::Event& event) {
 
 void ClientNode::perform(const client::OpenLink&) { open_link(); }
 void ClientNode::perform(const client::CloseLink&) { close_link(closed_); }
-void ClientNode::perform(const client::Send& sent) { send(sent.message); }
+
+void ClientNode::perform(const client::Send& sent) {
+  const auto* hello = std::get_if<wire::HelloClient>(&sent.message);
+  if (hello == nullptr || minor_ >= 2) return send(sent.message);
+  wire::HelloClient older = *hello;
+  older.give_up_ms = wire::HelloClient{}.give_up_ms;  // a field that its version does not have
+  send(older);
+}
 
 void ClientNode::perform(const client::Complete& complete) {
   for (const client::Completion& done : complete.tasks) {

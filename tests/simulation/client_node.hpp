@@ -18,6 +18,8 @@ class ClientNode : public DialerNode {
 
   void start();
   void crash(Network::Power how);
+  /// That it has or had.
+  const Uuid& session() const { return id_; }
   /// Tasks that it has submitted and has no answer to.
   std::size_t open() const { return open_; }
   /// It has submitted everything, and has every answer.

@@ -13,7 +13,8 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Duration kFinishWithin = seconds(600);  // after the last fault
-constexpr Duration kForgetWithin = seconds(40);   // after the last client has left
+constexpr Duration kSilenceMax = seconds(75);     // of a client
+constexpr Duration kForgetWithin = seconds(120);  // after the last client has left
 constexpr Duration kRejoinWithin = seconds(10);
 constexpr std::uint32_t kFaultsMin = 3;
 constexpr std::size_t kTasksOfLatecomer = 30;
@@ -51,6 +52,7 @@ Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
   if (scenario_.mixed_minors) settings.minors = Random(scenario_.seed ^ 0x31410cULL);
   settings.scheduler.journal = scenario_.journal;
   settings.scheduler.keep = scenario_.keep;
+  settings.scheduler.max_client_silence = kSilenceMax;
   settings.scheduler.keeper.rewrite_bytes = scenario_.rewrite_bytes;
   broker_ = std::make_unique<BrokerNode>(world_, network_, disk_, oracle_, witness_, settings);
   for (std::size_t i = 0; i < scenario_.workers.size(); ++i) {

@@ -154,8 +154,10 @@ void FakeRunners::begin_next(worker::RunnerId id, Runner& runner) {
   } else if (before < script.crashes + script.hangs) {
     world_.coverage().count("fault: task hangs");
   } else {
-    const bool throws = before < script.crashes + script.hangs + script.throws;
-    if (throws) world_.coverage().count("fault: task throws");
+    const bool broken = agent_.name == scenario_.broken_worker;
+    const bool throws = before < script.crashes + script.hangs + script.throws || broken;
+    if (throws)
+      world_.coverage().count(broken ? "fault: task throws on a broken worker" : "fault: task throws");
     later_in_turn(id, script.run,
                   [this, id, throws](Runner& r) { finish(id, r, throws ? End::threw : End::returned); });
   }

@@ -14,7 +14,11 @@ using std::chrono::seconds;
 constexpr Duration kAftermath = seconds(6);
 // What is shorter must go unnoticed: a heartbeat and a half late, with a liveness of three.
 constexpr Duration kHarmlessFreeze = milliseconds(1500);
-constexpr int kTriesMax = 50;  // to find somebody to whom it can happen
+constexpr int kTriesMax = 50;          // to find somebody to whom it can happen
+constexpr std::uint32_t kOftener = 3;  // where there are few kinds
+constexpr std::uint32_t kBurst = 4;    // faults within some seconds
+// A client that could not be reached for so long goes on as if nothing had happened.
+constexpr Duration kOutageMax = seconds(59);
 
 }  // namespace
 
@@ -27,14 +31,20 @@ Faults::Faults(World& world, Network& network, Oracle& oracle, Victims victims)
       kinds_(draw_kinds()) {}
 
 void Faults::plan(std::uint32_t count, Time end) {
+  if (few_kinds_) count *= kOftener;
+  const bool in_bursts = few_kinds_ && random_.chance(0.5);
+  Duration at{};
   for (std::uint32_t i = 0; i < count; ++i) {
-    world_.at(world_.now() + random_.duration(milliseconds(300), end - world_.now()), [this] { strike(); });
+    if (!in_bursts || i % kBurst == 0) at = random_.duration(milliseconds(300), end - world_.now());
+    const Duration later = in_bursts ? random_.duration(Duration(0), seconds(4)) : Duration(0);
+    world_.at(world_.now() + at + later, [this] { strike(); });
   }
 }
 
 // ---- which ----
 
-/// Some kinds occur in this world and some do not, some often and some rarely.
+/// Some kinds occur in this world and some do not, some often and some rarely. In many worlds there is one
+/// kind alone, or two, and often: what these lead to is seldom seen where everything else happens too.
 std::vector<Faults::Kind> Faults::draw_kinds() {
   std::vector<Kind> kinds = {
       {&Faults::kill_broker, 10},   {&Faults::freeze_broker, 6}, {&Faults::kill_worker, 14},
@@ -43,6 +53,12 @@ std::vector<Faults::Kind> Faults::draw_kinds() {
       {&Faults::reset_link, 12},    {&Faults::partition, 12},    {&Faults::slow_link, 5},
       {&Faults::send_garbage, 4},   {&Faults::fill_disk, 5},     {&Faults::slow_disk, 4},
   };
+  few_kinds_ = random_.chance(0.4);
+  if (few_kinds_) {
+    std::vector<Kind> few = {kinds[random_.below(kinds.size())]};
+    if (random_.chance(0.5)) few.push_back(kinds[random_.below(kinds.size())]);
+    return few;
+  }
   if (random_.chance(0.3)) return kinds;
   for (Kind& kind : kinds) kind.weight *= random_.below(5);
   kinds.push_back({&Faults::freeze_worker, 1});  // that there is one
@@ -60,6 +76,7 @@ void Faults::strike() {
     ++struck_;
     return;
   }
+  struck_ += reset_link();  // whatever else was drawn, this is always possible
 }
 
 WorkerNode& Faults::any_worker() { return *victims_.workers[random_.below(victims_.workers.size())]; }
@@ -157,6 +174,10 @@ bool Faults::kill_client() {
   const bool power = random_.chance(0.4);
   world_.coverage().count(power ? "fault: client loses power" : "fault: client is killed");
   client.crash(power ? Network::Power::off : Network::Power::process_down);
+  if (!power && random_.chance(0.3)) {  // on the broker's host
+    world_.after(random_.duration(Duration(0), milliseconds(500)),
+                 [this, session = client.session()] { victims_.broker.process_gone(session); });
+  }
   if (random_.chance(0.7)) victims_.add_client();
   return true;
 }
@@ -188,12 +209,14 @@ bool Faults::reset_link() {
 bool Faults::partition() {
   const Target target = any_dialer();
   const std::uint64_t way = random_.below(4);  // both ways twice as often
-  const Duration lasts = random_.duration(milliseconds(100), seconds(9));
+  const bool for_long = target.client != nullptr && random_.chance(0.2);
+  const Duration lasts = random_.duration(milliseconds(100), for_long ? kOutageMax : seconds(9));
   const bool to_broker = way != 1;
   const bool from_broker = way != 0;
   world_.coverage().count(way == 0   ? "fault: partition to the broker"
                           : way == 1 ? "fault: partition from the broker"
                                      : "fault: partition both ways");
+  if (for_long) world_.coverage().count("fault: client is cut off for long");
   note([&] {
     return fmt::format("host {} is cut off{}{}", target.host, to_broker ? ", to the broker" : "",
                        from_broker ? ", from the broker" : "");

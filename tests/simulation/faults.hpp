@@ -73,6 +73,7 @@ class Faults {
   Oracle& oracle_;
   Victims victims_;
   Random random_;
+  bool few_kinds_ = false;
   std::vector<Kind> kinds_;
   std::uint32_t struck_ = 0;
   Time over_{};

@@ -5,6 +5,8 @@ namespace weft::sim {
 
 namespace {
 constexpr Duration kRetransmitMax = std::chrono::seconds(2);
+constexpr Duration kGiveUpMin = std::chrono::seconds(5);  // of the broker's kernel: broker.cpp
+constexpr Duration kGiveUpMax = std::chrono::seconds(7);
 }  // namespace
 
 HostId Network::add_host(LinkListener& listener) {
@@ -157,6 +159,7 @@ void Network::broker_down(Power how) {
 
 void Network::host_down(HostId host, Power how) {
   hosts_[host].power = how;
+  if (how == Power::off) give_up_later(host);
   std::vector<ConnectionId> ids;
   for (const auto& [id, connection] : connections_) {
     if (connection.host == host) ids.push_back(id);
@@ -190,10 +193,27 @@ void Network::reset(HostId host, bool dialer_sees, bool broker_sees) {
   }
 }
 
-void Network::block(HostId host, Side from) { ++hosts_[host].blocked[index(from)]; }
+void Network::block(HostId host, Side from) {
+  ++hosts_[host].blocked[index(from)];
+  give_up_later(host);
+}
+
+/// The broker's kernel does, if it hears nothing until then.
+void Network::give_up_later(HostId host) {
+  const std::uint64_t cut = ++hosts_[host].cuts;
+  world_.after(random_.duration(kGiveUpMin, kGiveUpMax), [this, host, cut, newer = next_id_] {
+    if (hosts_[host].cuts != cut) return;
+    std::vector<ConnectionId> ids;
+    for (const auto& [id, connection] : connections_) {
+      if (connection.host == host && connection.open[1] && id < newer) ids.push_back(id);
+    }
+    for (const ConnectionId id : ids) end(id, Side::broker, kUnreachable);
+  });
+}
 
 void Network::unblock(HostId host, Side from) {
   if (--hosts_[host].blocked[index(from)] > 0) return;
+  if (hosts_[host].blocked[index(other(from))] == 0) ++hosts_[host].cuts;
   for (auto& [id, connection] : connections_) {
     if (connection.host != host) continue;
     Pipe& pipe = connection.pipes[index(from)];

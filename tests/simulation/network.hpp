@@ -19,6 +19,9 @@ using ConnectionId = std::uint64_t;
 using HostId = std::size_t;
 enum class Side : std::uint8_t { dialer = 0, broker = 1 };
 
+/// Why a connection ends that nobody has closed: nothing was acknowledged any more.
+inline constexpr const char* kUnreachable = "cannot be reached";
+
 /// What a dialer's or the broker's process gets to see.
 class LinkListener {
  public:
@@ -58,6 +61,8 @@ class Network {
   void host_down(HostId host, Power how);
   void host_up(HostId host) { hosts_[host].power = Power::on; }
   void reset(HostId host, bool dialer_sees, bool broker_sees);
+  /// The dialer of a connection that is open.
+  HostId host_of(ConnectionId id) const { return connections_.at(id).host; }
   /// Holds back what goes from `from`; cumulative.
   void block(HostId host, Side from);
   void unblock(HostId host, Side from);
@@ -86,6 +91,7 @@ class Network {
     int blocked[2] = {0, 0};  // by the side that sends
     Duration extra_delay{};
     ConnectionId newest = 0;  // that the broker has seen
+    std::uint64_t cuts = 0;   // times that it could not be reached from then on
   };
 
   static std::size_t index(Side side) { return static_cast<std::size_t>(side); }
@@ -100,6 +106,7 @@ class Network {
   void answer_with_reset(ConnectionId id, Side to);
   void end(ConnectionId id, Side side, const std::string& reason);
   void forget_if_dead(ConnectionId id);
+  void give_up_later(HostId host);
 
   World& world_;
   Settings settings_;

@@ -16,6 +16,9 @@ namespace {
 // clients as long as workers' claims wait for them, less the way there.
 constexpr Duration kClaimsWithin = std::chrono::milliseconds(1500);
 constexpr Duration kAnnouncedWithin = std::chrono::seconds(5);
+// A client that closed its connection may take 2 s to come back, and a silent one a minute.
+constexpr Duration kGrace = std::chrono::milliseconds(1950);
+constexpr Duration kSilenceMax = std::chrono::seconds(60);
 
 /// By a clock that is one percent fast.
 bool has_passed(Duration passed, std::uint64_t limit_ms) {
@@ -130,6 +133,32 @@ bool Oracle::client_quiet_since(const Task& task, Time since) const {
   return task.kept || quiet_since(task.client, since);
 }
 
+void Oracle::broker_heard(HostId host) {
+  Host& known = hosts_[host];
+  if (world_.now() - known.heard > kSilenceMax) known.may_be_over = world_.now();
+  known.heard = world_.now();
+}
+
+void Oracle::broker_saw_end(HostId host) {
+  Host& known = hosts_[host];
+  if (!known.closed) known.closed = world_.now();
+}
+
+void Oracle::broker_welcomed(HostId host) {
+  Host& known = hosts_[host];
+  if (known.closed && world_.now() - *known.closed > kGrace) known.may_be_over = world_.now();
+  known.closed.reset();
+}
+
+/// A client that is silent is not gone (README: "A client whose network is down ..."): its broker keeps its
+/// session unless its connection was closed and it did not come back soon, or it was silent for long.
+bool Oracle::session_lasts_since(const Task& task, Time since) const {
+  if (task.kept) return true;
+  const Host& known = hosts_.at(task.client);
+  if (known.closed && world_.now() - *known.closed > kGrace) return false;
+  return known.may_be_over < since && world_.now() - known.heard <= kSilenceMax;
+}
+
 bool Oracle::ran_over(const Execution& execution, const Task& task) const {
   if (task.spec->timeout_ms == 0) return false;
   const Duration ran = (execution.end == End::running ? world_.now() : execution.stop) - execution.start;
@@ -161,7 +190,7 @@ Oracle::Tally Oracle::tally(const Task& task) const {
 bool Oracle::excused(const Execution& execution, const Task& task) const {
   // The journal may not have that it was cancelled.
   if (task.kept && (task.cancelled || task.cancelled_by_others)) return true;
-  if (!quiet_since(execution.worker, execution.start) || !client_quiet_since(task, execution.start))
+  if (!quiet_since(execution.worker, execution.start) || !session_lasts_since(task, execution.start))
     return true;
   switch (execution.end) {
     case End::threw:
@@ -261,7 +290,7 @@ void Oracle::asked_to_stop(ExecutionId id) const {
     return other != id && executions_[other].end == End::running;
   });
   if (wanted && alone && quiet_since(execution.worker, execution.start) &&
-      client_quiet_since(task, execution.start)) {
+      session_lasts_since(task, execution.start)) {
     fail(fmt::format("task {} is asked to stop, and nobody wanted that", execution.task.text()));
   }
 }

@@ -76,6 +76,11 @@ class Oracle {
   /// Something happens to this host, or its connection, until `until`.
   void disturb(HostId host, Time until);
   void joined(HostId host, bool joined);
+  /// The broker hears something of this host; sees the end of its connection, which its kernel has closed;
+  /// says WELCOME to it.
+  void broker_heard(HostId host);
+  void broker_saw_end(HostId host);
+  void broker_welcomed(HostId host);
   void broker_lost() { broker_lost_ = world_.now(); }
   void broker_started() { broker_started_ = world_.now(); }
   /// The disk could not be written.
@@ -122,6 +127,10 @@ class Oracle {
     bool joined = false;
     Time joined_at{};
     bool by_broker = false;  // not joined since the broker went away, and for no other reason
+    // As the broker sees it:
+    Time heard{};                    // last
+    std::optional<Time> closed;      // its connection was, and it has no other since
+    Time may_be_over{Duration(-1)};  // a client's: its session may have ended for the last time then
   };
   struct Tally {  // of a task's executions
     std::uint32_t threw = 0;
@@ -140,6 +149,7 @@ class Oracle {
   }
   bool expired(const Task& task) const;
   bool client_quiet_since(const Task& task, Time since) const;
+  bool session_lasts_since(const Task& task, Time since) const;
   void check_same_answer(const TaskId& id, Task& task, const wire::DeliveryRecord& record);
   void check_attached(const TaskId& id, const Task& task, const Task& named,
                       const client::Completion& completion, bool whole) const;

@@ -61,6 +61,8 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   if (mixed_minors) {
     for (WorkerPlan& worker : workers) worker.minor = draw_minor(minors);
   }
+  Random broken(seed ^ 0xb10ceaULL);
+  if (broken.chance(0.1)) broken_worker = workers[broken.between(1, worker_count - 1)].name;
   workers[0].resources = {{"gpu", 2}, {"licence", 1}};  // so that everything can run somewhere
   workers[0].functions = {"square", "sum"};
 
@@ -88,13 +90,11 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   clients[0].closes.reset();
 }
 
-std::uint8_t draw_minor(Random& random) {
-  static_assert(wire::kMinor > 0);
-  return static_cast<std::uint8_t>(wire::kMinor - 1 + random.below(3));
-}
+std::uint8_t draw_minor(Random& random) { return static_cast<std::uint8_t>(random.below(wire::kMinor + 2)); }
 
 bool Scenario::competes() const {
-  return seed % 4 == 3 && late_start_chance == 0 && stubborn_chance == 0 && corrupt_chance == 0;
+  return seed % 4 == 3 && broken_worker.empty() && late_start_chance == 0 && stubborn_chance == 0 &&
+         corrupt_chance == 0;
 }
 
 std::size_t Scenario::slots() const {

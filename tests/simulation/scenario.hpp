@@ -67,7 +67,7 @@ struct ClientPlan {
   std::uint8_t minor = wire::kMinor;
 };
 
-/// The version before, this one, or the next.
+/// One before, this one, or the next.
 std::uint8_t draw_minor(Random& random);
 
 struct Scenario {
@@ -85,6 +85,7 @@ struct Scenario {
   double late_start_chance = 0;  // of a runner to never say HELLO
   double stubborn_chance = 0;    // of a runner to ignore that it is not needed
   std::uint32_t prefetch_max = 16;
+  std::string broken_worker;  // where every task throws; empty: none
   bool mixed_minors = false;  // processes of the version before, of this one and of one that is to come
   bool journal = true;
   Duration disk_write_max{};

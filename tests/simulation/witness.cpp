@@ -238,6 +238,7 @@ void Witness::check_drop(broker::PeerId peer) const {
       return;
     }
   }
+  if (std::holds_alternative<broker::ProcessGone>(*event_)) return;
   const Duration silence = world_.now() - std::max(peers_.at(peer).heard, awake_since_);
   if (silence >= kSilenceMin) return;
   fail(fmt::format("the broker drops peer {} though it has listened for {:.3f} s only", peer,

@@ -59,7 +59,7 @@ TEST_SUITE("scheduler, clients") {
     s.h.disconnect(s.client);
     s.h.skip();
     s.h.result(s.worker, s.client, 1);
-    s.h.advance(4s);
+    s.h.advance(1s);
     CHECK(s.h.take() == Actions{});
     s.h.hello(s.client);
     CHECK(s.h.take() == Actions{s.h.welcome(s.client, true, 1), s.h.deliver_ok(s.client, 1, 1)});
@@ -72,7 +72,7 @@ TEST_SUITE("scheduler, clients") {
     s.h.submit(s.client, 1);
     s.h.disconnect(s.client);
     CHECK(std::get<ForgetPeer>(s.h.take().back()) == ForgetPeer{s.client.peer});
-    s.h.advance(4999ms);
+    s.h.advance(1999ms);
     CHECK(s.h.take() == Actions{});
     CHECK(s.h.status().client_list.at(0).state == "lost");
     s.h.advance(1ms);

@@ -324,9 +324,9 @@ TEST_SUITE("scheduler, restart") {
   TEST_CASE("END_SESSION goes out, once, when the session of a claim does not come") {
     Stage s;
     s.worker_comes({{1, kOldAttempt, ClaimState::running}, {2, kOldAttempt, ClaimState::queued}});
-    s.h.advance(6999ms);
+    s.h.advance(63'999ms);
     CHECK(s.h.take() == Actions{});
-    s.h.advance(1ms);  // the adoption window and a client's grace
+    s.h.advance(1ms);  // the adoption window and the minute of a client that does not come
     CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session})});
     s.h.advance(60s);
     CHECK(s.h.take() == Actions{});
@@ -635,7 +635,7 @@ TEST_SUITE("scheduler, restart") {
     s.worker_comes({{1, kOldAttempt, ClaimState::running}});
     s.h.submit(other, 1);
     CHECK(s.h.take() == Actions{s.h.received(other, 1)});
-    s.h.advance(7s);
+    s.h.advance(64s);
     CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session}),
                                 s.h.define_for(s.worker, other, 1), s.h.assign(s.worker, other, 1, 1)});
   }

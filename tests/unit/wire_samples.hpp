@@ -49,7 +49,7 @@ inline std::vector<Message> one_of_each() {
   const Payload far(BlobRef{uuid, blob, 100'000});
   const Attempt attempt{0x1122334455667788, 9};
   return {
-      HelloClient{uuid, "prog@host", "host", 4321, 0xfedcba9876543210, 17},
+      HelloClient{uuid, "prog@host", "host", 4321, 0xfedcba9876543210, 17, 90'000},
       HelloWorker{uuid, "w1", "host", 99, 8, "x86_64", "glibc 2.36", {{"gpu", 2.0}}, {"add", "mul"}},
       Welcome{0xfedcba9876543210, 1000, 3, true, 12},
       Refuse{RefuseCode::name_taken, "taken"},
@@ -99,7 +99,8 @@ inline std::vector<Message> one_of_each() {
              .worker_list =
                  {{"w1", "host", 99, "busy", 2, 1, 3, {{"gpu", 2.0}}, {{"gpu", 1.5}}, 10, 11, "silent"}},
              .client_list = {{"prog", "host", "a0a1a2a3", "connected", 12, 13, 14}},
-             .waiting_list = {{"prog", "label", 15, "no worker has joined"}}},
+             .waiting_list = {{"prog", "label", 15, "no worker has joined"}},
+             .departed = {"3 s ago: client prog has left"}},
       Kept{{4, 5}},
       Find{"label"},
       Found{"label", 2, {{uuid, 3}, {uuid, 4}}},

@@ -80,6 +80,21 @@ int forks(const std::string& address) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+/// Two tasks run for long, and a child of this process has its connection too.
+int leaves_child(const std::string& address) {
+  weft::Client client(address);
+  auto futures = client.map<sleeps>(std::vector<int>(2, 60));
+  for (const auto& future : futures) {
+    while (future.state() != weft::TaskState::running) std::this_thread::yield();
+  }
+  if (fork() == 0) {
+    for (;;) pause();
+  }
+  std::printf("running\n");
+  std::fflush(stdout);
+  for (;;) pause();
+}
+
 int keeps_static(const std::string& address) {
   static_client.emplace(address);
   std::printf("%d\n", static_client->submit<answer>(40).result());
@@ -104,6 +119,7 @@ int main(int argc, char** argv) {
   try {
     if (what == "sleepers") return sleepers(address);
     if (what == "fork") return forks(address);
+    if (what == "leaves_child") return leaves_child(address);
     if (what == "static") return keeps_static(address);
     if (what == "flood") return floods(address);
     if (what == "detach" && argc > 3) return detaches(address, argv[3]);
