@@ -41,8 +41,8 @@ void Scheduler::serve(Session& session, double slot_us_max) {
       session.blocked_in_pass = pass_;
       break;
     }
-    if (Worker* worker = place(*queue)) {
-      used_us += assign(*queue->tasks.front(), *worker);
+    if (const auto [task, worker] = next_of(*queue); task != nullptr) {
+      used_us += assign(*task, *worker);
     } else {
       queue->blocked_in_pass = pass_;  // room only shrinks within a pass
       if (const auto minor = too_old_for(*queue->placement)) {
@@ -59,12 +59,63 @@ void Scheduler::serve(Session& session, double slot_us_max) {
 ReadyQueue* Scheduler::best_queue(const Session& session) const {
   ReadyQueue* best = nullptr;
   for (ReadyQueue* queue : session.order) {
-    if (queue->tasks.empty() || queue->blocked_in_pass == pass_) continue;
+    if (queue->empty() || queue->blocked_in_pass == pass_) continue;
     if (session.away() && !queue->placement->detach) continue;
     if (best != nullptr && best->placement->priority > queue->placement->priority) break;
-    if (best == nullptr || queue->tasks.front()->seq < best->tasks.front()->seq) best = queue;
+    if (best == nullptr || queue->front()->seq < best->front()->seq) best = queue;
   }
   return best;
+}
+
+/// The next task of `queue` and a worker for it; two nulls: there is no room.
+std::pair<Task*, Worker*> Scheduler::next_of(ReadyQueue& queue) {
+  const bool retry_first = !queue.retries.empty() && queue.front() == queue.retries.front();
+  if (retry_first) {
+    if (const auto next = next_retry(queue); next.first != nullptr) return next;
+  }
+  if (Worker* worker = queue.tasks.empty() ? nullptr : place(queue)) return {queue.tasks.front(), worker};
+  return retry_first || queue.retries.empty() ? std::pair<Task*, Worker*>() : next_retry(queue);
+}
+
+std::pair<Task*, Worker*> Scheduler::next_retry(ReadyQueue& queue) {
+  constexpr int kLookedAt = 16;  // others may be waiting for the same worker
+  if (queue.retries_blocked_in_pass == pass_) return {};
+  Task* task = queue.retries.front();
+  for (int i = 0; i < kLookedAt && task != nullptr; ++i, task = TaskList::after(*task)) {
+    if (Worker* worker = place_retry(queue, *task)) return {task, worker};
+  }
+  queue.retries_blocked_in_pass = pass_;
+  return {};
+}
+
+bool Scheduler::failed_on(const Task& task, const Worker& worker) const {
+  if (!task.failed) return false;
+  const std::vector<std::uint64_t>& there = failed_on_.at(TaskId{task.session->id, task.seq});
+  return std::find(there.begin(), there.end(), worker.serial) != there.end();
+}
+
+/// A worker where the task did not fail before. While there are such, and they get on, it waits for one of
+/// them; else it goes where it failed.
+Worker* Scheduler::place_retry(ReadyQueue& queue, const Task& task) {
+  const Placement& placement = *queue.placement;
+  Worker* other = nullptr;
+  Worker* again = nullptr;
+  for (Worker* worker = open_workers_.first(); worker != nullptr; worker = open_workers_.after(*worker)) {
+    if (!fits_now(*worker, placement)) continue;
+    const bool failed = failed_on(task, *worker);
+    if (!failed && is_preferred(*worker, placement)) return worker;
+    Worker*& found = failed ? again : other;
+    if (found == nullptr) found = worker;
+  }
+  if (other != nullptr || again == nullptr) return other;
+  for (const Worker* worker : candidates_of(queue)) {
+    const auto longest =
+        std::max(settings_.retry_elsewhere, Duration(static_cast<Duration::rep>(2 * worker->average_us)));
+    const bool gets_on = now_ - worker->progressed < longest;
+    if (gets_on && !worker->avoided && !failed_on(task, *worker) && could_run(*worker, placement))
+      return nullptr;
+  }
+  return again;
 }
 
 /// The most idle worker that can take a task of `queue` now, preferred ones first.
@@ -72,7 +123,7 @@ Worker* Scheduler::place(ReadyQueue& queue) {
   const Placement& placement = *queue.placement;
   if (queue.anywhere) {
     Worker* const first = open_workers_.first();
-    if (first != nullptr && first->cannot_start.empty()) return first;
+    if (first != nullptr && first->cannot_start.empty() && !first->avoided) return first;
   } else {
     const std::vector<Worker*>& candidates = candidates_of(queue);
     if (candidates.size() < open_workers_.size()) return place_among(candidates, placement);
@@ -135,12 +186,21 @@ bool Scheduler::may_ever_run(const Worker& worker, const Placement& placement) {
 
 bool Scheduler::fits_now(const Worker& worker, const Placement& placement) const {
   constexpr double kRounding = 1e-9;
+  if (worker.avoided && is_possible_elsewhere(worker, placement)) return false;
   if (placement.anywhere() && worker.cannot_start.empty()) return true;
   if (!could_run(worker, placement)) return false;
   if (!placement.resources.empty() && !worker.strays.empty()) return false;
   return std::all_of(placement.resources.begin(), placement.resources.end(), [&](const auto& need) {
     const auto free = worker.resources_free.find(need.first);
     return free != worker.resources_free.end() && free->second + kRounding >= need.second;
+  });
+}
+
+/// Whether a worker that is not avoided could run it.
+bool Scheduler::is_possible_elsewhere(const Worker& worker, const Placement& placement) const {
+  return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+    const Worker& other = *entry.second;
+    return &other != &worker && !other.avoided && could_run(other, placement);
   });
 }
 
@@ -177,7 +237,7 @@ std::optional<std::uint8_t> Scheduler::too_old_for(const Placement& placement) c
 
 /// Workers of protocol `minor` would ignore an option of the tasks in `queue` without a word.
 void Scheduler::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
-  while (Task* task = queue.tasks.front()) {
+  while (Task* task = queue.front()) {
     const auto requirement = wire::required_beyond(task->spec->content, minor);
     WEFT_CHECK(requirement.has_value());
     refuse_task(*task,
@@ -348,7 +408,8 @@ void Scheduler::rebalance() {
       if (task->state != TaskState::assigned || now_ - task->since < patience) continue;
       const Placement& placement = *task->spec->queue->placement;
       const Worker* other = open_workers_.first();
-      while (other != nullptr && (other->tasks.size() >= other->slots || !fits_now(*other, placement))) {
+      while (other != nullptr && (other->tasks.size() >= other->slots || !fits_now(*other, placement) ||
+                                  failed_on(*task, *other))) {
         other = open_workers_.after(*other);
       }
       if (other == nullptr) continue;  // nobody is idle that could run it
@@ -362,6 +423,57 @@ void Scheduler::rebalance() {
 
 void Scheduler::plan_rebalance(Time at) {
   if (!std::exchange(rebalance_planned_, true)) start_timer(at, TimerKind::rebalance, {});
+}
+
+// ---- bad workers ----
+
+/// Most attempts fail on a bad worker and few elsewhere: its disk is full, its libraries are others. For a
+/// while it gets nothing new, but for what nobody else could run.
+void Scheduler::avoid_bad_workers() {
+  constexpr std::uint32_t kElsewhereMin = 5;  // attempts, to compare with
+  constexpr double kManyFail = 0.8;
+  constexpr double kFewFail = 0.2;
+  std::uint64_t count = 0;
+  std::uint64_t failed = 0;
+  bool any = false;
+  for (const auto& [id, worker] : workers_) {
+    count += worker->outcomes.count();
+    failed += worker->outcomes.failed();
+    any = any || (worker->outcomes.failed() >= kBadMin && !worker->avoided);
+  }
+  if (!any) return;
+  for (auto& [id, worker] : workers_) {
+    const Outcomes& here = worker->outcomes;
+    if (here.count() == Outcomes::kMax && here.failed() < kFewFail * Outcomes::kMax)
+      worker->avoided_for = Duration(0);  // it is as good as others by now
+    if (worker->avoided || here.failed() < kBadMin || here.failed() < kManyFail * here.count()) continue;
+    const std::uint64_t count_elsewhere = count - here.count();
+    const std::uint64_t failed_elsewhere = failed - here.failed();
+    if (count_elsewhere < kElsewhereMin) continue;
+    const double elsewhere = static_cast<double>(failed_elsewhere) / static_cast<double>(count_elsewhere);
+    if (elsewhere < kFewFail) avoid(*worker, elsewhere);
+  }
+}
+
+void Scheduler::avoid(Worker& worker, double elsewhere) {
+  worker.avoided = true;
+  worker.avoided_for = std::clamp(worker.avoided_for * 2, settings_.avoid, settings_.avoid_max);
+  worker.avoided_until = now_ + worker.avoided_for;
+  start_timer(worker.avoided_until, TimerKind::avoided, worker.hello.incarnation);
+  worker.note = why_avoided(worker);
+  log(Log::Level::warning,
+      fmt::format("worker {}: {} ({:.0f} % failed elsewhere); look for what is wrong with its host {}",
+                  worker.hello.name, worker.note, elsewhere * 100, worker.hello.host));
+  update_open(worker);
+  for (const Task* task = worker.tasks.front(); task != nullptr; task = TaskList::after(*task)) {
+    if (task->state == TaskState::assigned) revoke(*task, wire::RevokeMode::retract);
+  }
+}
+
+std::string Scheduler::why_avoided(const Worker& worker) const {
+  return fmt::format("{} of its last {} attempts failed, and few elsewhere: it gets nothing new for {:.0f} s",
+                     worker.outcomes.failed(), worker.outcomes.count(),
+                     static_cast<double>((worker.avoided_until - now_).count()) / 1e6);
 }
 
 // ---- why not ----
@@ -408,12 +520,12 @@ void Scheduler::explain_waiting() {
   for (auto& [id, session] : sessions_) {
     for (ReadyQueue* queue : session->order) {
       std::string reason;
-      if (!queue->tasks.empty() && now_ - queue->tasks.front()->since >= settings_.explain_after / 2) {
+      if (!queue->empty() && now_ - queue->front()->since >= settings_.explain_after / 2) {
         reason = why_waiting(*session, *queue);
       }
       if (!reason.empty() && reason != queue->explained) {
         log(Log::Level::warning,
-            fmt::format("{} tasks of {} wait: {}", queue->tasks.size(), session->name, reason));
+            fmt::format("{} tasks of {} wait: {}", queue->size(), session->name, reason));
       }
       queue->explained = std::move(reason);
     }

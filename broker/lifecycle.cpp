@@ -23,7 +23,9 @@ void Scheduler::queue(Task& task) {
     start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
   }
   TaskList& tasks = task.spec->queue->tasks;
-  if (tasks.empty() || tasks.back()->seq < task.seq) {
+  if (task.failed) {
+    task.spec->queue->retries.insert_by_seq_from_back(task);
+  } else if (tasks.empty() || tasks.back()->seq < task.seq) {
     tasks.push_back(task);
   } else {
     tasks.insert_by_seq(task);  // it has been out before: near the front
@@ -35,7 +37,7 @@ void Scheduler::queue(Task& task) {
 /// Out of the list that it is in while no worker has it.
 void Scheduler::take_out(Task& task) {
   WEFT_CHECK(!task.with_worker());
-  if (task.state == TaskState::queued && task.spec->queue->tasks.contains(task)) {
+  if (task.state == TaskState::queued && task.spec->queue->contains(task)) {
     --task.session->queued;
     TaskList::remove(task);
     update_contender(*task.session);
@@ -75,6 +77,7 @@ void Scheduler::erase(Task& task) {
   }
   session.queued_bytes -= task.payload.size();
   queued_bytes_ -= task.payload.size();
+  if (task.failed) failed_on_.erase(TaskId{session.id, task.seq});
   Spec& spec = *task.spec;
   session.tasks.erase(task.seq);
   if (--spec.open_tasks == 0 && spec.forgotten) forget_spec(session, spec.number);
@@ -160,6 +163,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     session.average_us += kWeight * (run_us - session.average_us);
     worker.average_us =
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
+    note_outcome(worker, record.outcome);
     if (record.outcome == wire::Outcome::ok && !worker.cannot_start.empty()) {  // it does start by now
       auto& refusals = worker.cannot_start.edit();
       const auto refusal = refusals.find(task.spec->queue->placement->program);
@@ -209,7 +213,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       answer(task, record.outcome, record.payload);
       erase(task);
       // Those that wait behind it have nobody either.
-      while (Task* other = marks ? queue.tasks.front() : nullptr) {
+      while (Task* other = marks ? queue.front() : nullptr) {
         answer(*other, record.outcome, record.payload);
         erase(*other);
       }
@@ -244,6 +248,23 @@ void Scheduler::note_refusal(Worker& worker, const BlobId& program, const wire::
   refusal.until = now_ + refusal.memory;
 }
 
+void Scheduler::note_outcome(Worker& worker, wire::Outcome outcome) {
+  constexpr Duration kBetweenChecks = std::chrono::milliseconds(10);  // all workers are looked at
+  switch (outcome) {
+    case wire::Outcome::ok:
+      return worker.outcomes.add(false);
+    case wire::Outcome::failed:
+    case wire::Outcome::timed_out:
+    case wire::Outcome::crashed:
+      worker.outcomes.add(true);
+      if (worker.outcomes.failed() < kBadMin || now_ < avoid_due_) return;
+      avoid_due_ = now_ + kBetweenChecks;
+      return avoid_bad_workers();
+    default:
+      return;
+  }
+}
+
 /// Counts an attempt against its limit: the task goes on, or this was its last.
 void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (std::exchange(task.counted, false)) return put_back(task);  // nobody pays twice for one execution
@@ -254,6 +275,10 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
     return erase(task);
   }
   count(task, outcome, std::move(error));
+  if (task.with_worker()) {
+    task.failed = true;
+    failed_on_[TaskId{task.session->id, task.seq}].push_back(task.worker->serial);
+  }
   Duration delay = crashed ? Duration(0) : milliseconds_of(task.spec->content.retry_delay_ms);
   // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
   if (may_be_elsewhere(task) && adopting()) delay = std::max(delay, adoption_ends_ - now_);

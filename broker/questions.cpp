@@ -86,10 +86,22 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
       const ReadyQueue& queue = *task.spec->queue;
       if (const std::string reason = why_waiting(session, queue); !reason.empty())
         return "it waits: " + reason;
-      std::size_t before = 0;
-      for (const Task* other = queue.tasks.front(); other != &task; other = TaskList::after(*other)) ++before;
-      return fmt::format("it waits for a free slot for {:.1f} s: {} tasks of its kind are before it", age,
-                         before);
+      std::string reason;
+      if (task.failed) {
+        reason = fmt::format("it failed on {}, and waits for {:.1f} s for another worker", failed_where(task),
+                             age);
+      } else {
+        std::size_t before = queue.retries.size();
+        for (const Task* other = queue.tasks.front(); other != &task; other = TaskList::after(*other))
+          ++before;
+        reason = fmt::format("it waits for a free slot for {:.1f} s: {} tasks of its kind are before it", age,
+                             before);
+      }
+      for (const auto& [id, worker] : workers_) {
+        if (worker->avoided && may_ever_run(*worker, *queue.placement))
+          reason += fmt::format("; worker {}: {}", worker->hello.name, why_avoided(*worker));
+      }
+      return reason;
     }
     case TaskState::delayed:
       return fmt::format("it failed, and is tried again in {:.1f} s (its retry_delay)",
@@ -114,6 +126,16 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
                          age);
   }
   return "";
+}
+
+/// The workers on which the task failed, as far as they are still here.
+std::string Scheduler::failed_where(const Task& task) const {
+  std::vector<std::string> names;
+  for (const auto& [name, worker] : names_) {
+    if (failed_on(task, *worker)) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names.empty() ? "a worker that has left" : fmt::format("{}", fmt::join(names, ", "));
 }
 
 /// Why the tasks in `queue` wait, when that is not for want of a free slot alone.
@@ -142,8 +164,9 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
 
 /// Notes when a worker has tasks and does nothing with them.
 void Scheduler::watch_worker(Worker& worker) {
-  std::string note;
-  if (worker.state == WorkerState::ready && now_ - worker.progressed >= settings_.stall_after) {
+  std::string note = worker.avoided ? why_avoided(worker) : "";
+  if (!worker.avoided && worker.state == WorkerState::ready &&
+      now_ - worker.progressed >= settings_.stall_after) {
     const Task* idle = nullptr;
     bool runs = false;
     for (const Task* task = worker.tasks.front(); task != nullptr; task = TaskList::after(*task)) {

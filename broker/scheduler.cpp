@@ -181,6 +181,14 @@ void Scheduler::on_timer(const Timer& timer) {
     case TimerKind::rebalance:
       rebalance_planned_ = false;
       return;
+    case TimerKind::avoided: {
+      Worker* worker = find_worker(timer.who);
+      if (worker == nullptr || !worker->avoided || worker->avoided_until > now_) return;
+      worker->avoided = false;
+      worker->outcomes.keep(kBadMin - 1);  // the next one that fails is enough
+      update_open(*worker);
+      return;
+    }
   }
 }
 
@@ -237,6 +245,7 @@ void Scheduler::scan_peers() {
     lose_worker(*peer.worker, "no heartbeat");
   }
   for (auto& [id, session] : sessions_) acknowledge_submits(*session);
+  avoid_bad_workers();
 }
 
 void Scheduler::refuse(PeerId peer, wire::RefuseCode code, std::string text) {

@@ -51,6 +51,9 @@ struct Settings {
   Duration quantum = std::chrono::microseconds(200);           // of slot time, until the next client's turn
   Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again, first
   Duration cannot_start_memory_max = std::chrono::hours(1);    // and after many times
+  Duration avoid = std::chrono::seconds(60);             // a worker where nearly everything fails, first
+  Duration avoid_max = std::chrono::hours(1);            // and after many times
+  Duration retry_elsewhere = std::chrono::seconds(10);   // a retry waits for a worker that is busy so long
   std::uint16_t fetch_tries = 3;                         // again, when a program or argument did not come
   std::size_t prefetch_max = 2000;                       // tasks for each slot
   std::size_t shared_part = 8;                           // that part of both, while clients compete
@@ -100,6 +103,7 @@ class Scheduler {
     orphans,
     keep,
     rebalance,
+    avoided,
   };
   struct Timer {
     Time at;
@@ -200,6 +204,7 @@ class Scheduler {
                    const wire::ResultRecord& record);
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
   void note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason);
+  void note_outcome(Worker& worker, wire::Outcome outcome);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   static bool is_last(const Task& task, wire::Outcome outcome);
   void count(Task& task, wire::Outcome outcome, wire::Payload error);
@@ -273,13 +278,21 @@ class Scheduler {
   void schedule();
   void serve(Session& session, double slot_us_max);
   ReadyQueue* best_queue(const Session& session) const;
+  std::pair<Task*, Worker*> next_of(ReadyQueue& queue);
+  std::pair<Task*, Worker*> next_retry(ReadyQueue& queue);
   Worker* place(ReadyQueue& queue);
+  Worker* place_retry(ReadyQueue& queue, const Task& task);
+  bool failed_on(const Task& task, const Worker& worker) const;
+  void avoid_bad_workers();
+  void avoid(Worker& worker, double elsewhere);
+  std::string why_avoided(const Worker& worker) const;
   Worker* place_among(const std::vector<Worker*>& candidates, const Placement& placement) const;
   const std::vector<Worker*>& candidates_of(ReadyQueue& queue);
   static bool is_preferred(const Worker& worker, const Placement& placement);
   static bool may_ever_run(const Worker& worker, const Placement& placement);
   bool fits_now(const Worker& worker, const Placement& placement) const;
   bool could_run(const Worker& worker, const Placement& placement) const;
+  bool is_possible_elsewhere(const Worker& worker, const Placement& placement) const;
   bool has_function(const Worker& worker, const Placement& placement) const;
   std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
   void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
@@ -309,6 +322,7 @@ class Scheduler {
   wire::Answer drain(const std::string& name);
   wire::Answer why(const std::string& text) const;
   std::string why_here(const Session& session, const Task& task) const;
+  std::string failed_where(const Task& task) const;
   std::string why_waiting(const Session& session, const ReadyQueue& queue) const;
   void watch_worker(Worker& worker);
 
@@ -339,6 +353,7 @@ class Scheduler {
   std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
   std::unordered_map<std::string, Worker*> names_;
   std::unordered_map<Uuid, Time> expected_;  // sessions that workers claim, without HELLO yet: until when
+  std::unordered_map<TaskId, std::vector<std::uint64_t>> failed_on_;  // workers, by their order of joining
   std::unordered_map<TaskId, HeldClaim> orphans_;  // claims for tasks that were not announced yet
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;
@@ -358,6 +373,7 @@ class Scheduler {
   std::uint64_t members_ = 1;    // counts the workers that came and went
   std::size_t crowded_ = 0;      // workers that have more tasks than slots
   Time rebalance_due_{};         // not before
+  Time avoid_due_{};             // as above
   std::deque<std::pair<Time, std::string>> departed_;  // clients that have left lately, for people
   std::uint64_t next_attempt_ = 1;
   std::uint64_t next_serial_ = 1;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -60,10 +61,21 @@ struct ReadyQueue {
   const Placement* placement = nullptr;  // the key under which its session has it
   bool anywhere = false;                 // as that says
   TaskList tasks;
-  std::uint64_t blocked_in_pass = 0;  // scheduling pass that found no room for it
-  std::vector<Worker*> candidates;    // who may run it by name and resources, as of `candidates_of`
-  std::uint64_t candidates_of = 0;    // Scheduler::members_
-  std::string explained;              // the reason that was logged last
+  TaskList retries;  // those that failed: each is to go to a worker where it did not, if there is one
+  std::uint64_t blocked_in_pass = 0;          // scheduling pass that found no room for it
+  std::uint64_t retries_blocked_in_pass = 0;  // that found none for its retries
+  std::vector<Worker*> candidates;            // who may run it by name and resources, as of `candidates_of`
+  std::uint64_t candidates_of = 0;            // Scheduler::members_
+  std::string explained;                      // the reason that was logged last
+
+  bool empty() const { return tasks.empty() && retries.empty(); }
+  std::size_t size() const { return tasks.size() + retries.size(); }
+  bool contains(const Task& task) const { return tasks.contains(task) || retries.contains(task); }
+  /// The oldest.
+  Task* front() const {
+    if (retries.empty()) return tasks.front();
+    return tasks.empty() || retries.front()->seq < tasks.front()->seq ? retries.front() : tasks.front();
+  }
 };
 
 struct Spec {
@@ -186,6 +198,31 @@ struct Session {
   bool away() const { return state == SessionState::silent || state == SessionState::lost; }
 };
 
+/// A worker is bad when so many of its last attempts failed, and most of them.
+inline constexpr std::uint32_t kBadMin = 10;
+
+/// How the last attempts of a worker ended.
+class Outcomes {
+ public:
+  static constexpr std::uint32_t kMax = 64;
+
+  void add(bool failed) {
+    failed_ = failed_ << 1 | static_cast<std::uint64_t>(failed);
+    count_ += count_ < kMax;
+  }
+  std::uint32_t count() const { return count_; }
+  std::uint32_t failed() const { return static_cast<std::uint32_t>(std::popcount(failed_)); }
+  /// Of those, only the last `count` matter from now on.
+  void keep(std::uint32_t count) {
+    count_ = std::min(count_, count);
+    failed_ &= (std::uint64_t{1} << count) - 1;
+  }
+
+ private:
+  std::uint64_t failed_ = 0;  // a bit for each, the last one lowest
+  std::uint32_t count_ = 0;
+};
+
 /// A program that did not start on a worker.
 struct Refusal {
   Time at{};             // when the worker said so
@@ -257,6 +294,8 @@ struct Worker {
   LoadPlace open;           // in Scheduler::open_workers_
   std::size_t credit = 0;   // tasks that it may have
   double average_us = 0;    // of recent tasks; 0: none yet
+  Outcomes outcomes;        // of the last attempts
+  bool avoided = false;     // until `avoided_until` it gets nothing new: nearly everything fails there
   Time progressed{};        // it last started, finished or returned something, or had nothing to do
   std::uint64_t finished = 0;
   std::uint64_t told_session = 0;  // serial and spec of the assignment that was sent last: it knows that one
@@ -277,6 +316,8 @@ struct Worker {
   std::uint64_t serial = 0;                                         // order of joining
   std::string note;                                                 // what is wrong with it
   Time retract_again{};  // not to be asked to give tasks back before
+  Time avoided_until{};
+  Duration avoided_for{};  // how long that is; twice as long the next time
 
   bool is_called(const std::string& name) const { return hello.name == name || hello.host == name; }
 };

@@ -65,11 +65,11 @@ wire::Status Scheduler::status(bool details) const {
     status.client_list.push_back({session->name, session->host, session->id.text(8), name_of(session->state),
                                   waiting, session->tasks.size() - waiting, session->finished});
     for (const ReadyQueue* queue : session->order) {
-      if (queue->tasks.empty()) continue;
+      if (queue->empty()) continue;
       const std::string reason = why_waiting(*session, *queue);
       if (reason.empty()) continue;
       status.waiting_list.push_back(
-          {session->name, queue->tasks.front()->spec->content.label, queue->tasks.size(), reason});
+          {session->name, queue->front()->spec->content.label, queue->size(), reason});
     }
   }
   if (details) {
@@ -86,6 +86,7 @@ wire::Status Scheduler::status(bool details) const {
 
 void Scheduler::check_invariants() const {
   std::size_t bytes = 0;
+  std::size_t failed = 0;
   for (const auto& [id, session] : sessions_) {
     std::size_t queued = 0;
     std::size_t own_bytes = 0;
@@ -97,9 +98,13 @@ void Scheduler::check_invariants() const {
       WEFT_CHECK(task.seq == seq && task.session == session &&
                  (seq <= session->received || task.spec->content.detach));
       if (has_worker) WEFT_CHECK(task.worker->tasks.contains(task));
+      if (task.failed) {
+        ++failed;
+        WEFT_CHECK(failed_on_.contains(TaskId{session->id, seq}));
+      }
       if (task.state == TaskState::queued) {
         ++queued;
-        WEFT_CHECK(task.spec->queue->tasks.contains(task));
+        WEFT_CHECK(task.spec->queue->contains(task));
       }
       if (task.state == TaskState::delayed) WEFT_CHECK(session->delayed.contains(task));
       if (task.state == TaskState::saving) {
@@ -120,7 +125,9 @@ void Scheduler::check_invariants() const {
     bytes += own_bytes;
   }
   WEFT_CHECK(bytes == queued_bytes_);
+  WEFT_CHECK(failed == failed_on_.size());
   for (const auto& [id, worker] : workers_) {
+    WEFT_CHECK(!worker->avoided || worker->avoided_until >= now_);
     WEFT_CHECK((worker->open.level != LoadPlace::kNowhere) == has_room(*worker));
     WEFT_CHECK(worker->outgoing.tasks.empty());
     for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {

@@ -47,6 +47,7 @@ struct Task {
   bool answered = false;  // the worker's answer to `attempt` has been counted
   bool counted = false;   // `attempt` was charged already, when its worker was thought to be lost
   bool adopted = false;   // `attempt` was claimed by its worker, not assigned by this broker
+  bool failed = false;    // before: Scheduler::failed_on_ says where
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
   bool with_worker() const { return worker != nullptr; }
@@ -82,6 +83,12 @@ class TaskList {
     Task* next = first_;
     while (next != nullptr && next->seq < task.seq) next = next->next_;
     insert(task, next != nullptr ? next->previous_ : last_, next);
+  }
+  /// The same place, where most are younger than those that are there.
+  void insert_by_seq_from_back(Task& task) {
+    Task* previous = last_;
+    while (previous != nullptr && previous->seq > task.seq) previous = previous->previous_;
+    insert(task, previous, previous != nullptr ? previous->next_ : first_);
   }
 
   /// Takes `task` out of whichever list it is in, if any.

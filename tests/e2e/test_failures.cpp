@@ -68,6 +68,11 @@ unsigned fails_until(unsigned attempt) {
   if (weft::this_task::attempt() < attempt) throw std::runtime_error("not yet");
   return weft::this_task::attempt();
 }
+int fail_on_first(int x) {
+  if (weft::this_task::worker() == "worker-1") throw std::runtime_error("no space left on worker-1");
+  usleep(20'000);
+  return x;
+}
 unsigned crashes_until(unsigned attempt) {
   if (weft::this_task::attempt() < attempt) std::abort();
   return weft::this_task::attempt();
@@ -156,6 +161,22 @@ TEST_SUITE("failures") {
     CHECK(client.with({.retries = 2, .retry_delay = 200ms}).submit<fails_until>(3U).result() == 3);
     CHECK(std::chrono::steady_clock::now() - begin >= 400ms);
     CHECK(error_of(client.with({.retries = 1}).submit<fails_until>(3U)).attempt() == 2);
+  }
+
+  TEST_CASE("where one of two workers fails everything, retries go to the other, and the bad one is named") {
+    Cluster cluster({.workers = 2, .nprocs = 1});
+    weft::Client client(cluster.address());
+    auto patient = client.with({.retries = 1});
+    CHECK(patient.submit<fail_on_first>(1).result() == 1);
+    for (const auto delay : {0ms, 100ms}) {
+      const auto futures =
+          client.with({.retries = 1, .retry_delay = delay}).map<fail_on_first>(std::views::iota(0, 60));
+      CHECK(client.gather(futures).size() == 60);
+    }
+    const std::string status = status_json(cluster.address());
+    CHECK_MESSAGE(
+        status.find("attempts failed, and few elsewhere: it gets nothing new for") != std::string::npos,
+        status);
   }
 
   TEST_CASE("a function that loops for ever ends at its timeout, even when it ignores SIGTERM") {
