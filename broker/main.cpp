@@ -33,7 +33,7 @@ struct Options {
   double keep_s = 7 * 86400.0;
 };
 
-weft::Duration seconds(double s) { return weft::Duration(static_cast<weft::Duration::rep>(s * 1e6)); }
+weft::Duration seconds(double s) { return weft::detail::bounded(std::chrono::duration<double>(s)); }
 
 weft::broker::Settings settings_from(const Options& options) {
   weft::broker::Settings settings;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // CallbackThread runs what programs gave to Future::on_done, one after the other, in a thread of
 // its own that is started with the first of them. A callback may throw, be slow, submit more, or
-// destroy the Client.
+// destroy the Client. The first exception is reported at once, the others are counted and reported at
+// the end: a sweep whose callback throws each time would fill the terminal.
 #pragma once
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 
 #include "weft/detail/future_state.hpp"
@@ -27,11 +29,19 @@ class CallbackThread : public std::enable_shared_from_this<CallbackThread> {
   /// goes on, in a thread that nobody waits for.
   void stop(std::chrono::milliseconds patience);
 
-  /// Runs it, and reports what it throws.
-  static void run(FutureState& state, Continuation& continuation) noexcept;
+  /// Runs it in this thread, since the task is done.
+  void run(Ref<FutureState> state, std::unique_ptr<Continuation> continuation) noexcept;
+  /// This thread runs callbacks in turn, or one of `state`: to wait here for those of `state` would never
+  /// end.
+  static bool must_not_wait_for(const FutureState& state) noexcept;
 
  private:
+  enum class Role : bool { inline_call, in_turn };
+
   void loop();
+  void call(Ref<FutureState> state, std::unique_ptr<Continuation> continuation, Role role) noexcept;
+  void count_exception(const FutureState& state, const std::string& what) noexcept;
+  void report_exceptions() noexcept;
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -39,6 +49,10 @@ class CallbackThread : public std::enable_shared_from_this<CallbackThread> {
   std::thread thread_;
   bool stopping_ = false;
   bool finished_ = false;
+
+  std::mutex exceptions_mutex_;
+  std::size_t exceptions_ = 0;
+  std::string last_exception_;
 };
 
 }  // namespace weft::detail

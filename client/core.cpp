@@ -43,8 +43,8 @@ client::Session::Settings settings_of(const ClientOptions& options, const Uuid& 
           .host = host_name(),
           .pid = static_cast<std::uint64_t>(::getpid()),
           .address = options.address,
-          .connect_timeout = options.connect_timeout,
-          .give_up = options.give_up};
+          .connect_timeout = bounded(options.connect_timeout),
+          .give_up = bounded(options.give_up)};
 }
 
 }  // namespace
@@ -73,7 +73,7 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
     throw std::invalid_argument("ClientOptions::give_up must not be negative");
   options_.address = broker_address(options_.address);
   const Uuid session = random_uuid();
-  hub_ = std::make_shared<Hub>(session);
+  hub_ = std::make_shared<Hub>(session, options_.address);
   {
     const BlockedSignals blocked;
     thread_ = std::thread([settings = settings_of(options_, session), hub = hub_, progress = progress_] {

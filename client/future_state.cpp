@@ -14,8 +14,6 @@ namespace weft::detail {
 
 namespace {
 
-constexpr std::uint32_t kWaiters = 0x100;  // beside the phase in the word: somebody sleeps on it
-
 template <class Phase>
 constexpr std::uint32_t number(Phase phase) {
   return static_cast<std::uint32_t>(phase);
@@ -57,15 +55,13 @@ FutureState::~FutureState() {
   while (node != nullptr) delete std::exchange(node, node->next_);
 }
 
-FutureState::Phase FutureState::phase() const noexcept {
-  return static_cast<Phase>(word_.load() & ~kWaiters);
-}
+FutureState::Phase FutureState::phase() const noexcept { return static_cast<Phase>(word_.load() & kPhase); }
 
-/// From one phase to another, keeping the bit of the waiters; false: somebody was faster.
+/// From one phase to another; false: another thread was faster.
 bool FutureState::set_phase(Phase from, Phase to) noexcept {
   std::uint32_t word = word_.load();
-  while ((word & ~kWaiters) == number(from)) {
-    if (word_.compare_exchange_weak(word, number(to) | (word & kWaiters))) return true;
+  while ((word & kPhase) == number(from)) {
+    if (word_.compare_exchange_weak(word, number(to) | (word & ~kPhase))) return true;
   }
   return false;
 }
@@ -73,24 +69,51 @@ bool FutureState::set_phase(Phase from, Phase to) noexcept {
 /// Out of queued or running. Whether somebody waited for that; nullopt: it was done before.
 std::optional<bool> FutureState::end(Phase to) noexcept {
   std::uint32_t word = word_.load();
-  while ((word & ~kWaiters) <= number(Phase::running)) {
-    if (word_.compare_exchange_weak(word, number(to))) return (word & kWaiters) != 0;
+  while ((word & kPhase) <= number(Phase::running)) {
+    if (word_.compare_exchange_weak(word, number(to) | (word & ~(kPhase | kWaiters))))
+      return (word & kWaiters) != 0;
   }
   return std::nullopt;
 }
 
 /// From decoding into a phase that other readers wait for.
 void FutureState::enter(Phase to) noexcept {
-  if ((word_.exchange(number(to)) & kWaiters) != 0) wake();
+  std::uint32_t word = word_.load();
+  while (!word_.compare_exchange_weak(word, number(to) | (word & ~(kPhase | kWaiters)))) {
+  }
+  if ((word & kWaiters) != 0) wake();
 }
 
 void FutureState::wake() const noexcept { client::futex_wake_all(word_); }
 
 void FutureState::wait_while(Phase from, const Deadline& deadline) const {
+  const std::uint32_t word = word_.load();
+  if ((word & kPhase) == number(from)) sleep(word, deadline);
+}
+
+/// Unless the word is not `word` any more. May return early.
+void FutureState::sleep(std::uint32_t word, const Deadline& deadline) const {
+  if ((word & kWaiters) == 0 && !word_.compare_exchange_strong(word, word | kWaiters)) return;
+  client::futex_wait(word_, word | kWaiters, deadline);
+}
+
+bool FutureState::sleep_for_callbacks(const Deadline& deadline) const {
+  if (CallbackThread::must_not_wait_for(*this) || info_->hub->forked()) return true;
+  for (std::uint32_t word = word_.load(); word >= kCallback; word = word_.load()) {
+    if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
+    sleep(word, deadline);
+  }
+  return true;
+}
+
+void FutureState::callback_returned() noexcept {
   std::uint32_t word = word_.load();
-  if ((word & ~kWaiters) != number(from)) return;
-  if ((word & kWaiters) == 0 && !word_.compare_exchange_strong(word, number(from) | kWaiters)) return;
-  client::futex_wait(word_, number(from) | kWaiters, deadline);
+  std::uint32_t left = 0;
+  do {
+    left = word - kCallback;
+    if (left < kCallback) left &= ~kWaiters;
+  } while (!word_.compare_exchange_weak(word, left));
+  if (left < kCallback && (word & kWaiters) != 0) wake();
 }
 
 bool FutureState::done() const noexcept { return phase() > Phase::running; }
@@ -177,9 +200,11 @@ void FutureState::run_continuations() {
 }
 
 void FutureState::add(std::unique_ptr<Continuation> continuation) {
-  if (done()) {
-    const Ref<FutureState> self(this);
-    return CallbackThread::run(*this, *continuation);
+  const bool immediate = continuation->immediate_;
+  if (immediate && done()) return continuation->run(*this);
+  if (!immediate) {
+    word_.fetch_add(kCallback);  // before it is done: who sees that it is done waits for this callback
+    if (done()) return info_->hub->callbacks->run(Ref<FutureState>(this), std::move(continuation));
   }
   Continuation* const added = continuation.release();
   added->next_ = continuations_.load();

@@ -25,8 +25,9 @@ int make_eventfd() {
 }
 }  // namespace
 
-Hub::Hub(const Uuid& session)
-    : callbacks(std::make_shared<CallbackThread>()),
+Hub::Hub(const Uuid& session, std::string broker)
+    : address(std::move(broker)),
+      callbacks(std::make_shared<CallbackThread>()),
       session_(session),
       generation_(client::fork_generation()),
       wake_fd_(make_eventfd()),

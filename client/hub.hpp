@@ -23,7 +23,8 @@ namespace weft::detail {
 
 class Hub {
  public:
-  explicit Hub(const Uuid& session);
+  /// `address`: of the broker.
+  Hub(const Uuid& session, std::string address);
   ~Hub();
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
@@ -68,6 +69,7 @@ class Hub {
   /// Puts `event` into the inbox.
   void post(client::Event event);
 
+  const std::string address;
   client::Helm helm;
   client::ArgumentStore arguments;
   const std::shared_ptr<CallbackThread> callbacks;

@@ -8,8 +8,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <memory>
+#include <set>
 
+#include "client/failure.hpp"
+#include "client/hub.hpp"
 #include "client/progress_line.hpp"
+#include "client/query.hpp"
 
 namespace weft {
 
@@ -31,6 +36,16 @@ std::string bar_text(std::size_t done, std::size_t total, std::size_t cells) {
   return "[" + bar + "] ";
 }
 
+/// In front of the bar: short, and without what would move the cursor.
+std::string label_text(std::string label) {
+  constexpr std::size_t kLabelMax = 24;
+  if (label.empty()) return "";
+  std::replace_if(
+      label.begin(), label.end(), [](unsigned char c) { return c < ' ' || c == 127; }, '?');
+  if (label.size() > kLabelMax) label = label.substr(0, kLabelMax - 3) + "...";
+  return label + " ";
+}
+
 }  // namespace
 
 std::string progress_line(const ProgressCounts& counts, std::size_t width) {
@@ -47,14 +62,17 @@ std::string progress_line(const ProgressCounts& counts, std::size_t width) {
   note("running", counts.running);
   note("failed", counts.failed);
   note("cancelled", counts.cancelled);
+  if (counts.no_worker) notes += notes.empty() ? " | no worker has joined" : ", no worker has joined";
   text += notes + " | " + clock_text(counts.seconds);
   if (left > 0)
     text += " ETA " + (rate > 0 ? clock_text(static_cast<double>(left) / rate) : std::string("--:--"));
   constexpr std::size_t kBarMin = 8;
   constexpr std::size_t kBarMax = 40;
-  const std::size_t room = width > text.size() + 3 ? width - text.size() - 3 : 0;
+  const std::string label = label_text(counts.label);
+  const std::size_t used = label.size() + text.size() + 3;
+  const std::size_t room = width > used ? width - used : 0;
   if (room >= kBarMin) text = bar_text(counts.done, counts.total, std::min(room, kBarMax)) + text;
-  return text.substr(0, width);
+  return (label + text).substr(0, width);
 }
 
 }  // namespace client
@@ -65,40 +83,75 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// Draws while it waits. On a terminal one line is drawn over and over; elsewhere a line is printed
-/// for each tenth.
+constexpr std::chrono::milliseconds kInterval(100);        // between two drawings
+constexpr std::chrono::seconds kQuiet(1);                  // nothing happens: is there a worker?
+constexpr std::chrono::seconds kAskAgain(2);               // that question
+constexpr std::chrono::milliseconds kAnswerPatience(500);  // for its answer
+
+/// The label that all have, how many labels there are, or "".
+std::string label_of(const std::vector<FutureState*>& states) {
+  std::set<std::string> labels;
+  const TaskInfo* last = nullptr;
+  for (const FutureState* state : states) {
+    if (const TaskInfo* info = state->info(); info != std::exchange(last, info)) labels.insert(info->label);
+  }
+  if (labels.empty()) return "";
+  return labels.size() == 1 ? *labels.begin() : fmt::format("{} labels", labels.size());
+}
+
+}  // namespace
+
+/// On a terminal one line is drawn over and over; elsewhere a line is printed for each tenth.
 class Drawing {
  public:
   explicit Drawing(const std::vector<FutureState*>& states)
-      : pending_(states), terminal_(::isatty(STDERR_FILENO) == 1), start_(Clock::now()) {
+      : terminal_(::isatty(STDERR_FILENO) == 1), start_(Clock::now()) {
+    pending_.reserve(states.size());
+    for (FutureState* state : states) pending_.emplace_back(state);
     counts_.total = states.size();
+    counts_.label = label_of(states);
+    if (!states.empty()) hub_ = states.front()->info()->hub;
+    refresh();
+  }
+  ~Drawing() {
+    if (!finished_) end_line();
+  }
+  Drawing(const Drawing&) = delete;
+  Drawing& operator=(const Drawing&) = delete;
+
+  /// When the next drawing is due.
+  Clock::time_point due() const { return due_; }
+
+  void refresh() {
+    count();
+    look_for_workers();
+    draw();
+    // Counting a million futures takes a while: at most a twentieth of the time goes there.
+    due_ = Clock::now() + std::max<Clock::duration>(kInterval, counting_ * 20);
   }
 
   void run() {
-    count();
-    draw();
     while (!pending_.empty()) {
-      // Counting a million futures takes a while: at most a twentieth of the time goes there.
-      wait_until(Clock::now() + std::max<Clock::duration>(std::chrono::milliseconds(100), counting_ * 20));
-      count();
-      draw();
+      for (const Ref<FutureState>& state : pending_) {
+        if (!state->wait_until(due_)) break;
+      }
+      refresh();
     }
-    if (terminal_) std::fputc('\n', stderr);
-    std::fflush(stderr);
+    for (const Ref<FutureState>& state : called_) state->wait_for_callbacks(std::nullopt);
+    end_line();
+  }
+
+  /// REQUIRES: all are done.
+  void finish() {
+    if (!pending_.empty()) refresh();
+    end_line();
   }
 
  private:
-  /// Until `due`, or until everything is done.
-  void wait_until(Clock::time_point due) {
-    for (FutureState* state : pending_) {
-      if (!state->wait_until(due)) return;
-    }
-  }
-
   void count() {
     const auto begin = Clock::now();
     counts_.running = 0;
-    std::erase_if(pending_, [this](FutureState* state) {
+    std::erase_if(pending_, [this](const Ref<FutureState>& state) {
       switch (state->state()) {
         case TaskState::queued:
           return false;
@@ -115,10 +168,27 @@ class Drawing {
           break;
       }
       ++counts_.done;
+      if (state->has_callbacks()) called_.push_back(state);
       return true;
     });
     counts_.seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     counting_ = Clock::now() - begin;
+  }
+
+  /// Asks the broker when nothing runs and nothing finishes.
+  void look_for_workers() {
+    const auto now = Clock::now();
+    if (pending_.empty() || counts_.running > 0 || counts_.done != quiet_done_) {
+      quiet_done_ = counts_.done;
+      ask_ = now + kQuiet;
+      counts_.no_worker = false;
+    } else if (now >= ask_) {
+      ask_ = now + kAskAgain;
+      try {
+        counts_.no_worker = client::query_status(hub_->address, false, kAnswerPatience).workers == 0;
+      } catch (const ConnectionError&) {  // the client itself says that the broker is away
+      }
+    }
   }
 
   void draw() {
@@ -131,22 +201,50 @@ class Drawing {
       return;
     }
     const std::size_t tenth = counts_.total == 0 ? 10 : counts_.done * 10 / counts_.total;
-    if (tenth <= tenth_ && counts_.done < counts_.total) return;
+    const bool news = counts_.no_worker && !std::exchange(told_no_worker_, counts_.no_worker);
+    if (!news && tenth <= tenth_ && (counts_.done < counts_.total || complete_)) return;
     tenth_ = tenth;
+    complete_ = counts_.done == counts_.total;
     std::fprintf(stderr, "%s\n", client::progress_line(counts_, 100).c_str());
   }
 
-  std::vector<FutureState*> pending_;
+  void end_line() {
+    finished_ = true;
+    if (terminal_) std::fputc('\n', stderr);
+    std::fflush(stderr);
+  }
+
+  std::vector<Ref<FutureState>> pending_;
+  std::vector<Ref<FutureState>> called_;  // done, with callbacks that had not returned
+  std::shared_ptr<Hub> hub_;              // that of the first
   const bool terminal_;
   const Clock::time_point start_;
+  Clock::time_point due_{};
+  Clock::time_point ask_{};
   client::ProgressCounts counts_;
   Clock::duration counting_{};
+  std::size_t quiet_done_ = ~std::size_t{0};
   std::size_t tenth_ = 0;
+  bool told_no_worker_ = false;
+  bool complete_ = false;
+  bool finished_ = false;
 };
 
-}  // namespace
-
 void draw_progress(const std::vector<FutureState*>& states) { Drawing(states).run(); }
+
+std::shared_ptr<Drawing> start_drawing(const std::vector<FutureState*>& states) {
+  return std::make_shared<Drawing>(states);
+}
+
+std::size_t draw_until(Drawing& drawing, Arrivals& arrivals, std::size_t n) {
+  for (;;) {
+    const auto arrived = arrivals.wait_for(n, drawing.due());
+    if (Clock::now() >= drawing.due()) drawing.refresh();
+    if (arrived) return *arrived;
+  }
+}
+
+void finish_drawing(Drawing& drawing) { drawing.finish(); }
 
 }  // namespace detail
 }  // namespace weft

@@ -14,9 +14,11 @@ struct ProgressCounts {
   std::size_t failed = 0;  // without the cancelled ones
   std::size_t cancelled = 0;
   double seconds = 0;  // since the start
+  std::string label;   // of the tasks; "": they have none
+  bool no_worker = false;
 };
 
-/// "[#####>....] 1234/5000 24% | 812 task/s | running 16, failed 2 | 00:12 ETA 00:31", at most `width`
+/// "fit [#####>....] 1234/5000 24% | 812 task/s | running 16, failed 2 | 00:12 ETA 00:31", at most `width`
 /// characters: with less room the bar goes first.
 std::string progress_line(const ProgressCounts& counts, std::size_t width);
 

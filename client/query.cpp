@@ -9,6 +9,7 @@
 #include "common/codec.hpp"
 #include "common/fd.hpp"
 #include "common/link.hpp"
+#include "weft/detail/duration.hpp"
 #include "weft/error.hpp"
 
 namespace weft::client {
@@ -48,7 +49,7 @@ bool answered(Link& link, const Link::Event& event, const wire::Message& questio
 /// Asks until `take` has the whole answer. `again` is called when the question is asked anew.
 void ask(const std::string& address, const wire::Message& question, std::chrono::milliseconds timeout,
          const std::function<void()>& again, const Take& take) {
-  const auto deadline = Clock::now() + timeout;
+  const auto deadline = Clock::now() + detail::bounded(timeout);
   zmq::context_t context;
   Link link(context);
   std::string reason = "no answer";

@@ -31,19 +31,19 @@ void Arrivals::add(std::size_t index) {
   changed_.notify_all();
 }
 
-std::size_t Arrivals::wait_for(std::size_t n) {
+std::optional<std::size_t> Arrivals::wait_for(std::size_t n, const FutureState::Deadline& deadline) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return n < indexes_.size(); });
+  const auto arrived = [&] { return n < indexes_.size(); };
+  if (!deadline) {
+    changed_.wait(lock, arrived);
+  } else if (!changed_.wait_until(lock, *deadline, arrived)) {
+    return std::nullopt;
+  }
   return indexes_[n];
 }
 
 void report_to(FutureState& state, std::shared_ptr<Arrivals> arrivals, std::size_t index) {
   state.add(std::make_unique<Arrival>(std::move(arrivals), index));
-}
-
-FutureState::Deadline deadline_after(const Timeout& timeout) {
-  if (!timeout) return std::nullopt;
-  return std::chrono::steady_clock::now() + *timeout;
 }
 
 void wait_for_any(const std::vector<FutureState*>& states, const FutureState::Deadline& deadline) {

@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
-  const std::chrono::milliseconds timeout(static_cast<long>(timeout_s * 1000));
+  const auto timeout = weft::detail::bounded(std::chrono::duration<double>(timeout_s));
   try {
     address = weft::detail::broker_address(address);
   } catch (const std::invalid_argument& error) {

@@ -5,8 +5,10 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,7 +50,8 @@ inline Fd checked(int fd, const std::string& what) {
 /// Waits until something is there, or `wait` is over, or a signal has come. Returns how many have something.
 /// Throws std::system_error.
 inline int poll_for(std::span<pollfd> items, std::chrono::milliseconds wait) {
-  const int count = ::poll(items.data(), items.size(), static_cast<int>(wait.count()));
+  const auto ms = static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(wait.count(), 0, INT_MAX));
+  const int count = ::poll(items.data(), items.size(), ms);
   if (count >= 0) return count;
   if (errno != EINTR) throw std::system_error(errno, std::system_category(), "poll");
   for (pollfd& item : items) item.revents = 0;

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <optional>
 
+#include "weft/detail/duration.hpp"
+
 namespace weft {
 
 using Duration = std::chrono::microseconds;
@@ -22,11 +24,9 @@ struct TimeLine {
 };
 using Time = TimeLine::time_point;
 
-/// A number of milliseconds that somebody else chose. More than a century is a century: for ever, but it can
-/// be added to any time.
+/// A number of milliseconds that a peer chose: at most kForever, so that it can be added to any time.
 inline Duration milliseconds_of(std::uint64_t ms) {
-  constexpr std::uint64_t kCentury_ms = 100ULL * 365 * 24 * 3600 * 1000;
-  return std::chrono::milliseconds(std::min(ms, kCentury_ms));
+  return std::chrono::milliseconds(std::min<std::uint64_t>(ms, detail::kForever.count()));
 }
 
 /// The earlier of two deadlines, where nullopt means never.

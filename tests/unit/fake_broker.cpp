@@ -106,7 +106,7 @@ void FakeBroker::take(const std::string& peer, const wire::Message& message) {
   } else if (std::holds_alternative<wire::StatusRequest>(message)) {
     send(peer, wire::Status{.version = "0.1.0",
                             .epoch = epoch_,
-                            .workers = 1,
+                            .workers = workers,
                             .slots = 4,
                             .worker_list = {{.name = "w1", .slots = 4}}});
   } else if (std::holds_alternative<wire::Heartbeat>(message)) {

@@ -29,6 +29,7 @@ class FakeBroker {
   std::atomic<bool> hold{false};          // tasks wait until this is false
   std::atomic<bool> say_running{false};   // and are said to run meanwhile
   std::atomic<bool> results_lost{false};  // GETs of results are answered with GONE
+  std::atomic<std::uint32_t> workers{1};  // as it says when it is asked
   std::atomic<std::uint64_t> arrived{0};  // tasks, executed or not
   std::atomic<std::uint64_t> executed{0};
   std::atomic<std::uint64_t> cancels{0};

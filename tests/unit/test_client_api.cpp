@@ -408,9 +408,26 @@ TEST_SUITE("client: its life") {
     broker.reset();
     broker = std::make_unique<FakeBroker>(2, port);
     CHECK(client.gather(futures).back() == 198);
+    auto there = client.submit<twice>(4);
+    auto there_void = client.submit<nothing>(4);
+    weft::wait(std::vector{there});
+    there_void.wait();
     broker->hold = true;
     auto lost = client.submit<twice>(1);
+    auto lost_void = client.submit<nothing>(1);
     broker.reset();
+    const auto outcomes = client.gather(std::vector{lost, there}, weft::outcomes);
+    REQUIRE(outcomes.size() == 2);
+    CHECK_FALSE(outcomes[0].ok());
+    CHECK(outcomes[0].connection_lost());
+    CHECK_THROWS_AS(static_cast<void>(outcomes[0].value()), weft::ConnectionError);
+    CHECK_THROWS_AS(static_cast<void>(outcomes[0].error()), weft::ConnectionError);
+    CHECK(outcomes[1].value() == 8);
+    CHECK_FALSE(outcomes[1].connection_lost());
+    const auto voids = client.gather(std::vector{lost_void, there_void}, weft::outcomes);
+    CHECK(voids[0].connection_lost());
+    CHECK_THROWS_AS(voids[0].value(), weft::ConnectionError);
+    CHECK(voids[1].ok());
     CHECK_THROWS_AS(lost.result(), weft::ConnectionError);
     CHECK_THROWS_AS(client.submit<twice>(1), weft::ConnectionError);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// as_completed: futures in the order in which their tasks finish.
+// as_completed: futures in the order in which their tasks finish. weft::progress(weft::as_completed(futures))
+// draws a bar meanwhile.
 //
 //   for (weft::Future<long>& future : weft::as_completed(futures)) use(future.result());
 #pragma once
@@ -9,6 +10,7 @@
 #include <iterator>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <ranges>
 #include <type_traits>
 #include <utility>
@@ -24,8 +26,8 @@ namespace detail {
 class Arrivals {
  public:
   void add(std::size_t index);
-  /// Waits for arrival number `n` (from 0).
-  std::size_t wait_for(std::size_t n);
+  /// Waits for arrival number `n` (from 0), or until `deadline`.
+  std::optional<std::size_t> wait_for(std::size_t n, const FutureState::Deadline& deadline);
 
  private:
   std::mutex mutex_;
@@ -36,6 +38,14 @@ class Arrivals {
 /// Reports future `index` to `arrivals` when it is done.
 void report_to(FutureState& state, std::shared_ptr<Arrivals> arrivals, std::size_t index);
 
+/// A progress bar on stderr, drawn while a range is walked.
+class Drawing;
+std::shared_ptr<Drawing> start_drawing(const std::vector<FutureState*>& states);
+/// Waits for arrival number `n`, and draws.
+std::size_t draw_until(Drawing& drawing, Arrivals& arrivals, std::size_t n);
+/// All have arrived.
+void finish_drawing(Drawing& drawing);
+
 template <class T>
 inline constexpr bool kIsFuture = false;
 template <class R>
@@ -44,7 +54,8 @@ inline constexpr bool kIsFuture<Future<R>> = true;
 }  // namespace detail
 
 /// A range over futures that it owns copies of; each turn waits for the next one that is done,
-/// whatever way it ended. Each future comes as often as it was given. Walk it once.
+/// whatever way it ended. Each future comes as often as it was given. The step past the last one returns when
+/// the on_done callbacks of all of them have returned. Walk it once.
 template <class R>
 class AsCompleted {
  public:
@@ -69,7 +80,7 @@ class AsCompleted {
     Future<R>& operator*() const { return owner_->next_done(); }
     Future<R>* operator->() const { return &**this; }
     iterator& operator++() {
-      ++owner_->passed_;
+      owner_->pass();
       return *this;
     }
     void operator++(int) { ++*this; }
@@ -86,12 +97,41 @@ class AsCompleted {
   /// Futures that have not been passed yet.
   std::size_t remaining() const { return futures_.size() - passed_; }
 
+  /// For weft::progress.
+  void draw() {
+    std::vector<detail::FutureState*> states;
+    states.reserve(futures_.size());
+    for (const Future<R>& future : futures_) states.push_back(future.handle().get());
+    drawing_ = detail::start_drawing(states);
+  }
+
  private:
-  Future<R>& next_done() { return futures_[arrivals_->wait_for(passed_)]; }
+  Future<R>& next_done() {
+    if (seen_ == passed_) {
+      current_ = drawing_ ? detail::draw_until(*drawing_, *arrivals_, passed_)
+                          : *arrivals_->wait_for(passed_, std::nullopt);
+      ++seen_;
+      const auto& state = futures_[current_].handle();
+      if (state->has_callbacks()) called_.push_back(state);
+    }
+    return futures_[current_];
+  }
+
+  void pass() {
+    next_done();
+    if (++passed_ < futures_.size()) return;
+    for (const auto& state : called_) state->wait_for_callbacks(std::nullopt);
+    called_.clear();
+    if (drawing_) detail::finish_drawing(*drawing_);
+  }
 
   std::vector<Future<R>> futures_;
   std::shared_ptr<detail::Arrivals> arrivals_;  // shared with the futures, which may outlive this
+  std::shared_ptr<detail::Drawing> drawing_;
+  std::vector<detail::Ref<detail::FutureState>> called_;  // had callbacks that had not returned
   std::size_t passed_ = 0;
+  std::size_t seen_ = 0;     // steps that have waited
+  std::size_t current_ = 0;  // index of the future that step `passed_` is about
 };
 
 template <class R>

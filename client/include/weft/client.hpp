@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -42,31 +43,36 @@ class Client : public Submitter {
   /// Throws std::invalid_argument for options that make no sense. Must not outlive the client.
   ClientWith with(TaskOptions options);
 
-  /// Waits for all results, in order; throws the first failure in that order. For Future<void>: waits.
+  /// Waits for all results, in order, and until the on_done callbacks of these futures have returned; throws
+  /// the first failure in that order. For Future<void>: waits.
   template <class R>
   auto gather(const std::vector<Future<R>>& futures) {
     if constexpr (std::is_void_v<R>) {
-      for (const Future<R>& future : futures) future.result();
+      for (const Future<R>& future : futures) {
+        future.result();
+        future.handle()->wait_for_callbacks(std::nullopt);
+      }
     } else {
       std::vector<R> results;
       results.reserve(futures.size());
-      for (const Future<R>& future : futures) results.push_back(future.result());
+      for (const Future<R>& future : futures) {
+        results.push_back(future.result());
+        future.handle()->wait_for_callbacks(std::nullopt);
+      }
       return results;
     }
   }
 
-  /// Waits for all; result i is that of future i, or its error. Throws ConnectionError when the broker is
-  /// gone for good.
+  /// Waits for all, and for their callbacks; outcome i is the result of future i, or its error. When the
+  /// broker is gone for good, the results that had come are there, and each other outcome is a
+  /// ConnectionError.
   template <class R>
   std::vector<Outcome<R>> gather(const std::vector<Future<R>>& futures, outcomes_t) {
     std::vector<Outcome<R>> results;
     results.reserve(futures.size());
     for (const Future<R>& future : futures) {
-      if (std::optional<TaskError> error = future.error()) {
-        results.emplace_back(std::move(*error));
-      } else {
-        results.push_back(outcome_of(future));
-      }
+      results.push_back(outcome_of(future));
+      future.handle()->wait_for_callbacks(std::nullopt);
     }
     return results;
   }
@@ -103,6 +109,7 @@ class Client : public Submitter {
   template <class R>
   static Outcome<R> outcome_of(const Future<R>& future) {
     try {
+      if (std::optional<TaskError> error = future.error()) return Outcome<R>(std::move(*error));
       if constexpr (std::is_void_v<R>) {
         future.result();
         return Outcome<R>();
@@ -110,6 +117,8 @@ class Client : public Submitter {
         return Outcome<R>(future.result());
       }
     } catch (const TaskError& error) {  // it does not decode
+      return Outcome<R>(error);
+    } catch (const ConnectionError& error) {
       return Outcome<R>(error);
     }
   }

@@ -33,7 +33,8 @@ class Future {
 
   /// A copy of the value, or nullopt when the task is not done within `time`. Throws as result().
   /// For Future<void>: whether it was done.
-  auto result_for(std::chrono::milliseconds time) const {
+  template <class Rep, class Period>
+  auto result_for(std::chrono::duration<Rep, Period> time) const {
     if constexpr (std::is_void_v<R>) {
       if (!wait_for(time)) return false;
       result();
@@ -43,11 +44,13 @@ class Future {
     }
   }
 
-  /// Waits until the task is done, however it ended.
+  /// Waits until the task is done, however it ended. (Not for callbacks: weft::wait does.)
   void wait() const { shared().wait_until(std::nullopt); }
-  /// The same for at most `time`; false: it is not done.
-  bool wait_for(std::chrono::milliseconds time) const {
-    return shared().wait_until(std::chrono::steady_clock::now() + time);
+  /// The same for at most `time`; false: it is not done. Any duration will do: its max() is for ever, a
+  /// negative one is 0.
+  template <class Rep, class Period>
+  bool wait_for(std::chrono::duration<Rep, Period> time) const {
+    return shared().wait_until(detail::deadline_after(time));
   }
 
   /// True once result() would not wait.
@@ -67,7 +70,9 @@ class Future {
 
   /// Calls `callback` with this future once the task is done, however it ended: in the client's
   /// callback thread, in the order in which tasks finish; at once and here when it is done already.
-  /// An exception that leaves it is reported on stderr and goes no further.
+  /// weft::wait, weft::progress, gather and the last step of as_completed return when it has returned, unless
+  /// they are called in a callback. An exception that leaves it goes no further: the first is reported on
+  /// stderr, further ones are counted.
   void on_done(std::function<void(Future)> callback);
 
   /// Names the task in messages and in `weft status`.

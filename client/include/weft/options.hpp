@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Settings of a client and of its tasks. Aggregates: name the fields that differ, in this order. (Each
-// has an initialiser so that -Wmissing-field-initializers is content with that.)
+// has an initialiser so that -Wmissing-field-initializers is content with that.) A duration of a century or
+// more, such as milliseconds::max(), means for ever.
 #pragma once
 
 #include <chrono>

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 // progress: a bar on stderr while tasks run.
 //
-//   [#####>....] 1234/5000 24% | 812 task/s | running 16, failed 2 | 00:12 ETA 00:31
+//   fit [#####>....] 1234/5000 24% | 812 task/s | running 16, failed 2 | 00:12 ETA 00:31
 #pragma once
 
 #include <utility>
 #include <vector>
 
+#include "weft/as_completed.hpp"
 #include "weft/future.hpp"
 
 namespace weft {
@@ -26,8 +27,9 @@ void draw_progress_of(const std::vector<Future<R>>& futures) {
 }
 }  // namespace detail
 
-/// Waits until all are done, whatever way they end, and draws that on stderr: on a terminal a line
-/// that stays when it is complete, elsewhere a line for each tenth. Returns what it was given.
+/// Waits until all are done, whatever way they end, and their on_done callbacks have returned, and draws that
+/// on stderr: on a terminal a line that stays when it is complete, elsewhere a line for each tenth. It begins
+/// with the label of the tasks, and says so when no worker has joined. Returns what it was given.
 template <class R>
 const std::vector<Future<R>>& progress(const std::vector<Future<R>>& futures) {
   detail::draw_progress_of(futures);
@@ -42,6 +44,15 @@ template <class R>
 Future<R> progress(const Future<R>& future) {
   detail::draw_progress_of(std::vector<Future<R>>{future});
   return future;
+}
+
+/// The same while results are taken one by one, each as soon as it is there:
+///
+///   for (auto& future : weft::progress(weft::as_completed(futures))) use(future.result());
+template <class R>
+AsCompleted<R> progress(AsCompleted<R>&& completed) {
+  completed.draw();
+  return std::move(completed);
 }
 
 }  // namespace weft

@@ -20,9 +20,6 @@ struct Waited {
 
 namespace detail {
 
-using Timeout = std::optional<std::chrono::milliseconds>;
-
-FutureState::Deadline deadline_after(const Timeout& timeout);
 /// Waits until one of them is done, or `deadline`.
 void wait_for_any(const std::vector<FutureState*>& states, const FutureState::Deadline& deadline);
 
@@ -33,18 +30,40 @@ Waited<R> sorted(const std::vector<Future<R>>& futures) {
   return waited;
 }
 
+template <class R>
+Waited<R> wait_all_until(const std::vector<Future<R>>& futures, const FutureState::Deadline& deadline) {
+  for (const Future<R>& future : futures) {
+    static_cast<void>(future.id());  // throws when it stands for no task
+    const auto& state = *future.handle();
+    if (!state.wait_until(deadline) || !state.wait_for_callbacks(deadline)) break;
+  }
+  return sorted(futures);
+}
+
+template <class R>
+Waited<R> wait_any_until(const std::vector<Future<R>>& futures, const FutureState::Deadline& deadline) {
+  std::vector<FutureState*> states;
+  states.reserve(futures.size());
+  for (const Future<R>& future : futures) {
+    static_cast<void>(future.id());
+    states.push_back(future.handle().get());
+  }
+  wait_for_any(states, deadline);
+  return sorted(futures);
+}
+
 }  // namespace detail
 
-/// Waits until all are done, however they ended, or until `timeout` has passed.
+/// Waits until all are done, however they ended, and their on_done callbacks have returned, or until
+/// `timeout` has passed.
 template <class R>
 Waited<R> wait(const std::vector<Future<R>>& futures,
                std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
-  const auto deadline = detail::deadline_after(timeout);
-  for (const Future<R>& future : futures) {
-    static_cast<void>(future.id());  // throws when it stands for no task
-    if (!future.handle()->wait_until(deadline)) break;
-  }
-  return detail::sorted(futures);
+  return detail::wait_all_until(futures, detail::deadline_after(timeout));
+}
+template <class R, class Rep, class Period>
+Waited<R> wait(const std::vector<Future<R>>& futures, std::chrono::duration<Rep, Period> timeout) {
+  return detail::wait_all_until(futures, detail::deadline_after(timeout));
 }
 
 /// Waits until at least one is done, however it ended, or until `timeout` has passed. Without any futures:
@@ -52,14 +71,11 @@ Waited<R> wait(const std::vector<Future<R>>& futures,
 template <class R>
 Waited<R> wait_any(const std::vector<Future<R>>& futures,
                    std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
-  std::vector<detail::FutureState*> states;
-  states.reserve(futures.size());
-  for (const Future<R>& future : futures) {
-    static_cast<void>(future.id());
-    states.push_back(future.handle().get());
-  }
-  detail::wait_for_any(states, detail::deadline_after(timeout));
-  return detail::sorted(futures);
+  return detail::wait_any_until(futures, detail::deadline_after(timeout));
+}
+template <class R, class Rep, class Period>
+Waited<R> wait_any(const std::vector<Future<R>>& futures, std::chrono::duration<Rep, Period> timeout) {
+  return detail::wait_any_until(futures, detail::deadline_after(timeout));
 }
 
 }  // namespace weft

@@ -143,55 +143,82 @@ std::string TaskError::sentence(const TaskErrorDetails& details) {
   return out;
 }
 
+namespace detail {
+
+/// Why an Outcome has no value: the task's error, or that the broker was lost before there was an answer.
+class NoValue {
+ public:
+  explicit NoValue(TaskError error) : error_(std::move(error)) {}
+  explicit NoValue(ConnectionError lost) : lost_(std::move(lost)) {}
+
+  bool connection_lost() const { return lost_.has_value(); }
+  const TaskError& error() const {
+    if (lost_) throw *lost_;
+    return *error_;
+  }
+  [[noreturn]] void rethrow() const { error().rethrow(); }
+
+ private:
+  std::optional<TaskError> error_;
+  std::optional<ConnectionError> lost_;
+};
+
+}  // namespace detail
+
 /// The result of a task or the reason why there is none.
 template <class R>
 class [[nodiscard]] Outcome {
  public:
   Outcome(R value) : state_(std::in_place_index<0>, std::move(value)) {}
   Outcome(TaskError error) : state_(std::in_place_index<1>, std::move(error)) {}
+  Outcome(ConnectionError lost) : state_(std::in_place_index<1>, std::move(lost)) {}
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
+  /// The broker was lost for good before the task was answered: value() and error() throw ConnectionError.
+  bool connection_lost() const { return !ok() && std::get<1>(state_).connection_lost(); }
 
   /// The result; throws the task's error (as its own class) when there is none.
   const R& value() const& {
-    if (!ok()) error().rethrow();
+    if (!ok()) std::get<1>(state_).rethrow();
     return std::get<0>(state_);
   }
   R value() && {
-    if (!ok()) error().rethrow();
+    if (!ok()) std::get<1>(state_).rethrow();
     return std::get<0>(std::move(state_));
   }
   /// REQUIRES: !ok(), else std::logic_error.
   const TaskError& error() const {
     if (ok()) throw std::logic_error("weft::Outcome::error(): the task has a result, no error");
-    return std::get<1>(state_);
+    return std::get<1>(state_).error();
   }
 
  private:
-  std::variant<R, TaskError> state_;
+  std::variant<R, detail::NoValue> state_;
 };
 
 template <>
 class [[nodiscard]] Outcome<void> {
  public:
   Outcome() = default;
-  Outcome(TaskError error) : error_(std::move(error)) {}
+  Outcome(TaskError error) : none_(std::in_place, std::move(error)) {}
+  Outcome(ConnectionError lost) : none_(std::in_place, std::move(lost)) {}
 
-  bool ok() const { return !error_; }
+  bool ok() const { return !none_; }
   explicit operator bool() const { return ok(); }
+  bool connection_lost() const { return none_ && none_->connection_lost(); }
   /// Throws the task's error (as its own class) when there is one.
   void value() const {
-    if (error_) error_->rethrow();
+    if (none_) none_->rethrow();
   }
   /// REQUIRES: !ok(), else std::logic_error.
   const TaskError& error() const {
     if (ok()) throw std::logic_error("weft::Outcome::error(): the task has a result, no error");
-    return *error_;
+    return none_->error();
   }
 
  private:
-  std::optional<TaskError> error_;
+  std::optional<detail::NoValue> none_;
 };
 
 }  // namespace weft

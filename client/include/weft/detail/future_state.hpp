@@ -19,6 +19,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "weft/detail/duration.hpp"
 #include "weft/detail/ref.hpp"
 #include "weft/error.hpp"
 #include "weft/ids.hpp"
@@ -32,6 +33,7 @@ enum class TaskState { queued, running, done, failed, cancelled };
 namespace detail {
 
 class FutureState;
+class Hub;
 class TaskInfo;  // what tasks of one call have in common: session, function, label
 struct Failure;  // why there is no value
 
@@ -65,6 +67,13 @@ class FutureState : public RefCounted {
   /// True when done, false when `deadline` came first. Throws Error in a process that was forked from
   /// the client's, where nothing would ever come.
   bool wait_until(const Deadline& deadline) const;
+  /// False: every callback that was added has returned.
+  bool has_callbacks() const noexcept { return word_.load() >= kCallback; }
+  /// Of a task that is done: waits until every callback that was added has returned; false when `deadline`
+  /// came first. On the callback thread, and in one of these callbacks, it does not wait.
+  bool wait_for_callbacks(const Deadline& deadline) const {
+    return !has_callbacks() || sleep_for_callbacks(deadline);
+  }
   TaskState state() const noexcept;
   TaskId id() const;
   /// Of a task that is done: its error, or nullopt. Throws ConnectionError when that is the reason.
@@ -82,6 +91,11 @@ class FutureState : public RefCounted {
   /// done, which wake() tells.
   bool finish(std::string raw, std::unique_ptr<Failure> failure);
   void wake() const noexcept;
+  /// One of the callbacks that were added has returned.
+  void callback_returned() noexcept;
+  const TaskInfo* info() const noexcept { return info_.get(); }
+  /// Submits the task, which has failed, once more by `hub`, as that of `fresh`. Throws Error.
+  void submit_again(Hub& hub, Ref<FutureState> fresh) const;
 
  protected:
   ~FutureState() override;
@@ -97,23 +111,40 @@ class FutureState : public RefCounted {
  private:
   enum class Phase : std::uint32_t { queued, running, raw, decoding, value, taken, failed, cancelled };
 
+  // What word_ consists of.
+  static constexpr std::uint32_t kPhase = 0xff;
+  static constexpr std::uint32_t kWaiters = 0x100;   // a thread sleeps on it
+  static constexpr std::uint32_t kCallback = 0x200;  // times the callbacks that have not returned
+
   Phase phase() const noexcept;
   bool set_phase(Phase from, Phase to) noexcept;
   std::optional<bool> end(Phase to) noexcept;
   void enter(Phase to) noexcept;
   void wait_while(Phase phase, const Deadline& deadline) const;
+  void sleep(std::uint32_t word, const Deadline& deadline) const;
+  bool sleep_for_callbacks(const Deadline& deadline) const;
   void run_continuations();
   void fail_decoding(const char* why);
   TaskErrorDetails details_of(TaskErrorKind kind) const;
   [[noreturn]] void throw_error() const;
 
-  mutable std::atomic<std::uint32_t> word_{0};  // Phase, and a bit when somebody waits: a futex
+  mutable std::atomic<std::uint32_t> word_{0};  // a futex
   std::uint64_t seq_ = 0;
   Ref<TaskInfo> info_;
   std::string raw_;  // the encoded result, or an encoded error
   std::unique_ptr<Failure> failure_;
   std::atomic<Continuation*> continuations_{nullptr};  // newest first
 };
+
+template <class Rep, class Period>
+FutureState::Deadline deadline_after(std::chrono::duration<Rep, Period> time) {
+  const std::chrono::milliseconds left = bounded(time);
+  if (left == kForever) return std::nullopt;
+  return std::chrono::steady_clock::now() + left;
+}
+inline FutureState::Deadline deadline_after(const std::optional<std::chrono::milliseconds>& time) {
+  return time ? deadline_after(*time) : std::nullopt;
+}
 
 /// The state of a Future<R>.
 template <class R>
