@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "client/core.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <climits>
@@ -71,6 +72,11 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
     throw std::invalid_argument("ClientOptions::connect_timeout must be positive");
   if (options_.give_up.count() < 0)
     throw std::invalid_argument("ClientOptions::give_up must not be negative");
+  constexpr std::size_t kNameMax = 64 << 10;
+  if (options_.name.size() > kNameMax)
+    throw std::invalid_argument(
+        fmt::format("ClientOptions::name is too large: it has {} bytes, and at most {} travel",
+                    options_.name.size(), kNameMax));
   options_.address = broker_address(options_.address);
   const Uuid session = random_uuid();
   hub_ = std::make_shared<Hub>(session, options_.address);

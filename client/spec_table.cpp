@@ -2,6 +2,9 @@
 #include "client/spec_table.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+
+#include "common/codec.hpp"
 
 namespace weft::client {
 
@@ -60,7 +63,24 @@ wire::TaskSpec content_of(const detail::CallTarget& target, const TaskOptions& o
           .directory = options.directory};
 }
 
+/// The broker adds a session and passes it on.
+void check_size(const wire::TaskSpec& content) {
+  constexpr std::size_t kAdded = 64;
+  const std::size_t bytes = wire::encode(wire::Define{.content = content}).size() + kAdded;
+  if (bytes <= wire::kMessageBytesMax) return;
+  throw std::invalid_argument("what describes this call takes " + std::to_string(bytes) +
+                              " bytes, and a message has at most " + std::to_string(wire::kMessageBytesMax) +
+                              ": its function's name " + std::to_string(content.function.size()) +
+                              ", its signature " + std::to_string(content.signature.size()) + ", its label " +
+                              std::to_string(content.label.size()) + " bytes, " +
+                              std::to_string(content.libraries.size()) + " libraries");
+}
+
 }  // namespace
+
+std::size_t encoded_size(const TaskOptions& options) {
+  return wire::encode(wire::Define{.content = content_of({}, options)}).size();
+}
 
 const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const TaskOptions* options,
                                          std::vector<Event>& events) {
@@ -71,24 +91,24 @@ const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const
       return *it->second;
     }
   }
-  const std::string key = key_of(target, options);
+  std::string key = key_of(target, options);
   auto it = specs_.find(key);
-  if (it != specs_.end()) {
-    it->second.used = ++uses_;
-  } else {
+  if (it == specs_.end()) {
     wire::TaskSpec content = content_of(target, options != nullptr ? *options : TaskOptions{});
     if (target.kind == detail::CallKind::program) describe_(target.function_index, content);
+    check_size(content);
     if (specs_.size() >= specs_max_) retire_old(events);
-    it = specs_.try_emplace(key).first;
+    it = specs_.try_emplace(std::move(key)).first;
     Spec& spec = it->second;
-    spec.used = ++uses_;
     spec.number = next_number_++;
     spec.info = make_info_(content.function, content.label);
     spec.info->kept = content.detach || content.kind == wire::TaskKind::attached;
     events.push_back(DefineSpec{spec.number, std::move(content)});
   }
-  if (plain) defaults_[target.function_index] = &it->second;
-  return it->second;
+  Spec& spec = it->second;
+  spec.used = ++uses_;
+  if (plain) defaults_[target.function_index] = &spec;
+  return spec;
 }
 
 /// The half that was not used for longest: one sweep for many new specs.

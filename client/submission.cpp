@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "weft/detail/submission.hpp"
 
+#include <algorithm>
 #include <climits>
 #include <cmath>
 #include <stdexcept>
@@ -8,6 +9,7 @@
 
 #include "client/core.hpp"
 #include "client/query.hpp"
+#include "client/spec_table.hpp"
 #include "common/codec.hpp"
 #include "common/runner_loop.hpp"
 
@@ -32,6 +34,23 @@ Core& usable(Core* core) {
 }
 
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument("TaskOptions::" + what); }
+
+/// "label has" or the like, with its size.
+std::string largest_of(const TaskOptions& options) {
+  std::size_t resources = 0;
+  for (const auto& [name, amount] : options.resources) resources += name.size() + sizeof amount;
+  const auto total = [](const std::vector<std::string>& names) {
+    std::size_t bytes = 0;
+    for (const std::string& name : names) bytes += name.size();
+    return bytes;
+  };
+  const std::pair<std::size_t, const char*> sizes[] = {{options.label.size(), "label has"},
+                                                       {total(options.workers), "workers have"},
+                                                       {total(options.prefer), "prefer has"},
+                                                       {resources, "resources have"}};
+  const auto largest = *std::max_element(std::begin(sizes), std::end(sizes));
+  return std::string(largest.second) + " " + std::to_string(largest.first) + " bytes";
+}
 
 }  // namespace
 
@@ -111,6 +130,11 @@ void check_options(const TaskOptions& options) {
   if (options.directory.size() >= PATH_MAX) refuse("directory is longer than a path can be");
   if (options.detach && options.label.empty())
     refuse("detach needs a label, by which attach() finds the tasks again");
+  if (const std::size_t bytes = client::encoded_size(options); bytes > client::kOptionsBytesMax) {
+    refuse(largest_of(options) + ": all options together take " + std::to_string(bytes) +
+           " bytes, and at most " + std::to_string(client::kOptionsBytesMax) +
+           " travel with a task; pass what is larger as an argument");
+  }
 }
 
 }  // namespace weft::detail

@@ -107,7 +107,17 @@ std::optional<std::string> version_mismatch(std::string_view frame) {
                      major, minor_of(frame), kMajor, kMinor);
 }
 
+/// It fits into a payload, whatever has gone wrong: long texts are cut.
 std::string encode_error(const ErrorInfo& info) {
+  constexpr std::size_t kTextMax = 16'000;
+  for (std::string ErrorInfo::*const text :
+       {&ErrorInfo::type, &ErrorInfo::message, &ErrorInfo::stderr_tail}) {
+    if ((info.*text).size() <= kTextMax) continue;
+    ErrorInfo shorter = info;
+    shorter.*text = (info.*text).substr(0, kTextMax - 100) +
+                    fmt::format("... ({} bytes more)", (info.*text).size() - (kTextMax - 100));
+    return encode_error(shorter);
+  }
   ByteBuffer bytes;
   append(bytes, info);
   return bytes.take();
