@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "broker/scheduler.hpp"
 
@@ -25,6 +26,15 @@ const char* name_of(SessionState state) {
       return "detached";
   }
   return "?";
+}
+
+/// That of the tasks in `queue`, or how many there are.
+std::string label_of(const Session& session, const ReadyQueue& queue) {
+  std::set<std::string> labels;
+  for (const auto& [number, spec] : session.specs) {
+    if (spec->queue == &queue && spec->open_tasks > 0) labels.insert(spec->content.label);
+  }
+  return labels.size() == 1 ? *labels.begin() : fmt::format("{} labels", labels.size());
 }
 
 }  // namespace
@@ -68,8 +78,7 @@ wire::Status Scheduler::status(bool details) const {
       if (queue->empty()) continue;
       const std::string reason = why_waiting(*session, *queue);
       if (reason.empty()) continue;
-      status.waiting_list.push_back(
-          {session->name, queue->front()->spec->content.label, queue->size(), reason});
+      status.waiting_list.push_back({session->name, label_of(*session, *queue), queue->size(), reason});
     }
   }
   if (details) {

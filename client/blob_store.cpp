@@ -14,6 +14,11 @@ BlobId ArgumentStore::add(std::string_view bytes) {
   return id;
 }
 
+void ArgumentStore::retain(const BlobId& id) {
+  const std::lock_guard lock(mutex_);
+  ++entries_.at(id).tasks;
+}
+
 void ArgumentStore::release(const BlobId& id) {
   const std::lock_guard lock(mutex_);
   const auto it = entries_.find(id);

@@ -21,6 +21,8 @@ class ArgumentStore {
  public:
   /// One task more needs these bytes. Returns their name.
   BlobId add(std::string_view bytes);
+  /// The same for bytes that are here.
+  void retain(const BlobId& id);
   /// One task less needs them.
   void release(const BlobId& id);
   std::optional<Bytes> read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;

@@ -5,6 +5,7 @@
 
 #include "client/core.hpp"
 #include "client/query.hpp"
+#include "client/uncaught.hpp"
 #include "weft/init.hpp"
 
 namespace weft {
@@ -15,6 +16,7 @@ Client::Client(ClientOptions options) {
   init();
   // A static Client of a program that runs as a runner: main's turn, which serves, is still to come.
   if (in_runner()) return;
+  client::report_uncaught_errors();
   owned_core_ = std::make_unique<detail::Core>(std::move(options));
   core_ = owned_core_.get();
 }
@@ -29,7 +31,9 @@ ClientWith Client::with(TaskOptions options) {
 void Client::flush() {
   if (core_ == nullptr) throw Error("this weft::Client is not connected: it was made in a weft runner");
   core_->check_usable();
-  core_->hub()->wait_kept(std::nullopt);
+  core_->hub()->settle(std::nullopt, true);
+  if (const auto refusals = core_->hub()->take_refusals(); refusals.tasks > 0)
+    throw Error(detail::text_of(refusals));
 }
 
 ClusterInfo Client::cluster() {

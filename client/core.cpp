@@ -22,7 +22,12 @@ namespace {
 
 constexpr std::chrono::milliseconds kCallbackPatience(300);  // beside the rest of ~Client's second
 constexpr std::chrono::milliseconds kThreadPatience(600);
-constexpr std::chrono::seconds kKeepPatience(10);  // only while detached tasks are on their way
+// Only while detached tasks, or cancels of them, are on their way.
+constexpr std::chrono::seconds kKeepPatience(10);
+
+std::string count_text(std::size_t number, const char* noun) {
+  return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+}
 
 std::string host_name() {
   char name[HOST_NAME_MAX + 1] = "";
@@ -57,6 +62,13 @@ struct Core::Progress {
   std::optional<std::string> greeting;  // "" for WELCOME
   bool ended = false;
 };
+
+std::string text_of(const Hub::Refusals& refusals) {
+  return fmt::format(
+      "{} refused, and will not run: {}",
+      refusals.tasks == 1 ? "a detached task was" : fmt::format("{} detached tasks were", refusals.tasks),
+      refusals.reason);
+}
 
 std::string broker_address(const std::string& address) {
   std::string wanted = address;
@@ -112,13 +124,22 @@ Core::~Core() {
     new std::shared_ptr<Hub>(hub_);  // nor may anything of it end here
     return;
   }
+  std::string why = fmt::format("within {} s", kKeepPatience.count());
+  Hub::Unsettled left;
   try {
-    if (!hub_->wait_kept(kKeepPatience))
-      std::fprintf(stderr,
-                   "weft: some detached tasks were not in the broker's journal when the client ended: they "
-                   "are lost\n");
-  } catch (const Error&) {  // the broker is gone: their futures have said so
+    left = hub_->settle(kKeepPatience, false);
+  } catch (const ConnectionError& error) {
+    why = fmt::format("before it was lost ({})", error.what());
+    left = hub_->unsettled();
   }
+  if (left.tasks > 0)
+    fmt::print(stderr, "weft: {} did not get into the broker's journal {}: {} lost\n",
+               count_text(left.tasks, "detached task"), why, left.tasks == 1 ? "it is" : "they are");
+  if (left.cancels > 0)
+    fmt::print(stderr, "weft: {} of detached tasks did not get to the broker {}: those tasks may go on\n",
+               count_text(left.cancels, "cancel"), why);
+  if (const auto refusals = hub_->take_refusals(); refusals.tasks > 0)
+    fmt::print(stderr, "weft: {}\n", text_of(refusals));
   hub_->close("");
   stop();
 }

@@ -21,7 +21,7 @@ class Core {
   /// make no sense.
   explicit Core(ClientOptions options);
   /// GOODBYE; what is neither done nor detached is cancelled. Takes at most a second, beside the time that
-  /// the journal needs for detached tasks; does nothing in a forked child.
+  /// the journal needs for detached tasks and the broker for their cancels; does nothing in a forked child.
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -41,6 +41,9 @@ class Core {
   std::shared_ptr<Progress> progress_;
   std::thread thread_;
 };
+
+/// "3 detached tasks were refused, ...: the reason"
+std::string text_of(const Hub::Refusals& refusals);
 
 /// What the options and $WEFT_BROKER say, as "tcp://host:port". Throws std::invalid_argument.
 std::string broker_address(const std::string& address);

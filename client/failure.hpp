@@ -15,11 +15,15 @@ class Hub;
 
 /// The bytes beside it are an encoded wire::ErrorInfo, or the reason when `connection`.
 struct Failure {
+  ~Failure();
+
   wire::Outcome outcome = wire::Outcome::failed;
   bool connection = false;     // it is a ConnectionError
   bool local = false;          // the answer is fine, and not what this client takes it for
   std::uint32_t attempts = 0;  // executions
   std::vector<std::string> history;
+  wire::Payload arguments;   // for Client::retry
+  std::shared_ptr<Hub> hub;  // has them, if they are a blob
 };
 
 /// What all tasks of one function and one set of options have in common.
@@ -29,6 +33,7 @@ class TaskInfo : public RefCounted {
   std::string function;
   std::string label;
   bool kept = false;         // by the broker, until the program has the answer
+  wire::TaskSpec content;    // for Client::retry
   std::shared_ptr<Hub> hub;  // futures outlive their Client
 };
 

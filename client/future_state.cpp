@@ -167,8 +167,7 @@ void FutureState::cancel() {
   if (*awaited) wake();
   run_continuations();
   client::AnyFinished::instance().announce();
-  info_->hub->cancel(seq_);
-  if (info_->kept) info_->hub->taken(seq_);
+  info_->hub->cancel(seq_, info_->kept);
 }
 
 bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
@@ -271,6 +270,23 @@ std::optional<TaskError> FutureState::error() const {
   details.text = text_of(info);
   details.history = failure_->history;
   return TaskError(std::move(details));
+}
+
+void FutureState::submit_again(Hub& hub, Ref<FutureState> fresh) const {
+  const Phase now = phase();
+  const auto refuse = [this](const char* why) {
+    throw Error("task " + id().text() + " cannot be tried again: " + why);
+  };
+  if (now <= Phase::running) refuse("it is not done");
+  if (now == Phase::cancelled) refuse("it was cancelled by this program");
+  if (now != Phase::failed) refuse("it has succeeded");
+  if (failure_->connection) refuse("its broker was lost; submit it to another weft::Client");
+  if (failure_->local) refuse("it has succeeded, but its result cannot be decoded");
+  if (info_->hub.get() != &hub) refuse("another weft::Client has submitted it");
+  if (info_->content.kind == wire::TaskKind::attached)
+    refuse("another program has submitted it, and has its arguments");
+  if (failure_->outcome == wire::Outcome::cancelled) refuse("it was cancelled");
+  hub.submit_again(info_, failure_->arguments, std::move(fresh));
 }
 
 TaskErrorDetails FutureState::details_of(TaskErrorKind kind) const {

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "client/failure.hpp"
 #include "client/fork_guard.hpp"
 #include "client/program.hpp"
 
@@ -46,6 +47,10 @@ Hub::Hub(const Uuid& session, std::string broker)
 
 Hub::~Hub() { ::close(wake_fd_); }
 
+Failure::~Failure() {
+  if (arguments.is_blob()) hub->arguments.release(arguments.blob().id);
+}
+
 bool Hub::forked() const { return client::fork_generation() != generation_; }
 
 void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
@@ -54,8 +59,7 @@ void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, con
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
-    if (closed_ && !reason_.empty()) throw ConnectionError(reason_);
-    if (closed_) throw Error("this weft::Client is being destroyed: it takes no more tasks");
+    check_open();
     self_ = self;
     const auto& spec = specs_.intern(target, options, events_);
     self_.reset();
@@ -73,11 +77,36 @@ void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, con
       opened_.push_back(std::move(states[i]));
       tasks.push_back(std::move(records[i]));
     }
-    if (options != nullptr && options->detach) unkept_ += records.size();
+    if (options != nullptr && options->detach) unsettled_.tasks += records.size();
     sleeps = !std::exchange(woken_, true);
   }
   if (!sleeps || helm.submit()) return;
   wake(true);
+}
+
+void Hub::submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments_of, Ref<FutureState> state) {
+  bool sleeps = false;
+  {
+    const std::lock_guard lock(mutex_);
+    check_open();
+    if (arguments_of.is_blob()) arguments.retain(arguments_of.blob().id);
+    const std::uint32_t spec = specs_.take_number();  // that of before may be forgotten
+    const std::uint64_t seq = next_seq_++;
+    events_.push_back(client::DefineSpec{spec, info->content});
+    events_.push_back(client::Submit{{{.seq = seq, .spec = spec, .payload = arguments_of}}});
+    events_.push_back(client::RetireSpec{spec});
+    state->open(seq, info);
+    opened_.push_back(std::move(state));
+    if (info->content.detach) ++unsettled_.tasks;
+    sleeps = !std::exchange(woken_, true);
+  }
+  wake(sleeps);
+}
+
+/// REQUIRES: mutex_.
+void Hub::check_open() const {
+  if (closed_ && !reason_.empty()) throw ConnectionError(reason_);
+  if (closed_) throw Error("this weft::Client is being destroyed: it takes no more tasks");
 }
 
 wire::Payload Hub::payload_of(std::string_view bytes) {
@@ -85,11 +114,13 @@ wire::Payload Hub::payload_of(std::string_view bytes) {
   return wire::Payload(wire::BlobRef{.holder = session_, .id = arguments.add(bytes), .size = bytes.size()});
 }
 
-void Hub::cancel(std::uint64_t seq) {
+void Hub::cancel(std::uint64_t seq, bool lasting) {
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
+    cancels_[seq] = lasting;
+    if (lasting) ++unsettled_.cancels;
     if (!events_.empty() && std::holds_alternative<client::CancelTasks>(events_.back())) {
       std::get<client::CancelTasks>(events_.back()).seqs.push_back(seq);
     } else {
@@ -146,29 +177,53 @@ void Hub::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>
   first = next_seq_ - opened.size();
 }
 
-bool Hub::wait_kept(std::optional<std::chrono::milliseconds> patience) {
+Hub::Unsettled Hub::settle(std::optional<std::chrono::milliseconds> patience, bool all) {
   std::unique_lock lock(mutex_);
-  const auto settled = [this] { return unkept_ == 0 || closed_; };
+  const auto none = [&] { return unsettled_.none() && (!all || cancels_.empty()); };
+  const auto settled = [&] { return none() || closed_; };
   if (patience) {
-    kept_.wait_for(lock, *patience, settled);
+    settled_.wait_for(lock, *patience, settled);
   } else {
-    kept_.wait(lock, settled);
+    settled_.wait(lock, settled);
   }
-  if (unkept_ > 0 && closed_ && !reason_.empty()) throw ConnectionError(reason_);
-  return unkept_ == 0;
+  if (!none() && closed_ && !reason_.empty()) throw ConnectionError(reason_);
+  return unsettled_;
 }
 
-void Hub::mark_kept(std::size_t tasks) {
+Hub::Unsettled Hub::unsettled() {
   const std::lock_guard lock(mutex_);
-  unkept_ -= tasks;
-  if (unkept_ == 0) kept_.notify_all();
+  return unsettled_;
+}
+
+Hub::Refusals Hub::take_refusals() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(refusals_, {});
+}
+
+void Hub::mark_kept(const client::MarkKept& mark) {
+  const std::lock_guard lock(mutex_);
+  unsettled_.tasks -= mark.tasks;
+  if (mark.refused > 0 && refusals_.tasks == 0) refusals_.reason = mark.reason;
+  refusals_.tasks += mark.refused;
+  settled_.notify_all();
+}
+
+void Hub::mark_settled(const client::CancelsSettled& settled) {
+  const std::lock_guard lock(mutex_);
+  for (const std::uint64_t seq : settled.seqs) {
+    const auto found = cancels_.find(seq);
+    if (found == cancels_.end()) continue;
+    if (found->second) --unsettled_.cancels;
+    cancels_.erase(found);
+  }
+  settled_.notify_all();
 }
 
 void Hub::close(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   closed_ = true;
-  kept_.notify_all();
+  settled_.notify_all();
   reason_ = reason;
   specs_.clear();  // what futures of a spec share holds this hub: together they would never go
 }

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "client/blob_store.hpp"
@@ -38,13 +39,29 @@ class Hub {
   /// that they arrive in order. Throws ConnectionError or Error after close().
   void submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
               std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states);
+  /// One task more, of a spec that some task had before.
+  void submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments, Ref<FutureState> state);
   /// Encoded arguments as a payload: large ones become a blob that is kept here.
   wire::Payload payload_of(std::string_view arguments);
-  /// Waits until every detached task that was submitted is in the broker's journal, or answered; false
-  /// after `patience`. Throws ConnectionError when the broker is gone for good.
-  bool wait_kept(std::optional<std::chrono::milliseconds> patience);
-  /// Tells the broker; the future is cancelled already.
-  void cancel(std::uint64_t seq);
+  /// What only this client knows, and would be lost with it.
+  struct Unsettled {
+    std::size_t tasks = 0;    // detached ones that are not in the broker's journal, nor answered
+    std::size_t cancels = 0;  // of detached and attached tasks, that the broker does not have
+    bool none() const { return tasks == 0 && cancels == 0; }
+  };
+  /// Waits until that is nothing, at most for `patience`; with `all`, also for the cancels of other tasks.
+  /// Returns what is left. Throws ConnectionError when the broker is gone for good.
+  Unsettled settle(std::optional<std::chrono::milliseconds> patience, bool all);
+  Unsettled unsettled();
+  struct Refusals {
+    std::size_t tasks = 0;  // detached ones that the broker does not keep
+    std::string reason;     // of the first
+  };
+  /// Those since the last call.
+  Refusals take_refusals();
+  /// Tells the broker; the future is cancelled already. `lasting`: the broker goes on with it when we are
+  /// gone.
+  void cancel(std::uint64_t seq, bool lasting);
 
   /// Runs the loop in this thread until `state` is done, at most until `deadline`. False: it is not to be
   /// had.
@@ -64,8 +81,8 @@ class Hub {
   void take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first);
   /// From now on submit() throws: ConnectionError with `reason`, or Error when that is "".
   void close(const std::string& reason);
-  /// So many detached tasks are safe.
-  void mark_kept(std::size_t tasks);
+  void mark_kept(const client::MarkKept& mark);
+  void mark_settled(const client::CancelsSettled& settled);
   /// Puts `event` into the inbox.
   void post(client::Event event);
 
@@ -75,6 +92,7 @@ class Hub {
   const std::shared_ptr<CallbackThread> callbacks;
 
  private:
+  void check_open() const;
   void wake(bool needed);
 
   const Uuid session_;
@@ -87,8 +105,10 @@ class Hub {
   std::vector<client::Event> events_;
   std::vector<Ref<FutureState>> opened_;
   std::uint64_t next_seq_ = 1;
-  std::size_t unkept_ = 0;  // detached tasks that only this client has
-  std::condition_variable kept_;
+  std::unordered_map<std::uint64_t, bool> cancels_;  // not known to be with the broker: whether `lasting`
+  Unsettled unsettled_;
+  Refusals refusals_;
+  std::condition_variable settled_;
   bool woken_ = false;
   bool closed_ = false;
   std::string reason_;

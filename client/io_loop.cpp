@@ -185,6 +185,8 @@ void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
     failure = make_failure(completion.outcome, false);
     failure->attempts = completion.attempts;
     failure->history = std::move(completion.history);
+    failure->arguments = std::move(completion.arguments);
+    failure->hub = hub_;
   }
   end(state, std::move(bytes), std::move(failure));
 }
@@ -201,7 +203,8 @@ void IoLoop::perform(const client::MarkRunning& action) {
   }
 }
 
-void IoLoop::perform(const client::MarkKept& action) { hub_->mark_kept(action.tasks); }
+void IoLoop::perform(const client::MarkKept& action) { hub_->mark_kept(action); }
+void IoLoop::perform(const client::CancelsSettled& action) { hub_->mark_settled(action); }
 void IoLoop::perform(const client::StoreChunk& action) { results_.store(action); }
 void IoLoop::perform(const client::VerifyBlob& action) { verified_.push_back(results_.verify(action.id)); }
 void IoLoop::perform(const client::DropBlob& action) { results_.drop(action.id); }

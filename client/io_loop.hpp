@@ -42,6 +42,7 @@ class IoLoop final : private client::Helm::Loop {
   void perform(client::Complete& action);
   void perform(const client::MarkRunning& action);
   void perform(const client::MarkKept& action);
+  void perform(const client::CancelsSettled& action);
   void perform(const client::StoreChunk& action);
   void perform(const client::VerifyBlob& action);
   void perform(const client::DropBlob& action);

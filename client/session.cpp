@@ -8,6 +8,21 @@
 
 namespace weft::client {
 
+namespace {
+
+// The time after which a search for a broker is no longer silent, and after which a connection that lives has
+// proven that it is of use.
+constexpr Duration kNotice = std::chrono::seconds(1);
+
+double seconds_of(Duration time) { return std::chrono::duration<double>(time).count(); }
+
+std::string patience_text(Duration patience) {
+  return patience >= detail::kForever ? "as long as it takes"
+                                      : fmt::format("up to {} s", seconds_of(patience));
+}
+
+}  // namespace
+
 Session::Session(Settings settings, Time now)
     : settings_(std::move(settings)),
       presence_(settings_.presence, settings_.jitter_seed),
@@ -31,6 +46,7 @@ std::optional<Time> Session::deadline() const {
   if (presence_.joined() && ack_due_) due = earlier(due, ack_at_);
   if (!presence_.joined()) {
     due = earlier(due, lost_since_ + (ever_joined() ? settings_.give_up : settings_.connect_timeout));
+    if (!ever_joined() && !nobody_logged_) due = earlier(due, lost_since_ + kNotice);
   }
   return due;
 }
@@ -85,11 +101,21 @@ void Session::on(const Tick&) {
     if (now_ >= lost_since_ + patience) {
       give_up(fmt::format("{} at {} within {} s: {}",
                           ever_joined() ? "the broker was lost and did not come back" : "no broker answered",
-                          settings_.address, std::chrono::duration<double>(patience).count(),
+                          settings_.address, seconds_of(patience),
                           last_reason_.empty() ? "no answer" : last_reason_));
+    } else if (!ever_joined() && !nobody_logged_ && now_ >= lost_since_ + kNotice) {
+      tell_that_nobody_answers();
     }
   }
   if (!over_) puller_.tick(now_, joined(), *actions_);
+}
+
+void Session::tell_that_nobody_answers() {
+  nobody_logged_ = true;
+  log(Log::Level::warning,
+      fmt::format("no broker answers at {} ({}); waiting {} for one: is weft-broker running there?",
+                  settings_.address, last_reason_.empty() ? "no answer" : last_reason_,
+                  patience_text(settings_.connect_timeout)));
 }
 
 void Session::on(const Close&) {
@@ -105,13 +131,13 @@ void Session::lose_link(const std::string& reason) {
   synced_ = false;
   under_way_.clear();
   under_way_bytes_ = 0;
+  cancel_again_.clear();
   for (auto& [number, spec] : specs_) spec.defined = false;
   if (ever_joined() && !loss_logged_) {
     lost_since_ = now_;
     loss_logged_ = true;
-    log(Log::Level::warning,
-        fmt::format("lost the broker at {}: {}; waiting for it for {} s", settings_.address, reason,
-                    std::chrono::duration<double>(settings_.give_up).count()));
+    log(Log::Level::warning, fmt::format("lost the broker at {}: {}; waiting {} for it to come back",
+                                         settings_.address, reason, patience_text(settings_.give_up)));
   }
 }
 
@@ -138,6 +164,7 @@ void Session::on(const Received& event) {
   const bool is_greeting = std::holds_alternative<wire::Welcome>(event.message) ||
                            std::holds_alternative<wire::Refuse>(event.message);
   if (!is_greeting && !presence_.joined()) return;  // nothing has a meaning before WELCOME
+  if (!is_greeting && now_ >= joined_at_ + kNotice) note_progress();
   std::visit(
       [this]<class M>(const M& message) {
         if constexpr (requires { this->on_message(message); }) {
@@ -191,8 +218,9 @@ void Session::on_message(const wire::Welcome& welcome) {
   }
   sync_upto_ = sent_max_;
   if (!taken_.empty()) send(wire::Fetched{taken_});  // the last one may be lost
-  if (loss_logged_) log(Log::Level::warning, fmt::format("the broker at {} is back", settings_.address));
-  loss_logged_ = false;
+  if (loss_logged_ && !std::exchange(back_logged_, true))
+    log(Log::Level::warning, fmt::format("the broker at {} is back", settings_.address));
+  joined_at_ = now_;
   last_reason_.clear();
   puller_.on_joined(*actions_);
 }

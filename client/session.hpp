@@ -132,6 +132,8 @@ class Session {
   void on_message(const wire::Refuse& refuse);
   void on_message(const wire::Goodbye& goodbye);
   void lose_link(const std::string& reason);
+  void note_progress() { loss_logged_ = back_logged_ = false; }
+  void tell_that_nobody_answers();
   void break_link(const std::string& reason);
   void give_up(const std::string& reason);
   void begin_epoch(const wire::Welcome& welcome);
@@ -147,17 +149,20 @@ class Session {
   void on(const Taken& event);
   void on(const BlobVerified& event);
   void send_cancels(const std::vector<std::uint64_t>& seqs);
+  void settle_cancel(std::uint64_t seq);
+  bool outlives_us(const Task& task);
   void on_message(const wire::Received& received);
   void on_message(const wire::Deliver& deliver);
   void on_message(const wire::Running& running);
   void on_message(const wire::Gone& gone);
   void on_message(const wire::Kept& kept);
-  void mark_kept(std::uint64_t seq);
+  void mark_kept(std::uint64_t seq, const wire::Payload* refusal = nullptr);
   void note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload);
   bool must_ack() const;
   void take(const wire::DeliveryRecord& record);
   void take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
   void take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
+  void tell_of_crash(std::uint64_t seq, const Task& task, const wire::DeliveryRecord& record);
   void add_history(Extra& extra, const wire::DeliveryRecord& record);
   void remake(std::uint64_t seq);
   void pump();
@@ -181,8 +186,13 @@ class Session {
   std::uint8_t received_minor_ = 0;  // version of the broker, as of the message in hand
   Actions* actions_ = nullptr;       // of the current step
   bool over_ = false;
-  Time lost_since_;  // while not joined
-  bool loss_logged_ = false;
+  Time lost_since_;           // the first loss since a connection made progress; while not joined
+  bool loss_logged_ = false;  // and no connection has made progress since
+  bool back_logged_ = false;
+  bool nobody_logged_ = false;  // that no broker answers
+  Time joined_at_{};
+  Time crash_log_at_{};               // not before
+  std::size_t crashes_unlogged_ = 0;  // since the last
   std::string last_reason_;
 
   SeqTable<Task> tasks_;
@@ -207,6 +217,7 @@ class Session {
   std::uint64_t sent_max_ = 0;   // highest number ever announced, on any connection
   std::uint64_t sync_upto_ = 0;  // SYNCED follows when all up to here are announced
   bool synced_ = false;
+  std::vector<std::uint64_t> cancel_again_;  // announced again, and cancelled
   std::deque<UnderWay> under_way_;
   std::size_t under_way_bytes_ = 0;
   wire::Submit submit_;  // being gathered by pump()

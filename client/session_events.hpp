@@ -46,7 +46,7 @@ struct Submit {
 struct CancelTasks {
   std::vector<std::uint64_t> seqs;
 };
-/// The program has the answer of this task, which was detached or attached.
+/// The program has the answer of this task, which was detached or attached. (So it has after CancelTasks.)
 struct Taken {
   std::uint64_t seq = 0;
 };
@@ -83,6 +83,7 @@ struct Completion {
   bool takes_blob = false;     // the payload is a stored blob that no other task waits for: move it
   wire::Payload payload;  // the result (inline, or a blob that is stored here) or an ErrorInfo, or nothing
   std::vector<std::string> history;  // a line for each attempt that was lost or failed
+  wire::Payload arguments;  // of a task that failed; a blob among them is released by whoever takes them
   bool operator==(const Completion&) const = default;
 };
 struct Complete {
@@ -96,10 +97,18 @@ struct MarkRunning {
   bool operator==(const MarkRunning&) const = default;
 };
 
-/// So many detached tasks more are safe: the broker's journal has them, or they are answered.
+/// So many detached tasks more are safe: the broker's journal has them, or they are answered. `refused` of
+/// them were answered because the broker does not keep them, and `reason` is why, of the first.
 struct MarkKept {
   std::size_t tasks = 0;
+  std::size_t refused = 0;
+  std::string reason;
   bool operator==(const MarkKept&) const = default;
+};
+/// The broker has the CANCEL of these tasks, or needs none.
+struct CancelsSettled {
+  std::vector<std::uint64_t> seqs;
+  bool operator==(const CancelsSettled&) const = default;
 };
 
 /// Keep these bytes of a result of `size` bytes.
@@ -142,8 +151,8 @@ struct Log {
   bool operator==(const Log&) const = default;
 };
 
-using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, MarkKept, StoreChunk,
-                            VerifyBlob, DropBlob, ReleaseArgument, ServeChunk, GaveUp, Log>;
+using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, MarkKept, CancelsSettled,
+                            StoreChunk, VerifyBlob, DropBlob, ReleaseArgument, ServeChunk, GaveUp, Log>;
 using Actions = std::vector<Action>;
 
 }  // namespace weft::client

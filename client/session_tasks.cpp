@@ -55,6 +55,19 @@ std::string_view verb_of(wire::Outcome outcome) {
   return "?";
 }
 
+wire::ErrorInfo info_of(const wire::DeliveryRecord& record) {
+  if (record.payload.is_blob()) return {};
+  auto decoded = wire::decode_error(record.payload.inline_bytes());
+  return decoded ? std::move(*decoded) : wire::ErrorInfo{};
+}
+
+/// In a line.
+std::string what_of(const wire::DeliveryRecord& record) {
+  const wire::ErrorInfo info = info_of(record);
+  const std::string message = info.message.substr(0, info.message.find('\n')).substr(0, 200);
+  return info.type.empty() ? message : info.type + ": " + message;
+}
+
 bool is_execution(wire::Outcome outcome) {
   return outcome == wire::Outcome::failed || outcome == wire::Outcome::crashed ||
          outcome == wire::Outcome::timed_out;
@@ -106,11 +119,26 @@ void Session::on(const Taken& event) {
   untaken_.erase(found);
 }
 
+/// Whether the broker goes on with it when we are gone.
+bool Session::outlives_us(const Task& task) {
+  const wire::TaskSpec& spec = spec_of(task.spec).content;
+  return spec.detach || spec.kind == wire::TaskKind::attached;
+}
+
 void Session::on(const CancelTasks& event) {
   std::vector<std::uint64_t> cancelled;
+  wire::Fetched fetched;
   for (const std::uint64_t seq : event.seqs) {
     Task* task = tasks_.find(seq);
-    if (task == nullptr || task->state == TaskState::cancelled) continue;
+    if (task != nullptr && task->state == TaskState::cancelled) continue;
+    if (const auto kept = untaken_.find(seq); kept != untaken_.end()) {
+      fetched.tasks.push_back(kept->second);
+      untaken_.erase(kept);
+    }
+    if (task == nullptr) {  // it was answered in this moment
+      settle_cancel(seq);
+      continue;
+    }
     complete({.seq = seq,
               .outcome = wire::Outcome::cancelled,
               .attempts = task->extra ? task->extra->attempts : 0});
@@ -119,16 +147,30 @@ void Session::on(const CancelTasks& event) {
       puller_.remove(seq, blob.id, *actions_);
       if (joined()) send(wire::Drop{blob.holder, blob.id});
       forget(seq);
-    } else if (seq >= next_) {  // the broker has never heard of it
+      settle_cancel(seq);
+    } else if (seq >= next_ &&
+               (seq > reannounce_upto_ || !outlives_us(*task))) {  // the broker does not have it
       forget(seq);
+      settle_cancel(seq);
     } else {
-      if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
-      task->payload = {};
+      if (!outlives_us(*task)) {  // else it may have to be named once more
+        if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
+        task->payload = {};
+      }
       task->state = TaskState::cancelled;
-      cancelled.push_back(seq);
+      if (seq < next_) cancelled.push_back(seq);
     }
   }
-  if (joined()) send_cancels(cancelled);  // else resume_epoch() does
+  taken_.insert(taken_.end(), fetched.tasks.begin(), fetched.tasks.end());
+  if (!joined()) return;  // on_message(Welcome) says both
+  send_cancels(cancelled);
+  if (!fetched.tasks.empty()) send(std::move(fetched));
+}
+
+void Session::settle_cancel(std::uint64_t seq) {
+  if (actions_->empty() || !std::holds_alternative<CancelsSettled>(actions_->back()))
+    actions_->push_back(CancelsSettled{});
+  std::get<CancelsSettled>(actions_->back()).seqs.push_back(seq);
 }
 
 void Session::send_cancels(const std::vector<std::uint64_t>& seqs) {
@@ -195,9 +237,19 @@ void Session::pump() {
       continue;
     }
     next_ = seq + 1;
-    // Cancelled: is on its way out. Pulling: the answer is known.
-    if (task->state != TaskState::open && task->state != TaskState::running) continue;
-    if (spec_of(task->spec).minor > presence_.broker_minor()) {
+    // Cancelled: is on its way out, but the journal of a new broker may have it. Pulling: the answer is
+    // known.
+    const bool cancel_again = task->state == TaskState::cancelled && seq <= reannounce_upto_;
+    if (task->state != TaskState::open && task->state != TaskState::running && !cancel_again) continue;
+    const bool too_new = spec_of(task->spec).minor > presence_.broker_minor();
+    if (cancel_again) {
+      if (too_new) {
+        forget(seq);
+      } else {
+        announce(seq, *task, true);
+        cancel_again_.push_back(seq);
+      }
+    } else if (too_new) {
       refuse_too_new(seq, *task);
     } else {
       announce(seq, *task, seq <= reannounce_upto_);
@@ -248,6 +300,17 @@ void Session::refuse_too_new(std::uint64_t seq, const Task& task) {
 void Session::flush_announced() {
   if (!reannounce_.tasks.empty()) send(std::exchange(reannounce_, {}));
   if (!submit_.tasks.empty()) send(std::exchange(submit_, {}));
+  if (cancel_again_.empty()) return;
+  send_cancels(cancel_again_);
+  wire::Fetched fetched;  // once they are cancelled, so is their answer
+  for (const std::uint64_t seq : cancel_again_) {
+    const Task& task = *tasks_.find(seq);
+    const bool attached = spec_of(task.spec).content.kind == wire::TaskKind::attached;
+    fetched.tasks.push_back(attached ? wire::decode_ref(task.payload.inline_bytes())
+                                     : wire::TaskRef{settings_.id, seq});
+  }
+  send(std::move(fetched));
+  cancel_again_.clear();
 }
 
 void Session::define(std::uint32_t number) {
@@ -281,6 +344,7 @@ void Session::remake(std::uint64_t seq) {
 }
 
 void Session::on_message(const wire::Received& received) {
+  if (!under_way_.empty() && under_way_.front().last_seq <= received.seq) note_progress();
   while (!under_way_.empty() && under_way_.front().last_seq <= received.seq) {
     under_way_bytes_ -= under_way_.front().bytes;
     under_way_.pop_front();
@@ -295,6 +359,7 @@ void Session::on_message(const wire::Deliver& deliver) {
     return;
   }
   ack_due_ = true;  // also of what was seen before: the first ACK may be lost
+  const std::uint64_t before = delivered_;
   std::uint64_t number = deliver.first;
   for (const wire::DeliveryRecord& record : deliver.records) {
     if (number++ <= delivered_) continue;
@@ -302,6 +367,7 @@ void Session::on_message(const wire::Deliver& deliver) {
     unacked_bytes_ += record.payload.size();
     take(record);
   }
+  if (delivered_ > before) note_progress();
 }
 
 /// Each ACK goes all the way to a worker, and wakes as many threads on it as a result does.
@@ -340,12 +406,38 @@ void Session::take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRec
     extra.retries_used = record.retries_used;
     extra.crashes = record.crashes;
     add_history(extra, record);
+    if (record.outcome == wire::Outcome::crashed) tell_of_crash(seq, task, record);
   }
   if (task.state == TaskState::running) {
     task.state = TaskState::open;
     actions_->push_back(MarkRunning{.seqs = {seq}, .running = false});
   }
   task.since = now_;
+}
+
+/// It runs again, and may crash as often as crash_limit says before its Future fails: its user may want to
+/// know now. A program whose tasks all crash is told every few seconds.
+void Session::tell_of_crash(std::uint64_t seq, const Task& task, const wire::DeliveryRecord& record) {
+  constexpr Duration kInterval = std::chrono::seconds(5);
+  if (now_ < crash_log_at_) {
+    ++crashes_unlogged_;
+    return;
+  }
+  crash_log_at_ = now_ + kInterval;
+  const wire::ErrorInfo info = info_of(record);
+  const wire::TaskSpec& spec = spec_of(task.spec).content;
+  const std::size_t others = std::exchange(crashes_unlogged_, 0);
+  TaskId id{settings_.id, seq};
+  if (spec.kind == wire::TaskKind::attached) {
+    const wire::TaskRef named = wire::decode_ref(task.payload.inline_bytes());
+    id = {named.session, named.seq};
+  }
+  log(Log::Level::warning,
+      fmt::format("task {} ({}{}) crashed{}: {}; it runs again (crash {}{}){}", id.text(), spec.function,
+                  spec.label.empty() ? "" : fmt::format(", label \"{}\"", spec.label.substr(0, 60)),
+                  info.worker.empty() ? "" : " on worker " + info.worker, what_of(record), record.crashes,
+                  spec.kind == wire::TaskKind::attached ? "" : fmt::format(" of {}", spec.crash_limit),
+                  others > 0 ? fmt::format("; {} other crashes since the last such line", others) : ""));
 }
 
 void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record) {
@@ -357,7 +449,15 @@ void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryReco
     return;
   }
   Completion completion{.seq = seq, .outcome = record.outcome, .payload = record.payload.without_tail()};
-  if (!ok && is_execution(record.outcome)) add_history(extra_of(task), record);
+  if (!ok) completion.arguments = std::exchange(task.payload, {});
+  if (!ok && is_execution(record.outcome)) {
+    add_history(extra_of(task), record);
+    // The error itself says it: in its text it stands once.
+    const std::string what = ": " + what_of(record);
+    for (std::string& line : task.extra->history) {
+      if (line.ends_with(what)) line.resize(line.size() - what.size());
+    }
+  }
   completion.attempts =
       (task.extra ? task.extra->attempts : 0) + (ok || is_execution(record.outcome) ? 1 : 0);
   if (task.extra) completion.history = std::move(task.extra->history);
@@ -367,13 +467,9 @@ void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryReco
 
 /// One line for each attempt; the first is kept, and the most recent.
 void Session::add_history(Extra& extra, const wire::DeliveryRecord& record) {
-  wire::ErrorInfo info;
-  if (!record.payload.is_blob()) {
-    if (auto decoded = wire::decode_error(record.payload.inline_bytes())) info = *decoded;
-  }
+  const wire::ErrorInfo info = info_of(record);
+  const std::string what = what_of(record);
   const bool is_charge = record.kind == wire::DeliveryKind::charged;
-  std::string what = info.message.substr(0, info.message.find('\n')).substr(0, 200);
-  if (!info.type.empty()) what = info.type + ": " + what;
   std::string line = fmt::format("attempt {}: {}{}, {} to {}: {}{}{}", extra.attempts + (is_charge ? 0 : 1),
                                  info.worker.empty() ? "a worker" : "worker " + info.worker,
                                  info.host.empty() ? "" : " on " + info.host, utc(info.started_ms),
@@ -409,12 +505,15 @@ void Session::on_message(const wire::Kept& kept) {
   for (const std::uint64_t seq : kept.seqs) mark_kept(seq);
 }
 
-/// It needs us no more, if it ever did.
-void Session::mark_kept(std::uint64_t seq) {
+/// It needs us no more, if it ever did: the journal has it, or it is answered, maybe refused for this reason.
+void Session::mark_kept(std::uint64_t seq, const wire::Payload* refusal) {
   if (unkept_.erase(seq) == 0) return;
   if (actions_->empty() || !std::holds_alternative<MarkKept>(actions_->back()))
     actions_->push_back(MarkKept{});
-  ++std::get<MarkKept>(actions_->back()).tasks;
+  MarkKept& mark = std::get<MarkKept>(actions_->back());
+  ++mark.tasks;
+  if (refusal == nullptr || ++mark.refused > 1 || refusal->is_blob()) return;
+  if (auto info = wire::decode_error(refusal->inline_bytes())) mark.reason = info->message;
 }
 
 // ---- tables ----
@@ -443,6 +542,7 @@ void Session::forget(std::uint64_t seq) {
   Task* task = tasks_.find(seq);
   WEFT_CHECK(task != nullptr);
   if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
+  if (task->state == TaskState::cancelled) settle_cancel(seq);
   const std::uint32_t number = task->spec;
   tasks_.erase(seq);
   --spec_of(number).tasks;
@@ -458,11 +558,12 @@ void Session::drop_if_unused(std::uint32_t number) {
   specs_.erase(number);
 }
 
-/// Forgets the cancelled tasks after number `beyond`: the broker does not have them.
+/// Forgets the cancelled tasks after number `beyond`: the broker does not have them, unless its journal does.
 void Session::drop_cancelled(std::uint64_t beyond) {
   std::vector<std::uint64_t> gone;
   tasks_.for_each([&](std::uint64_t seq, const Task& task) {
-    if (seq > beyond && task.state == TaskState::cancelled) gone.push_back(seq);
+    if (seq <= beyond || task.state != TaskState::cancelled) return;
+    if (seq > reannounce_upto_ || !outlives_us(task)) gone.push_back(seq);
   });
   for (const std::uint64_t seq : gone) forget(seq);
 }
@@ -472,8 +573,15 @@ void Session::complete(Completion completion) {
   if (last == nullptr || last->tasks.size() >= kRecordsMax)
     last = &std::get<Complete>(actions_->emplace_back(Complete{}));
   const std::uint64_t seq = completion.seq;
+  if (unkept_.empty()) {
+    last->tasks.push_back(std::move(completion));
+    return;
+  }
+  const bool refused =
+      completion.outcome != wire::Outcome::ok && completion.outcome != wire::Outcome::cancelled;
+  const wire::Payload why = refused ? completion.payload : wire::Payload();
   last->tasks.push_back(std::move(completion));
-  mark_kept(seq);
+  mark_kept(seq, refused ? &why : nullptr);
 }
 
 }  // namespace weft::client

@@ -103,6 +103,7 @@ const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const
     spec.number = next_number_++;
     spec.info = make_info_(content.function, content.label);
     spec.info->kept = content.detach || content.kind == wire::TaskKind::attached;
+    spec.info->content = content;
     events.push_back(DefineSpec{spec.number, std::move(content)});
   }
   Spec& spec = it->second;

@@ -43,6 +43,9 @@ class SpecTable {
   const Spec& intern(const detail::CallTarget& target, const TaskOptions* options,
                      std::vector<Event>& events);
 
+  /// For a spec that is defined once more.
+  std::uint32_t take_number() { return next_number_++; }
+
   /// Forgets every spec without a word to anyone.
   void clear() {
     defaults_.clear();

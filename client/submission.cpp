@@ -100,6 +100,10 @@ void submit_one(Core* core, const CallTarget& target, const TaskOptions* options
 
 WEFT_LAYOUT_END
 
+void submit_again(Core* core, const FutureState& failed, Ref<FutureState> fresh) {
+  failed.submit_again(*usable(core).hub(), std::move(fresh));
+}
+
 std::vector<std::string> find_detached(Core* core, const std::string& label) {
   std::vector<std::string> arguments;
   for (const wire::TaskRef& task :

@@ -78,7 +78,16 @@ TEST_CASE("without a journal a detached task is refused with a sentence, and nee
   auto future = client.with(kDetached).submit<squares>(3);
   CHECK_THROWS_AS(future.result(), weft::TaskUnschedulable);
   CHECK(future.error()->text().find("--journal FILE") != std::string::npos);
-  client.flush();
+  CHECK_THROWS_WITH_AS(
+      client.flush(),
+      "a detached task was refused, and will not run: this broker keeps no journal, so that no "
+      "task can outlive its client: start it with weft-broker --journal FILE",
+      weft::Error);
+  client.flush();  // it was told
+  Process program({binary("weft_e2e_program"), "quick", cluster.address()});
+  CHECK(program.wait() == 0);
+  CHECK(program.err().find(
+            "weft: 3 detached tasks were refused, and will not run: this broker keeps no journal") == 0);
 }
 
 TEST_CASE("detached tasks survive the kill of their client and of the broker, and each runs once") {
@@ -204,7 +213,7 @@ TEST_CASE("a disk that is full refuses detached tasks with the reason, and every
     futures.push_back(client.with({.workers = {"nobody"}, .label = "x", .detach = true})
                           .command({"cat"}, std::string(60'000, 'x')));
   }
-  client.flush();
+  CHECK_THROWS_AS(client.flush(), weft::Error);
   const auto refused = [](const auto& future) {
     return future.done() && future.error()->text().find("journal cannot take it: ") != std::string::npos;
   };

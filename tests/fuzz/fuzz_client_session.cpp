@@ -202,6 +202,7 @@ class Story {
   void perform(const Complete& complete) {
     for (const Completion& done : complete.tasks) {
       WEFT_CHECK(open_.erase(done.seq) == 1);
+      WEFT_CHECK(!done.arguments.is_blob() || arguments_[done.arguments.blob().id]-- > 0);
       if (done.outcome != wire::Outcome::ok || !done.payload.is_blob()) continue;
       const wire::BlobRef blob = done.payload.blob();
       WEFT_CHECK(stored_[blob.id] == blob.size);
@@ -209,7 +210,8 @@ class Story {
     }
   }
   void perform(const MarkRunning& mark) { WEFT_CHECK(!mark.seqs.empty()); }
-  void perform(const MarkKept& kept) { WEFT_CHECK(kept.tasks > 0); }
+  void perform(const MarkKept& kept) { WEFT_CHECK(kept.tasks > 0 && kept.refused <= kept.tasks); }
+  void perform(const CancelsSettled& settled) { WEFT_CHECK(!settled.seqs.empty()); }
   void perform(const StoreChunk& chunk) {
     stored_[chunk.id] += chunk.bytes.size();
     WEFT_CHECK(stored_[chunk.id] <= chunk.size);

@@ -88,9 +88,11 @@ void ClientNode::submit(const Wave& wave) {
   step(submit);
   if (wave.retire) step(client::RetireSpec{number});
   for (const Wave::Cancel& cancel : wave.cancels) {
-    post_after(cancel.after, [this, seq = first + cancel.task] {
+    post_after(cancel.after, [this, seq = first + cancel.task, detached = spec->detach] {
       if (closed_) return;
       oracle_.cancel_requested(TaskId{id_, seq});
+      takes_.erase(seq);
+      if (detached) oracle_.taken(TaskId{id_, seq});  // its answer is not wanted
       step(client::CancelTasks{{seq}});
     });
   }
@@ -186,6 +188,7 @@ void ClientNode::perform(const client::Complete& complete) {
       whole = found != results_.end() && found->second.partial.stored() == done.payload.blob().size;
       if (whole && done.takes_blob) results_.erase(found);
     }
+    if (done.arguments.is_blob()) release(done.arguments.blob().id);
     oracle_.completed(TaskId{id_, done.seq}, done, whole);
     --open_;
     take(done.seq);
@@ -195,6 +198,7 @@ void ClientNode::perform(const client::Complete& complete) {
 void ClientNode::perform(const client::MarkRunning&) {}
 
 void ClientNode::perform(const client::MarkKept&) {}
+void ClientNode::perform(const client::CancelsSettled&) {}
 
 void ClientNode::perform(const client::StoreChunk& chunk) {
   Result& result = results_[chunk.id];
@@ -223,8 +227,10 @@ void ClientNode::perform(const client::VerifyBlob& verify) {
 
 void ClientNode::perform(const client::DropBlob& drop) { results_.erase(drop.id); }
 
-void ClientNode::perform(const client::ReleaseArgument& release) {
-  const auto found = arguments_.find(release.id);
+void ClientNode::perform(const client::ReleaseArgument& action) { release(action.id); }
+
+void ClientNode::release(const BlobId& argument) {
+  const auto found = arguments_.find(argument);
   if (found == arguments_.end() || found->second == 0) fail("an argument is released once too often");
   --found->second;
 }

@@ -77,8 +77,9 @@ TEST_SUITE("client session: presence") {
     Harness h;
     h.running_tasks(2);
     const Actions lost = h.step(LinkDown{"gone"});
-    CHECK_ACTIONS(lost, {Log{Log::Level::warning,
-                             "lost the broker at tcp://broker:8786: gone; waiting for it for 60 s"}});
+    CHECK_ACTIONS(
+        lost, {Log{Log::Level::warning,
+                   "lost the broker at tcp://broker:8786: gone; waiting up to 60 s for it to come back"}});
     Actions last;
     while (!h.session.over()) {
       for (const Action& action : h.advance(100ms)) {
@@ -91,6 +92,80 @@ TEST_SUITE("client session: presence") {
               GaveUp{"the broker was lost and did not come back at tcp://broker:8786 within 60 s: refused"}));
     CHECK(h.session.open_tasks() == 0);
     CHECK_ACTIONS(h.submit({}), {});
+  }
+
+  TEST_CASE("for ever is for ever, and a message says so") {
+    Session::Settings settings = Harness::defaults();
+    settings.connect_timeout = settings.give_up = weft::detail::kForever;
+    Harness h(settings);
+    h.running_tasks(1);
+    CHECK_ACTIONS(
+        h.step(LinkDown{"gone"}),
+        {Log{Log::Level::warning,
+             "lost the broker at tcp://broker:8786: gone; waiting as long as it takes for it to come "
+             "back"}});
+    h.now += 24h * 365;
+    h.tick();
+    CHECK_FALSE(h.session.over());
+  }
+
+  TEST_CASE("after a second without a broker it says once what it waits for") {
+    Harness h;
+    h.tick();
+    h.step(LinkDown{"connection refused"});
+    std::size_t told = 0;
+    while (h.now < Time(5s)) {
+      for (const Action& action : h.advance(100ms)) {
+        if (std::holds_alternative<OpenLink>(action)) h.step(LinkDown{"connection refused"});
+        if (const auto* log = std::get_if<Log>(&action)) {
+          ++told;
+          CHECK(h.now >= Time(1s));
+          CHECK(log->text ==
+                "no broker answers at tcp://broker:8786 (connection refused); waiting up to 10 s for one: is "
+                "weft-broker running there?");
+        }
+      }
+    }
+    CHECK(told == 1);
+  }
+
+  TEST_CASE("connections that break before anything was taken are one loss: give_up ends them") {
+    Harness h;
+    h.running_tasks(1);
+    h.step(LinkDown{"too large"});
+    std::size_t lines = 0;
+    while (!h.session.over()) {
+      for (const Action& action : h.advance(50ms)) {
+        lines += std::holds_alternative<Log>(action) ? 1 : 0;
+        if (!std::holds_alternative<OpenLink>(action)) continue;
+        h.step(LinkUp{});
+        for (const Action& next : h.receive(wire::Welcome{
+                 .epoch = 5, .heartbeat_ms = 1000, .liveness = 3, .resumed = true, .received = 1}))
+          lines += std::holds_alternative<Log>(next) ? 1 : 0;
+        h.step(LinkDown{"too large"});
+      }
+    }
+    CHECK(h.now >= Time(60s));
+    CHECK(h.now <= Time(62s));
+    CHECK(lines == 1);  // that it is back; the loss was told before
+  }
+
+  TEST_CASE("a connection that was of use begins a new time") {
+    Harness h;
+    h.running_tasks(2);
+    for (int i = 0; i < 10; ++i) {
+      h.step(LinkDown{"x"});
+      h.advance(20s);
+      if (h.session.joined()) continue;
+      h.step(LinkUp{});
+      h.receive(
+          wire::Welcome{.epoch = 5, .heartbeat_ms = 1000, .liveness = 3, .resumed = true, .received = 2});
+      h.advance(900ms);
+      h.receive(wire::Heartbeat{});
+      h.advance(900ms);
+      h.receive(wire::Heartbeat{});  // it has lived for a second
+    }
+    CHECK_FALSE(h.session.over());
   }
 
   TEST_CASE("a silent broker is taken for lost after interval times liveness") {
@@ -236,29 +311,60 @@ TEST_SUITE("client session: tasks") {
     Harness h;
     h.running_tasks(1);
     CHECK_ACTIONS(h.receive(wire::Running{{1, 9}}), {MarkRunning{{1}, true}});
-    CHECK_ACTIONS(h.deliver(1, charged(1, 1, {})), {MarkRunning{{1}, false}});
+    wire::DeliveryRecord failed = charged(1, 0, {});
+    failed.outcome = wire::Outcome::failed;
+    failed.retries_used = 1;
+    CHECK_ACTIONS(h.deliver(1, failed), {MarkRunning{{1}, false}});
   }
 
-  TEST_CASE("a task that was lost too often tells of every attempt") {
+  TEST_CASE("a crash is told when it happens, and many of them every few seconds") {
+    Harness h;
+    h.define(1, {.function = "fit", .label = "sweep"});
+    h.join();
+    for (std::uint64_t seq = 1; seq <= 3; ++seq) h.submit({h.task(seq)});
+    const wire::ErrorInfo info{.message = "killed by signal 11 (Segmentation fault)", .worker = "w1"};
+    const std::string begin = "task " + TaskId{uuid(1), 1}.text();
+    CHECK_ACTIONS(
+        h.deliver(1, charged(1, 1, info)),
+        {Log{Log::Level::warning, begin + " (fit, label \"sweep\") crashed on worker w1: killed by signal 11 "
+                                          "(Segmentation fault); it runs again (crash 1 of 3)"}});
+    CHECK_ACTIONS(h.deliver(2, charged(2, 1, info)), {});
+    CHECK_ACTIONS(h.deliver(3, charged(3, 1, info)), {});
+    h.advance(2s);
+    h.receive(wire::Heartbeat{});
+    h.advance(2s);
+    h.receive(wire::Heartbeat{});
+    h.advance(1s);
+    const Actions later = h.deliver(4, charged(1, 2, info));
+    const auto* log = std::get_if<Log>(&later.front());
+    REQUIRE(log != nullptr);
+    CHECK(log->text == begin +
+                           " (fit, label \"sweep\") crashed on worker w1: killed by signal 11 (Segmentation "
+                           "fault); it runs again (crash 2 of 3); 2 other crashes since the last such line");
+  }
+
+  TEST_CASE("a task that was lost too often tells of every attempt, and once of what all have in common") {
     Harness h;
     h.running_tasks(1);
     wire::ErrorInfo info{
         .message = "killed by signal 11", .worker = "w1", .host = "n1", .started_ms = 1000, .ended_ms = 2500};
-    CHECK_ACTIONS(h.deliver(1, charged(1, 1, info)), {});
+    h.deliver(1, charged(1, 1, info));
+    info.message = "killed by signal 9";
+    h.deliver(2, charged(1, 2, info));
+    info.message = "killed by signal 11";
     info.worker = "w2";
-    wire::DeliveryRecord last = charged(1, 2, info);
+    wire::DeliveryRecord last = charged(1, 3, info);
     last.kind = wire::DeliveryKind::final;
-    CHECK_ACTIONS(
-        h.deliver(2, last),
-        {Complete{
-            {{.seq = 1,
-              .outcome = wire::Outcome::crashed,
-              .attempts = 2,
-              .payload = last.payload,
-              .history = {"attempt 1: worker w1 on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: "
-                          "was lost: killed by signal 11",
-                          "attempt 2: worker w2 on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: "
-                          "was lost: killed by signal 11"}}}}});
+    const std::string when = " on n1, 1970-01-01 00:00:01.000 to 1970-01-01 00:00:02.500: was lost";
+    CHECK_ACTIONS(h.deliver(3, last),
+                  {Complete{{{.seq = 1,
+                              .outcome = wire::Outcome::crashed,
+                              .attempts = 3,
+                              .payload = last.payload,
+                              .history = {"attempt 1: worker w1" + when,
+                                          "attempt 2: worker w1" + when + ": killed by signal 9",
+                                          "attempt 3: worker w2" + when},
+                              .arguments = wire::Payload(std::string_view("p"))}}}});
   }
 
   TEST_CASE("a retired spec is forgotten with its last task") {
@@ -275,10 +381,10 @@ TEST_SUITE("client session: cancel") {
   TEST_CASE("it is local and immediate; the broker's answer closes the matter") {
     Harness h;
     h.running_tasks(2);
-    CHECK_ACTIONS(h.step(CancelTasks{{1, 7}}), {cancelled(1), Send{wire::Cancel{{1}}}});
+    CHECK_ACTIONS(h.step(CancelTasks{{1, 7}}), {cancelled(1), CancelsSettled{{7}}, Send{wire::Cancel{{1}}}});
     CHECK_ACTIONS(h.step(CancelTasks{{1}}), {});
     CHECK(h.session.open_tasks() == 2);
-    CHECK_ACTIONS(h.deliver(1, {.seq = 1, .outcome = wire::Outcome::cancelled}), {});
+    CHECK_ACTIONS(h.deliver(1, {.seq = 1, .outcome = wire::Outcome::cancelled}), {CancelsSettled{{1}}});
     CHECK(h.session.open_tasks() == 1);
   }
 
@@ -287,7 +393,8 @@ TEST_SUITE("client session: cancel") {
     h.running_tasks(1);
     h.step(CancelTasks{{1}});
     const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
-    CHECK_ACTIONS(h.deliver(1, ok_blob(1, ref)), {Send{wire::Drop{uuid(9), blob_id(3)}}});
+    CHECK_ACTIONS(h.deliver(1, ok_blob(1, ref)),
+                  {Send{wire::Drop{uuid(9), blob_id(3)}}, CancelsSettled{{1}}});
     CHECK(h.session.open_tasks() == 0);
   }
 
@@ -295,7 +402,7 @@ TEST_SUITE("client session: cancel") {
     Harness h;
     h.define();
     h.submit({h.task(1), h.task(2)});
-    CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1)});
+    CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1), CancelsSettled{{1}}});
     CHECK_ACTIONS(h.join(),
                   {Send{wire::Synced{}}, Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(2)}}}});
   }
@@ -317,7 +424,8 @@ TEST_SUITE("client session: cancel") {
     }
     SUBCASE("a new epoch") {
       const Actions actions = h.join(6);
-      CHECK(actions[2] ==
+      CHECK(actions[0] == Action(CancelsSettled{{1}}));
+      CHECK(actions[3] ==
             Action(Send{wire::Reannounce{
                 {{.seq = 2,
                   .spec = 1,
@@ -325,6 +433,71 @@ TEST_SUITE("client session: cancel") {
                   .payload = wire::Payload(std::string_view("p"))}}}}));
       CHECK(h.session.open_tasks() == 1);
     }
+  }
+}
+
+TEST_SUITE("client session: detached tasks") {
+  TEST_CASE("one that is refused is not kept, and the reason is told") {
+    Harness h;
+    h.define(1, {.function = "f", .label = "x", .detach = true});
+    h.join();
+    h.submit({h.task(1), h.task(2), h.task(3), h.task(4)});
+    CHECK_ACTIONS(h.receive(wire::Kept{{1}}), {MarkKept{1}});
+    const wire::Payload why(wire::encode_error({.message = "no journal"}));
+    const wire::DeliveryRecord refused{.seq = 2, .outcome = wire::Outcome::refused, .payload = why};
+    const Actions actions = h.deliver(1, refused);
+    CHECK(actions.at(1) == Action(MarkKept{1, 1, "no journal"}));
+    CHECK(h.step(CancelTasks{{3}}).at(1) == Action(MarkKept{1}));
+    CHECK(h.deliver(2, ok(4)).at(1) == Action(MarkKept{1}));
+  }
+
+  TEST_CASE("cancelled ones are taken too, in one message each") {
+    Harness h;
+    h.define(1, {.function = "f", .label = "x", .detach = true});
+    h.join();
+    h.submit({h.task(1), h.task(2)});
+    h.receive(wire::Kept{{1, 2}});
+    const Actions actions = h.step(CancelTasks{{1, 2}});
+    REQUIRE(actions.size() == 3);
+    CHECK(actions[1] == Action(Send{wire::Cancel{{1, 2}}}));
+    CHECK(actions[2] == Action(Send{wire::Fetched{{{uuid(1), 1}, {uuid(1), 2}}}}));
+    CHECK_ACTIONS(h.step(Taken{1}), {});
+  }
+
+  TEST_CASE("their cancel is said to a new broker as well, whose journal may have them") {
+    Harness h;
+    h.define(1, {.function = "f", .label = "x", .detach = true});
+    h.define(2, {.kind = wire::TaskKind::attached, .function = "g", .label = "y"});
+    h.join();
+    const std::string other = wire::encode_ref({uuid(9), 5});
+    h.submit({h.task(1), h.task(2), h.task(3, 2, other)});
+    h.receive(wire::Received{3});
+    h.receive(wire::Kept{{1, 2}});
+    h.step(CancelTasks{{1, 3}});
+    h.step(LinkDown{"x"});
+    const Actions actions = h.join(6);
+    const auto sent = [&](const wire::Message& message) {
+      return std::find(actions.begin(), actions.end(), Action(Send{message})) - actions.begin();
+    };
+    for (const auto& [seq, ref] : {std::pair{std::uint64_t{1}, wire::TaskRef{uuid(1), 1}},
+                                   std::pair{std::uint64_t{3}, wire::TaskRef{uuid(9), 5}}}) {
+      std::ptrdiff_t announced = -1;
+      for (std::size_t i = 0; i < actions.size(); ++i) {
+        const auto* send = std::get_if<Send>(&actions[i]);
+        const auto* again = send != nullptr ? std::get_if<wire::Reannounce>(&send->message) : nullptr;
+        for (const auto& task : again != nullptr ? again->tasks : std::vector<wire::ReannounceRecord>{}) {
+          if (task.seq == seq) announced = static_cast<std::ptrdiff_t>(i);
+        }
+      }
+      CHECK(announced >= 0);
+      CHECK(sent(wire::Cancel{{seq}}) > announced);
+      CHECK(sent(wire::Fetched{{ref}}) > sent(wire::Cancel{{seq}}));
+      CHECK(sent(wire::Synced{}) > sent(wire::Fetched{{ref}}));
+    }
+    CHECK(sent(wire::Synced{}) < static_cast<std::ptrdiff_t>(actions.size()));
+    CHECK_ACTIONS(h.deliver(1, {.seq = 3, .outcome = wire::Outcome::cancelled}), {CancelsSettled{{3}}});
+    h.deliver(2, {.seq = 1, .outcome = wire::Outcome::cancelled});
+    CHECK(h.session.open_tasks() == 1);
   }
 }
 
@@ -387,9 +560,9 @@ TEST_SUITE("client session: reconnects") {
     h.join(6);
     h.step(LinkDown{"x"});
     const Actions actions = h.join(6, true, 1);
-    CHECK(actions[1] == Action(Send{wire::Define{1, spec("f")}}));
-    CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[2]).message).tasks[0].seq == 2);
-    CHECK(actions.size() == 3);  // SYNCED only when all are announced
+    REQUIRE(actions.size() == 2);  // SYNCED only when all are announced
+    CHECK(actions[0] == Action(Send{wire::Define{1, spec("f")}}));
+    CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[1]).message).tasks[0].seq == 2);
     CHECK(std::get<wire::Reannounce>(std::get<Send>(h.receive(wire::Received{2})[0]).message).tasks[0].seq ==
           3);
   }
@@ -501,7 +674,7 @@ TEST_SUITE("client session: blobs") {
     const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
     h.deliver(1, ok_blob(1, ref));
     CHECK_ACTIONS(h.step(CancelTasks{{1}}),
-                  {cancelled(1), DropBlob{ref.id}, Send{wire::Drop{uuid(9), ref.id}}});
+                  {cancelled(1), DropBlob{ref.id}, Send{wire::Drop{uuid(9), ref.id}}, CancelsSettled{{1}}});
     CHECK(h.session.open_tasks() == 0);
     CHECK_ACTIONS(h.receive(chunk(ref, 0, 100'000)), {});
   }

@@ -29,12 +29,14 @@ class Client : public Submitter {
  public:
   /// "host:port" or "tcp://host:port"; "": what $WEFT_BROKER says, else 127.0.0.1:8786. Throws
   /// ConnectionError, naming the address and the last reason, when no broker answers within 10 s,
-  /// std::invalid_argument when that is not an address. Calls weft::init() first.
+  /// std::invalid_argument when that is not an address. Calls weft::init() first. From then on an Error that
+  /// nothing catches ends the program with its text on stderr and exit code 1, unless the program has set a
+  /// terminate handler.
   explicit Client(std::string address = "");
   explicit Client(ClientOptions options);
   /// Within a second: unfinished tasks are cancelled, here and on the cluster, but not the detached ones;
-  /// when some of those are still on their way into the broker's journal it waits for them, up to 10 s.
-  /// Futures stay usable.
+  /// when some of those, or their cancels, are still on their way to the broker it waits for them, up to 10
+  /// s. What was lost or refused, and flush() has not said, is printed on stderr. Futures stay usable.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -97,9 +99,20 @@ class Client : public Submitter {
     return futures;
   }
 
-  /// Waits until every detached task that this client has submitted is in the broker's journal (or was
-  /// refused: its Future says so): from then on it survives this program and the broker. Throws
-  /// ConnectionError when the broker is gone for good.
+  /// Runs a task that has failed again, with the same arguments and options: a new task, with new attempts.
+  /// Throws Error when it is not done, succeeded, was cancelled, or is not one that this client has
+  /// submitted. (For this, a Future keeps the arguments of a task that failed.)
+  template <class R>
+  Future<R> retry(const Future<R>& failed) {
+    static_cast<void>(failed.id());  // throws when it stands for no task
+    detail::Ref<detail::TypedState<R>> state(new detail::TypedState<R>);
+    detail::submit_again(core_, *failed.handle(), state);
+    return Future<R>(std::move(state));
+  }
+
+  /// Waits until every detached task that this client has submitted is in the broker's journal, from when on
+  /// it survives this program and the broker, and until the broker has every cancel(). Throws Error with the
+  /// reason when tasks were refused since the last flush, ConnectionError when the broker is gone for good.
   void flush();
 
   /// Asks the broker for its workers, slots and tasks. Throws ConnectionError when it does not answer.

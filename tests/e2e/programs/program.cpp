@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <optional>
@@ -48,6 +49,33 @@ int detaches(const std::string& address, const std::string& name) {
   std::puts("flushed");
   std::fflush(stdout);
   pause();
+  return 0;
+}
+
+/// Detaches a thousand tasks on a cluster with room for few, cancels them, and is gone.
+int changes_its_mind(const std::string& address) {
+  weft::Client client(weft::ClientOptions{.address = address, .name = "fickle"});
+  auto futures = client.with({.label = "sweep", .detach = true}).map<sleeps>(std::vector<int>(1000, 60));
+  client.flush();
+  for (auto& future : futures) future.cancel();
+  return 0;
+}
+
+/// Detaches and leaves, without a flush.
+int detaches_quickly(const std::string& address) {
+  weft::Client client(address);
+  client.with({.label = "sweep", .detach = true}).map<sleeps>(std::vector<int>(3, 0));
+  return 0;
+}
+
+int dies_once(int x) {
+  if (weft::this_task::attempt() == 1) raise(SIGSEGV);
+  return x;
+}
+
+int crashes(const std::string& address) {
+  weft::Client client(address);
+  std::printf("%d\n", client.with({.label = "fragile"}).submit<dies_once>(5).result());
   return 0;
 }
 
@@ -116,12 +144,19 @@ int main(int argc, char** argv) {
   if (argc < 3) return 2;
   const std::string what = argv[1];
   const std::string address = argv[2];
+  if (what == "uncaught") {
+    weft::Client client(weft::ClientOptions{.address = address, .connect_timeout = std::chrono::seconds(2)});
+    return client.submit<answer>(1).result();
+  }
   try {
     if (what == "sleepers") return sleepers(address);
     if (what == "fork") return forks(address);
     if (what == "leaves_child") return leaves_child(address);
     if (what == "static") return keeps_static(address);
     if (what == "flood") return floods(address);
+    if (what == "crash") return crashes(address);
+    if (what == "fickle") return changes_its_mind(address);
+    if (what == "quick") return detaches_quickly(address);
     if (what == "detach" && argc > 3) return detaches(address, argv[3]);
     if (what == "file" && argc > 3) return opens_file(address, argv[3]);
   } catch (const std::exception& error) {

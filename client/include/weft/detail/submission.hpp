@@ -67,6 +67,9 @@ void submit_one(Core* core, const CallTarget& target, const TaskOptions* options
 
 WEFT_LAYOUT_END
 
+/// The task of `failed` once more, as that of `fresh`. Throws Error that says why it cannot be.
+void submit_again(Core* core, const FutureState& failed, Ref<FutureState> fresh);
+
 /// The arguments of an attached task for each detached task with this label, as the broker knows them.
 /// Throws ConnectionError when it does not answer.
 std::vector<std::string> find_detached(Core* core, const std::string& label);
