@@ -12,7 +12,9 @@ namespace weft::broker {
 
 namespace {
 
-constexpr std::size_t kSeqsMax = 50'000;  // in one KEPT
+constexpr std::size_t kSeqsMax = 50'000;                   // in one KEPT
+constexpr std::size_t kSweepsMax = 1000;                   // in FOUND
+constexpr Duration kFoundGrace = std::chrono::seconds(5);  // from FOUND until a client has attached
 
 std::vector<wire::FileRef> files_of(const wire::TaskSpec& spec) {
   if (spec.kind != wire::TaskKind::program) return {};
@@ -265,13 +267,13 @@ void Scheduler::finished(const FinalRecord& record) {
   entry->holds.erase(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
   release_blobs(served);
   start_timer(now_ + settings_.keep, TimerKind::keep, session->id, seq);
-  for (const TaskId& watcher : std::exchange(entry->watchers, {})) {
+  for (const TaskId& watcher : entry->watchers) {
     Session* other = find_session(watcher.session);
     if (other != nullptr && other->watches.contains(watcher.seq)) hand_over(*other, watcher.seq, *entry);
   }
   hand_over(*session, seq, *entry);
   flush_releases(*session);
-  if (entry->fetched) fetched(TaskId{session->id, seq});
+  drop_when_free(*session, seq);
 }
 
 /// Delivers the answer as that of task `seq`, which is the task itself or attached to it.
@@ -283,18 +285,56 @@ void Scheduler::hand_over(Session& session, std::uint64_t seq, const Detached& e
 
 // ---- fetched ----
 
-void Scheduler::fetched(const TaskId& id) {
-  Session* session = find_session(id.session);
-  Detached* entry = session != nullptr ? find_detached(*session, id.seq) : nullptr;
-  if (entry == nullptr) return;
-  if (entry->phase == Detached::Phase::finishing) entry->fetched = true;
-  if (entry->phase != Detached::Phase::finished) return;
-  keeper_.record(GoneRecord{id.session, id.seq});
-  drop_detached(*session, id.seq);
+/// Whether there is a client, or may be again.
+bool Scheduler::has_client(const Session& session) {
+  return session.state == SessionState::connected || session.state == SessionState::lost;
 }
 
-void Scheduler::on(Session&, const wire::Fetched& message) {
-  for (const wire::TaskRef& task : message.tasks) fetched(TaskId{task.session, task.seq});
+void Scheduler::on(Session& session, const wire::Fetched& message) {
+  for (const wire::TaskRef& task : message.tasks) {
+    Session* const owner = find_session(task.session);
+    Detached* const entry = owner != nullptr ? find_detached(*owner, task.seq) : nullptr;
+    const bool answered = entry != nullptr && (entry->phase == Detached::Phase::finishing ||
+                                               entry->phase == Detached::Phase::finished);
+    if (!answered) continue;
+    entry->fetched = true;
+    if (!entry->is_had_by(session.id)) entry->had.push_back(session.id);
+    std::erase_if(entry->watchers, [&](const TaskId& watcher) {
+      return watcher.session == session.id && session.watches.erase(watcher.seq) > 0;
+    });
+    drop_when_free(*owner, task.seq);
+  }
+}
+
+/// Its time is over. Those who hold a Future for it have as long as they live.
+void Scheduler::expire(const TaskId& id) {
+  Detached& entry = find_session(id.session)->detached.at(id.seq);
+  entry.fetched = true;
+  entry.had.push_back(id.session);
+  entry.found_until = {};
+  drop_when_free(*find_session(id.session), id.seq);
+}
+
+/// An answer that was fetched goes when no client that is there holds a Future for it, nor may be about to:
+/// its bytes may still be on their way to that client.
+void Scheduler::drop_when_free(Session& session, std::uint64_t seq) {
+  const Detached* entry = find_detached(session, seq);
+  if (entry == nullptr || entry->phase != Detached::Phase::finished || !entry->fetched) return;
+  if (!entry->watchers.empty() || (has_client(session) && !entry->is_had_by(session.id))) return;
+  if (now_ < entry->found_until) return start_timer(entry->found_until, TimerKind::found, session.id, seq);
+  keeper_.record(GoneRecord{session.id, seq});
+  drop_detached(session, seq);
+}
+
+/// It is gone, or begins anew and says again what it waits for.
+void Scheduler::stop_watching(Session& session) {
+  for (const auto& [seq, id] : std::exchange(session.watches, {})) {
+    Session* const owner = find_session(id.session);
+    Detached* const entry = owner != nullptr ? find_detached(*owner, id.seq) : nullptr;
+    if (entry == nullptr) continue;
+    std::erase(entry->watchers, TaskId{session.id, seq});
+    drop_when_free(*owner, id.seq);
+  }
 }
 
 void Scheduler::drop_detached(Session& session, std::uint64_t seq) {
@@ -357,14 +397,17 @@ void Scheduler::watch(Session& session, std::uint64_t seq, const wire::Payload& 
     charge.seq = seq;
     deliver(session, std::move(charge));
   }
+  const TaskId watcher{session.id, seq};
+  if (entry->phase == Detached::Phase::finished &&
+      entry->is_had_by(session.id))  // it found the task before that
+    return hand_over(session, seq, *entry);
+  if (std::find(entry->watchers.begin(), entry->watchers.end(), watcher) == entry->watchers.end())
+    entry->watchers.push_back(watcher);
+  session.watches[seq] = id;
   if (entry->phase == Detached::Phase::finished) {
     hand_over(session, seq, *entry);
     return;
   }
-  const TaskId watcher{session.id, seq};
-  if (std::find(entry->watchers.begin(), entry->watchers.end(), watcher) == entry->watchers.end())
-    entry->watchers.push_back(watcher);
-  session.watches[seq] = id;
   const Task* task = find_task(*owner, id.seq);
   if (task != nullptr && task->state == TaskState::running) send(session.peer, wire::Running{{seq}});
 }
@@ -384,13 +427,18 @@ void Scheduler::leave_detached(Session& session) {
   session.synced = true;
   settle_orphans(session);
   forget_deliveries(session);
-  remove_holder(session.id);  // what was asked of it is asked of others
+  remove_holder(session.id);           // what was asked of it is asked of others
+  std::vector<std::uint64_t> fetched;  // by others, while it may still have wanted them
+  for (const auto& [seq, entry] : session.detached) {
+    if (entry.fetched) fetched.push_back(seq);
+  }
+  for (const std::uint64_t seq : fetched) drop_when_free(session, seq);
 }
 
 /// Whoever comes as this session knows of none of them, and says again what it waits for.
 void Scheduler::forget_deliveries(Session& session) {
   session.deliveries.clear();
-  session.watches.clear();
+  stop_watching(session);
   session.kept.clear();
   session.acked = session.sent = session.sent_bytes = session.waiting_bytes = 0;
   for (PendingRelease& release : session.releases) release.after = 0;
@@ -406,17 +454,32 @@ void Scheduler::tell_kept(Session& session) {
   session.kept.clear();
 }
 
-void Scheduler::answer_find(PeerId peer, const wire::Find& find) {
-  wire::Found found{find.label, 0, {}};
-  std::vector<std::pair<std::uint64_t, const Session*>> sessions;  // in the order of their coming
+void Scheduler::answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor) {
+  constexpr std::uint8_t kKnowsSweeps = 2;
+  wire::Found found{.label = find.label};
+  std::vector<std::pair<std::uint64_t, Session*>> sessions;  // in the order of their coming
   for (const auto& [id, session] : sessions_) {
     if (!session->detached.empty()) sessions.emplace_back(session->serial, session.get());
   }
   std::sort(sessions.begin(), sessions.end());
   for (const auto& [serial, session] : sessions) {
-    for (const auto& [seq, entry] : session->detached) {
-      if (entry.phase != Detached::Phase::saving && entry.spec->content.label == find.label)
-        found.tasks.push_back({session->id, seq});
+    std::map<std::string_view, std::uint32_t> sweeps;  // of this session, by function
+    for (auto& [seq, entry] : session->detached) {
+      const wire::TaskSpec& spec = entry.spec->content;
+      if (entry.phase == Detached::Phase::saving || entry.fetched || spec.label != find.label) continue;
+      entry.found_until = now_ + kFoundGrace;
+      wire::FoundRecord task{.session = session->id, .seq = seq};
+      if (minor >= kKnowsSweeps) {
+        task.finished = entry.phase == Detached::Phase::finished;
+        const auto [sweep, added] = sweeps.try_emplace(spec.function, 0);
+        if (added && found.sweeps.size() < kSweepsMax) {
+          found.sweeps.push_back(
+              {session->id, session->name, session->host, spec.function.substr(0, 200), entry.submitted_ms});
+          sweep->second = static_cast<std::uint32_t>(found.sweeps.size());
+        }
+        task.sweep = sweep->second;
+      }
+      found.tasks.push_back(task);
     }
   }
   found.total = found.tasks.size();

@@ -386,6 +386,7 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
   acknowledge(session, session.acked + session.deliveries.size());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
+  stop_watching(session);
   if (!session.detached.empty()) leave_detached(session);
   update_contender(session);
   mark_dirty(session);

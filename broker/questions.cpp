@@ -17,11 +17,11 @@ double seconds_of(Duration duration) { return static_cast<double>(duration.count
 }  // namespace
 
 /// False: it is no question.
-bool Scheduler::answer_question(PeerId peer, const wire::Message& message) {
+bool Scheduler::answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor) {
   if (const auto* request = std::get_if<wire::StatusRequest>(&message)) {
     send(peer, status(request->details));
   } else if (const auto* find = std::get_if<wire::Find>(&message)) {
-    answer_find(peer, *find);
+    answer_find(peer, *find, minor);
   } else if (const auto* wish = std::get_if<wire::DrainWorker>(&message)) {
     send(peer, drain(wish->worker));
   } else if (const auto* question = std::get_if<wire::Why>(&message)) {
@@ -74,7 +74,8 @@ wire::Answer Scheduler::why(const std::string& text) const {
   if (const auto kept = session.detached.find(seq); kept != session.detached.end())
     return {true, "it is finished: its answer is kept until somebody fetches it"};
   if (const auto watched = session.watches.find(seq); watched != session.watches.end())
-    return {true, fmt::format("it waits for the answer of detached task {}", watched->second.text())};
+    return {true, fmt::format("it is the answer of detached task {}: ask why that is where it is",
+                              watched->second.text())};
   return {false, seq <= session.received ? "it is answered, and nothing of it is left here"
                                          : "it has not arrived here"};
 }

@@ -64,7 +64,7 @@ Time Scheduler::deadline() const {
 // ---- events ----
 
 void Scheduler::on(const Received& event) {
-  if (answer_question(event.peer, event.message)) {
+  if (answer_question(event.peer, event.message, event.minor)) {
     if (Peer* known = peers_.find(event.peer)) {
       known->heard = now_;
     } else {
@@ -176,8 +176,11 @@ void Scheduler::on_timer(const Timer& timer) {
       log(Log::Level::info,
           fmt::format("the answer of detached task {} was not fetched in time: it is dropped",
                       TaskId{timer.who, timer.seq}.text()));
-      return fetched(TaskId{timer.who, timer.seq});
+      return expire(TaskId{timer.who, timer.seq});
     }
+    case TimerKind::found:
+      if (Session* session = find_session(timer.who)) drop_when_free(*session, timer.seq);
+      return;
     case TimerKind::rebalance:
       rebalance_planned_ = false;
       return;

@@ -102,6 +102,7 @@ class Scheduler {
     adoption,
     orphans,
     keep,
+    found,
     rebalance,
     avoided,
   };
@@ -250,7 +251,10 @@ class Scheduler {
   void charged(const ChargeRecord& record);
   void finished(const FinalRecord& record);
   void hand_over(Session& session, std::uint64_t seq, const Detached& entry);
-  void fetched(const TaskId& id);
+  void drop_when_free(Session& session, std::uint64_t seq);
+  void expire(const TaskId& id);
+  void stop_watching(Session& session);
+  static bool has_client(const Session& session);
   void drop_detached(Session& session, std::uint64_t seq);
   void release_blobs(std::vector<BlobId>& blobs);
   bool again_detached(Session& session, const wire::ReannounceRecord& record);
@@ -260,7 +264,7 @@ class Scheduler {
   void leave_detached(Session& session);
   void forget_deliveries(Session& session);
   void tell_kept(Session& session);
-  void answer_find(PeerId peer, const wire::Find& find);
+  void answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor);
   void tend_keeper();
   void write_journal();
 
@@ -318,7 +322,7 @@ class Scheduler {
   void explain_waiting();
 
   // questions.cpp: from people, and what is found without being asked
-  bool answer_question(PeerId peer, const wire::Message& message);
+  bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
   wire::Answer drain(const std::string& name);
   wire::Answer why(const std::string& text) const;
   std::string why_here(const Session& session, const Task& task) const;

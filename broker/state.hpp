@@ -116,19 +116,24 @@ struct Detached {
   };
   Phase phase = Phase::saving;
   bool recorded = false;  // its record has been given to the keeper
-  bool fetched = false;   // finishing: and nobody waits for its answer
+  bool fetched = false;   // a program has the answer, which goes when no other holds a Future for it
+  std::vector<Uuid> had;  // by the clients of these sessions
   Spec* spec = nullptr;
   std::size_t missing = 0;    // blobs that are not kept yet
   std::vector<BlobId> holds;  // its argument, then its result, as far as they are blobs
   std::vector<wire::DeliveryRecord> charges;
   std::size_t charges_saved = 0;  // of them the journal has
-  std::vector<TaskId> watchers;   // attached tasks of other sessions
+  std::vector<TaskId> watchers;   // attached tasks whose sessions have not fetched the answer
+  Time found_until{};             // a client that has just heard of it may be about to attach to it
   wire::DeliveryRecord answer;
   Uuid maker;                         // the worker that has the result too, until the journal has the answer
   std::vector<wire::Payload> spares;  // blobs of its other attempts, should the one that is fetched be lost
   std::int64_t submitted_ms = 0;      // since 1970
   std::int64_t finished_ms = 0;
 
+  bool is_had_by(const Uuid& session) const {
+    return std::find(had.begin(), had.end(), session) != had.end();
+  }
   /// An error says when and where it was: two executions do not have the same.
   bool has_charge(const wire::ResultRecord& failure) const {
     return std::any_of(charges.begin(), charges.end(), [&](const wire::DeliveryRecord& charge) {
@@ -173,7 +178,7 @@ struct Session {
   std::size_t queued_bytes = 0;  // payload of all its tasks, and the answers that are kept
 
   std::map<std::uint64_t, Detached> detached;
-  std::map<std::uint64_t, TaskId> watches;  // its attached tasks, and what they wait for
+  std::map<std::uint64_t, TaskId> watches;  // its attached tasks, until it has fetched their answers
   std::vector<std::uint64_t> kept;          // to be told to the client
   bool recorded = false;                    // the journal has it, or will before its first task
 

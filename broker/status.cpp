@@ -12,14 +12,14 @@ namespace weft::broker {
 
 namespace {
 
-const char* name_of(SessionState state) {
-  switch (state) {
+const char* name_of(const Session& session) {
+  switch (session.state) {
     case SessionState::connected:
       return "connected";
     case SessionState::silent:
       return "silent";
     case SessionState::lost:
-      return "lost";
+      return session.met ? "lost" : "detached";  // the journal has it, and its client may be gone for long
     case SessionState::ending:
       return "leaving";
     case SessionState::detached:
@@ -69,10 +69,10 @@ wire::Status Scheduler::status(bool details) const {
   for (const auto& [id, session] : sessions_) {
     const std::size_t waiting =
         session->queued + session->delayed.size() + session->awaiting.size() + session->saving.size();
-    status.clients += session->state != SessionState::detached;
+    status.clients += session->state != SessionState::detached && (session->met || session->peer != kNoPeer);
     status.queued += waiting;
     if (!details) continue;
-    status.client_list.push_back({session->name, session->host, session->id.text(8), name_of(session->state),
+    status.client_list.push_back({session->name, session->host, session->id.text(8), name_of(*session),
                                   waiting, session->tasks.size() - waiting, session->finished});
     for (const ReadyQueue* queue : session->order) {
       if (queue->empty()) continue;

@@ -257,6 +257,7 @@ void FutureState::take_value() { set_phase(Phase::value, Phase::taken); }
 std::optional<TaskError> FutureState::error() const {
   const Phase now = phase();
   if (now == Phase::cancelled) return TaskError(details_of(TaskErrorKind::cancelled));
+  if (now == Phase::raw && info_->kept) info_->hub->taken(seq_);  // there is none: that was asked for
   if (now != Phase::failed) return std::nullopt;
   if (failure_->connection) throw ConnectionError(raw_);
   if (info_->kept && !failure_->local) info_->hub->taken(seq_);

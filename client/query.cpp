@@ -88,18 +88,19 @@ wire::Status query_status(const std::string& address, bool details, std::chrono:
   return status;
 }
 
-std::vector<wire::TaskRef> query_detached(const std::string& address, const std::string& label,
-                                          std::chrono::milliseconds timeout) {
-  std::vector<wire::TaskRef> tasks;
+wire::Found query_detached(const std::string& address, const std::string& label,
+                           std::chrono::milliseconds timeout) {
+  wire::Found all;
   ask(
-      address, wire::Find{label}, timeout, [&] { tasks.clear(); },
+      address, wire::Find{label}, timeout, [&] { all = {}; },
       [&](wire::Message& message) {
-        const auto* found = std::get_if<wire::Found>(&message);
+        auto* found = std::get_if<wire::Found>(&message);
         if (found == nullptr) return false;
-        tasks.insert(tasks.end(), found->tasks.begin(), found->tasks.end());
-        return tasks.size() >= found->total;
+        all.tasks.insert(all.tasks.end(), found->tasks.begin(), found->tasks.end());
+        all.sweeps = std::move(found->sweeps);
+        return all.tasks.size() >= found->total;
       });
-  return tasks;
+  return all;
 }
 
 wire::Answer query_answer(const std::string& address, const wire::Message& question,

@@ -14,8 +14,8 @@ namespace weft::client {
 
 wire::Status query_status(const std::string& address, bool details, std::chrono::milliseconds timeout);
 /// The detached tasks with this label.
-std::vector<wire::TaskRef> query_detached(const std::string& address, const std::string& label,
-                                          std::chrono::milliseconds timeout);
+wire::Found query_detached(const std::string& address, const std::string& label,
+                           std::chrono::milliseconds timeout);
 /// The answer to a DrainWorker or Why.
 wire::Answer query_answer(const std::string& address, const wire::Message& question,
                           std::chrono::milliseconds timeout);

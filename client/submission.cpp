@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <climits>
 #include <cmath>
+#include <map>
 #include <stdexcept>
 #include <vector>
 
@@ -104,13 +105,43 @@ void submit_again(Core* core, const FutureState& failed, Ref<FutureState> fresh)
   failed.submit_again(*usable(core).hub(), std::move(fresh));
 }
 
-std::vector<std::string> find_detached(Core* core, const std::string& label) {
-  std::vector<std::string> arguments;
-  for (const wire::TaskRef& task :
-       client::query_detached(usable(core).address(), label, std::chrono::seconds(10))) {
-    arguments.push_back(wire::encode_ref(task));
+std::string DetachedTask::arguments() const { return wire::encode_ref({id.session, id.seq}); }
+
+DetachedTasks find_detached(Core* core, const std::string& label) {
+  check_options({.label = label});
+  const wire::Found found = client::query_detached(usable(core).address(), label, std::chrono::seconds(10));
+  DetachedTasks out;
+  for (const wire::Sweep& sweep : found.sweeps) {
+    out.sweeps.push_back(
+        {.label = label,
+         .function = sweep.function,
+         .client = sweep.client,
+         .host = sweep.host,
+         .session = sweep.session.text(),
+         .submitted = std::chrono::system_clock::time_point(std::chrono::milliseconds(sweep.submitted_ms))});
   }
-  return arguments;
+  std::map<Uuid, std::size_t>
+      untold;  // sweeps that the broker does not tell apart: it is older than they are
+  for (const wire::FoundRecord& task : found.tasks) {
+    std::size_t index = task.sweep - 1;
+    if (task.sweep == 0 || task.sweep > found.sweeps.size()) {
+      const auto [known, added] = untold.try_emplace(task.session, out.sweeps.size());
+      if (added)
+        out.sweeps.push_back({.label = label, .function = "detached task", .session = task.session.text()});
+      index = known->second;
+    }
+    ++out.sweeps[index].tasks;
+    out.sweeps[index].finished += task.finished ? 1 : 0;
+    out.tasks.push_back({{task.session, task.seq}, index, task.finished});
+  }
+  return out;
+}
+
+void await_finished(const std::vector<FutureState*>& states) {
+  const auto deadline = deadline_after(std::chrono::seconds(1));
+  for (const FutureState* state : states) {
+    if (!state->wait_until(deadline)) return;
+  }
 }
 
 void check_options(const TaskOptions& options) {

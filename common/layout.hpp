@@ -456,11 +456,30 @@ struct Layout<TaskRef> {
   static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(seq));
 };
 template <>
+struct Layout<FoundRecord> {
+  WEFT_LAYOUT(FoundRecord);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(session), WEFT_FIELD(seq),
+                 WEFT_FIELD(sweep).added(2, Weight::ignorable).means("1: the first of `sweeps`; 0: none"),
+                 WEFT_FIELD(finished).added(2, Weight::ignorable).means("its answer is kept"));
+};
+template <>
+struct Layout<Sweep> {
+  WEFT_LAYOUT(Sweep);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(session), WEFT_FIELD(client).means("its name"), WEFT_FIELD(host),
+                 WEFT_FIELD(function).means("name for people"),
+                 WEFT_FIELD(submitted_ms).in("ms since 1970").means("the first task of it"));
+};
+template <>
 struct Layout<Found> {
   WEFT_LAYOUT(Found);
   static constexpr auto records = &Found::tasks;
-  static constexpr auto fields =
-      std::tuple(WEFT_FIELD(label), WEFT_FIELD(total).means("tasks, in as many messages as it takes"));
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(label), WEFT_FIELD(total).means("tasks, in as many messages as it takes"),
+      WEFT_FIELD(sweeps)
+          .added(2, Weight::ignorable)
+          .means("who submitted them, when: tasks of one function and one client; of the first 1,000"));
 };
 
 template <>

@@ -478,11 +478,29 @@ struct Fetched {
   std::vector<TaskRef> tasks;
   bool operator==(const Fetched&) const = default;
 };
-/// `total` of them, in as many messages as it takes.
+/// A detached task with the label; `sweep` 1 is the first of Found::sweeps, 0 is none of them.
+struct FoundRecord {
+  Uuid session;
+  std::uint64_t seq = 0;
+  std::uint32_t sweep = 0;
+  bool finished = false;
+  bool operator==(const FoundRecord&) const = default;
+};
+/// Tasks of one function that one client has submitted.
+struct Sweep {
+  Uuid session;
+  std::string client;
+  std::string host;
+  std::string function;
+  std::int64_t submitted_ms = 0;
+  bool operator==(const Sweep&) const = default;
+};
+/// `total` tasks, in as many messages as it takes.
 struct Found {
   std::string label;
   std::uint64_t total = 0;
-  std::vector<TaskRef> tasks;
+  std::vector<FoundRecord> tasks;
+  std::vector<Sweep> sweeps;
   bool operator==(const Found&) const = default;
 };
 

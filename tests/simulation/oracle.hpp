@@ -86,7 +86,7 @@ class Oracle {
   /// The disk could not be written.
   void disk_failed() { disk_failed_ = world_.now(); }
   /// What the broker says to whoever looks for `label`.
-  std::vector<TaskId> found(const std::string& label, const std::vector<wire::TaskRef>& tasks);
+  std::vector<TaskId> found(const std::string& label, const std::vector<wire::FoundRecord>& tasks);
   /// What the journal holds when everything was fetched.
   void left_on_disk(const std::vector<broker::JournalRecord>& records) const;
 

@@ -45,9 +45,9 @@ std::vector<TaskId> Oracle::kept_tasks(const std::string& label) const {
   return tasks;
 }
 
-std::vector<TaskId> Oracle::found(const std::string& label, const std::vector<wire::TaskRef>& tasks) {
+std::vector<TaskId> Oracle::found(const std::string& label, const std::vector<wire::FoundRecord>& tasks) {
   std::set<TaskId> found;
-  for (const wire::TaskRef& ref : tasks) {
+  for (const wire::FoundRecord& ref : tasks) {
     const TaskId id{ref.session, ref.seq};
     const auto known = tasks_.find(id);
     if (known == tasks_.end() || !known->second.spec->detach || known->second.spec->label != label)

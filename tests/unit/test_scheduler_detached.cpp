@@ -79,12 +79,13 @@ struct Stage {
     h.skip();
   }
   void fetched(std::uint64_t seq) { h.say(client, wire::Fetched{{{client.session, seq}}}); }
-  std::vector<wire::TaskRef> find() {
+  wire::Found find() { return find_at(h, client); }
+  static wire::Found find_at(Harness& h, const TestClient& who) {
     h.skip();
-    h.say(client, wire::Find{"sweep"});
+    h.say(who, wire::Find{"sweep"});
     const Actions actions = h.take();
     REQUIRE(actions.size() == 1);
-    return std::get<wire::Found>(std::get<Send>(actions[0]).message).tasks;
+    return std::get<wire::Found>(std::get<Send>(actions[0]).message);
   }
 };
 
@@ -148,9 +149,9 @@ TEST_SUITE("scheduler, detached") {
     s.h.commit();
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.deliver_ok(s.client, 1, 1)});
     s.h.ack(s.client, 1);
-    CHECK(s.find().size() == 1);  // until the program has asked for it
+    CHECK(s.find().tasks.size() == 1);  // until the program has asked for it
     s.fetched(1);
-    CHECK(s.find().empty());
+    CHECK(s.find().tasks.empty());
   }
 
   TEST_CASE("submits that come while a row is under way share the next one") {
@@ -206,6 +207,17 @@ TEST_SUITE("scheduler, detached") {
 
     TestClient other = s.h.join_client("other");
     s.h.say(other, wire::Find{"sweep"});
+    const Actions answer = s.h.take();
+    REQUIRE(answer.size() == 1);
+    const auto& found = std::get<wire::Found>(std::get<Send>(answer[0]).message);
+    CHECK(found.tasks ==
+          std::vector<wire::FoundRecord>{{s.client.session, 1, 1, true}, {s.client.session, 2, 1, false}});
+    REQUIRE(found.sweeps.size() == 1);
+    CHECK(found.sweeps[0].session == s.client.session);
+    CHECK(found.sweeps[0].client == "client");
+    CHECK(found.sweeps[0].function == detached_spec().function);
+    CHECK(found.sweeps[0].submitted_ms > 0);
+    s.h.step(Received{other.peer, wire::Find{"sweep"}, 1});  // an older client
     CHECK(s.h.take() ==
           Actions{s.h.to(other, wire::Found{"sweep", 2, {{s.client.session, 1}, {s.client.session, 2}}})});
     s.h.define(other, 1, attached_spec());
@@ -219,10 +231,103 @@ TEST_SUITE("scheduler, detached") {
     s.h.returned(s.worker, s.client, 3);
     s.h.skip();
     s.h.say(other, wire::Fetched{{{s.client.session, 2}}});
+    CHECK(Stage::find_at(s.h, other).tasks.empty());
+    CHECK(s.h.status().client_list.size() == 2);  // another client may have found them a moment ago
+    s.h.advance(5s);
     s.h.commit();
     // The last of them is fetched: nothing is left of the session.
     CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session})});
     CHECK(s.h.status().client_list.size() == 1);
+  }
+
+  TEST_CASE("an answer that was fetched is kept while a client that is there holds a Future for it") {
+    Stage s;
+    s.accept();
+    s.h.result(s.worker, s.client, 1);
+    s.h.commit();
+    s.h.skip();
+    const auto attach = [&](TestClient& client) {
+      s.h.define(client, 1, attached_spec());
+      s.h.submit(client, 1, 1, name_of(s.client, 1));
+      s.h.skip();
+    };
+    const wire::Fetched fetched{{{s.client.session, 1}}};
+    const auto is_kept = [&] {
+      s.h.commit();
+      const auto clients = s.h.status().client_list;
+      return std::any_of(clients.begin(), clients.end(), [](const auto& c) { return c.name == "client"; });
+    };
+    TestClient first = s.h.join_client("first");
+    SUBCASE("by a client that attached, until that has fetched it") {
+      TestClient second = s.h.join_client("second");
+      s.h.say(s.client, wire::Goodbye{""});
+      attach(first);
+      attach(second);
+      s.h.say(first, fetched);
+      s.h.say(first, fetched);
+      CHECK(Stage::find_at(s.h, first).tasks.empty());  // and new ones come too late
+      s.h.advance(30s);
+      CHECK(is_kept());
+      s.h.say(second, fetched);
+      CHECK_FALSE(is_kept());
+    }
+    SUBCASE("by a client that attached, until that has gone") {
+      TestClient second = s.h.join_client("second");
+      s.h.say(s.client, wire::Goodbye{""});
+      attach(first);
+      attach(second);
+      s.h.say(first, fetched);
+      s.h.advance(30s);
+      CHECK(is_kept());
+      SUBCASE("with a word") { s.h.say(second, wire::Goodbye{""}); }
+      SUBCASE("without") {
+        s.h.disconnect(second);
+        CHECK(is_kept());
+        s.h.advance(30s);
+      }
+      CHECK_FALSE(is_kept());
+    }
+    SUBCASE("by the client that submitted it") {
+      attach(first);
+      s.h.say(first, fetched);
+      s.h.advance(30s);
+      CHECK(is_kept());
+      SUBCASE("until it has asked") {
+        s.h.say(s.client, fetched);
+        s.h.say(s.client, wire::Goodbye{""});
+      }
+      SUBCASE("until it leaves") { s.h.say(s.client, wire::Goodbye{""}); }
+      CHECK_FALSE(is_kept());
+    }
+    SUBCASE("by a client that has found it and is about to attach") {
+      TestClient second = s.h.join_client("second");
+      s.h.say(s.client, wire::Goodbye{""});
+      CHECK(Stage::find_at(s.h, second).tasks.size() == 1);
+      attach(first);
+      s.h.say(first, fetched);
+      s.h.define(second, 1, attached_spec());
+      s.h.skip();
+      s.h.submit(second, 1, 1, name_of(s.client, 1));
+      CHECK(s.h.take() == Actions{s.h.received(second, 1), s.h.deliver_ok(second, 1, 1)});
+      s.h.say(second, fetched);
+      s.h.advance(5s);
+      CHECK_FALSE(is_kept());
+    }
+    s.h.skip();
+  }
+
+  TEST_CASE("after a restart the client of a sweep that nobody has seen yet is not called lost") {
+    Stage s;
+    s.accept();
+    Next next(s);
+    const wire::Status status = next.h.status();
+    CHECK(status.clients == 1);  // that is the other one
+    const auto client = std::find_if(status.client_list.begin(), status.client_list.end(),
+                                     [](const auto& c) { return c.name == "client"; });
+    REQUIRE(client != status.client_list.end());
+    CHECK(client->state == "detached");
+    next.h.advance(20s);
+    CHECK_FALSE(next.h.logged("it was lost"));
   }
 
   TEST_CASE("tasks that were not in the journal when their client left are nobody's") {
@@ -744,7 +849,7 @@ TEST_SUITE("scheduler, detached") {
       s.fetched(1);
       s.h.commit();
       CHECK(s.h.disk().blobs.empty());
-      CHECK(s.find().size() == 0);
+      CHECK(s.find().tasks.empty());
     }
     SUBCASE("it is lost") {
       for (int i = 0; i < 5; ++i) {
@@ -758,7 +863,7 @@ TEST_SUITE("scheduler, detached") {
       s.h.commit();
       s.fetched(1);
       s.h.commit();
-      CHECK(s.find().size() == 0);
+      CHECK(s.find().tasks.empty());
     }
     s.h.skip();
   }

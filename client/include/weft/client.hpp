@@ -80,24 +80,25 @@ class Client : public Submitter {
   }
 
   /// The detached tasks (TaskOptions::detach) with this label, of whatever client, in the order in which they
-  /// were submitted; none: an empty vector. R is what their function returns: a result that is none is a
-  /// TaskFailed. The broker keeps an answer until some program has asked one of these futures, or the Future
-  /// of the client that submitted it, for it (result(), error()). Cancelling such a future cancels the task.
-  /// Throws ConnectionError when the broker does not answer.
+  /// were submitted, under their ids and function names; none: an empty vector. Those that are finished are
+  /// done() at once, unless their results are large. R is what their function returns: a result that is none
+  /// is a TaskFailed. The broker keeps an answer until some program has asked one of these futures, or the
+  /// Future of the client that submitted it, for it (result(), error()), and no other program that holds a
+  /// Future for it is still without it. Cancelling such a future cancels the task. Throws ConnectionError
+  /// when the broker does not answer.
   template <class R>
   std::vector<Future<R>> attach(const std::string& label) {
-    const TaskOptions options{.label = label};
-    std::vector<Future<R>> futures;
-    detail::Submission submission(core_, {.kind = detail::CallKind::attached, .function = "detached task"},
-                                  &options);
-    for (const std::string& task : detail::find_detached(core_, label)) {
-      detail::Ref<detail::TypedState<R>> state(new detail::TypedState<R>);
-      submission.add(task, state);
-      futures.emplace_back(std::move(state));
-    }
-    submission.flush();
-    return futures;
+    return attach_to<R>(detail::find_detached(core_, label), nullptr);
   }
+  /// The same for one of the sweeps that have its label.
+  template <class R>
+  std::vector<Future<R>> attach(const Sweep& sweep) {
+    return attach_to<R>(detail::find_detached(core_, sweep.label), &sweep);
+  }
+
+  /// Who has submitted detached tasks with this label, of which function, when, and how many of them are
+  /// finished: the earliest first. Throws ConnectionError when the broker does not answer.
+  std::vector<Sweep> sweeps(const std::string& label) { return detail::find_detached(core_, label).sweeps; }
 
   /// Runs a task that has failed again, with the same arguments and options: a new task, with new attempts.
   /// Throws Error when it is not done, succeeded, was cancelled, or is not one that this client has
@@ -134,6 +135,35 @@ class Client : public Submitter {
     } catch (const ConnectionError& error) {
       return Outcome<R>(error);
     }
+  }
+
+  /// `only` null: all of them.
+  template <class R>
+  std::vector<Future<R>> attach_to(const detail::DetachedTasks& found, const Sweep* only) {
+    std::vector<Future<R>> futures;
+    std::vector<detail::FutureState*> finished;
+    std::optional<detail::Submission> submission;  // of tasks of sweep `current`
+    TaskOptions options;
+    std::size_t current = 0;
+    for (const detail::DetachedTask& task : found.tasks) {
+      const Sweep& sweep = found.sweeps[task.sweep];
+      if (only != nullptr && (sweep.session != only->session || sweep.function != only->function)) continue;
+      if (!submission || task.sweep != current) {
+        if (submission) submission->flush();
+        current = task.sweep;
+        options.label = sweep.label;
+        submission.emplace(core_,
+                           detail::CallTarget{.kind = detail::CallKind::attached, .function = sweep.function},
+                           &options);
+      }
+      detail::Ref<detail::TypedState<R>> state(new detail::AttachedState<R>(task.id));
+      submission->add(task.arguments(), state);
+      if (task.finished) finished.push_back(state.get());
+      futures.emplace_back(std::move(state));
+    }
+    if (submission) submission->flush();
+    detail::await_finished(finished);
+    return futures;
   }
 
   std::unique_ptr<detail::Core> owned_core_;

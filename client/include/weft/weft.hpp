@@ -21,5 +21,6 @@
 #include "weft/options.hpp"       // IWYU pragma: export
 #include "weft/progress.hpp"      // IWYU pragma: export
 #include "weft/serialise.hpp"     // IWYU pragma: export
+#include "weft/sweep.hpp"         // IWYU pragma: export
 #include "weft/this_task.hpp"     // IWYU pragma: export
 #include "weft/wait.hpp"          // IWYU pragma: export

@@ -75,7 +75,7 @@ class FutureState : public RefCounted {
     return !has_callbacks() || sleep_for_callbacks(deadline);
   }
   TaskState state() const noexcept;
-  TaskId id() const;
+  virtual TaskId id() const;
   /// Of a task that is done: its error, or nullopt. Throws ConnectionError when that is the reason.
   std::optional<TaskError> error() const;
   void cancel();
@@ -148,7 +148,7 @@ inline FutureState::Deadline deadline_after(const std::optional<std::chrono::mil
 
 /// The state of a Future<R>.
 template <class R>
-class TypedState final : public FutureState {
+class TypedState : public FutureState {
  public:
   const R& get() {
     need_value();
@@ -170,7 +170,7 @@ class TypedState final : public FutureState {
 };
 
 template <>
-class TypedState<void> final : public FutureState {
+class TypedState<void> : public FutureState {
  public:
   void get() { need_value(); }
   void take() { need_value(); }
@@ -178,6 +178,17 @@ class TypedState<void> final : public FutureState {
  private:
   void decode_value(std::string_view) override {}
   std::string value_type() const override { return "void"; }
+};
+
+/// The state of a Future<R> for a detached task that another client may have submitted.
+template <class R>
+class AttachedState final : public TypedState<R> {
+ public:
+  explicit AttachedState(const TaskId& id) : id_(id) {}
+  TaskId id() const override { return id_; }
+
+ private:
+  const TaskId id_;
 };
 
 }  // namespace detail

@@ -10,6 +10,7 @@
 
 #include "weft/detail/future_state.hpp"
 #include "weft/options.hpp"
+#include "weft/sweep.hpp"
 
 /// Where a program's containers have another layout than the library's, the linker says so by this name.
 #if defined(_GLIBCXX_DEBUG)
@@ -36,6 +37,18 @@ struct CallTarget {
   std::string (*display_name)() = nullptr;  // kind program; asked once
   std::string_view function{};              // its name in a library, or the command
   std::string_view signature{};             // kind library
+};
+
+/// A detached task that a broker knows.
+struct DetachedTask {
+  TaskId id;
+  std::size_t sweep = 0;  // index
+  bool finished = false;
+  std::string arguments() const;  // of a task that is attached to it
+};
+struct DetachedTasks {
+  std::vector<Sweep> sweeps;
+  std::vector<DetachedTask> tasks;  // in the order in which they were submitted
 };
 
 WEFT_LAYOUT_BEGIN
@@ -70,9 +83,10 @@ WEFT_LAYOUT_END
 /// The task of `failed` once more, as that of `fresh`. Throws Error that says why it cannot be.
 void submit_again(Core* core, const FutureState& failed, Ref<FutureState> fresh);
 
-/// The arguments of an attached task for each detached task with this label, as the broker knows them.
-/// Throws ConnectionError when it does not answer.
-std::vector<std::string> find_detached(Core* core, const std::string& label);
+/// Those with this label. Throws ConnectionError when the broker does not answer.
+DetachedTasks find_detached(Core* core, const std::string& label);
+/// Waits a moment for answers that the broker has: small ones are here at once.
+void await_finished(const std::vector<FutureState*>& states);
 
 /// Throws std::invalid_argument that names the field which makes no sense.
 void check_options(const TaskOptions& options);
