@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <unordered_map>
 #include <variant>
 
@@ -51,15 +52,46 @@ struct Everything {
   MSGPACK_DEFINE(colour, choice, maybe, delay, numbers, files, flags, precise, letter, fixed, three)
 };
 
+/// By an adaptor, and without a default constructor.
+class Celsius {
+ public:
+  explicit Celsius(double degrees) : degrees_(degrees) {
+    if (!(degrees >= -273.15)) throw std::out_of_range("too cold");
+  }
+  double degrees() const { return degrees_; }
+
+ private:
+  double degrees_;
+};
+}  // namespace
+
+template <>
+struct weft::adaptor<Celsius> {
+  static double to_wire(const Celsius& celsius) { return celsius.degrees(); }
+  static Celsius from_wire(double degrees) { return Celsius(degrees); }
+};
+
+namespace {
+
+struct Reading {  // an aggregate that is made from its members
+  Celsius now;
+  std::array<Celsius, 2> extremes;
+  std::variant<Celsius, std::string> either;
+  std::vector<Reading> before;
+};
+struct Pair {  // one that is filled, and raw in a vector
+  std::int32_t a, b;
+};
+
 template <class T>
 void decode_twice(std::string_view bytes) {
-  T value{};
+  std::optional<T> value;
   try {
-    value = detail::decode<T>(bytes);
+    value.emplace(detail::decode<T>(bytes));
   } catch (const Error&) {
     return;
   }
-  const detail::ByteBuffer encoded = detail::encode(value);
+  const detail::ByteBuffer encoded = detail::encode(*value);
   WEFT_CHECK(detail::encode(detail::decode<T>(encoded)) == encoded.view());
 }
 
@@ -78,7 +110,7 @@ using All =
           std::variant<Point, std::string, std::vector<Colour>>, std::optional<std::vector<Tree>>, bool,
           std::int8_t, std::uint64_t, float, double, std::string, std::wstring, std::monostate,
           std::chrono::system_clock::time_point, std::vector<std::byte>, std::multimap<Colour, Named>,
-          CommandResult>;
+          CommandResult, Reading, std::map<std::string, std::optional<Celsius>>, std::vector<Pair>>;
 
 }  // namespace
 

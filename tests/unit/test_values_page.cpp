@@ -33,7 +33,33 @@ struct Money {
   }
   void msgpack_unpack(const msgpack::object& object) { cents = object.as<long>(); }
 };
+struct Item {
+  std::string name;
+  Pixel place;
+  int sizes[2];
+};
+struct Point {
+  double x, y;
+};
+struct Padded {
+  char letter;
+  double number;
+};
+class Celsius {
+ public:
+  explicit Celsius(double degrees) : degrees_(degrees) {}
+  double degrees() const { return degrees_; }
+
+ private:
+  double degrees_;
+};
 }  // namespace shop
+
+template <>
+struct weft::adaptor<shop::Celsius> {
+  static double to_wire(const shop::Celsius& celsius) { return celsius.degrees(); }
+  static shop::Celsius from_wire(double degrees) { return shop::Celsius(degrees); }
+};
 
 namespace shop {
 bool operator==(const Pixel& a, const Pixel& b) { return std::tie(a.x, a.y) == std::tie(b.x, b.y); }
@@ -41,6 +67,24 @@ bool operator==(const Label& a, const Label& b) {
   return std::ranges::equal(a.code, b.code) && a.sold == b.sold;
 }
 bool operator==(const Money& a, const Money& b) { return a.cents == b.cents; }
+bool operator==(const Item& a, const Item& b) {
+  return std::tie(a.name, a.place) == std::tie(b.name, b.place) && std::ranges::equal(a.sizes, b.sizes);
+}
+bool operator==(const Point& a, const Point& b) { return std::tie(a.x, a.y) == std::tie(b.x, b.y); }
+bool operator==(const Padded& a, const Padded& b) {
+  return std::tie(a.letter, a.number) == std::tie(b.letter, b.number);
+}
+bool operator==(const Celsius& a, const Celsius& b) { return a.degrees() == b.degrees(); }
+
+template <class A, class B>
+struct Pair {
+  A first;
+  B second;
+};
+template <class T, int N>
+struct Grid {
+  T cells[N];
+};
 }  // namespace shop
 
 namespace weft::detail {
@@ -225,6 +269,12 @@ std::vector<Row> struct_examples() {
       EXAMPLE((shop::Label), {"ab", true}),
       EXAMPLE((std::vector<shop::Label>), {{"ab", true}}),
       EXAMPLE((shop::Money), {250}),
+      EXAMPLE((shop::Item), {"hi", {1, 2}, {3, 4}}),
+      EXAMPLE((shop::Point), {1, 2}),
+      EXAMPLE((std::vector<shop::Point>), {{1, 2}}),
+      EXAMPLE((std::vector<shop::Padded>), {{'a', 2}}),
+      EXAMPLE((shop::Celsius), shop::Celsius(1.5)),
+      EXAMPLE((std::vector<shop::Celsius>), {shop::Celsius(1.5)}),
       EXAMPLE((weft::detail::CommandRequest), {{"cat", "-n"}, "hi"}),
       EXAMPLE((weft::CommandResult), {0, "hi", ""}),
   };
@@ -304,6 +354,10 @@ std::vector<Row> all_spellings() {
       SPELLING((std::chrono::system_clock::time_point)),
       SPELLING((shop::Pixel)),
       SPELLING((std::vector<std::vector<shop::Colour>>)),
+      SPELLING((shop::Item)),
+      SPELLING((shop::Celsius)),
+      SPELLING((shop::Pair<int, std::string>)),
+      SPELLING((shop::Grid<double, 3>)),
   };
 }
 
@@ -378,6 +432,9 @@ TEST_SUITE("values page") {
     CHECK_THROWS_AS(read<std::chrono::seconds>({0xca, 0x3f, 0xc0, 0x00, 0x00}), weft::Error);
     CHECK_THROWS_AS(read<int>({0xd6, 0xff, 0, 0, 0, 1}), weft::Error);
     CHECK_THROWS_AS(read<std::vector<shop::Label>>({0xc4, 4, 'a', 'b', 0, 1}), weft::Error);
+    CHECK_THROWS_AS(
+        read<std::vector<shop::Padded>>({0xc4, 16, 'a', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}),
+        weft::Error);
     CHECK_THROWS_AS((read<std::map<int, int>>({0x82, 1, 1, 1, 1})), weft::Error);
     CHECK_THROWS_AS(read<shop::Pixel>({0x93, 1, 2, 3}), weft::Error);
     CHECK_THROWS_AS(

@@ -3,13 +3,16 @@
 // that must compile for every member, so an enum, a std::variant or a duration in a struct needs an
 // adaptor even though Weft reads and writes structs itself (writer.hpp, reader.hpp). The adaptors
 // also make such a struct usable with plain msgpack. What msgpack-c has is not replaced: two files of
-// a program, one with and one without this header, must not disagree about it.
+// a program, one with and one without this header, must not disagree about it. Other classes that it cannot
+// convert go through Weft's own reader and writer (serialise.hpp), which also say in one sentence why a class
+// cannot travel.
 #pragma once
 
 #ifndef MSGPACK_NO_BOOST
 #define MSGPACK_NO_BOOST
 #endif
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <msgpack.hpp>
@@ -17,7 +20,58 @@
 #include <utility>
 #include <variant>
 
+namespace weft::detail {
+
+/// Classes for which msgpack-c has nothing, unless there is a more special adaptor.
+template <class T>
+concept NotConverted = std::is_union_v<T> ||
+    (std::is_class_v<T> &&
+     !requires(T & value, const msgpack::object& o) { value.msgpack_unpack(o.convert()); });
+template <class T>
+concept NotPacked =
+    std::is_class_v<T> && !requires(const T& value, msgpack::packer<msgpack::sbuffer>& packer) {
+  value.msgpack_pack(packer);
+};
+
+template <class T>
+T convert_object(const msgpack::object& object);
+template <class T>
+void replace_by_object(const msgpack::object& object, T& value);
+template <class Stream, class T>
+void pack_value(msgpack::packer<Stream>& packer, const T& value);
+
+}  // namespace weft::detail
+
 namespace msgpack {
+// In the oldest version of its interface, where msgpack-c has its own adaptors: they are more special, and
+// win.
+MSGPACK_API_VERSION_NAMESPACE(v1) {
+  namespace adaptor {
+
+  template <weft::detail::NotConverted T>
+  struct convert<T> {
+    msgpack::object const& operator()(msgpack::object const& o, T& v) const {
+      weft::detail::replace_by_object(o, v);
+      return o;
+    }
+  };
+  template <weft::detail::NotPacked T>
+  struct pack<T> {
+    template <class Stream>
+    msgpack::packer<Stream>& operator()(msgpack::packer<Stream>& o, const T& v) const {
+      weft::detail::pack_value(o, v);
+      return o;
+    }
+  };
+  // Where msgpack-c would need a default constructor. (What points is refused here.)
+  template <class T>
+  requires(std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
+           (weft::detail::NotConverted<T> && !std::default_initializable<T>)) struct as<T> {
+    T operator()(msgpack::object const& o) const { return weft::detail::convert_object<T>(o); }
+  };
+  }  // namespace adaptor
+}
+
 MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS) {
   namespace adaptor {
 

@@ -21,9 +21,10 @@ inline void replace_all(std::string& text, std::string_view from, std::string_vi
 inline std::string tidy_name(std::string_view name) {
   std::string out(name);
   // Not static: it would be one object for all task libraries of a runner, whatever their versions.
-  constexpr std::array<std::array<std::string_view, 2>, 12> kSpellings = {{
+  constexpr std::array<std::array<std::string_view, 2>, 13> kSpellings = {{
       {"{anonymous}", "(anonymous namespace)"},
       {"std::__cxx11::", "std::"},
+      {"std::filesystem::__cxx11::", "std::filesystem::"},
       {"std::__1::", "std::"},
       {"std::basic_string<char, std::char_traits<char>, std::allocator<char> >", "std::string"},
       {"std::basic_string<char>", "std::string"},
@@ -33,7 +34,7 @@ inline std::string tidy_name(std::string_view name) {
       {"long long int", "long long"},
       {"long int", "long"},
       {"short int", "short"},
-      {"> >", ">>"},
+      {" >", ">"},
   }};
   for (const auto& [from, to] : kSpellings) replace_all(out, from, to);
   constexpr std::string_view kLambda = "(lambda at ";  // Clang's, with the whole path
@@ -65,6 +66,27 @@ std::string template_name() {
   std::string name = tidy_name(pretty_argument(pretty_type<T>()));
   return name.substr(0, name.find('<')) + "<" + type_list(typename Description<T>::Parts{});
 }
+
+/// What is not a class, or no instance of a template whose arguments are types alone, as compilers agree on
+/// it.
+template <class T>
+struct OwnName {
+  static std::string get() { return tidy_name(pretty_argument(pretty_type<T>())); }
+};
+/// Compilers differ in how they spell arguments, and whether they show those that are there by default.
+template <template <class...> class C, class... A>
+struct OwnName<C<A...>> {
+  static std::string get() {
+    const std::string name = tidy_name(pretty_argument(pretty_type<C<A...>>()));
+    std::size_t begin = name.size();  // of the last argument list
+    for (int depth = 0; begin > 0;) {
+      const char c = name[--begin];
+      depth += (c == '>') - (c == '<');
+      if (depth == 0) break;
+    }
+    return name.substr(0, begin) + "<" + type_list(Types<A...>{}) + ">";
+  }
+};
 
 template <class T>
 struct ArraySize;
@@ -102,7 +124,7 @@ std::string type_name() {
                      shape == Shape::map)
     return template_name<T>() + ">";
   else
-    return tidy_name(pretty_argument(pretty_type<T>()));
+    return OwnName<T>::get();
 }
 
 /// "long(long,double)".

@@ -2,21 +2,23 @@
 // ValueReader: msgpack to values of a program, without a tree of objects in between. Types, sizes and ranges
 // must be exactly right, and no more memory is reserved than bytes are there.
 //
-// A struct is filled through the msgpack_pack that MSGPACK_DEFINE made: it hands every member to our
-// "packer" as const M&, and the reader writes to it. That is sound because the struct itself is
-// never const here. (MSGPACK_DEFINE's own msgpack_unpack takes a tree of msgpack objects, accepts
-// arrays of any size, and sees raw vectors as msgpack-c does.)
+// A struct with MSGPACK_DEFINE is filled through the msgpack_pack that the macro made: it hands every member
+// to our "packer" as const M&, and the reader writes to it. That is sound because the struct itself is never
+// const here. (MSGPACK_DEFINE's own msgpack_unpack takes a tree of msgpack objects, accepts arrays of any
+// size, and sees raw vectors as msgpack-c does.)
 #pragma once
 
 #include <cstdint>
 #include <cstring>
+#include <exception>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "weft/detail/msgpack_reader.hpp"
-#include "weft/detail/shape.hpp"
+#include "weft/detail/raw.hpp"
 #include "weft/detail/type_name.hpp"
 #include "weft/detail/value_writer.hpp"
 #include "weft/error.hpp"
@@ -32,6 +34,9 @@ class ValueReader {
   /// Replaces `value` by what comes next.
   template <class T>
   void read(T& value);
+  /// What comes next, of a type that needs no default constructor.
+  template <class T>
+  T make();
 
   bool at_end() const { return in_.at_end(); }
   std::size_t remaining() const { return in_.remaining(); }
@@ -66,6 +71,27 @@ class ValueReader {
   void read_variant(std::variant<Ts...>& value, std::index_sequence<I...>);
   template <class T>
   void read_record(T& value);
+  template <class T>
+  void read_aggregate(T& value);
+
+  template <class T, class... M>
+  T make_aggregate(Types<M...>);
+  template <class T, class... Part>
+  T make_product(Types<Part...>);
+  template <class T, std::size_t... I>
+  T make_array(std::index_sequence<I...>);
+  template <class T, std::size_t I = 0>
+  T make_variant(std::size_t index);
+  template <class T>
+  T make_adapted();
+  template <class Variant>
+  std::size_t alternative();
+
+  void enter() {
+    if (++depth_ > kDepthMax)
+      throw Error("structs are nested more than " + std::to_string(kDepthMax) + " deep");
+  }
+  void leave() { --depth_; }
 
   void check() const {
     if (!in_.ok()) throw Error(in_.fault());
@@ -86,6 +112,21 @@ class ValueReader {
   MsgpackReader in_;
   int depth_ = 0;
 };
+
+/// Assigns, also to what has no assignment.
+template <class T>
+void replace(T& value, T&& by) {
+  if constexpr (std::is_move_assignable_v<T>) {
+    value = std::move(by);
+  } else {
+    static_assert(
+        std::is_nothrow_move_constructible_v<T>,
+        "weft: a member of a type that can neither be assigned nor moved without exceptions cannot be "
+        "decoded");
+    std::destroy_at(&value);
+    std::construct_at(&value, std::move(by));
+  }
+}
 
 /// The "packer" that a struct's msgpack_pack sees while the struct is read.
 class MemberReader {
@@ -140,7 +181,7 @@ void ValueReader::read_sequence(C& value) {
                     std::to_string(bytes.size()) + " bytes");
       value.resize(bytes.size() / sizeof(Element));
       if (value.empty()) return;
-      if (!is_raw(value.front()))
+      if (!detail::is_raw(value.front()))
         throw Error("expected an array of " + type_name<Element>() + ", found bytes");
       std::memcpy(value.data(), bytes.data(), bytes.size());
       return;
@@ -152,8 +193,10 @@ void ValueReader::read_sequence(C& value) {
   for (std::size_t i = 0; i < size; ++i) {
     if constexpr (std::is_same_v<Element, bool>)
       value.push_back(checked(in_.boolean()));  // vector<bool> has no bool&
-    else
+    else if constexpr (fills<Element>())
       read(value.emplace_back());
+    else
+      value.push_back(make<Element>());
   }
 }
 
@@ -162,7 +205,8 @@ void ValueReader::read_fixed(C& value) {
   using Element = std::ranges::range_value_t<C>;
   if constexpr (may_be_raw<C>) {
     if (in_.binary_is_next()) {
-      if (!is_raw(value[0])) throw Error("expected an array of " + type_name<Element>() + ", found bytes");
+      if (!detail::is_raw(value[0]))
+        throw Error("expected an array of " + type_name<Element>() + ", found bytes");
       return read_bytes(&value[0], std::size(value) * sizeof(Element));
     }
   }
@@ -174,11 +218,7 @@ template <class C>
 void ValueReader::read_set(C& value) {
   const std::size_t size = array();
   value.clear();
-  for (std::size_t i = 0; i < size; ++i) {
-    typename C::value_type element{};
-    read(element);
-    value.insert(value.end(), std::move(element));
-  }
+  for (std::size_t i = 0; i < size; ++i) value.insert(value.end(), make<typename C::value_type>());
   if (value.size() != size) throw Error("expected a set, found an element twice");
 }
 
@@ -187,11 +227,8 @@ void ValueReader::read_map(C& value) {
   const std::size_t size = checked(in_.map());
   value.clear();
   for (std::size_t i = 0; i < size; ++i) {
-    typename C::key_type key{};
-    read(key);
-    typename C::mapped_type mapped{};
-    read(mapped);
-    value.emplace_hint(value.end(), std::move(key), std::move(mapped));
+    auto key = make<typename C::key_type>();
+    value.emplace_hint(value.end(), std::move(key), make<typename C::mapped_type>());
   }
   if (value.size() != size) throw Error("expected a map, found a key twice");
 }
@@ -202,24 +239,41 @@ void ValueReader::read_optional(T& value) {
     in_.nil();
     return value.reset();
   }
-  if constexpr (may_be_nil<typename T::value_type>) array_of(1);
-  read(value.emplace());
+  using Inside = typename T::value_type;
+  if constexpr (may_be_nil<Inside>) array_of(1);
+  if constexpr (fills<Inside>())
+    read(value.emplace());
+  else
+    value.emplace(make<Inside>());
+}
+
+template <class Variant>
+std::size_t ValueReader::alternative() {
+  constexpr std::size_t size = std::variant_size_v<Variant>;
+  array_of(2);
+  const auto index = checked(in_.integer<std::size_t>());
+  if (index >= size)
+    throw Error("expected one of " + std::to_string(size) + " alternatives, found number " +
+                std::to_string(index));
+  return index;
 }
 
 template <class... Ts, std::size_t... I>
 void ValueReader::read_variant(std::variant<Ts...>& value, std::index_sequence<I...>) {
-  array_of(2);
-  const auto index = checked(in_.integer<std::size_t>());
-  if (index >= sizeof...(Ts))
-    throw Error("expected one of " + std::to_string(sizeof...(Ts)) + " alternatives, found number " +
-                std::to_string(index));
-  ((I == index ? read(value.template emplace<I>()) : void()), ...);
+  const std::size_t index = alternative<std::variant<Ts...>>();
+  const auto emplace = [&]<std::size_t J>(std::integral_constant<std::size_t, J>) {
+    using Alternative = std::variant_alternative_t<J, std::variant<Ts...>>;
+    if constexpr (fills<Alternative>())
+      read(value.template emplace<J>());
+    else
+      value.template emplace<J>(make<Alternative>());
+  };
+  ((I == index ? emplace(std::integral_constant<std::size_t, I>()) : void()), ...);
 }
 
 template <class T>
 void ValueReader::read_record(T& value) {
-  if (++depth_ > kDepthMax)
-    throw Error("structs are nested more than " + std::to_string(kDepthMax) + " deep");
+  enter();
   if constexpr (shape_of<T> == Shape::record) {
     MemberReader members(*this);
     value.msgpack_pack(members);
@@ -235,7 +289,76 @@ void ValueReader::read_record(T& value) {
       throw Error("expected a " + type_name<T>() + ", found something else");
     }
   }
-  --depth_;
+  leave();
+}
+
+template <class T>
+void ValueReader::read_aggregate(T& value) {
+  enter();
+  array_of(member_count<T>.members);
+  detail::visit_members(value, [this](auto&... member) { (this->read(member), ...); });
+  leave();
+}
+
+template <class T, class... M>
+T ValueReader::make_aggregate(Types<M...>) {
+  enter();
+  array_of(sizeof...(M));
+  T value{make<M>()...};  // in braces: one after the other
+  leave();
+  return value;
+}
+
+template <class T, class... Part>
+T ValueReader::make_product(Types<Part...>) {
+  array_of(sizeof...(Part));
+  return T{make<Part>()...};
+}
+
+template <class T, std::size_t... I>
+T ValueReader::make_array(std::index_sequence<I...>) {
+  array_of(sizeof...(I));
+  return T{{(static_cast<void>(I), make<typename T::value_type>())...}};
+}
+
+template <class T, std::size_t I>
+T ValueReader::make_variant(std::size_t index) {
+  if constexpr (I + 1 < std::variant_size_v<T>) {
+    if (index != I) return make_variant<T, I + 1>(index);
+  }
+  return T(std::in_place_index<I>, make<std::variant_alternative_t<I, T>>());
+}
+
+template <class T>
+T ValueReader::make_adapted() {
+  enter();
+  auto wire = make<WireOf<T>>();
+  leave();
+  try {
+    return adaptor<T>::from_wire(std::move(wire));
+  } catch (const std::exception& error) {
+    throw Error("the adaptor of " + type_name<T>() + " does not take it: " + error.what());
+  }
+}
+
+template <class T>
+T ValueReader::make() {
+  require_travels<T>();
+  if constexpr (shape_of<T> == Shape::adapted) {
+    return make_adapted<T>();
+  } else if constexpr (fills<T>()) {
+    T value{};
+    read(value);
+    return value;
+  } else if constexpr (shape_of<T> == Shape::aggregate) {
+    return make_aggregate<T>(typename Description<T>::Parts{});
+  } else if constexpr (shape_of<T> == Shape::product) {
+    return make_product<T>(typename Description<T>::Parts{});
+  } else if constexpr (shape_of<T> == Shape::fixed) {
+    return make_array<T>(std::make_index_sequence<std::tuple_size_v<T>>{});
+  } else if constexpr (shape_of<T> == Shape::variant) {
+    return make_variant<T>(alternative<T>());
+  }
 }
 
 template <class T>
@@ -295,6 +418,13 @@ void ValueReader::read(T& value) {
     read_map(value);
   } else if constexpr (shape == Shape::record || shape == Shape::custom) {
     read_record(value);
+  } else if constexpr (shape == Shape::aggregate) {
+    if constexpr (fills<T>())
+      read_aggregate(value);
+    else
+      detail::replace(value, make<T>());
+  } else if constexpr (shape == Shape::adapted) {
+    detail::replace(value, make_adapted<T>());
   }
 }
 

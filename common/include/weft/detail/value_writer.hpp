@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ValueWriter: values of a program to msgpack. Structs are visited through the msgpack_pack that
-// MSGPACK_DEFINE made, which is a template on its packer and so takes ours.
+// ValueWriter: values of a program to msgpack. A struct with MSGPACK_DEFINE is visited through the
+// msgpack_pack that the macro made, which is a template on its packer and so takes ours.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 #include "weft/detail/byte_buffer.hpp"
 #include "weft/detail/msgpack_writer.hpp"
-#include "weft/detail/shape.hpp"
+#include "weft/detail/raw.hpp"
 #include "weft/error.hpp"
 
 namespace weft::detail {
@@ -22,6 +22,8 @@ namespace weft::detail {
 template <class T>
 inline constexpr bool may_be_nil =
     shape_of<T> == Shape::optional || shape_of<T> == Shape::unit || shape_of<T> == Shape::custom;
+template <class T>
+requires(shape_of<T> == Shape::adapted) inline constexpr bool may_be_nil<T> = may_be_nil<WireOf<T>>;
 
 class ValueWriter : public MsgpackWriter<ByteBuffer&> {
  public:
@@ -67,7 +69,7 @@ template <class C>
 void ValueWriter::write_elements(const C& container, std::size_t size) {
   using Element = std::ranges::range_value_t<const C>;
   if constexpr (Contiguous<C> && may_be_raw<Element>) {
-    if (size > 0 && is_raw(*std::begin(container)))
+    if (size > 0 && detail::is_raw(*std::begin(container)))
       return binary(std::data(container), size * sizeof(Element));
   }
   array(size);
@@ -141,6 +143,11 @@ void ValueWriter::write(const T& value) {
     msgpack::packer<msgpack::sbuffer> packer(buffer);
     value.msgpack_pack(packer);
     raw(buffer.data(), buffer.size());
+  } else if constexpr (shape == Shape::aggregate) {
+    array(member_count<T>.members);
+    detail::visit_members(value, [this](const auto&... member) { (this->write(member), ...); });
+  } else if constexpr (shape == Shape::adapted) {
+    write<WireOf<T>>(adaptor<T>::to_wire(value));
   }
 }
 

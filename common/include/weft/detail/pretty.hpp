@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The compiler's own spelling of a type or a function.
+#pragma once
+
+#include <string_view>
+
+namespace weft::detail {
+
+template <class T>
+constexpr const char* pretty_type() {
+  return __PRETTY_FUNCTION__;
+}
+template <auto F>
+constexpr const char* pretty_value() {
+  return __PRETTY_FUNCTION__;
+}
+
+/// What stands for the template argument in a __PRETTY_FUNCTION__: "... [with T = HERE]" (GCC) or
+/// "... [T = HERE]" (Clang).
+constexpr std::string_view pretty_argument(std::string_view text) {
+  const auto begin = text.find("= ") + 2;
+  std::string_view out = text.substr(begin, text.rfind(']') - begin);
+  if (out.starts_with('&')) out.remove_prefix(1);
+  return out;
+}
+
+/// True for what the standard library has.
+template <class T>
+inline constexpr bool is_standard = pretty_argument(pretty_type<T>()).starts_with("std::");
+
+}  // namespace weft::detail
