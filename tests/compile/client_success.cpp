@@ -17,6 +17,40 @@ struct Shop {
   static int price(int n) { return n; }
 };
 
+/// By an adaptor, without a default constructor or an assignment.
+class Celsius {
+ public:
+  explicit Celsius(double degrees) : degrees_(degrees) {}
+  double degrees() const { return degrees_; }
+
+ private:
+  const double degrees_;
+};
+template <>
+struct weft::adaptor<Celsius> {
+  static double to_wire(const Celsius& celsius) { return celsius.degrees(); }
+  static Celsius from_wire(double degrees) { return Celsius(degrees); }
+};
+struct Reading {
+  Celsius temperature;
+  std::string place;
+};
+Reading measure(Celsius temperature, Reading) { return {temperature, "here"}; }
+
+void others(weft::Client& client) {
+  weft::Future<Reading> a = client.submit<measure>(Celsius(1), Reading{Celsius(2), "there"});
+  std::vector<weft::Future<Reading>> b =
+      client.map<measure>(std::vector<Celsius>{Celsius(1)}, weft::same(Reading{Celsius(2), "there"}));
+  double sum = a.result().temperature.degrees() + client.gather(b)[0].temperature.degrees();
+  std::vector<weft::Outcome<Reading>> outcomes = client.gather(b, weft::outcomes);
+  if (outcomes[0].ok()) sum += outcomes[0].value().temperature.degrees();
+  for (auto& done : weft::as_completed(b)) sum += std::move(done).result().temperature.degrees();
+  b = client.attach<Reading>("label");
+  if (std::optional<Reading> soon = a.result_for(std::chrono::milliseconds(1)))
+    sum += soon->temperature.degrees();
+  a = client.call<Reading>("measure", Celsius(sum), Reading{Celsius(sum), "there"});
+}
+
 void submits(weft::Client& client) {
   weft::Future<long> a = client.submit<inc>(1);
   weft::Future<int> b = client.submit<quick>(2);
@@ -75,5 +109,6 @@ int main() {
   weft::ClusterInfo info = client.cluster();
   submits(client);
   maps(client);
+  others(client);
   return static_cast<int>(info.slots);
 }

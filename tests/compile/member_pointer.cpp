@@ -1,4 +1,5 @@
 // expect: weft: a pointer means nothing in another process
+// names: const char
 #include <weft/function.hpp>
 
 struct Node {

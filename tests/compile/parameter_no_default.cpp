@@ -1,4 +1,5 @@
 // expect: weft: this type needs a default constructor
+// names: Fixed
 #include <weft/function.hpp>
 
 struct Fixed {

@@ -1,4 +1,5 @@
 // expect: weft: a smart pointer owns memory of this process
+// names: shared_ptr<int>
 #include <weft/function.hpp>
 
 int f(std::vector<std::shared_ptr<int>> x) { return *x[0]; }

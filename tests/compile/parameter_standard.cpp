@@ -1,4 +1,5 @@
 // expect: weft: this standard type cannot travel: pass what it holds as text, numbers or a container
+// names: filesystem
 #include <weft/function.hpp>
 
 #include <filesystem>

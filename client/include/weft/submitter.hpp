@@ -23,12 +23,15 @@ namespace weft {
 /// Every function returns at once; what a task does and how it fails shows in its Future. They throw
 /// ConnectionError when the broker is gone for good, std::out_of_range for an integer that does not fit
 /// the parameter, Error after fork(). May be used from any thread.
+///
+/// Compilers show the lines of submit and map to who gives them a template or an overloaded function without
+/// saying which: so the remedy stands there.
 class Submitter {
  public:
   /// Calls F(arguments...) on a worker. F is a free or static function; arguments are converted to its
   /// parameter types here, and copied.
   template <auto F, class... Args>
-  auto submit(Args&&... arguments) {
+  auto submit(Args&&... arguments) {  // weft: F is one function: f<int>, or static_cast<int (*)(int)>(f)
     return submit_call<detail::Call<F>>(detail::function_index<F>(), std::forward<Args>(arguments)...);
   }
 
@@ -47,7 +50,7 @@ class Submitter {
   /// the elements; they share memory, 4 kB at a time, which one that is kept keeps. Throws
   /// std::invalid_argument when the lengths differ (what was sent is cancelled).
   template <auto F, class... Ranges>
-  auto map(Ranges&&... ranges) {
+  auto map(Ranges&&... ranges) {  // weft: F is one function: f<int>, or static_cast<int (*)(int)>(f)
     return map_call<detail::Call<F>>(detail::function_index<F>(), std::forward<Ranges>(ranges)...);
   }
 

@@ -33,13 +33,27 @@ inline constexpr bool kIsEndless<R> = std::same_as<std::ranges::sentinel_t<R>, s
 /// True, or a sentence at compile time, for what is given to submit or map in the place of a lambda.
 template <class L>
 consteval bool is_shippable_lambda() {
-  constexpr bool pointer = std::is_pointer_v<L> || std::is_member_pointer_v<L>;
-  static_assert(!pointer,
-                "weft: a function is named as a template argument: write submit<inc>(1), not submit(inc, 1)");
-  constexpr bool plain = std::is_empty_v<L> && std::default_initializable<L>;
-  static_assert(pointer || plain,
-                "weft: a lambda with captures cannot travel: pass captured values as arguments");
-  return !pointer && plain;
+  if constexpr (std::is_class_v<L> && std::is_empty_v<L> && std::default_initializable<L>) {
+    return true;
+  } else {
+    constexpr bool pointer = std::is_pointer_v<L> || std::is_member_pointer_v<L>;
+    static_assert(
+        always_false<L> || !pointer,
+        "weft: a function is named as a template argument: write submit<inc>(1), not submit(inc, 1)");
+    static_assert(
+        pointer || std::is_class_v<L>,
+        "weft: this is no function: write submit<f>(arguments...), or give a lambda without captures first");
+    static_assert(!std::is_class_v<L> || !is_standard<L>,
+                  "weft: a std::function or std::bind does not say which function it holds: write "
+                  "submit<f>(arguments...), or give a lambda without captures");
+    constexpr bool lambda = pretty_argument(pretty_type<L>()).find("lambda") != std::string_view::npos;
+    static_assert(!lambda, "weft: a lambda with captures cannot travel: pass captured values as arguments");
+    static_assert(
+        !std::is_class_v<L> || is_standard<L> || lambda,
+        "weft: a function object with members cannot travel as a function: make it an argument of a "
+        "function of your own");
+    return false;
+  }
 }
 
 template <class... Ranges>

@@ -1,0 +1,4 @@
+// expect: weft: this is no function
+#include <weft/weft.hpp>
+
+void f(weft::Client& client) { client.submit(1, 2); }
