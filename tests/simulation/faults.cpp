@@ -36,7 +36,8 @@ void Faults::plan(std::uint32_t count, Time end) {
   Duration at{};
   for (std::uint32_t i = 0; i < count; ++i) {
     if (!in_bursts || i % kBurst == 0) at = random_.duration(milliseconds(300), end - world_.now());
-    const Duration later = in_bursts ? random_.duration(Duration(0), seconds(4)) : Duration(0);
+    const Duration burst = std::min<Duration>(seconds(4), end - world_.now() - at);
+    const Duration later = in_bursts ? random_.duration(Duration(0), burst) : Duration(0);
     world_.at(world_.now() + at + later, [this] { strike(); });
   }
 }
