@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // weft-broker: serves until SIGINT or SIGTERM.
 #include <fmt/format.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -10,11 +9,14 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
 
 #include "broker/broker.hpp"
+#include "common/daemon.hpp"
 #include "common/hash.hpp"
+#include "common/link.hpp"
+#include "common/log_sink.hpp"
+#include "common/standard_files.hpp"
 
 namespace {
 
@@ -56,7 +58,13 @@ weft::broker::Settings settings_from(const Options& options) {
 }
 
 void parse(CLI::App& app, Options& options) {
-  app.add_option("--host", options.host, "Address to listen on")->capture_default_str();
+  app.add_option("--host", options.host, "Address to listen on, or * for all")
+      ->check([](const std::string& host) {
+        return host == "*" || weft::is_host(host)
+                   ? std::string()
+                   : "'" + host + "' is no host: write a name or a numeric address, and the port as --port";
+      })
+      ->capture_default_str();
   app.add_option("--port", options.port, "Port to listen on; 0 chooses a free one")->capture_default_str();
   app.add_flag("--insecure", options.insecure,
                "Allow an address that other machines can reach, without keys");
@@ -95,7 +103,7 @@ void parse(CLI::App& app, Options& options) {
       ->transform(
           CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
                                 CLI::AsNumberWithUnit::CASE_SENSITIVE))
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, 100 * 365 * 86400.0))
       ->capture_default_str();
   app.set_version_flag("--version", "weft-broker " WEFT_VERSION);
 }
@@ -123,35 +131,42 @@ void use_journal(weft::broker::Broker& broker, const Options& options) {
                      std::move(recovered));
 }
 
+/// Throws std::runtime_error when few are too few.
+void raise_file_limit() {
+  constexpr rlim_t kFilesMin = 48;  // its own, those that it keeps free, a few workers and clients
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+  if (files.rlim_max >= kFilesMin) return;
+  throw std::runtime_error(
+      fmt::format("at most {} files may be open (ulimit -Hn): a broker needs {}", files.rlim_max, kFilesMin));
+}
+
 int serve(const Options& options) {
   if (!options.insecure && !weft::broker::is_loopback(options.host)) {
-    fmt::print(
-        stderr,
+    weft::report_line(fmt::format(
         "weft-broker: refusing to listen on {}: whoever reaches this port can run any program here. Only a "
-        "loopback address needs no keys; add --insecure if everyone on that network may.\n",
-        options.host);
+        "loopback address needs no keys; add --insecure if everyone on that network may.",
+        options.host));
     return 1;
   }
   // libzmq numbers connections from rand(): a peer must not be able to guess the next number.
   std::srand(static_cast<unsigned>(weft::random_number()));
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
-  }
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  sigprocmask(SIG_BLOCK, &signals, nullptr);
+  raise_file_limit();
+  const sigset_t signals = weft::block_stop_signals();
   const int stop = signalfd(-1, &signals, SFD_CLOEXEC);
 
   zmq::context_t context;
   weft::broker::Broker broker(context, options.host, options.port, settings_from(options));
   if (!options.journal.empty()) use_journal(broker, options);
-  fmt::print("weft-broker: serving on {}\n", broker.address());
-  std::fflush(stdout);
+  weft::write_without_waiting(STDOUT_FILENO, fmt::format("weft-broker: serving on {}\n", broker.address()));
   broker.run(stop);
+  // A second signal ends it at once, should the last of the journal not get to a disk that hangs.
+  for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, [](int) { _exit(0); });
+  signalfd_siginfo first{};
+  [[maybe_unused]] const auto got = read(stop, &first, sizeof first);
+  sigprocmask(SIG_UNBLOCK, &signals, nullptr);
   spdlog::info("stopped");
   close(stop);
   return 0;
@@ -160,6 +175,7 @@ int serve(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  weft::start_daemon();
   Options options;
   CLI::App app("The Weft broker: schedules the tasks of clients on workers.", "weft-broker");
   try {
@@ -169,12 +185,13 @@ int main(int argc, char** argv) {
     const int code = app.exit(error);
     return code == 0 ? 0 : 2;
   }
+  weft::use_log("weft-broker", "%Y-%m-%d %H:%M:%S.%e %l %v");
+  int code = 1;
   try {
-    spdlog::set_default_logger(spdlog::stderr_color_mt("weft-broker"));
-    spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%l%$ %v");
-    return serve(options);
+    code = serve(options);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "weft-broker: {}\n", error.what());
-    return 1;
+    weft::report_line(fmt::format("weft-broker: {}", error.what()));
   }
+  spdlog::shutdown();
+  return code;
 }

@@ -14,6 +14,7 @@
 #include "common/blocked_signals.hpp"
 #include "common/hash.hpp"
 #include "common/link.hpp"
+#include "common/standard_files.hpp"
 #include "weft/error.hpp"
 
 namespace weft::detail {
@@ -90,6 +91,7 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
         fmt::format("ClientOptions::name is too large: it has {} bytes, and at most {} travel",
                     options_.name.size(), kNameMax));
   options_.address = broker_address(options_.address);
+  open_standard_files();  // a program may have closed them
   const Uuid session = random_uuid();
   hub_ = std::make_shared<Hub>(session, options_.address);
   {

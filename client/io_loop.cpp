@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "client/io_loop.hpp"
 
-#include <cstdio>
-
 #include "client/failure.hpp"
 #include "client/futex.hpp"
 #include "client/program.hpp"
 #include "common/check.hpp"
 #include "common/fd.hpp"
+#include "common/standard_files.hpp"
 
 namespace weft::detail {
 
@@ -233,7 +232,7 @@ void IoLoop::perform(const client::GaveUp& action) {
 }
 
 void IoLoop::perform(const client::Log& action) {
-  if (action.level == client::Log::Level::warning) std::fprintf(stderr, "weft: %s\n", action.text.c_str());
+  if (action.level == client::Log::Level::warning) report_line("weft: " + action.text);
 }
 
 /// Ends what is not done: ConnectionError with `reason`, or TaskCancelled when that is "".

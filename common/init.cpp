@@ -16,6 +16,7 @@
 #include "common/mapped_objects.hpp"
 #include "common/runner_libraries.hpp"
 #include "common/runner_loop.hpp"
+#include "common/standard_files.hpp"
 
 // There only in programs that are linked with -Wl,--wrap=main.
 extern "C" [[gnu::weak]] int __wrap_main(int argc, char** argv, char** environment);
@@ -62,6 +63,7 @@ namespace runner {
 
 void start_process(char** environment) {
   if (std::exchange(has_started, true) || environment == nullptr) return;
+  open_standard_files();  // before anything else is opened
   if (!take_runner_variable(environment)) return open_program_files();
   for (const int fd : {the_start.channel, the_start.memory})
     if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "common/link.hpp"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cctype>
 #include <cstring>
 #include <stdexcept>
 #include <utility>
+
+#include "common/standard_files.hpp"
 
 namespace weft {
 
@@ -35,8 +39,7 @@ HostPort parse_address(const std::string& address) {
   }
   const bool numeric = !parts.port.empty() && parts.port.size() <= 5 &&
                        parts.port.find_first_not_of("0123456789") == std::string::npos;
-  if (parts.host.empty() || parts.host.find('/') != std::string::npos || !numeric ||
-      std::stoul(parts.port) > 65535 || std::stoul(parts.port) == 0) {
+  if (!is_host(parts.host) || !numeric || std::stoul(parts.port) > 65535 || std::stoul(parts.port) == 0) {
     throw std::invalid_argument("'" + address +
                                 "' is not an address: write host:port, for example 127.0.0.1:8786");
   }
@@ -70,6 +73,22 @@ std::vector<std::string> resolve(const HostPort& parts, std::string& error) {
 
 }  // namespace
 
+bool is_host(const std::string& text) {
+  if (text.find(':') != std::string::npos) {
+    in6_addr ignored{};
+    return inet_pton(AF_INET6, text.substr(0, text.find('%')).c_str(), &ignored) == 1;
+  }
+  if (text.find_first_not_of("0123456789.") == std::string::npos) {
+    in_addr ignored{};
+    return inet_aton(text.c_str(), &ignored) ==
+           1;  // as getaddrinfo() does: 127.1 is one, 127.0.0.256 is none
+  }
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte >= 0x80 || std::isalnum(byte) != 0 || c == '.' || c == '-' || c == '_';
+  });
+}
+
 std::string endpoint_of(const std::string& address) {
   const HostPort parts = parse_address(address);
   return join(parts.host, parts.port);
@@ -79,6 +98,7 @@ Link::~Link() { close(); }
 
 void Link::open(const std::string& address) {
   close();
+  open_standard_files();  // a program may have closed them: libzmq must not get their numbers
   std::string error;
   std::vector<std::string> endpoints;
   try {

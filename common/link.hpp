@@ -83,4 +83,7 @@ class Link {
 /// "[::1]:port"). Throws std::invalid_argument with a sentence when it is neither.
 std::string endpoint_of(const std::string& address);
 
+/// Whether `text` may be the name or the numeric address of a machine, without brackets and port.
+bool is_host(const std::string& text);
+
 }  // namespace weft

@@ -12,11 +12,11 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <optional>
 
+#include "common/standard_files.hpp"
 #include "worker/runner_start.hpp"
 
 namespace weft::worker {
@@ -108,7 +108,7 @@ void Keeper::end_all() {
     sigtimedwait(&set, nullptr, &kLookAgain);
   }
   for (const pid_t child : own_children()) {
-    fmt::print(stderr, "weft-worker: process {}, which a task has left behind, cannot be ended\n", child);
+    report_line(fmt::format("weft-worker: process {}, which a task has left behind, cannot be ended", child));
   }
 }
 

@@ -5,7 +5,6 @@
 #include <gnu/libc-version.h>
 #include <poll.h>
 #include <spawn.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <sys/utsname.h>
@@ -18,10 +17,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
-#include <thread>
 
+#include "common/daemon.hpp"
 #include "common/hash.hpp"
+#include "common/log_sink.hpp"
 #include "common/program_cache.hpp"
+#include "common/standard_files.hpp"
+#include "worker/cores.hpp"
 #include "worker/fork_server.hpp"
 #include "worker/limits.hpp"
 #include "worker/memory.hpp"
@@ -34,7 +36,7 @@ using namespace weft::worker;
 
 struct Options {
   std::string broker;
-  std::uint32_t slots = std::max(1U, std::thread::hardware_concurrency());
+  std::uint32_t slots = usable_cores();
   std::string name;
   std::string resources;
   std::string memory_limit;
@@ -128,6 +130,30 @@ std::string host_name() {
   return text;
 }
 
+/// As many of the slots as there are descriptors for, and what those leave. Throws std::runtime_error when
+/// there are not enough for a single slot.
+void fit_into_file_limit(Worker::Settings& settings) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t files = limit.rlim_cur;
+  std::uint32_t& slots = settings.session.hello.slots;
+  const std::uint32_t possible = slots_for_files(files);
+  if (possible == 0) {
+    throw std::runtime_error(
+        fmt::format("at most {} files may be open (ulimit -Hn): a worker needs {} for one slot", files,
+                    kOwnFiles + kFilesPerSlot));
+  }
+  if (possible < slots) {
+    spdlog::warn("{} of {} slots: at most {} files may be open (ulimit -Hn), and each slot needs {}",
+                 possible, slots, files, kFilesPerSlot);
+    slots = possible;
+  }
+  settings.blob_files_max = blob_files_for(files, slots);
+  // Arguments that are kept although no task needs them must not hold up others.
+  constexpr std::size_t kMany = 4096;
+  if (settings.blob_files_max < kMany) settings.session.fetcher.idle_bytes_max = 0;
+}
+
 Worker::Settings settings_from(const Options& options) {
   Worker::Settings settings;
   wire::HelloWorker& hello = settings.session.hello;
@@ -158,51 +184,45 @@ Worker::Settings settings_from(const Options& options) {
   settings.cache_directory = options.local_directory.empty()
                                  ? default_cache_directory()
                                  : std::filesystem::absolute(options.local_directory).string();
+  fit_into_file_limit(settings);
   return settings;
 }
 
-void set_up_process() {
-  // Before any thread: all of them inherit the mask.
-  sigset_t stop;
-  sigemptyset(&stop);
-  sigaddset(&stop, SIGTERM);
-  sigaddset(&stop, SIGINT);
-  sigprocmask(SIG_BLOCK, &stop, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  // 0, 1 and 2 must be taken: what is opened later must not become somebody's stdout.
-  for (int fd = open("/dev/null", O_RDWR); fd >= 0 && fd <= 2;) fd = open("/dev/null", O_RDWR);
-  original_file_limit();
-  raise_file_limit();
-}
-
-void set_up_log(bool verbose) {
-  auto logger = std::make_shared<spdlog::logger>("worker", std::make_shared<spdlog::sinks::stderr_sink_st>());
-  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %L %v");
-  logger->set_level(verbose ? spdlog::level::debug : spdlog::level::info);
-  logger->flush_on(spdlog::level::debug);
-  spdlog::set_default_logger(logger);
+int serve(const Options& options) {
+  try {
+    original_file_limit();
+    raise_file_limit();
+    block_stop_signals();
+    ForkServer server;  // before there are threads, and before there is anything to copy
+    use_log("weft-worker", "%Y-%m-%d %H:%M:%S.%e %L %v");
+    spdlog::set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
+    Worker worker(settings_from(options), server);
+    return worker.run();
+  } catch (const CLI::Error& error) {
+    report_line(fmt::format("{}\nRun with --help for more information.", error.what()));
+    return 2;
+  } catch (const std::exception& error) {
+    report_line(fmt::format("weft-worker: {}", error.what()));
+    return 1;
+  }
 }
 
 int run(const Options& options) {
   try {
     endpoint_of(options.broker);
-    set_up_process();
-    ForkServer server;  // before there are threads, and before there is anything to copy
-    set_up_log(options.verbose);
-    Worker worker(settings_from(options), server);
-    return worker.run();
-  } catch (const CLI::Error& error) {
-    fmt::print(stderr, "{}\nRun with --help for more information.\n", error.what());
+  } catch (const std::invalid_argument& error) {
+    report_line(fmt::format("weft-worker: {}", error.what()));
     return 2;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "weft-worker: {}\n", error.what());
-    return 1;
   }
+  const int code = serve(options);
+  spdlog::shutdown();
+  return code;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  start_daemon();
   Options options;
   const char* broker = std::getenv("WEFT_BROKER");
   options.broker = broker && *broker ? broker : "127.0.0.1:8786";
@@ -211,8 +231,9 @@ int main(int argc, char** argv) {
   // So that a script can have its own defaults in front of what its user says.
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("HOST:PORT", options.broker, "of the broker; default $WEFT_BROKER, else 127.0.0.1:8786");
-  app.add_option("--nprocs,--nworkers", options.slots,
-                 "slots: tasks that run at once; default one for each core")
+  app.add_option(
+         "--nprocs,--nworkers", options.slots,
+         "slots: tasks that run at once; default one for each core that it may use (affinity, cgroups)")
       ->check(CLI::Range(1, 4096));
   app.add_option("--name", options.name, "shown in status and errors; default HOST-PID");
   app.add_option("--resources", options.resources, "what tasks may ask for, for example gpu=2,licence=1")
