@@ -10,9 +10,12 @@
 #include <thread>
 
 #include "client/bench_command.hpp"
+#include "client/cache_command.hpp"
 #include "client/core.hpp"
 #include "client/query.hpp"
 #include "client/status_text.hpp"
+#include "common/program_cache.hpp"
+#include "common/standard_files.hpp"
 
 namespace {
 
@@ -52,12 +55,22 @@ void wait_until_left(const std::string& address, std::chrono::milliseconds timeo
   fmt::print("worker {} has left\n", name);
 }
 
+/// What was asked for is none of the commands: says which there are.
+int refuse_command(const CLI::App& app, const std::string& command) {
+  std::string text = command.empty() ? "weft: a command is wanted:\n"
+                                     : fmt::format("weft: '{}' is none of its commands:\n", command);
+  for (const CLI::App* each : app.get_subcommands({}))
+    text += fmt::format("  {:8}{}\n", each->get_name(), each->get_description());
+  fmt::print(stderr, "{}Run with --help for more information.\n", text);
+  return kUsage;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  weft::open_standard_files();
   CLI::App app("weft: asks a Weft cluster how it is", "weft");
   app.set_version_flag("--version", "weft " WEFT_VERSION);
-  app.require_subcommand(1);
 
   std::string address;
   double timeout_s = 3;
@@ -72,7 +85,7 @@ int main(int argc, char** argv) {
     command->add_option("ADDRESS", address,
                         "host:port of the broker; default: $WEFT_BROKER, else 127.0.0.1:8786");
     command->add_option("--timeout", timeout_s, "seconds to wait for an answer")
-        ->check(CLI::PositiveNumber)
+        ->check(CLI::Range(0.001, 1e9))
         ->capture_default_str();
     return command;
   };
@@ -96,12 +109,28 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(10, 10'000'000))
       ->capture_default_str();
   bench_command->add_flag("--json", bench.json, "for programs");
+  CLI::App* cache_command = app.add_subcommand("cache", "programs that workers of this host keep on disk");
+  std::string cache_action;
+  std::string directory = weft::default_cache_directory();
+  cache_command->add_option("list|clear", cache_action, "what is there, or remove what no worker uses")
+      ->check(CLI::IsMember({"list", "clear"}))
+      ->required();
+  cache_command->add_option("--local-directory", directory, "of the workers")->capture_default_str();
 
+  const std::string first = argc > 1 ? argv[1] : "";
+  const auto is_first = [&](const CLI::App* command) { return command->get_name() == first; };
+  if (!first.starts_with("-") && app.get_subcommands(is_first).empty()) return refuse_command(app, first);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : kUsage;
   }
+  if (cache_command->parsed()) {
+    fmt::print("{}", cache_action == "list" ? weft::client::cache_list_text(directory)
+                                            : weft::client::clear_cache(directory));
+    return 0;
+  }
+  if (app.get_subcommands().empty()) return refuse_command(app, "");
   const auto timeout = weft::detail::bounded(std::chrono::duration<double>(timeout_s));
   try {
     address = weft::detail::broker_address(address);

@@ -141,6 +141,9 @@ int main(int argc, char** argv) {
     run(broker, folder, csv_file, points, seed);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "adult_grid: {}\n", error.what());
+    return 2;  // the address
   } catch (const std::exception& error) {
     fmt::print(stderr, "adult_grid: {}\n", error.what());
     return 1;

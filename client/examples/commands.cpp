@@ -76,6 +76,9 @@ int main(int argc, char** argv) {
     return run(broker, commands, stdin_file.empty() ? "" : read(stdin_file)) == 0 ? 0 : 1;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "commands: {}\n", error.what());
+    return 2;  // the address
   } catch (const std::exception& error) {
     fmt::print(stderr, "commands: {}\n", error.what());
     return 1;

@@ -66,6 +66,9 @@ int main(int argc, char** argv) {
     run(broker, n, iterations, one_by_one);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "inc: {}\n", error.what());
+    return 2;  // the address
   } catch (const std::exception& error) {
     fmt::print(stderr, "inc: {}\n", error.what());
     return 1;

@@ -106,6 +106,9 @@ int main(int argc, char** argv) {
     return run(broker, files, top) == 0 ? 0 : 1;
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "wordcount: {}\n", error.what());
+    return 2;  // the address
   } catch (const std::exception& error) {
     fmt::print(stderr, "wordcount: {}\n", error.what());
     return 1;

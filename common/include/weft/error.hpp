@@ -49,7 +49,7 @@ struct TaskErrorDetails {
   std::string host;                  // where that worker runs
   std::uint32_t attempt = 0;         // executions started, with this one; 0: none
   std::string type;                  // of the exception: "std::out_of_range"; "" when it was none
-  std::string text;                  // what() of the exception, or how it ended
+  std::string text;                  // what() of the exception, or how it ended; see TaskError::text()
   std::vector<std::string> history;  // one line for each attempt that was lost, the oldest first
 };
 
@@ -71,7 +71,9 @@ class TaskError : public Error {
   std::uint32_t attempt() const { return details_->attempt; }
   /// Type name of the exception that the function threw; "" when there was none.
   const std::string& type() const { return details_->type; }
-  /// what() of that exception, or how the task ended. Error::what() is the whole sentence.
+  /// what() of that exception, or how the task ended. Error::what() is the whole sentence. Of an exception
+  /// the runner sends 10,000 bytes of what() and 1,000 of type(); where it has cut, the text ends in "...
+  /// (cut: ...)". Of stderr it is the last 50 lines, of at most 4,096 bytes.
   const std::string& text() const { return details_->text; }
   /// One line for each attempt that was lost, the oldest first.
   const std::vector<std::string>& history() const { return details_->history; }
