@@ -303,12 +303,37 @@ TEST_SUITE("link") {
     CHECK(endpoint_of("box.example.org:65535") == "tcp://box.example.org:65535");
     CHECK(endpoint_of("[::1]:8786") == "tcp://[::1]:8786");
     CHECK(endpoint_of("tcp://[fe80::1]:8786") == "tcp://[fe80::1]:8786");
+    CHECK(endpoint_of("[fe80::1%eth0]:8786") == "tcp://[fe80::1%eth0]:8786");
+    CHECK(endpoint_of("::1:8786") == "tcp://[::1]:8786");
+    CHECK(endpoint_of("127.1:8786") == "tcp://127.1:8786");
+    CHECK(endpoint_of("my_box-2:8786") == "tcp://my_box-2:8786");
   }
 
   TEST_CASE("what is not an address is refused with a sentence that shows it") {
-    for (const char* wrong : {"", ":", "host", "host:", ":8786", "8786", "host:port", "host:0", "host:65536",
-                              "host:123456", "host:-1", "host:87 86", "http://host:8786", "tcp://",
-                              "tcp://host", "tcp://host:8786/path", "ipc:///tmp/x:1", "host:8786 "}) {
+    for (const char* wrong : {"",
+                              ":",
+                              "host",
+                              "host:",
+                              ":8786",
+                              "8786",
+                              "host:port",
+                              "host:0",
+                              "host:65536",
+                              "host:123456",
+                              "host:-1",
+                              "host:87 86",
+                              "http://host:8786",
+                              "tcp://",
+                              "tcp://host",
+                              "tcp://host:8786/path",
+                              "ipc:///tmp/x:1",
+                              "host:8786 ",
+                              "a b:8786",
+                              "1.2.3.4:5:6",
+                              "1.2.3.400:8786",
+                              "1.2.3.4.5:8786",
+                              "[::1:8786",
+                              "user@host:8786"}) {
       CAPTURE(wrong);
       std::string message;
       try {
