@@ -57,13 +57,16 @@ bool drop_first(char* value) {
   return false;
 }
 
-[[noreturn]] void refuse(const Library& library) {
+/// A library that the loader has not looked for is no fault: the client may have had it by LD_PRELOAD.
+void require_shipped(const Library& library) {
+  if (has_object(library.path)) return;
   const std::string other = path_of_object(library.name);
-  std::string text = "weft runner: the program's own library " + library.name +
-                     " was not taken from what the client has shipped";
-  text += other.empty() ? "" : ", but from " + other;
-  text += ": the loader of this program does not know LD_AUDIT (rtld-audit(7))\n";
-  if (::write(STDERR_FILENO, text.data(), text.size()) < 0) _exit(kExitLibraries);
+  if (other.empty()) return;
+  const std::string text = "weft runner: the program's own library " + library.name + " was taken from " +
+                           other +
+                           ", and not from what the client has shipped: the loader "
+                           "of this program does not know LD_AUDIT (rtld-audit(7))\n";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
   _exit(kExitLibraries);
 }
 
@@ -92,7 +95,7 @@ void take_libraries(char** environment) {
   for (std::size_t i = 0; i < the_libraries->size(); ++i) {
     const Library& library = (*the_libraries)[i];
     ::fcntl(kFirstLibraryFd + static_cast<int>(i), F_SETFD, FD_CLOEXEC);
-    if (library.role == kRoleLinked && !has_object(library.path)) refuse(library);
+    if (library.role == kRoleLinked) require_shipped(library);
   }
 }
 

@@ -107,7 +107,8 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
     if (const std::string why = why_not_for_this_machine(launch.executable); !why.empty()) {
       throw std::runtime_error(why);
     }
-    add_libraries(action.program, launch);
+    std::vector<Fd> copies;
+    add_libraries(action.program, launch, copies);
     return std::make_unique<RunnerProcess>(launch, server_);
   }
   const Fd program =
@@ -122,7 +123,8 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
 }
 
 /// The very bytes that were verified, with the part of the loader that takes them.
-void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& launch) {
+void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& launch,
+                               std::vector<Fd>& copies) {
   if (program.libraries.empty()) return;
   constexpr std::size_t kLibrariesMax = 240;  // descriptors that a message brings to the fork server, about
   if (program.libraries.size() > kLibrariesMax)
@@ -136,10 +138,16 @@ void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& la
     fcntl(loader_.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
   }
   launch.libraries = {loader_.get()};
+  std::set<BlobId> seen;
   for (const wire::FileRef& library : program.libraries) {
     require_file_name(library.name);
     launch.library_names += (launch.library_names.empty() ? "" : "/") + library.name;
     launch.libraries.push_back(blobs_.fd({BlobPlace::file, library.id}));
+    if (seen.insert(library.id).second) continue;
+    // Two files of one content are two objects, with data of their own: to the loader one inode would be one.
+    BlobId id;
+    copies.push_back(sealed_copy(launch.libraries.back(), library.size, library.name, id));
+    launch.libraries.back() = copies.back().get();
   }
   launch.large_tls = large_tls_.contains(program.libraries);
 }

@@ -73,7 +73,7 @@ class RunnerPool {
 
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
   std::string memory_text(std::uint64_t peak) const;
-  void add_libraries(const Program& program, RunnerProcess::Launch& launch);
+  void add_libraries(const Program& program, RunnerProcess::Launch& launch, std::vector<Fd>& copies);
   static void attend(Runner& runner);
   void take_happened();
   void look_at(Runner& runner, Time now, std::vector<Event>& events);

@@ -88,7 +88,8 @@ TEST_SUITE("shipping") {
     REQUIRE(client.prints("waiting"));
     overwrite(library("2"), installed.linked());
     std::ofstream(go) << "go";
-    const std::string error = error_of(client);
+    CHECK(client.wait(60s).value_or(0) != 0);  // it may even crash at its end: its code is gone
+    const std::string error = client.err();
     CHECK_MESSAGE(contains(error, installed.linked().string() + " was overwritten on disk"), error);
     CHECK_MESSAGE(contains(error, "start the program again"), error);
   }
@@ -115,6 +116,14 @@ TEST_SUITE("shipping") {
     CHECK(output_of({nameless.program, cluster.address(), "ask"}) == "in a task 3\n");
     const Installed large("weft_e2e_asking_tls", "tls");
     CHECK(output_of({large.program, cluster.address(), "ask"}) == "in a task 42\n");
+  }
+
+  TEST_CASE("what LD_PRELOAD has put into the client is what tasks find, if they look for it") {
+    Cluster cluster;
+    const Installed installed("weft_e2e_asking_rpath", "1");
+    const std::vector<std::string> ask = {installed.program, cluster.address(), "ask"};
+    CHECK(output_of(ask, {{"LD_PRELOAD", library("2")}}) == "in a task 2\n");
+    CHECK(output_of(ask, {{"LD_PRELOAD", binary("libweft_e2e_baggage.so")}}) == "in a task 1\n");
   }
 
   TEST_CASE(
@@ -161,6 +170,11 @@ TEST_SUITE("shipping") {
       std::ofstream(go) << "go";
       CHECK_MESSAGE(client.wait(60s) == 0, client.err());
       CHECK(client.out() == "in a task 1\nwaiting\nlinked 1, plug-in 2\n");
+    }
+    SUBCASE("of the same content: still two objects") {
+      fs::copy_file(library("1"), plugin);
+      CHECK(output_of({installed.program, cluster.address(), "open", plugin, "count", plugin}) ==
+            "linked 1, plug-in 1, plug-in 2\n");
     }
     SUBCASE("opened after it, and gone from the disk") {
       fs::copy_file(library("2"), plugin);

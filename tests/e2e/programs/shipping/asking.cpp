@@ -4,6 +4,7 @@
 //   ask            prints what the library answers in a task
 //   open PATH      opens another library, as a plug-in
 //   ask-plugin PATH   prints what the linked library and the one at PATH answer in one task
+//   count PATH     prints how often each of the two was called
 //   lack           a task uses an instruction of the AVX2 family that no processor has
 //   run COMMAND    prints what COMMAND prints when a task starts it
 #include <dlfcn.h>
@@ -15,6 +16,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 #include <weft/weft.hpp>
 
 extern "C" int answer();
@@ -27,6 +29,14 @@ std::pair<int, int> ask_plugin(const std::string& path) {
   void* const plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) throw std::runtime_error(dlerror());
   return {answer(), reinterpret_cast<int (*)()>(dlsym(plugin, "answer"))()};
+}
+
+/// Calls the linked library once, then the one at `path` twice.
+std::vector<int> count(const std::string& path) {
+  const auto call = [](void* library) { return reinterpret_cast<int (*)()>(dlsym(library, "count"))(); };
+  void* const plugin = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (plugin == nullptr) throw std::runtime_error(dlerror());
+  return {call(RTLD_DEFAULT), call(plugin), call(plugin)};
 }
 
 std::string run(const std::string& command) {
@@ -63,6 +73,9 @@ void perform(weft::Client& client, const std::string& word, const std::string& a
   } else if (word == "ask-plugin") {
     const auto [linked, plugin] = client.submit<ask_plugin>(argument).result();
     std::printf("linked %d, plug-in %d\n", linked, plugin);
+  } else if (word == "count") {
+    const std::vector<int> counts = client.submit<count>(argument).result();
+    std::printf("linked %d, plug-in %d, plug-in %d\n", counts[0], counts[1], counts[2]);
   } else if (word == "lack") {
     client.submit<lack>().result();
   } else if (word == "run") {
