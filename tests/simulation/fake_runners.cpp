@@ -66,7 +66,7 @@ void FakeRunners::get_ready(worker::RunnerId id, Runner& runner) {
       agent_.emit(worker::RunnerFailedToStart{id, "error while loading shared libraries"});
       return;
     }
-    for (int i = 0; i < kFunctions; ++i) ready.functions.push_back({fmt::format("f{}", i), "long(long)"});
+    for (int i = 0; i < kFunctions; ++i) ready.functions.push_back({fmt::format("f{}", i), ""});
   } else {
     for (const std::string& function : agent_.functions) ready.functions.push_back({function, "long(long)"});
   }

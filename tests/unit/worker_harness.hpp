@@ -46,7 +46,6 @@ inline wire::TaskSpec library_spec() {
   wire::TaskSpec spec;
   spec.kind = wire::TaskKind::library;
   spec.function = "f";
-  spec.signature = "long(long)";
   return spec;
 }
 
@@ -56,6 +55,7 @@ inline wire::TaskSpec program_spec(std::uint8_t number) {
   spec.kind = wire::TaskKind::program;
   spec.program = {"program" + std::to_string(number), id_of<32>(number), 1000};
   spec.function = "f";
+  spec.signature = "long(long)";
   return spec;
 }
 
