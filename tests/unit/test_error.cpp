@@ -35,6 +35,22 @@ TEST_SUITE("error") {
     CHECK(error.history().size() == 1);
   }
 
+  TEST_CASE("the text of an exception is in the sentence once, however many attempts ended with it") {
+    const std::string at = ": worker w1 on h, 10:00:00 to 10:00:01: failed: ";
+    TaskErrorDetails details{.function = "inc", .worker = "w1", .host = "h", .attempt = 3};
+    details.type = "std::range_error";
+    details.text = "too far\nby 7";
+    details.history = {"attempt 1" + at + "std::range_error: too far",
+                       "attempt 2" + at + "std::range_error: other",
+                       "attempt 3" + at + "std::range_error: too far"};
+    const TaskError error(details);
+    CHECK(std::string(error.what()) ==
+          "task inc (00000000-0) failed on w1 (h), attempt 3: std::range_error: too far\nby 7\n"
+          "  attempt 1: worker w1 on h, 10:00:00 to 10:00:01: failed, the same\n"
+          "  attempt 2: worker w1 on h, 10:00:00 to 10:00:01: failed: std::range_error: other");
+    CHECK(error.history() == details.history);
+  }
+
   TEST_CASE("rethrow throws the class of the kind, with everything in it") {
     CHECK_THROWS_AS(some_error(TaskErrorKind::failed).rethrow(), TaskFailed);
     CHECK_THROWS_AS(some_error(TaskErrorKind::crashed).rethrow(), TaskCrashed);

@@ -4,6 +4,7 @@
 // subclasses add nothing, so it may be kept, copied and thrown as a TaskError: nothing is sliced.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -141,7 +142,16 @@ std::string TaskError::sentence(const TaskErrorDetails& details) {
   if (details.attempt > 0) out += ", attempt " + std::to_string(details.attempt);
   if (!details.type.empty()) out += ": " + details.type;
   if (!details.text.empty()) out += ": " + details.text;
-  for (const std::string& line : details.history) out += "\n  " + line;
+  // What the last attempt ended with was said above, and others that ended with the same need not say it.
+  const std::string type = details.type.empty() ? "" : details.type + ": ";
+  const std::string said =
+      ": " + type + details.text.substr(0, std::min<std::size_t>(details.text.find('\n'), 200));
+  const std::string last = "attempt " + std::to_string(details.attempt) + ":";
+  for (const std::string& line : details.history) {
+    const bool same = said.size() > 2 && line.ends_with(said);
+    if (same && line.starts_with(last)) continue;
+    out += "\n  " + (same ? line.substr(0, line.size() - said.size()) + ", the same" : line);
+  }
   return out;
 }
 
