@@ -121,6 +121,7 @@ Worker* Scheduler::place_retry(ReadyQueue& queue, const Task& task) {
 /// The most idle worker that can take a task of `queue` now, preferred ones first.
 Worker* Scheduler::place(ReadyQueue& queue) {
   const Placement& placement = *queue.placement;
+  if (placement.threads > 1) return place_wide(placement);
   if (queue.anywhere) {
     Worker* const first = open_workers_.first();
     if (first != nullptr && first->cannot_start.empty() && !first->avoided) return first;
@@ -135,6 +136,23 @@ Worker* Scheduler::place(ReadyQueue& queue) {
     if (fallback == nullptr) fallback = worker;
   }
   return fallback;
+}
+
+/// The same for a task that takes several slots: where they are free, or else where one is. There it waits,
+/// and takes up its slots as others leave them: so it does not starve behind tasks that need one.
+Worker* Scheduler::place_wide(const Placement& placement) const {
+  Worker* best = nullptr;
+  int best_rank = -1;
+  for (Worker* worker = open_workers_.first(); worker != nullptr; worker = open_workers_.after(*worker)) {
+    if (!fits_now(*worker, placement)) continue;
+    const bool free = worker->strays.empty() && worker->idle_slots() >= placement.threads;
+    const int rank = (free ? 2 : 0) + (is_preferred(*worker, placement) ? 1 : 0);
+    if (rank == 3) return worker;
+    if (rank <= best_rank) continue;
+    best = worker;
+    best_rank = rank;
+  }
+  return best;
 }
 
 /// The same, where few may run it.
@@ -170,9 +188,9 @@ bool Scheduler::is_preferred(const Worker& worker, const Placement& placement) {
                      [&](const std::string& name) { return worker.is_called(name); });
 }
 
-/// By its name, resources and version.
+/// By its name, slots, resources and version.
 bool Scheduler::may_ever_run(const Worker& worker, const Placement& placement) {
-  if (worker.minor < placement.minor) return false;
+  if (worker.minor < placement.minor || worker.slots < placement.threads) return false;
   if (!placement.workers.empty() &&
       std::none_of(placement.workers.begin(), placement.workers.end(),
                    [&](const std::string& name) { return worker.is_called(name); })) {
@@ -288,7 +306,8 @@ double Scheduler::assign(Task& task, Worker& worker) {
     define_for(worker, session, *task.spec);
   take_out(task);
   attach(task, worker, wire::Attempt{settings_.epoch, next_attempt_++}, TaskState::assigned);
-  task.charged_us = static_cast<std::uint32_t>(std::min(session.average_us, 1e9));
+  task.charged_us =
+      static_cast<std::uint32_t>(std::min(session.average_us * task.spec->queue->placement->threads, 1e9));
 
   wire::Assign& outgoing = worker.outgoing;
   if (!outgoing.tasks.empty() && outgoing.session != session.id) {
@@ -340,7 +359,7 @@ void Scheduler::update_credit(Worker& worker) {
 }
 
 bool Scheduler::has_room(const Worker& worker) {
-  return worker.state == WorkerState::ready && worker.tasks.size() + worker.strays.size() < worker.credit;
+  return worker.state == WorkerState::ready && worker.load() + worker.strays.size() < worker.credit;
 }
 
 /// 16 levels for each task that every slot has, up to four of them; beyond that a level is a 32nd to a 64th
@@ -355,13 +374,13 @@ std::uint32_t Scheduler::load_level(std::size_t tasks, std::uint32_t slots) {
 
 /// Files the worker under its present load, if it may have more.
 void Scheduler::update_open(Worker& worker) {
-  const bool crowded = worker.state == WorkerState::ready && worker.tasks.size() > worker.slots;
+  const bool crowded = worker.state == WorkerState::ready && worker.load() > worker.slots;
   if (crowded != worker.crowded) {
     worker.crowded = crowded;
     crowded ? ++crowded_ : --crowded_;
   }
   if (!has_room(worker)) return open_workers_.remove(worker);
-  const std::size_t has = worker.tasks.size() + worker.strays.size();
+  const std::size_t has = worker.load() + worker.strays.size();
   open_workers_.file(worker, load_level(has, worker.slots));
 }
 
@@ -390,7 +409,7 @@ void Scheduler::use_slot_time(Session& session, double us) {
 /// have waited no longer than a prefetch takes are about to start and stay.
 void Scheduler::rebalance() {
   const Worker* idlest = open_workers_.first();
-  if (crowded_ == 0 || idlest == nullptr || idlest->tasks.size() >= idlest->slots) return;
+  if (crowded_ == 0 || idlest == nullptr || idlest->idle_slots() == 0) return;
   const Duration patience = settings_.prefetch * 5;
   if (now_ < rebalance_due_) return plan_rebalance(rebalance_due_);
   rebalance_due_ = now_ + patience / 4;  // all workers are looked at: not for every message
@@ -398,25 +417,25 @@ void Scheduler::rebalance() {
   std::size_t idle = 0;
   for (const Worker* worker = open_workers_.first(); worker != nullptr;
        worker = open_workers_.after(*worker)) {
-    if (worker->tasks.size() < worker->slots) idle += worker->slots - worker->tasks.size();
+    idle += worker->idle_slots();
   }
   for (auto& [id, worker] : workers_) {
     if (!worker->crowded) continue;
     if (now_ < worker->retract_again) continue;
-    std::size_t spare = std::min(worker->tasks.size() - worker->slots, idle);
+    std::size_t spare = std::min(worker->load() - worker->slots, idle);
     for (Task* task = worker->tasks.back(); task != nullptr && spare > 0; task = TaskList::before(*task)) {
       if (task->state != TaskState::assigned || now_ - task->since < patience) continue;
       const Placement& placement = *task->spec->queue->placement;
       const Worker* other = open_workers_.first();
-      while (other != nullptr && (other->tasks.size() >= other->slots || !fits_now(*other, placement) ||
+      while (other != nullptr && (other->idle_slots() < placement.threads || !fits_now(*other, placement) ||
                                   failed_on(*task, *other))) {
         other = open_workers_.after(*other);
       }
       if (other == nullptr) continue;  // nobody is idle that could run it
       revoke(*task, wire::RevokeMode::retract);
       worker->retract_again = now_ + patience * 5;
-      --spare;
-      --idle;
+      spare -= std::min<std::size_t>(spare, placement.threads);
+      idle -= std::min<std::size_t>(idle, placement.threads);
     }
   }
 }
@@ -495,6 +514,13 @@ std::string Scheduler::explain(const Placement& placement) const {
   if (!named) {
     return fmt::format("it may run on {} only, and the workers here are {}",
                        fmt::join(placement.workers, ", "), fmt::join(names, ", "));
+  }
+  const auto widest = std::max_element(workers_.begin(), workers_.end(), [](const auto& a, const auto& b) {
+    return a.second->slots < b.second->slots;
+  });
+  if (widest->second->slots < placement.threads) {
+    return fmt::format("it needs {} slots of one worker (threads), and the most that a worker here has is {}",
+                       placement.threads, widest->second->slots);
   }
   for (const auto& [resource, amount] : placement.resources) {
     double most = 0;

@@ -56,6 +56,7 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
   task.since = now_;
   if (worker.tasks.empty()) worker.progressed = now_;
   worker.tasks.push_back(task);
+  worker.extra += task.spec->queue->placement->threads - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] -= amount;
   update_open(worker);
 }
@@ -63,6 +64,7 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
 void Scheduler::detach(Task& task) {
   Worker& worker = *task.worker;
   TaskList::remove(task);
+  worker.extra -= task.spec->queue->placement->threads - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] += amount;
   task.worker = nullptr;
   update_open(worker);
@@ -159,7 +161,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     constexpr double kYear = 365.0 * 86'400 * 1e6;
     const double run_us = std::clamp(static_cast<double>(record.run_us), 1.0, kYear);
     Session& session = *task.session;
-    session.unsettled_us += run_us - task.charged_us;
+    session.unsettled_us += run_us * task.spec->queue->placement->threads - task.charged_us;
     session.average_us += kWeight * (run_us - session.average_us);
     worker.average_us =
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);

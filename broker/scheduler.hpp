@@ -290,6 +290,7 @@ class Scheduler {
   void avoid_bad_workers();
   void avoid(Worker& worker, double elsewhere);
   std::string why_avoided(const Worker& worker) const;
+  Worker* place_wide(const Placement& placement) const;
   Worker* place_among(const std::vector<Worker*>& candidates, const Placement& placement) const;
   const std::vector<Worker*>& candidates_of(ReadyQueue& queue);
   static bool is_preferred(const Worker& worker, const Placement& placement);

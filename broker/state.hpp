@@ -42,6 +42,7 @@ struct Placement {
   BlobId program;                // empty unless shipped
   std::uint8_t minor = 0;        // version of the protocol that a worker must know, for its essential options
   bool detach = false;           // starts though its client is away
+  std::uint32_t threads = 1;     // slots of one worker that a task takes
   auto operator<=>(const Placement&) const = default;
 
   bool anywhere() const {
@@ -297,7 +298,8 @@ struct Worker {
   std::uint32_t slots = 0;  // as `hello` says, which is far from here
   TaskList tasks;           // in order of assignment
   LoadPlace open;           // in Scheduler::open_workers_
-  std::size_t credit = 0;   // tasks that it may have
+  std::size_t extra = 0;    // slots that its tasks take beyond one each
+  std::size_t credit = 0;   // slots that its tasks may take, with those that wait there
   double average_us = 0;    // of recent tasks; 0: none yet
   Outcomes outcomes;        // of the last attempts
   bool avoided = false;     // until `avoided_until` it gets nothing new: nearly everything fails there
@@ -325,6 +327,9 @@ struct Worker {
   Duration avoided_for{};  // how long that is; twice as long the next time
 
   bool is_called(const std::string& name) const { return hello.name == name || hello.host == name; }
+  /// Slots that its tasks take; more than it has when some wait there.
+  std::size_t load() const { return tasks.size() + extra; }
+  std::size_t idle_slots() const { return slots > load() ? slots - load() : 0; }
 };
 
 }  // namespace weft::broker

@@ -51,7 +51,7 @@ wire::Status Scheduler::status(bool details) const {
   status.queued_bytes = queued_bytes_;
   for (const auto& [id, worker] : workers_) {
     const auto slots = worker->slots;
-    const auto running = static_cast<std::uint32_t>(std::min<std::size_t>(worker->tasks.size(), slots));
+    const auto running = static_cast<std::uint32_t>(std::min<std::size_t>(worker->load(), slots));
     ++status.workers;
     status.slots += slots;
     status.slots_busy += running;

@@ -109,6 +109,13 @@ void Hub::check_open() const {
   if (closed_) throw Error("this weft::Client is being destroyed: it takes no more tasks");
 }
 
+void Hub::add_start_call(std::uint32_t function_index, std::string_view encoded) {
+  wire::TaskSpec spec;
+  client::Program::current().describe(function_index, spec);
+  const std::lock_guard lock(mutex_);
+  specs_.add_start_call({spec.signature, Bytes(encoded)});
+}
+
 wire::Payload Hub::payload_of(std::string_view bytes) {
   if (bytes.size() <= wire::kInlineBytesMax) return wire::Payload(bytes);
   return wire::Payload(wire::BlobRef{.holder = session_, .id = arguments.add(bytes), .size = bytes.size()});

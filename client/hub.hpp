@@ -41,6 +41,8 @@ class Hub {
               std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states);
   /// One task more, of a spec that some task had before.
   void submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments, Ref<FutureState> state);
+  /// A call in every runner of this program, before its first task of those that are submitted from now on.
+  void add_start_call(std::uint32_t function_index, std::string_view encoded);
   /// Encoded arguments as a payload: large ones become a blob that is kept here.
   wire::Payload payload_of(std::string_view arguments);
   /// What only this client knows, and would be lost with it.

@@ -41,6 +41,12 @@ std::string key_of(const detail::CallTarget& target, const TaskOptions* options)
   text(options->label);
   number(options->detach);
   text(options->directory);
+  number(options->threads);
+  number(options->environment.size());
+  for (const auto& [name, value] : options->environment) {
+    text(name);
+    text(value);
+  }
   return key;
 }
 
@@ -60,7 +66,9 @@ wire::TaskSpec content_of(const detail::CallTarget& target, const TaskOptions& o
           .workers = options.workers,
           .prefer = options.prefer,
           .detach = options.detach,
-          .directory = options.directory};
+          .directory = options.directory,
+          .threads = static_cast<std::uint32_t>(options.threads),
+          .environment = options.environment};
 }
 
 /// The broker adds a session and passes it on.
@@ -92,10 +100,15 @@ const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const
     }
   }
   std::string key = key_of(target, options);
+  const bool starts = target.kind == detail::CallKind::program && !start_.empty();
+  if (starts) key += "start" + std::to_string(start_.size());
   auto it = specs_.find(key);
   if (it == specs_.end()) {
     wire::TaskSpec content = content_of(target, options != nullptr ? *options : TaskOptions{});
-    if (target.kind == detail::CallKind::program) describe_(target.function_index, content);
+    if (target.kind == detail::CallKind::program) {
+      describe_(target.function_index, content);
+      content.start = start_;
+    }
     check_size(content);
     if (specs_.size() >= specs_max_) retire_old(events);
     it = specs_.try_emplace(std::move(key)).first;
@@ -110,6 +123,12 @@ const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const
   spec.used = ++uses_;
   if (plain) defaults_[target.function_index] = &spec;
   return spec;
+}
+
+void SpecTable::add_start_call(wire::StartCall call) {
+  if (std::find(start_.begin(), start_.end(), call) != start_.end()) return;
+  start_.push_back(std::move(call));
+  defaults_.clear();  // those are without it
 }
 
 /// The half that was not used for longest: one sweep for many new specs.

@@ -45,6 +45,8 @@ class SpecTable {
 
   /// For a spec that is defined once more.
   std::uint32_t take_number() { return next_number_++; }
+  /// From now on every spec of a shipped program has this call for each of its runners.
+  void add_start_call(wire::StartCall call);
 
   /// Forgets every spec without a word to anyone.
   void clear() {
@@ -62,6 +64,7 @@ class SpecTable {
   const std::size_t specs_max_;
   std::unordered_map<std::string, Spec> specs_;        // by everything that tells them apart
   std::unordered_map<std::uint32_t, Spec*> defaults_;  // by function index: program, no options
+  std::vector<wire::StartCall> start_;
   std::uint32_t next_number_ = 1;
   std::uint64_t uses_ = 0;
 };

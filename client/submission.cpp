@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "client/core.hpp"
@@ -18,6 +19,8 @@ namespace weft::detail {
 
 namespace {
 
+constexpr std::size_t kStartBytesMax = 8 << 10;         // of one call at the start of a worker's process
+constexpr std::size_t kEnvironmentBytesMax = 16 << 10;  // both travel with each task to its runner
 constexpr std::size_t kBundleTasks = 512;
 constexpr std::size_t kBundleBytes = 128 << 10;
 
@@ -99,6 +102,15 @@ void submit_one(Core* core, const CallTarget& target, const TaskOptions* options
   hub->submit(hub, target, options, {&record, 1}, {&state, 1});
 }
 
+void add_start_call(Core* core, std::uint32_t function_index, std::string_view arguments) {
+  const auto& hub = usable(core).hub();
+  if (arguments.size() > kStartBytesMax) {
+    throw std::length_error("on_worker_start: its arguments take " + std::to_string(arguments.size()) +
+                            " bytes, at most " + std::to_string(kStartBytesMax) + " are possible");
+  }
+  hub->add_start_call(function_index, arguments);
+}
+
 WEFT_LAYOUT_END
 
 void submit_again(Core* core, const FutureState& failed, Ref<FutureState> fresh) {
@@ -163,6 +175,16 @@ void check_options(const TaskOptions& options) {
   }
   if (options.directory.find('\0') != std::string::npos) refuse("directory must not contain a zero byte");
   if (options.directory.size() >= PATH_MAX) refuse("directory is longer than a path can be");
+  if (options.threads < 1) refuse("threads must be at least 1");
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : options.environment) {
+    bytes += name.size() + value.size() + 10;
+    if (bytes > kEnvironmentBytesMax) refuse("environment takes more than 16 KiB");
+    if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != std::string::npos)
+      refuse("environment: \"" + name + "\" cannot be the name of a variable");
+    if (value.find('\0') != std::string::npos)
+      refuse("environment: the value of \"" + name + "\" must not contain a zero byte");
+  }
   if (options.detach && options.label.empty())
     refuse("detach needs a label, by which attach() finds the tasks again");
   if (const std::size_t bytes = client::encoded_size(options); bytes > client::kOptionsBytesMax) {

@@ -278,8 +278,8 @@ void describe_to(std::string& out, const T& value) {
     for (std::size_t i = 0; i < value.size() && i < kShown; ++i) describe_to(out, value[i]);
     if (value.size() > kShown) out += fmt::format(" and {} more", value.size() - kShown);
     out += ']';
-  } else if constexpr (std::is_same_v<T, Amounts>) {
-    for (const auto& [name, number] : value) out += fmt::format("{}={} ", name, number);
+  } else if constexpr (std::is_same_v<T, Amounts> || std::is_same_v<T, Texts>) {
+    for (const auto& [name, content] : value) out += fmt::format("{}={} ", name, content);
   } else {
     out += fmt::format("{}", value);
   }

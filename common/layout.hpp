@@ -19,6 +19,15 @@ struct Layout<FileRef> {
 };
 
 template <>
+struct Layout<StartCall> {
+  WEFT_LAYOUT(StartCall);
+  static constexpr bool closed = true;
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(signature).means("of the function, as in a task's spec"),
+                 WEFT_FIELD(arguments).means("as of a task"));
+};
+
+template <>
 struct Layout<TaskSpec> {
   WEFT_LAYOUT(TaskSpec);
   static constexpr bool forwarded = true;
@@ -45,7 +54,17 @@ struct Layout<TaskSpec> {
       WEFT_FIELD(detach).optional().means("it outlives its client (section 8)"),
       WEFT_FIELD(directory)
           .added(1, Weight::essential)
-          .means("working directory, on the worker's host; empty: one that the runner has for itself"));
+          .means("working directory, on the worker's host; empty: one that the runner has for itself"),
+      WEFT_FIELD(threads)
+          .added(2, Weight::essential)
+          .means(
+              "slots of one worker that it takes, at least 1; so many threads its libraries are told to use"),
+      WEFT_FIELD(environment)
+          .added(2, Weight::essential)
+          .means("variables that it runs with, beside those of the worker"),
+      WEFT_FIELD(start)
+          .added(2, Weight::essential)
+          .means("of kind `program`: calls that a runner makes once, before its first task that has them"));
 };
 
 template <>

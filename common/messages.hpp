@@ -37,6 +37,13 @@ struct FileRef {
 enum class TaskKind : std::uint8_t { program = 0, library = 1, command = 2, attached = 3, unknown = 255 };
 
 /// What the tasks of one `submit` or `map` have in common. A session defines each once, by number.
+/// A call in each runner before its first task (Client::on_worker_start).
+struct StartCall {
+  std::string signature;  // as that of a TaskSpec
+  Bytes arguments;
+  bool operator==(const StartCall&) const = default;
+};
+
 struct TaskSpec {
   TaskKind kind = TaskKind::program;
   FileRef program;
@@ -56,6 +63,9 @@ struct TaskSpec {
   std::vector<std::string> prefer;
   bool detach = false;
   std::string directory;
+  std::uint32_t threads = 1;
+  std::map<std::string, std::string> environment;
+  std::vector<StartCall> start;
   Tail tail;
   bool operator==(const TaskSpec&) const = default;
 };

@@ -35,6 +35,7 @@ template <class T>
 inline constexpr bool kIsVector<std::vector<T>> = true;
 
 using Amounts = std::map<std::string, double>;
+using Texts = std::map<std::string, std::string>;
 
 /// The minor versions of the side that reads and of the side that wrote.
 struct Minors {
@@ -159,6 +160,12 @@ void write(Out& out, const T& value) {
     for (const auto& [name, amount] : value) {
       out.text(name);
       out.floating(amount);
+    }
+  } else if constexpr (std::is_same_v<T, Texts>) {
+    out.map(value.size());
+    for (const auto& [name, text] : value) {
+      out.text(name);
+      out.text(text);
     }
   } else if constexpr (std::is_same_v<T, std::string>) {
     out.text(value);
@@ -357,6 +364,12 @@ void read(RecordReader& in, T& value) {
     for (std::size_t i = 0; i < count && in.ok(); ++i) {
       const std::string name(in.text());
       value[name] = in.floating();
+    }
+  } else if constexpr (std::is_same_v<T, Texts>) {
+    const std::size_t count = in.map();
+    for (std::size_t i = 0; i < count && in.ok(); ++i) {
+      const std::string name(in.text());
+      value[name] = in.text();
     }
   } else if constexpr (std::is_same_v<T, std::string>) {
     value = in.text();

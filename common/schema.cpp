@@ -78,6 +78,8 @@ std::string type_text() {
     return "array of " + type_text<typename T::value_type>();
   } else if constexpr (std::is_same_v<T, Amounts>) {
     return "map of str to float";
+  } else if constexpr (std::is_same_v<T, Texts>) {
+    return "map of str to str";
   } else if constexpr (std::is_same_v<T, std::string>) {
     return "str";
   } else if constexpr (std::is_same_v<T, bool>) {

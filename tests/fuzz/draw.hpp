@@ -63,6 +63,14 @@ inline void draw(Input& in, std::map<std::string, double>& value) {
   }
 }
 
+inline void draw(Input& in, std::map<std::string, std::string>& value) {
+  value.clear();
+  for (std::size_t count = in.one_in(3) ? 1 + in.below(2) : 0; count > 0; --count) {
+    const std::string name = in.text();
+    value[name] = in.text();
+  }
+}
+
 template <wire::HasLayout T>
 void draw(Input& in, T& value);
 

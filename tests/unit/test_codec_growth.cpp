@@ -171,6 +171,9 @@ TEST_SUITE("growth of the protocol") {
   TEST_CASE("an older broker, which does not know a field of this version, passes it on as well") {
     TaskSpec spec = sample_spec();
     spec.directory = "/data";
+    spec.threads = 1;
+    spec.environment.clear();
+    spec.start.clear();
     const auto at_broker = decode(encode(Define{5, spec}), 0);
     REQUIRE(at_broker);
     const TaskSpec& content = std::get<Define>(*at_broker).content;
@@ -206,13 +209,22 @@ TEST_SUITE("growth of the protocol") {
   TEST_CASE("an essential field that is set says which version it needs, and one at rest needs none") {
     TaskSpec spec = sample_spec();
     spec.directory = "";
+    spec.threads = 1;
+    spec.environment.clear();
+    spec.start.clear();
     CHECK_FALSE(required_beyond(spec, 0));
     spec.directory = "/data";
-    const auto requirement = required_beyond(spec, 0);
+    auto requirement = required_beyond(spec, 0);
     REQUIRE(requirement);
     CHECK(requirement->field == "directory");
     CHECK(requirement->minor == 1);
     CHECK_FALSE(required_beyond(spec, 1));
+    spec.threads = 2;
+    requirement = required_beyond(spec, 1);
+    REQUIRE(requirement);
+    CHECK(requirement->field == "threads");
+    CHECK(requirement->minor == 2);
+    CHECK_FALSE(required_beyond(spec, 2));
   }
 
   TEST_CASE("records that travel through the broker as one another have the same optional fields") {

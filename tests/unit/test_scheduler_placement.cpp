@@ -66,6 +66,81 @@ TEST_SUITE("scheduler, placement") {
           std::map<std::string, double>{{"gpu", 2}, {"memory", 10}});
   }
 
+  TEST_CASE("a task of several threads takes as many slots of one worker") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker", {.slots = 4});
+    h.define(client, 1, spec_with([](auto& spec) { spec.threads = 3; }));
+    h.define(client, 2, any_spec());
+    h.submit(client, 1);
+    h.submit(client, 2, 3);
+    h.skip();
+    CHECK(h.assigned(worker, client) == Seqs{1, 2});
+    CHECK(h.status().slots_busy == 4);
+    h.result(worker, client, 1, Outcome::ok, "result", 1'000'000);
+    h.skip();
+    CHECK(h.assigned(worker, client) == Seqs{1, 2, 3, 4});
+  }
+
+  TEST_CASE("a task of several threads does not starve behind younger ones of one") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker", {.slots = 2});
+    h.define(client, 1, any_spec());
+    h.define(client, 2, spec_with([](auto& spec) { spec.threads = 2; }));
+    h.submit(client, 1, 2);
+    h.submit(client, 2);
+    h.submit(client, 1, 5);
+    h.skip();
+    CHECK(h.assigned(worker, client) == Seqs{1, 2});
+    h.result(worker, client, 1, Outcome::ok, "result", 1'000'000);
+    h.skip();
+    CHECK(h.assigned(worker, client) == Seqs{1, 2, 3});  // it waits there for the other slot
+    h.result(worker, client, 2, Outcome::ok, "result", 1'000'000);
+    h.skip();
+    CHECK(h.assigned(worker, client) == Seqs{1, 2, 3});
+    h.result(worker, client, 3, Outcome::ok, "result", 1'000'000);
+    h.skip();
+    CHECK(h.assigned(worker, client) == Seqs{1, 2, 3, 4, 5});
+  }
+
+  TEST_CASE("a task of several threads goes where they are free, before it waits where one is") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker first = h.join_worker("first", {.slots = 4});
+    h.define(client, 1, any_spec());
+    h.define(client, 2, spec_with([](auto& spec) { spec.threads = 2; }));
+    h.submit(client, 1, 3);
+    h.skip();
+    TestWorker small = h.join_worker_skipping("small", {.slots = 1});
+    TestWorker second = h.join_worker_skipping("second", {.slots = 2});
+    h.submit(client, 2, 2);
+    h.skip();
+    CHECK(h.assigned(second, client) == Seqs{4});
+    CHECK(h.assigned(first, client) == Seqs{1, 2, 3, 5});
+    CHECK(h.assigned(small, client).empty());
+    // Where it waits it is taken back for a worker that has become free.
+    h.started(second, client, 4);
+    h.result(second, client, 4, Outcome::ok, "result", 1'000'000);
+    for (std::uint64_t seq = 1; seq <= 3; ++seq) h.started(first, client, seq);
+    h.advance(1s);
+    h.returned(first, client, 5);
+    h.skip();
+    CHECK(h.assigned(second, client) == Seqs{4, 5});
+  }
+
+  TEST_CASE("where no worker has as many slots it is said why the task waits") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker", {.slots = 4});
+    h.define(client, 1, spec_with([](auto& spec) { spec.threads = 5; }));
+    h.submit(client, 1);
+    h.advance(30s);
+    CHECK(h.assigned(worker, client).empty());
+    CHECK(h.logged("it needs 5 slots of one worker (threads), and the most that a worker here has is 4"));
+    h.skip();
+  }
+
   TEST_CASE("fractions of a resource add up to the whole") {
     Harness h;
     TestClient client = h.join_client("client");

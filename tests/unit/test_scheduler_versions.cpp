@@ -2,6 +2,7 @@
 // Peers of other minor versions: what a newer one asks for is refused with both versions, and never done by
 // halves. PROTOCOL.md section 1.
 #include "common/codec.hpp"
+#include "common/layout.hpp"
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {
@@ -194,7 +195,7 @@ TEST_SUITE("scheduler, versions") {
   TEST_CASE("a record of the journal keeps the fields that a newer broker or client has added") {
     const wire::Tail tail{1, 0, "\x07"};
     wire::TaskSpec spec;
-    spec.tail = {1, 11 + 1, "\x07"};
+    spec.tail = {1, wire::kFieldCount<wire::TaskSpec> - wire::kRequiredFields<wire::TaskSpec>, "\x07"};
     spec.directory = "/data";
     std::string row;
     append_record(row, SpecRecord{{}, 1, spec, 0});

@@ -39,7 +39,10 @@ inline TaskSpec sample_spec() {
           .workers = {"a", "b"},
           .prefer = {"c"},
           .detach = true,
-          .directory = "/data"};
+          .directory = "/data",
+          .threads = 4,
+          .environment = {{"LANG", "C"}, {"OMP_PROC_BIND", "true"}},
+          .start = {{3, Bytes(std::string_view("first"))}}};
 }
 
 inline std::vector<Message> one_of_each() {

@@ -2,10 +2,14 @@
 // Client: a program's connection to a cluster.
 #pragma once
 
+#include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "weft/cluster_info.hpp"
@@ -75,6 +79,41 @@ class Client : public Submitter {
     for (const Future<R>& future : futures) {
       results.push_back(outcome_of(future));
       future.handle()->wait_for_callbacks(std::nullopt);
+    }
+    return results;
+  }
+
+  /// Calls F(arguments...) once in each process that runs functions of this program, before the first of its
+  /// tasks that are submitted after this. What F leaves behind there (variables, locale, signal handlers,
+  /// open files ...) stays for all tasks. Several are called in their order. When F throws, the task fails
+  /// with that, and the next one tries again. Throws std::length_error for arguments of more than 8 KiB.
+  template <auto F, class... Args>
+  void on_worker_start(Args&&... arguments) {
+    detail::add_start_call(core_, detail::function_index<F>(),
+                           detail::Call<F>::encode(std::forward<Args>(arguments)...));
+  }
+
+  /// Calls F(arguments...) once on each worker that has joined and takes tasks, before tasks of this client
+  /// that wait there. Waits for all; the results by the names of the workers (std::monostate for void).
+  /// Throws the first failure in that order. What F leaves behind in the process that it ran in does not
+  /// stay.
+  template <auto F, class... Args>
+  auto run_on_workers(const Args&... arguments) {
+    using R = typename detail::Call<F>::Result;
+    std::map<std::string, Future<R>> futures;
+    for (const WorkerInfo& worker : cluster().workers) {
+      if (worker.state == "draining" || worker.state == "lost") continue;
+      ClientWith there = with({.priority = std::numeric_limits<int>::max(), .workers = {worker.name}});
+      futures.emplace(worker.name, there.template submit<F>(arguments...));
+    }
+    std::map<std::string, std::conditional_t<std::is_void_v<R>, std::monostate, R>> results;
+    for (auto& [name, future] : futures) {
+      if constexpr (std::is_void_v<R>) {
+        future.result();
+        results.try_emplace(name);
+      } else {
+        results.emplace(name, std::move(future).result());
+      }
     }
     return results;
   }

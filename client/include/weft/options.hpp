@@ -37,9 +37,15 @@ struct TaskOptions {
   std::string label{};                        ///< Shown in progress, status and errors.
   bool detach = false;                ///< Outlives the client. Needs a label, and a broker with a journal.
   std::vector<std::string> prefer{};  ///< Names or hosts to try first.
+  /// Slots of one worker that a task takes. In it, libraries that start threads of their own (OpenMP,
+  /// OpenBLAS, MKL, BLIS, ...) use so many, unless OMP_NUM_THREADS and kin say otherwise. With 1 they use as
+  /// many as the worker has cores for each slot.
+  int threads = 1;
   /// Working directory while the task runs, on the worker's host: it must exist there. A relative path begins
   /// in the scratch directory of the runner, which is also what "" means.
   std::string directory{};
+  /// Variables that are set while the task runs, beside those of the worker.
+  std::map<std::string, std::string> environment{};
 
   bool operator==(const TaskOptions&) const = default;
 };

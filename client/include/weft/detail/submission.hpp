@@ -78,6 +78,9 @@ class Submission {
 void submit_one(Core* core, const CallTarget& target, const TaskOptions* options, std::string_view arguments,
                 Ref<FutureState> state);
 
+/// See Client::on_worker_start. Throws std::length_error when the arguments are too large for that.
+void add_start_call(Core* core, std::uint32_t function_index, std::string_view arguments);
+
 WEFT_LAYOUT_END
 
 /// The task of `failed` once more, as that of `fresh`. Throws Error that says why it cannot be.
