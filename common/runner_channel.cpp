@@ -41,17 +41,28 @@ struct Layout<TaskId> {
   static constexpr auto fields = std::tuple(WEFT_FIELD(session), WEFT_FIELD(seq));
 };
 template <>
+struct Layout<runner::TaskSetup> {
+  WEFT_LAYOUT(runner::TaskSetup);
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(directory), WEFT_FIELD(environment), WEFT_FIELD(start));
+};
+template <>
 struct Layout<runner::RunTask> {
   WEFT_LAYOUT(runner::RunTask);
   static constexpr auto fields =
       std::tuple(WEFT_FIELD(ordinal), WEFT_FIELD(id), WEFT_FIELD(function_index), WEFT_FIELD(execution),
-                 WEFT_FIELD(large_bytes), WEFT_FIELD(payload), WEFT_FIELD(directory).optional());
+                 WEFT_FIELD(large_bytes), WEFT_FIELD(payload), WEFT_FIELD(setup).optional());
 };
 template <>
 struct Layout<runner::RunNamed> {
   WEFT_LAYOUT(runner::RunNamed);
   static constexpr auto fields =
       std::tuple(WEFT_FIELD(kind), WEFT_FIELD(function), WEFT_FIELD(signature), WEFT_FIELD(task));
+};
+template <>
+struct Layout<runner::TaskPrinted> {
+  WEFT_LAYOUT(runner::TaskPrinted);
+  static constexpr auto fields = std::tuple(WEFT_FIELD(out), WEFT_FIELD(err));
 };
 
 }  // namespace weft::wire
@@ -101,6 +112,8 @@ std::string decode_into(std::string_view bytes, std::optional<Message>& message)
       return decode_as<RunTask>(bytes, message);
     case 5:
       return decode_as<RunNamed>(bytes, message);
+    case 6:
+      return decode_as<TaskPrinted>(bytes, message);
     default:
       return "a message of type " + std::to_string(type);
   }
@@ -166,6 +179,21 @@ template void encode(detail::ByteBuffer& out, const TaskDone& message);
 template void encode(detail::ByteBuffer& out, const RunnerWelcome& message);
 template void encode(detail::ByteBuffer& out, const RunTask& message);
 template void encode(detail::ByteBuffer& out, const RunNamed& message);
+template void encode(detail::ByteBuffer& out, const TaskPrinted& message);
+
+Bytes encode_setup(const TaskSetup& setup) {
+  detail::ByteBuffer bytes;
+  wire::append(bytes, setup);
+  return Bytes(std::string_view(bytes));
+}
+
+Result<TaskSetup> decode_setup(std::string_view bytes) {
+  wire::RecordReader in(bytes);
+  TaskSetup setup;
+  wire::read(in, setup);
+  if (!in.ok() || !in.at_end()) return Fault{"what the task asks for cannot be read"};
+  return setup;
+}
 
 Result<Message> decode(std::string_view text) {
   const std::string padded = std::string(text) + std::string(kSlack, '\0');
@@ -206,6 +234,7 @@ template int Channel::send(const TaskDone& message, int fd);
 template int Channel::send(const RunnerWelcome& message, int fd);
 template int Channel::send(const RunTask& message, int fd);
 template int Channel::send(const RunNamed& message, int fd);
+template int Channel::send(const TaskPrinted& message, int fd);
 
 /// False: there may be too little room in one piece.
 template <class M>

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,15 +56,24 @@ struct Ring {
   std::atomic<std::uint32_t> writer_sleeps;  // when there is room
 };
 
+/// Exit code of a runner that a task has left in a state in which no other one may run. It has begun nothing
+/// since.
+inline constexpr int kExitReplace = 123;
+
 /// The first page of the shared memory (a sealed-size memfd, mapped by both). Of what is no ring only the
-/// runner writes, but for `stop` and a bit of `started`.
+/// runner writes, but for `stop`, `output` and a bit of `started`.
 struct Page {
   std::atomic<std::uint64_t> started;       // ordinal of the last task begun; kNoneStarted before the first
   std::atomic<std::uint64_t> finished;      // ordinal of the last task ended, and its result published
   std::atomic<std::int64_t> started_at_us;  // CLOCK_MONOTONIC
   alignas(64) std::atomic<std::uint64_t> stop;  // ordinal that this_task::stop_requested() is true for
-  Ring runs;                                    // agent to runner
-  Ring results;                                 // runner to agent
+  struct Output {
+    std::atomic<std::uint64_t> read;     // bytes that the agent has taken from the pipe
+    std::atomic<std::uint32_t> reading;  // it is just about that: `read` says nothing
+  };
+  alignas(64) Output output[2];  // stdout, stderr
+  Ring runs;                     // agent to runner
+  Ring results;                  // runner to agent
 };
 inline constexpr std::size_t kPageBytes = 4096;
 static_assert(sizeof(Page) <= kPageBytes && std::atomic<std::uint64_t>::is_always_lock_free);
@@ -97,6 +107,14 @@ struct TaskDone {
   bool operator==(const TaskDone&) const = default;
 };
 
+/// What was printed up to these totals, in bytes since the start of the runner, is of the task that the next
+/// DONE answers. Left out when that is nothing new.
+struct TaskPrinted {
+  std::uint64_t out = 0;
+  std::uint64_t err = 0;
+  bool operator==(const TaskPrinted&) const = default;
+};
+
 // ---- agent to runner ----
 
 /// The first message: which worker this is (this_task::worker()). Later ones are without a name, and end what
@@ -106,6 +124,17 @@ struct RunnerWelcome {
   bool operator==(const RunnerWelcome&) const = default;
 };
 
+/// What few tasks ask for.
+struct TaskSetup {
+  std::string directory;                           // to run in; "": the runner's own
+  std::map<std::string, std::string> environment;  // variables that differ from the runner's own
+  std::vector<wire::StartCall> start;  // to be called first, unless this runner has done so already
+  bool operator==(const TaskSetup&) const = default;
+};
+inline constexpr std::size_t kSetupBytesMax = 40 << 10;  // so that its message fits, with any payload
+Bytes encode_setup(const TaskSetup& setup);
+Result<TaskSetup> decode_setup(std::string_view bytes);
+
 /// A function of the shipped program.
 struct RunTask {
   std::uint64_t ordinal = 0;
@@ -114,7 +143,7 @@ struct RunTask {
   std::uint32_t execution = 1;
   std::uint64_t large_bytes = 0;  // as in TaskDone
   wire::Payload payload;
-  std::string directory;  // to run in; "": the runner's own
+  Bytes setup;  // an encoded TaskSetup; empty: nothing. Apart, so that other tasks do not pay for it
   bool operator==(const RunTask&) const = default;
 };
 
@@ -127,7 +156,7 @@ struct RunNamed {
   bool operator==(const RunNamed&) const = default;
 };
 
-using Message = std::variant<RunnerHello, TaskDone, RunnerWelcome, RunTask, RunNamed>;
+using Message = std::variant<RunnerHello, TaskDone, RunnerWelcome, RunTask, RunNamed, TaskPrinted>;
 
 /// Appends the bytes of `message`: a Message, or what one holds.
 template <class M>

@@ -2,13 +2,12 @@
 #include "common/runner_loop.hpp"
 
 #include <fcntl.h>
-#include <stdio_ext.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include <ext/stdio_sync_filebuf.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -16,15 +15,17 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <iostream>
 #include <map>
-#include <typeinfo>
+#include <unordered_map>
 #include <utility>
 
 #include "common/codec.hpp"
+#include "common/output_meter.hpp"
+#include "common/process_state.hpp"
 #include "common/program_functions.hpp"
 #include "common/runner_libraries.hpp"
 #include "common/running_task.hpp"
+#include "common/tick_clock.hpp"
 #include "weft/detail/exception_text.hpp"
 #include "weft/function.hpp"
 
@@ -33,13 +34,9 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 1000;        // of a function, in the hello
 constexpr std::size_t kHelloPartBytes = 64 << 10;  // names and signatures in one message, about
+constexpr std::uint32_t kMeasureEvery = 256;       // tasks
+constexpr std::int64_t kLong_us = 200;             // a task that takes so long is looked after in any case
 constexpr std::int64_t kAnnounce_us = 2000;  // while it has more to do, results are announced this often
-
-std::int64_t now_us() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
-}
 
 std::string system_text(const std::string& what) { return what + ": " + std::strerror(errno); }
 
@@ -134,23 +131,32 @@ detail::ByteBuffer encode_failure(std::string type, std::string message) {
   return detail::ByteBuffer(wire::encode_error(info));
 }
 
-/// Whether it keeps nothing itself, as it is without sync_with_stdio(false).
-bool is_stdio(const std::ostream& stream) {
-  const std::streambuf* const buffer = stream.rdbuf();
-  return buffer != nullptr && typeid(*buffer) == typeid(__gnu_cxx::stdio_sync_filebuf<char>);
-}
-
-/// What a task printed reaches the log with the task, not with a later one.
-void flush_output() {
-  if (__fpending(stdout) > 0) std::fflush(stdout);
-  if (__fpending(stderr) > 0) std::fflush(stderr);
-  try {
-    if (!is_stdio(std::cout)) std::cout.flush();
-    if (!is_stdio(std::clog)) std::clog.flush();
-  } catch (...) {
-    // The task may have asked std::cout to throw, and closed what is below it.
+/// Which functions leave nothing behind, so that not all state has to be looked at after each short call.
+/// Looking takes some microseconds: after a call that took long nobody notices.
+class Habits {
+ public:
+  /// Whether to look after this call of the function, which was no long one.
+  bool suspicious(std::uint64_t function) {
+    Habit& habit = habits_[function];
+    if (habit.left_something || habit.clean < kTrustedAfter) return true;
+    return ++habit.calls % kSample == 0;
   }
-}
+  void saw(std::uint64_t function, bool left_something) {
+    Habit& habit = habits_[function];
+    habit.left_something = habit.left_something || left_something;
+    if (habit.clean < kTrustedAfter) ++habit.clean;
+  }
+
+ private:
+  static constexpr std::uint32_t kTrustedAfter = 32;
+  static constexpr std::uint32_t kSample = 64;
+  struct Habit {
+    std::uint32_t clean = 0;
+    std::uint32_t calls = 0;
+    bool left_something = false;
+  };
+  std::unordered_map<std::uint64_t, Habit> habits_;
+};
 
 /// A page that the kernel empties in every child, by whichever call it was made.
 class ForkMark {
@@ -209,7 +215,8 @@ class Loop {
   Loop(int socket, void* memory, const Source& source)
       : channel_(socket, memory, Channel::Role::runner),
         page_(*static_cast<Page*>(memory)),
-        source_(source) {}
+        source_(source),
+        meter_(page_, {state_.copy_of(STDOUT_FILENO), state_.copy_of(STDERR_FILENO)}) {}
 
   int run();
 
@@ -222,15 +229,28 @@ class Loop {
   bool begin(std::uint64_t ordinal, std::int64_t now_us);
   int perform(const RunTask& task, const RunNamed* named, int fd);
   std::pair<wire::Outcome, detail::ByteBuffer> execute(const RunTask& task, const RunNamed* named, int fd);
+  detail::ByteBuffer execute_set_up(const RunTask& task, const RunNamed* named, std::string_view payload);
+  void set_ended();
+  void measure_a_call();
+  void prepare(const std::vector<wire::StartCall>& calls);
   int report(TaskDone& done, std::string_view payload);
+  void restore(const RunTask& task, const RunNamed* named, std::int64_t run_us);
 
   Channel channel_;
   Page& page_;
   const Source& source_;
   const ForkMark fork_mark_;
+  ProcessState state_;
+  OutputMeter meter_;
+  Habits habits_;
+  std::vector<wire::StartCall> prepared_;  // calls that were made
+  TickClock clock_;
+  CallGate gate_;
+  std::uint32_t performed_ = 0;
   std::uint64_t started_ = kNoneStarted;  // as the page should say
   bool recalled_ = false;                 // until the next WELCOME, tasks are passed over
-  std::int64_t ended_us_ = 0;             // when the last task ended, while we have not slept since; else 0
+  std::uint64_t ended_ticks_ = 0;         // when the last task ended, while we have not slept since; else 0
+  std::int64_t ended_us_ = 0;             // the same by CLOCK_MONOTONIC
   std::int64_t announced_us_ = 0;         // when the agent was last told that there are results
 };
 
@@ -247,6 +267,11 @@ int Loop::send_soon(const M& message, int fd) {
 
 /// Returns 0 or errno.
 int Loop::say_hello() {
+  state_.flush_output();
+  // What static initialisers have printed is of no task.
+  if (const auto printed = meter_.more()) {
+    if (const int error = send_soon(*printed)) return error;
+  }
   RunnerHello hello{.pid = static_cast<std::uint64_t>(getpid()),
                     .total = static_cast<std::uint32_t>(source_.functions.size())};
   std::size_t bytes = 0;
@@ -266,6 +291,7 @@ int Loop::say_hello() {
 }
 
 int Loop::run() {
+  for (int i = 0; i < 16; ++i) measure_a_call();
   if (say_hello() != 0) return 0;  // the agent has gone, and we go with it
   for (;;) {
     Received received = channel_.receive();
@@ -285,8 +311,10 @@ int Loop::run() {
 
 /// Nothing to do: the agent hears of all results, then we wait for more. Returns 0 or errno.
 int Loop::sleep() {
-  ended_us_ = announced_us_ = 0;
+  ended_ticks_ = 0;
+  announced_us_ = 0;
   if (const int error = channel_.wake()) return error;
+  measure_a_call();
   const int error = channel_.wait(false);
   (void)channel_.was_read();  // what it read meanwhile was not just now
   return error;
@@ -308,6 +336,11 @@ std::optional<int> Loop::take(Received& received) {
     return kExitChannel;
   }
   if (error != 0) return exit_code_of(error);
+  if (!state_.unusable().empty()) {
+    if (const int lost = channel_.wake()) return exit_code_of(lost);
+    std::fprintf(stderr, "weft runner: another one takes its place: %s\n", state_.unusable().c_str());
+    return kExitReplace;
+  }
   return std::nullopt;
 }
 
@@ -328,43 +361,115 @@ bool Loop::begin(std::uint64_t ordinal, std::int64_t now_us) {
 /// Returns 0, or errno when the channel is no more.
 int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   // One that follows another begins when that ended.
-  const std::int64_t started_us = ended_us_ != 0 ? ended_us_ : now_us();
+  bool follows = ended_ticks_ != 0;
+  std::uint64_t begun = follows ? ended_ticks_ : TickClock::ticks();
+  const std::int64_t started_us = follows ? ended_us_ : clock_.us_at(begun);
   const Descriptor owned(fd);
   if (!begin(task.ordinal, started_us)) return 0;
+  if (follows && ++performed_ % kMeasureEvery == 1) {
+    gate_.saw_overhead(TickClock::ticks() - begun);
+    measure_a_call();
+    begun = TickClock::ticks();
+    follows = false;
+  }
   auto [outcome, payload] = execute(task, named, fd);
   // A task that forked, and whose child did not _exit but came back here: the child is no runner.
   if (fork_mark_.in_child()) _exit(1);
-  flush_output();
-
-  ended_us_ = now_us();
-  TaskDone done{.ordinal = task.ordinal,
-                .run_us = static_cast<std::uint64_t>(ended_us_ - started_us),
-                .outcome = outcome};
+  // All output of a task is in the pipes before its result is announced.
+  const bool flushed = state_.flush_output();
+  set_ended();
+  const bool may_have_called = flushed || gate_.may_have_called(ended_ticks_ - begun, follows);
+  const std::int64_t run_us = std::max(std::int64_t{0}, ended_us_ - started_us);  // a clock was put right
+  TaskDone done{.ordinal = task.ordinal, .run_us = static_cast<std::uint64_t>(run_us), .outcome = outcome};
+  if (may_have_called) {
+    if (const auto printed = meter_.more()) {
+      if (const int error = send_soon(*printed)) return error;
+    }
+  }
   if (const int error = report(done, payload)) return error;
   page_.finished.store(task.ordinal, std::memory_order_release);
+  state_.restore_memory(gate_.may_have_changed_locale(ended_ticks_ - begun, follows));
+  if (may_have_called) {
+    restore(task, named, run_us);
+    set_ended();  // the next one is not charged for that
+  }
   // Results are safe where they are. To wake the agent for each would cost more than a short task; it looks
   // by itself while a long one runs.
   if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.crowded()) return 0;
   announced_us_ = ended_us_;
   // It has read something here just now, on its own or since another runner woke it, and so looks here again
   // before it sleeps: of a hundred runners one has to wake it.
-  const bool just_now = channel_.was_read() && ended_us_ - started_us < kAnnounce_us;
+  const bool just_now = channel_.was_read() && run_us < kAnnounce_us;
   if (just_now && !channel_.crowded()) return 0;
   return channel_.wake();
+}
+
+void Loop::set_ended() {
+  ended_ticks_ = TickClock::ticks();
+  ended_us_ = clock_.us_at(ended_ticks_);
+}
+
+void Loop::measure_a_call() {
+  const std::uint64_t before = TickClock::ticks();
+  syscall(SYS_getppid);
+  gate_.saw_call(TickClock::ticks() - before);
+}
+
+/// What only the kernel knows is again as the first task had it.
+void Loop::restore(const RunTask& task, const RunNamed* named, std::int64_t run_us) {
+  const std::uint64_t function =
+      named != nullptr ? std::hash<std::string>()(named->function) : task.function_index;
+  if (run_us >= kLong_us || habits_.suspicious(function)) {
+    habits_.saw(function, state_.restore_everything());
+  } else if (state_.restore_kernel()) {
+    habits_.saw(function, true);
+  }
 }
 
 std::pair<wire::Outcome, detail::ByteBuffer> Loop::execute(const RunTask& task, const RunNamed* named,
                                                            int fd) {
   const RunningTask running(task, page_);
   try {
-    const WorkingDirectory directory(task.directory);
     const Arguments arguments(task, fd);
+    if (!task.setup.empty()) return {wire::Outcome::ok, execute_set_up(task, named, arguments.view())};
     return {wire::Outcome::ok, source_.execute({task, named}, arguments.view())};
   } catch (Failure& failure) {
     return {wire::Outcome::failed, encode_failure(std::move(failure.type), std::move(failure.message))};
   } catch (...) {
     detail::ExceptionText text = detail::current_exception_text();
     return {wire::Outcome::failed, encode_failure(std::move(text.type), std::move(text.message))};
+  }
+}
+
+detail::ByteBuffer Loop::execute_set_up(const RunTask& task, const RunNamed* named,
+                                        std::string_view payload) {
+  const auto setup = decode_setup(task.setup.view());
+  if (!setup) throw Failure{"", setup.fault()};
+  if (!setup->start.empty()) prepare(setup->start);
+  if (!setup->environment.empty()) state_.set_variables(setup->environment);
+  const WorkingDirectory directory(setup->directory);
+  return source_.execute({task, named}, payload);
+}
+
+/// Makes those of the calls that were not made here yet. What they leave behind is what tasks start with.
+void Loop::prepare(const std::vector<wire::StartCall>& calls) {
+  for (const wire::StartCall& call : calls) {
+    if (std::find(prepared_.begin(), prepared_.end(), call) != prepared_.end()) continue;
+    const auto function =
+        std::find_if(source_.functions.begin(), source_.functions.end(),
+                     [&](const FunctionEntry& entry) { return entry.signature == call.signature; });
+    if (function == source_.functions.end())
+      throw Failure{"", "the function that has to run before (on_worker_start) is not in this program: " + call.signature};
+    try {
+      const auto index = static_cast<std::uint32_t>(function - source_.functions.begin());
+      source_.execute({RunTask{.function_index = index}}, call.arguments.view());
+    } catch (...) {
+      detail::ExceptionText text = detail::current_exception_text();
+      throw Failure{std::move(text.type),
+                    function->name + ", which has to run before (on_worker_start), threw: " + text.message};
+    }
+    prepared_.push_back(call);
+    state_.keep();
   }
 }
 

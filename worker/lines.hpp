@@ -2,6 +2,7 @@
 // A runner's output: cut into lines of bounded length, and the last of them kept for TaskCrashed.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -23,7 +24,16 @@ class LineSplitter {
       text.remove_prefix(take);
       const bool complete = !text.empty() && text.front() == '\n';
       if (complete) text.remove_prefix(1);
-      if (complete || open_.size() == kLineBytesMax) flush(sink, complete);
+      if (complete) {
+        flush(sink, true);
+      } else if (open_.size() == kLineBytesMax) {
+        // A character that is cut in two would be none in either line.
+        const std::size_t whole = kLineBytesMax - begun_character(open_);
+        const std::string rest = open_.substr(whole);
+        open_.resize(whole);
+        flush(sink, false);
+        open_ = rest;
+      }
     }
   }
   /// The line that has no end yet.
@@ -33,6 +43,17 @@ class LineSplitter {
   }
 
  private:
+  /// Bytes of a UTF-8 character at the end of `text` that is longer than they are; 0: none.
+  static std::size_t begun_character(std::string_view text) {
+    for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+      const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+      if ((byte & 0xc0) == 0x80) continue;
+      const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+      return length > back ? back : 0;
+    }
+    return 0;
+  }
+
   template <class Sink>
   void flush(Sink&& sink, bool complete) {
     // The end of a line that was cut at the bound is not a line of its own.

@@ -27,6 +27,7 @@
 #include "worker/fork_server.hpp"
 #include "worker/limits.hpp"
 #include "worker/memory.hpp"
+#include "worker/thread_variables.hpp"
 #include "worker/worker.hpp"
 
 namespace {
@@ -42,6 +43,7 @@ struct Options {
   std::string memory_limit;
   std::vector<std::string> libraries;
   std::string local_directory;
+  std::uint64_t runner_max_tasks = 0;
   bool verbose = false;
 };
 
@@ -170,6 +172,7 @@ Worker::Settings settings_from(const Options& options) {
 
   settings.session.broker = options.broker;
   settings.session.jitter_seed = random_number();
+  settings.session.runner_max_tasks = options.runner_max_tasks;
   settings.runners.incarnation = hello.incarnation;
   settings.runners.worker = hello.name;
   settings.runners.memory_limit =
@@ -193,10 +196,13 @@ int serve(const Options& options) {
     original_file_limit();
     raise_file_limit();
     block_stop_signals();
+    const auto thread_variables = set_thread_variables(std::max(1U, usable_cores() / options.slots));
     ForkServer server;  // before there are threads, and before there is anything to copy
     use_log("weft-worker", "%Y-%m-%d %H:%M:%S.%e %L %v");
     spdlog::set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
-    Worker worker(settings_from(options), server);
+    Worker::Settings settings = settings_from(options);
+    settings.runners.thread_variables = thread_variables;
+    Worker worker(std::move(settings), server);
     return worker.run();
   } catch (const CLI::Error& error) {
     report_line(fmt::format("{}\nRun with --help for more information.", error.what()));
@@ -255,6 +261,10 @@ int main(int argc, char** argv) {
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--local-directory", options.local_directory,
                  "for the cache and scratch folders; default $XDG_CACHE_HOME/weft or ~/.cache/weft");
+  app.add_option("--runner-max-tasks", options.runner_max_tasks,
+                 "a runner process is replaced after so many tasks; 1: each has a new one; default: no limit")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 53))
+      ->type_name("N");
   app.add_flag("-v,--verbose", options.verbose, "log more");
   app.set_version_flag("--version", WEFT_VERSION);
   try {

@@ -45,6 +45,10 @@ std::string how_it_ended(const RunnerProcess::Death& death) {
   return fmt::format("signal {}, {}", death.signal, name ? name : "unknown");
 }
 
+bool has_setup(const wire::TaskSpec& spec) {
+  return !spec.directory.empty() || !spec.environment.empty() || !spec.start.empty() || spec.threads > 1;
+}
+
 /// A file name and nothing else: it comes from a client.
 void require_file_name(const std::string& name) {
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
@@ -152,6 +156,15 @@ void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& la
   launch.large_tls = large_tls_.contains(program.libraries);
 }
 
+Bytes RunnerPool::setup_of(const wire::TaskSpec& spec) const {
+  runner::TaskSetup setup{.directory = spec.directory, .environment = spec.environment, .start = spec.start};
+  if (spec.threads > 1) {
+    for (const std::string& name : settings_.thread_variables)
+      setup.environment.try_emplace(name, std::to_string(spec.threads));
+  }
+  return runner::encode_setup(setup);
+}
+
 void RunnerPool::run(const RunTask& action) {
   const auto found = runners_.find(action.runner);
   if (found == runners_.end())
@@ -160,8 +173,8 @@ void RunnerPool::run(const RunTask& action) {
   runner::RunTask task{.ordinal = action.ordinal,
                        .id = action.id,
                        .function_index = action.function_index,
-                       .execution = action.execution,
-                       .directory = action.spec->directory};
+                       .execution = action.execution};
+  if (has_setup(*action.spec)) task.setup = setup_of(*action.spec);
   int fd = -1;
   if (action.payload.is_blob()) {
     const wire::BlobRef ref = action.payload.blob();
@@ -269,42 +282,54 @@ void RunnerPool::look_at(Runner& runner, Time now, std::vector<Event>& events) {
     poller_.remove(runner.process->socket());
     ++mute_;
   }
-  if (death || has(RunnerProcess::Source::output)) {
-    // What a task prints is there before its result; so those that are long over are told first.
-    const std::uint64_t started = runner.process->started();
-    if (started > 1 && started != UINT64_MAX) read_channel(runner, started - 2, events);
-    log_output(runner, death ? SIZE_MAX : kOutputBytesATurn);
+  // Output is read first: whatever has ended before it was printed has its DONE in the channel.
+  if (death) {
+    runner.process->read_output(SIZE_MAX);
+  } else if (has(RunnerProcess::Source::output) && !runner.process->has_output()) {
+    runner.process->read_output(kOutputBytesATurn);
   }
-  read_channel(runner, UINT64_MAX, events);
+  // What is left then is of the task that runs.
+  if (read_channel(runner, events) && (death || runner.process->has_output())) {
+    log_output(runner, nullptr);
+  }
   look_at_page(runner, now, events);
   if (death) bury(runner, *death, events);
 }
 
-void RunnerPool::log_output(Runner& runner, std::size_t bytes_max) {
-  const std::string task = runner.tasks.empty() ? "-" : runner.tasks.front().second.text();
-  runner.process->read_output(bytes_max, [&](std::string_view line, bool is_stderr) {
+/// What was read, in the name of the task that runs; or what was printed up to `until`, in that of the task
+/// that is answered next.
+void RunnerPool::log_output(Runner& runner, const runner::TaskPrinted* until) {
+  const bool is_of_front =
+      !runner.tasks.empty() && (until != nullptr || runner.process->started() >= runner.tasks.front().first);
+  const std::string task = is_of_front ? runner.tasks.front().second.text() : "-";
+  const auto sink = [&](std::string_view line, bool is_stderr) {
     spdlog::info("[{} {} {}] {}", settings_.worker, runner.slot, task, line);
     if (is_stderr) runner.tail.add(line);
-  });
+  };
+  if (until != nullptr) {
+    runner.process->log_output_until(*until, sink);
+  } else {
+    runner.process->log_output(sink);
+  }
 }
 
-/// Reads what there is; with `ordinal_max`, no further than to the answer of that task.
-void RunnerPool::read_channel(Runner& runner, std::uint64_t ordinal_max, std::vector<Event>& events) {
-  for (std::size_t count = 0; count < kMessagesATurn && !runner.unreadable; ++count) {
-    const bool further =
-        ordinal_max == UINT64_MAX || (!runner.tasks.empty() && runner.tasks.front().first <= ordinal_max);
-    if (!further) return;
+/// False: there is more than one turn's share.
+bool RunnerPool::read_channel(Runner& runner, std::vector<Event>& events) {
+  for (std::size_t count = 0; count < kMessagesATurn; ++count) {
+    if (runner.unreadable) return true;
     runner::Received received = runner.process->receive();
     switch (received.kind) {
       case runner::Received::Kind::again:
-        return;
+        return true;
       case runner::Received::Kind::garbage:
         runner.unreadable = true;
-        return broken(runner, "its runner sent what is no answer: " + received.reason, events);
+        broken(runner, "its runner sent what is no answer: " + received.reason, events);
+        return true;
       case runner::Received::Kind::message:
         receive(runner, received, events);
     }
   }
+  return false;
 }
 
 void RunnerPool::receive(Runner& runner, runner::Received& received, std::vector<Event>& events) {
@@ -312,6 +337,9 @@ void RunnerPool::receive(Runner& runner, runner::Received& received, std::vector
   if (auto* done = std::get_if<runner::TaskDone>(&*received.message); done && runner.ready) {
     crash_point("worker.result_read");
     return on_done(runner, *done, std::move(memory), events);
+  }
+  if (const auto* printed = std::get_if<runner::TaskPrinted>(&*received.message)) {
+    return log_output(runner, printed);
   }
   auto* hello = std::get_if<runner::RunnerHello>(&*received.message);
   if (!hello || runner.ready) return broken(runner, "its runner sent a message out of turn", events);

@@ -29,6 +29,7 @@ class RunnerPool {
     std::vector<std::string> libraries;         // that it loads, with folders
     std::optional<std::uint64_t> memory_limit;  // bytes, for each slot
     std::string directory;                      // scratch folders are made here
+    std::vector<std::string> thread_variables;  // that say how many threads a task may use, if it does not
   };
   RunnerPool(Settings settings, ForkServer& server, BlobStore& blobs);
 
@@ -72,13 +73,14 @@ class RunnerPool {
   };
 
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
+  Bytes setup_of(const wire::TaskSpec& spec) const;
   std::string memory_text(std::uint64_t peak) const;
   void add_libraries(const Program& program, RunnerProcess::Launch& launch, std::vector<Fd>& copies);
   static void attend(Runner& runner);
   void take_happened();
   void look_at(Runner& runner, Time now, std::vector<Event>& events);
-  void log_output(Runner& runner, std::size_t bytes_max);
-  void read_channel(Runner& runner, std::uint64_t ordinal_max, std::vector<Event>& events);
+  void log_output(Runner& runner, const runner::TaskPrinted* until);
+  bool read_channel(Runner& runner, std::vector<Event>& events);
   void receive(Runner& runner, runner::Received& received, std::vector<Event>& events);
   void on_done(Runner& runner, runner::TaskDone& done, Fd memory, std::vector<Event>& events);
   void look_at_page(Runner& runner, Time now, std::vector<Event>& events);

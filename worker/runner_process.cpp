@@ -167,16 +167,31 @@ std::uint64_t RunnerProcess::recall(std::uint64_t first, std::uint64_t last) {
 }
 Time RunnerProcess::started_at() const { return Time(Duration(memory_.page().started_at_us.load())); }
 
-bool RunnerProcess::read_some(Pipe& pipe, std::string& text) {
+/// The runner asks while we read how much is read (OutputMeter).
+bool RunnerProcess::read_some(Pipe& pipe, std::uint64_t bytes_max) {
   if (!pipe.fd) return false;
-  text.resize(16 << 10);
+  const std::size_t before = pipe.text.size();
+  pipe.text.resize(before + std::min<std::uint64_t>(bytes_max, 16 << 10));
+  runner::Page::Output& output = memory_.page().output[pipe.index];
+  output.reading.store(1);
   ssize_t got;
   do {
-    got = read(pipe.fd.get(), text.data(), text.size());
+    got = read(pipe.fd.get(), pipe.text.data() + before, pipe.text.size() - before);
   } while (got < 0 && errno == EINTR);
+  output.read.store(pipe.given + before + static_cast<std::uint64_t>(std::max<ssize_t>(got, 0)));
+  output.reading.store(0);
   if (got == 0 || (got < 0 && errno != EAGAIN)) pipe.fd.reset();
-  text.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  pipe.text.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
   return got > 0;
+}
+
+void RunnerProcess::read_output(std::size_t bytes_max) {
+  for (Pipe* pipe : {&out_, &err_}) {
+    const std::size_t before = pipe->text.size();
+    while (pipe->text.size() - before < bytes_max &&
+           read_some(*pipe, bytes_max - (pipe->text.size() - before)))
+      continue;
+  }
 }
 
 std::vector<RunnerProcess::Polled> RunnerProcess::polls() const {

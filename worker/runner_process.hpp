@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <deque>
 #include <optional>
 #include <string>
@@ -84,19 +85,39 @@ class RunnerProcess {
   std::uint64_t started() const;
   Time started_at() const;
 
-  /// Reads what it has printed, at most `bytes_max`, and calls `sink(line, is_stderr)`.
+  /// Reads what it has printed, at most `bytes_max` of each pipe; log_output() gives it out.
+  void read_output(std::size_t bytes_max);
+  /// Calls `sink(line, is_stderr)` for each line that was read.
   template <class Sink>
-  void read_output(std::size_t bytes_max, Sink&& sink) {
-    std::string text;
+  void log_output(Sink&& sink) {
     for (Pipe* pipe : {&out_, &err_}) {
       const auto line = [&](std::string_view content) { sink(content, pipe == &err_); };
-      for (std::size_t room = bytes_max; room > 0 && read_some(*pipe, text);
-           room -= std::min(room, text.size())) {
-        pipe->lines.feed(text, line);
-      }
+      pipe->lines.feed(pipe->text, line);
+      pipe->given += pipe->text.size();
+      pipe->text.clear();
       if (!pipe->fd) pipe->lines.finish(line);
     }
   }
+  /// The same for what was printed up to these totals, read or not, and no further. A line that has no end by
+  /// then ends there.
+  template <class Sink>
+  void log_output_until(const runner::TaskPrinted& totals, Sink&& sink) {
+    for (Pipe* pipe : {&out_, &err_}) {
+      const auto line = [&](std::string_view content) { sink(content, pipe == &err_); };
+      const std::uint64_t total = pipe == &err_ ? totals.err : totals.out;
+      if (total < pipe->given) continue;
+      while (pipe->given + pipe->text.size() < total &&
+             read_some(*pipe, total - pipe->given - pipe->text.size()))
+        continue;
+      const std::size_t size = std::min<std::uint64_t>(total - pipe->given, pipe->text.size());
+      pipe->lines.feed(std::string_view(pipe->text).substr(0, size), line);
+      pipe->lines.finish(line);
+      pipe->given += size;
+      pipe->text.erase(0, size);
+    }
+  }
+  /// Something was read and not given out.
+  bool has_output() const { return !out_.text.empty() || !err_.text.empty(); }
 
   /// How it ended, once it has; then all that descends from it has ended as well.
   std::optional<Death> death();
@@ -112,7 +133,10 @@ class RunnerProcess {
  private:
   struct Pipe {
     Fd fd;
-    LineSplitter lines;
+    std::size_t index;  // in Page::output
+    LineSplitter lines{};
+    std::string text{};       // read and not given out
+    std::uint64_t given = 0;  // bytes before it
   };
   struct Queued {
     runner::Message message;
@@ -141,7 +165,7 @@ class RunnerProcess {
   static Ends make_socket();
   static Ends make_pipe();
   static std::uint64_t ordinal_of(std::uint64_t started);
-  static bool read_some(Pipe& pipe, std::string& text);
+  bool read_some(Pipe& pipe, std::uint64_t bytes_max);
 
   pid_t keeper_ = 0;
   std::optional<Death> death_;
@@ -151,8 +175,8 @@ class RunnerProcess {
   Ends socket_;
   bool socket_open_ = true;
   runner::Channel channel_;
-  Pipe out_;
-  Pipe err_;
+  Pipe out_{.fd = {}, .index = 0};
+  Pipe err_{.fd = {}, .index = 1};
   std::deque<Queued> queued_;  // the channel has no room
   std::string scratch_;
 };

@@ -285,11 +285,13 @@ void Session::check_invariants() const {
       placed += count;
     }
   }
+  WEFT_CHECK(busy_slots() <= settings_.hello.slots);
   std::set<std::uint32_t> slots;
   for (const auto& [id, runner] : runners_) {
     WEFT_CHECK(slots.insert(runner.slot).second && runner.slot < settings_.hello.slots);
     WEFT_CHECK(runner.channel.empty() || runner.state != Runner::State::starting);
     WEFT_CHECK(!runner.lane->alone || runner.channel.size() <= 1);
+    WEFT_CHECK(settings_.runner_max_tasks == 0 || runner.sent <= settings_.runner_max_tasks);
     WEFT_CHECK(runner.rung == Runner::Rung::none || runner.rung == Runner::Rung::killed || runner.rung_due);
     std::uint64_t ordinal = runner.sent - runner.channel.size();
     for (const Task* task : runner.channel) {

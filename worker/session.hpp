@@ -56,6 +56,7 @@ class Session {
     Duration idle_runner = std::chrono::seconds(30);  // kept when no session names its program
     Duration leave_wait =
         std::chrono::seconds(10);       // draining: for results to be released, for a broker to come back
+    std::uint64_t runner_max_tasks = 0;                     // then a runner is ended; 0: no limit
     std::uint32_t prefetch_max = 1000;  // tasks behind the running one in a channel
     Duration prefetch_time = std::chrono::milliseconds(2);  // they may take; each at most half of it
     Duration behind_max = std::chrono::milliseconds(20);    // or there is a single one that takes no longer
@@ -153,11 +154,17 @@ class Session {
   void recall_for_idle();
   bool may_prefetch(const Runner& runner) const;
   bool has_room(const Runner& runner, const Task& task) const;
+  bool is_used_up(const Runner& runner) const {
+    return settings_.runner_max_tasks != 0 && runner.sent >= settings_.runner_max_tasks;
+  }
   bool older_lane_waits(const Lane& lane) const;
   void run(Runner& runner, Task& task);
   bool may_wait_behind(const Task& task) const;
   static void count_out(Runner& runner, const Task& task);
   bool has_function(const Task& task) const;
+  std::uint32_t slots_of(const Task& task) const;
+  std::uint32_t busy_slots() const;
+  bool has_slots_for(const Task& task);
   std::size_t count(const Lane& lane, Runner::State state) const;
   std::optional<std::uint32_t> free_slot() const;
 
@@ -204,6 +211,9 @@ class Session {
   std::map<RunnerId, Runner> runners_;
   RunnerId runner_last_ = 0;
   std::uint64_t order_last_ = 0;
+  std::size_t wide_ = 0;  // tasks here that take more than one slot
+  std::uint32_t held_back_ =
+      0;  // in this pass of dispatch(): slots for the oldest of those that cannot start yet
   bool dispatch_needed_ = false;
   std::optional<Time> dispatch_due_;  // a program may be tried again then
   bool programs_changed_ = false;     // some may be unused now

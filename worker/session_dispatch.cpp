@@ -23,6 +23,7 @@ bool same_name(const std::string& a, const std::string& b) {
 
 void Session::dispatch() {
   dispatch_due_.reset();
+  held_back_ = 0;
   for (auto& [name, program] : programs_)
     for (Lane& lane : program.lanes) lane.served = lane.blocked = false;
   std::uint64_t until = 0;
@@ -53,8 +54,9 @@ Lane* Session::next_lane(std::uint64_t& until) {
 bool Session::serve(Lane& lane, std::uint64_t until) {
   for (auto& [id, runner] : runners_) {
     if (runner.lane != &lane) continue;
-    while (runner.idle()) {
+    while (runner.idle() && !is_used_up(runner)) {
       if (!lane.has_before(until)) return true;
+      if (!has_slots_for(*lane.tasks.front())) return false;
       run(runner, *lane.tasks.front());  // which it leaves idle when it does not have the function
     }
   }
@@ -106,7 +108,7 @@ void Session::end_idle_runners_for(Lane& lane) {
 /// wait hardly longer than for another runner, and a runner that ends one has the next. False: not all of
 /// them now.
 bool Session::prefetch(Lane& lane, std::uint64_t until) {
-  if (lane.alone || older_lane_waits(lane)) return false;
+  if (lane.alone || older_lane_waits(lane) || held_back_ > 0) return false;
   candidates_.clear();
   for (auto& [id, runner] : runners_)
     if (runner.lane == &lane && may_prefetch(runner)) candidates_.push_back(&runner);
@@ -135,6 +137,7 @@ void Session::recall_for_idle() {
   for (auto& [name, program] : programs_) {
     Lane& lane = program.lanes[0];
     if (!lane.tasks.empty() || program.runners < 2) continue;
+    if (wide_ > 0 && busy_slots() >= settings_.hello.slots) continue;
     auto idle = std::count_if(runners_.begin(), runners_.end(), [&](const auto& entry) {
       return entry.second.lane == &lane && entry.second.idle();
     });
@@ -160,7 +163,7 @@ bool Session::may_prefetch(const Runner& runner) const {
 }
 
 bool Session::has_room(const Runner& runner, const Task& task) const {
-  if (runner.channel.size() > settings_.prefetch_max) return false;
+  if (runner.channel.size() > settings_.prefetch_max || is_used_up(runner)) return false;
   if (runner.channel.size() < 2) return true;
   const auto room_us = static_cast<double>(settings_.prefetch_time.count());
   return runner.channel_us <= room_us && task.spec->estimate_us <= room_us / 2;
@@ -168,6 +171,7 @@ bool Session::has_room(const Runner& runner, const Task& task) const {
 
 /// As far as is known of others of its spec.
 bool Session::may_wait_behind(const Task& task) const {
+  if (task.spec->content->threads > 1) return false;
   const double us = task.spec->estimate_us;
   return us >= 0 && us <= static_cast<double>(settings_.behind_max.count());
 }
@@ -240,6 +244,28 @@ bool Session::has_function(const Task& task) const {
   spec.function_index = static_cast<std::uint32_t>(found - functions.begin());
   spec.function_known = true;
   return true;
+}
+
+std::uint32_t Session::slots_of(const Task& task) const {
+  return std::clamp(task.spec->content->threads, 1U, settings_.hello.slots);
+}
+
+/// Slots that running tasks take.
+std::uint32_t Session::busy_slots() const {
+  std::uint32_t busy = 0;
+  for (const auto& [id, runner] : runners_)
+    if (!runner.channel.empty()) busy += slots_of(*runner.channel.front());
+  return busy;
+}
+
+/// A task of several slots for which there are too few holds them back from those that came later, so that it
+/// gets them one by one.
+bool Session::has_slots_for(const Task& task) {
+  if (wide_ == 0) return true;
+  const std::uint32_t needs = slots_of(task);
+  if (busy_slots() + needs + held_back_ <= settings_.hello.slots) return true;
+  if (needs > 1) held_back_ = std::max(held_back_, needs);
+  return false;
 }
 
 std::size_t Session::count(const Lane& lane, Runner::State state) const {

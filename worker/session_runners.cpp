@@ -179,7 +179,8 @@ void Session::on(const TaskFinished& event) {
   double& estimate = task.spec->estimate_us;
   estimate = estimate < 0 ? run_us : estimate + (run_us - estimate) / 32;
 
-  if (runner->lane->alone && runner->state == Runner::State::ready) end(*runner);
+  const bool last_task = runner->lane->alone || (is_used_up(*runner) && runner->channel.empty());
+  if (last_task && runner->state == Runner::State::ready) end(*runner);
   const auto timeout_us = static_cast<std::uint64_t>(milliseconds_of(task.spec->content->timeout_ms).count());
   if (task.stop == StopReason::cancelled) {
     // Whatever it returned was made after it was asked to stop: not the value of the whole function.
@@ -309,7 +310,10 @@ void Session::on(const RunnerDied& event) {
   }
   const Runner runner = std::move(*found);
   remove(event.runner);
-  if (runner.state == Runner::State::ready && runner.channel.empty()) {
+  if (event.signal == 0 && event.exit_code == runner::kExitReplace) {
+    log(LogLevel::info,
+        fmt::format("the runner in slot {} has left for a new one, as it says above", runner.slot));
+  } else if (runner.state == Runner::State::ready && runner.channel.empty()) {
     log(LogLevel::warning,
         fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
   }

@@ -13,6 +13,15 @@ namespace weft::worker {
 
 namespace {
 
+/// About, of what travels to the runner with each task of this spec.
+std::size_t setup_bytes(const wire::TaskSpec& spec) {
+  constexpr std::size_t kEach = 16;
+  std::size_t bytes = spec.directory.size();
+  for (const auto& [name, value] : spec.environment) bytes += name.size() + value.size() + kEach;
+  for (const wire::StartCall& call : spec.start) bytes += call.arguments.size() + kEach;
+  return bytes;
+}
+
 std::string key_of(const Program& program) {
   std::string key(1, static_cast<char>('0' + static_cast<int>(program.kind)));
   const auto add = [&key](const wire::FileRef& file) { key += file.id.text() + file.name + '\0'; };
@@ -146,6 +155,12 @@ void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<S
         "{}.{}",
         wire::kMajor, wire::kMinor, wire::kMajor, presence_.broker_minor()));
   }
+  if (const std::size_t bytes = setup_bytes(*(*spec)->content); bytes > runner::kSetupBytesMax) {
+    return cannot_start(
+        fmt::format("its variables and calls at the start of a runner take {} bytes, at most {} are "
+                    "possible",
+                    bytes, runner::kSetupBytesMax));
+  }
   Task& task = tasks_.insert(key);
   task.spec = *spec;
   task.order = ++order_last_;
@@ -154,6 +169,7 @@ void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<S
   task.payload = record.payload;
   ++task.spec->program->tasks;
   ++task.spec->tasks;
+  wide_ += task.spec->content->threads > 1;
   if (!task.spec->files_ready || task.payload.is_blob()) want_needs(task);
   if (!task.is_missing_something()) enqueue(task);
 }
@@ -285,6 +301,7 @@ void Session::answer(ClientState& owner, const AttemptKey& key, std::uint32_t ex
 void Session::erase(Task& task) {
   if (task.place == TaskPlace::queued) task.lane().tasks.remove(task);
   if (task.needs) stop_needing(task);
+  wide_ -= task.spec->content->threads > 1;
   if (--task.spec->program->tasks == 0) programs_changed_ = true;
   if (--task.spec->tasks == 0 && task.spec->forgotten) release_files(*task.spec);
   tasks_.erase(task);

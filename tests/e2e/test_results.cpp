@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 // An ordinary program on a real cluster: what goes in, what comes out, in which order.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <numeric>
 #include <optional>
@@ -61,6 +65,28 @@ int nap(int ms, int value) {
   return value;
 }
 std::string where() { return std::filesystem::current_path(); }
+std::string variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value != nullptr ? value : "none";
+}
+void sets_variable(const std::string& name, int value) {
+  setenv(name.c_str(), std::to_string(value).c_str(), 1);
+}
+/// How many of these ran at once while it did. Each adds a byte to `file`, and takes it away at its end.
+int most_at_once(const std::string& file, int) {
+  const auto change = [&](int by) {
+    const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    flock(fd, LOCK_EX);
+    const auto size = static_cast<int>(lseek(fd, 0, SEEK_END)) + by;
+    const bool done = ftruncate(fd, size) == 0;
+    close(fd);
+    return done ? size : -1;
+  };
+  const int now = change(1);
+  usleep(20'000);
+  change(-1);
+  return now;
+}
 std::string task_facts() {
   return weft::this_task::worker() + " " + std::to_string(weft::this_task::attempt()) + " " +
          weft::this_task::id().text();
@@ -80,6 +106,89 @@ TEST_SUITE("results") {
     CHECK(futures[7].state() == weft::TaskState::done);
     CHECK(futures[7].result() == 8);
     CHECK(std::move(futures[8]).result() == 9);
+  }
+
+  TEST_CASE("a task has the variables that it asks for, and the next one has not") {
+    Cluster cluster({.workers = 1, .nprocs = 1});
+    weft::Client client(cluster.address());
+    CHECK(client.submit<variable>("WEFT_TEST_A").result() == "none");
+    auto with_a = client.with({.environment = {{"WEFT_TEST_A", "a = b"}, {"WEFT_TEST_EMPTY", ""}}});
+    CHECK(with_a.submit<variable>("WEFT_TEST_A").result() == "a = b");
+    CHECK(with_a.submit<variable>("WEFT_TEST_EMPTY").result() == "");
+    CHECK(client.submit<variable>("WEFT_TEST_A").result() == "none");
+    CHECK(with_a.command({"sh", "-c", "echo $WEFT_TEST_A"}).result().out == "a = b\n");
+    CHECK_THROWS_AS(client.with({.environment = {{"", "x"}}}), std::invalid_argument);
+    CHECK_THROWS_AS(client.with({.environment = {{"A=B", "x"}}}), std::invalid_argument);
+  }
+
+  TEST_CASE("a task of several threads has them for itself, and its libraries are told") {
+    // As many slots as cores, or more: one thread for each task.
+    Cluster cluster({.workers = 0, .nprocs = 64});
+    cluster.add_worker();
+    cluster.wait_for_slots(64);
+    weft::Client client(cluster.address());
+    for (const std::string name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                                   "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS"}) {
+      CAPTURE(name);
+      CHECK(client.submit<variable>(name).result() == "1");
+      CHECK(client.with({.threads = 3}).submit<variable>(name).result() == "3");
+      CHECK(client.with({.threads = 3, .environment = {{name, "7"}}}).submit<variable>(name).result() == "7");
+    }
+    CHECK_THROWS_AS(client.with({.threads = 0}), std::invalid_argument);
+
+    // 64 slots: of tasks with 40 threads there is one at a time.
+    const auto counter = (cluster.folder() / "running").string();
+    auto most = client.gather(
+        client.with({.threads = 40}).map<most_at_once>(weft::same(counter), std::views::iota(0, 6)));
+    CHECK(*std::max_element(most.begin(), most.end()) == 1);
+    auto impossible = client.with({.queue_timeout = 300ms, .threads = 65}).submit<variable>("PATH");
+    impossible.wait();
+    REQUIRE(impossible.error().has_value());
+    CHECK_MESSAGE(impossible.error()->text().find("it needs 65 slots of one worker") != std::string::npos,
+                  impossible.error()->what());
+  }
+
+  TEST_CASE("what is to be done at the start of a worker's processes is done before their first tasks") {
+    Cluster cluster({.workers = 2, .nprocs = 2});
+    weft::Client client(cluster.address());
+    CHECK(client.submit<variable>("WEFT_TEST_START").result() == "none");
+    client.on_worker_start<sets_variable>("WEFT_TEST_START", 17);
+    for (const auto& [name, value] : client.run_on_workers<variable>("WEFT_TEST_START")) CHECK(value == "17");
+    const auto values = client.gather(client.map<variable>(std::vector<std::string>(100, "WEFT_TEST_START")));
+    CHECK(std::count(values.begin(), values.end(), "17") == 100);
+  }
+
+  TEST_CASE("a call on each worker gives the results by name") {
+    Cluster cluster({.workers = 3, .nprocs = 2});
+    weft::Client client(cluster.address());
+    const auto facts = client.run_on_workers<task_facts>();
+    REQUIRE(facts.size() == 3);
+    for (const auto& [name, text] : facts) CHECK(text.starts_with(name + " 1 "));
+    const auto sums = client.run_on_workers<add>(2, 3);
+    CHECK(sums == std::map<std::string, long>{{"worker-1", 5}, {"worker-2", 5}, {"worker-3", 5}});
+    CHECK(client.run_on_workers<nothing>().size() == 3);
+  }
+
+  TEST_CASE("OpenMP uses the threads that its task has, whatever a task before it has asked for") {
+    if (!std::filesystem::exists(binary("weft_e2e_openmp"))) return;  // a compiler without OpenMP
+    Cluster cluster({.workers = 1, .nprocs = 64});
+    Process program({binary("weft_e2e_openmp")},
+                    {.environment = {{"WEFT_BROKER", cluster.address()}}, .folder = {}, .output = {}});
+    CHECK(program.wait() == 0);
+    CHECK_MESSAGE(program.out() == "1 3 1 2 1\n", program.err());
+  }
+
+  TEST_CASE("who starts the worker has the last word on the number of threads, but for the task") {
+    Cluster cluster({.workers = 0, .nprocs = 4});
+    cluster.add_worker({}, {{"OMP_NUM_THREADS", "5"}});
+    cluster.wait_for_slots(4);
+    weft::Client client(cluster.address());
+    CHECK(client.submit<variable>("OMP_NUM_THREADS").result() == "5");
+    CHECK(client.with({.threads = 2}).submit<variable>("OMP_NUM_THREADS").result() == "5");
+    CHECK(client.with({.threads = 2}).submit<variable>("MKL_NUM_THREADS").result() == "2");
+    CHECK(client.with({.threads = 2, .environment = {{"OMP_NUM_THREADS", "3"}}})
+              .submit<variable>("OMP_NUM_THREADS")
+              .result() == "3");
   }
 
   TEST_CASE("a task runs in the directory that it asks for, or fails with the reason") {

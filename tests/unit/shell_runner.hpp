@@ -36,7 +36,8 @@ struct Shell {
   }
 
   void read() {
-    process->read_output(SIZE_MAX, [this](std::string_view line, bool is_stderr) {
+    process->read_output(SIZE_MAX);
+    process->log_output([this](std::string_view line, bool is_stderr) {
       (is_stderr ? err : out) += std::string(line) + "\n";
     });
   }

@@ -3,7 +3,6 @@
 // channel.
 #include <doctest/doctest.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -13,10 +12,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
-#include <functional>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include "common/codec.hpp"
@@ -25,6 +24,7 @@
 #include "common/runner_libraries.hpp"
 #include "common/runner_loop.hpp"
 #include "tests/unit/agent_end.hpp"
+#include "tests/unit/child_runner.hpp"
 #include "weft/function.hpp"
 #include "weft/init.hpp"
 #include "weft/this_task.hpp"
@@ -41,6 +41,53 @@ long inc(long x) { return x + 1; }
 void nothing() {}
 void throws_range() { throw std::out_of_range("too far"); }
 void throws_odd() { throw Odd{5}; }
+struct Io : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+struct Misuse : std::logic_error {
+  using std::logic_error::logic_error;
+};
+struct Both : Io, Misuse {
+  Both() : Io("disk gone"), Misuse("wrong use") {}
+};
+struct Shared : virtual Io {
+  Shared() : Io("shared disk") {}
+};
+struct ByTable : Shared, Misuse {
+  ByTable() : Io("disk by table"), Misuse("misuse by table") {}
+};
+struct OneVoice : Io, Misuse {
+  OneVoice() : Io("a"), Misuse("b") {}
+  const char* what() const noexcept override { return "one voice"; }
+};
+struct Silent : std::exception {
+  const char* what() const noexcept override { return nullptr; }
+};
+template <class T>
+void throws() {
+  throw T();
+}
+template <auto Value>
+void throws_value() {
+  throw Value;
+}
+void throws_string() { throw std::string("a string"); }
+void throws_pointer() {
+  static std::runtime_error error("behind a pointer");
+  throw &error;
+}
+void throws_code() { throw std::make_error_code(std::errc::no_such_process); }
+void throws_nested_both() {
+  try {
+    throw Both();
+  } catch (...) {
+    try {
+      std::throw_with_nested(std::string("in between"));
+    } catch (...) {
+      std::throw_with_nested(std::runtime_error("outer"));
+    }
+  }
+}
 void throws_text() { throw "just text"; }
 void throws_long(std::size_t bytes) { throw std::runtime_error(std::string(bytes, 'x')); }
 void throws_nested() {
@@ -91,141 +138,7 @@ bool blocked_or_ignored() {
   return sigismember(&mask, SIGUSR1) == 1 || std::signal(SIGPIPE, SIG_DFL) == SIG_IGN;
 }
 
-/// Of function F in the table that its runner announces.
-template <auto F>
-std::uint32_t table_index() {
-  const auto function = detail::registered_functions().at(detail::function_index<F>());
-  const auto where = locate_code(address_of(function));
-  const std::string definition = definition_of(function, object_of(where.value()), where->offset);
-  const auto functions = program_source().functions;
-  const auto found = std::find_if(functions.begin(), functions.end(),
-                                  [&](const FunctionEntry& entry) { return entry.signature == definition; });
-  return static_cast<std::uint32_t>(found - functions.begin());
-}
-
-/// A runner in a child process, and the agent's end of it.
-class Runner {
- public:
-  explicit Runner(int output = -1) {
-    std::fflush(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      parts_.ends[0].reset();
-      if (output >= 0) dup2(output, 1);
-      for (const int number : {SIGSEGV, SIGABRT, SIGTERM})
-        std::signal(number, SIG_DFL);  // doctest has handlers
-      _exit(serve({kChannelVersion, parts_.ends[1].get(), parts_.memory_fd.get()}, program_source()));
-    }
-    parts_.ends[1].reset();
-    send(RunnerWelcome{"w1"});
-  }
-  ~Runner() {
-    hang_up();
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-  }
-  Runner(const Runner&) = delete;
-  Runner& operator=(const Runner&) = delete;
-
-  template <auto F, class... A>
-  void run(A&&... arguments) {
-    run_payload<F>(detail::Call<F>::encode(std::forward<A>(arguments)...));
-  }
-  template <auto F>
-  void run_payload(std::string_view payload, const std::string& directory = "") {
-    RunTask task{
-        .ordinal = ++ordinal_, .function_index = table_index<F>(), .execution = 2, .directory = directory};
-    task.id.seq = ordinal_;
-    int memory = -1;
-    if (payload.size() > wire::kInlineBytesMax) {
-      memory = memfd_create("arguments", MFD_CLOEXEC);
-      task.large_bytes = payload.size();
-      for (std::string_view rest = payload; !rest.empty();)
-        rest.remove_prefix(static_cast<std::size_t>(write(memory, rest.data(), rest.size())));
-    } else {
-      task.payload = wire::Payload(payload);
-    }
-    send(task, memory);
-    if (memory >= 0) close(memory);
-  }
-  void send(const Message& message, int fd = -1) {
-    REQUIRE(channel_.send(message, fd) == 0);
-    if (!together_) channel_.wake();
-  }
-  /// Both ends sleep; the runner wakes up and finds all that `sends` sends.
-  void send_together(const std::function<void()>& sends) {
-    while (page().runs.reader_sleeps.load() == 0) std::this_thread::yield();
-    REQUIRE(channel_.sleep());
-    together_ = true;
-    sends();
-    together_ = false;
-    channel_.wake();
-  }
-  /// Whether the runner wakes the agent, within ten seconds.
-  bool rings() {
-    pollfd polled{parts_.ends[0].get(), POLLIN, 0};
-    return poll(&polled, 1, 10'000) == 1;
-  }
-
-  RunnerHello hello() {
-    RunnerHello whole;
-    do {
-      Received received = next();
-      REQUIRE(received.kind == Received::Kind::message);
-      auto part = std::get<RunnerHello>(*received.message);
-      whole.pid = part.pid;
-      whole.total = part.total;
-      whole.functions.insert(whole.functions.end(), part.functions.begin(), part.functions.end());
-    } while (whole.functions.size() < whole.total);
-    return whole;
-  }
-  Received next() { return next_of(channel_, parts_.ends[0].get()); }
-  /// The runner has ended, and everything that it said was read.
-  bool ended() { return next().kind == Received::Kind::again; }
-  std::pair<wire::Outcome, std::string> done() {
-    Received received = next();
-    REQUIRE(received.kind == Received::Kind::message);
-    const auto& out = std::get<TaskDone>(*received.message);
-    if (out.large_bytes == 0) return {out.outcome, std::string(out.payload.inline_bytes())};
-    REQUIRE(received.fd >= 0);
-    CHECK((fcntl(received.fd, F_GET_SEALS) & F_SEAL_SHRINK) != 0);
-    std::string payload(out.large_bytes, '\0');
-    REQUIRE(pread(received.fd, payload.data(), payload.size(), 0) == static_cast<ssize_t>(payload.size()));
-    close(received.fd);
-    return {out.outcome, std::move(payload)};
-  }
-  template <class R>
-  R result() {
-    const auto [outcome, payload] = done();
-    REQUIRE(outcome == wire::Outcome::ok);
-    return detail::decode_result<R>(payload);
-  }
-  wire::ErrorInfo failure() {
-    const auto [outcome, payload] = done();
-    REQUIRE(outcome == wire::Outcome::failed);
-    auto info = wire::decode_error(payload);
-    REQUIRE(info);
-    return *info;
-  }
-  /// Exit code, or minus the signal.
-  int status() {
-    int out = 0;
-    waitpid(pid_, &out, 0);
-    pid_ = -1;
-    return WIFSIGNALED(out) ? -WTERMSIG(out) : WEXITSTATUS(out);
-  }
-  void hang_up() { shutdown(parts_.ends[0].get(), SHUT_RDWR); }
-  Page& page() { return parts_.page(); }
-
- private:
-  Parts parts_;
-  Channel channel_{parts_.ends[0].get(), parts_.memory, Channel::Role::agent};
-  pid_t pid_ = -1;
-  std::uint64_t ordinal_ = 0;
-  bool together_ = false;
-};
+using Runner = ChildRunner;
 
 }  // namespace loop_test
 
@@ -298,9 +211,46 @@ TEST_SUITE("runner loop") {
     CHECK(info.type == "char const*");
     CHECK(info.message == "just text");
     runner.run<throws_nested>();
-    CHECK(runner.failure().message == "outer; caused by std::logic_error: inner");
+    info = runner.failure();
+    CHECK(info.type == "std::runtime_error");
+    CHECK(info.message == "outer; caused by std::logic_error: inner");
     runner.run<inc>(1);
     CHECK(runner.result<long>() == 2);
+  }
+
+  TEST_CASE("whatever is thrown, its type and what is known of it arrive") {
+    Runner runner;
+    runner.hello();
+    const auto check = [&](const std::string& type, const std::string& message) {
+      const wire::ErrorInfo info = runner.failure();
+      CHECK(info.type == type);
+      CHECK(info.message == message);
+    };
+    runner.run<throws<Both>>();
+    check("loop_test::Both", "disk gone; wrong use");
+    runner.run<throws<ByTable>>();
+    check("loop_test::ByTable", "disk by table; misuse by table");
+    runner.run<throws<OneVoice>>();
+    check("loop_test::OneVoice", "one voice");
+    runner.run<throws<Silent>>();
+    check("loop_test::Silent", "");
+    runner.run<throws_value<42U>>();
+    check("unsigned int", "42");
+    runner.run<throws_value<-7L>>();
+    check("long", "-7");
+    runner.run<throws_value<'c'>>();
+    check("char", "c");
+    runner.run<throws_value<true>>();
+    check("bool", "true");
+    runner.run<throws_string>();
+    check("std::string", "a string");
+    runner.run<throws_pointer>();
+    check("std::runtime_error*", "behind a pointer");
+    runner.run<throws_code>();
+    check("std::error_code", "No such process");
+    runner.run<throws_nested_both>();
+    check("std::runtime_error",
+          "outer; caused by std::string: in between; caused by loop_test::Both: disk gone; wrong use");
   }
 
   TEST_CASE("a message of 1 MB is cut, and says so") {
@@ -404,7 +354,7 @@ TEST_SUITE("runner loop") {
     Runner runner;
     runner.hello();
     runner.run<closes_everything>();
-    CHECK(runner.status() == kExitChannel);
+    CHECK(runner.status() == kExitReplace);
     runner.result<void>();
     CHECK(runner.ended());
     CHECK(runner.page().started == 1);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 
@@ -129,6 +130,53 @@ TEST_SUITE("runner output") {
     CHECK(seen.size() == 4);
     CHECK(seen[2] == "y");
     CHECK(seen[3] == "z");
+  }
+
+  TEST_CASE("a line is not cut within a character, and no byte is lost when it is none") {
+    for (const std::string text :
+         {"\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xe9", "\xff", "\x80\x80\x80\x80\x80"}) {
+      for (std::size_t before = LineSplitter::kLineBytesMax - 5; before <= LineSplitter::kLineBytesMax;
+           ++before) {
+        CAPTURE(before);
+        LineSplitter lines;
+        std::vector<std::string> seen;
+        lines.feed(std::string(before, 'x') + text + "tail\n",
+                   [&](std::string_view line) { seen.emplace_back(line); });
+        std::string all;
+        for (const std::string& line : seen) {
+          CHECK(line.size() <= LineSplitter::kLineBytesMax);
+          all += line;
+        }
+        CHECK(all == std::string(before, 'x') + text + "tail");
+        const bool is_utf8 = text.size() > 1 && text.front() != '\x80';
+        if (is_utf8)
+          CHECK(std::any_of(seen.begin(), seen.end(),
+                            [&](const std::string& line) { return line.find(text) != std::string::npos; }));
+      }
+    }
+  }
+
+  TEST_CASE("what was printed up to a total is given out, with an end for its last line, and no more") {
+    Shell shell("printf one; printf 'two\\nthree'; printf err >&2; sleep 1000");
+    std::vector<std::string> seen;
+    const auto sink = [&](std::string_view line, bool is_stderr) {
+      seen.push_back((is_stderr ? "err: " : "out: ") + std::string(line));
+    };
+    shell.wait_for([&] {
+      shell.process->read_output(SIZE_MAX);
+      shell.process->log_output_until({.out = 3, .err = 3}, sink);
+      return seen.size() == 2;
+    });
+    CHECK(seen == std::vector<std::string>{"out: one", "err: err"});
+    shell.process->log_output_until({.out = 3, .err = 3}, sink);
+    CHECK(seen.size() == 2);
+    seen.clear();
+    shell.process->log_output_until({.out = 9, .err = 3}, sink);
+    CHECK(seen == std::vector<std::string>{"out: two", "out: th"});
+    shell.process->log_output(sink);
+    CHECK(seen.size() == 2);  // it may go on
+    shell.process->log_output_until({.out = 1'000'000, .err = 0}, sink);
+    CHECK(seen.back() == "out: ree");
   }
 
   TEST_CASE("the tail keeps the last lines, and not too many bytes") {

@@ -388,6 +388,74 @@ TEST_CASE("a task that must be alone gets a fresh runner, which ends after it") 
   CHECK(h.take() == Actions{h.start(3)});
 }
 
+TEST_CASE("a task of several threads starts when it has its slots, which younger ones leave to it") {
+  Joined h(3);
+  wire::TaskSpec wide = library_spec();
+  wide.threads = 2;
+  h.define(wide, 2);
+  h.assign(1, 2);
+  h.assign(3, 3, 2);
+  h.assign(4, 5);
+  for (RunnerId runner = 1; runner <= 3; ++runner) h.ready(runner);
+  CHECK(h.take() == Actions{h.start(1, 0), h.start(2, 1), h.start(3, 2), h.run(1, 1, 1), h.run(2, 1, 2)});
+  h.finished(1, 1);
+  CHECK(h.take() == Actions{h.result(1, 1, true), h.run(1, 1 + 1, 3, wide)});
+  h.finished(2, 1);
+  CHECK(h.take() == Actions{h.result(2, 2), h.run(2, 2, 4)});
+  h.finished(1, 2);
+  CHECK(h.take() == Actions{h.result(3, 3), h.run(1, 3, 5)});
+  h.finished(1, 3);
+  h.finished(2, 2);
+  h.skip();
+}
+
+TEST_CASE("a runner that has run its number of tasks ends, and another one goes on") {
+  Session::Settings settings = settings_of(1);
+  settings.runner_max_tasks = 2;
+  Joined h(settings);
+  h.assign(1, 4);
+  h.ready(1);
+  CHECK(h.take() == Actions{h.start(1), h.run(1, 1, 1)});
+  h.finished(1, 1, 10);  // short ones, which would all be in its channel at once
+  CHECK(h.take() == Actions{h.result(1, 1, true, 10), h.run(1, 2, 2)});
+  h.finished(1, 2, 10);
+  CHECK(h.take() == Actions{EndRunner{1}, h.result(2, 2, false, 10)});
+  h.died(1, 2, 0);
+  h.ready(2);
+  CHECK(h.take() == Actions{h.start(2), h.run(2, 1, 3), h.run(2, 2, 4)});
+  h.finished(2, 1, 10);
+  h.finished(2, 2, 10);
+  CHECK(h.take() == Actions{h.result(3, 3, false, 10), EndRunner{2}, h.result(4, 4, false, 10)});
+  h.died(2, 2, 0);
+}
+
+TEST_CASE("with one task for each runner, the next one has a new process") {
+  Session::Settings settings = settings_of(1);
+  settings.runner_max_tasks = 1;
+  Joined h(settings);
+  for (std::uint64_t seq = 1; seq <= 3; ++seq) {
+    h.assign(seq, seq);
+    h.ready(seq);
+    CHECK(h.take() == Actions{h.start(seq), h.run(seq, 1, seq)});
+    h.finished(seq, 1, 10);
+    CHECK(h.take() == Actions{EndRunner{seq}, h.result(seq, seq, seq == 1, 10)});
+    h.died(seq, 1, 0);
+  }
+}
+
+TEST_CASE("a runner that leaves since it cannot be put in order charges nobody") {
+  Joined h;
+  h.running(1);
+  h.finished(1, 1, 10);
+  h.assign(2, 4);
+  h.skip();
+  h.event(RunnerDied{1, 1, 0, runner::kExitReplace, "", "", 5000});
+  CHECK(h.take() == Actions{h.start(2)});
+  CHECK(h.last_log == "the runner in slot 0 has left for a new one, as it says above");
+  h.ready(2);
+  CHECK(h.take() == Actions{h.run(2, 1, 2), h.run(2, 2, 3), h.run(2, 3, 4)});
+}
+
 TEST_CASE("an idle runner of another program makes room; a busy one does not") {
   Joined h;
   h.define(program_spec(1), 2);

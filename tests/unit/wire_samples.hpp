@@ -42,7 +42,7 @@ inline TaskSpec sample_spec() {
           .directory = "/data",
           .threads = 4,
           .environment = {{"LANG", "C"}, {"OMP_PROC_BIND", "true"}},
-          .start = {{3, Bytes(std::string_view("first"))}}};
+          .start = {{"+1f2a0 void()", Bytes(std::string_view("first"))}}};
 }
 
 inline std::vector<Message> one_of_each() {

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// TickClock: CLOCK_MONOTONIC by the processor's own counter, which is read in half the time. A runner looks
+// at it after every task.
+#pragma once
+
+#include <time.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <x86intrin.h>
+#endif
+
+namespace weft::runner {
+
+class TickClock {
+ public:
+  /// Raw time: differences are comparable with each other, and nothing else.
+  static std::uint64_t ticks() {
+#if defined(__x86_64__)
+    return __rdtsc();
+#else
+    return static_cast<std::uint64_t>(monotonic_ns());
+#endif
+  }
+
+  /// CLOCK_MONOTONIC at `ticks`, which were just read.
+  std::int64_t us_at(std::uint64_t ticks) {
+    const std::uint64_t since = ticks - base_.ticks;
+    if (since >= valid_ticks_) return now_ns() / 1000;
+    return (base_.ns + static_cast<std::int64_t>(static_cast<double>(since) * ns_per_tick_)) / 1000;
+  }
+
+ private:
+  struct Pair {
+    std::uint64_t ticks = 0;
+    std::int64_t ns = 0;
+  };
+  static constexpr std::int64_t kBaseline_ns = 500'000;  // before that the rate is not known well enough
+  static constexpr std::int64_t kValid_ns = 1'000'000;   // then both are read again
+
+  static std::int64_t monotonic_ns() {
+    timespec now{};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+  }
+
+  /// Whether the counter has one rate, whatever the processor's clock does.
+  static bool is_steady() {
+#if defined(__x86_64__)
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid(0x80000007, &a, &b, &c, &d) != 0 && (d & 1U << 8) != 0;
+#else
+    return false;
+#endif
+  }
+
+  /// Both clocks at one moment: of a few attempts the one that was interrupted least.
+  static Pair read_both() {
+    Pair best;
+    std::uint64_t best_took = UINT64_MAX;
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      const std::uint64_t before = ticks();
+      const std::int64_t ns = monotonic_ns();
+      const std::uint64_t took = ticks() - before;
+      if (took >= best_took) continue;
+      best_took = took;
+      best = {before + took / 2, ns};
+    }
+    return best;
+  }
+
+  std::int64_t now_ns() {
+    if (!steady_) return monotonic_ns();
+    base_ = read_both();
+    const std::int64_t baseline = base_.ns - first_.ns;
+    if (baseline >= kBaseline_ns && base_.ticks > first_.ticks) {
+      ns_per_tick_ = static_cast<double>(baseline) / static_cast<double>(base_.ticks - first_.ticks);
+      valid_ticks_ = static_cast<std::uint64_t>(static_cast<double>(kValid_ns) / ns_per_tick_);
+    }
+    return base_.ns;
+  }
+
+  const bool steady_ = is_steady();
+  const Pair first_ = read_both();
+  Pair base_;
+  double ns_per_tick_ = 0;
+  std::uint64_t valid_ticks_ = 0;
+};
+
+/// Tells tasks that cannot have made a system call, by the time that they took: less than the cheapest one
+/// does. Both are measured now and then, as the processor's speed changes.
+class CallGate {
+ public:
+  /// A system call that does nothing took so long.
+  void saw_call(std::uint64_t ticks) { call_ = std::min(call_ + call_ / 64, ticks); }
+  /// From the end of a task to the call of the next function it was so long.
+  void saw_overhead(std::uint64_t ticks) {
+    overhead_ = overhead_ == 0 ? ticks : std::min(overhead_ + overhead_ / 64, ticks);
+  }
+  /// A task ended so long after the one before it; or after its own begin.
+  bool may_have_called(std::uint64_t ticks, bool after_another) const {
+    return ticks >= bound(call_ - call_ / 4, after_another);
+  }
+  /// The same for std::locale::global(), which takes a third of that and more.
+  bool may_have_changed_locale(std::uint64_t ticks, bool after_another) const {
+    return ticks >= bound(call_ / 3, after_another);
+  }
+
+ private:
+  std::uint64_t bound(std::uint64_t ticks, bool after_another) const {
+    return after_another ? ticks + std::min(overhead_, call_) : ticks;
+  }
+
+  std::uint64_t call_ = 1 << 20;
+  std::uint64_t overhead_ = 0;  // not known yet
+};
+
+}  // namespace weft::runner
