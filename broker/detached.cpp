@@ -271,6 +271,7 @@ void Scheduler::finished(const FinalRecord& record) {
     Session* other = find_session(watcher.session);
     if (other != nullptr && other->watches.contains(watcher.seq)) hand_over(*other, watcher.seq, *entry);
   }
+  forget_watchers(*entry);
   hand_over(*session, seq, *entry);
   flush_releases(*session);
   drop_when_free(*session, seq);
@@ -299,11 +300,18 @@ void Scheduler::on(Session& session, const wire::Fetched& message) {
     if (!answered) continue;
     entry->fetched = true;
     if (!entry->is_had_by(session.id)) entry->had.push_back(session.id);
-    std::erase_if(entry->watchers, [&](const TaskId& watcher) {
-      return watcher.session == session.id && session.watches.erase(watcher.seq) > 0;
-    });
+    if (entry->phase == Detached::Phase::finished) forget_watchers(*entry);  // else they hear of it first
     drop_when_free(*owner, task.seq);
   }
+}
+
+/// Those of sessions whose clients have the answer.
+void Scheduler::forget_watchers(Detached& entry) {
+  std::erase_if(entry.watchers, [&](const TaskId& watcher) {
+    if (!entry.is_had_by(watcher.session)) return false;
+    if (Session* session = find_session(watcher.session)) session->watches.erase(watcher.seq);
+    return true;
+  });
 }
 
 /// Its time is over. Those who hold a Future for it have as long as they live.

@@ -252,6 +252,7 @@ class Scheduler {
   void finished(const FinalRecord& record);
   void hand_over(Session& session, std::uint64_t seq, const Detached& entry);
   void drop_when_free(Session& session, std::uint64_t seq);
+  void forget_watchers(Detached& entry);
   void expire(const TaskId& id);
   void stop_watching(Session& session);
   static bool has_client(const Session& session);

@@ -50,10 +50,12 @@ TEST_CASE("cancelling a detached sweep and leaving at once stops all of it") {
   // The same through futures that were attached.
   client.with(detached("long")).map<sleeps>(std::vector<long>(500, 60'000));
   client.flush();
+  const auto begin = std::chrono::steady_clock::now();
   {
     weft::Client other(j.cluster.address());
     for (auto& future : other.attach<long>("long")) future.cancel();
   }
+  CHECK(std::chrono::steady_clock::now() - begin < 8s);  // it did not wait in vain
   CHECK(eventually([&] { return j.cluster.status("queued") + j.cluster.status("slots_busy") == 0; }));
 }
 

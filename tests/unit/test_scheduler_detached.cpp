@@ -316,6 +316,29 @@ TEST_SUITE("scheduler, detached") {
     s.h.skip();
   }
 
+  TEST_CASE("a client that cancels what it attached to, and wants no answer, is told that it is cancelled") {
+    Stage s;
+    s.accept();
+    s.h.say(s.client, wire::Goodbye{""});
+    s.h.skip();
+    TestClient other = s.h.join_client("other");
+    s.h.define(other, 1, attached_spec());
+    s.h.submit(other, 1, 1, name_of(s.client, 1));
+    s.h.skip();
+    s.h.cancel(other, 1);
+    s.h.say(other, wire::Fetched{{{s.client.session, 1}}});
+    s.h.skip();
+    s.h.commit();
+    const Actions actions = s.h.take();
+    const auto told = std::count_if(actions.begin(), actions.end(), [](const Action& action) {
+      const auto* send = std::get_if<Send>(&action);
+      const auto* deliver = send != nullptr ? std::get_if<wire::Deliver>(&send->message) : nullptr;
+      return deliver != nullptr && deliver->records.at(0).outcome == Outcome::cancelled;
+    });
+    CHECK(told == 1);
+    CHECK(Stage::find_at(s.h, other).tasks.empty());
+  }
+
   TEST_CASE("after a restart the client of a sweep that nobody has seen yet is not called lost") {
     Stage s;
     s.accept();
