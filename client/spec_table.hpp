@@ -38,8 +38,8 @@ class SpecTable {
       : make_info_(std::move(make_info)), describe_(std::move(describe)), specs_max_(specs_max) {}
 
   /// The spec of a call. A new one is defined, and old ones may be retired, by what is appended to
-  /// `events`. The reference holds until the next call. Throws what Describe throws, and std::invalid_argument
-  /// when its DEFINE would be larger than a message may be; then nothing has changed.
+  /// `events`. The reference holds until the next call. Throws what Describe throws, and
+  /// std::invalid_argument when its DEFINE would be larger than a message may be; then nothing has changed.
   const Spec& intern(const detail::CallTarget& target, const TaskOptions* options,
                      std::vector<Event>& events);
 

@@ -44,7 +44,7 @@ template <>
 struct Layout<runner::TaskSetup> {
   WEFT_LAYOUT(runner::TaskSetup);
   static constexpr auto fields =
-      std::tuple(WEFT_FIELD(directory), WEFT_FIELD(environment), WEFT_FIELD(start));
+      std::tuple(WEFT_FIELD(directory), WEFT_FIELD(environment), WEFT_FIELD(start), WEFT_FIELD(indices));
 };
 template <>
 struct Layout<runner::RunTask> {

@@ -129,6 +129,7 @@ struct TaskSetup {
   std::string directory;                           // to run in; "": the runner's own
   std::map<std::string, std::string> environment;  // variables that differ from the runner's own
   std::vector<wire::StartCall> start;  // to be called first, unless this runner has done so already
+  std::string indices;                 // of resources that it holds: "gpu=0,1" for each, one a line
   bool operator==(const TaskSetup&) const = default;
 };
 inline constexpr std::size_t kSetupBytesMax = 40 << 10;  // so that its message fits, with any payload

@@ -448,6 +448,7 @@ detail::ByteBuffer Loop::execute_set_up(const RunTask& task, const RunNamed* nam
   if (!setup->start.empty()) prepare(setup->start);
   if (!setup->environment.empty()) state_.set_variables(setup->environment);
   const WorkingDirectory directory(setup->directory);
+  const HeldIndices indices(setup->indices);
   return source_.execute({task, named}, payload);
 }
 
@@ -459,7 +460,8 @@ void Loop::prepare(const std::vector<wire::StartCall>& calls) {
         std::find_if(source_.functions.begin(), source_.functions.end(),
                      [&](const FunctionEntry& entry) { return entry.signature == call.signature; });
     if (function == source_.functions.end())
-      throw Failure{"", "the function that has to run before (on_worker_start) is not in this program: " + call.signature};
+      throw Failure{"", "the function that has to run before (on_worker_start) is not in this program: " +
+                            call.signature};
     try {
       const auto index = static_cast<std::uint32_t>(function - source_.functions.begin());
       source_.execute({RunTask{.function_index = index}}, call.arguments.view());

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "weft/this_task.hpp"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <cstring>
 #include <mutex>
 
@@ -11,11 +13,12 @@
 namespace weft {
 namespace {
 
-// A thread that a task left behind may ask while the next task begins: hence the mutex for the name, and a
+// A thread that a task left behind may ask while the next task begins: hence the mutex for the texts, and a
 // sequence lock for what is written with every task, which costs 8 ns less there.
 struct Current {
   std::mutex mutex;
   std::string worker;
+  std::string indices;  // as TaskSetup has them
 
   std::atomic<std::uint64_t> version{0};              // odd: what follows is being written
   std::array<std::atomic<std::uint64_t>, 4> words{};  // session, number, executions
@@ -84,6 +87,33 @@ void RunningTask::set_worker(const std::string& worker) {
   current().worker = worker;
 }
 
+HeldIndices::HeldIndices(const std::string& indices) {
+  const std::lock_guard lock(current().mutex);
+  current().indices = indices;
+}
+
+HeldIndices::~HeldIndices() {
+  const std::lock_guard lock(current().mutex);
+  current().indices.clear();
+}
+
+std::vector<int> indices_of(std::string_view text, std::string_view name) {
+  std::vector<int> out;
+  for (std::string_view line; !text.empty(); text.remove_prefix(std::min(line.size() + 1, text.size()))) {
+    line = text.substr(0, text.find('\n'));
+    if (!line.starts_with(name) || line.substr(name.size(), 1) != "=") continue;
+    const char* at = line.data() + name.size() + 1;
+    const char* const end = line.data() + line.size();
+    for (int index = 0; at < end; ++at) {
+      const auto [next, error] = std::from_chars(at, end, index);
+      if (error != std::errc{}) break;
+      out.push_back(index);
+      at = next;
+    }
+  }
+  return out;
+}
+
 std::string RunningTask::worker() {
   const std::lock_guard lock(current().mutex);
   return current().worker;
@@ -100,6 +130,15 @@ std::uint32_t attempt() { return ordinal_now != 0 ? read_facts().execution : 0; 
 std::string worker() {
   const std::lock_guard lock(current().mutex);
   return ordinal_now != 0 ? current().worker : "";
+}
+
+std::vector<int> resource(const std::string& name) {
+  std::string text;
+  {
+    const std::lock_guard lock(current().mutex);
+    if (ordinal_now != 0) text = current().indices;
+  }
+  return runner::indices_of(text, name);
 }
 
 bool stop_requested() noexcept {

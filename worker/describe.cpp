@@ -19,8 +19,8 @@ std::string line(const StartRunner& a) {
   return fmt::format("start runner {} in slot {}: {}", a.runner, a.slot, a.program.file.name);
 }
 std::string line(const RunTask& a) {
-  return fmt::format("run {} as task {} of runner {}, execution {}", a.id.text(), a.ordinal, a.runner,
-                     a.execution);
+  return fmt::format("run {} as task {} of runner {}, execution {} {}", a.id.text(), a.ordinal, a.runner,
+                     a.execution, a.indices ? text_of(*a.indices) : "");
 }
 std::string line(const RequestStop& a) {
   return fmt::format("ask task {} of runner {} to stop", a.ordinal, a.runner);

@@ -14,6 +14,7 @@
 #include "common/messages.hpp"
 #include "common/runner_channel.hpp"
 #include "common/time.hpp"
+#include "worker/resources.hpp"
 
 namespace weft::worker {
 
@@ -164,10 +165,17 @@ struct RunTask {
   std::uint32_t execution = 1;
   wire::Payload payload;             // a blob: it is BlobReady as BlobPlace::argument
   std::uint32_t function_index = 0;  // of a program: in the table of its runners
+  LocalRef<const Indices> indices;   // of resources that it holds; null: none
   friend bool operator==(const RunTask& a, const RunTask& b) {
     return a.runner == b.runner && a.ordinal == b.ordinal && a.id == b.id && a.execution == b.execution &&
-           a.payload == b.payload && a.function_index == b.function_index &&
-           (a.spec == b.spec || (a.spec && b.spec && *a.spec == *b.spec));
+           a.payload == b.payload && a.function_index == b.function_index && same(a.spec, b.spec) &&
+           same(a.indices, b.indices);
+  }
+
+ private:
+  template <class T>
+  static bool same(const LocalRef<T>& a, const LocalRef<T>& b) {
+    return a == b || (a && b && *a == *b);
   }
 };
 /// this_task::stop_requested() becomes true for this task (Page::stop).

@@ -27,6 +27,7 @@
 #include "worker/fork_server.hpp"
 #include "worker/limits.hpp"
 #include "worker/memory.hpp"
+#include "worker/resources.hpp"
 #include "worker/thread_variables.hpp"
 #include "worker/worker.hpp"
 
@@ -46,22 +47,6 @@ struct Options {
   std::uint64_t runner_max_tasks = 0;
   bool verbose = false;
 };
-
-std::map<std::string, double> parse_resources(const std::string& text) {
-  std::map<std::string, double> out;
-  std::istringstream parts(text);
-  for (std::string part; std::getline(parts, part, ',');) {
-    const std::size_t equals = part.find('=');
-    char* end = nullptr;
-    const double amount = equals == std::string::npos ? 0 : std::strtod(part.c_str() + equals + 1, &end);
-    if (equals == std::string::npos || equals == 0 || equals + 1 == part.size() || *end != '\0' ||
-        !(amount > 0) || amount > 1e12) {
-      throw CLI::ValidationError("--resources", "'" + part + "' is not NAME=AMOUNT, for example gpu=2");
-    }
-    out[part.substr(0, equals)] = amount;
-  }
-  return out;
-}
 
 /// Beside this program, in $WEFT_BIN_DIR, or on $PATH.
 std::string find_program(const std::string& name) {
@@ -168,7 +153,9 @@ Worker::Settings settings_from(const Options& options) {
   uname(&system);
   hello.arch = system.machine;
   hello.libc = std::string("glibc ") + gnu_get_libc_version();
-  hello.resources = parse_resources(options.resources);
+  OfferedResources resources = *parse_resources(options.resources);  // it has been checked
+  hello.resources = std::move(resources.amounts);
+  settings.session.indices = std::move(resources.indices);
 
   settings.session.broker = options.broker;
   settings.session.jitter_seed = random_number();
@@ -242,14 +229,11 @@ int main(int argc, char** argv) {
          "slots: tasks that run at once; default one for each core that it may use (affinity, cgroups)")
       ->check(CLI::Range(1, 4096));
   app.add_option("--name", options.name, "shown in status and errors; default HOST-PID");
-  app.add_option("--resources", options.resources, "what tasks may ask for, for example gpu=2,licence=1")
+  app.add_option("--resources", options.resources,
+                 "what tasks may ask for, for example licence=1,gpu=2, or gpu=[0,1]: tasks are told which")
       ->check([](const std::string& text) {
-        try {
-          parse_resources(text);
-          return std::string();
-        } catch (const CLI::ValidationError& error) {
-          return std::string(error.what());
-        }
+        const auto resources = parse_resources(text);
+        return resources ? std::string() : resources.fault();
       });
   app.add_option("--memory-limit", options.memory_limit,
                  "for each slot, for example 2G; a task that exceeds it is killed")

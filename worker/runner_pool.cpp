@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -156,11 +157,17 @@ void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& la
   launch.large_tls = large_tls_.contains(program.libraries);
 }
 
-Bytes RunnerPool::setup_of(const wire::TaskSpec& spec) const {
+Bytes RunnerPool::setup_of(const RunTask& action) const {
+  const wire::TaskSpec& spec = *action.spec;
   runner::TaskSetup setup{.directory = spec.directory, .environment = spec.environment, .start = spec.start};
   if (spec.threads > 1) {
     for (const std::string& name : settings_.thread_variables)
       setup.environment.try_emplace(name, std::to_string(spec.threads));
+  }
+  if (action.indices) {
+    setup.indices = text_of(*action.indices);
+    if (const auto gpus = action.indices->find("gpu"); gpus != action.indices->end())
+      setup.environment.try_emplace("CUDA_VISIBLE_DEVICES", fmt::format("{}", fmt::join(gpus->second, ",")));
   }
   return runner::encode_setup(setup);
 }
@@ -174,7 +181,7 @@ void RunnerPool::run(const RunTask& action) {
                        .id = action.id,
                        .function_index = action.function_index,
                        .execution = action.execution};
-  if (has_setup(*action.spec)) task.setup = setup_of(*action.spec);
+  if (action.indices || has_setup(*action.spec)) task.setup = setup_of(action);
   int fd = -1;
   if (action.payload.is_blob()) {
     const wire::BlobRef ref = action.payload.blob();

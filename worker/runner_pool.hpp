@@ -73,7 +73,7 @@ class RunnerPool {
   };
 
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
-  Bytes setup_of(const wire::TaskSpec& spec) const;
+  Bytes setup_of(const RunTask& action) const;
   std::string memory_text(std::uint64_t peak) const;
   void add_libraries(const Program& program, RunnerProcess::Launch& launch, std::vector<Fd>& copies);
   static void attend(Runner& runner);

@@ -20,7 +20,8 @@ double seconds(Duration duration) { return static_cast<double>(duration.count())
 Session::Session(Settings settings)
     : settings_(std::move(settings)),
       presence_(settings_.presence, settings_.jitter_seed),
-      fetcher_(settings_.fetcher) {
+      fetcher_(settings_.fetcher),
+      indices_(settings_.indices) {
   WEFT_CHECK(settings_.hello.slots > 0);
 }
 

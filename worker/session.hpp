@@ -43,6 +43,7 @@ class Session {
   struct Settings {
     wire::HelloWorker hello;  // who we are: incarnation, name, slots, ...
     std::string broker;       // its address, for the log
+    Indices indices;          // of the resources in `hello` that have some
     std::uint64_t jitter_seed = 1;
     Presence::Settings presence;
     Fetcher::Settings fetcher;
@@ -55,9 +56,9 @@ class Session {
     Duration tenure = std::chrono::milliseconds(50);  // a runner with tasks waiting is not ended before
     Duration idle_runner = std::chrono::seconds(30);  // kept when no session names its program
     Duration leave_wait =
-        std::chrono::seconds(10);       // draining: for results to be released, for a broker to come back
-    std::uint64_t runner_max_tasks = 0;                     // then a runner is ended; 0: no limit
-    std::uint32_t prefetch_max = 1000;  // tasks behind the running one in a channel
+        std::chrono::seconds(10);        // draining: for results to be released, for a broker to come back
+    std::uint64_t runner_max_tasks = 0;  // then a runner is ended; 0: no limit
+    std::uint32_t prefetch_max = 1000;   // tasks behind the running one in a channel
     Duration prefetch_time = std::chrono::milliseconds(2);  // they may take; each at most half of it
     Duration behind_max = std::chrono::milliseconds(20);    // or there is a single one that takes no longer
     Duration worth_recalling = std::chrono::microseconds(500);  // for a runner that has nothing to do
@@ -159,8 +160,11 @@ class Session {
   }
   bool older_lane_waits(const Lane& lane) const;
   void run(Runner& runner, Task& task);
+  bool take_indices(Runner& runner, const Task& task);
+  void release_indices(const Runner& runner, const Task& task);
+  void end_unsuited(const Lane& lane);
   bool may_wait_behind(const Task& task) const;
-  static void count_out(Runner& runner, const Task& task);
+  void count_out(Runner& runner, const Task& task);
   bool has_function(const Task& task) const;
   std::uint32_t slots_of(const Task& task) const;
   std::uint32_t busy_slots() const;
@@ -201,6 +205,7 @@ class Session {
   Presence presence_;
   Fetcher fetcher_;
   HeldBlobs held_;
+  IndexAllocator indices_;
   std::uint64_t epoch_ = 0;  // of the broker that we have or last had
 
   std::map<Uuid, ClientState> clients_;

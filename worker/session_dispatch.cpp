@@ -56,11 +56,14 @@ bool Session::serve(Lane& lane, std::uint64_t until) {
     if (runner.lane != &lane) continue;
     while (runner.idle() && !is_used_up(runner)) {
       if (!lane.has_before(until)) return true;
-      if (!has_slots_for(*lane.tasks.front())) return false;
-      run(runner, *lane.tasks.front());  // which it leaves idle when it does not have the function
+      Task& task = *lane.tasks.front();
+      if (!has_slots_for(task)) return false;
+      if (task.spec->takes_indices && has_function(task) && !take_indices(runner, task)) break;
+      run(runner, task);  // which it leaves idle when it does not have the function
     }
   }
   if (!lane.has_before(until)) return true;
+  if (lane.tasks.front()->spec->takes_indices) end_unsuited(lane);
   if (!std::exchange(lane.served, true)) {
     start_runners(lane);
     end_idle_runners_for(lane);
@@ -169,11 +172,11 @@ bool Session::has_room(const Runner& runner, const Task& task) const {
   return runner.channel_us <= room_us && task.spec->estimate_us <= room_us / 2;
 }
 
-/// As far as is known of others of its spec.
+/// As far as is known of others of its spec. What holds indices is in front.
 bool Session::may_wait_behind(const Task& task) const {
   if (task.spec->content->threads > 1) return false;
   const double us = task.spec->estimate_us;
-  return us >= 0 && us <= static_cast<double>(settings_.behind_max.count());
+  return us >= 0 && !task.spec->takes_indices && us <= static_cast<double>(settings_.behind_max.count());
 }
 
 /// Somebody who came earlier has no runner at all: let the busy ones run dry.
@@ -218,11 +221,39 @@ void Session::run(Runner& runner, Task& task) {
     runner.look_due = earlier(runner.look_due, now_ + settings_.start_notice);
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
-                         task.spec->content, task.execution, task.payload, task.spec->function_index);
+                         task.spec->content, task.execution, task.payload, task.spec->function_index,
+                         task.spec->takes_indices ? runner.indices : LocalRef<const Indices>());
+}
+
+/// Indices of resources for a task that this runner, which is idle, is about to get.
+bool Session::take_indices(Runner& runner, const Task& task) {
+  const Amounts& amounts = task.spec->content->resources;
+  if (runner.indices) return indices_.take_again(amounts, *runner.indices);
+  auto taken = indices_.take(amounts);
+  if (taken) runner.indices = LocalRef<const Indices>::make(*std::move(taken));
+  return taken.has_value();
+}
+
+void Session::release_indices(const Runner& runner, const Task& task) {
+  if (task.spec->takes_indices) indices_.give_back(task.spec->content->resources, *runner.indices);
+}
+
+/// All slots are taken, and the lane's oldest task needs other indices than its idle runners have had: one of
+/// them makes room.
+void Session::end_unsuited(const Lane& lane) {
+  if (free_slot() || !indices_.would_fit(lane.tasks.front()->spec->content->resources)) return;
+  Runner* unsuited = nullptr;
+  for (auto& [id, runner] : runners_) {
+    if (runner.lane != &lane) continue;
+    if (runner.state != Runner::State::ready) return;  // one is on its way already
+    if (runner.idle() && unsuited == nullptr) unsuited = &runner;
+  }
+  if (unsuited != nullptr) end(*unsuited);
 }
 
 /// It is in the channel no more.
 void Session::count_out(Runner& runner, const Task& task) {
+  release_indices(runner, task);
   if (task.estimate_us >= 0) {
     runner.channel_us -= task.estimate_us;
   } else {

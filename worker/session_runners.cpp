@@ -317,7 +317,10 @@ void Session::on(const RunnerDied& event) {
     log(LogLevel::warning,
         fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
   }
-  for (Task* task : runner.channel) settle_dead(event, runner, *task);
+  for (Task* task : runner.channel) {
+    release_indices(runner, *task);
+    settle_dead(event, runner, *task);
+  }
   if (is_for_another_processor(event)) refuse_program(*runner.lane->program, event.stderr_tail);
 }
 

@@ -71,6 +71,7 @@ void Session::receive(const wire::DefineFor& define) {
   spec->content = LocalRef<const wire::TaskSpec>::make(define.content);
   spec->client = &owner;
   spec->program = &program_of(define.content);
+  spec->takes_indices = indices_.concerns(define.content.resources);
   ++spec->program->specs;
   // Before the first task comes: there is no reason to wait for it.
   spec->files_ready = true;

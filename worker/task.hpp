@@ -80,6 +80,7 @@ struct SpecState {
   double estimate_us = -1;           // of a task's running time; -1: none has run
   bool function_known = false;       // the program's runners have it, and that is
   std::uint32_t function_index = 0;  // in their table
+  bool takes_indices = false;        // of resources that have some
   bool files_ready = false;  // its program and libraries are here, and stay while it or a task has them
   bool forgotten = false;    // by its session: its files are kept for its tasks only
   std::size_t tasks = 0;     // here, in whatever place
@@ -189,6 +190,9 @@ struct Runner {
   std::optional<Time> look_due;  // when to look whether the front task runs, or has run too long
   std::uint64_t culprit = 0;     // the ordinal for which it is being killed; 0: for none
   std::string doom;              // why it is being killed, when its task is to be told
+  // Of the last task that needed some. A process may keep the devices that it saw first, so that it gets
+  // tasks with the same indices only.
+  LocalRef<const Indices> indices;
 
   bool idle() const { return state == State::ready && channel.empty() && !recalling; }
 };

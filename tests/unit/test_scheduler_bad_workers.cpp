@@ -62,7 +62,8 @@ TEST_SUITE("scheduler, bad workers") {
     s.h.skip();
   }
 
-  TEST_CASE("a retry waits for another worker that is busy, while what is behind it goes where there is room") {
+  TEST_CASE(
+      "a retry waits for another worker that is busy, while what is behind it goes where there is room") {
     Stage s;
     TestWorker good = s.h.join_worker_skipping("good");
     s.h.submit(s.client, 1, 3);

@@ -174,13 +174,15 @@ class Harness {
   // ---- what is expected ----
 
   static Action run(RunnerId runner, std::uint64_t ordinal, std::uint64_t seq,
-                    const wire::TaskSpec& spec = library_spec(), const Uuid& client = kAda) {
+                    const wire::TaskSpec& spec = library_spec(), const Uuid& client = kAda,
+                    const Indices& indices = {}) {
     return RunTask{runner,
                    ordinal,
                    {client, seq},
                    LocalRef<const wire::TaskSpec>::make(spec),
                    1,
-                   wire::Payload("argument")};
+                   wire::Payload("argument"),
+                   indices.empty() ? LocalRef<const Indices>() : LocalRef<const Indices>::make(indices)};
   }
   static Action start(RunnerId runner, std::uint32_t slot = 0, const wire::TaskSpec& spec = library_spec()) {
     if (spec.kind != wire::TaskKind::program)
@@ -213,12 +215,18 @@ class Harness {
     return *info;
   }
   static wire::HelloWorker session_hello(std::uint32_t slots = 0) {
+    if (slots != 0) hello_of(settings_of(slots));
+    return the_hello();
+  }
+  /// What HELLO_WORKER is from now on.
+  static void hello_of(const Session::Settings& settings) { the_hello() = settings.hello; }
+
+ private:
+  static wire::HelloWorker& the_hello() {
     static wire::HelloWorker hello;
-    if (slots != 0) hello = settings_of(slots).hello;
     return hello;
   }
 
- private:
   Actions actions_;
 };
 
@@ -227,7 +235,7 @@ class Joined : public Harness {
  public:
   explicit Joined(std::uint32_t slots = 1) : Joined(settings_of(slots)) {}
   explicit Joined(const Session::Settings& settings) : Harness(settings) {
-    session_hello(settings.hello.slots);
+    hello_of(settings);
     join();
     CHECK(take() == Actions{Send{wire::Ready{}}});
     define(library_spec());

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "weft/ids.hpp"
 
@@ -19,6 +20,13 @@ std::uint32_t attempt();
 
 /// Name of the worker; "" outside a task.
 std::string worker();
+
+/// Which indices of a worker's resource this task holds, as `weft-worker --resources gpu=[0,1]` lists them:
+/// as many as TaskOptions::resources asks for, a part of one counting as one. The same number may be held by
+/// several tasks that ask for parts. Empty when the resource is only an amount ("gpu=2"), when the task did
+/// not ask for it, and outside a task. For "gpu", CUDA_VISIBLE_DEVICES says the same to the libraries that
+/// read it.
+std::vector<int> resource(const std::string& name);
 
 /// True once the task was cancelled or timed out: return soon, for about a second later it is
 /// terminated. Cheap enough for an inner loop. False outside a task.
