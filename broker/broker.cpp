@@ -67,6 +67,8 @@ bool is_loopback(const std::string& host) {
 Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t port, Settings settings)
     : router_(context, zmq::socket_type::router),
       monitor_(context, zmq::socket_type::pair),
+      heard_within_(
+          std::chrono::duration_cast<std::chrono::milliseconds>(settings.heartbeat_interval * 3 / 2)),
       scheduler_(std::move(settings), now()) {
   router_.set(zmq::sockopt::router_mandatory, 1);
   router_.set(zmq::sockopt::linger, 500);
@@ -321,7 +323,7 @@ void Broker::check_suspects() {
     const auto found = connections_.find(suspect.peer);
     if (found == connections_.end()) continue;
     if (try_send(found->second, kProbe) == Sent::unreachable) {
-      step(PeerGone{suspect.peer, is_ended_by_peer(found->second.second)});
+      step(PeerGone{suspect.peer, is_ended_by_peer(found->second.second, heard_within_)});
       found->second.forgotten = true;
       touch(suspect.peer, found->second);
     } else if (--suspect.checks_left > 0) {
@@ -393,7 +395,7 @@ bool Broker::flush_one(PeerId peer, Connection& connection) {
         connection.waiting.clear();
         connection.packer = {};
         connection.forgotten = true;
-        step(PeerGone{peer, is_ended_by_peer(connection.second)});
+        step(PeerGone{peer, is_ended_by_peer(connection.second, heard_within_)});
         return true;
     }
   }

@@ -84,6 +84,7 @@ class Broker {
 
   zmq::socket_t router_;
   zmq::socket_t monitor_;
+  std::chrono::milliseconds heard_within_;  // of a peer that is there
   std::string address_;
   Scheduler scheduler_;
   Actions actions_;

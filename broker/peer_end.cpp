@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstdio>
 #include <filesystem>
@@ -21,7 +22,7 @@ namespace {
 
 // The kernel of this side gives a connection up after 5 s without an acknowledgement (Broker::Broker); the
 // other side's acknowledges a heartbeat, or a keepalive probe, every 4 s at the latest.
-constexpr std::uint32_t kAliveWithin_ms = 4500;
+constexpr std::chrono::milliseconds kAcknowledgedWithin(4500);
 
 std::optional<unsigned> port_of(const sockaddr_storage& address) {
   if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
@@ -51,11 +52,16 @@ std::set<std::string> sockets_between(std::uint64_t pid, unsigned from, unsigned
 
 Fd second_descriptor(int fd) { return Fd(fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
-bool is_ended_by_peer(const Fd& connection) {
+bool is_ended_by_peer(const Fd& connection, std::chrono::milliseconds heard_within) {
+  using std::chrono::milliseconds;
   tcp_info info{};
   socklen_t size = sizeof info;
   if (!connection || getsockopt(connection.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
-  return info.tcpi_state != TCP_CLOSE || info.tcpi_last_ack_recv < kAliveWithin_ms;
+  if (info.tcpi_state != TCP_CLOSE) return true;  // EOF, or libzmq has closed it for what was said
+  // A reset; or it was given up. That is also what happens to a peer that stands still while more waits for
+  // it than its kernel takes, though its kernel acknowledges: but nothing has been heard of it.
+  return milliseconds(info.tcpi_last_ack_recv) < kAcknowledgedWithin &&
+         milliseconds(info.tcpi_last_data_recv) < std::max(heard_within, kAcknowledgedWithin);
 }
 
 Fd process_at_other_end(const Fd& connection, const std::string& host, std::uint64_t pid) {

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
+#include <map>
 #include <ranges>
 #include <weft/weft.hpp>
 
@@ -260,6 +262,27 @@ TEST_SUITE("recovery") {
     CHECK(before < 120);
     const auto times = executions_of(executions);
     CHECK(times.size() == 120);
+    for (const auto& [task, count] : times) CHECK(count == 1);
+  }
+
+  TEST_CASE("a client that stands still while its results fill the way to it comes back to all of them") {
+    Cluster cluster({.workers = 1, .nprocs = 4});
+    const std::string name = cluster.folder() / "started";
+    Process client({binary("weft_e2e_program"), "piles_up", cluster.address(), name});
+    REQUIRE(client.prints("running"));
+    client.signal(SIGSTOP);
+    // The broker's kernel gives the connection up, whose other end takes nothing any more.
+    const auto is = [&](const char* state) {
+      return status_json(cluster.address()).find(std::string("\"") + state + "\"") != std::string::npos;
+    };
+    REQUIRE(eventually([&] { return is("silent") || is("lost"); }));
+    CHECK(cluster.broker().prints("is lost: it cannot be reached"));
+    client.signal(SIGCONT);
+    CHECK_MESSAGE(client.wait() == 0, client.err());
+    std::ifstream lines(name);
+    std::map<long, int> times;
+    for (long number = 0; lines >> number;) ++times[number];
+    CHECK(times.size() == 200);
     for (const auto& [task, count] : times) CHECK(count == 1);
   }
 

@@ -108,6 +108,25 @@ int forks(const std::string& address) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
+/// Leaves a line in file `name`, and a result that fills the way to its client.
+std::string fills(const std::string& name, long number) {
+  appends(name, number);
+  return std::string(60'000, 'x');
+}
+
+/// Says when some of its results are there, and fetches all 200.
+int piles_up(const std::string& address, const std::string& name) {
+  weft::Client client(address);
+  const auto futures = client.map<fills>(weft::same(name), std::views::iota(0L, 200L));
+  futures[10].wait();
+  std::puts("running");
+  std::fflush(stdout);
+  for (const auto& future : futures) {
+    if (future.result().size() != 60'000) return 1;
+  }
+  return 0;
+}
+
 /// Two tasks run for long, and a child of this process has its connection too.
 int leaves_child(const std::string& address) {
   weft::Client client(address);
@@ -151,6 +170,7 @@ int main(int argc, char** argv) {
   try {
     if (what == "sleepers") return sleepers(address);
     if (what == "fork") return forks(address);
+    if (what == "piles_up" && argc > 3) return piles_up(address, argv[3]);
     if (what == "leaves_child") return leaves_child(address);
     if (what == "static") return keeps_static(address);
     if (what == "flood") return floods(address);
