@@ -145,7 +145,7 @@ class Oracle {
   const Task& executed(const Task& task) const { return task.named ? tasks_.at(*task.named) : task; }
   /// It has an essential option of a newer version, which its broker or all of its workers may lack.
   bool may_be_too_new(const Task& task) const {
-    return scenario_.mixed_minors && !task.spec->directory.empty();
+    return scenario_.mixed_minors && !task.spec->environment.empty();
   }
   bool expired(const Task& task) const;
   bool client_quiet_since(const Task& task, Time since) const;

@@ -149,7 +149,8 @@ ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t
   Random minors(seed ^ (0x31410bULL + number));
   if (mixed_minors) client.minor = draw_minor(minors);
   for (Wave& wave : client.waves) {
-    if (client.minor >= 1 && !wave.find && minors.chance(0.15)) wave.spec.directory = "/data";
+    if (client.minor >= wire::kMinor && !wave.find && minors.chance(0.15))
+      wave.spec.environment = {{"MODE", "fast"}};  // an essential option of the newest version
   }
   if (random.chance(detaches ? 0.3 : 0.05)) client.closes = random.duration(seconds(1), seconds(10));
   return client;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tests/simulation/worker_node.hpp"
+#include "common/record_codec.hpp"
 
 #include <fmt/format.h>
 
@@ -80,11 +81,20 @@ void WorkerNode::check_newer(const wire::Message& message) const {
   };
   if (const auto* define = std::get_if<wire::DefineFor>(&message)) {
     wire::Tail tail = define->content.tail;
-    const bool knows_directory = minor_ >= 1;
-    if (!knows_directory && !tail.empty()) {
-      if (!tail.bytes.starts_with('\xa0')) fail("an old worker is told of a task with a working directory");
-      --tail.fields;
-      tail.bytes.erase(0, 1);
+    // Of what was added since its version it sees the defaults.
+    wire::ByteBuffer unknown;
+    wire::BufferWriter out(unknown);
+    std::uint32_t fields = 0;
+    wire::for_each_description<wire::TaskSpec>([&](const auto& field) {
+      if (field.since <= minor_) return;
+      wire::write(out, wire::defaults<wire::TaskSpec>().*field.member);
+      ++fields;
+    });
+    if (fields > 0 && !tail.empty()) {
+      if (!tail.bytes.starts_with(unknown.view()))
+        fail("an old worker is told of an option that it does not know");
+      tail.fields -= fields;
+      tail.bytes.erase(0, unknown.size());
     }
     if (!is_as_sent(define->session, tail)) fail("the tail of a spec is not as it was sent");
   }
