@@ -176,10 +176,10 @@ void check_options(const TaskOptions& options) {
   if (options.directory.find('\0') != std::string::npos) refuse("directory must not contain a zero byte");
   if (options.directory.size() >= PATH_MAX) refuse("directory is longer than a path can be");
   if (options.threads < 1) refuse("threads must be at least 1");
-  std::size_t bytes = 0;
+  std::size_t environment_bytes = 0;
   for (const auto& [name, value] : options.environment) {
-    bytes += name.size() + value.size() + 10;
-    if (bytes > kEnvironmentBytesMax) refuse("environment takes more than 16 KiB");
+    environment_bytes += name.size() + value.size() + 10;
+    if (environment_bytes > kEnvironmentBytesMax) refuse("environment takes more than 16 KiB");
     if (name.empty() || name.find('=') != std::string::npos || name.find('\0') != std::string::npos)
       refuse("environment: \"" + name + "\" cannot be the name of a variable");
     if (value.find('\0') != std::string::npos)

@@ -20,7 +20,7 @@ std::string line(const StartRunner& a) {
 }
 std::string line(const RunTask& a) {
   return fmt::format("run {} as task {} of runner {}, execution {} {}", a.id.text(), a.ordinal, a.runner,
-                     a.execution, a.indices ? text_of(*a.indices) : "");
+                     a.execution, a.indices ? indices_text(*a.indices) : "");
 }
 std::string line(const RequestStop& a) {
   return fmt::format("ask task {} of runner {} to stop", a.ordinal, a.runner);

@@ -100,7 +100,7 @@ Result<OfferedResources> parse_resources(std::string_view text) {
   return out;
 }
 
-std::string text_of(const Indices& indices) {
+std::string indices_text(const Indices& indices) {
   std::string out;
   for (const auto& [name, numbers] : indices) out += fmt::format("{}={}\n", name, fmt::join(numbers, ","));
   return out;

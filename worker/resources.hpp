@@ -31,7 +31,7 @@ struct OfferedResources {
 Result<OfferedResources> parse_resources(std::string_view text);
 
 /// "gpu=0,1" for each resource, one a line: how a runner is told.
-std::string text_of(const Indices& indices);
+std::string indices_text(const Indices& indices);
 
 /// Which indices are taken. A task that asks for 2 holds two whole ones; several tasks that ask for 0.5
 /// share one; 1.5 is a whole one and a half of another.

@@ -165,7 +165,7 @@ Bytes RunnerPool::setup_of(const RunTask& action) const {
       setup.environment.try_emplace(name, std::to_string(spec.threads));
   }
   if (action.indices) {
-    setup.indices = text_of(*action.indices);
+    setup.indices = indices_text(*action.indices);
     if (const auto gpus = action.indices->find("gpu"); gpus != action.indices->end())
       setup.environment.try_emplace("CUDA_VISIBLE_DEVICES", fmt::format("{}", fmt::join(gpus->second, ",")));
   }

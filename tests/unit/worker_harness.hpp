@@ -182,6 +182,7 @@ class Harness {
                    LocalRef<const wire::TaskSpec>::make(spec),
                    1,
                    wire::Payload("argument"),
+                   0,
                    indices.empty() ? LocalRef<const Indices>() : LocalRef<const Indices>::make(indices)};
   }
   static Action start(RunnerId runner, std::uint32_t slot = 0, const wire::TaskSpec& spec = library_spec()) {
