@@ -89,7 +89,7 @@ TEST_SUITE("worker resources") {
                               Harness::run(2, 1, 2, on_gpus(1), kAda, {{"gpu", {1}}})});
     h.finished(2, 1);
     CHECK(h.take() ==
-          Actions{Harness::run(2, 2, 3, on_gpus(1), kAda, {{"gpu", {1}}}), Harness::result(1, 2, true)});
+          Actions{Harness::result(1, 2, true), Harness::run(2, 2, 3, on_gpus(1), kAda, {{"gpu", {1}}})});
   }
 
   TEST_CASE(
@@ -104,7 +104,7 @@ TEST_SUITE("worker resources") {
     CHECK(h.take() ==
           Actions{Harness::run(1, 1, 1, on_gpus(1), kAda, {{"gpu", {0}}}), Harness::run(2, 1, 2)});
     h.finished(2, 1, 10);
-    CHECK(h.take() == Actions{Harness::result(1, 2, true)});
+    CHECK(h.take() == Actions{Harness::result(1, 2, true, 10)});
     h.assign(3, 3, 1);  // short, as is known by now
     CHECK(h.take() == Actions{Harness::run(2, 2, 3)});
     h.assign(4, 4, 1);
