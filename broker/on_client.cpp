@@ -383,7 +383,7 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   log(Log::Level::info, text);
   constexpr std::size_t kDepartedMax = 10;
   if (departed_.size() == kDepartedMax) departed_.pop_front();
-  departed_.emplace_back(now_, std::move(text));
+  if (!seqs.empty()) departed_.emplace_back(now_, std::move(text));
   for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
   acknowledge(session, session.acked + session.deliveries.size());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have

@@ -380,7 +380,7 @@ class Scheduler {
   std::size_t crowded_ = 0;      // workers that have more tasks than slots
   Time rebalance_due_{};         // not before
   Time avoid_due_{};             // as above
-  std::deque<std::pair<Time, std::string>> departed_;  // clients that have left lately, for people
+  std::deque<std::pair<Time, std::string>> departed_;  // clients that left open tasks lately, for people
   std::uint64_t next_attempt_ = 1;
   std::uint64_t next_serial_ = 1;
   std::size_t queued_bytes_ = 0;

@@ -96,7 +96,7 @@ std::string status_text(const std::string& address, const wire::Status& status) 
     }
   }
   if (!status.departed.empty()) {
-    out += "\nclients that have left:\n";
+    out += "\nclients that have left, and what was open:\n";
     for (const std::string& departed : status.departed) out += fmt::format("  {}\n", departed);
   }
   return out;

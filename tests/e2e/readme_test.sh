@@ -92,6 +92,9 @@ struct Score {
 };
 Score fit(double parameter) { return {2 * parameter}; }
 double half(double x) { return x / 2; }
+void prepare() {}
+int inspect() { return 1; }
+double fail() { throw 1; }
 const double parameters = 1;
 const std::vector<double> grid{1, 2, 3};
 double used = 0;
@@ -125,6 +128,8 @@ BEFORE
   done
   echo 'void inline_code(weft::Client& client) {'
   echo '[[maybe_unused]] auto futures = client.map<fit>(grid);'
+  echo 'auto future = client.submit<fail>();'
+  echo 'future.wait();'
   inline_code 'client\.' | grep ')$' | sed 's/.*/static_cast<void>(&);/'
   echo '}'
   cat << AFTER
