@@ -328,9 +328,13 @@ std::optional<int> Loop::take(Received& received) {
   } else if (const auto* named = std::get_if<RunNamed>(&*received.message)) {
     error = perform(named->task, named, received.fd);
   } else if (const auto* welcome = std::get_if<RunnerWelcome>(&*received.message)) {
-    if (!welcome->worker.empty()) RunningTask::set_worker(welcome->worker);
-    recalled_ = false;
-    page_.started.store(started_, std::memory_order_release);
+    // The first one, with the name, ends no recall: the agent may have recalled tasks before we read it.
+    if (!welcome->worker.empty()) {
+      RunningTask::set_worker(welcome->worker);
+    } else {
+      recalled_ = false;
+      page_.started.store(started_, std::memory_order_release);
+    }
   } else {
     std::fprintf(stderr, "weft runner: the worker sent something that is no task\n");
     return kExitChannel;

@@ -402,6 +402,23 @@ TEST_SUITE("runner loop") {
     CHECK(runner.page().started == 7);
   }
 
+  TEST_CASE("what is taken back from a runner that has not read its name yet is not begun either") {
+    Runner runner;
+    runner.hello();
+    runner.send_together([&] {
+      std::uint64_t started = kNoneStarted;
+      REQUIRE(runner.page().started.compare_exchange_strong(started, kNoneStarted | kRecalled));
+      runner.send(RunnerWelcome{"w1"});
+      runner.run<inc>(1);
+      runner.send(RunnerWelcome{});
+      runner.send(RunTask{.ordinal = 1,
+                          .function_index = table_index<inc>(),
+                          .payload = wire::Payload(detail::Call<inc>::encode(41))});
+    });
+    CHECK(runner.result<long>() == 42);
+    CHECK(runner.page().started == 1);
+  }
+
   TEST_CASE("a runner that has much to say waits for the agent to read it") {
     Runner runner;
     runner.hello();
