@@ -25,6 +25,7 @@ struct Parts {
     REQUIRE(ftruncate(memory_fd.get(), kMemoryBytes) == 0);
     memory = mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd.get(), 0);
     REQUIRE(memory != MAP_FAILED);
+    page().started = kNoneStarted;
   }
   ~Parts() { munmap(memory, kMemoryBytes); }
   Parts(const Parts&) = delete;

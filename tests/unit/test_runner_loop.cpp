@@ -485,6 +485,7 @@ TEST_SUITE("runner loop") {
     Parts parts;
     Source source;
     for (int i = 0; i < 1000; ++i) source.functions.push_back({std::string(2000, 'x'), std::to_string(i)});
+    std::fflush(nullptr);
     const pid_t pid = fork();
     if (pid == 0) {
       parts.ends[0].reset();
