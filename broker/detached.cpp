@@ -286,8 +286,8 @@ void Scheduler::hand_over(Session& session, std::uint64_t seq, const Detached& e
 
 // ---- fetched ----
 
-/// Whether there is a client, or may be again. One that has not said a word since this broker was started does
-/// not count: when it comes back it says again what it waits for.
+/// Whether there is a client, or may be again. One that has not said a word since this broker was started
+/// does not count: when it comes back it says again what it waits for.
 bool Scheduler::has_client(const Session& session) {
   return session.state == SessionState::connected || (session.away() && session.met);
 }
