@@ -286,10 +286,9 @@ void Scheduler::hand_over(Session& session, std::uint64_t seq, const Detached& e
 
 // ---- fetched ----
 
-/// Whether there is a client, or may be again. One that has not said a word since this broker was started
-/// does not count: when it comes back it says again what it waits for.
+/// Whether there is a client, or may be again.
 bool Scheduler::has_client(const Session& session) {
-  return session.state == SessionState::connected || (session.away() && session.met);
+  return session.state == SessionState::connected || session.away();
 }
 
 void Scheduler::on(Session& session, const wire::Fetched& message) {
@@ -333,13 +332,6 @@ void Scheduler::drop_when_free(Session& session, std::uint64_t seq) {
   if (now_ < entry->found_until) return start_timer(entry->found_until, TimerKind::found, session.id, seq);
   keeper_.record(GoneRecord{session.id, seq});
   drop_detached(session, seq);
-  // A client of before this broker was started is waited for because of its detached tasks; a live one begins
-  // a session anew.
-  const bool unknown = session.state == SessionState::lost && !session.met;
-  if (unknown && session.detached.empty() && session.tasks.size() == 0) {
-    session.grace_ends = std::max(now_, adoption_ends_);
-    start_timer(session.grace_ends, TimerKind::client_grace, session.id);
-  }
 }
 
 /// It is gone, or begins anew and says again what it waits for.
