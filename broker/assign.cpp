@@ -292,11 +292,7 @@ void Scheduler::fail_refused(ReadyQueue& queue, const Refusal& latest) {
     queue.blocked_in_pass = 0;
     return;
   }
-  const wire::Payload reason = latest.reason;
-  while (Task* task = queue.tasks.front()) {
-    answer(*task, wire::Outcome::cannot_start, reason);
-    erase(*task);
-  }
+  answer_all(queue, wire::Outcome::cannot_start, wire::Payload(latest.reason));
 }
 
 /// Returns the slot time, in microseconds, that it is to be charged for in advance.

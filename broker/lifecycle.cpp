@@ -215,10 +215,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       answer(task, record.outcome, record.payload);
       erase(task);
       // Those that wait behind it have nobody either.
-      while (Task* other = marks ? queue.front() : nullptr) {
-        answer(*other, record.outcome, record.payload);
-        erase(*other);
-      }
+      if (marks) answer_all(queue, record.outcome, record.payload);
       return;
     }
     case wire::Outcome::not_fetched:
@@ -235,6 +232,14 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
     case wire::Outcome::cancelled:  // nobody here asked for that: an order from before we were there
     case wire::Outcome::unschedulable:
       return put_back(task);
+  }
+}
+
+/// Every task that waits in `queue`, retries among them.
+void Scheduler::answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire::Payload& payload) {
+  while (Task* task = queue.front()) {
+    answer(*task, outcome, payload);
+    erase(*task);
   }
 }
 

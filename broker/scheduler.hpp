@@ -204,6 +204,7 @@ class Scheduler {
   void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
                    const wire::ResultRecord& record);
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
+  void answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire::Payload& payload);
   void note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason);
   void note_outcome(Worker& worker, wire::Outcome outcome);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);

@@ -321,6 +321,30 @@ TEST_SUITE("scheduler, placement") {
     CHECK(h.take() == Actions{h.received(client, 5), h.assign(worker, client, 5, 3)});
   }
 
+  TEST_CASE("a retry of a program that starts nowhere by then is told so as well") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker", {.slots = 2});
+    wire::TaskSpec spec = program_spec(1);
+    spec.retries = 1;
+    h.define(client, 1, spec);
+    h.submit(client, 1);
+    h.submit(client, 1);
+    h.result(worker, client, 1, Outcome::cannot_start, "libfoo.so.1 is missing");
+    h.skip();
+    h.result(worker, client, 2, Outcome::failed, "not yet");
+    std::vector<std::pair<std::uint64_t, Outcome>> final_answers;
+    for (const Action& action : h.take()) {
+      const auto* sent = std::get_if<Send>(&action);
+      const auto* delivered = sent != nullptr ? std::get_if<wire::Deliver>(&sent->message) : nullptr;
+      if (delivered == nullptr) continue;
+      for (const wire::DeliveryRecord& record : delivered->records)
+        if (record.kind == wire::DeliveryKind::final) final_answers.emplace_back(record.seq, record.outcome);
+    }
+    CHECK(final_answers == std::vector{std::pair{std::uint64_t{2}, Outcome::cannot_start}});
+    CHECK(h.status().queued == 0);
+  }
+
   TEST_CASE("a function that is missing marks no worker: other functions of the program go on") {
     Harness h;
     TestClient client = h.join_client("client");
