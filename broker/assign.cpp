@@ -57,12 +57,17 @@ void Scheduler::serve(Session& session, double slot_us_max) {
 
 /// The one with the oldest task of the highest priority, of those that may still get something in this pass.
 ReadyQueue* Scheduler::best_queue(const Session& session) const {
+  const bool away = session.away();
   ReadyQueue* best = nullptr;
+  std::uint64_t oldest = 0;  // of `best`
   for (ReadyQueue* queue : session.order) {
-    if (queue->empty() || queue->blocked_in_pass == pass_) continue;
-    if (session.away() && !queue->placement->detach) continue;
+    const Task* const front = queue->front();
+    if (front == nullptr || queue->blocked_in_pass == pass_) continue;
+    if (away && !queue->placement->detach) continue;
     if (best != nullptr && best->placement->priority > queue->placement->priority) break;
-    if (best == nullptr || queue->front()->seq < best->front()->seq) best = queue;
+    if (best != nullptr && front->seq > oldest) continue;
+    best = queue;
+    oldest = front->seq;
   }
   return best;
 }
@@ -302,8 +307,7 @@ double Scheduler::assign(Task& task, Worker& worker) {
     define_for(worker, session, *task.spec);
   take_out(task);
   attach(task, worker, wire::Attempt{settings_.epoch, next_attempt_++}, TaskState::assigned);
-  task.charged_us =
-      static_cast<std::uint32_t>(std::min(session.average_us * task.spec->queue->placement->threads, 1e9));
+  task.charged_us = static_cast<std::uint32_t>(std::min(session.average_us * task.spec->slots, 1e9));
 
   wire::Assign& outgoing = worker.outgoing;
   if (!outgoing.tasks.empty() && outgoing.session != session.id) {
@@ -380,9 +384,14 @@ void Scheduler::update_open(Worker& worker) {
   open_workers_.file(worker, load_level(has, worker.slots));
 }
 
+/// Whether anything of it may start.
+bool Scheduler::may_start(const Session& session) {
+  if (session.state == SessionState::connected || session.state == SessionState::detached) return true;
+  return session.away() && !session.detached.empty();
+}
+
 void Scheduler::update_contender(Session& session) {
-  const bool starts = session.away() ? !session.detached.empty() : session.state != SessionState::ending;
-  const bool contends = session.queued > 0 && session.waiting_bytes < backlog_max_ && starts;
+  const bool contends = session.queued > 0 && session.waiting_bytes < backlog_max_ && may_start(session);
   if (contends == session.contending) return;
   session.contending = contends;
   if (contends) {

@@ -56,7 +56,7 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
   task.since = now_;
   if (worker.tasks.empty()) worker.progressed = now_;
   worker.tasks.push_back(task);
-  worker.extra += task.spec->queue->placement->threads - 1;
+  worker.extra += task.spec->slots - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] -= amount;
   update_open(worker);
 }
@@ -64,7 +64,7 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
 void Scheduler::detach(Task& task) {
   Worker& worker = *task.worker;
   TaskList::remove(task);
-  worker.extra -= task.spec->queue->placement->threads - 1;
+  worker.extra -= task.spec->slots - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] += amount;
   task.worker = nullptr;
   update_open(worker);
@@ -161,12 +161,13 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     constexpr double kYear = 365.0 * 86'400 * 1e6;
     const double run_us = std::clamp(static_cast<double>(record.run_us), 1.0, kYear);
     Session& session = *task.session;
-    session.unsettled_us += run_us * task.spec->queue->placement->threads - task.charged_us;
+    session.unsettled_us += run_us * task.spec->slots - task.charged_us;
     session.average_us += kWeight * (run_us - session.average_us);
     worker.average_us =
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
-    note_outcome(worker, record.outcome);
-    if (record.outcome == wire::Outcome::ok && !worker.cannot_start.empty()) {  // it does start by now
+    if (record.outcome != wire::Outcome::ok) {
+      note_failure(worker, record.outcome);
+    } else if (worker.outcomes.add(false); !worker.cannot_start.empty()) {  // it does start by now
       auto& refusals = worker.cannot_start.edit();
       const auto refusal = refusals.find(task.spec->queue->placement->program);
       if (refusal != refusals.end()) refusal->second.memory = Duration(0);
@@ -255,21 +256,15 @@ void Scheduler::note_refusal(Worker& worker, const BlobId& program, const wire::
   refusal.until = now_ + refusal.memory;
 }
 
-void Scheduler::note_outcome(Worker& worker, wire::Outcome outcome) {
+void Scheduler::note_failure(Worker& worker, wire::Outcome outcome) {
   constexpr Duration kBetweenChecks = std::chrono::milliseconds(10);  // all workers are looked at
-  switch (outcome) {
-    case wire::Outcome::ok:
-      return worker.outcomes.add(false);
-    case wire::Outcome::failed:
-    case wire::Outcome::timed_out:
-    case wire::Outcome::crashed:
-      worker.outcomes.add(true);
-      if (worker.outcomes.failed() < kBadMin || now_ < avoid_due_) return;
-      avoid_due_ = now_ + kBetweenChecks;
-      return avoid_bad_workers();
-    default:
-      return;
-  }
+  const bool executed = outcome == wire::Outcome::failed || outcome == wire::Outcome::timed_out ||
+                        outcome == wire::Outcome::crashed;
+  if (!executed) return;
+  worker.outcomes.add(true);
+  if (worker.outcomes.failed() < kBadMin || now_ < avoid_due_) return;
+  avoid_due_ = now_ + kBetweenChecks;
+  avoid_bad_workers();
 }
 
 /// Counts an attempt against its limit: the task goes on, or this was its last.

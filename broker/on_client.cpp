@@ -120,7 +120,7 @@ void Scheduler::define(Session& session, std::uint32_t number, const wire::TaskS
   const wire::TaskSpec& content = spec->content;
   Placement placement{content.priority,  content.resources, content.workers, content.prefer, "",
                       content.program.id};
-  placement.threads = std::max(1U, content.threads);
+  placement.threads = spec->slots = std::max(1U, content.threads);
   if (content.kind == wire::TaskKind::library) placement.library_function = content.function;
   placement.detach = content.detach;
   if (const auto requirement = wire::required_beyond(content, 0))

@@ -206,7 +206,7 @@ class Scheduler {
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
   void answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire::Payload& payload);
   void note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason);
-  void note_outcome(Worker& worker, wire::Outcome outcome);
+  void note_failure(Worker& worker, wire::Outcome outcome);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   static bool is_last(const Task& task, wire::Outcome outcome);
   void count(Task& task, wire::Outcome outcome, wire::Payload error);
@@ -312,6 +312,7 @@ class Scheduler {
   static bool has_room(const Worker& worker);
   static std::uint32_t load_level(std::size_t tasks, std::uint32_t slots);
   void update_open(Worker& worker);
+  static bool may_start(const Session& session);
   void update_contender(Session& session);
   void use_slot_time(Session& session, double us);
   static std::tuple<double, std::uint64_t, Session*> turn_of(Session& session) {

@@ -83,6 +83,7 @@ struct Spec {
   std::uint32_t number = 0;  // by which its session knows it
   wire::TaskSpec content;
   ReadyQueue* queue = nullptr;
+  std::uint32_t slots = 1;  // of one worker, that each of its tasks takes
   std::uint64_t open_tasks = 0;
   std::uint8_t minor = 0;     // version of the protocol that a broker must know to run its tasks
   std::string refusal;        // why no task of it can be run by this broker; empty: one can

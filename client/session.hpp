@@ -175,7 +175,7 @@ class Session {
   void forget(std::uint64_t seq);
   void drop_if_unused(std::uint32_t number);
   void drop_cancelled(std::uint64_t beyond);
-  void complete(Completion completion);
+  void complete(Completion&& completion);
   Duration waited(const Task& task) const;
   static Extra& extra_of(Task& task);
 

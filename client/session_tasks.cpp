@@ -568,7 +568,7 @@ void Session::drop_cancelled(std::uint64_t beyond) {
   for (const std::uint64_t seq : gone) forget(seq);
 }
 
-void Session::complete(Completion completion) {
+void Session::complete(Completion&& completion) {
   auto* last = actions_->empty() ? nullptr : std::get_if<Complete>(&actions_->back());
   if (last == nullptr || last->tasks.size() >= kRecordsMax)
     last = &std::get<Complete>(actions_->emplace_back(Complete{}));

@@ -230,7 +230,7 @@ class Loop {
   int perform(const RunTask& task, const RunNamed* named, int fd);
   std::pair<wire::Outcome, detail::ByteBuffer> execute(const RunTask& task, const RunNamed* named, int fd);
   detail::ByteBuffer execute_set_up(const RunTask& task, const RunNamed* named, std::string_view payload);
-  void set_ended();
+  std::uint64_t set_ended();
   void measure_a_call();
   void prepare(const std::vector<wire::StartCall>& calls);
   int report(TaskDone& done, std::string_view payload);
@@ -249,8 +249,7 @@ class Loop {
   std::uint32_t performed_ = 0;
   std::uint64_t started_ = kNoneStarted;  // as the page should say
   bool recalled_ = false;                 // until the next WELCOME, tasks are passed over
-  std::uint64_t ended_ticks_ = 0;         // when the last task ended, while we have not slept since; else 0
-  std::int64_t ended_us_ = 0;             // the same by CLOCK_MONOTONIC
+  std::int64_t ended_us_ = 0;             // when the last task ended, while we have not slept since; else 0
   std::int64_t announced_us_ = 0;         // when the agent was last told that there are results
 };
 
@@ -311,7 +310,7 @@ int Loop::run() {
 
 /// Nothing to do: the agent hears of all results, then we wait for more. Returns 0 or errno.
 int Loop::sleep() {
-  ended_ticks_ = 0;
+  ended_us_ = 0;
   announced_us_ = 0;
   if (const int error = channel_.wake()) return error;
   measure_a_call();
@@ -364,25 +363,19 @@ bool Loop::begin(std::uint64_t ordinal, std::int64_t now_us) {
 
 /// Returns 0, or errno when the channel is no more.
 int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
-  // One that follows another begins when that ended.
-  bool follows = ended_ticks_ != 0;
-  std::uint64_t begun = follows ? ended_ticks_ : TickClock::ticks();
-  const std::int64_t started_us = follows ? ended_us_ : clock_.us_at(begun);
+  // One that follows another is charged from when that ended.
+  const std::int64_t started_us = ended_us_ != 0 ? ended_us_ : clock_.us_at(TickClock::ticks());
   const Descriptor owned(fd);
   if (!begin(task.ordinal, started_us)) return 0;
-  if (follows && ++performed_ % kMeasureEvery == 1) {
-    gate_.saw_overhead(TickClock::ticks() - begun);
-    measure_a_call();
-    begun = TickClock::ticks();
-    follows = false;
-  }
+  if (++performed_ % kMeasureEvery == 1) measure_a_call();
+  const std::uint64_t begun = TickClock::ticks();
   auto [outcome, payload] = execute(task, named, fd);
   // A task that forked, and whose child did not _exit but came back here: the child is no runner.
   if (fork_mark_.in_child()) _exit(1);
   // All output of a task is in the pipes before its result is announced.
   const bool flushed = state_.flush_output();
-  set_ended();
-  const bool may_have_called = flushed || gate_.may_have_called(ended_ticks_ - begun, follows);
+  const std::uint64_t took = set_ended() - begun;
+  const bool may_have_called = flushed || gate_.may_have_called(took);
   const std::int64_t run_us = std::max(std::int64_t{0}, ended_us_ - started_us);  // a clock was put right
   TaskDone done{.ordinal = task.ordinal, .run_us = static_cast<std::uint64_t>(run_us), .outcome = outcome};
   if (may_have_called) {
@@ -392,7 +385,7 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   }
   if (const int error = report(done, payload)) return error;
   page_.finished.store(task.ordinal, std::memory_order_release);
-  state_.restore_memory(gate_.may_have_changed_locale(ended_ticks_ - begun, follows));
+  state_.restore_memory(gate_.may_have_changed_locale(took));
   if (may_have_called) {
     restore(task, named, run_us);
     set_ended();  // the next one is not charged for that
@@ -408,9 +401,11 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   return channel_.wake();
 }
 
-void Loop::set_ended() {
-  ended_ticks_ = TickClock::ticks();
-  ended_us_ = clock_.us_at(ended_ticks_);
+/// Returns the ticks of now.
+std::uint64_t Loop::set_ended() {
+  const std::uint64_t now = TickClock::ticks();
+  ended_us_ = clock_.us_at(now);
+  return now;
 }
 
 void Loop::measure_a_call() {

@@ -91,31 +91,17 @@ class TickClock {
 };
 
 /// Tells tasks that cannot have made a system call, by the time that they took: less than the cheapest one
-/// does. Both are measured now and then, as the processor's speed changes.
+/// does, which is measured now and then, as the processor's speed changes.
 class CallGate {
  public:
   /// A system call that does nothing took so long.
   void saw_call(std::uint64_t ticks) { call_ = std::min(call_ + call_ / 64, ticks); }
-  /// From the end of a task to the call of the next function it was so long.
-  void saw_overhead(std::uint64_t ticks) {
-    overhead_ = overhead_ == 0 ? ticks : std::min(overhead_ + overhead_ / 64, ticks);
-  }
-  /// A task ended so long after the one before it; or after its own begin.
-  bool may_have_called(std::uint64_t ticks, bool after_another) const {
-    return ticks >= bound(call_ - call_ / 4, after_another);
-  }
-  /// The same for std::locale::global(), which takes a third of that and more.
-  bool may_have_changed_locale(std::uint64_t ticks, bool after_another) const {
-    return ticks >= bound(call_ / 3, after_another);
-  }
+  bool may_have_called(std::uint64_t ticks) const { return ticks >= call_ - call_ / 4; }
+  /// By std::locale::global(), which takes a third of that and more.
+  bool may_have_changed_locale(std::uint64_t ticks) const { return ticks >= call_ / 3; }
 
  private:
-  std::uint64_t bound(std::uint64_t ticks, bool after_another) const {
-    return after_another ? ticks + std::min(overhead_, call_) : ticks;
-  }
-
   std::uint64_t call_ = 1 << 20;
-  std::uint64_t overhead_ = 0;  // not known yet
 };
 
 }  // namespace weft::runner

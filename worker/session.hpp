@@ -165,7 +165,10 @@ class Session {
   void end_unsuited(const Lane& lane);
   bool may_wait_behind(const Task& task) const;
   void count_out(Runner& runner, const Task& task);
-  bool has_function(const Task& task) const;
+  static bool has_function(const Task& task) {
+    return task.spec->function_known || find_function(*task.spec);
+  }
+  static bool find_function(SpecState& spec);
   std::uint32_t slots_of(const Task& task) const;
   std::uint32_t busy_slots() const;
   bool has_slots_for(const Task& task);

@@ -174,7 +174,7 @@ bool Session::has_room(const Runner& runner, const Task& task) const {
 
 /// As far as is known of others of its spec. What holds indices is in front.
 bool Session::may_wait_behind(const Task& task) const {
-  if (task.spec->content->threads > 1) return false;
+  if (task.spec->wide) return false;
   const double us = task.spec->estimate_us;
   return us >= 0 && !task.spec->takes_indices && us <= static_cast<double>(settings_.behind_max.count());
 }
@@ -235,7 +235,7 @@ bool Session::take_indices(Runner& runner, const Task& task) {
 }
 
 void Session::release_indices(const Runner& runner, const Task& task) {
-  if (task.spec->takes_indices) indices_.give_back(task.spec->content->resources, *runner.indices);
+  indices_.give_back(task.spec->content->resources, *runner.indices);
 }
 
 /// All slots are taken, and the lane's oldest task needs other indices than its idle runners have had: one of
@@ -253,7 +253,7 @@ void Session::end_unsuited(const Lane& lane) {
 
 /// It is in the channel no more.
 void Session::count_out(Runner& runner, const Task& task) {
-  release_indices(runner, task);
+  if (task.spec->takes_indices) release_indices(runner, task);
   if (task.estimate_us >= 0) {
     runner.channel_us -= task.estimate_us;
   } else {
@@ -263,9 +263,7 @@ void Session::count_out(Runner& runner, const Task& task) {
 }
 
 /// Whether the program has the function that the client means; finds out where, by the runners' own table.
-bool Session::has_function(const Task& task) const {
-  SpecState& spec = *task.spec;
-  if (spec.function_known || spec.content->kind != wire::TaskKind::program) return true;
+bool Session::find_function(SpecState& spec) {
   const auto& functions = spec.program->functions;
   const auto found =
       std::find_if(functions.begin(), functions.end(), [&](const runner::FunctionEntry& entry) {

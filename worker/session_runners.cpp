@@ -318,7 +318,7 @@ void Session::on(const RunnerDied& event) {
         fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
   }
   for (Task* task : runner.channel) {
-    release_indices(runner, *task);
+    if (task->spec->takes_indices) release_indices(runner, *task);
     settle_dead(event, runner, *task);
   }
   if (is_for_another_processor(event)) refuse_program(*runner.lane->program, event.stderr_tail);

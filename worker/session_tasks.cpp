@@ -22,6 +22,21 @@ std::size_t setup_bytes(const wire::TaskSpec& spec) {
   return bytes;
 }
 
+/// Why no task of this spec can start here; "": they can.
+std::string fault_of(const wire::TaskSpec& spec, std::uint8_t broker_minor) {
+  if (spec.kind == wire::TaskKind::unknown) {
+    return fmt::format(
+        "this worker speaks protocol {}.{} and does not know this kind of task: the broker speaks {}.{}",
+        wire::kMajor, wire::kMinor, wire::kMajor, broker_minor);
+  }
+  if (const std::size_t bytes = setup_bytes(spec); bytes > runner::kSetupBytesMax) {
+    return fmt::format(
+        "its variables and calls at the start of a runner take {} bytes, at most {} are possible", bytes,
+        runner::kSetupBytesMax);
+  }
+  return "";
+}
+
 std::string key_of(const Program& program) {
   std::string key(1, static_cast<char>('0' + static_cast<int>(program.kind)));
   const auto add = [&key](const wire::FileRef& file) { key += file.id.text() + file.name + '\0'; };
@@ -71,6 +86,9 @@ void Session::receive(const wire::DefineFor& define) {
   spec->content = LocalRef<const wire::TaskSpec>::make(define.content);
   spec->client = &owner;
   spec->program = &program_of(define.content);
+  spec->fault = fault_of(define.content, presence_.broker_minor());
+  spec->wide = define.content.threads > 1;
+  spec->function_known = define.content.kind != wire::TaskKind::program;
   spec->takes_indices = indices_.concerns(define.content.resources);
   ++spec->program->specs;
   // Before the first task comes: there is no reason to wait for it.
@@ -150,18 +168,7 @@ void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<S
   if (spec == nullptr)
     return cannot_start(
         fmt::format("the worker was never told what spec {} of this session is", record.spec));
-  if ((*spec)->content->kind == wire::TaskKind::unknown) {
-    return cannot_start(fmt::format(
-        "this worker speaks protocol {}.{} and does not know this kind of task: the broker speaks "
-        "{}.{}",
-        wire::kMajor, wire::kMinor, wire::kMajor, presence_.broker_minor()));
-  }
-  if (const std::size_t bytes = setup_bytes(*(*spec)->content); bytes > runner::kSetupBytesMax) {
-    return cannot_start(
-        fmt::format("its variables and calls at the start of a runner take {} bytes, at most {} are "
-                    "possible",
-                    bytes, runner::kSetupBytesMax));
-  }
+  if (!(*spec)->fault.empty()) return cannot_start((*spec)->fault);
   Task& task = tasks_.insert(key);
   task.spec = *spec;
   task.order = ++order_last_;
@@ -170,7 +177,7 @@ void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<S
   task.payload = record.payload;
   ++task.spec->program->tasks;
   ++task.spec->tasks;
-  wide_ += task.spec->content->threads > 1;
+  wide_ += task.spec->wide;
   if (!task.spec->files_ready || task.payload.is_blob()) want_needs(task);
   if (!task.is_missing_something()) enqueue(task);
 }
@@ -302,7 +309,7 @@ void Session::answer(ClientState& owner, const AttemptKey& key, std::uint32_t ex
 void Session::erase(Task& task) {
   if (task.place == TaskPlace::queued) task.lane().tasks.remove(task);
   if (task.needs) stop_needing(task);
-  wide_ -= task.spec->content->threads > 1;
+  wide_ -= task.spec->wide;
   if (--task.spec->program->tasks == 0) programs_changed_ = true;
   if (--task.spec->tasks == 0 && task.spec->forgotten) release_files(*task.spec);
   tasks_.erase(task);

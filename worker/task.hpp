@@ -78,8 +78,10 @@ struct SpecState {
   ClientState* client = nullptr;           // gone after END_SESSION, when its tasks are unwanted
   ProgramState* program = nullptr;
   double estimate_us = -1;           // of a task's running time; -1: none has run
-  bool function_known = false;       // the program's runners have it, and that is
+  bool function_known = false;       // there is none to be found, or the program's runners have it, and it is
   std::uint32_t function_index = 0;  // in their table
+  std::string fault;                 // why none of its tasks can start here; "": they can
+  bool wide = false;                 // its tasks take several slots
   bool takes_indices = false;        // of resources that have some
   bool files_ready = false;  // its program and libraries are here, and stay while it or a task has them
   bool forgotten = false;    // by its session: its files are kept for its tasks only
