@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: fuzz.sh [--seconds N] [--list] [TARGET...]
+# Usage: fuzz.sh [--seconds N] [--list | --build | --built] [TARGET...]
 #
 # Fuzzes the decoders and the pure machines, with ASan and UBSan: each TARGET (all of them unless told) for N
 # seconds (10), from its seeds in tests/fuzz/corpus and what earlier runs have found. Builds the preset fuzz
 # when needed, with clang-16. What is new is kept in build/fuzz/corpus, what crashes in build/fuzz/crashes.
 #
 #   --list    prints the targets
+#   --build   builds the targets and does not run them
+#   --built   runs the targets without building them, so that several calls can run at once
 #
 # A crash is replayed with a trace of what happened by
 #   WEFT_TRACE=1 build/fuzz/bin/fuzz_TARGET FILE
@@ -61,12 +63,14 @@ fuzz() { # TARGET SECONDS
 }
 
 main() {
-  local seconds=10 targets=() known target failed=0
+  local seconds=10 targets=() build=1 fuzz=1 known target failed=0
   known=" $(all_targets | tr '\n' ' ')"
   while (($# > 0)); do
     case $1 in
       --seconds) [[ ${2:-} =~ ^[1-9][0-9]{0,6}$ ]] || usage_error "--seconds wants a number"; seconds=$2; shift ;;
       --list) all_targets; exit ;;
+      --build) fuzz=0 ;;
+      --built) build=0 ;;
       -h | --help) print_usage && exit ;;
       *) [[ $known == *" $1 "* ]] || usage_error "no target is called '$1'; there are:${known% }"; targets+=("$1") ;;
     esac
@@ -74,7 +78,8 @@ main() {
   done
   cd "$source_dir"
   if ((${#targets[@]} == 0)); then mapfile -t targets < <(all_targets); fi
-  build "${targets[@]}"
+  if ((build)); then build "${targets[@]}"; fi
+  ((fuzz)) || return 0
   for target in "${targets[@]}"; do
     fuzz "$target" "$seconds" || failed=1
   done

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: instructions.sh [--update] [--list | NAME...]
+# Usage: instructions.sh [--update | --built] [--list | NAME...]
 #
 # Counts the instructions for each task of the pure scheduler, the codec and the sessions of client and worker
 # under callgrind, and compares them with tests/bench/instructions.txt. More than 10 % off is a failure, either
 # way: more is a regression, fewer wants to be recorded, which --update does. Unlike times, these numbers
 # are the same on a busy machine; they do depend on compiler and libraries, those of Debian 12 here.
+# --built skips the build, so that several calls can run at once.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
@@ -78,10 +79,11 @@ update() { # NAME...
 }
 
 main() {
-  local update=0 list=0 names=() name failed=0
+  local update=0 build=1 list=0 names=() name failed=0
   while (($# > 0)); do
     case $1 in
       --update) update=1 ;;
+      --built) build=0 ;;
       --list) list=1 ;;
       -h | --help) print_usage && exit ;;
       -*) printf 'instructions.sh: unknown argument %s\n' "$1" >&2 && print_usage >&2 && exit 2 ;;
@@ -89,7 +91,7 @@ main() {
     esac
     shift
   done
-  (build)
+  if ((build)); then (build); fi
   if ((list)); then exec "$program" --list; fi
   if ((update || ${#names[@]} == 0)); then mapfile -t names < <("$program" --list); fi
   if ((update)); then

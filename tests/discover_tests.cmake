@@ -21,7 +21,8 @@ if(NOT CMAKE_SCRIPT_MODE_FILE)
       VERBATIM)
     file(WRITE "${CMAKE_CURRENT_BINARY_DIR}/${name}_include.cmake"
       "if(EXISTS \"${list_file}\")\n  include(\"${list_file}\")\n"
-      "else()\n  add_test(${name}_is_not_built ${name}_is_not_built)\nendif()\n")
+      "else()\n  add_test(${name}_is_not_built ${name}_is_not_built)\n"
+      "  set_tests_properties(${name}_is_not_built PROPERTIES LABELS \"${arg_LABELS}\")\nendif()\n")
     set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${CMAKE_CURRENT_BINARY_DIR}/${name}_include.cmake")
   endfunction()
   return()
