@@ -4,7 +4,9 @@
 #   // expect: success          it compiles, with all warnings
 #   // expect shown: SENTENCE   the first error is the compiler's own, and the sentence stands below it
 #   // names: TYPE              what is printed for the first error names the type
-#   cmake -D "COMPILERS=c++;clang++" -D FLAGS="-I...;-D..." -D SOURCE=x.cpp -P run.cmake
+# PRECOMPILED/COMPILER/ holds precompiled headers. Snippets that must compile do not use them: a precompiled header
+# gives no warnings.
+#   cmake -D "COMPILERS=c++;clang++" -D FLAGS="-I...;-D..." -D PRECOMPILED=directory -D SOURCE=x.cpp -P run.cmake
 file(STRINGS "${SOURCE}" first_lines LIMIT_COUNT 2)
 list(GET first_lines 0 first_line)
 if(NOT first_line MATCHES "^// expect( shown)?: (.+)$")
@@ -29,9 +31,17 @@ function(require_text wanted text what output)
   endif()
 endfunction()
 
+file(STRINGS "${SOURCE}" include REGEX "^#include <weft/(function|weft)\\.hpp>" LIMIT_COUNT 1)
+string(REGEX REPLACE "^#include <weft/(.+)>$" "\\1" header "${include}")
+
 foreach(compiler IN LISTS COMPILERS)
+  get_filename_component(compiler_name "${compiler}" NAME)
+  set(precompiled "")
+  if(header AND NOT expected STREQUAL "success")
+    set(precompiled -include "${PRECOMPILED}/${compiler_name}/${header}")
+  endif()
   execute_process(
-    COMMAND "${compiler}" -std=c++20 -fsyntax-only ${FLAGS} "${SOURCE}"
+    COMMAND "${compiler}" -std=c++20 -fsyntax-only ${FLAGS} ${precompiled} "${SOURCE}"
     RESULT_VARIABLE code
     OUTPUT_VARIABLE output
     ERROR_VARIABLE output)
