@@ -12,6 +12,9 @@ endif()
 target_compile_options(weft_flags INTERFACE -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wno-missing-field-initializers)
 target_include_directories(weft_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_definitions(weft_flags INTERFACE WEFT_VERSION="${PROJECT_VERSION}")
+# For tests and for code that runs once, such as reading a command line: optimising it takes longer than it saves. Not for
+# the main file of a daemon, whose copies of inline functions the linker prefers to those of the libraries.
+set(WEFT_RUN_ONCE $<IF:$<CONFIG:Debug>,-O0,-O1>)
 if(WEFT_SANITIZE)
   target_compile_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE} -fno-omit-frame-pointer)
   target_link_options(weft_flags INTERFACE -fsanitize=${WEFT_SANITIZE})
