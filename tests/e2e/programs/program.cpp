@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <ranges>
@@ -127,6 +128,29 @@ int piles_up(const std::string& address, const std::string& name) {
   return 0;
 }
 
+/// Leaves a line in file `name`; one in ten is longer than a short break of the network.
+long rests(const std::string& name, long number) {
+  std::ofstream(name, std::ios::app) << number << "\n" << std::flush;
+  usleep(number % 10 == 3 ? 6'000'000 : 150'000);
+  return number * 3;
+}
+
+/// Says when some of its results are there, and checks all 120. A task that starts twice would fail.
+int rides_out(const std::string& address, const std::string& name) {
+  weft::Client client(
+      weft::ClientOptions{.address = address, .name = std::filesystem::path(name).filename()});
+  const auto futures =
+      client.with({.crash_limit = 1}).map<rests>(weft::same(name), std::views::iota(0L, 120L));
+  futures[10].wait();
+  std::puts("running");
+  std::fflush(stdout);
+  for (long i = 0; i < 120; ++i) {
+    if (futures[static_cast<std::size_t>(i)].result() != i * 3) return 1;
+  }
+  std::puts("all right");
+  return 0;
+}
+
 /// Two tasks run for long, and a child of this process has its connection too.
 int leaves_child(const std::string& address) {
   weft::Client client(address);
@@ -171,6 +195,7 @@ int main(int argc, char** argv) {
     if (what == "sleepers") return sleepers(address);
     if (what == "fork") return forks(address);
     if (what == "piles_up" && argc > 3) return piles_up(address, argv[3]);
+    if (what == "rides_out" && argc > 3) return rides_out(address, argv[3]);
     if (what == "leaves_child") return leaves_child(address);
     if (what == "static") return keeps_static(address);
     if (what == "flood") return floods(address);
