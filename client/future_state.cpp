@@ -266,6 +266,7 @@ std::optional<TaskError> FutureState::error() const {
   TaskErrorDetails details = details_of(kind_of(failure_->outcome));
   details.worker = info.worker;
   details.host = info.host;
+  details.directory = info.directory;
   details.attempt = failure_->attempts;
   details.type = info.type;
   details.text = text_of(info);

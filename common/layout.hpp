@@ -78,7 +78,10 @@ struct Layout<ErrorInfo> {
       WEFT_FIELD(exit_code).optional().means("of the runner, when it exited by itself"),
       WEFT_FIELD(started_ms).optional().in("ms since 1970").means("worker's clock; 0: not known"),
       WEFT_FIELD(ended_ms).optional().in("ms since 1970"),
-      WEFT_FIELD(stderr_tail).optional().means("the last lines that the runner printed"));
+      WEFT_FIELD(stderr_tail).optional().means("the last lines that the runner printed"),
+      WEFT_FIELD(directory)
+          .added(2, Weight::ignorable)
+          .means("where the task ran, on `host`; empty: not known, or a scratch directory that is gone"));
 };
 
 template <>

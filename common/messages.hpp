@@ -95,6 +95,7 @@ struct ErrorInfo {
   std::int64_t started_ms = 0;
   std::int64_t ended_ms = 0;
   std::string stderr_tail;
+  std::string directory;
   bool operator==(const ErrorInfo&) const = default;
 };
 

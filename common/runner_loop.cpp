@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
@@ -124,8 +125,14 @@ std::string cut(std::string text, std::size_t bytes_max) {
   return text + " ... (cut: the message had " + std::to_string(size) + " bytes)";
 }
 
-detail::ByteBuffer encode_failure(std::string type, std::string message) {
+std::string current_directory() {
+  char path[PATH_MAX];
+  return getcwd(path, sizeof path) == nullptr ? "" : path;
+}
+
+detail::ByteBuffer encode_failure(std::string type, std::string message, std::string directory = "") {
   wire::ErrorInfo info;
+  info.directory = std::move(directory);
   info.type = cut(std::move(type), kNameBytesMax);
   info.message = cut(std::move(message), kErrorMessageBytesMax);
   return detail::ByteBuffer(wire::encode_error(info));
@@ -229,6 +236,7 @@ class Loop {
   bool begin(std::uint64_t ordinal, std::int64_t now_us);
   int perform(const RunTask& task, const RunNamed* named, int fd);
   std::pair<wire::Outcome, detail::ByteBuffer> execute(const RunTask& task, const RunNamed* named, int fd);
+  detail::ByteBuffer call(const RunTask& task, const RunNamed* named, std::string_view payload);
   detail::ByteBuffer execute_set_up(const RunTask& task, const RunNamed* named, std::string_view payload);
   std::uint64_t set_ended();
   void measure_a_call();
@@ -248,6 +256,7 @@ class Loop {
   CallGate gate_;
   std::uint32_t performed_ = 0;
   std::uint64_t started_ = kNoneStarted;  // as the page should say
+  std::string failed_in_;                 // directory of the task that has just thrown
   bool recalled_ = false;                 // until the next WELCOME, tasks are passed over
   std::int64_t ended_us_ = 0;             // when the last task ended, while we have not slept since; else 0
   std::int64_t announced_us_ = 0;         // when the agent was last told that there are results
@@ -431,12 +440,24 @@ std::pair<wire::Outcome, detail::ByteBuffer> Loop::execute(const RunTask& task, 
   try {
     const Arguments arguments(task, fd);
     if (!task.setup.empty()) return {wire::Outcome::ok, execute_set_up(task, named, arguments.view())};
-    return {wire::Outcome::ok, source_.execute({task, named}, arguments.view())};
+    return {wire::Outcome::ok, call(task, named, arguments.view())};
   } catch (Failure& failure) {
-    return {wire::Outcome::failed, encode_failure(std::move(failure.type), std::move(failure.message))};
+    return {wire::Outcome::failed, encode_failure(std::move(failure.type), std::move(failure.message),
+                                                  std::exchange(failed_in_, {}))};
   } catch (...) {
     detail::ExceptionText text = detail::current_exception_text();
-    return {wire::Outcome::failed, encode_failure(std::move(text.type), std::move(text.message))};
+    return {wire::Outcome::failed,
+            encode_failure(std::move(text.type), std::move(text.message), std::exchange(failed_in_, {}))};
+  }
+}
+
+/// Notes where the task was when it threw: relative paths in its message start there.
+detail::ByteBuffer Loop::call(const RunTask& task, const RunNamed* named, std::string_view payload) {
+  try {
+    return source_.execute({task, named}, payload);
+  } catch (...) {
+    failed_in_ = current_directory();
+    throw;
   }
 }
 
@@ -448,7 +469,7 @@ detail::ByteBuffer Loop::execute_set_up(const RunTask& task, const RunNamed* nam
   if (!setup->environment.empty()) state_.set_variables(setup->environment);
   const WorkingDirectory directory(setup->directory);
   const HeldIndices indices(setup->indices);
-  return source_.execute({task, named}, payload);
+  return call(task, named, payload);
 }
 
 /// Makes those of the calls that were not made here yet. What they leave behind is what tasks start with.

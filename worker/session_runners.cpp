@@ -193,7 +193,8 @@ void Session::on(const TaskFinished& event) {
     auto info = event.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
                                         : wire::decode_error(event.payload.inline_bytes());
     wire::ErrorInfo named = error(info ? info->message : "its error could not be read");
-    if (info) named.type = info->type;
+    if (info) named.type = std::move(info->type);
+    if (info) named.directory = std::move(info->directory);
     named.ended_ms = event.ended_ms;
     named.started_ms = event.ended_ms - static_cast<std::int64_t>(event.run_us / 1000);
     fail(task, wire::Outcome::failed, std::move(named), event.run_us);
@@ -366,6 +367,8 @@ wire::ErrorInfo Session::crash_of(const RunnerDied& death, const Runner& runner,
   info.signal = death.signal;
   info.exit_code = death.exit_code;
   info.stderr_tail = death.stderr_tail;
+  const std::string& directory = task.spec->content->directory;
+  if (directory.starts_with('/')) info.directory = directory;  // a scratch directory goes with its runner
   info.ended_ms = death.ended_ms;
   info.started_ms = death.ended_ms - (now_ - task.started_at.value_or(runner.since)).count() / 1000;
   return info;

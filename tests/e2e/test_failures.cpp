@@ -116,8 +116,27 @@ TEST_SUITE("failures") {
     CHECK_MESSAGE(contains(text_of(error), "index 12 of 10"), text_of(error));
     CHECK_MESSAGE(contains(text_of(error), "throws_standard"), text_of(error));
     CHECK(error.worker() == "worker-1");
+    CHECK(std::filesystem::is_directory(error.directory()));
+    CHECK_MESSAGE(contains(text_of(error), " in " + error.directory() + ", attempt 1: "), text_of(error));
     CHECK_THROWS_AS(future.result(), weft::TaskFailed);
     CHECK_THROWS_AS(future.result(), weft::TaskFailed);  // every time
+  }
+
+  TEST_CASE("the error of a task that ran in a directory that it had asked for names that directory") {
+    Cluster cluster;
+    weft::Client client(cluster.address());
+    auto there = client.with({.crash_limit = 1, .directory = cluster.folder()});
+    const std::string place = " in " + cluster.folder().string() + ", attempt 1: ";
+    for (const weft::TaskError& error :
+         {error_of(there.submit<throws_standard>(1)), error_of(there.submit<segfaults>()),
+          error_of(there.command({"./none"}))}) {
+      CHECK(error.directory() == cluster.folder());
+      CHECK_MESSAGE(contains(text_of(error), place), text_of(error));
+    }
+    // The scratch directory of a runner goes with the runner: nothing is there to look at.
+    const weft::TaskError crash = error_of(client.with({.crash_limit = 1}).submit<segfaults>());
+    CHECK(crash.directory().empty());
+    CHECK_MESSAGE(contains(text_of(crash), "(" + crash.host() + "), attempt 1: "), text_of(crash));
   }
 
   TEST_CASE("what is not a std::exception, and a message of 1 MB, arrive as well") {

@@ -135,8 +135,8 @@ TEST_SUITE("codec") {
   }
 
   TEST_CASE("an error comes back as it was, and only whole") {
-    const ErrorInfo info{"std::runtime_error", "what",       "w1", "host", -11, 3, -5,
-                         kMax<std::int64_t>,   "last\nlines"};
+    const ErrorInfo info{"std::runtime_error", "what",        "w1",   "host", -11, 3, -5,
+                         kMax<std::int64_t>,   "last\nlines", "/data"};
     const std::string text = encode_error(info);
     CHECK(*decode_error(text) == info);
     for (std::size_t size = 0; size < text.size(); ++size) CHECK_FALSE(decode_error(text.substr(0, size)));

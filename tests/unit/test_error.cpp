@@ -51,6 +51,17 @@ TEST_SUITE("error") {
     CHECK(error.history() == details.history);
   }
 
+  TEST_CASE("a directory that is known is in the sentence, before what was thrown there") {
+    TaskErrorDetails details{.function = "inc", .worker = "w1", .host = "h", .attempt = 1};
+    details.type = "std::range_error";
+    details.text = "too far";
+    details.directory = "/data";
+    const TaskError error(details);
+    CHECK(error.directory() == "/data");
+    CHECK(std::string(error.what()) ==
+          "task inc (00000000-0) failed on w1 (h) in /data, attempt 1: std::range_error: too far");
+  }
+
   TEST_CASE("rethrow throws the class of the kind, with everything in it") {
     CHECK_THROWS_AS(some_error(TaskErrorKind::failed).rethrow(), TaskFailed);
     CHECK_THROWS_AS(some_error(TaskErrorKind::crashed).rethrow(), TaskCrashed);

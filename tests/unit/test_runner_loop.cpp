@@ -128,6 +128,10 @@ void writes_everywhere() {
 }
 std::string where() { return std::filesystem::current_path(); }
 void moves() { std::filesystem::current_path("/"); }
+void moves_and_throws() {
+  std::filesystem::current_path("/proc");
+  throw std::runtime_error("here");
+}
 void forks() {
   if (fork() == 0) return;  // the child forgets that it is one
 }
@@ -168,6 +172,25 @@ TEST_SUITE("runner loop") {
     CHECK(info.message.find("No such file or directory") != std::string::npos);
     runner.run<where>();
     CHECK(runner.result<std::string>() == before);
+  }
+
+  TEST_CASE("the error of a task names the directory in which the task threw") {
+    char buffer[] = "/tmp/weft-test-XXXXXX";
+    const std::string directory = mkdtemp(buffer);
+    const auto arguments = detail::encode(std::tuple<>());
+    Runner runner;
+    (void)runner.hello();
+    runner.run<where>();
+    const auto own = runner.result<std::string>();
+    runner.run<throws_range>();
+    CHECK(runner.failure().directory == own);
+    runner.run_payload<throws_range>(arguments, directory);
+    CHECK(runner.failure().directory == directory);
+    runner.run_payload<moves_and_throws>(arguments, directory);
+    CHECK(runner.failure().directory == "/proc");
+    rmdir(directory.c_str());
+    runner.run_payload<throws_range>(arguments, directory);
+    CHECK(runner.failure().directory.empty());  // the message names what cannot be entered
   }
 
   TEST_CASE("the hello carries the whole table: names, where the code is, types") {

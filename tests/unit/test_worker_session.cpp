@@ -620,12 +620,38 @@ TEST_CASE("a failed task says where and when") {
   wire::ErrorInfo thrown;
   thrown.type = "std::runtime_error";
   thrown.message = "no";
+  thrown.directory = "/scratch/1";
   h.event(TaskFinished{1, 1, wire::Outcome::failed, 3000, wire::Payload(wire::encode_error(thrown)), 5000});
   const auto info = h.take_error(1, wire::Outcome::failed);
   CHECK(info.type == "std::runtime_error");
   CHECK(info.message == "no");
   CHECK(info.host == "host1");
+  CHECK(info.directory == "/scratch/1");
   CHECK(info.started_ms == 4997);
+}
+
+TEST_CASE("a crashed task says where it ran if the directory has not gone with its runner") {
+  Joined h;
+  h.running(1);
+  h.died(1, 1);
+  CHECK(h.take_error(1, wire::Outcome::crashed).directory.empty());
+  wire::TaskSpec spec = library_spec();
+  spec.directory = "/data";
+  h.define(spec, 2);
+  h.assign(2, 2, 2);
+  h.ready(2);
+  CHECK(h.take() == Actions{h.start(2), h.run(2, 1, 2, spec)});
+  h.started(2, 1);
+  h.died(2, 1);
+  CHECK(h.take_error(2, wire::Outcome::crashed).directory == "/data");
+  spec.directory = "below/scratch";
+  h.define(spec, 3);
+  h.assign(3, 3, 3);
+  h.ready(3);
+  CHECK(h.take() == Actions{h.start(3), h.run(3, 1, 3, spec)});
+  h.started(3, 1);
+  h.died(3, 1);
+  CHECK(h.take_error(3, wire::Outcome::crashed).directory.empty());
 }
 
 // ---- runners that do not start ----

@@ -52,6 +52,7 @@ struct TaskErrorDetails {
   std::string type;                  // of the exception: "std::out_of_range"; "" when it was none
   std::string text;                  // what() of the exception, or how it ended; see TaskError::text()
   std::vector<std::string> history;  // one line for each attempt that was lost, the oldest first
+  std::string directory;             // where it ran, on `host`; see TaskError::directory()
 };
 
 /// Why a task has no result. One copyable value; copies share their text and never throw.
@@ -68,6 +69,10 @@ class TaskError : public Error {
   /// Name and host of the worker of the last attempt; "" when no worker had the task.
   const std::string& worker() const { return details_->worker; }
   const std::string& host() const { return details_->host; }
+  /// Working directory of the task on host() when it threw, from which the relative paths in its message
+  /// start; of a task that crashed, TaskOptions::directory. "" when that was not set: the scratch directory
+  /// of a runner goes with the runner.
+  const std::string& directory() const { return details_->directory; }
   /// Executions started, with the one that this is about; 0: it was never started.
   std::uint32_t attempt() const { return details_->attempt; }
   /// Type name of the exception that the function threw; "" when there was none.
@@ -129,7 +134,7 @@ void TaskError::rethrow() const {
   throw *this;
 }
 
-// "task inc (3f2a91c0-17, label "left") failed on worker-1 (host), attempt 2: std::range_error: too far"
+// "task inc (3f2a91c0-17, label "left") failed on worker-1 (host) in /data, attempt 2: std::range_error: no"
 std::string TaskError::sentence(const TaskErrorDetails& details) {
   static constexpr const char* kVerbs[] = {"failed", "crashed", "took too long", "was cancelled",
                                            "could not be scheduled"};
@@ -139,6 +144,7 @@ std::string TaskError::sentence(const TaskErrorDetails& details) {
   out += std::string(") ") + kVerbs[static_cast<std::size_t>(details.kind)];
   if (!details.worker.empty()) out += " on " + details.worker;
   if (!details.worker.empty() && !details.host.empty()) out += " (" + details.host + ")";
+  if (!details.directory.empty()) out += " in " + details.directory;
   if (details.attempt > 0) out += ", attempt " + std::to_string(details.attempt);
   if (!details.type.empty()) out += ": " + details.type;
   if (!details.text.empty()) out += ": " + details.text;
