@@ -286,7 +286,9 @@ void FutureState::submit_again(Hub& hub, Ref<FutureState> fresh) const {
   if (failure_->local) refuse("it has succeeded, but its result cannot be decoded");
   if (info_->hub.get() != &hub) refuse("another weft::Client has submitted it");
   if (info_->content.kind == wire::TaskKind::attached)
-    refuse("another program has submitted it, and has its arguments");
+    refuse(
+        "it was attached, and a broker forgets the arguments of a task when it has the answer: submit it "
+        "again in a program that has them");
   if (failure_->outcome == wire::Outcome::cancelled) refuse("it was cancelled");
   hub.submit_again(info_, failure_->arguments, std::move(fresh));
 }

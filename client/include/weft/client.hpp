@@ -141,7 +141,8 @@ class Client : public Submitter {
 
   /// Runs a task that has failed again, with the same arguments and options: a new task, with new attempts.
   /// Throws Error when it is not done, succeeded, was cancelled, or is not one that this client has
-  /// submitted. (For this, a Future keeps the arguments of a task that failed.)
+  /// submitted: its arguments are kept by the Future of its submit, and by no broker, so that an attached one
+  /// cannot be run again.
   template <class R>
   Future<R> retry(const Future<R>& failed) {
     static_cast<void>(failed.id());  // throws when it stands for no task
