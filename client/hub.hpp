@@ -95,6 +95,7 @@ class Hub {
 
  private:
   void check_open() const;
+  void notice_libraries();
   void wake(bool needed);
 
   const Uuid session_;
@@ -103,7 +104,9 @@ class Hub {
 
   std::mutex mutex_;
   client::SpecTable specs_;
-  std::shared_ptr<Hub> self_;  // within submit(): for the infos of new specs
+  std::uint64_t loads_ = 0;     // loader_changes() when specs_ was told of the libraries
+  std::uint64_t loads_at_ = 0;  // TickClock::ticks() when that was compared last
+  std::shared_ptr<Hub> self_;   // within submit(): for the infos of new specs
   std::vector<client::Event> events_;
   std::vector<Ref<FutureState>> opened_;
   std::uint64_t next_seq_ = 1;

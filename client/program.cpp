@@ -103,6 +103,17 @@ void Program::describe(std::uint32_t index, wire::TaskSpec& spec) {
   spec.signature = definition;
 }
 
+BlobId Program::hash_of_libraries() {
+  const std::lock_guard lock(mutex_);
+  look();
+  std::string text;
+  for (const wire::FileRef& library : libraries_) {
+    text += library.name + '\0';
+    text.append(library.id.bytes.begin(), library.id.bytes.end());
+  }
+  return hash_of(text);
+}
+
 std::string Program::define(std::uint32_t index) const {
   const detail::RegisteredFunction function = detail::registered_functions().at(index);
   const auto where = locate_code(address_of(function));

@@ -26,6 +26,8 @@ class Program {
   /// Says in `spec` what travels for function `index` of this program: executable, libraries, and what the
   /// function is (`signature`). Throws Error with a sentence.
   void describe(std::uint32_t index, wire::TaskSpec& spec);
+  /// Of the libraries that travel now. Throws Error as describe() does.
+  BlobId hash_of_libraries();
   /// A piece of one of the files; nullopt: none is called `id`, or nothing is at that offset. Throws Error
   /// when the file was overwritten.
   std::optional<Bytes> read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes);

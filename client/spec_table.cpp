@@ -100,8 +100,10 @@ const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const
     }
   }
   std::string key = key_of(target, options);
-  const bool starts = target.kind == detail::CallKind::program && !start_.empty();
-  if (starts) key += "start" + std::to_string(start_.size());
+  if (target.kind == detail::CallKind::program) {
+    key += std::to_string(start_.size());
+    key.append(libraries_.bytes.begin(), libraries_.bytes.end());
+  }
   auto it = specs_.find(key);
   if (it == specs_.end()) {
     wire::TaskSpec content = content_of(target, options != nullptr ? *options : TaskOptions{});
@@ -129,6 +131,12 @@ void SpecTable::add_start_call(wire::StartCall call) {
   if (std::find(start_.begin(), start_.end(), call) != start_.end()) return;
   start_.push_back(std::move(call));
   defaults_.clear();  // those are without it
+}
+
+void SpecTable::set_libraries(const BlobId& hash) {
+  if (hash == libraries_) return;
+  libraries_ = hash;
+  defaults_.clear();  // those are with others
 }
 
 /// The half that was not used for longest: one sweep for many new specs.

@@ -47,6 +47,8 @@ class SpecTable {
   std::uint32_t take_number() { return next_number_++; }
   /// From now on every spec of a shipped program has this call for each of its runners.
   void add_start_call(wire::StartCall call);
+  /// Which libraries travel with a shipped program from now on: with others, a spec is another one.
+  void set_libraries(const BlobId& hash);
 
   /// Forgets every spec without a word to anyone.
   void clear() {
@@ -65,6 +67,7 @@ class SpecTable {
   std::unordered_map<std::string, Spec> specs_;        // by everything that tells them apart
   std::unordered_map<std::uint32_t, Spec*> defaults_;  // by function index: program, no options
   std::vector<wire::StartCall> start_;
+  BlobId libraries_;
   std::uint32_t next_number_ = 1;
   std::uint64_t uses_ = 0;
 };

@@ -184,6 +184,23 @@ TEST_SUITE("shipping") {
     }
   }
 
+  TEST_CASE("a plug-in that was opened after its user had been submitted travels with the next one") {
+    Cluster cluster;
+    const Installed installed("weft_e2e_asking_rpath", "1");
+    const fs::path first = installed.folder.path() / "libfirst.so";
+    const fs::path second = installed.folder.path() / "libsecond.so";
+    fs::copy_file(library("1"), first);
+    fs::copy_file(library("2"), second);
+    const fs::path go = installed.folder.path() / "go";
+    Process client({installed.program, cluster.address(), "open", first, "ask-plugin", first, "open", second,
+                    "wait", go, "ask-plugin", second, "ask-plugin", first});
+    REQUIRE(client.prints("waiting"));
+    replace(library("1"), second);
+    std::ofstream(go) << "go";
+    CHECK_MESSAGE(client.wait(60s) == 0, client.err());
+    CHECK(client.out() == "linked 1, plug-in 1\nwaiting\nlinked 1, plug-in 2\nlinked 1, plug-in 1\n");
+  }
+
   TEST_CASE("a task of a plug-in that main has opened runs, and the program's own go on") {
     Cluster cluster;
     CHECK(output_of({binary("weft_e2e_host"), cluster.address(),
