@@ -31,7 +31,11 @@ struct TaskOptions {
   std::chrono::milliseconds retry_delay{0};    ///< Waited before each of them.
   std::chrono::milliseconds timeout{0};        ///< Running time of one execution, then TaskTimeout; 0: none.
   std::chrono::milliseconds queue_timeout{0};  ///< Waiting time, then TaskUnschedulable; 0: none.
-  int crash_limit = 3;  ///< Losses of worker or runner while running until TaskCrashed; 1: at most once.
+  /// Executions in which worker or runner was lost until the task is a TaskCrashed; 1: at most once.
+  /// Why 3: most such losses are not the task's doing (a host is rebooted, a neighbour takes all memory), and
+  /// a task that kills what runs it must come to an end. Dask (allowed-failures 3) and Ray (max_retries 3)
+  /// decide alike, but count the executions after the first. Each loss is logged when it happens.
+  int crash_limit = 3;
   std::map<std::string, double> resources{};  ///< What a worker must have free, e.g. {{"gpu", 1}}.
   std::vector<std::string> workers{};         ///< Names or hosts that may run it; empty: any.
   std::string label{};                        ///< Shown in progress, status and errors.
