@@ -332,6 +332,17 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.take() == Actions{});
   }
 
+  TEST_CASE("the session of a claim is waited for no longer than a silent client would be") {
+    Settings settings = test_settings();
+    settings.max_client_silence = 10s;
+    Stage s{.h = Harness(settings)};
+    s.worker_comes({{1, kOldAttempt, ClaimState::running}});
+    s.h.advance(13'999ms);
+    CHECK(s.h.take() == Actions{});
+    s.h.advance(1ms);
+    CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session})});
+  }
+
   TEST_CASE("a session that comes and goes without SYNCED is ended at the workers that claimed tasks of it") {
     Stage s;
     s.client_comes();
