@@ -327,13 +327,16 @@ Duration Scheduler::patience(Duration give_up) const {
 /// be reached may be alive, and comes back when the network does.
 void Scheduler::lose_session(Session& session, const std::string& why, Loss loss) {
   const bool was_silent = session.state == SessionState::silent;
+  // What it had sent before comes first when its network returns, and the end of that connection behind it.
+  const Duration silence = settings_.heartbeat_interval * settings_.heartbeat_liveness;
+  const bool just_heard = session.heard_again && now_ < *session.heard_again + silence;
   session.peer = kNoPeer;
   session.state = SessionState::lost;
   if (loss == Loss::closed) {
     Time ends = now_ + settings_.client_grace;
     // A client that hears nothing closes its connection, and hears of the network's return by its next
     // attempt to connect, while its kernel may have told us of the end before.
-    if (was_silent) ends += settings_.heartbeat_interval * settings_.heartbeat_liveness;
+    if (was_silent || just_heard) ends += silence;
     session.grace_ends = was_silent ? std::min(session.grace_ends, ends) : ends;
   } else if (!was_silent) {
     session.grace_ends = now_ + patience(session.give_up);
@@ -360,6 +363,7 @@ void Scheduler::fall_silent(Session& session, const std::string& why) {
 
 void Scheduler::hear_again(Session& session) {
   session.state = SessionState::connected;
+  session.heard_again = now_;
   log(Log::Level::info, fmt::format("client {} is heard again", session.name));
   update_contender(session);
   mark_dirty(session);

@@ -162,6 +162,7 @@ struct Session {
   SessionState state = SessionState::connected;
   Time grace_ends{};
   std::string loss;                             // silent, lost: how, for the log
+  std::optional<Time> heard_again;              // after it had been silent
   Duration give_up = std::chrono::seconds(60);  // so long it waits for a lost broker, as its HELLO says
   bool met = false;                             // it has said something after our WELCOME
   bool synced = false;

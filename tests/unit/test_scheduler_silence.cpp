@@ -75,6 +75,19 @@ TEST_SUITE("scheduler, silence") {
     }
   }
 
+  TEST_CASE("what a silent client had sent is heard first, and the end of its connection then: it has 5 s") {
+    Stage s;
+    s.h.fall_silent(s.client.peer);
+    s.h.say(s.client, wire::Heartbeat{});
+    CHECK(s.state() == "connected");
+    s.h.step(PeerGone{s.client.peer, true});
+    s.h.advance(4999ms);
+    CHECK(s.state() == "lost");
+    s.h.advance(1ms);
+    CHECK(s.state().empty());
+    s.h.skip();
+  }
+
   TEST_CASE("a client that has closed its connection has 2 s to come back") {
     Stage s;
     s.close(true);
