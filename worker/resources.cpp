@@ -116,6 +116,11 @@ bool IndexAllocator::concerns(const Amounts& amounts) const {
                      [this](const auto& need) { return need.second > 0 && resources_.contains(need.first); });
 }
 
+std::vector<IndexAllocator::Index>::iterator IndexAllocator::find(std::vector<Index>& all,
+                                                                  std::int32_t number) {
+  return std::find_if(all.begin(), all.end(), [&](const Index& one) { return one.number == number; });
+}
+
 std::optional<Indices> IndexAllocator::take(const Amounts& amounts) {
   auto chosen = choose(amounts);
   if (chosen) change(amounts, *chosen, 1);
@@ -158,9 +163,8 @@ bool IndexAllocator::take_again(const Amounts& amounts, const Indices& these) {
     const auto held = these.find(name);
     if (held == these.end() || held->second.size() != share.count()) return false;
     for (std::size_t i = 0; i < held->second.size(); ++i) {
-      const auto index = std::find_if(resource->second.begin(), resource->second.end(),
-                                      [&](const Index& one) { return one.number == held->second[i]; });
-      if (index->taken + share.at(i) > 1 + kRounding) return false;
+      const Index& index = *find(resource->second, held->second[i]);
+      if (index.taken + share.at(i) > 1 + kRounding) return false;
     }
   }
   if (resources != these.size()) return false;
@@ -177,11 +181,10 @@ void IndexAllocator::change(const Amounts& amounts, const Indices& indices, doub
     const Share share(amounts.at(name));
     std::vector<Index>& all = resources_.at(name);
     for (std::size_t i = 0; i < numbers.size(); ++i) {
-      const auto index =
-          std::find_if(all.begin(), all.end(), [&](const Index& one) { return one.number == numbers[i]; });
-      index->taken += sign * share.at(i);
-      if (index->taken < kRounding) index->taken = 0;  // what rounding left
-      WEFT_CHECK(index->taken <= 1 + 2 * kRounding);
+      Index& index = *find(all, numbers[i]);
+      index.taken += sign * share.at(i);
+      if (index.taken < kRounding) index.taken = 0;  // what rounding left
+      WEFT_CHECK(index.taken <= 1 + 2 * kRounding);
     }
   }
 }

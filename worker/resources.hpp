@@ -57,6 +57,7 @@ class IndexAllocator {
     std::int32_t number = 0;
     double taken = 0;  // 0 to 1
   };
+  static std::vector<Index>::iterator find(std::vector<Index>& all, std::int32_t number);
   std::optional<Indices> choose(const Amounts& amounts) const;
   void change(const Amounts& amounts, const Indices& indices, double sign);
 
