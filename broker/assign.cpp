@@ -49,6 +49,8 @@ void Scheduler::serve(Session& session, double slot_us_max) {
         refuse_too_new(*queue, *minor);
       } else if (const Refusal* latest = refused_everywhere(*queue->placement)) {
         fail_refused(*queue, *latest);
+      } else if (!queue->retries.empty()) {
+        refuse_too_large(*queue);
       }
     }
   }
@@ -106,7 +108,7 @@ Worker* Scheduler::place_retry(ReadyQueue& queue, const Task& task) {
   Worker* other = nullptr;
   Worker* again = nullptr;
   for (Worker* worker = open_workers_.first(); worker != nullptr; worker = open_workers_.after(*worker)) {
-    if (!fits_now(*worker, placement)) continue;
+    if (!fits_now(*worker, placement) || !has_memory_for(task, *worker)) continue;
     const bool failed = failed_on(task, *worker);
     if (!failed && is_preferred(*worker, placement)) return worker;
     Worker*& found = failed ? again : other;
@@ -116,9 +118,11 @@ Worker* Scheduler::place_retry(ReadyQueue& queue, const Task& task) {
   for (const Worker* worker : candidates_of(queue)) {
     const auto longest =
         std::max(settings_.retry_elsewhere, Duration(static_cast<Duration::rep>(2 * worker->average_us)));
-    const bool gets_on = now_ - worker->progressed < longest;
-    if (gets_on && !worker->avoided && !failed_on(task, *worker) && could_run(*worker, placement))
+    const bool gets_on = now_ - worker->progressed < longest && !worker->avoided && !worker->holds;
+    if (gets_on && !failed_on(task, *worker) && has_memory_for(task, *worker) &&
+        could_run(*worker, placement)) {
       return nullptr;
+    }
   }
   return again;
 }
@@ -348,6 +352,10 @@ void Scheduler::note_competition(const Session& session) {
 /// How many tasks a worker may have. Long tasks are not prefetched, so that whoever is idle first gets
 /// the next; short ones are, to cover the way there and back.
 void Scheduler::update_credit(Worker& worker) {
+  if (worker.holds) {
+    worker.credit = std::min(worker.hold.hold_slots, worker.slots);
+    return;
+  }
   const double part = now_ < shared_until_ ? 1.0 / static_cast<double>(settings_.shared_part) : 1.0;
   double prefetch = 0;
   if (worker.average_us > 0 &&
@@ -433,7 +441,7 @@ void Scheduler::rebalance() {
       const Placement& placement = *task->spec->queue->placement;
       const Worker* other = open_workers_.first();
       while (other != nullptr && (other->idle_slots() < placement.threads || !fits_now(*other, placement) ||
-                                  failed_on(*task, *other))) {
+                                  failed_on(*task, *other) || !has_memory_for(*task, *other))) {
         other = open_workers_.after(*other);
       }
       if (other == nullptr) continue;  // nobody is idle that could run it

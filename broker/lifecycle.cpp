@@ -23,8 +23,8 @@ void Scheduler::queue(Task& task) {
     start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
   }
   TaskList& tasks = task.spec->queue->tasks;
-  if (task.failed) {
-    task.spec->queue->retries.insert_by_seq_from_back(task);
+  if (task.failed || is_large(task)) {
+    set_apart(task);
   } else if (tasks.empty() || tasks.back()->seq < task.seq) {
     tasks.push_back(task);
   } else {

@@ -167,6 +167,12 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
       refuse_task(task, spec->refusal);
       continue;
     }
+    if (is_large(task)) {
+      if (const std::string refusal = why_too_large(task); !refusal.empty()) {
+        refuse_task(task, refusal);
+        continue;
+      }
+    }
     if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
       task.due = now_ + milliseconds_of(ms);
       start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);

@@ -41,8 +41,8 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
     worker->minor = minor;
     worker->progressed = now_;
     names_[hello.name] = worker;
-    update_credit(*worker);
     ++members_;
+    count_memory(hello.memory, true);
   }
   if (worker->peer != kNoPeer) drop_peer(worker->peer);
   worker->peer = peer;
@@ -52,6 +52,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   worker->executions.clear();
   worker->sessions.for_each([](WorkerSession& known) { known.told.clear(); });
   worker->told_session = 0;
+  set_hold(*worker, {});  // it says again whether it does
   peers_.emplace(peer, Peer{nullptr, worker, minor, now_, now_});
   update_open(*worker);
   send(peer,
@@ -71,7 +72,7 @@ void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) 
           drop_peer(worker.peer);
           worker.peer = kNoPeer;
           lose_worker(worker, m.reason.empty() ? "it said goodbye" : m.reason, Blame::nobody);
-        } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
+        } else {
           refuse(worker.peer, wire::RefuseCode::not_allowed,
                  fmt::format("a worker does not send this: {}", wire::describe(message)));
         }
@@ -410,6 +411,7 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
   std::erase(assigned_to_, &worker);
   ++members_;
   names_.erase(worker.hello.name);
+  count_memory(worker.hello.memory, false);
   workers_.erase(incarnation);
   remove_holder(incarnation);
 }

@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "broker/scheduler.hpp"
+#include "common/byte_size.hpp"
 
 namespace weft::broker {
 
@@ -91,6 +92,9 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
       if (task.failed) {
         reason = fmt::format("it failed on {}, and waits for {:.1f} s for another worker", failed_where(task),
                              age);
+      } else if (queue.retries.contains(task)) {
+        reason = fmt::format("it waits for {:.1f} s for a worker with the memory for its argument of {}", age,
+                             format_bytes(task.payload.blob().size));
       } else {
         std::size_t before = queue.retries.size();
         for (const Task* other = queue.tasks.front(); other != &task; other = TaskList::after(*other))
@@ -99,8 +103,10 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
                              before);
       }
       for (const auto& [id, worker] : workers_) {
-        if (worker->avoided && may_ever_run(*worker, *queue.placement))
-          reason += fmt::format("; worker {}: {}", worker->hello.name, why_avoided(*worker));
+        if (!may_ever_run(*worker, *queue.placement)) continue;
+        if (worker->avoided || worker->holds)
+          reason += fmt::format("; worker {}: {}", worker->hello.name,
+                                worker->avoided ? why_avoided(*worker) : why_held(worker->hold));
       }
       return reason;
     }
@@ -147,6 +153,7 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
                        seconds_of(session.grace_ends - now_));
   }
   if (std::string reason = explain(*queue.placement); !reason.empty()) return reason;
+  if (std::string reason = why_held(*queue.placement); !reason.empty()) return reason;
   if (session.waiting_bytes >= backlog_max_) {
     return fmt::format("its client has {:.0f} MiB of results to fetch first",
                        static_cast<double>(session.waiting_bytes) / (1 << 20));
@@ -165,7 +172,7 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
 
 /// Notes when a worker has tasks and does nothing with them.
 void Scheduler::watch_worker(Worker& worker) {
-  std::string note = worker.avoided ? why_avoided(worker) : "";
+  std::string note = worker.avoided ? why_avoided(worker) : why_held(worker.hold);
   if (!worker.avoided && worker.state == WorkerState::ready &&
       now_ - worker.progressed >= settings_.stall_after) {
     const Task* idle = nullptr;

@@ -325,6 +325,23 @@ class Scheduler {
   std::string explain(const Placement& placement) const;
   void explain_waiting();
 
+  // worker_memory.cpp: workers whose memory is short, and arguments that are larger than it
+  void on(Worker& worker, const wire::Heartbeat& beat);
+  void set_hold(Worker& worker, const wire::Heartbeat& beat);
+  static std::string why_held(const wire::Heartbeat& hold);
+  std::string why_held(const Placement& placement) const;
+  /// Larger than what some worker has. What is inline never is.
+  bool is_large(const Task& task) const {
+    return task.payload.is_blob() && task.payload.blob().size > least_memory_;
+  }
+  static bool has_memory_for(const Task& task, const Worker& worker);
+  void count_memory(std::uint64_t bytes, bool joins);
+  void set_apart(Task& task) const;
+  void set_large_apart();
+  const Worker* largest_for(const Placement& placement) const;
+  std::string why_too_large(const Task& task) const;
+  void refuse_too_large(ReadyQueue& queue);
+
   // questions.cpp: from people, and what is found without being asked
   bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
   wire::Answer drain(const std::string& name);
@@ -379,9 +396,11 @@ class Scheduler {
   std::uint64_t pass_ = 0;
   std::size_t backlog_max_ = 0;  // of results that may wait for one client before no more of its tasks go out
   std::uint64_t members_ = 1;    // counts the workers that came and went
-  std::size_t crowded_ = 0;      // workers that have more tasks than slots
-  Time rebalance_due_{};         // not before
-  Time avoid_due_{};             // as above
+  std::map<std::uint64_t, std::size_t> memories_;      // of workers, in bytes: how many have so much
+  std::uint64_t least_memory_ = UINT64_MAX;            // the first of them
+  std::size_t crowded_ = 0;                            // workers that have more tasks than slots
+  Time rebalance_due_{};                               // not before
+  Time avoid_due_{};                                   // as above
   std::deque<std::pair<Time, std::string>> departed_;  // clients that left open tasks lately, for people
   std::uint64_t next_attempt_ = 1;
   std::uint64_t next_serial_ = 1;

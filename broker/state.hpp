@@ -62,11 +62,14 @@ struct ReadyQueue {
   const Placement* placement = nullptr;  // the key under which its session has it
   bool anywhere = false;                 // as that says
   TaskList tasks;
-  TaskList retries;  // those that failed: each is to go to a worker where it did not, if there is one
+  // Each has workers that it must not, or should not go to: it failed there, or its argument is larger than
+  // what they have of memory.
+  TaskList retries;
   std::uint64_t blocked_in_pass = 0;          // scheduling pass that found no room for it
   std::uint64_t retries_blocked_in_pass = 0;  // that found none for its retries
   std::vector<Worker*> candidates;            // who may run it by name and resources, as of `candidates_of`
   std::uint64_t candidates_of = 0;            // Scheduler::members_
+  std::uint64_t sized_for = 0;                // `members_` for which no argument in `retries` was too large
   std::string explained;                      // the reason that was logged last
 
   bool empty() const { return tasks.empty() && retries.empty(); }
@@ -304,6 +307,7 @@ struct Worker {
   std::size_t credit = 0;   // slots that its tasks may take, with those that wait there
   double average_us = 0;    // of recent tasks; 0: none yet
   Outcomes outcomes;        // of the last attempts
+  bool holds = false;       // it gets nothing new, but what `hold` says
   bool avoided = false;     // until `avoided_until` it gets nothing new: nearly everything fails there
   Time progressed{};        // it last started, finished or returned something, or had nothing to do
   std::uint64_t finished = 0;
@@ -324,6 +328,7 @@ struct Worker {
   std::unordered_map<Uuid, std::vector<wire::ClaimRecord>> claims;  // of this connection, until READY
   std::uint64_t serial = 0;                                         // order of joining
   std::string note;                                                 // what is wrong with it
+  wire::Heartbeat hold;                                             // what it said last of that
   Time retract_again{};  // not to be asked to give tasks back before
   Time avoided_until{};
   Duration avoided_for{};  // how long that is; twice as long the next time

@@ -114,6 +114,7 @@ void Scheduler::check_invariants() const {
       if (task.state == TaskState::queued) {
         ++queued;
         WEFT_CHECK(task.spec->queue->contains(task));
+        WEFT_CHECK(!is_large(task) || task.spec->queue->retries.contains(task));
       }
       if (task.state == TaskState::delayed) WEFT_CHECK(session->delayed.contains(task));
       if (task.state == TaskState::saving) {

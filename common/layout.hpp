@@ -118,7 +118,11 @@ struct Layout<HelloWorker> {
       WEFT_FIELD(arch).optional().means("`x86_64`"), WEFT_FIELD(libc).optional().means("`glibc 2.36`"),
       WEFT_FIELD(resources).optional().means("amounts, each finite and not negative"),
       WEFT_FIELD(functions).optional().means(
-          "names of the tasks in the libraries that it has loaded: it gets the calls of these"));
+          "names of the tasks in the libraries that it has loaded: it gets the calls of these"),
+      WEFT_FIELD(memory)
+          .in("bytes")
+          .added(3, Weight::ignorable)
+          .means("that it and its tasks may use: it gets no larger argument. 0: not known"));
 };
 
 template <>
@@ -141,7 +145,13 @@ struct Layout<Refuse> {
 template <>
 struct Layout<Heartbeat> {
   WEFT_LAYOUT(Heartbeat);
-  static constexpr auto fields = std::tuple();
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(hold)
+                     .added(3, Weight::ignorable)
+                     .means("from a worker: why it takes nothing new (section 6); empty: it takes tasks"),
+                 WEFT_FIELD(hold_slots)
+                     .added(3, Weight::ignorable)
+                     .means("with `hold`: slots of tasks that it takes all the same"));
 };
 
 template <>

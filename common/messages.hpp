@@ -16,7 +16,7 @@
 namespace weft::wire {
 
 inline constexpr std::uint8_t kMajor = 2;  // peers must agree on it
-inline constexpr std::uint8_t kMinor = 2;
+inline constexpr std::uint8_t kMinor = 3;
 
 inline constexpr std::size_t kMessageBytesMax = 1 << 20;  // no message is larger
 inline constexpr std::size_t kChunkBytes = 512 << 10;     // of a blob, in one DATA
@@ -132,6 +132,7 @@ struct HelloWorker {
   std::string libc;
   std::map<std::string, double> resources;
   std::vector<std::string> functions;
+  std::uint64_t memory = 0;
   bool operator==(const HelloWorker&) const = default;
 };
 
@@ -160,6 +161,8 @@ struct Refuse {
 };
 
 struct Heartbeat {
+  std::string hold;
+  std::uint32_t hold_slots = 0;
   bool operator==(const Heartbeat&) const = default;
 };
 

@@ -131,6 +131,20 @@ BlobId BlobStore::add_result(Fd memory) {
   return id;
 }
 
+std::uint64_t BlobStore::bytes() const {
+  constexpr std::uint64_t kBlockBytes = 512;
+  std::uint64_t blocks = 0;
+  const auto add = [&blocks](const Fd& memory) {
+    struct stat status {};
+    if (memory && fstat(memory.get(), &status) == 0) blocks += static_cast<std::uint64_t>(status.st_blocks);
+  };
+  for (const auto& [key, memory] : ready_) add(memory);
+  for (const auto& [key, coming] : coming_) add(coming.memory);
+  std::uint64_t mapped = 0;
+  for (const auto& [id, mapping] : mapped_) mapped += mapping.bytes().size();
+  return blocks * kBlockBytes + mapped;
+}
+
 std::string BlobStore::read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const {
   if (const auto mapped = mapped_.find(id); mapped != mapped_.end()) {
     const std::string_view all = mapped->second.bytes();

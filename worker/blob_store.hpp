@@ -33,6 +33,8 @@ class BlobStore {
   /// Looks again for everything that had to wait.
   std::vector<Event> retry();
 
+  /// Memory that all of them take.
+  std::uint64_t bytes() const;
   /// The memfd of a ready blob. REQUIRES: it is ready.
   int fd(const BlobKey& key) const { return ready_.at(key).get(); }
   /// Keeps what a runner has made, and says what it is called. Throws std::system_error.

@@ -15,10 +15,10 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "common/byte_size.hpp"
 #include "common/hash.hpp"
 #include "common/private_directory.hpp"
 #include "common/program_cache.hpp"
-#include "worker/memory.hpp"
 
 namespace weft::worker {
 

@@ -4,15 +4,14 @@
 #pragma once
 
 #include <optional>
-#include <string>
+
+#include "worker/own_groups.hpp"
 
 namespace weft::worker {
 
 /// Cores' worth of time that the quotas of cgroups allow: 1.5 for 150 ms in 100 ms. nullopt: there is no
-/// quota. The paths are those of the system, but for tests: `root` stands in front of the mount points.
-std::optional<double> cores_by_quota(const std::string& root = "",
-                                     const std::string& mounts = "/proc/self/mountinfo",
-                                     const std::string& self = "/proc/self/cgroup");
+/// quota.
+std::optional<double> cores_by_quota(const GroupFiles& files = {});
 
 /// Cores that the scheduler may put this process on.
 unsigned cores_by_affinity();

@@ -70,6 +70,9 @@ std::string line(const RunnerDied& e) {
 std::string line(const BlobReady& e) { return text_of(e.key) + " is ready"; }
 std::string line(const BlobMissing& e) { return text_of(e.key) + " is missing"; }
 std::string line(const BlobBad& e) { return text_of(e.key) + " is bad: " + e.text; }
+std::string line(const MemoryUsed& e) {
+  return fmt::format("{} of {} B are used of {}", e.used, e.limit, e.of);
+}
 std::string line(const Drain&) { return "drain"; }
 std::string line(const Stop&) { return "stop"; }
 std::string line(const Tick&) { return "tick"; }

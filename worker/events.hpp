@@ -57,6 +57,13 @@ struct Received {
   std::uint8_t minor = wire::kMinor;  // version of the broker
 };
 
+/// How much of the memory that this worker may use is in use. Said every second.
+struct MemoryUsed {
+  std::uint64_t used = 0;
+  std::uint64_t limit = 1;  // not 0
+  std::string of;           // "its memory (--memory) of 2.0 GiB": behind "it has used 93 % of"
+};
+
 /// The runner has said HELLO; this is its function table.
 struct RunnerReady {
   RunnerId runner = 0;
@@ -129,9 +136,9 @@ struct Stop {};
 /// Time has passed; send at deadline().
 struct Tick {};
 
-using Event =
-    std::variant<LinkUp, LinkDown, Received, RunnerReady, RunnerFailedToStart, TaskStarted, TaskFinished,
-                 TasksRecalled, RunnerBroken, RunnerDied, BlobReady, BlobMissing, BlobBad, Drain, Stop, Tick>;
+using Event = std::variant<LinkUp, LinkDown, Received, RunnerReady, RunnerFailedToStart, TaskStarted,
+                           TaskFinished, TasksRecalled, RunnerBroken, RunnerDied, BlobReady, BlobMissing,
+                           BlobBad, MemoryUsed, Drain, Stop, Tick>;
 
 // ---- actions ----
 

@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <sstream>
 
+#include "common/byte_size.hpp"
 #include "common/daemon.hpp"
 #include "common/hash.hpp"
 #include "common/log_sink.hpp"
@@ -26,7 +27,7 @@
 #include "worker/cores.hpp"
 #include "worker/fork_server.hpp"
 #include "worker/limits.hpp"
-#include "worker/memory.hpp"
+#include "worker/memory_meter.hpp"
 #include "worker/resources.hpp"
 #include "worker/thread_variables.hpp"
 #include "worker/worker.hpp"
@@ -41,6 +42,7 @@ struct Options {
   std::uint32_t slots = usable_cores();
   std::string name;
   std::string resources;
+  std::string memory;
   std::string memory_limit;
   std::vector<std::string> libraries;
   std::string local_directory;
@@ -157,6 +159,9 @@ Worker::Settings settings_from(const Options& options) {
   hello.resources = std::move(resources.amounts);
   settings.session.indices = std::move(resources.indices);
 
+  if (!options.memory.empty()) settings.memory = parse_bytes(options.memory);
+  hello.memory = MemoryMeter(settings.memory).limit();
+
   settings.session.broker = options.broker;
   settings.session.jitter_seed = random_number();
   settings.session.runner_max_tasks = options.runner_max_tasks;
@@ -235,11 +240,17 @@ int main(int argc, char** argv) {
         const auto resources = parse_resources(text);
         return resources ? std::string() : resources.fault();
       });
+  const auto is_size = [](const std::string& text) {
+    return parse_bytes(text) ? std::string() : "'" + text + "' is not a size, for example 2G or 500M";
+  };
+  app.add_option(
+         "--memory", options.memory,
+         "that it and its tasks may use together, for example 16G: above 90 % it takes no new tasks, and it "
+         "gets no larger argument; default what its cgroup and its machine have")
+      ->check(is_size);
   app.add_option("--memory-limit", options.memory_limit,
                  "for each slot, for example 2G; a task that exceeds it is killed")
-      ->check([](const std::string& text) {
-        return parse_bytes(text) ? std::string() : "'" + text + "' is not a size, for example 2G or 500M";
-      });
+      ->check(is_size);
   app.add_option("--load", options.libraries, "a task library (may be given several times)")
       ->type_name("LIB.so")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

@@ -6,46 +6,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstdlib>
+#include <fstream>
+#include <string_view>
 
 #include "common/fd.hpp"
 
 namespace weft::worker {
-
-std::optional<std::uint64_t> parse_bytes(std::string_view text) {
-  double number = 0;
-  const auto [end, error] =
-      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  if (error != std::errc{} || !(number >= 0)) return std::nullopt;
-  std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
-  double factor = 1;
-  constexpr std::string_view kUnits = "KMGT";
-  if (!unit.empty() && unit != "B") {
-    const std::size_t power =
-        kUnits.find(static_cast<char>(std::toupper(static_cast<unsigned char>(unit.front()))));
-    if (power == std::string_view::npos) return std::nullopt;
-    factor = std::pow(1024.0, static_cast<double>(power + 1));
-    unit.remove_prefix(1);
-    if (unit != "" && unit != "B" && unit != "iB") return std::nullopt;
-  }
-  const double bytes = number * factor;
-  if (bytes < 1 || bytes > 1e18) return std::nullopt;
-  return static_cast<std::uint64_t>(bytes);
-}
-
-std::string format_bytes(std::uint64_t bytes) {
-  if (bytes < 1024) return fmt::format("{} B", bytes);
-  auto value = static_cast<double>(bytes);
-  const char* unit = "B";
-  for (const char* next : {"KiB", "MiB", "GiB", "TiB"}) {
-    if (value < 1024) break;
-    value /= 1024;
-    unit = next;
-  }
-  return fmt::format("{:.1f} {}", value, unit);
-}
 
 namespace {
 
@@ -69,6 +38,14 @@ bool read_stat(const char* pid, pid_t& parent, std::uint64_t& pages) {
   return true;
 }
 
+std::uint64_t private_bytes(pid_t pid) {
+  std::uint64_t all = 0;
+  std::uint64_t resident = 0;
+  std::uint64_t shared = 0;  // with a file, or by shared memory
+  std::ifstream(fmt::format("/proc/{}/statm", pid)) >> all >> resident >> shared;
+  return (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 }  // namespace
 
 ProcessTable::ProcessTable() {
@@ -87,18 +64,28 @@ ProcessTable::ProcessTable() {
   closedir(proc);
 }
 
+std::vector<pid_t> ProcessTable::below(pid_t pid) const {
+  // Processes are read one after the other: one that got another parent in between may be found twice, or in
+  // a ring.
+  std::vector<pid_t> found{pid};
+  for (std::size_t i = 0; i < found.size() && i < bytes_.size(); ++i) {
+    const auto children = children_.find(found[i]);
+    if (children != children_.end())
+      found.insert(found.end(), children->second.begin(), children->second.end());
+  }
+  found.erase(found.begin());
+  return found;
+}
+
 std::uint64_t ProcessTable::resident_bytes_below(pid_t pid) const {
   std::uint64_t bytes = 0;
-  // Read one after the other, so that what moved meanwhile may be there twice, or in a ring.
-  std::vector<pid_t> todo{pid};
-  for (std::size_t i = 0; i < todo.size() && i < bytes_.size(); ++i) {
-    const auto children = children_.find(todo[i]);
-    if (children == children_.end()) continue;
-    for (const pid_t child : children->second) {
-      bytes += bytes_.at(child);
-      todo.push_back(child);
-    }
-  }
+  for (const pid_t child : below(pid)) bytes += bytes_.at(child);
+  return bytes;
+}
+
+std::uint64_t ProcessTable::private_bytes_of(pid_t pid) const {
+  std::uint64_t bytes = private_bytes(pid);
+  for (const pid_t child : below(pid)) bytes += private_bytes(child);
   return bytes;
 }
 

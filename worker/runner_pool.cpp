@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "common/byte_size.hpp"
 #include "common/crash_point.hpp"
 #include "worker/elf.hpp"
 #include "worker/loader_image.hpp"

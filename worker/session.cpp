@@ -111,7 +111,7 @@ void Session::tick_presence() {
         actions_->push_back(OpenLink{});
         break;
       case Presence::Need::heartbeat:
-        actions_->push_back(Send{wire::Heartbeat{}});
+        actions_->push_back(Send{heartbeat()});
         break;
       case Presence::Need::close:
         actions_->push_back(CloseLink{});
@@ -161,6 +161,7 @@ void Session::receive(const wire::Welcome& welcome) {
                                   settings_.broker, epoch_, settings_.hello.slots, settings_.hello.name));
   if (!welcome.resumed) forget_idle_clients();
   claim_everything();
+  if (hold_) say_hold();  // before tasks come
   send(wire::Ready{});
   if (draining_) send(wire::Draining{});
   for (const auto& [id, client] : clients_) client.outbox.send_all(*actions_);

@@ -61,6 +61,9 @@ class Session {
     std::uint32_t prefetch_max = 1000;   // tasks behind the running one in a channel
     Duration prefetch_time = std::chrono::milliseconds(2);  // they may take; each at most half of it
     Duration behind_max = std::chrono::milliseconds(20);    // or there is a single one that takes no longer
+    double hold_above = 0.9;                                // of its memory in use: it takes nothing new
+    double hold_below = 0.85;                               // until it is below this
+    Duration hold_patience = std::chrono::seconds(5);  // with nothing here; then it takes one task at a time
     Duration worth_recalling = std::chrono::microseconds(500);  // for a runner that has nothing to do
   };
 
@@ -110,6 +113,15 @@ class Session {
   void exit(int code, const std::string& reason);
   void send(wire::Message message);
   void log(LogLevel level, std::string text);
+
+  // session_memory.cpp: when memory is short
+  void on(const MemoryUsed&);
+  void begin_hold(const MemoryUsed& memory);
+  void explain_hold(const MemoryUsed& memory);
+  void end_hold();
+  void wait_for_memory();
+  void say_hold();
+  wire::Heartbeat heartbeat() const;
 
   // session_tasks.cpp: what the broker wants of tasks, and their ends
   void receive(const wire::DefineFor&);
@@ -225,6 +237,15 @@ class Session {
   bool dispatch_needed_ = false;
   std::optional<Time> dispatch_due_;  // a program may be tried again then
   bool programs_changed_ = false;     // some may be unused now
+
+  /// Memory is short: it wants nothing new.
+  struct Hold {
+    std::string reason;
+    double part = 0;                 // of its memory that is in use, as the reason says
+    std::uint32_t slots = 0;         // of tasks that it takes all the same
+    std::optional<Time> idle_since;  // there has been neither a task nor a runner here
+  };
+  std::optional<Hold> hold_;
 
   bool draining_ = false;
   std::optional<Time> leave_at_;  // draining, with nothing left to do or without a broker: at the latest

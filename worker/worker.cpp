@@ -17,7 +17,8 @@ namespace {
 constexpr int kFramesATurn = 1000;
 constexpr int kChunksATurn = 4;
 constexpr auto kRetryInterval = std::chrono::milliseconds(50);  // for blobs that another worker is fetching
-constexpr auto kLastWords = std::chrono::milliseconds(1000);    // for what is queued when we leave
+constexpr Duration kMemoryInterval = std::chrono::seconds(1);
+constexpr auto kLastWords = std::chrono::milliseconds(1000);  // for what is queued when we leave
 
 /// The same clock as in the runners' pages.
 Time now() {
@@ -48,11 +49,13 @@ Worker::Worker(Settings settings, ForkServer& server)
       cache_(settings.cache_directory),
       blobs_(cache_, settings.blob_files_max),
       runners_(in_directory(std::move(settings.runners), cache_.run_directory()), server, blobs_),
+      memory_(settings.memory),
       session_(std::move(settings.session)),
       signals_(stop_signals()),
       link_(context_) {}
 
 int Worker::run() {
+  read_memory();
   deliver(Tick{});
   while (!exit_code_) {
     pump();
@@ -77,7 +80,9 @@ void Worker::poll() {
   }
   if (polled_[0].revents != 0) read_signals();
   read_link();
-  runners_.collect(now(), waited, polled_[2].revents != 0, events_);
+  const Time current = now();
+  runners_.collect(current, waited, polled_[2].revents != 0, events_);
+  if (current >= memory_due_) read_memory();
   if (blobs_.waits_for_others()) {
     for (Event& event : blobs_.retry()) deliver(std::move(event));
   }
@@ -86,11 +91,17 @@ void Worker::poll() {
 
 int Worker::timeout_ms() const {
   std::optional<Time> due = earlier(session_.deadline(), runners_.deadline());
+  due = earlier(due, memory_due_);
   const Time current = now();
   if (blobs_.waits_for_others()) due = earlier(due, current + kRetryInterval);
   const Duration wait =
       std::clamp(due.value_or(current) - current, Duration(0), Duration(std::chrono::seconds(60)));
   return static_cast<int>((wait.count() + 999) / 1000);
+}
+
+void Worker::read_memory() {
+  deliver(memory_.read(memory_.counts_blobs() ? blobs_.bytes() : 0));
+  memory_due_ = now() + kMemoryInterval;
 }
 
 void Worker::read_signals() {

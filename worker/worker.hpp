@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 #include <zmq.hpp>
@@ -14,6 +15,7 @@
 #include "worker/blob_store.hpp"
 #include "worker/cache.hpp"
 #include "worker/fork_server.hpp"
+#include "worker/memory_meter.hpp"
 #include "worker/runner_pool.hpp"
 #include "worker/session.hpp"
 
@@ -25,6 +27,7 @@ class Worker {
     Session::Settings session;
     RunnerPool::Settings runners;  // `directory` is filled in
     std::string cache_directory;
+    std::optional<std::uint64_t> memory;    // --memory, in bytes
     std::size_t blob_files_max = SIZE_MAX;  // descriptors for arguments, and as many for results
   };
 
@@ -41,6 +44,7 @@ class Worker {
   void poll();
   void read_link();
   void read_signals();
+  void read_memory();
   void deliver(Event event);
   void pump();
   void flush();
@@ -71,6 +75,8 @@ class Worker {
   Cache cache_;
   BlobStore blobs_;
   RunnerPool runners_;
+  MemoryMeter memory_;
+  Time memory_due_{};  // to be read again
   Session session_;
   Fd signals_;
   bool draining_ = false;

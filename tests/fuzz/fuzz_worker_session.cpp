@@ -104,6 +104,7 @@ class Story {
         if (in_.one_in(8)) return step(Drain{});
         if (in_.one_in(16)) return step(Stop{});
         if (in_.one_in(4)) return recall();
+        if (in_.one_in(3)) return step(MemoryUsed{in_.below(100), 100, "its memory"});
         return break_runner();
       default:
         return hear(draw_any(in_));

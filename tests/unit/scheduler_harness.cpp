@@ -102,7 +102,7 @@ void Harness::hello(TestWorker& worker, Joining joining) {
   worker.begun.clear();
   step(Received{worker.peer,
                 wire::HelloWorker{worker.incarnation, worker.name, joining.host, 42, joining.slots, "x86_64",
-                                  "glibc", joining.resources, joining.functions},
+                                  "glibc", joining.resources, joining.functions, joining.memory},
                 joining.minor});
 }
 
@@ -228,7 +228,7 @@ void Harness::advance(Duration duration) {
     now_ = last ? end : next;
     const std::set<PeerId> chatty = chatty_;
     for (const PeerId peer : chatty) {
-      if (scheduler_.knows(peer)) step(Received{peer, wire::Heartbeat{}});
+      if (scheduler_.knows(peer)) step(Received{peer, beats_[peer]});
     }
     step(Tick{});
   }

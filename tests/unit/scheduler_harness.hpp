@@ -61,6 +61,7 @@ struct Joining {
   std::vector<std::string> functions = {};
   std::string host = "host";
   std::uint8_t minor = wire::kMinor;  // version of the protocol that it speaks
+  std::uint64_t memory = 0;           // bytes; 0: it does not say
 };
 
 /// What a journal and its folder hold.
@@ -95,7 +96,10 @@ class Harness {
   void fall_silent(PeerId peer) { chatty_.erase(peer); }
 
   // ---- what they say ----
-  void say(PeerId peer, wire::Message message) { step(Received{peer, std::move(message)}); }
+  void say(PeerId peer, wire::Message message) {
+    if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) beats_[peer] = *beat;
+    step(Received{peer, std::move(message)});
+  }
   void say(const TestClient& client, wire::Message message) { say(client.peer, std::move(message)); }
   void say(const TestWorker& worker, wire::Message message) { say(worker.peer, std::move(message)); }
   void define(const TestClient& client, std::uint32_t spec, const wire::TaskSpec& content);
@@ -190,6 +194,7 @@ class Harness {
   std::map<PeerId, std::vector<std::pair<TaskId, wire::Attempt>>> assignments_;
   std::map<std::pair<Uuid, std::uint32_t>, wire::TaskSpec> specs_;
   std::set<PeerId> chatty_;
+  std::map<PeerId, wire::Heartbeat> beats_;  // that each has said last
   PeerId next_peer_ = 1;
   std::uint8_t next_id_ = 1;
   bool check_each_step_ = true;

@@ -31,7 +31,7 @@ struct Machine {
     write("/sys/fs/cgroup/cpu,cpuacct" + group + "/cpu.cfs_period_us", period + "\n");
   }
   std::optional<double> cores() const {
-    return cores_by_quota(folder.path, folder.path + "/mountinfo", folder.path + "/cgroup");
+    return cores_by_quota({folder.path, folder.path + "/mountinfo", folder.path + "/cgroup"});
   }
   Folder folder;
 };

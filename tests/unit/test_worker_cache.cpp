@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/byte_size.hpp"
 #include "common/hash.hpp"
 #include "common/program_cache.hpp"
 #include "folder.hpp"

@@ -53,10 +53,11 @@ inline std::vector<Message> one_of_each() {
   const Attempt attempt{0x1122334455667788, 9};
   return {
       HelloClient{uuid, "prog@host", "host", 4321, 0xfedcba9876543210, 17, 90'000},
-      HelloWorker{uuid, "w1", "host", 99, 8, "x86_64", "glibc 2.36", {{"gpu", 2.0}}, {"add", "mul"}},
+      HelloWorker{
+          uuid, "w1", "host", 99, 8, "x86_64", "glibc 2.36", {{"gpu", 2.0}}, {"add", "mul"}, 8'000'000'000},
       Welcome{0xfedcba9876543210, 1000, 3, true, 12},
       Refuse{RefuseCode::name_taken, "taken"},
-      Heartbeat{},
+      Heartbeat{"it has used 93 % of its memory", 1},
       Goodbye{"bye"},
       Define{5, sample_spec()},
       Forget{5},

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Session while memory is short: it holds, which is backpressure to the broker. What runs goes on, what has
+// not started goes back, and idle runners are replaced, since they may keep what their tasks have allocated.
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "worker/session.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+constexpr double kNewReason = 0.05;
+constexpr std::uint8_t kHoldMinor = 3;  // a broker of an older version would assign again what is given back
+
+}  // namespace
+
+void Session::on(const MemoryUsed& memory) {
+  const double part = static_cast<double>(memory.used) / static_cast<double>(memory.limit);
+  // When nothing of its own was here it would not help to wait for less than was needed to begin.
+  const bool waits = hold_ && hold_->slots == 0;
+  if (waits ? part < settings_.hold_below : part <= settings_.hold_above) return end_hold();
+  if (!hold_) begin_hold(memory);
+  // Not for every percent: a broker logs each new reason.
+  if (std::abs(part - hold_->part) >= kNewReason) explain_hold(memory);
+  for (auto& [id, runner] : runners_)
+    if (runner.idle()) end(runner);
+  wait_for_memory();
+}
+
+void Session::explain_hold(const MemoryUsed& memory) {
+  hold_->part = static_cast<double>(memory.used) / static_cast<double>(memory.limit);
+  hold_->reason = fmt::format("it has used {:.0f} % of {}", hold_->part * 100, memory.of);
+}
+
+void Session::begin_hold(const MemoryUsed& memory) {
+  hold_.emplace();
+  explain_hold(memory);
+  log(LogLevel::warning, fmt::format("{}: it takes nothing new until that is below {:.0f} %", hold_->reason,
+                                     settings_.hold_below * 100));
+  say_hold();
+  if (!presence_.joined() || presence_.broker_minor() < kHoldMinor) return;
+  for (Task* task : tasks_in_order())
+    if (task->place != TaskPlace::in_runner) give_back(*task);
+}
+
+void Session::end_hold() {
+  if (!hold_) return;
+  hold_.reset();
+  log(LogLevel::info, "there is enough memory again: it takes tasks");
+  say_hold();
+}
+
+/// Nothing here uses memory that could be given back, so that to wait for it could take for ever: what else
+/// is on its machine has it. One task at a time gets on.
+void Session::wait_for_memory() {
+  if (!tasks_.empty() || !runners_.empty()) return hold_->idle_since.reset();
+  if (!hold_->idle_since) hold_->idle_since = now_;
+  if (hold_->slots > 0 || now_ - *hold_->idle_since < settings_.hold_patience) return;
+  hold_->slots = 1;
+  log(LogLevel::warning,
+      fmt::format("{}, and nothing runs here: it takes one task at a time", hold_->reason));
+  say_hold();
+}
+
+void Session::say_hold() { send(heartbeat()); }
+
+wire::Heartbeat Session::heartbeat() const {
+  return hold_ ? wire::Heartbeat{hold_->reason, hold_->slots} : wire::Heartbeat{};
+}
+
+}  // namespace weft::worker
