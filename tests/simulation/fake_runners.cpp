@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "common/codec.hpp"
@@ -177,6 +178,7 @@ void FakeRunners::finish(worker::RunnerId id, Runner& runner, End end) {
   const TaskId task = runner.task.id;
   oracle_.ended(*runner.execution, end);
   runner.execution.reset();
+  runner.memory_left = std::max(runner.memory_left, oracle_.script(task).memory_left);
   worker::TaskFinished done{id, runner.task.ordinal, wire::Outcome::ok, 0, {}, 1};
   done.run_us = static_cast<std::uint64_t>((agent_.clock() - runner.since).count());
   if (end == End::threw) {
@@ -205,6 +207,15 @@ void FakeRunners::die(worker::RunnerId id, int signal, End end) {
   died.signal = signal;
   died.ended_ms = 1;
   agent_.emit(std::move(died));
+}
+
+double FakeRunners::memory() const {
+  double memory = 0;
+  for (const auto& [id, runner] : runners_) {
+    const double runs = runner.execution ? oracle_.script(runner.task.id).memory : 0;
+    memory += std::max(runs, runner.memory_left);
+  }
+  return memory;
 }
 
 // ---- faults ----

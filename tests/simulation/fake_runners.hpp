@@ -50,6 +50,8 @@ class FakeRunners {
   bool crash_one();
   bool break_one();
   bool empty() const { return runners_.empty(); }
+  /// Part of the worker's memory that they use.
+  double memory() const;
 
  private:
   struct Runner {
@@ -67,6 +69,7 @@ class FakeRunners {
     std::optional<Oracle::ExecutionId> execution;
     worker::RunTask task;  // being executed
     Time since{};
+    double memory_left = 0;  // by what it has executed
     std::uint64_t turn = 0;  // counts executions; a timer of an older one rings for nobody
   };
 

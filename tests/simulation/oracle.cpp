@@ -247,7 +247,7 @@ Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec
   if (number == 0) fail(fmt::format("task {} is told execution 0", id.text()));
   // One that its client refused, since its broker is too old for it now, may be with a worker that has not
   // heard.
-  if (task.named || (task.refused && !may_be_too_new(task)))
+  if (task.named || (task.refused && !may_be_too_new(task) && !may_be_too_large(task)))
     fail(fmt::format("task {} is executed, and must not be", id.text()));
   check_again(id, task, worker);
   const ExecutionId execution = executions_.size();
@@ -255,6 +255,8 @@ Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec
   task.executions.push_back(execution);
   running_[worker].push_back(execution);
   check_resources(worker, epoch);
+  check_slots(worker);
+  if (spec.threads > 1) world_.coverage().count("executions on several slots");
   world_.coverage().count(task.executions.size() == 1 ? "executions" : "executions again");
   if ((task.forgotten && !task.kept) || task.answered) world_.coverage().count("executions in vain");
   return execution;
@@ -274,6 +276,25 @@ void Oracle::check_resources(HostId worker, std::uint64_t epoch) const {
       fail(fmt::format("{} {} are in use on {}", amount, name, scenario_.workers[worker].name));
     }
   }
+}
+
+/// README: a task takes as many slots as it says that it has threads.
+void Oracle::check_slots(HostId worker) const {
+  std::uint32_t busy = 0;
+  for (const ExecutionId id : running_.at(worker)) busy += tasks_.at(executions_[id].task).spec->threads;
+  const WorkerPlan& plan = scenario_.workers.at(worker);
+  if (busy > plan.slots) fail(fmt::format("{} of {} slots are busy on {}", busy, plan.slots, plan.name));
+}
+
+/// Some worker lacks the memory for its argument, and the first, which can run everything, does too or may
+/// not have been there.
+bool Oracle::may_be_too_large(const Task& task) const {
+  const auto lacks = [&](const WorkerPlan& worker) {
+    return worker.memory > 0 && worker.memory < task.script.argument_bytes;
+  };
+  const auto& workers = scenario_.workers;
+  return std::any_of(workers.begin(), workers.end(), lacks) &&
+         (lacks(workers.front()) || !quiet_since(0, task.submitted));
 }
 
 void Oracle::ended(ExecutionId id, End end) {
@@ -393,6 +414,10 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
           (!scenario_.journal || disk_failed_ >= task.submitted || !quiet_since(task.client, task.submitted));
       if (may_be_too_new(task)) {
         world_.coverage().count("minors: option is refused");
+        explained = true;
+      }
+      if (may_be_too_large(task)) {
+        world_.coverage().count("memory: argument is refused");
         explained = true;
       }
       break;

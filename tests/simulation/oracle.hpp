@@ -145,7 +145,7 @@ class Oracle {
   const Task& executed(const Task& task) const { return task.named ? tasks_.at(*task.named) : task; }
   /// It has an essential option of a newer version, which its broker or all of its workers may lack.
   bool may_be_too_new(const Task& task) const {
-    return scenario_.mixed_minors && !task.spec->environment.empty();
+    return scenario_.mixed_minors && (!task.spec->environment.empty() || task.spec->threads > 1);
   }
   bool expired(const Task& task) const;
   bool client_quiet_since(const Task& task, Time since) const;
@@ -160,6 +160,8 @@ class Oracle {
   Tally tally(const Task& task) const;
   void check_again(const TaskId& id, const Task& task, HostId worker) const;
   void check_resources(HostId worker, std::uint64_t epoch) const;
+  void check_slots(HostId worker) const;
+  bool may_be_too_large(const Task& task) const;
   void check_success(const TaskId& id, const Task& task, const client::Completion& completion,
                      bool whole) const;
   void check_failure(const TaskId& id, const Task& task, wire::Outcome outcome) const;

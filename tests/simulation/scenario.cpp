@@ -63,6 +63,16 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   }
   Random broken(seed ^ 0xb10ceaULL);
   if (broken.chance(0.1)) broken_worker = workers[broken.between(1, worker_count - 1)].name;
+  Random memory(seed ^ 0x3e3021ULL);
+  short_of_memory = memory.chance(0.4);
+  if (memory.chance(0.4)) {
+    for (WorkerPlan& worker : workers) {
+      if (worker.minor >= kMemoryMinor && memory.chance(0.6)) worker.memory = memory.between(800, 3500);
+    }
+  }
+  for (WorkerPlan& worker : workers) {
+    if (short_of_memory && memory.chance(0.15)) worker.memory_taken = 0.5 + memory.fraction() / 2;
+  }
   workers[0].resources = {{"gpu", 2}, {"licence", 1}};  // so that everything can run somewhere
   workers[0].functions = {"square", "sum"};
 
@@ -94,7 +104,7 @@ std::uint8_t draw_minor(Random& random) { return static_cast<std::uint8_t>(rando
 
 bool Scenario::competes() const {
   return seed % 4 == 3 && broken_worker.empty() && late_start_chance == 0 && stubborn_chance == 0 &&
-         corrupt_chance == 0;
+         corrupt_chance == 0 && !short_of_memory;
 }
 
 std::size_t Scenario::slots() const {
@@ -147,10 +157,14 @@ ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t
     client.waves.push_back(std::move(others));
   }
   Random minors(seed ^ (0x31410bULL + number));
+  Random threads(seed ^ (0x7b2ead5ULL + number));
   if (mixed_minors) client.minor = draw_minor(minors);
   for (Wave& wave : client.waves) {
-    if (client.minor >= wire::kMinor && !wave.find && minors.chance(0.15))
-      wave.spec.environment = {{"MODE", "fast"}};  // an essential option of the newest version
+    constexpr std::uint8_t kOptionsMinor = 2;  // version that has these essential options
+    if (client.minor < kOptionsMinor || wave.find) continue;
+    if (minors.chance(0.15)) wave.spec.environment = {{"MODE", "fast"}};
+    if (threads.chance(0.25))
+      wave.spec.threads = static_cast<std::uint32_t>(threads.between(1, workers[0].slots));
   }
   if (random.chance(detaches ? 0.3 : 0.05)) client.closes = random.duration(seconds(1), seconds(10));
   return client;
@@ -252,6 +266,11 @@ TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint6
     const std::uint64_t blob = (name / 4) * 2 + (1ULL << 61);  // neighbours share it
     script.argument_blob = blob_called(seed, blob);
     script.argument_bytes = size_of(blob);
+  }
+  Random memory(seed ^ 0x3e3022ULL ^ (name * 0x9e3779b97f4a7c15ULL));
+  if (short_of_memory && memory.chance(0.15)) {
+    script.memory = memory.fraction();
+    if (memory.chance(0.5)) script.memory_left = script.memory * memory.fraction();
   }
   return script;
 }

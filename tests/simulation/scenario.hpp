@@ -20,11 +20,16 @@ struct Program {
   std::set<std::string> bad_on;  // names of workers where it does not start
 };
 
+/// The version of the protocol in which workers began to speak of their memory.
+inline constexpr std::uint8_t kMemoryMinor = 3;
+
 struct WorkerPlan {
   std::string name;
   std::uint32_t slots = 1;
   std::map<std::string, double> resources;
   std::vector<std::string> functions;  // of the task libraries that it has loaded
+  std::uint64_t memory = 0;            // that it says it has; 0: nothing
+  double memory_taken = 0;             // part of it, by what else is on its machine
   std::uint8_t minor = wire::kMinor;   // version of the protocol that it speaks
 };
 
@@ -41,6 +46,8 @@ struct TaskScript {
   std::uint64_t argument_bytes = 0;  // 0: an inline argument
   BlobId argument_blob;
   bool result_shared = false;  // others make the same blob
+  double memory = 0;           // part of its worker's that it uses while it runs
+  double memory_left = 0;      // and that its runner keeps
 };
 
 /// One submit or map.
@@ -85,8 +92,9 @@ struct Scenario {
   double late_start_chance = 0;  // of a runner to never say HELLO
   double stubborn_chance = 0;    // of a runner to ignore that it is not needed
   std::uint32_t prefetch_max = 16;
-  std::string broken_worker;  // where every task throws; empty: none
-  bool mixed_minors = false;  // processes of the version before, of this one and of one that is to come
+  std::string broken_worker;     // where every task throws; empty: none
+  bool short_of_memory = false;  // workers may run out of it
+  bool mixed_minors = false;     // processes of the version before, of this one and of one that is to come
   bool journal = true;
   Duration disk_write_max{};
   std::size_t rewrite_bytes = 0;                    // of rows, until the journal is written anew

@@ -61,6 +61,15 @@ void Witness::hear(broker::PeerId from, const wire::Message& message) {
       (std::holds_alternative<wire::Claims>(message) || std::holds_alternative<wire::Results>(message))) {
     fail("though every client has left, a worker says: " + wire::describe(message));
   }
+  if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) {
+    const bool holds = !beat->hold.empty();
+    if (holds && !peer.holds) world_.coverage().count("memory: worker holds");
+    if (beat->hold_slots > peer.hold_slots)
+      world_.coverage().count("memory: worker takes one task at a time");
+    if (peer.holds && !holds) world_.coverage().count("memory: worker takes tasks again");
+    peer.holds = holds;
+    peer.hold_slots = beat->hold_slots;
+  }
   if (const auto* worker = std::get_if<wire::HelloWorker>(&message)) peer.worker = worker->incarnation;
   if (const auto* client = std::get_if<wire::HelloClient>(&message)) {
     peer.session = client->session;
@@ -149,6 +158,8 @@ void Witness::say(broker::PeerId to, const wire::Message& message) {
     session->second.acked = std::max(session->second.acked, session->second.delivered);
   } else if (const auto* assign = std::get_if<wire::Assign>(&message)) {
     check_assign(*assign);
+    if (peer.holds && assign->tasks.size() > peer.hold_slots)
+      fail(fmt::format("a worker is assigned {} tasks while it holds", assign->tasks.size()));
   } else if (const auto* deliver = std::get_if<wire::Deliver>(&message);
              deliver && session != sessions_.end()) {
     check_deliver(session->second, *deliver);

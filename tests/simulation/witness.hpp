@@ -2,7 +2,8 @@
 // Witness: hears all that is said on the broker's connections and holds the broker to PROTOCOL.md: attempts
 // are given out once, nobody is given a task that is cancelled or answered, an answer has one number, results
 // are released when their client has them, detached tasks are promised, assigned, answered and released when
-// the journal has what it must, and silence is waited for. Says fail() when a rule is broken.
+// the journal has what it must, a worker that holds gets nothing new, and silence is waited for. Says fail()
+// when a rule is broken.
 #pragma once
 
 #include <map>
@@ -50,6 +51,8 @@ class Witness {
     Uuid session;  // a client's, or
     Uuid worker;   // a worker's incarnation
     Time heard{};
+    bool holds = false;  // a worker: it takes no more slots of tasks than
+    std::uint32_t hold_slots = 0;
   };
   struct OutboxId {
     Uuid worker;

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace weft::sim {
 
 WorkerNode::WorkerNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario,
@@ -37,6 +39,7 @@ void WorkerNode::start() {
   settings.hello.slots = plan_.slots;
   settings.hello.resources = plan_.resources;
   settings.hello.functions = plan_.functions;
+  settings.hello.memory = plan_.memory;
   settings.broker = "broker";
   settings.jitter_seed = random_.next();
   settings.prefetch_max = scenario_.prefetch_max;
@@ -46,6 +49,18 @@ void WorkerNode::start() {
   network_.host_up(host());
   note([&] { return "starts, incarnation " + incarnation_.text(8); });
   start_process();
+  if (scenario_.short_of_memory && minor_ >= kMemoryMinor) read_memory();
+}
+
+/// Every second.
+void WorkerNode::read_memory() {
+  constexpr double kLimit = 1e6;
+  post_after(std::chrono::seconds(1), [this] {
+    const double used = std::min(1.0, plan_.memory_taken + runners_.memory()) * kLimit;
+    step(worker::MemoryUsed{static_cast<std::uint64_t>(used), static_cast<std::uint64_t>(kLimit),
+                            "its memory"});
+    read_memory();
+  });
 }
 
 void WorkerNode::crash(Network::Power how) {
@@ -116,6 +131,9 @@ void WorkerNode::receive(wire::Message message, std::uint8_t broker_minor) {
   if (const auto* assign = std::get_if<wire::Assign>(&message)) {
     for (const wire::AssignRecord& record : assign->tasks) {
       assigned_by_[TaskId{assign->session, record.seq}] = epoch_;
+      const bool told = broker_minor >= kMemoryMinor && plan_.memory > 0;
+      if (told && record.payload.is_blob() && record.payload.blob().size > plan_.memory)
+        fail("a task is assigned whose argument is larger than its worker's memory");
       if (record.payload.has_tail())
         world_.coverage().count("minors: field of a newer client reaches a worker");
     }

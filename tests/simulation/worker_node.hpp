@@ -34,6 +34,7 @@ class WorkerNode : public DialerNode {
   void check_newer(const wire::Message& message) const;
   std::optional<Time> deadline() const override { return session_->deadline(); }
   void step(const worker::Event& event);
+  void read_memory();
   void perform(const worker::OpenLink&);
   void perform(const worker::CloseLink&);
   void perform(const worker::Send& sent);
