@@ -14,37 +14,30 @@
 namespace weft::broker {
 
 void Scheduler::schedule() {
-  ++pass_;
-  const auto quantum = static_cast<double>(settings_.quantum.count());
+  turns_.begin_pass();
   while (!open_workers_.empty()) {
-    const auto waits = [this](const auto& turn) {
-      return std::get<Session*>(turn)->blocked_in_pass != pass_;
-    };
-    const auto first = std::find_if(contenders_.begin(), contenders_.end(), waits);
-    if (first == contenders_.end()) break;
-    const auto second = std::find_if(std::next(first), contenders_.end(), waits);
-    serve(*std::get<Session*>(*first),
-          second != contenders_.end() ? std::get<double>(*second) + quantum : HUGE_VAL);
+    const FairTurns::Next next = turns_.next();
+    if (next.turn == nullptr) break;
+    serve(*next.turn->session, next.until_us);
   }
   flush_assignments();
-  if (contenders_.empty()) rebalance();
+  if (turns_.nobody_waits()) rebalance();
 }
 
-/// Assigns tasks of `session` until it has used slot time up to `slot_us_max`, or nothing of it can be
+/// Assigns tasks of `session` until it has used slot time up to `used_us_max`, or nothing of it can be
 /// placed.
-void Scheduler::serve(Session& session, double slot_us_max) {
-  fair_clock_ = session.slot_us;
+void Scheduler::serve(Session& session, double used_us_max) {
   double used_us = 0;
-  while (session.contending && !open_workers_.empty() && session.slot_us + used_us <= slot_us_max) {
+  while (session.turn.waits && !open_workers_.empty() && session.turn.used_us + used_us <= used_us_max) {
     ReadyQueue* const queue = best_queue(session);
     if (queue == nullptr) {
-      session.blocked_in_pass = pass_;
+      turns_.block(session.turn);
       break;
     }
     if (const auto [task, worker] = next_of(*queue); task != nullptr) {
       used_us += assign(*task, *worker);
     } else {
-      queue->blocked_in_pass = pass_;  // room only shrinks within a pass
+      queue->blocked_in_pass = turns_.pass();  // room only shrinks within a pass
       if (const auto minor = too_old_for(*queue->placement)) {
         refuse_too_new(*queue, *minor);
       } else if (const Refusal* latest = refused_everywhere(*queue->placement)) {
@@ -54,7 +47,7 @@ void Scheduler::serve(Session& session, double slot_us_max) {
       }
     }
   }
-  if (used_us > 0) use_slot_time(session, used_us);
+  if (used_us > 0) turns_.charge(session.turn, used_us);
 }
 
 /// The one with the oldest task of the highest priority, of those that may still get something in this pass.
@@ -64,7 +57,7 @@ ReadyQueue* Scheduler::best_queue(const Session& session) const {
   std::uint64_t oldest = 0;  // of `best`
   for (ReadyQueue* queue : session.order) {
     const Task* const front = queue->front();
-    if (front == nullptr || queue->blocked_in_pass == pass_) continue;
+    if (front == nullptr || queue->blocked_in_pass == turns_.pass()) continue;
     if (away && !queue->placement->detach) continue;
     if (best != nullptr && best->placement->priority > queue->placement->priority) break;
     if (best != nullptr && front->seq > oldest) continue;
@@ -86,12 +79,12 @@ std::pair<Task*, Worker*> Scheduler::next_of(ReadyQueue& queue) {
 
 std::pair<Task*, Worker*> Scheduler::next_retry(ReadyQueue& queue) {
   constexpr int kLookedAt = 16;  // others may be waiting for the same worker
-  if (queue.retries_blocked_in_pass == pass_) return {};
+  if (queue.retries_blocked_in_pass == turns_.pass()) return {};
   Task* task = queue.retries.front();
   for (int i = 0; i < kLookedAt && task != nullptr; ++i, task = TaskList::after(*task)) {
     if (Worker* worker = place_retry(queue, *task)) return {task, worker};
   }
-  queue.retries_blocked_in_pass = pass_;
+  queue.retries_blocked_in_pass = turns_.pass();
   return {};
 }
 
@@ -345,8 +338,7 @@ void Scheduler::flush_assignments() {
 /// It submits. What is with a worker already goes before it, whoever's turn it is: that is to be little while
 /// tasks of others wait.
 void Scheduler::note_competition(const Session& session) {
-  const bool others_wait = contenders_.size() > (session.contending ? 1U : 0U);
-  if (others_wait) shared_until_ = now_ + settings_.shared_memory;
+  if (turns_.others_wait(session.turn)) shared_until_ = now_ + settings_.shared_memory;
 }
 
 /// How many tasks a worker may have. Long tasks are not prefetched, so that whoever is idle first gets
@@ -398,24 +390,9 @@ bool Scheduler::may_start(const Session& session) {
   return session.away() && !session.detached.empty();
 }
 
-void Scheduler::update_contender(Session& session) {
-  const bool contends = session.queued > 0 && session.waiting_bytes < backlog_max_ && may_start(session);
-  if (contends == session.contending) return;
-  session.contending = contends;
-  if (contends) {
-    session.slot_us = std::max(session.slot_us, fair_clock_);  // no credit for time spent idle
-    contenders_.insert(turn_of(session));
-  } else {
-    contenders_.erase(turn_of(session));
-  }
-}
-
-void Scheduler::use_slot_time(Session& session, double us) {
-  auto turn = contenders_.extract(turn_of(session));  // nothing, if it does not contend
-  session.slot_us += us;
-  if (!turn) return;
-  turn.value() = turn_of(session);
-  contenders_.insert(std::move(turn));
+void Scheduler::update_turn(Session& session) {
+  turns_.set_waiting(session.turn,
+                     session.queued > 0 && session.deliveries.bytes() < backlog_max_ && may_start(session));
 }
 
 /// Nothing is queued: tasks that wait behind others on one worker can go to an idle one. Those that

@@ -445,11 +445,10 @@ void Scheduler::leave_detached(Session& session) {
 
 /// Whoever comes as this session knows of none of them, and says again what it waits for.
 void Scheduler::forget_deliveries(Session& session) {
-  session.deliveries.clear();
+  session.deliveries.restart();
+  session.releases.restart();
   stop_watching(session);
   session.kept.clear();
-  session.acked = session.sent = session.sent_bytes = session.waiting_bytes = 0;
-  for (PendingRelease& release : session.releases) release.after = 0;
   flush_releases(session);
 }
 

@@ -31,7 +31,7 @@ void Scheduler::queue(Task& task) {
     tasks.insert_by_seq(task);  // it has been out before: near the front
   }
   ++session.queued;
-  update_contender(session);
+  update_turn(session);
 }
 
 /// Out of the list that it is in while no worker has it.
@@ -40,7 +40,7 @@ void Scheduler::take_out(Task& task) {
   if (task.state == TaskState::queued && task.spec->queue->contains(task)) {
     --task.session->queued;
     TaskList::remove(task);
-    update_contender(*task.session);
+    update_turn(*task.session);
   } else {
     TaskList::remove(task);
   }
@@ -377,9 +377,8 @@ wire::ErrorInfo Scheduler::loss_of(const Worker& worker, const Task& task, const
 void Scheduler::deliver(Session& session, wire::DeliveryRecord record) {
   // Nobody is there to read it.
   if (session.state == SessionState::ending || session.state == SessionState::detached) return;
-  session.deliveries.push_back(Delivery{std::move(record)});
-  session.waiting_bytes += session.deliveries.back().bytes();
-  update_contender(session);
+  session.deliveries.add(std::move(record));
+  update_turn(session);
   mark_dirty(session);
 }
 
@@ -393,46 +392,29 @@ void Scheduler::mark_dirty(Session& session) {
 void Scheduler::pump(Session& session) {
   if (session.peer == kNoPeer) return;
   tell_kept(session);
-  wire::Deliver batch;
-  batch.first = session.acked + session.sent + 1;
-  while (session.sent < session.deliveries.size()) {
-    const Delivery& next = session.deliveries[session.sent];
-    if (session.sent_bytes > 0 && session.sent_bytes + next.bytes() > settings_.delivery_bytes_max) break;
-    session.sent_bytes += next.bytes();
-    ++session.sent;
-    batch.records.push_back(next.record);
-  }
+  wire::Deliver batch = session.deliveries.take(settings_.delivery_bytes_max);
   if (batch.records.empty()) return;
   acknowledge_submits(session);
   send(session.peer, std::move(batch));
 }
 
 void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
-  while (session.acked < delivered && !session.deliveries.empty()) {
-    const std::size_t bytes = session.deliveries.front().bytes();
-    session.waiting_bytes -= bytes;
-    if (session.sent > 0) {
-      --session.sent;
-      session.sent_bytes -= bytes;
-    }
-    session.deliveries.pop_front();
-    ++session.acked;
-  }
+  session.deliveries.acknowledge(delivered);
   flush_releases(session);
-  update_contender(session);
+  update_turn(session);
 }
 
 void Scheduler::flush_releases(Session& session) {
   constexpr std::size_t kAtATime = 1024;
-  const auto due = [&] {
-    if (session.releases.empty() || session.releases.front().after > session.acked) return false;
-    const Detached* entry = find_detached(session, session.releases.front().detached);
+  const auto is_saved = [&](std::uint64_t seq) {
+    const Detached* entry = find_detached(session, seq);
     return entry == nullptr || !entry->unsaved();
   };
-  while (due()) {
-    for (; releasing_.size() < kAtATime && due(); session.releases.pop_front()) {
-      if (const Peer* peer = peers_.find(session.releases.front().peer))
-        releasing_.emplace_back(peer->worker, session.releases.front().outbox);
+  const auto due = [&] { return session.releases.due(session.deliveries.acknowledged(), is_saved); };
+  while (due() != nullptr) {
+    for (const PendingRelease* next = due(); next != nullptr && releasing_.size() < kAtATime; next = due()) {
+      if (const Peer* peer = peers_.find(next->peer)) releasing_.emplace_back(peer->worker, next->outbox);
+      session.releases.pop();
     }
     // In loops of their own, so that misses of the cache overlap. A worker's last stands for those before it.
     for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
@@ -452,15 +434,7 @@ void Scheduler::release_after_deliveries(Session& session, const Worker& worker,
   const bool unsaved = entry != nullptr && entry->unsaved();
   if (session.deliveries.empty() && session.releases.empty() && !unsaved)
     return send(worker.peer, wire::Release{session.id, outbox});
-  const std::uint64_t after = session.acked + session.deliveries.size();
-  if (!session.releases.empty()) {
-    PendingRelease& last = session.releases.back();
-    if (last.peer == worker.peer && last.after == after && last.detached == 0 && !unsaved) {
-      last.outbox = std::max(last.outbox, outbox);  // what was said again may be older
-      return;
-    }
-  }
-  session.releases.push_back(PendingRelease{after, unsaved ? seq : 0, worker.peer, outbox});
+  session.releases.add({session.deliveries.last(), unsaved ? seq : 0, worker.peer, outbox});
 }
 
 }  // namespace weft::broker

@@ -28,15 +28,14 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   const bool resumed = session != nullptr && session->met;
   // What it has had is more than there was: it said so on another connection before its session here ended
   // and began anew, and hears of that on a later one.
-  if (resumed && hello.epoch == settings_.epoch &&
-      hello.delivered > session->acked + session->deliveries.size()) {
+  if (resumed && hello.epoch == settings_.epoch && hello.delivered > session->deliveries.last()) {
     return refuse(peer, wire::RefuseCode::unknown_peer, "this HELLO is older than the session: say it again");
   }
   if (session == nullptr) {
     session = sessions_.emplace(hello.session, std::make_unique<Session>()).first->second.get();
     session->id = hello.session;
-    session->slot_us = fair_clock_;
     session->serial = next_serial_++;
+    turns_.join(session->turn, *session, session->serial);
     // Whoever has claimed something of it may have sent results, and we had no use for them yet.
     for (const auto& [incarnation, worker] : workers_) {
       if (worker->sessions.find(session->id) != nullptr) session->resend.insert(incarnation);
@@ -65,9 +64,9 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   log(Log::Level::info,
       fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
   if (resumed && hello.epoch == settings_.epoch) acknowledge(*session, hello.delivered);
-  session->sent = session->sent_bytes = 0;
+  session->deliveries.send_again();
   mark_dirty(*session);
-  update_contender(*session);
+  update_turn(*session);
   BlobRelay::Outbox outbox;
   blobs_.resume(session->id, outbox);
   pass_on(outbox);
@@ -251,7 +250,7 @@ Task& Scheduler::add_task(Session& session, std::uint64_t seq, Spec& spec, const
 /// What it makes this broker keep in memory, more or less.
 std::size_t Scheduler::held_by(const Session& session) {
   constexpr std::size_t kTaskBytes = 200;  // beside its payload
-  return session.queued_bytes + session.waiting_bytes + session.tasks.size() * kTaskBytes;
+  return session.queued_bytes + session.deliveries.bytes() + session.tasks.size() * kTaskBytes;
 }
 
 /// False: it sends more than its window allows, and is refused.
@@ -352,7 +351,7 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
       fmt::format("client {} is lost: {}; it may come back within {:.1f} s, what runs goes on until then",
                   session.name, why, static_cast<double>((session.grace_ends - now_).count()) / 1e6));
   start_timer(session.grace_ends, TimerKind::client_grace, session.id);
-  update_contender(session);
+  update_turn(session);
 }
 
 /// Its network may be down, or its process or machine stand still.
@@ -364,14 +363,14 @@ void Scheduler::fall_silent(Session& session, const std::string& why) {
       fmt::format("client {} is silent: {}; what runs goes on, nothing new starts, for {:.0f} s at most",
                   session.name, why, static_cast<double>((session.grace_ends - now_).count()) / 1e6));
   start_timer(session.grace_ends, TimerKind::client_grace, session.id);
-  update_contender(session);
+  update_turn(session);
 }
 
 void Scheduler::hear_again(Session& session) {
   session.state = SessionState::connected;
   session.heard_again = now_;
   log(Log::Level::info, fmt::format("client {} is heard again", session.name));
-  update_contender(session);
+  update_turn(session);
   mark_dirty(session);
 }
 
@@ -395,11 +394,11 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   if (departed_.size() == kDepartedMax) departed_.pop_front();
   if (!seqs.empty()) departed_.emplace_back(now_, std::move(text));
   for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
-  acknowledge(session, session.acked + session.deliveries.size());  // nobody will
+  acknowledge(session, session.deliveries.last());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
   stop_watching(session);
   if (!session.detached.empty()) leave_detached(session);
-  update_contender(session);
+  update_turn(session);
   mark_dirty(session);
 }
 

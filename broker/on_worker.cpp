@@ -321,7 +321,7 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
   }
   if (taken != 0) release_after_deliveries(*session, worker, taken, 0);
   if (repeated != 0) release_after_deliveries(*session, worker, repeated, 0);  // the RELEASE was lost
-  if (const double us = std::exchange(session->unsettled_us, 0); us != 0) use_slot_time(*session, us);
+  if (const double us = std::exchange(session->unsettled_us, 0); us != 0) turns_.charge(session->turn, us);
   update_credit(worker);
   update_open(worker);
 }

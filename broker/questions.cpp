@@ -154,9 +154,9 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
   }
   if (std::string reason = explain(*queue.placement); !reason.empty()) return reason;
   if (std::string reason = why_held(*queue.placement); !reason.empty()) return reason;
-  if (session.waiting_bytes >= backlog_max_) {
+  if (session.deliveries.bytes() >= backlog_max_) {
     return fmt::format("its client has {:.0f} MiB of results to fetch first",
-                       static_cast<double>(session.waiting_bytes) / (1 << 20));
+                       static_cast<double>(session.deliveries.bytes()) / (1 << 20));
   }
   const Task* oldest = queue.tasks.front();
   if (oldest == nullptr || now_ - oldest->since < settings_.stall_after) return "";

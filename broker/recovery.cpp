@@ -39,6 +39,7 @@ void Scheduler::replay(const SessionRecord& record) {
   session.name = record.name;
   session.host = record.host;
   session.serial = next_serial_++;
+  turns_.join(session.turn, session, session.serial);
   session.recorded = true;
   session.state = SessionState::lost;
   session.loss = "this broker was started anew";

@@ -18,7 +18,8 @@ Scheduler::Scheduler(Settings settings, Time now)
       next_scan_(now + settings_.heartbeat_interval / 2),
       next_explain_(now + settings_.explain_after),
       blobs_(settings_.program_bytes_max),
-      keeper_(settings_.keeper) {
+      keeper_(settings_.keeper),
+      turns_(static_cast<double>(settings_.quantum.count())) {
   start_timer(adoption_ends_, TimerKind::adoption, {});
 }
 

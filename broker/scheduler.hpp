@@ -282,7 +282,7 @@ class Scheduler {
 
   // assign.cpp: who gets what
   void schedule();
-  void serve(Session& session, double slot_us_max);
+  void serve(Session& session, double used_us_max);
   ReadyQueue* best_queue(const Session& session) const;
   std::pair<Task*, Worker*> next_of(ReadyQueue& queue);
   std::pair<Task*, Worker*> next_retry(ReadyQueue& queue);
@@ -313,11 +313,7 @@ class Scheduler {
   static std::uint32_t load_level(std::size_t tasks, std::uint32_t slots);
   void update_open(Worker& worker);
   static bool may_start(const Session& session);
-  void update_contender(Session& session);
-  void use_slot_time(Session& session, double us);
-  static std::tuple<double, std::uint64_t, Session*> turn_of(Session& session) {
-    return {session.slot_us, session.serial, &session};
-  }
+  void update_turn(Session& session);
   void flush_assignments();
   void rebalance();
   void plan_rebalance(Time at);
@@ -385,15 +381,13 @@ class Scheduler {
   Keeper keeper_;
   std::unordered_map<BlobId, std::vector<TaskId>> savers_;  // detached tasks that wait for a blob to be kept
 
-  std::set<std::tuple<double, std::uint64_t, Session*>> contenders_;  // by slot time: have queued tasks
-  LoadIndex<&Worker::open> open_workers_;                             // have credit
+  FairTurns turns_;
+  LoadIndex<&Worker::open> open_workers_;         // have credit
   std::vector<Session*> dirty_;                   // to pump or to end when the step is done
   std::vector<Worker*> assigned_to_;              // in this scheduling pass
   std::map<std::string, std::size_t> functions_;  // in libraries: how many workers have each
-  double fair_clock_ = 0;                         // slot time of the session served last
   bool rebalance_planned_ = false;
-  Time shared_until_{};  // clients compete
-  std::uint64_t pass_ = 0;
+  Time shared_until_{};          // clients compete
   std::size_t backlog_max_ = 0;  // of results that may wait for one client before no more of its tasks go out
   std::uint64_t members_ = 1;    // counts the workers that came and went
   std::map<std::uint64_t, std::size_t> memories_;      // of workers, in bytes: how many have so much

@@ -15,10 +15,11 @@
 #include <unordered_set>
 #include <vector>
 
+#include "broker/deliveries.hpp"
 #include "broker/events.hpp"
+#include "broker/fair_turns.hpp"
 #include "broker/load_index.hpp"
 #include "broker/task.hpp"
-#include "common/fifo.hpp"
 #include "common/rare.hpp"
 #include "common/seq_table.hpp"
 
@@ -93,21 +94,6 @@ struct Spec {
   bool forgotten = false;     // by its client: goes with its last task
   bool recorded = false;      // the journal has it, or will before its first task
   std::vector<BlobId> holds;  // what is kept in the folder for it
-};
-
-struct Delivery {
-  wire::DeliveryRecord record;
-  std::size_t bytes() const { return record.payload.size() + 32; }
-};
-
-/// A worker's outbox entry that can be released once delivery `after` is acknowledged and the journal has
-/// what became of the detached task `detached`, if it is one. A worker that comes back by another connection
-/// than `peer` says again what it has, and is answered then.
-struct PendingRelease {
-  std::uint64_t after = 0;
-  std::uint64_t detached = 0;
-  PeerId peer = kNoPeer;
-  std::uint64_t outbox = 0;
 };
 
 /// A detached task, from its arrival until its answer was fetched. While it is open there is a Task beside
@@ -188,21 +174,15 @@ struct Session {
   std::vector<std::uint64_t> kept;          // to be told to the client
   bool recorded = false;                    // the journal has it, or will before its first task
 
-  Fifo<Delivery> deliveries;  // not acknowledged; the first has number acked + 1
-  Fifo<PendingRelease> releases;
-  std::uint64_t acked = 0;
-  std::size_t sent = 0;  // of deliveries
-  std::size_t sent_bytes = 0;
-  std::size_t waiting_bytes = 0;  // of all deliveries
-  std::set<Uuid> resend;          // workers whose results were refused until SYNCED
+  Deliveries deliveries;
+  PendingReleases releases;
+  std::set<Uuid> resend;  // workers whose results were refused until SYNCED
 
-  double slot_us = 0;                 // virtual slot time used, for fair shares
-  double unsettled_us = 0;            // of the results in hand, to be added to it
-  double average_us = 1000;           // of recent tasks
-  bool dirty = false;                 // is in Scheduler::dirty_
-  bool contending = false;            // is in Scheduler::contenders_
-  std::uint64_t blocked_in_pass = 0;  // scheduling pass that found no room for any task of it
-  std::uint64_t serial = 0;           // order of joining
+  Turn turn;
+  double unsettled_us = 0;   // slot time of the results in hand, that is not charged yet
+  double average_us = 1000;  // of recent tasks
+  bool dirty = false;        // is in Scheduler::dirty_
+  std::uint64_t serial = 0;  // order of joining
   std::uint64_t finished = 0;
 
   /// It may be gone, or come back: what runs goes on, and nothing new starts but what is detached.

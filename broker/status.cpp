@@ -130,8 +130,8 @@ void Scheduler::check_invariants() const {
     }
     WEFT_CHECK(queued == session->queued);
     WEFT_CHECK(own_bytes == session->queued_bytes);
-    WEFT_CHECK(session->contending == contenders_.contains(turn_of(*session)));
-    WEFT_CHECK(session->sent <= session->deliveries.size());
+    turns_.check_invariants(session->turn);
+    session->deliveries.check_invariants();
     bytes += own_bytes;
   }
   WEFT_CHECK(bytes == queued_bytes_);
