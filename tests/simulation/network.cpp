@@ -63,6 +63,7 @@ bool Network::send(ConnectionId id, Side from, std::string frame) {
 void Network::put(ConnectionId id, Side from, Item item) {
   Connection& connection = connections_.at(id);
   Pipe& pipe = connection.pipes[index(from)];
+  if (pipe.broken && !item.end) return answer_with_reset(id, from);
   pipe.items.push_back(std::move(item));
   pipe.last = std::max(pipe.last, world_.now() + delay(connection.host));
   world_.at(pipe.last, [this, id, from] { arrive(id, from); });
@@ -187,6 +188,7 @@ void Network::reset(HostId host, bool dialer_sees, bool broker_sees) {
       const bool sees = side == Side::dialer ? dialer_sees : broker_sees;
       Pipe& pipe = connection.pipes[index(other(side))];
       lose_some(pipe);
+      pipe.broken = true;
       // Whoever does not see it hears of it when it sends.
       if (sees) put(id, other(side), Item{"", true, "connection reset"});
     }

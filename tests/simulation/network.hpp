@@ -79,6 +79,7 @@ class Network {
     std::deque<Item> items;
     std::size_t owed = 0;  // items that were due while it was blocked
     Time last{};           // when the last item arrives
+    bool broken = false;   // frames that are sent from now on do not arrive: a connection has no gaps
   };
   struct Connection {
     HostId host = 0;
