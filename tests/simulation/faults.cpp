@@ -15,8 +15,9 @@ constexpr Duration kAftermath = seconds(6);
 // What is shorter must go unnoticed: a heartbeat and a half late, with a liveness of three.
 constexpr Duration kHarmlessFreeze = milliseconds(1500);
 constexpr int kTriesMax = 50;          // to find somebody to whom it can happen
-constexpr std::uint32_t kOftener = 3;  // where there are few kinds
+constexpr std::uint32_t kOftener = 3;  // at most, where there are few kinds
 constexpr std::uint32_t kBurst = 4;    // faults within some seconds
+constexpr double kSameVictim = 0.5;    // chance, where there are few kinds
 // A client that could not be reached for so long goes on as if nothing had happened.
 constexpr Duration kOutageMax = seconds(59);
 
@@ -28,10 +29,12 @@ Faults::Faults(World& world, Network& network, Oracle& oracle, Victims victims)
       oracle_(oracle),
       victims_(std::move(victims)),
       random_(world.random().fork()),
-      kinds_(draw_kinds()) {}
+      kinds_(draw_kinds()),
+      same_worker_(random_.below(victims_.workers.size())),
+      same_client_(random_.below(victims_.clients.size())) {}
 
 void Faults::plan(std::uint32_t count, Time end) {
-  if (few_kinds_) count *= kOftener;
+  if (few_kinds_) count *= static_cast<std::uint32_t>(random_.between(1, kOftener));
   const bool in_bursts = few_kinds_ && random_.chance(0.5);
   Duration at{};
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -44,8 +47,8 @@ void Faults::plan(std::uint32_t count, Time end) {
 
 // ---- which ----
 
-/// Some kinds occur in this world and some do not, some often and some rarely. In many worlds there is one
-/// kind alone, or two, and often: what these lead to is seldom seen where everything else happens too.
+/// Some kinds occur in this world and some do not, some often and some rarely. In many worlds there are one
+/// to three kinds, and often: what these lead to is seldom seen where everything else happens too.
 std::vector<Faults::Kind> Faults::draw_kinds() {
   std::vector<Kind> kinds = {
       {&Faults::kill_broker, 10},   {&Faults::freeze_broker, 6}, {&Faults::kill_worker, 14},
@@ -54,16 +57,31 @@ std::vector<Faults::Kind> Faults::draw_kinds() {
       {&Faults::reset_link, 12},    {&Faults::partition, 12},    {&Faults::slow_link, 5},
       {&Faults::send_garbage, 4},   {&Faults::fill_disk, 5},     {&Faults::slow_disk, 4},
   };
-  few_kinds_ = random_.chance(0.4);
-  if (few_kinds_) {
-    std::vector<Kind> few = {kinds[random_.below(kinds.size())]};
-    if (random_.chance(0.5)) few.push_back(kinds[random_.below(kinds.size())]);
-    return few;
-  }
+  few_kinds_ = random_.chance(0.5);
+  if (few_kinds_) return draw_few(kinds);
   if (random_.chance(0.3)) return kinds;
   for (Kind& kind : kinds) kind.weight *= random_.below(5);
   kinds.push_back({&Faults::freeze_worker, 1});  // that there is one
   return kinds;
+}
+
+/// Most of what goes wrong does so when the broker restarts, or a connection breaks, while something else
+/// has just happened: these are in two of three worlds.
+std::vector<Faults::Kind> Faults::draw_few(const std::vector<Kind>& kinds) {
+  std::vector<Kind> few;
+  std::vector<Kind> others = kinds;
+  const std::uint64_t theme = random_.below(6);
+  if (theme < 3) {
+    few.push_back({&Faults::kill_broker, 2});
+    others = {{&Faults::freeze_worker, 1}, {&Faults::freeze_client, 1}, {&Faults::partition, 2},
+              {&Faults::reset_link, 1},    {&Faults::kill_client, 1},   {&Faults::slow_disk, 1},
+              {&Faults::fill_disk, 1}};
+  } else if (theme == 3) {
+    few.push_back({&Faults::reset_link, 10});
+  }
+  const std::size_t count = std::max<std::size_t>(few.size() + random_.below(3), 1);
+  while (few.size() < count) few.push_back(others[random_.below(others.size())]);
+  return few;
 }
 
 void Faults::strike() {
@@ -80,8 +98,17 @@ void Faults::strike() {
   struck_ += reset_link();  // whatever else was drawn, this is always possible
 }
 
-WorkerNode& Faults::any_worker() { return *victims_.workers[random_.below(victims_.workers.size())]; }
-ClientNode& Faults::any_client() { return *victims_.clients[random_.below(victims_.clients.size())]; }
+/// Where there are few kinds, one victim is hit more often than the others: one fault after another leads to
+/// what no single one does.
+WorkerNode& Faults::any_worker() {
+  const bool same = few_kinds_ && random_.chance(kSameVictim);
+  return *victims_.workers[same ? same_worker_ : random_.below(victims_.workers.size())];
+}
+
+ClientNode& Faults::any_client() {
+  const bool same = few_kinds_ && random_.chance(kSameVictim);
+  return *victims_.clients[same ? same_client_ : random_.below(victims_.clients.size())];
+}
 
 Faults::Target Faults::any_dialer() {
   if (random_.chance(0.6)) {

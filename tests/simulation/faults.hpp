@@ -37,6 +37,7 @@ class Faults {
     std::uint64_t weight;
   };
   std::vector<Kind> draw_kinds();
+  std::vector<Kind> draw_few(const std::vector<Kind>& kinds);
   void strike();
   bool kill_broker();
   bool freeze_broker();
@@ -75,6 +76,8 @@ class Faults {
   Random random_;
   bool few_kinds_ = false;
   std::vector<Kind> kinds_;
+  std::size_t same_worker_ = 0;
+  std::size_t same_client_ = 0;
   std::uint32_t struck_ = 0;
   Time over_{};
 };
