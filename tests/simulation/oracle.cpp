@@ -198,11 +198,11 @@ bool Oracle::excused(const Execution& execution, const Task& task) const {
     case End::killed:
       return true;
     case End::returned:
-      // README: "An answer is kept until some program has asked its future for it, or for `--keep`": a client
-      // that was away for longer finds its large result gone, and has it made again.
+      // README: "An answer is kept until some program has asked its future for it ... or for `--keep`": a
+      // client that was away for longer finds its answer gone, and has it made again.
       return task.spoiled || task.script.result_shared || ran_over(execution, task) ||
-             (task.spec->detach && task.script.result_bytes > 0 &&
-              (disk_failed_ > execution.start || expired(task)));
+             (task.spec->detach &&
+              (expired(task) || (task.script.result_bytes > 0 && disk_failed_ > execution.start)));
     case End::running:
     case End::stopped:
     case End::gone:
