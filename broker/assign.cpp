@@ -267,14 +267,14 @@ void Scheduler::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
   }
 }
 
-/// The latest refusal of a program that starts on none of the workers that could run it; nullptr: one of them
-/// has not refused it.
-const Refusal* Scheduler::refused_everywhere(const Placement& placement) const {
+/// The latest refusal of a program that starts on none of the workers that could run it (and have memory for
+/// `large`, if it is given); nullptr: one of them has not refused it.
+const Refusal* Scheduler::refused_everywhere(const Placement& placement, const Task* large) const {
   if (placement.program.empty()) return nullptr;
   const Refusal* latest = nullptr;
   for (const auto& [id, worker] : workers_) {
     if (worker->state == WorkerState::draining || worker->state == WorkerState::lost) continue;
-    if (!may_ever_run(*worker, placement)) continue;
+    if (!may_ever_run(*worker, placement) || (large != nullptr && !has_memory_for(*large, *worker))) continue;
     const auto refusal = worker->cannot_start->find(placement.program);
     if (refusal == worker->cannot_start->end() || now_ >= refusal->second.until) return nullptr;
     if (latest == nullptr || refusal->second.at > latest->at) latest = &refusal->second;

@@ -461,6 +461,13 @@ void Scheduler::tell_kept(Session& session) {
   session.kept.clear();
 }
 
+/// After the broker was suspended: clients that have heard of answers may have attached to them meanwhile.
+void Scheduler::renew_found_grace(Session& session) const {
+  for (auto& [seq, entry] : session.detached) {
+    if (entry.found_until > stepped_) entry.found_until = now_ + kFoundGrace;
+  }
+}
+
 void Scheduler::answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor) {
   constexpr std::uint8_t kKnowsSweeps = 2;
   wire::Found found{.label = find.label};

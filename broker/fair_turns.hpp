@@ -64,7 +64,7 @@ class FairTurns {
   const double quantum_us_;
   std::set<Key> order_;  // those that wait
   double clock_us_ = 0;  // what the one that was served last had used when its turn began
-  std::uint64_t pass_ = 0;
+  std::uint64_t pass_ = 1;
 };
 
 }  // namespace weft::broker

@@ -206,8 +206,11 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       // A function that is missing says nothing of the program's other functions.
       const bool marks = !placement.program.empty() && !(info && info->type == wire::kMissingFunction);
       if (marks) note_refusal(worker, placement.program, record.payload);
-      const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+      const auto may = [&](const auto& entry) {
         return entry.second.get() != &worker && could_run(*entry.second, placement);
+      };
+      const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+        return may(entry) && has_memory_for(task, *entry.second);
       });
       // No worker is marked for a function, a library or a command, so that each task counts for itself.
       const bool elsewhere = marks ? others > 0 : task.returned++ < others;
@@ -215,8 +218,12 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       ReadyQueue& queue = *task.spec->queue;
       answer(task, record.outcome, record.payload);
       erase(task);
-      // Those that wait behind it have nobody either.
-      if (marks) answer_all(queue, record.outcome, record.payload);
+      if (!marks) return;
+      queue.sized_for = 0;
+      // No worker is left for those behind it either, unless this one's argument was too large for the
+      // others.
+      if (std::none_of(workers_.begin(), workers_.end(), may))
+        answer_all(queue, record.outcome, record.payload);
       return;
     }
     case wire::Outcome::not_fetched:

@@ -212,6 +212,7 @@ void Scheduler::thaw() {
     start_timer(worker->gone_ends, TimerKind::worker_gone, id);
   }
   for (auto& [id, session] : sessions_) {
+    renew_found_grace(*session);
     if (!session->away()) continue;
     session->grace_ends =
         std::max(session->grace_ends, std::max(now_, adoption_ends_) + settings_.client_grace);

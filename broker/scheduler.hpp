@@ -266,6 +266,7 @@ class Scheduler {
   void leave_detached(Session& session);
   void forget_deliveries(Session& session);
   void tell_kept(Session& session);
+  void renew_found_grace(Session& session) const;
   void answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor);
   void tend_keeper();
   void write_journal();
@@ -303,7 +304,7 @@ class Scheduler {
   bool has_function(const Worker& worker, const Placement& placement) const;
   std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
   void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
-  const Refusal* refused_everywhere(const Placement& placement) const;
+  const Refusal* refused_everywhere(const Placement& placement, const Task* large = nullptr) const;
   void fail_refused(ReadyQueue& queue, const Refusal& latest);
   double assign(Task& task, Worker& worker);
   void define_for(Worker& worker, const Session& session, const Spec& spec);

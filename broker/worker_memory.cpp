@@ -112,7 +112,8 @@ std::string Scheduler::why_too_large(const Task& task) const {
       format_bytes(task.payload.blob().size), format_bytes(largest->hello.memory), largest->hello.name);
 }
 
-/// Of the tasks that wait apart: since the last time workers have come or gone, or tasks have come.
+/// Of the tasks that wait apart, since workers or tasks came or went, or the program did not start on one:
+/// those whose argument is too large, and those whose program starts on no worker that has memory for it.
 void Scheduler::refuse_too_large(ReadyQueue& queue) {
   if (queue.sized_for == members_ || adopting()) return;
   queue.sized_for = members_;
@@ -120,7 +121,13 @@ void Scheduler::refuse_too_large(ReadyQueue& queue) {
     Task& task = *next;
     next = TaskList::after(task);
     if (!is_large(task)) continue;
-    if (const std::string refusal = why_too_large(task); !refusal.empty()) refuse_task(task, refusal);
+    if (const std::string refusal = why_too_large(task); !refusal.empty()) {
+      refuse_task(task, refusal);
+    } else if (const Refusal* latest = refused_everywhere(*queue.placement, &task);
+               latest != nullptr && now_ - latest->at < settings_.cannot_start_memory) {
+      answer(task, wire::Outcome::cannot_start, latest->reason);
+      erase(task);
+    }
   }
 }
 

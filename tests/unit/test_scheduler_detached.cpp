@@ -305,6 +305,8 @@ TEST_SUITE("scheduler, detached") {
       CHECK(Stage::find_at(s.h, second).tasks.size() == 1);
       attach(first);
       s.h.say(first, fetched);
+      SUBCASE("at once") {}
+      SUBCASE("after the broker's process was suspended for 6 s") { s.h.freeze(6s); }
       s.h.define(second, 1, attached_spec());
       s.h.skip();
       s.h.submit(second, 1, 1, name_of(s.client, 1));

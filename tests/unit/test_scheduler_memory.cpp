@@ -45,6 +45,17 @@ struct Stage {
     return std::get<wire::Answer>(std::get<Send>(actions.at(0)).message).text;
   }
   std::string note(std::size_t worker = 0) { return h.status().worker_list.at(worker).note; }
+  /// Of the tasks that are answered since the last take.
+  std::map<std::uint64_t, Outcome> outcomes() {
+    std::map<std::uint64_t, Outcome> out;
+    for (const Action& action : h.take()) {
+      const auto* send = std::get_if<Send>(&action);
+      const auto* deliver = send != nullptr ? std::get_if<wire::Deliver>(&send->message) : nullptr;
+      if (deliver == nullptr) continue;
+      for (const wire::DeliveryRecord& record : deliver->records) out.emplace(record.seq, record.outcome);
+    }
+    return out;
+  }
   /// With which the task was refused; "" when it was not.
   std::string refusal(std::uint64_t seq) {
     for (const Action& action : h.take()) {
@@ -91,7 +102,7 @@ TEST_SUITE("scheduler, memory") {
     SUBCASE("because it joins again and does not say so") {
       s.h.hello(full, {.slots = 2});
       s.h.ready(full);
-      CHECK(s.assigned(full) == Seqs{1, 2, 3});
+      CHECK(s.assigned(full) == Seqs{2, 3});  // on this connection
     }
     SUBCASE("while another gets them") {
       TestWorker other = s.join("other");
@@ -139,7 +150,7 @@ TEST_SUITE("scheduler, memory") {
     CHECK(s.assigned(other) == Seqs{2});
     s.h.skip();
     s.succeed(other, 2);
-    CHECK(s.h.take() == Actions{s.h.release(other, s.client, 1), s.h.deliver_ok(s.client, 1, 2)});
+    CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 2)});
   }
 
   TEST_CASE("a retry does not wait for a worker that holds") {
@@ -252,6 +263,25 @@ TEST_SUITE("scheduler, memory") {
     s.h.say(large, wire::Goodbye{"drained"});
     CHECK(s.refusal(3).find("its argument of 2.0 GiB is larger") == 0);
     CHECK(s.assigned(small).empty());
+  }
+
+  TEST_CASE("when its program does not start on the only worker with the memory for it, it is told so") {
+    Stage s;
+    TestWorker small = s.join("small", kGiB);
+    TestWorker large = s.join("large", 8 * kGiB);
+    s.h.define(s.client, 2, program_spec(1));
+    s.submit(2 * kGiB, 2);
+    s.submit(2 * kGiB, 2);
+    s.submit(1000, 2);
+    REQUIRE(s.assigned(large) == Seqs{1});
+    REQUIRE(s.assigned(small) == Seqs{3});
+    s.h.skip();
+    s.h.result(large, s.client, 1, Outcome::cannot_start, "libfoo.so.1 is missing");
+    CHECK(s.outcomes() ==
+          std::map<std::uint64_t, Outcome>{{1, Outcome::cannot_start}, {2, Outcome::cannot_start}});
+    s.submit(1000, 2);
+    s.succeed(small, 3);
+    CHECK(s.assigned(small) == Seqs{3, 4});
   }
 
   TEST_CASE("while workers may be about to come back, it waits for them") {
