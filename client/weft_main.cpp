@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
-// weft: asks a running cluster how it is and how fast, and tells a worker to leave.
+// weft: asks a running cluster how it is and how fast, tells a worker to leave, and brings clusters up.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "client/bench_command.hpp"
 #include "client/cache_command.hpp"
+#include "client/cluster/cluster_command.hpp"
 #include "client/core.hpp"
 #include "client/query.hpp"
 #include "client/status_text.hpp"
@@ -53,6 +56,12 @@ void wait_until_left(const std::string& address, std::chrono::milliseconds timeo
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
   fmt::print("worker {} has left\n", name);
+}
+
+/// `program`: as it was called, by cluster.sh or by people.
+int run_cluster(const std::string& program, const std::vector<std::string>& words) {
+  const bool script = std::filesystem::path(program).filename() == "cluster.sh";
+  return weft::cluster::cluster_command(script ? "cluster.sh" : "weft cluster", words);
 }
 
 /// What was asked for is none of the commands: says which there are.
@@ -117,7 +126,11 @@ int main(int argc, char** argv) {
       ->required();
   cache_command->add_option("--local-directory", directory, "of the workers")->capture_default_str();
 
+  app.add_subcommand("cluster",
+                     "a broker and workers on this machine: up, down, status and more; --help says what");
+
   const std::string first = argc > 1 ? argv[1] : "";
+  if (first == "cluster") return run_cluster(argv[0], {argv + 2, argv + argc});
   const auto is_first = [&](const CLI::App* command) { return command->get_name() == first; };
   if (!first.starts_with("-") && app.get_subcommands(is_first).empty()) return refuse_command(app, first);
   try {

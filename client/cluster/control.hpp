@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+// The control socket of a supervisor: one line of JSON is a request, one the reply. A request to stop is
+// answered by more lines while members leave, and the end of the connection when nothing is left.
+//
+//   {"do": "state"}                        the state, see cluster_state.hpp
+//   {"do": "add" | "revive"}               {"ok": true, "text": "worker-3"}
+//   {"do": "scale", "workers": 3}          {"ok": true, "text": ""}
+//   {"do": "drain" | "restart" | "kill", "name": "worker-1"}
+//   {"do": "stop", "grace_ms": 10000}      {"ok": true, "text": ""}, then {"say": "..."} lines
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "client/cluster/cluster_state.hpp"
+#include "client/cluster/state_directory.hpp"
+#include "client/cluster/supervisor_events.hpp"
+#include "common/fd.hpp"
+
+namespace weft::cluster {
+
+struct Reply {
+  bool ok = false;
+  std::string text;
+};
+
+// ---- the supervisor's end ----
+
+/// Throws std::system_error.
+Fd listen_for_requests(const StateDirectory& directory);
+/// Nullopt: it asks for the state. Throws std::runtime_error when it is no request.
+std::optional<Event> event_of(const std::string& request);
+std::string to_line(const Answer& answer);
+std::string to_line(const Say& say);
+
+// ---- the other end; each throws std::runtime_error when an answer does not come ----
+
+/// Nullopt: no supervisor is there.
+std::optional<ClusterState> ask_state(const StateDirectory& directory);
+/// {false, reason} also when no supervisor is there.
+Reply ask(const StateDirectory& directory, const std::string& what, const std::string& name = "",
+          int workers = 0);
+/// Returns when nothing is left, or not all within `patience`: false. Nullopt: no supervisor is there.
+std::optional<bool> ask_to_stop(const StateDirectory& directory, std::chrono::milliseconds grace,
+                                std::chrono::milliseconds patience,
+                                const std::function<void(const std::string&)>& say);
+
+}  // namespace weft::cluster

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// Supervisor decides about the processes of a cluster, its members: one broker and workers. It starts them,
+// starts again what dies, gives up what dies in a loop, and drains, scales, restarts and stops on request. It
+// starts no process and reads no clock: SupervisorLoop feeds it events and performs its actions.
+//
+//   for (;;) {
+//     poll(outputs, control socket, signals, until(supervisor.deadline()));
+//     for each thing that happened:  supervisor.step(now, event, actions);
+//     supervisor.step(now, Tick{}, actions);
+//     for each action:               perform(action);
+//   }
+//
+// Life of a member:
+//
+//   waiting --(the broker serves)--> running --(dies)--> backing_off --(delay)--> running
+//                                     |   \--(drained, given up)--> out --(Scale, Revive)--> running
+//                                     \--(told to leave)--> leaving --(ended)--> out, running or forgotten
+//
+// A member is given up when it has died kFastDeaths times in a row within kFastDeath of its start, and at
+// once when its first process leaves by itself within that time: what cannot start will not start the next
+// time. A death while a disk is full is not counted, so that everything comes back once there is space.
+//
+// Invariants (see check_invariants):
+//   1. There is at most one broker. Names are unique.
+//   2. A worker runs only after the broker has said where it serves.
+//   3. backing_off has a due time, the other stages have none.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/cluster/supervisor_events.hpp"
+#include "common/time.hpp"
+
+namespace weft::cluster {
+
+enum class Stage { waiting, running, backing_off, leaving, out };
+const char* name_of(Stage stage);
+
+/// What becomes of a member that has left as it was told.
+enum class Afterwards { out, start, forget };
+
+struct Member {
+  std::string name;
+  bool broker = false;
+  bool remote = false;
+  Stage stage = Stage::waiting;
+  Afterwards afterwards = Afterwards::out;  // leaving
+  bool drained = false;                     // out on request; else given up
+  bool first = true;                        // its first process since it was added, revived or restarted
+  int restarts = 0;
+  int fast_deaths = 0;  // in a row
+  Duration delay{};     // before the next start
+  std::optional<Time> due = {};
+  std::string reason = {};  // why it was given up, or what keeps it from running
+};
+
+class Supervisor {
+ public:
+  static constexpr Duration kFastDeath = std::chrono::seconds(5);
+  static constexpr int kFastDeaths = 5;
+  static constexpr Duration kDelayFirst = std::chrono::milliseconds(200);
+  static constexpr Duration kDelayMax = std::chrono::seconds(5);
+  static constexpr Duration kSteady =
+      std::chrono::seconds(60);  // after such a life the delay is the first again
+  static constexpr Duration kBrokerGraceMax = std::chrono::seconds(2);
+
+  /// Applies one event at `now`, appending what must be done to `actions` in order.
+  void step(Time now, const Event& event, Actions& actions);
+  /// When to deliver the next Tick at the latest.
+  std::optional<Time> deadline() const;
+  void check_invariants() const;
+
+  /// The broker first, then workers in the order of their start.
+  const std::vector<Member>& members() const { return members_; }
+  const Member* find(const std::string& name) const;
+  bool stopping() const { return stopping_; }
+
+ private:
+  void on(const Tick&);
+  void on(const Serving&);
+  void on(const Ended& event);
+  void on(const AddBroker&);
+  void on(const AddWorker& request);
+  void on(const Scale& request);
+  void on(const Revive&);
+  void on(const DrainMember& request);
+  void on(const RestartMember& request);
+  void on(const KillMember& request);
+  void on(const Stop& request);
+
+  Member* find_member(const std::string& name);
+  Member* worker_or_refuse(const std::string& name);
+  void add(Member member);
+  void start(Member& member);
+  void start_afresh(Member& member);
+  void tell_to_leave(Member& member, Afterwards afterwards);
+  void died(Member& member, const Ended& event);
+  void give_up(Member& member, std::string reason);
+  void back_off(Member& member, const Ended& event);
+  void retire(Member& member, Afterwards afterwards);
+  void forget(const std::string& name);
+  std::string next_worker() const;
+  void remove_workers(std::vector<std::string> staying, std::size_t want);
+  void stop_next();
+  void force();
+  template <class A>
+  void act(A action) {
+    actions_->push_back(std::move(action));
+  }
+
+  Time now_{};
+  Actions* actions_ = nullptr;  // within step()
+  std::vector<Member> members_;
+  bool serving_ = false;  // the broker has said where
+  bool stopping_ = false;
+  bool stopped_ = false;
+  Duration grace_{};
+  std::optional<Time> force_at_;  // of those that are told to leave because of Stop
+};
+
+}  // namespace weft::cluster
