@@ -14,6 +14,7 @@
 #include "client/bench_command.hpp"
 #include "client/cache_command.hpp"
 #include "client/cluster/cluster_command.hpp"
+#include "client/cluster/run_command.hpp"
 #include "client/core.hpp"
 #include "client/query.hpp"
 #include "client/status_text.hpp"
@@ -126,10 +127,12 @@ int main(int argc, char** argv) {
       ->required();
   cache_command->add_option("--local-directory", directory, "of the workers")->capture_default_str();
 
+  app.add_subcommand("run", "runs a program with a cluster on this machine that ends with it");
   app.add_subcommand("cluster",
                      "a broker and workers on this machine: up, down, status and more; --help says what");
 
   const std::string first = argc > 1 ? argv[1] : "";
+  if (first == "run") return weft::cluster::run_command({argv + 2, argv + argc});
   if (first == "cluster") return run_cluster(argv[0], {argv + 2, argv + argc});
   const auto is_first = [&](const CLI::App* command) { return command->get_name() == first; };
   if (!first.starts_with("-") && app.get_subcommands(is_first).empty()) return refuse_command(app, first);

@@ -40,6 +40,7 @@ blocks cpp "$work/cpp"
 blocks cmake "$work/cmake"
 PKG_CONFIG_PATH=$(find "$work/prefix" -name pkgconfig -type d)
 export PKG_CONFIG_PATH CMAKE_PREFIX_PATH=$work/prefix
+export PATH=$work/prefix/bin:$PATH
 
 "$work/prefix/bin/cluster.sh" up --workers 1 --nprocs 2 --port 0 --journal "$work/journal" -- --resources gpu=1
 WEFT_BROKER=$("$work/prefix/bin/cluster.sh" status | grep -o '127\.0\.0\.1:[0-9]*' | head -n 1)
@@ -146,8 +147,8 @@ AFTER
 # shellcheck disable=SC2046  # flags are words
 c++ -std=c++20 -Wall -Wextra "$work/snippets.cpp" -o "$work/snippets" ${eigen:+-isystem "$eigen"} \
   $(pkg-config --cflags --libs weft)
-# Three loops over three results each, and the sweep: 12 each.
-[ "$("$work/snippets")" = "used 48" ] || fail "the snippets of README use other results"
+# Four loops over three results each, and the sweep: 12 each.
+[ "$("$work/snippets")" = "used 60" ] || fail "the snippets of README use other results"
 
 echo "  where no broker is: it has ended"
 status=0

@@ -64,7 +64,7 @@ TEST_SUITE("command line") {
       Process command(argv);
       CHECK(command.wait() == 2);
       for (const std::string& word : words) CHECK_MESSAGE(contains(command.err(), word), command.err());
-      for (const char* each : {"ping", "status", "drain", "why", "bench", "cache", "cluster"})
+      for (const char* each : {"ping", "status", "drain", "why", "bench", "cache", "run", "cluster"})
         CHECK_MESSAGE(contains(command.err(), each), command.err());
     }
   }

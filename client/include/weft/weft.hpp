@@ -11,16 +11,17 @@
 //   }
 #pragma once
 
-#include "weft/as_completed.hpp"  // IWYU pragma: export
-#include "weft/client.hpp"        // IWYU pragma: export
-#include "weft/cluster_info.hpp"  // IWYU pragma: export
-#include "weft/command.hpp"       // IWYU pragma: export
-#include "weft/error.hpp"         // IWYU pragma: export
-#include "weft/future.hpp"        // IWYU pragma: export
-#include "weft/init.hpp"          // IWYU pragma: export
-#include "weft/options.hpp"       // IWYU pragma: export
-#include "weft/progress.hpp"      // IWYU pragma: export
-#include "weft/serialise.hpp"     // IWYU pragma: export
-#include "weft/sweep.hpp"         // IWYU pragma: export
-#include "weft/this_task.hpp"     // IWYU pragma: export
-#include "weft/wait.hpp"          // IWYU pragma: export
+#include "weft/as_completed.hpp"   // IWYU pragma: export
+#include "weft/client.hpp"         // IWYU pragma: export
+#include "weft/cluster_info.hpp"   // IWYU pragma: export
+#include "weft/command.hpp"        // IWYU pragma: export
+#include "weft/error.hpp"          // IWYU pragma: export
+#include "weft/future.hpp"         // IWYU pragma: export
+#include "weft/init.hpp"           // IWYU pragma: export
+#include "weft/local_cluster.hpp"  // IWYU pragma: export
+#include "weft/options.hpp"        // IWYU pragma: export
+#include "weft/progress.hpp"       // IWYU pragma: export
+#include "weft/serialise.hpp"      // IWYU pragma: export
+#include "weft/sweep.hpp"          // IWYU pragma: export
+#include "weft/this_task.hpp"      // IWYU pragma: export
+#include "weft/wait.hpp"           // IWYU pragma: export
