@@ -11,8 +11,8 @@ namespace weft {
 
 struct LocalClusterOptions {
   int workers = 1;
-  int nprocs = 0;                        ///< slots of each worker; 0: the cores, shared out among the workers
-  std::vector<std::string> worker_args;  ///< for each weft-worker: {"--resources", "gpu=1"}
+  int nprocs = 0;  ///< slots of each worker; 0: the cores, shared out among the workers
+  std::vector<std::string> worker_args = {};  ///< for each weft-worker: {"--resources", "gpu=1"}
 };
 
 /// A broker on a free port of loopback and workers, with a directory of their own under $XDG_RUNTIME_DIR or
