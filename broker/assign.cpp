@@ -101,7 +101,7 @@ Worker* Scheduler::place_retry(ReadyQueue& queue, const Task& task) {
   Worker* other = nullptr;
   Worker* again = nullptr;
   for (Worker* worker = open_workers_.first(); worker != nullptr; worker = open_workers_.after(*worker)) {
-    if (!fits_now(*worker, placement) || !has_memory_for(task, *worker)) continue;
+    if (!fits_now(*worker, placement, &task)) continue;
     const bool failed = failed_on(task, *worker);
     if (!failed && is_preferred(*worker, placement)) return worker;
     Worker*& found = failed ? again : other;
@@ -204,9 +204,10 @@ bool Scheduler::may_ever_run(const Worker& worker, const Placement& placement) {
   });
 }
 
-bool Scheduler::fits_now(const Worker& worker, const Placement& placement) const {
+bool Scheduler::fits_now(const Worker& worker, const Placement& placement, const Task* large) const {
   constexpr double kRounding = 1e-9;
-  if (worker.avoided && is_possible_elsewhere(worker, placement)) return false;
+  if (large != nullptr && !has_memory_for(*large, worker)) return false;
+  if (worker.avoided && is_possible_elsewhere(worker, placement, large)) return false;
   if (placement.anywhere() && worker.cannot_start.empty()) return true;
   if (!could_run(worker, placement)) return false;
   if (!placement.resources.empty() && !worker.strays.empty()) return false;
@@ -217,10 +218,12 @@ bool Scheduler::fits_now(const Worker& worker, const Placement& placement) const
 }
 
 /// Whether a worker that is not avoided could run it.
-bool Scheduler::is_possible_elsewhere(const Worker& worker, const Placement& placement) const {
+bool Scheduler::is_possible_elsewhere(const Worker& worker, const Placement& placement,
+                                      const Task* large) const {
   return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
     const Worker& other = *entry.second;
-    return &other != &worker && !other.avoided && could_run(other, placement);
+    return &other != &worker && !other.avoided && (large == nullptr || has_memory_for(*large, other)) &&
+           could_run(other, placement);
   });
 }
 
@@ -417,8 +420,8 @@ void Scheduler::rebalance() {
       if (task->state != TaskState::assigned || now_ - task->since < patience) continue;
       const Placement& placement = *task->spec->queue->placement;
       const Worker* other = open_workers_.first();
-      while (other != nullptr && (other->idle_slots() < placement.threads || !fits_now(*other, placement) ||
-                                  failed_on(*task, *other) || !has_memory_for(*task, *other))) {
+      while (other != nullptr && (other->idle_slots() < placement.threads ||
+                                  !fits_now(*other, placement, task) || failed_on(*task, *other))) {
         other = open_workers_.after(*other);
       }
       if (other == nullptr) continue;  // nobody is idle that could run it

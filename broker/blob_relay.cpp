@@ -24,10 +24,16 @@ void BlobRelay::get(PeerId peer, const wire::Get& get, const Reachable& reachabl
   if (const auto entry = pending_.find(key); entry != pending_.end()) {
     auto& needers = entry->second.needers;
     if (std::find(needers.begin(), needers.end(), peer) == needers.end()) needers.push_back(peer);
+    if (reachable(entry->second.get.holder) != Reach::now) ask_other(entry->second, reachable, out);
     return;
   }
+  const Reach reach = reachable(get.holder);
   std::optional<Uuid> holder = get.holder;
-  if (!reachable(get.holder)) holder = other_holder(get.id, get.holder, reachable);
+  if (reach != Reach::now) {
+    const auto other = other_holder(get.id, get.holder, reachable, Reach::now);
+    if (other || reach == Reach::never) holder = other;
+  }
+  if (!holder) holder = other_holder(get.id, get.holder, reachable, Reach::later);
   if (!holder) {
     out.push_back({peer, {}, wire::Gone{get.id, "its holder is not connected"}});
     return;
@@ -57,13 +63,27 @@ void BlobRelay::gone(const Uuid& holder, const wire::Gone& gone, const Reachable
        entry != pending_.end() && entry->first.first == gone.id;) {
     const auto current = entry++;
     if (current->second.get.holder != holder) continue;
-    if (const auto other = other_holder(gone.id, holder, reachable)) {
+    if (const auto other = other_holder(gone.id, holder, reachable, Reach::later)) {
       current->second.get.holder = *other;
       out.push_back({0, *other, current->second.get});
     } else {
       give_up(current, gone.reason, out);
     }
   }
+}
+
+void BlobRelay::fall_back(const Uuid& holder, const Reachable& reachable, Outbox& out) {
+  for (auto& [key, pending] : pending_) {
+    if (pending.get.holder == holder) ask_other(pending, reachable, out);
+  }
+}
+
+/// Unless no other holder is connected.
+void BlobRelay::ask_other(Pending& pending, const Reachable& reachable, Outbox& out) const {
+  const auto other = other_holder(pending.get.id, pending.get.holder, reachable, Reach::now);
+  if (!other) return;
+  pending.get.holder = *other;
+  out.push_back({0, *other, pending.get});
 }
 
 void BlobRelay::resume(const Uuid& holder, Outbox& out) {
@@ -76,7 +96,7 @@ void BlobRelay::remove_holder(const Uuid& holder, const Reachable& reachable, Ou
   for (auto entry = pending_.begin(); entry != pending_.end();) {
     const auto current = entry++;
     if (current->second.get.holder != holder) continue;
-    if (const auto other = other_holder(current->first.first, holder, reachable)) {
+    if (const auto other = other_holder(current->first.first, holder, reachable, Reach::later)) {
       current->second.get.holder = *other;
       out.push_back({0, *other, current->second.get});
     } else {
@@ -103,13 +123,16 @@ void BlobRelay::remove_peer(PeerId peer) {
 }
 
 std::optional<Uuid> BlobRelay::other_holder(const BlobId& id, const Uuid& not_this,
-                                            const Reachable& reachable) const {
+                                            const Reachable& reachable, Reach at_least) const {
   const auto program = programs_.find(id);
   if (program == programs_.end()) return std::nullopt;
+  std::optional<Uuid> later;
   for (const Uuid& holder : program->second.holders) {
-    if (holder != not_this && reachable(holder)) return holder;
+    const Reach reach = holder == not_this ? Reach::never : reachable(holder);
+    if (reach == Reach::now) return holder;
+    if (reach >= at_least) later = holder;
   }
-  return std::nullopt;
+  return later;
 }
 
 void BlobRelay::give_up(std::map<Key, Pending>::iterator entry, const std::string& reason, Outbox& out) {

@@ -27,7 +27,12 @@ class BlobRelay {
     wire::Message message;
   };
   using Outbox = std::vector<Outgoing>;
-  using Reachable = std::function<bool(const Uuid& holder)>;
+  enum class Reach : std::uint8_t {
+    never,  // it has left
+    later,  // it is not connected, or silent, and may come back
+    now,
+  };
+  using Reachable = std::function<Reach(const Uuid& holder)>;
 
   /// Keeps at most so many bytes of programs; the chunks beyond are fetched each time.
   explicit BlobRelay(std::size_t kept_bytes_max) : kept_bytes_max_(kept_bytes_max) {}
@@ -40,6 +45,9 @@ class BlobRelay {
   void data(const wire::Data& data, Outbox& out);
   /// Holder `holder` says that it has no such blob.
   void gone(const Uuid& holder, const wire::Gone& gone, const Reachable& reachable, Outbox& out);
+  /// Holder `holder` is silent or not connected, for now: what was asked of it is asked of another, if one is
+  /// there.
+  void fall_back(const Uuid& holder, const Reachable& reachable, Outbox& out);
   /// Holder `holder` is connected again: what was asked of it is asked again.
   void resume(const Uuid& holder, Outbox& out);
   /// Holder `holder` is gone for good.
@@ -61,7 +69,9 @@ class BlobRelay {
   };
   using Key = std::pair<BlobId, std::uint64_t>;
 
-  std::optional<Uuid> other_holder(const BlobId& id, const Uuid& not_this, const Reachable& reachable) const;
+  std::optional<Uuid> other_holder(const BlobId& id, const Uuid& not_this, const Reachable& reachable,
+                                   Reach at_least) const;
+  void ask_other(Pending& pending, const Reachable& reachable, Outbox& out) const;
   void give_up(std::map<Key, Pending>::iterator entry, const std::string& reason, Outbox& out);
 
   std::unordered_map<BlobId, Program> programs_;

@@ -13,6 +13,7 @@ namespace weft::broker {
 // ---- places ----
 
 void Scheduler::queue(Task& task) {
+  if (!task.spec->refusal.empty()) return refuse_task(task, task.spec->refusal);
   Session& session = *task.session;
   take_out(task);
   task.state = TaskState::queued;
@@ -141,8 +142,7 @@ void Scheduler::start_unclaimed(Task& task) {
 /// It was announced again and no worker claims it. An earlier broker may have had it started: what may be
 /// started at most once is over.
 void Scheduler::start_again(Task& task) {
-  if (!task.spec->refusal.empty()) return refuse_task(task, task.spec->refusal);
-  if (task.spec->content.crash_limit > 1) return queue(task);
+  if (task.spec->content.crash_limit > 1 || !task.spec->refusal.empty()) return queue(task);
   wire::ErrorInfo info;
   info.message = "it may have been started before, and must not be started twice";
   info.ended_ms = unix_ms(now_);

@@ -352,6 +352,7 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
                   session.name, why, static_cast<double>((session.grace_ends - now_).count()) / 1e6));
   start_timer(session.grace_ends, TimerKind::client_grace, session.id);
   update_turn(session);
+  fall_back_from(session.id);
 }
 
 /// Its network may be down, or its process or machine stand still.
@@ -364,6 +365,7 @@ void Scheduler::fall_silent(Session& session, const std::string& why) {
                   session.name, why, static_cast<double>((session.grace_ends - now_).count()) / 1e6));
   start_timer(session.grace_ends, TimerKind::client_grace, session.id);
   update_turn(session);
+  fall_back_from(session.id);
 }
 
 void Scheduler::hear_again(Session& session) {

@@ -284,18 +284,28 @@ void Scheduler::drop_peer(PeerId peer) {
 
 BlobRelay::Reachable Scheduler::reachable() const {
   return [this](const Uuid& holder) {
+    using Reach = BlobRelay::Reach;
     if (const auto session = sessions_.find(holder); session != sessions_.end()) {
-      return session->second->state != SessionState::ending &&
-             session->second->state != SessionState::detached;
+      if (session->second->away()) return Reach::later;
+      return session->second->state == SessionState::connected ? Reach::now : Reach::never;
     }
-    // Claimed by a worker: whoever waits for a blob of it waits until it is here or given up.
-    return workers_.contains(holder) || expected_.contains(holder);
+    if (const auto worker = workers_.find(holder); worker != workers_.end())
+      return worker->second->state == WorkerState::lost ? Reach::later : Reach::now;
+    // A session that a worker claims: who waits for a blob of it waits until it is here or given up.
+    return expected_.contains(holder) ? Reach::later : Reach::never;
   };
 }
 
 void Scheduler::remove_holder(const Uuid& holder) {
   BlobRelay::Outbox outbox;
   blobs_.remove_holder(holder, reachable(), outbox);
+  pass_on(outbox);
+}
+
+/// It is silent, or not connected for now.
+void Scheduler::fall_back_from(const Uuid& holder) {
+  BlobRelay::Outbox outbox;
+  blobs_.fall_back(holder, reachable(), outbox);
   pass_on(outbox);
 }
 

@@ -298,9 +298,9 @@ class Scheduler {
   const std::vector<Worker*>& candidates_of(ReadyQueue& queue);
   static bool is_preferred(const Worker& worker, const Placement& placement);
   static bool may_ever_run(const Worker& worker, const Placement& placement);
-  bool fits_now(const Worker& worker, const Placement& placement) const;
+  bool fits_now(const Worker& worker, const Placement& placement, const Task* large = nullptr) const;
   bool could_run(const Worker& worker, const Placement& placement) const;
-  bool is_possible_elsewhere(const Worker& worker, const Placement& placement) const;
+  bool is_possible_elsewhere(const Worker& worker, const Placement& placement, const Task* large) const;
   bool has_function(const Worker& worker, const Placement& placement) const;
   std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
   void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
@@ -351,6 +351,7 @@ class Scheduler {
   // blobs
   void pass_on(BlobRelay::Outbox& outbox);
   void remove_holder(const Uuid& holder);
+  void fall_back_from(const Uuid& holder);
   void on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message);
   BlobRelay::Reachable reachable() const;
 

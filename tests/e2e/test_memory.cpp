@@ -45,7 +45,7 @@ TEST_SUITE("memory") {
     Cluster cluster({.nprocs = 2, .worker_arguments = {"--name", "small", "--memory", "300M"}});
     weft::Client client(cluster.address());
     const std::string file = cluster.folder() / "release";
-    auto filling = client.submit<fill_until>(290, file);
+    auto filling = client.submit<fill_until>(270, file);
     REQUIRE(eventually(
         [&] { return contains(status_json(cluster.address()), "it takes nothing new: it has used"); }));
 
@@ -71,7 +71,7 @@ TEST_SUITE("memory") {
   TEST_CASE("a runner that keeps what its task has allocated is replaced when memory is short") {
     Cluster cluster({.nprocs = 1, .worker_arguments = {"--memory", "300M"}});
     weft::Client client(cluster.address());
-    const int first = client.submit<leave_behind>(290).result();
+    const int first = client.submit<leave_behind>(270).result();
     CHECK(cluster.worker().prints("it has used 9"));
     CHECK(client.submit<process_id>().result() != first);
     CHECK(cluster.worker().prints("there is enough memory again"));

@@ -77,10 +77,12 @@ void Fabric::start() {
   for (const ClientPlan& plan : scenario_.clients) add_client(plan, plan.joins);
   faults_ = std::make_unique<Faults>(
       world_, network_, oracle_,
-      Faults::Victims{*broker_, disk_, workers_, clients_, [this] {
+      Faults::Victims{*broker_, disk_, workers_, clients_,
+                      [this] {
                         add_client(scenario_.next_client(world_.random(), clients_.size(), kTasksOfLatecomer),
                                    milliseconds(100));
-                      }});
+                      },
+                      scenario_.hunts});
   faults_->plan(scenario_.faults, Time{} + scenario_.fault_phase);
 }
 

@@ -29,12 +29,15 @@ Faults::Faults(World& world, Network& network, Oracle& oracle, Victims victims)
       oracle_(oracle),
       victims_(std::move(victims)),
       random_(world.random().fork()),
-      kinds_(draw_kinds()),
-      same_worker_(random_.below(victims_.workers.size())),
-      same_client_(random_.below(victims_.clients.size())) {}
+      kinds_(draw_kinds()) {
+  if (!victims_.hunted) return;
+  same_worker_ = random_.below(victims_.workers.size());
+  same_client_ = random_.below(victims_.clients.size());
+}
 
 void Faults::plan(std::uint32_t count, Time end) {
-  if (few_kinds_) count *= static_cast<std::uint32_t>(random_.between(1, kOftener));
+  if (few_kinds_)
+    count *= victims_.hunted ? static_cast<std::uint32_t>(random_.between(1, kOftener)) : kOftener;
   const bool in_bursts = few_kinds_ && random_.chance(0.5);
   Duration at{};
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -57,8 +60,13 @@ std::vector<Faults::Kind> Faults::draw_kinds() {
       {&Faults::reset_link, 12},    {&Faults::partition, 12},    {&Faults::slow_link, 5},
       {&Faults::send_garbage, 4},   {&Faults::fill_disk, 5},     {&Faults::slow_disk, 4},
   };
-  few_kinds_ = random_.chance(0.5);
-  if (few_kinds_) return draw_few(kinds);
+  few_kinds_ = random_.chance(victims_.hunted ? 0.5 : 0.4);
+  if (few_kinds_ && victims_.hunted) return draw_hunt(kinds);
+  if (few_kinds_) {
+    std::vector<Kind> few = {kinds[random_.below(kinds.size())]};
+    if (random_.chance(0.5)) few.push_back(kinds[random_.below(kinds.size())]);
+    return few;
+  }
   if (random_.chance(0.3)) return kinds;
   for (Kind& kind : kinds) kind.weight *= random_.below(5);
   kinds.push_back({&Faults::freeze_worker, 1});  // that there is one
@@ -67,7 +75,7 @@ std::vector<Faults::Kind> Faults::draw_kinds() {
 
 /// Most of what goes wrong does so when the broker restarts, or a connection breaks, while something else
 /// has just happened: these are in two of three worlds.
-std::vector<Faults::Kind> Faults::draw_few(const std::vector<Kind>& kinds) {
+std::vector<Faults::Kind> Faults::draw_hunt(const std::vector<Kind>& kinds) {
   std::vector<Kind> few;
   std::vector<Kind> others = kinds;
   const std::uint64_t theme = random_.below(6);
@@ -101,12 +109,12 @@ void Faults::strike() {
 /// Where there are few kinds, one victim is hit more often than the others: one fault after another leads to
 /// what no single one does.
 WorkerNode& Faults::any_worker() {
-  const bool same = few_kinds_ && random_.chance(kSameVictim);
+  const bool same = victims_.hunted && few_kinds_ && random_.chance(kSameVictim);
   return *victims_.workers[same ? same_worker_ : random_.below(victims_.workers.size())];
 }
 
 ClientNode& Faults::any_client() {
-  const bool same = few_kinds_ && random_.chance(kSameVictim);
+  const bool same = victims_.hunted && few_kinds_ && random_.chance(kSameVictim);
   return *victims_.clients[same ? same_client_ : random_.below(victims_.clients.size())];
 }
 

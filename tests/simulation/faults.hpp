@@ -21,6 +21,7 @@ class Faults {
     std::vector<std::unique_ptr<WorkerNode>>& workers;
     std::vector<std::unique_ptr<ClientNode>>& clients;
     std::function<void()> add_client;  // one more joins
+    bool hunted = false;               // Scenario::hunts
   };
 
   Faults(World& world, Network& network, Oracle& oracle, Victims victims);
@@ -37,7 +38,7 @@ class Faults {
     std::uint64_t weight;
   };
   std::vector<Kind> draw_kinds();
-  std::vector<Kind> draw_few(const std::vector<Kind>& kinds);
+  std::vector<Kind> draw_hunt(const std::vector<Kind>& kinds);
   void strike();
   bool kill_broker();
   bool freeze_broker();

@@ -247,7 +247,7 @@ Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec
   if (number == 0) fail(fmt::format("task {} is told execution 0", id.text()));
   // One that its client refused, since its broker is too old for it now, may be with a worker that has not
   // heard.
-  if (task.named || (task.refused && !may_be_too_new(task) && !may_be_too_large(task)))
+  if (task.named || (task.refused && !may_be_refused(task)))
     fail(fmt::format("task {} is executed, and must not be", id.text()));
   check_again(id, task, worker);
   const ExecutionId execution = executions_.size();

@@ -162,6 +162,7 @@ class Oracle {
   void check_resources(HostId worker, std::uint64_t epoch) const;
   void check_slots(HostId worker) const;
   bool may_be_too_large(const Task& task) const;
+  bool may_be_refused(const Task& task) const { return may_be_too_new(task) || may_be_too_large(task); }
   void check_success(const TaskId& id, const Task& task, const client::Completion& completion,
                      bool whole) const;
   void check_failure(const TaskId& id, const Task& task, wire::Outcome outcome) const;

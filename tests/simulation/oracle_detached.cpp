@@ -10,7 +10,7 @@ namespace weft::sim {
 
 void Oracle::kept(const TaskId& id) {
   Task& task = find(id);
-  if (task.refused && !may_be_too_new(task))
+  if (task.refused && !may_be_refused(task))
     fail(fmt::format("task {} was refused, and is promised to be kept", id.text()));
   if (!scenario_.journal) fail(fmt::format("task {} is promised to be kept, without a journal", id.text()));
   if (task.cancelled || task.cancelled_by_others) return;
@@ -52,7 +52,7 @@ std::vector<TaskId> Oracle::found(const std::string& label, const std::vector<wi
     const auto known = tasks_.find(id);
     if (known == tasks_.end() || !known->second.spec->detach || known->second.spec->label != label)
       fail(fmt::format("task {} is found under '{}', where nobody has put it", id.text(), label));
-    if (known->second.refused && !may_be_too_new(known->second))
+    if (known->second.refused && !may_be_refused(known->second))
       fail(fmt::format("task {} is found, though it was refused", id.text()));
     if (!found.insert(id).second) fail(fmt::format("task {} is found twice", id.text()));
   }
@@ -98,7 +98,7 @@ void Oracle::check_attached(const TaskId& id, const Task& task, const Task& name
     fail(fmt::format("task {} was cancelled, and has another answer", id.text()));
   switch (completion.outcome) {
     case wire::Outcome::refused:
-      if (named.taken || expired(named) || may_be_too_new(named)) return;
+      if (named.taken || expired(named) || may_be_refused(named)) return;
       fail(fmt::format("task {}, which was found, is not there any more for {}", task.named->text(),
                        id.text()));
     case wire::Outcome::cancelled:

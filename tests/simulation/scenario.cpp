@@ -29,6 +29,7 @@ Duration run_time(Random& random) {
 
 Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   Random random(seed ^ 0x5ce9a210ULL);
+  hunts = seed >= kFirstHunt;
   large = seed % 100 == 0;
   network.delay_max = random.duration(milliseconds(1), milliseconds(20));
   network.spike_chance = random.chance(0.5) ? 0 : random.fraction() * 0.05;
@@ -47,10 +48,11 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   disk_write_max = milliseconds(random.chance(0.5) ? 2 : 50);
   rewrite_bytes = random.chance(0.5) ? random.between(500, 20'000) : 64 << 20;
   keep = random.chance(0.1) ? Duration(seconds(20)) : Duration(std::chrono::hours(24));
-  // In some worlds nearly everything is of one kind: what concerns only that meets itself.
-  if (random.chance(0.1)) blob_chance_ = 0.9;
-  if (random.chance(0.1)) cancel_chance_ = 0.5;
-  if (journal && random.chance(0.15)) detach_chance_ = 0.9;
+  if (hunts) {  // in some worlds nearly everything is of one kind: what concerns only that meets itself
+    if (random.chance(0.1)) blob_chance_ = 0.9;
+    if (random.chance(0.1)) cancel_chance_ = 0.5;
+    if (journal && random.chance(0.15)) detach_chance_ = 0.9;
+  }
 
   const std::size_t worker_count = large ? random.between(200, 400) : random.between(5, 8);
   for (std::size_t i = 0; i < worker_count; ++i) {

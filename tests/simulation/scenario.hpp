@@ -81,6 +81,10 @@ struct Scenario {
   explicit Scenario(std::uint64_t seed);
 
   std::uint64_t seed = 0;
+  /// From this seed on a world hunts for what is rare: restarts and resets while something else has just
+  /// happened, one victim more often than others, work that is nearly all of one kind.
+  static constexpr std::uint64_t kFirstHunt = 10'000'000;
+  bool hunts = false;
   bool large = false;
   Network::Settings network;
   std::vector<Program> programs;

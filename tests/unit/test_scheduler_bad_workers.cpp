@@ -114,7 +114,7 @@ TEST_SUITE("scheduler, bad workers") {
 
   TEST_CASE("a worker where nearly everything fails, and little elsewhere, gets nothing new for a minute") {
     Stage s;
-    TestWorker good = s.h.join_worker_skipping("good");
+    TestWorker good = s.h.join_worker_skipping("good", {.memory = 1U << 30});
     for (std::uint64_t seq = 1; seq <= 5; ++seq) {
       s.h.submit(s.client, 2);
       s.succeed(good, seq);
@@ -135,6 +135,13 @@ TEST_SUITE("scheduler, bad workers") {
     SUBCASE("unless there is no other") {
       s.h.disconnect(good);
       CHECK(s.assigned(bad).back() == 17);
+      s.h.skip();
+      return;
+    }
+    SUBCASE("unless no other has the memory for the argument") {
+      const wire::BlobRef argument{s.client.session, blob_id(1), 2ULL << 30};
+      s.h.say(s.client, wire::Submit{{{s.client.next_seq++, 2, wire::Payload(argument)}}});
+      CHECK(s.assigned(bad).back() == 20);
       s.h.skip();
       return;
     }

@@ -142,6 +142,46 @@ TEST_SUITE("scheduler, blobs") {
     }
   }
 
+  TEST_CASE("while the client that was asked for a program cannot be reached, another that has it is asked") {
+    Stage s;
+    TestClient other = s.h.join_client("other");
+    s.h.define(other, 1, program_spec(1));
+    s.h.skip();
+    wire::Get of_other = s.get();
+    of_other.holder = other.session;
+    SUBCASE("at once, when its connection is lost") {
+      s.h.say(s.a, s.get());
+      s.h.skip();
+      s.h.disconnect(s.client);
+      CHECK(s.h.take() == Actions{ForgetPeer{s.client.peer}, s.h.to(other, of_other)});
+    }
+    SUBCASE("when it falls silent") {
+      s.h.say(s.a, s.get());
+      s.h.skip();
+      s.h.fall_silent(s.client.peer);
+      s.h.advance(5s);
+      CHECK(s.h.take() == Actions{s.h.to(other, of_other)});
+    }
+    SUBCASE("from the start") {
+      s.h.disconnect(s.client);
+      s.h.skip();
+      s.h.say(s.a, s.get());
+      CHECK(s.h.take() == Actions{s.h.to(other, of_other)});
+    }
+    SUBCASE("as soon as there is one and it is asked for again") {
+      s.h.disconnect(other);
+      s.h.disconnect(s.client);
+      s.h.say(s.a, s.get());
+      s.h.skip();
+      s.h.hello(other, 0, kEpoch);
+      s.h.skip();
+      s.h.say(s.a, s.get());
+      CHECK(s.h.take() == Actions{s.h.to(other, of_other)});
+    }
+    s.h.say(other, s.data());
+    CHECK(s.h.take() == Actions{s.h.to(s.a, s.data())});
+  }
+
   TEST_CASE("a program goes from memory with the last session that names it") {
     Stage s;
     TestClient second = s.h.join_client("second");

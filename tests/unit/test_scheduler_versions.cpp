@@ -170,11 +170,23 @@ TEST_SUITE("scheduler, versions") {
     append_record(row, SpecRecord{session, 1, spec, kNewer});
     append_record(row, TaskRecord{session, 1, 1, 0, wire::Payload(std::string_view("arg"))});
     Harness h(settings, disk);
-    TestWorker worker = h.join_worker_skipping("worker", {.functions = {"f"}});
+    TestClient client{.session = session, .name = "client"};
+    TestWorker worker{uuid(200), "worker"};
+    h.hello(worker, {.functions = {"f"}});
+    SUBCASE("that nothing runs") { h.ready(worker); }
+    SUBCASE("that a worker runs, and that crashes there") {
+      h.claims(worker, client, {{1, {kEpoch - 1, 1}, wire::ClaimState::running, 1}});
+      h.ready(worker);
+      h.say(worker,
+            wire::Results{session,
+                          kEpoch - 1,
+                          true,
+                          1,
+                          {{1, 1, 50'000, wire::Outcome::crashed, wire::Payload(std::string_view("x"))}}});
+    }
     h.commit();
     h.advance(10s);
     h.commit();
-    TestClient client{.session = session, .name = "client"};
     CHECK(h.assigned(worker, client).empty());
     std::vector<JournalRecord> records;
     for (const std::string& written : h.disk().rows) {
