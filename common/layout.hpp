@@ -80,7 +80,7 @@ struct Layout<ErrorInfo> {
       WEFT_FIELD(ended_ms).optional().in("ms since 1970"),
       WEFT_FIELD(stderr_tail).optional().means("the last lines that the runner printed"),
       WEFT_FIELD(directory)
-          .added(2, Weight::ignorable)
+          .added(3, Weight::ignorable)
           .means("where the task ran, on `host`; empty: not known, or a scratch directory that is gone"));
 };
 
