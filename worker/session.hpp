@@ -38,6 +38,14 @@
 
 namespace weft::worker {
 
+/// A worker whose memory is short: it wants nothing new.
+struct Hold {
+  std::string reason;
+  double part = 0;                 // of its memory that is in use, as the reason says
+  std::uint32_t slots = 0;         // of tasks that it takes all the same
+  std::optional<Time> idle_since;  // there has been neither a task nor a runner here
+};
+
 class Session {
  public:
   struct Settings {
@@ -238,13 +246,6 @@ class Session {
   std::optional<Time> dispatch_due_;  // a program may be tried again then
   bool programs_changed_ = false;     // some may be unused now
 
-  /// Memory is short: it wants nothing new.
-  struct Hold {
-    std::string reason;
-    double part = 0;                 // of its memory that is in use, as the reason says
-    std::uint32_t slots = 0;         // of tasks that it takes all the same
-    std::optional<Time> idle_since;  // there has been neither a task nor a runner here
-  };
   std::optional<Hold> hold_;
 
   bool draining_ = false;
