@@ -112,7 +112,7 @@ Worker* Scheduler::place_retry(ReadyQueue& queue, const Task& task) {
     const auto longest =
         std::max(settings_.retry_elsewhere, Duration(static_cast<Duration::rep>(2 * worker->average_us)));
     const bool gets_on = now_ - worker->progressed < longest && !worker->avoided && !worker->holds;
-    if (gets_on && !failed_on(task, *worker) && has_memory_for(task, *worker) &&
+    if (gets_on && !failed_on(task, *worker) && has_memory_for(&task, *worker) &&
         could_run(*worker, placement)) {
       return nullptr;
     }
@@ -206,7 +206,7 @@ bool Scheduler::may_ever_run(const Worker& worker, const Placement& placement) {
 
 bool Scheduler::fits_now(const Worker& worker, const Placement& placement, const Task* large) const {
   constexpr double kRounding = 1e-9;
-  if (large != nullptr && !has_memory_for(*large, worker)) return false;
+  if (!has_memory_for(large, worker)) return false;
   if (worker.avoided && is_possible_elsewhere(worker, placement, large)) return false;
   if (placement.anywhere() && worker.cannot_start.empty()) return true;
   if (!could_run(worker, placement)) return false;
@@ -222,8 +222,7 @@ bool Scheduler::is_possible_elsewhere(const Worker& worker, const Placement& pla
                                       const Task* large) const {
   return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
     const Worker& other = *entry.second;
-    return &other != &worker && !other.avoided && (large == nullptr || has_memory_for(*large, other)) &&
-           could_run(other, placement);
+    return &other != &worker && !other.avoided && has_memory_for(large, other) && could_run(other, placement);
   });
 }
 
@@ -277,7 +276,7 @@ const Refusal* Scheduler::refused_everywhere(const Placement& placement, const T
   const Refusal* latest = nullptr;
   for (const auto& [id, worker] : workers_) {
     if (worker->state == WorkerState::draining || worker->state == WorkerState::lost) continue;
-    if (!may_ever_run(*worker, placement) || (large != nullptr && !has_memory_for(*large, *worker))) continue;
+    if (!may_ever_run(*worker, placement) || !has_memory_for(large, *worker)) continue;
     const auto refusal = worker->cannot_start->find(placement.program);
     if (refusal == worker->cannot_start->end() || now_ >= refusal->second.until) return nullptr;
     if (latest == nullptr || refusal->second.at > latest->at) latest = &refusal->second;

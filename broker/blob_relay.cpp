@@ -24,16 +24,17 @@ void BlobRelay::get(PeerId peer, const wire::Get& get, const Reachable& reachabl
   if (const auto entry = pending_.find(key); entry != pending_.end()) {
     auto& needers = entry->second.needers;
     if (std::find(needers.begin(), needers.end(), peer) == needers.end()) needers.push_back(peer);
-    if (reachable(entry->second.get.holder) != Reach::now) ask_other(entry->second, reachable, out);
+    if (reachable(entry->second.get.holder) != Reach::now)
+      ask_other(entry->second, reachable, Reach::now, out);
     return;
   }
   const Reach reach = reachable(get.holder);
   std::optional<Uuid> holder = get.holder;
   if (reach != Reach::now) {
-    const auto other = other_holder(get.id, get.holder, reachable, Reach::now);
+    const Reach better = reach == Reach::never ? Reach::later : Reach::now;
+    const auto other = other_holder(get.id, get.holder, reachable, better);
     if (other || reach == Reach::never) holder = other;
   }
-  if (!holder) holder = other_holder(get.id, get.holder, reachable, Reach::later);
   if (!holder) {
     out.push_back({peer, {}, wire::Gone{get.id, "its holder is not connected"}});
     return;
@@ -63,27 +64,23 @@ void BlobRelay::gone(const Uuid& holder, const wire::Gone& gone, const Reachable
        entry != pending_.end() && entry->first.first == gone.id;) {
     const auto current = entry++;
     if (current->second.get.holder != holder) continue;
-    if (const auto other = other_holder(gone.id, holder, reachable, Reach::later)) {
-      current->second.get.holder = *other;
-      out.push_back({0, *other, current->second.get});
-    } else {
-      give_up(current, gone.reason, out);
-    }
+    if (!ask_other(current->second, reachable, Reach::later, out)) give_up(current, gone.reason, out);
   }
 }
 
 void BlobRelay::fall_back(const Uuid& holder, const Reachable& reachable, Outbox& out) {
   for (auto& [key, pending] : pending_) {
-    if (pending.get.holder == holder) ask_other(pending, reachable, out);
+    if (pending.get.holder == holder) ask_other(pending, reachable, Reach::now, out);
   }
 }
 
-/// Unless no other holder is connected.
-void BlobRelay::ask_other(Pending& pending, const Reachable& reachable, Outbox& out) const {
-  const auto other = other_holder(pending.get.id, pending.get.holder, reachable, Reach::now);
-  if (!other) return;
+/// False: no other holder is within reach.
+bool BlobRelay::ask_other(Pending& pending, const Reachable& reachable, Reach at_least, Outbox& out) const {
+  const auto other = other_holder(pending.get.id, pending.get.holder, reachable, at_least);
+  if (!other) return false;
   pending.get.holder = *other;
   out.push_back({0, *other, pending.get});
+  return true;
 }
 
 void BlobRelay::resume(const Uuid& holder, Outbox& out) {
@@ -96,12 +93,8 @@ void BlobRelay::remove_holder(const Uuid& holder, const Reachable& reachable, Ou
   for (auto entry = pending_.begin(); entry != pending_.end();) {
     const auto current = entry++;
     if (current->second.get.holder != holder) continue;
-    if (const auto other = other_holder(current->first.first, holder, reachable, Reach::later)) {
-      current->second.get.holder = *other;
-      out.push_back({0, *other, current->second.get});
-    } else {
+    if (!ask_other(current->second, reachable, Reach::later, out))
       give_up(current, "its holder has left", out);
-    }
   }
   for (auto program = programs_.begin(); program != programs_.end();) {
     program->second.holders.erase(holder);

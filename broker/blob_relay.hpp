@@ -71,7 +71,7 @@ class BlobRelay {
 
   std::optional<Uuid> other_holder(const BlobId& id, const Uuid& not_this, const Reachable& reachable,
                                    Reach at_least) const;
-  void ask_other(Pending& pending, const Reachable& reachable, Outbox& out) const;
+  bool ask_other(Pending& pending, const Reachable& reachable, Reach at_least, Outbox& out) const;
   void give_up(std::map<Key, Pending>::iterator entry, const std::string& reason, Outbox& out);
 
   std::unordered_map<BlobId, Program> programs_;

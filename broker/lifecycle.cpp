@@ -210,7 +210,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
         return entry.second.get() != &worker && could_run(*entry.second, placement);
       };
       const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
-        return may(entry) && has_memory_for(task, *entry.second);
+        return may(entry) && has_memory_for(&task, *entry.second);
       });
       // No worker is marked for a function, a library or a command, so that each task counts for itself.
       const bool elsewhere = marks ? others > 0 : task.returned++ < others;

@@ -32,10 +32,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
     return refuse(peer, wire::RefuseCode::unknown_peer, "this HELLO is older than the session: say it again");
   }
   if (session == nullptr) {
-    session = sessions_.emplace(hello.session, std::make_unique<Session>()).first->second.get();
-    session->id = hello.session;
-    session->serial = next_serial_++;
-    turns_.join(session->turn, *session, session->serial);
+    session = &add_session(hello.session);
     // Whoever has claimed something of it may have sent results, and we had no use for them yet.
     for (const auto& [incarnation, worker] : workers_) {
       if (worker->sessions.find(session->id) != nullptr) session->resend.insert(incarnation);
@@ -91,6 +88,14 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
         }
       },
       message);
+}
+
+Session& Scheduler::add_session(const Uuid& id) {
+  Session& session = *sessions_.emplace(id, std::make_unique<Session>()).first->second;
+  session.id = id;
+  session.serial = next_serial_++;
+  turns_.join(session.turn, session, session.serial);
+  return session;
 }
 
 void Scheduler::on(Session& session, const wire::Define& message) {

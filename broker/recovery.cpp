@@ -34,12 +34,9 @@ void Scheduler::on(const Recovered& event) {
 /// As if its client had just been lost: it may come back, and workers may claim what they run.
 void Scheduler::replay(const SessionRecord& record) {
   if (sessions_.contains(record.id)) return;
-  Session& session = *sessions_.emplace(record.id, std::make_unique<Session>()).first->second;
-  session.id = record.id;
+  Session& session = add_session(record.id);
   session.name = record.name;
   session.host = record.host;
-  session.serial = next_serial_++;
-  turns_.join(session.turn, session, session.serial);
   session.recorded = true;
   session.state = SessionState::lost;
   session.loss = "this broker was started anew";

@@ -143,6 +143,7 @@ class Scheduler {
 
   // on_client.cpp: one function for each message of a client
   void on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor);
+  Session& add_session(const Uuid& id);
   void on_client_message(Session& session, const wire::Message& message);
   void on(Session& session, const wire::Define& define);
   void on(Session& session, const wire::Forget& forget);
@@ -331,7 +332,7 @@ class Scheduler {
   bool is_large(const Task& task) const {
     return task.payload.is_blob() && task.payload.blob().size > least_memory_;
   }
-  static bool has_memory_for(const Task& task, const Worker& worker);
+  static bool has_memory_for(const Task* task, const Worker& worker);
   void count_memory(std::uint64_t bytes, bool joins);
   void set_apart(Task& task) const;
   void set_large_apart();

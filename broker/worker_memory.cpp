@@ -53,9 +53,10 @@ std::string Scheduler::why_held(const Placement& placement) const {
 
 // ---- large arguments ----
 
-bool Scheduler::has_memory_for(const Task& task, const Worker& worker) {
-  return worker.hello.memory == 0 || !task.payload.is_blob() ||
-         task.payload.blob().size <= worker.hello.memory;
+/// nullptr: some task with a small argument.
+bool Scheduler::has_memory_for(const Task* task, const Worker& worker) {
+  if (task == nullptr || worker.hello.memory == 0 || !task->payload.is_blob()) return true;
+  return task->payload.blob().size <= worker.hello.memory;
 }
 
 void Scheduler::count_memory(std::uint64_t bytes, bool joins) {
@@ -104,7 +105,7 @@ const Worker* Scheduler::largest_for(const Placement& placement) const {
 /// Why no worker that could run it gets it; "" when one does, or when there is none yet.
 std::string Scheduler::why_too_large(const Task& task) const {
   const Worker* largest = largest_for(*task.spec->queue->placement);
-  if (largest == nullptr || has_memory_for(task, *largest)) return "";
+  if (largest == nullptr || has_memory_for(&task, *largest)) return "";
   return fmt::format(
       "its argument of {} is larger than the memory of each worker that could run it, the most being {} "
       "(worker {}): pass it in parts or by the name of a file, or start a worker that may use more "
