@@ -217,7 +217,7 @@ void Session::on_message(const wire::Welcome& welcome) {
     begin_epoch(welcome);
   }
   sync_upto_ = sent_max_;
-  if (!taken_.empty()) send(wire::Fetched{taken_});  // the last one may be lost
+  repeat_fetched();
   if (loss_logged_ && !std::exchange(back_logged_, true))
     log(Log::Level::warning, fmt::format("the broker at {} is back", settings_.address));
   joined_at_ = now_;

@@ -149,6 +149,8 @@ class Session {
   void on(const Taken& event);
   void on(const BlobVerified& event);
   void send_cancels(const std::vector<std::uint64_t>& seqs);
+  void send_fetched(const std::vector<wire::TaskRef>& tasks);
+  void repeat_fetched();
   void settle_cancel(std::uint64_t seq);
   bool outlives_us(const Task& task);
   void on_message(const wire::Received& received);
@@ -201,7 +203,11 @@ class Session {
   std::uint64_t submitted_ = 0;                  // highest task number
   std::unordered_set<std::uint64_t> unkept_;     // detached tasks that only we have
   std::unordered_map<std::uint64_t, wire::TaskRef> untaken_;  // what the broker keeps for us: by task number
-  std::vector<wire::TaskRef> taken_;  // and need not any more: said on each connection
+  struct TakenTask {
+    std::uint64_t seq;  // of ours
+    wire::TaskRef ref;
+  };
+  std::vector<TakenTask> taken_;  // which the broker need not keep any longer: repeated on each connection
 
   // of the broker's epoch
   std::uint64_t epoch_ = 0;

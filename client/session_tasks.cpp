@@ -114,8 +114,8 @@ void Session::note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const
 void Session::on(const Taken& event) {
   const auto found = untaken_.find(event.seq);
   if (found == untaken_.end()) return;
-  taken_.push_back(found->second);
-  if (joined()) send(wire::Fetched{{found->second}});
+  taken_.push_back({event.seq, found->second});
+  if (joined()) send_fetched({found->second});
   untaken_.erase(found);
 }
 
@@ -127,12 +127,13 @@ bool Session::outlives_us(const Task& task) {
 
 void Session::on(const CancelTasks& event) {
   std::vector<std::uint64_t> cancelled;
-  wire::Fetched fetched;
+  std::vector<wire::TaskRef> fetched;
   for (const std::uint64_t seq : event.seqs) {
     Task* task = tasks_.find(seq);
     if (task != nullptr && task->state == TaskState::cancelled) continue;
     if (const auto kept = untaken_.find(seq); kept != untaken_.end()) {
-      fetched.tasks.push_back(kept->second);
+      fetched.push_back(kept->second);
+      taken_.push_back({seq, kept->second});
       untaken_.erase(kept);
     }
     if (task == nullptr) {  // it was answered in this moment
@@ -161,10 +162,9 @@ void Session::on(const CancelTasks& event) {
       if (seq < next_) cancelled.push_back(seq);
     }
   }
-  taken_.insert(taken_.end(), fetched.tasks.begin(), fetched.tasks.end());
   if (!joined()) return;  // on_message(Welcome) says both
   send_cancels(cancelled);
-  if (!fetched.tasks.empty()) send(std::move(fetched));
+  send_fetched(fetched);
 }
 
 void Session::settle_cancel(std::uint64_t seq) {
@@ -180,6 +180,25 @@ void Session::send_cancels(const std::vector<std::uint64_t>& seqs) {
     send(wire::Cancel{{from, to}});
     from = to;
   }
+}
+
+void Session::send_fetched(const std::vector<wire::TaskRef>& tasks) {
+  constexpr std::ptrdiff_t kTasksMax = 25'000;  // in a message, which stays below 1 MiB
+  for (auto from = tasks.begin(); from != tasks.end();) {
+    const auto to = from + std::min(tasks.end() - from, kTasksMax);
+    send(wire::Fetched{{from, to}});
+    from = to;
+  }
+}
+
+/// The previous connection may have lost any FETCHED. A cancelled task that is about to be announced again
+/// comes later, after its CANCEL: a broker that dropped its answer first would run the task again.
+void Session::repeat_fetched() {
+  std::vector<wire::TaskRef> fetched;
+  for (const TakenTask& taken : taken_) {
+    if (taken.seq < next_ || tasks_.find(taken.seq) == nullptr) fetched.push_back(taken.ref);
+  }
+  send_fetched(fetched);
 }
 
 void Session::on(const BlobVerified& event) {
@@ -302,14 +321,14 @@ void Session::flush_announced() {
   if (!submit_.tasks.empty()) send(std::exchange(submit_, {}));
   if (cancel_again_.empty()) return;
   send_cancels(cancel_again_);
-  wire::Fetched fetched;  // once they are cancelled, so is their answer
+  std::vector<wire::TaskRef> fetched;  // a cancelled task's answer is not wanted either
   for (const std::uint64_t seq : cancel_again_) {
     const Task& task = *tasks_.find(seq);
     const bool attached = spec_of(task.spec).content.kind == wire::TaskKind::attached;
-    fetched.tasks.push_back(attached ? wire::decode_ref(task.payload.inline_bytes())
-                                     : wire::TaskRef{settings_.id, seq});
+    fetched.push_back(attached ? wire::decode_ref(task.payload.inline_bytes())
+                               : wire::TaskRef{settings_.id, seq});
   }
-  send(std::move(fetched));
+  send_fetched(fetched);
   cancel_again_.clear();
 }
 
