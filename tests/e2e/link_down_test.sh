@@ -7,38 +7,10 @@
 set -euo pipefail
 
 build=$1
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 tag=$$
-work=$(mktemp -d)
-pids=()
-
-skip() {
-  echo "skipped: $*"
-  exit 77
-}
-
-cleanup() {
-  for pid in "${pids[@]}"; do kill "$pid" 2> /dev/null || true; done
-  for pid in "${pids[@]}"; do wait "$pid" 2> /dev/null || true; done
-  for name in broker 4 10 30 59; do ip netns del "weft-$name-$tag" 2> /dev/null || true; done
-  rm -rf "$work"
-}
-trap cleanup EXIT
-
-fail() {
-  echo "FAILED: $*" >&2
-  for log in "$work"/*.log; do echo "--- $log"; tail -n 20 "$log"; done >&2
-  exit 1
-}
-
-# wait_for DESCRIPTION COMMAND...: until the command succeeds, 20 s at most.
-wait_for() {
-  local what=$1 deadline=$((SECONDS + 20))
-  shift
-  until "$@"; do
-    ((SECONDS < deadline)) || fail "waited 20 s for $what"
-    sleep 0.05
-  done
-}
+for name in broker 4 10 30 59; do undo+=("ip netns del weft-$name-$tag"); done
 
 # connect SECONDS NUMBER: a network of two, 10.124.NUMBER.1 at the broker and 10.124.NUMBER.2 at the client.
 connect() {

@@ -9,38 +9,12 @@
 set -euo pipefail
 
 build=$1
-if [ "$(id -u)" != 0 ] || ! command -v ip > /dev/null; then
-  echo "skipped: network namespaces need root and iproute2"
-  exit 77
-fi
-
-work=$(mktemp -d)
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+[[ $(id -u) == 0 ]] || skip "network namespaces need root"
+command -v ip > /dev/null || skip "network namespaces need iproute2"
 tag=$$
-pids=()
-cleanup() {
-  for pid in "${pids[@]}"; do kill "$pid" 2> /dev/null || true; done
-  for pid in "${pids[@]}"; do wait "$pid" 2> /dev/null || true; done
-  ip netns del "weft-here-$tag" 2> /dev/null || true
-  ip netns del "weft-there-$tag" 2> /dev/null || true
-  rm -rf "$work"
-}
-trap cleanup EXIT
-
-fail() {
-  echo "FAILED: $*" >&2
-  for log in "$work"/*.log; do echo "--- $log"; tail -n 20 "$log"; done >&2
-  exit 1
-}
-
-# wait_for DESCRIPTION COMMAND...: until the command succeeds, 20 s at most.
-wait_for() {
-  local what=$1 deadline=$((SECONDS + 20))
-  shift
-  until "$@"; do
-    [ $SECONDS -lt $deadline ] || fail "waited 20 s for $what"
-    sleep 0.05
-  done
-}
+undo+=("ip netns del weft-here-$tag" "ip netns del weft-there-$tag")
 
 echo "installing the tree that the second machine gets"
 cmake --install "$build" --prefix "$work/prefix" > "$work/install.log"
