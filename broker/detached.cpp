@@ -98,7 +98,9 @@ void Scheduler::refuse_detached(Task& task, const std::string& reason) {
 void Scheduler::accepted(const TaskRecord& record) {
   Session* session = find_session(record.session);
   Detached* entry = session != nullptr ? find_detached(*session, record.seq) : nullptr;
-  if (entry == nullptr || entry->phase != Detached::Phase::saving) return;  // cancelled meanwhile
+  if (entry == nullptr) return;
+  entry->journaled = true;
+  if (entry->phase != Detached::Phase::saving) return;  // cancelled before it was journaled
   entry->phase = Detached::Phase::open;
   session->kept.push_back(record.seq);
   mark_dirty(*session);
@@ -368,7 +370,7 @@ void Scheduler::release_blobs(std::vector<BlobId>& blobs) {
 bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& record) {
   Detached* entry = find_detached(session, record.seq);
   if (entry == nullptr) return false;
-  if (entry->phase != Detached::Phase::saving) {
+  if (entry->journaled) {
     session.kept.push_back(record.seq);
     mark_dirty(session);
   }
@@ -378,7 +380,7 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
     task->retries_used = std::max(task->retries_used, record.retries_used);
     task->crashes = std::max(task->crashes, record.crashes);
     if (task->adopted && task->claimed < task->execution()) task->counted = true;  // as its client was told
-    task->untold = std::max(task->untold, task->execution());
+    task->untold = std::max(task->untold, 1 + record.retries_used + record.crashes);
   }
   return true;
 }

@@ -277,12 +277,8 @@ void Scheduler::note_failure(Worker& worker, wire::Outcome outcome) {
 /// Counts an attempt against its limit: the task goes on, or this was its last.
 void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (std::exchange(task.counted, false)) return put_back(task);  // nobody pays twice for one execution
+  if (is_last(task, outcome)) return fail_for_good(task, outcome, std::move(error));
   const bool crashed = outcome == wire::Outcome::crashed;
-  if (is_last(task, outcome)) {
-    if (crashed) ++task.crashes;
-    answer(task, outcome, std::move(error));
-    return erase(task);
-  }
   count(task, outcome, std::move(error));
   if (task.with_worker()) {
     task.failed = true;
@@ -300,6 +296,13 @@ bool Scheduler::is_last(const Task& task, wire::Outcome outcome) {
                                            : task.retries_used >= spec.retries;
 }
 
+/// The attempt reached the task's limit.
+void Scheduler::fail_for_good(Task& task, wire::Outcome outcome, wire::Payload error) {
+  if (outcome == wire::Outcome::crashed) ++task.crashes;
+  answer(task, outcome, std::move(error));
+  erase(task);
+}
+
 void Scheduler::count(Task& task, wire::Outcome outcome, wire::Payload error) {
   ++(outcome == wire::Outcome::crashed ? task.crashes : task.retries_used);
   wire::DeliveryRecord charged{
@@ -308,23 +311,24 @@ void Scheduler::count(Task& task, wire::Outcome outcome, wire::Payload error) {
   deliver(*task.session, std::move(charged));
 }
 
-/// The failure of an old attempt counts for nothing, but for one: a broker that is no more had counted it and
-/// assigned the task again, and died before its client was told. Which those are is known by their number,
-/// but a detached task whose journal has lost a charge has counted fewer than there were, and is asked
-/// whether it has this one.
+/// A failed attempt of an earlier broker, which assigned the task again before it died. It is counted only if
+/// that broker had charged it and the charge is lost: the number of the execution lies between what the
+/// client (or the journal) knows and what the adopted attempt claimed, and the journal does not have this
+/// charge.
 void Scheduler::count_untold(const Worker& worker, Task& task, const wire::Attempt& attempt,
                              const wire::ResultRecord& record) {
   const bool charges = record.outcome == wire::Outcome::failed ||
                        record.outcome == wire::Outcome::timed_out || record.outcome == wire::Outcome::crashed;
   const auto execution = worker.executions->find({TaskId{task.session->id, task.seq}, attempt});
-  if (!charges || execution == worker.executions->end() || is_last(task, record.outcome)) return;
+  if (!charges || execution == worker.executions->end()) return;
   if (attempt.epoch == settings_.epoch || execution->second < task.untold ||
       execution->second >= task.claimed) {
     return;
   }
   const Detached* entry = find_detached(*task.session, task.seq);
   if (entry != nullptr && entry->has_charge(record)) return;
-  count(task, record.outcome, record.payload);
+  if (!is_last(task, record.outcome)) return count(task, record.outcome, record.payload);
+  if (!task.with_worker()) fail_for_good(task, record.outcome, record.payload);  // else it runs again already
 }
 
 void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload) {
@@ -357,9 +361,13 @@ void Scheduler::refuse_task(Task& task, const std::string& reason) {
   erase(task);
 }
 
+void Scheduler::answer_cancelled(Task& task) {
+  answer(task, wire::Outcome::cancelled, wire::Payload(wire::encode_error({.message = "it was cancelled"})));
+}
+
 void Scheduler::cancel(Task& task) {
   if (task.state == TaskState::cancelling) return;
-  answer(task, wire::Outcome::cancelled, wire::Payload(wire::encode_error({.message = "it was cancelled"})));
+  answer_cancelled(task);
   if (!task.with_worker()) return erase(task);
   revoke(task, wire::RevokeMode::cancel);
   task.state = TaskState::cancelling;

@@ -48,7 +48,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   session->unreceived = 0;
   if (resumed) {
     for (const auto& [seq, entry] : session->detached) {
-      if (entry.phase != Detached::Phase::saving) session->kept.push_back(seq);  // the last KEPT may be lost
+      if (entry.journaled) session->kept.push_back(seq);  // the last KEPT may be lost
     }
   } else {
     forget_deliveries(*session);
@@ -192,7 +192,8 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     session.received = std::max(session.received, record.seq);
     if (again_detached(session, record)) continue;
     if (Task* known = find_task(session, record.seq)) {
-      if (known->state == TaskState::cancelling) want_again(*known, record);
+      if (known->state == TaskState::cancelling)
+        reannounce.cancelled ? answer_cancelled(*known) : want_again(*known, record);
       continue;
     }
     Spec* const spec = spec_of(session, record.seq, record.spec);
@@ -204,6 +205,10 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     Task& task = add_task(session, record.seq, *spec, record.payload);
     task.retries_used = record.retries_used;
     task.crashes = record.crashes;
+    if (reannounce.cancelled) {
+      cancel(task);
+      continue;
+    }
     if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
       task.due = now_ + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
       start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);

@@ -67,7 +67,7 @@ void Scheduler::replay(const TaskRecord& record) {
   Task& task = add_task(*session, record.seq, *session->specs.at(record.spec), record.payload);
   Detached& entry = session->detached[record.seq];
   entry.phase = Detached::Phase::open;
-  entry.recorded = true;
+  entry.recorded = entry.journaled = true;
   entry.spec = task.spec;
   entry.submitted_ms = record.submitted_ms;
   ++task.spec->open_tasks;

@@ -211,6 +211,7 @@ class Scheduler {
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   static bool is_last(const Task& task, wire::Outcome outcome);
   void count(Task& task, wire::Outcome outcome, wire::Payload error);
+  void fail_for_good(Task& task, wire::Outcome outcome, wire::Payload error);
   void count_untold(const Worker& worker, Task& task, const wire::Attempt& attempt,
                     const wire::ResultRecord& record);
   void requeue(Task& task, Duration delay);
@@ -223,6 +224,7 @@ class Scheduler {
   void forget_spec(Session& session, std::uint32_t number);
   void fail_unschedulable(Task& task);
   void refuse_task(Task& task, const std::string& reason);
+  void answer_cancelled(Task& task);
   void cancel(Task& task);
   void revoke(const Task& task, wire::RevokeMode mode);
   void deliver(Session& session, wire::DeliveryRecord record);

@@ -127,6 +127,8 @@ void Scheduler::check_invariants() const {
       const bool open = entry.phase == Detached::Phase::saving || entry.phase == Detached::Phase::open;
       WEFT_CHECK(!open || session->tasks.contains(seq));
       WEFT_CHECK(entry.phase == Detached::Phase::saving || entry.recorded);
+      const bool accepted = entry.phase == Detached::Phase::open || entry.phase == Detached::Phase::finished;
+      WEFT_CHECK(entry.journaled ? entry.recorded : !accepted);
     }
     WEFT_CHECK(queued == session->queued);
     WEFT_CHECK(own_bytes == session->queued_bytes);

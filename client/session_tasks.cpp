@@ -283,6 +283,9 @@ void Session::announce(std::uint64_t seq, Task& task, bool older_than_epoch) {
     define(task.spec);
   }
   if (older_than_epoch) {
+    const bool cancelled = task.state == TaskState::cancelled;
+    if (cancelled != reannounce_.cancelled) flush_announced();
+    reannounce_.cancelled = cancelled;
     reannounce_.tasks.push_back(again(seq, task));
   } else {
     submit_.tasks.push_back({.seq = seq, .spec = task.spec, .payload = task.payload});

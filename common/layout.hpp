@@ -204,7 +204,11 @@ template <>
 struct Layout<Reannounce> {
   WEFT_LAYOUT(Reannounce);
   static constexpr auto records = &Reannounce::tasks;
-  static constexpr auto fields = std::tuple();
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(cancelled)
+          .added(3, Weight::ignorable)
+          .means(
+              "their client has cancelled them: a broker whose journal does not have one does not run it"));
 };
 
 template <>

@@ -206,6 +206,7 @@ struct ReannounceRecord {
 };
 struct Reannounce {
   std::vector<ReannounceRecord> tasks;
+  bool cancelled = false;
   bool operator==(const Reannounce&) const = default;
 };
 

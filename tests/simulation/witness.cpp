@@ -31,7 +31,8 @@ void Witness::broker_woke(Time since) {
 
 void Witness::heard(const broker::Event& event) {
   event_ = &event;
-  if (const auto* received = std::get_if<broker::Received>(&event)) hear(received->peer, received->message);
+  if (const auto* received = std::get_if<broker::Received>(&event))
+    hear(received->peer, received->message, received->minor);
   if (const auto* recovered = std::get_if<broker::Recovered>(&event)) read(recovered->records);
   if (const auto* persisted = std::get_if<broker::Persisted>(&event)) {
     const auto row = rows_.extract(persisted->number);
@@ -54,7 +55,7 @@ void Witness::did(const broker::Action& action) {
 
 // ---- what it hears ----
 
-void Witness::hear(broker::PeerId from, const wire::Message& message) {
+void Witness::hear(broker::PeerId from, const wire::Message& message, std::uint8_t minor) {
   Peer& peer = peers_[from];
   peer.heard = world_.now();
   if (everybody_left_ &&
@@ -77,7 +78,7 @@ void Witness::hear(broker::PeerId from, const wire::Message& message) {
     sessions_[client->session].synced = false;
   }
   if (const auto found = sessions_.find(peer.session); found != sessions_.end()) {
-    hear_client(found->second, message);
+    hear_client(found->second, message, minor);
   }
   if (const auto* results = std::get_if<wire::Results>(&message)) {
     Outbox& outbox = outboxes_[{peer.worker, results->session}];
@@ -91,7 +92,8 @@ void Witness::hear(broker::PeerId from, const wire::Message& message) {
   }
 }
 
-void Witness::hear_client(Session& session, const wire::Message& message) {
+void Witness::hear_client(Session& session, const wire::Message& message, std::uint8_t minor) {
+  constexpr std::uint8_t kCancelledMinor = 3;  // version whose REANNOUNCE says that a task is cancelled
   if (const auto* define = std::get_if<wire::Define>(&message)) {
     session.detaches[define->spec] = define->content.detach;
   } else if (const auto* submit = std::get_if<wire::Submit>(&message)) {
@@ -100,6 +102,7 @@ void Witness::hear_client(Session& session, const wire::Message& message) {
     for (const wire::ReannounceRecord& record : reannounce->tasks) {
       add(session, record.seq, record.spec);
       Task& task = session.tasks[record.seq];
+      if (minor < kCancelledMinor) task.cancelled = false;  // its CANCEL follows
       // Of what its client was still fetching when it said SYNCED, this broker may never have had the answer.
       if (std::exchange(task.final, 0) != 0 || session.synced) task.again = true;
     }

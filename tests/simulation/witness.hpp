@@ -61,8 +61,8 @@ class Witness {
   };
   using Outbox = std::map<std::uint64_t, std::uint64_t>;  // number: task, of successes not released
 
-  void hear(broker::PeerId peer, const wire::Message& message);
-  void hear_client(Session& session, const wire::Message& message);
+  void hear(broker::PeerId peer, const wire::Message& message, std::uint8_t minor);
+  void hear_client(Session& session, const wire::Message& message, std::uint8_t minor);
   bool is_detached(const TaskId& id) const;
   void add(Session& session, std::uint64_t seq, std::uint32_t spec);
   static void begin_anew(Session& session);

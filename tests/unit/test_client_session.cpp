@@ -517,7 +517,9 @@ TEST_SUITE("client session: detached tasks") {
         const auto* send = std::get_if<Send>(&actions[i]);
         const auto* again = send != nullptr ? std::get_if<wire::Reannounce>(&send->message) : nullptr;
         for (const auto& task : again != nullptr ? again->tasks : std::vector<wire::ReannounceRecord>{}) {
-          if (task.seq == seq) announced = static_cast<std::ptrdiff_t>(i);
+          if (task.seq != seq) continue;
+          announced = static_cast<std::ptrdiff_t>(i);
+          CHECK(again->cancelled);
         }
       }
       CHECK(announced >= 0);

@@ -405,6 +405,74 @@ TEST_SUITE("scheduler, detached") {
                                               wire::Payload(std::string_view("second"))}})});
   }
 
+  TEST_CASE("a cancelled task that the journal does not have is answered, and never runs") {
+    Stage s;
+    s.h.synced(s.client);
+    s.h.skip();
+    s.h.say(s.client, wire::Reannounce{{{5, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}, true});
+    s.h.say(s.client, wire::Cancel{{5}});
+    s.h.commit();
+    CHECK(s.h.take() ==
+          Actions{s.h.received(s.client, 5),
+                  s.h.deliver(s.client, 1,
+                              {{5, wire::DeliveryKind::final, Outcome::cancelled, 0, 0,
+                                wire::Payload(wire::encode_error({.message = "it was cancelled"}))}})});
+    CHECK(s.h.status().queued + s.h.status().assigned == 0);
+  }
+
+  TEST_CASE("KEPT of a task that was cancelled before the journal had it waits for the journal") {
+    Stage s;
+    s.h.submit(s.client, 1);
+    s.h.say(s.client, wire::Cancel{{1}});
+    s.h.disconnect(s.client);
+    s.h.advance(3s);  // its client is gone for good
+    s.h.skip();
+    s.h.hello(s.client, 0, kEpoch);
+    s.h.define(s.client, 1, detached_spec());
+    s.h.skip();
+    s.h.say(s.client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});
+    s.h.commit();
+    CHECK(std::get<wire::Deliver>(std::get<Send>(s.h.take().back()).message).records.at(0).outcome ==
+          Outcome::cancelled);
+  }
+
+  TEST_CASE("a lost charge that turns up when the limit is reached ends the task") {
+    Stage s;
+    wire::TaskSpec twice = detached_spec();
+    twice.crash_limit = 2;
+    s.accept(twice);
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second{first.epoch, first.number + 1};
+    Next n(s);  // the first crashed, which the journal does not have
+    n.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
+    n.h.result(n.worker, s.client, 1, Outcome::crashed, "the second", 1000, second);
+    n.h.commit();
+    CHECK(n.h.assigned(n.worker, s.client).empty());  // until whoever may have the next attempt has come
+    SUBCASE("its client does not come back") {}
+    SUBCASE("its client has not heard of the first either") {
+      TestClient client = s.client;
+      n.h.hello(client, 0, kEpoch);
+      n.h.define(client, 2, twice);
+      n.h.say(client, wire::Reannounce{{{1, 2, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    }
+    TestWorker other{uuid(103), "other"};
+    n.h.hello(other);
+    n.h.claims(other, s.client, {{1, first, wire::ClaimState::done, 1}});
+    n.h.ready(other);
+    n.h.skip();
+    n.h.result(other, s.client, 1, Outcome::crashed, "the first", 1000, first);
+    n.h.commit();
+    n.h.advance(2s);
+    CHECK(n.h.assigned(n.worker, s.client).empty());
+    CHECK(n.h.assigned(other, s.client).empty());
+    n.h.skip();
+    n.attach(s.client, 1);
+    const auto delivered = std::get<wire::Deliver>(std::get<Send>(n.h.take().back()).message).records;
+    CHECK(delivered.back() == wire::DeliveryRecord{1, wire::DeliveryKind::final, Outcome::crashed, 0, 2,
+                                                   wire::Payload(std::string_view("the first"))});
+  }
+
   TEST_CASE("a client that lives through the broker's death gets every answer once") {
     Stage s;
     s.accept(2);
