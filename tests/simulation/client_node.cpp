@@ -169,12 +169,15 @@ void ClientNode::step(const client::Event& event) {
 void ClientNode::perform(const client::OpenLink&) { open_link(); }
 void ClientNode::perform(const client::CloseLink&) { close_link(closed_); }
 
+/// A client of an older version leaves out the fields that its version does not have.
 void ClientNode::perform(const client::Send& sent) {
-  const auto* hello = std::get_if<wire::HelloClient>(&sent.message);
-  if (hello == nullptr || minor_ >= 2) return send(sent.message);
-  wire::HelloClient older = *hello;
-  older.give_up_ms = wire::HelloClient{}.give_up_ms;  // a field that its version does not have
-  send(older);
+  constexpr std::uint8_t kGiveUpMinor = 2;
+  wire::Message message = sent.message;
+  if (auto* hello = std::get_if<wire::HelloClient>(&message); hello != nullptr && minor_ < kGiveUpMinor)
+    hello->give_up_ms = wire::HelloClient{}.give_up_ms;
+  if (auto* again = std::get_if<wire::Reannounce>(&message); again != nullptr && minor_ < kCancelledMinor)
+    again->cancelled = false;
+  send(message);
 }
 
 void ClientNode::perform(const client::Complete& complete) {

@@ -213,7 +213,9 @@ bool Oracle::excused(const Execution& execution, const Task& task) const {
 
 void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) const {
   const Tally sum = tally(task);
-  if (task.spec->crash_limit <= 1 && task.executions.size() > sum.threw + sum.timed_out) {
+  // GUARANTEES: "after `--keep` the broker knows nothing of a detached task any more".
+  const bool forgotten = task.spec->detach && expired(task);
+  if (task.spec->crash_limit <= 1 && task.executions.size() > sum.threw + sum.timed_out && !forgotten) {
     fail(fmt::format("task {} may be started once after each failure, and is started again", id.text()));
   }
   // One that was cut off or frozen may start what others have done meanwhile: it does not know yet.

@@ -22,6 +22,8 @@ struct Program {
 
 /// The version of the protocol in which workers began to speak of their memory.
 inline constexpr std::uint8_t kMemoryMinor = 3;
+/// The version whose REANNOUNCE says which tasks are cancelled.
+inline constexpr std::uint8_t kCancelledMinor = 3;
 
 struct WorkerPlan {
   std::string name;

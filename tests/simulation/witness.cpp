@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "common/codec.hpp"
+#include "tests/simulation/scenario.hpp"
 
 namespace weft::sim {
 
@@ -93,7 +94,6 @@ void Witness::hear(broker::PeerId from, const wire::Message& message, std::uint8
 }
 
 void Witness::hear_client(Session& session, const wire::Message& message, std::uint8_t minor) {
-  constexpr std::uint8_t kCancelledMinor = 3;  // version whose REANNOUNCE says that a task is cancelled
   if (const auto* define = std::get_if<wire::Define>(&message)) {
     session.detaches[define->spec] = define->content.detach;
   } else if (const auto* submit = std::get_if<wire::Submit>(&message)) {
