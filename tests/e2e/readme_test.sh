@@ -1,14 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Every C++ and CMake snippet of README.md, and the line for pkg-config, as they stand there: compiled against an
-# installed tree, and run on a cluster. The broker's address is replaced by that of the cluster, and the loop of the
-# first program is made shorter.
+# Compiles every C++ and CMake snippet of the pages below, and README's line for pkg-config, as they stand there,
+# against an installed tree, and runs them on a cluster. The broker's address is replaced by that of the cluster, and the
+# loop of README's program is made shorter.
+#
+# Every page with snippets is in the list. Of its C++ blocks
+#   - one, on one of the pages, has a main: it is built with the only CMake block;
+#   - those that begin with "template" are definitions;
+#   - all others are statements. Each becomes a function with `client` and, of three tasks, `futures`, which may use
+#     the declarations below (fit, grid, use, ...). A loop that uses results uses three of them.
+# Code in backticks that begins with "client." and ends with ")" is run as well.
 #
 # usage: readme_test.sh BUILD_DIR
+#        readme_test.sh --extract DIRECTORY    only writes the programs to DIRECTORY (main.cpp, snippets.cpp)
 set -euo pipefail
 
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)
+pages=(README.md client/GUIDE.md)
 build=$1
-readme=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && pwd)/README.md
 work=$(mktemp -d)
 export WEFT_STATE_DIR=$work/state
 cleanup() {
@@ -21,62 +30,34 @@ fail() {
   exit 1
 }
 
-# Writes each fenced block of a language to DIRECTORY/NN.
+# Writes each fenced block of a language, of all pages in order, to DIRECTORY/NN.
 blocks() { # LANGUAGE DIRECTORY
   mkdir "$2"
   awk -v language="$1" -v to="$2" '
-    $0 == "```" { inside = 0 }
+    FNR == 1 || $0 == "```" { inside = 0 }
     inside { print > file }
     $0 == "```" language { inside = 1; file = sprintf("%s/%02d", to, ++count) }
-  ' "$readme"
+  ' "${pages[@]}"
 }
-# The code in backticks that begins with PATTERN, a line each.
+# The code in backticks that begins with PATTERN, a line each, each only once.
 inline_code() { # PATTERN
-  grep -o "\`$1[^\`]*\`" "$readme" | tr -d '\`'
+  grep -oh "\`$1[^\`]*\`" "${pages[@]}" | tr -d '\`' | awk '!seen[$0]++'
 }
 
-cmake --install "$build" --prefix "$work/prefix" > /dev/null
+cd "$root"
+# The block of common/VALUES.md is in tests/unit/test_values_page.cpp.
+unlisted=$(grep -rlxE --include='*.md' --exclude=VALUES.md --exclude-dir='build*' '```(cpp|cmake)' . |
+  grep -vxF "$(printf './%s\n' "${pages[@]}")" || true)
+[ -z "$unlisted" ] || fail "these pages have snippets that are not tested: $unlisted"
 blocks cpp "$work/cpp"
 blocks cmake "$work/cmake"
-PKG_CONFIG_PATH=$(find "$work/prefix" -name pkgconfig -type d)
-export PKG_CONFIG_PATH CMAKE_PREFIX_PATH=$work/prefix
-export PATH=$work/prefix/bin:$PATH
+[ "$(find "$work/cmake" -type f | wc -l)" = 1 ] || fail "the pages do not have exactly one CMake block"
+grep -l 'int main' "$work"/cpp/* > "$work/programs" || true
+[ "$(wc -l < "$work/programs")" = 1 ] || fail "the pages do not have exactly one program with main"
+grep -q '"192\.168\.14\.13:8786"' "$(cat "$work/programs")" || fail "README's program has another address"
+mv "$(cat "$work/programs")" "$work/program.cpp"
 
-"$work/prefix/bin/cluster.sh" up --workers 1 --nprocs 2 --port 0 --journal "$work/journal" -- --resources gpu=1
-WEFT_BROKER=$("$work/prefix/bin/cluster.sh" status | grep -o '127\.0\.0\.1:[0-9]*' | head -n 1)
-export WEFT_BROKER
-
-echo "the first program"
-mkdir "$work/program"
-grep -l 'int main' "$work"/cpp/* > "$work/programs"
-[ "$(wc -l < "$work/programs")" = 1 ] || fail "README has not one program with main"
-program=$(cat "$work/programs")
-grep -q '"192\.168\.14\.13:8786"' "$program" || fail "README's program has another address"
-sed -e "s/192\.168\.14\.13:8786/$WEFT_BROKER/" -e "s/10'000'000/1'000/" "$program" > "$work/program/main.cpp"
-cp "$work/cmake/01" "$work/program/CMakeLists.txt"
-rm "$program"
-
-echo "  with CMake"
-cmake -S "$work/program" -B "$work/program/build" > /dev/null
-cmake --build "$work/program/build" > /dev/null
-echo "  with pkg-config"
-line=$(inline_code 'c++ -std=c++20 main.cpp')
-(cd "$work/program" && eval "$line")
-for binary in build/program a.out; do
-  results=$("$work/program/$binary" 2> /dev/null) || fail "$binary of README's program ends with $?"
-  [[ $results == "[499500, 499501, "*", 500499]" ]] || fail "$binary prints $results"
-done
-
-echo "  where no broker is"
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-sed "s/192\.168\.14\.13:8786/127.0.0.1:$port/; s/$WEFT_BROKER/127.0.0.1:$port/" "$work/program/main.cpp" > "$work/program/alone.cpp"
-(cd "$work/program" && eval "${line/main.cpp/alone.cpp} -o alone")
-"$work/program/alone" > /dev/null 2> "$work/alone.err" &
-alone=$!
-
-echo "the other snippets"
 eigen=$(find /usr/include/eigen3 /usr/local/include/eigen3 -maxdepth 0 2> /dev/null | head -n 1 || true)
-[ -n "$eigen" ] || echo "  without Eigen, which is not installed: its snippet is left out"
 {
   cat << 'BEFORE'
 #include <weft/weft.hpp>
@@ -144,11 +125,55 @@ $calls
 }
 AFTER
 } > "$work/snippets.cpp"
+# Three results of fit on the grid: 2 + 4 + 6.
+used=$((12 * $(cat "$work"/cpp/* | grep -c '^for .*use(')))
+
+if [ "$build" = --extract ]; then
+  cp "$work/program.cpp" "$2/main.cpp"
+  cp "$work/cmake/01" "$2/CMakeLists.txt"
+  cp "$work/snippets.cpp" "$2/snippets.cpp"
+  echo "main.cpp and snippets.cpp, which prints \"used $used\", are in $2"
+  exit
+fi
+
+cmake --install "$build" --prefix "$work/prefix" > /dev/null
+PKG_CONFIG_PATH=$(find "$work/prefix" -name pkgconfig -type d)
+export PKG_CONFIG_PATH CMAKE_PREFIX_PATH=$work/prefix
+export PATH=$work/prefix/bin:$PATH
+
+"$work/prefix/bin/cluster.sh" up --workers 1 --nprocs 2 --port 0 --journal "$work/journal" -- --resources gpu=1
+WEFT_BROKER=$("$work/prefix/bin/cluster.sh" status | grep -o '127\.0\.0\.1:[0-9]*' | head -n 1)
+export WEFT_BROKER
+
+echo "README's program"
+mkdir "$work/program"
+sed -e "s/192\.168\.14\.13:8786/$WEFT_BROKER/" -e "s/10'000'000/1'000/" "$work/program.cpp" > "$work/program/main.cpp"
+cp "$work/cmake/01" "$work/program/CMakeLists.txt"
+
+echo "  with CMake"
+cmake -S "$work/program" -B "$work/program/build" > /dev/null
+cmake --build "$work/program/build" > /dev/null
+echo "  with pkg-config"
+line=$(inline_code 'c++ -std=c++20 main.cpp')
+(cd "$work/program" && eval "$line")
+for binary in build/program a.out; do
+  results=$("$work/program/$binary" 2> /dev/null) || fail "$binary of README's program ends with $?"
+  [[ $results == "[499500, 499501, "*", 500499]" ]] || fail "$binary prints $results"
+done
+
+echo "  where no broker is"
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+sed "s/192\.168\.14\.13:8786/127.0.0.1:$port/; s/$WEFT_BROKER/127.0.0.1:$port/" "$work/program/main.cpp" > "$work/program/alone.cpp"
+(cd "$work/program" && eval "${line/main.cpp/alone.cpp} -o alone")
+"$work/program/alone" > /dev/null 2> "$work/alone.err" &
+alone=$!
+
+echo "the other snippets"
+[ -n "$eigen" ] || echo "  without Eigen, which is not installed: its snippet is left out"
 # shellcheck disable=SC2046  # flags are words
 c++ -std=c++20 -Wall -Wextra "$work/snippets.cpp" -o "$work/snippets" ${eigen:+-isystem "$eigen"} \
   $(pkg-config --cflags --libs weft)
-# Four loops over three results each, and the sweep: 12 each.
-[ "$("$work/snippets")" = "used 60" ] || fail "the snippets of README use other results"
+[ "$("$work/snippets")" = "used $used" ] || fail "the snippets use other results than $used"
 
 echo "  where no broker is: it has ended"
 status=0
