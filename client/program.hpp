@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Program: what travels to the workers: the running executable and the shared objects of its own, by content,
 // as they are mapped. The files were opened when the program started (common/mapped_objects.hpp); they are
-// hashed at the first submit, and the descriptors serve the bytes from then on. client/README.md has the
+// hashed at the first submit, and the descriptors serve the bytes from then on. client/SHIPPING.md has the
 // rules.
 #pragma once
 

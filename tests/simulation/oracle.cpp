@@ -150,8 +150,9 @@ void Oracle::broker_welcomed(HostId host) {
   known.closed.reset();
 }
 
-/// A client that is silent is not gone (README: "A client whose network is down ..."): its broker keeps its
-/// session unless its connection was closed and it did not come back soon, or it was silent for long.
+/// A client that is silent is not gone (GUARANTEES: "The broker waits for a client whose network is down"):
+/// its broker keeps its session unless its connection was closed and it did not come back soon, or it was
+/// silent for long.
 bool Oracle::session_lasts_since(const Task& task, Time since) const {
   if (task.kept) return true;
   const Host& known = hosts_.at(task.client);
@@ -198,7 +199,7 @@ bool Oracle::excused(const Execution& execution, const Task& task) const {
     case End::killed:
       return true;
     case End::returned:
-      // README: "An answer is kept until some program has asked its future for it ... or for `--keep`": a
+      // GUARANTEES: "An answer is kept until some program has asked its future for it ... or for `--keep`": a
       // client that was away for longer finds its answer gone, and has it made again.
       return task.spoiled || task.script.result_shared || ran_over(execution, task) ||
              (task.spec->detach &&
@@ -280,7 +281,7 @@ void Oracle::check_resources(HostId worker, std::uint64_t epoch) const {
   }
 }
 
-/// README: a task takes as many slots as it says that it has threads.
+/// GUIDE: a task takes as many slots as it says that it has threads.
 void Oracle::check_slots(HostId worker) const {
   std::uint32_t busy = 0;
   for (const ExecutionId id : running_.at(worker)) busy += tasks_.at(executions_[id].task).spec->threads;

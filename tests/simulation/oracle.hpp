@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Oracle: what the world itself knows of every task, independent of all machines: what it was to do, where it
 // was truly executed, what was done to the hosts around it. Judges every answer and every new execution by
-// the promises of README, "What is promised", and says fail() at the first that is broken.
+// the promises of broker/GUARANTEES.md, and says fail() at the first that is broken.
 #pragma once
 
 #include <map>

@@ -2,8 +2,8 @@
 // What a runner's loader is told of the program's own libraries, as an auditor (LD_AUDIT, rtld-audit(7)):
 // wherever a library is looked for, by DT_NEEDED or dlopen(), the one that the client has shipped is taken,
 // from the descriptor that holds its verified bytes. DT_RPATH, DT_RUNPATH, LD_LIBRARY_PATH and the host's own
-// copies come after that, and the order in which symbols are searched is that of the client. client/README.md
-// says why this way.
+// copies come after that, and the order in which symbols are searched is that of the client.
+// client/SHIPPING.md says why this way.
 //
 // A shared object without a C library, which weft-worker carries in itself: an auditor has a namespace of its
 // own, and would bring a second C library into each runner.
