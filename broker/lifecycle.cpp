@@ -197,8 +197,12 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
   switch (record.outcome) {
     case wire::Outcome::failed:
     case wire::Outcome::timed_out:
-    case wire::Outcome::crashed:
+    case wire::Outcome::crashed: {
+      // The journal may have this charge and lack one before it, so that the count alone does not tell.
+      const Detached* entry = task.adopted ? find_detached(*task.session, task.seq) : nullptr;
+      if (entry != nullptr && entry->has_charge(record)) return put_back(task);
       return charge(task, record.outcome, record.payload);
+    }
     case wire::Outcome::cannot_start: {
       const Placement& placement = *task.spec->queue->placement;
       const auto info = record.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})

@@ -236,7 +236,7 @@ void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) cons
       !has_passed(world_.now() - last->stop, task.spec->retry_delay_ms)) {
     fail(fmt::format("task {} is executed again before its retry_delay has passed", id.text()));
   }
-  if (sum.certain >= task.spec->crash_limit) {
+  if (sum.certain >= task.spec->crash_limit && !forgotten) {
     fail(fmt::format("task {} has taken {} runners along and is executed again", id.text(), sum.certain));
   }
 }

@@ -473,6 +473,32 @@ TEST_SUITE("scheduler, detached") {
                                                    wire::Payload(std::string_view("the first"))});
   }
 
+  TEST_CASE(
+      "a failure that the journal has is not charged again when its attempt is the one that is adopted") {
+    Stage s;
+    wire::TaskSpec spec = retried_spec(3);
+    spec.crash_limit = 3;
+    s.accept(spec);
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second{first.epoch, first.number + 1};
+    Next n(s);  // the first crashed, which the journal does not have
+    n.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
+    n.h.result(n.worker, s.client, 1, Outcome::failed, "it threw", 1000, second);
+    n.h.commit();
+
+    Next last(n.h, n.worker, kEpoch + 2);
+    last.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
+    last.h.result(last.worker, s.client, 1, Outcome::failed, "it threw", 1000, second);
+    last.h.commit();
+    last.h.skip();
+    last.attach(s.client, 1);
+    const wire::Payload error(std::string_view("it threw"));
+    CHECK(last.h.take() ==
+          Actions{last.h.received(last.client, 1),
+                  last.h.deliver(last.client, 1,
+                                 {{1, wire::DeliveryKind::charged, Outcome::failed, 1, 0, error}})});
+  }
+
   TEST_CASE("a client that lives through the broker's death gets every answer once") {
     Stage s;
     s.accept(2);
