@@ -282,12 +282,16 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
   worker.progressed = now_;
-  if (!worker.strays.empty()) {
-    for (const wire::ResultRecord& record : results.records) {
-      drop_stray(worker, TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number});
-    }
-    update_open(worker);
+  take_results(worker, results);
+  if (worker.strays.empty()) return;
+  // Only now: a result may have made a stray of the attempt whose own result comes behind it.
+  for (const wire::ResultRecord& record : results.records) {
+    drop_stray(worker, TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number});
   }
+  update_open(worker);
+}
+
+void Scheduler::take_results(Worker& worker, const wire::Results& results) {
   Session* session = find_session(results.session);
   if (session == nullptr) return;  // it keeps them; END_SESSION or RESEND follows
   auto& next = worker.sessions.of(session->id).next_outbox;

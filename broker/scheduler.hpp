@@ -202,6 +202,7 @@ class Scheduler {
   void detach(Task& task);
   void erase(Task& task);
   void take_out(Task& task);
+  void take_results(Worker& worker, const wire::Results& results);
   void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
                    const wire::ResultRecord& record);
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);

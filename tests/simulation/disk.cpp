@@ -103,6 +103,7 @@ void Disk::perform(const broker::SealBlob& order) {
   if (part == parts_.end()) fail("a blob is sealed of which nothing is there");
   if (part->second.partial.stored() != part->second.size) fail("a blob is sealed that is not whole");
   blobs_[order.id] = part->second.size;
+  world_.note("disk", [&] { return fmt::format("  keeps {}", order.id.text().substr(0, 8)); });
   parts_.erase(part);
   forgotten_.erase(order.id);
   world_.coverage().count("disk: blobs");
@@ -112,6 +113,7 @@ void Disk::perform(const broker::SealBlob& order) {
 void Disk::perform(const broker::ForgetBlob& order) {
   spoiled_.erase(order.id);
   parts_.erase(order.id);
+  world_.note("disk", [&] { return fmt::format("  forgets {}", order.id.text().substr(0, 8)); });
   if (auto blob = blobs_.extract(order.id)) forgotten_.insert(std::move(blob));
 }
 

@@ -622,6 +622,32 @@ TEST_SUITE("scheduler, detached") {
     }
   }
 
+  TEST_CASE("a session ends though the results of two attempts come in one message") {
+    Stage s;
+    s.accept();
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second{first.epoch, first.number + 1};
+    Next n(s);
+    n.worker_comes(s.client, {{1, first, wire::ClaimState::done, 1}, {1, second, wire::ClaimState::done, 1}});
+    const wire::Payload result(wire::BlobRef{n.worker.incarnation, blob_id(9), 100});
+    n.h.say(n.worker, wire::Results{s.client.session,
+                                    first.epoch,
+                                    true,
+                                    1,
+                                    {{1, first.number, 1000, Outcome::ok, result},
+                                     {1, second.number, 1000, Outcome::ok, result}}});
+    n.h.say(n.worker, wire::Data{blob_id(9), 0, Bytes(std::string(100, 'r'))});
+    n.h.step(BlobStored{blob_id(9), ""});
+    n.h.commit();
+    n.attach(s.client, 1);
+    n.h.say(n.client, wire::Fetched{{{s.client.session, 1}}});
+    n.h.skip();
+    n.h.advance(2min);  // its client does not come back
+    const Actions actions = n.h.take();
+    CHECK(std::count(actions.begin(), actions.end(),
+                     Action(n.h.to(n.worker, wire::EndSession{s.client.session}))) == 1);
+  }
+
   TEST_CASE("a task that may be started once is not made again when its result is lost") {
     Stage s;
     wire::TaskSpec once = detached_spec();
