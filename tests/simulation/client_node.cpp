@@ -79,6 +79,7 @@ void ClientNode::submit(const Wave& wave) {
   const std::uint64_t first = next_seq_;
   for (const TaskScript& script : wave.tasks) {
     const TaskId id{id_, next_seq_++};
+    own_.push_back({id.seq, spec->detach});
     oracle_.submitted(id, spec, script, host());
     if (script.argument_bytes > 0) ++arguments_[script.argument_blob];
     submit.tasks.push_back({id.seq, number, Oracle::argument(id, script)});
@@ -88,14 +89,27 @@ void ClientNode::submit(const Wave& wave) {
   step(submit);
   if (wave.retire) step(client::RetireSpec{number});
   for (const Wave::Cancel& cancel : wave.cancels) {
-    post_after(cancel.after, [this, seq = first + cancel.task, detached = spec->detach] {
-      if (closed_) return;
-      oracle_.cancel_requested(TaskId{id_, seq});
-      takes_.erase(seq);
-      if (detached) oracle_.taken(TaskId{id_, seq});  // its answer is not wanted
-      step(client::CancelTasks{{seq}});
+    post_after(cancel.after, [this, task = Own{first + cancel.task, spec->detach}] {
+      if (!closed_) this->cancel(task);
     });
   }
+}
+
+/// The newest: older ones have their answers.
+void ClientNode::cancel_some(std::uint64_t tasks) {
+  post([this, tasks] {
+    for (std::uint64_t i = 0; i < tasks && i < own_.size() && !closed_; ++i) {
+      if (random_.chance(0.7)) cancel(own_[own_.size() - 1 - i]);
+    }
+  });
+}
+
+void ClientNode::cancel(const Own& task) {
+  const TaskId id{id_, task.seq};
+  oracle_.cancel_requested(id);
+  takes_.erase(task.seq);
+  if (task.detached) oracle_.taken(id);  // its answer is not wanted
+  step(client::CancelTasks{{task.seq}});
 }
 
 /// To detached tasks.

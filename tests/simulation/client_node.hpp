@@ -18,6 +18,8 @@ class ClientNode : public DialerNode {
 
   void start();
   void crash(Network::Power how);
+  /// The program does not want some of its last tasks any more.
+  void cancel_some(std::uint64_t tasks);
   /// That it has or had.
   const Uuid& session() const { return id_; }
   /// Tasks that it has submitted and has no answer to.
@@ -30,12 +32,22 @@ class ClientNode : public DialerNode {
   std::string leftovers() const;
 
  private:
+  struct Own {  // a task that it has submitted: all but the attached ones
+    std::uint64_t seq = 0;
+    bool detached = false;
+  };
+  struct Result {
+    std::uint64_t size = 0;
+    PartialBlob partial;
+  };
+
   void tick() override;
   void link_is_up() override;
   void link_is_down(const std::string& reason) override;
   void receive(wire::Message message, std::uint8_t broker_minor) override;
   std::optional<Time> deadline() const override { return session_->deadline(); }
   void submit(const Wave& wave);
+  void cancel(const Own& task);
   void attach(const Wave& wave);
   void take(std::uint64_t seq);
   void step(const client::Event& event);
@@ -55,11 +67,6 @@ class ClientNode : public DialerNode {
   void perform(const client::GaveUp& gave_up);
   void perform(const client::Log& line);
 
-  struct Result {
-    std::uint64_t size = 0;
-    PartialBlob partial;
-  };
-
   const Scenario& scenario_;
   ClientPlan plan_;
   std::unique_ptr<client::Session> session_;
@@ -70,6 +77,7 @@ class ClientNode : public DialerNode {
   std::size_t waves_left_ = 0;
   std::size_t open_ = 0;  // tasks without an answer
   std::uint64_t next_seq_ = 1;
+  std::vector<Own> own_;
   std::uint32_t next_spec_ = 1;
   std::map<BlobId, std::uint64_t> arguments_;  // tasks that need each
   std::map<BlobId, std::uint64_t> files_;      // sizes

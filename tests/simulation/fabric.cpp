@@ -82,6 +82,7 @@ void Fabric::start() {
                         add_client(scenario_.next_client(world_.random(), clients_.size(), kTasksOfLatecomer),
                                    milliseconds(100));
                       },
+                      kSilenceMax + broker::Settings{}.adoption_window + broker::Settings{}.client_grace,
                       scenario_.hunts});
   faults_->plan(scenario_.faults, Time{} + scenario_.fault_phase);
 }

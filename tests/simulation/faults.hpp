@@ -21,6 +21,7 @@ class Faults {
     std::vector<std::unique_ptr<WorkerNode>>& workers;
     std::vector<std::unique_ptr<ClientNode>>& clients;
     std::function<void()> add_client;  // one more joins
+    Duration given_up_after{};         // a client that does not come to a new broker
     bool hunted = false;               // Scenario::hunts
   };
 
@@ -37,10 +38,28 @@ class Faults {
     bool (Faults::*act)();  // false: it cannot happen to those who were drawn
     std::uint64_t weight;
   };
+  struct Target {  // a dialer
+    HostId host;
+    WorkerNode* worker;  // or
+    ClientNode* client;
+  };
   std::vector<Kind> draw_kinds();
   std::vector<Kind> draw_hunt(const std::vector<Kind>& kinds);
   void strike();
+  // Stories: faults that lead to what is rare only one after the other, with restarts of the broker.
+  void plan_stories(Time end);
+  void lose_workers();
+  void shake_workers();
+  void miss_restarts();
+  void cancel_a_lot();
+  void lose_clients();
+  Duration restarts_after(Duration delay);
+  void hold(const Target& target, Duration lasts);
+  void delay_clients(Duration from, Duration back);
+  void trouble_disk(Duration delay);
+  // Faults.
   bool kill_broker();
+  void kill_broker_for(Duration down, bool power);
   bool freeze_broker();
   bool kill_worker();
   bool freeze_worker();
@@ -51,16 +70,13 @@ class Faults {
   bool freeze_client();
   bool reset_link();
   bool partition();
+  void cut_off(const Target& target, Duration lasts, bool to_broker, bool from_broker);
   bool slow_link();
+  void slow_down(const Target& target, Duration lasts);
   bool send_garbage();
   bool fill_disk();
   bool slow_disk();
 
-  struct Target {  // a dialer
-    HostId host;
-    WorkerNode* worker;  // or
-    ClientNode* client;
-  };
   Target any_dialer();
   WorkerNode& any_worker();
   ClientNode& any_client();

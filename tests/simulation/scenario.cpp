@@ -30,7 +30,7 @@ Duration run_time(Random& random) {
 Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   Random random(seed ^ 0x5ce9a210ULL);
   hunts = seed >= kFirstHunt;
-  large = seed % 100 == 0;
+  large = !hunts && seed % 100 == 0;
   network.delay_max = random.duration(milliseconds(1), milliseconds(20));
   network.spike_chance = random.chance(0.5) ? 0 : random.fraction() * 0.05;
   trouble_ = random.chance(0.2) ? 0 : random.fraction() * 0.15;
@@ -48,10 +48,19 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   disk_write_max = milliseconds(random.chance(0.5) ? 2 : 50);
   rewrite_bytes = random.chance(0.5) ? random.between(500, 20'000) : 64 << 20;
   keep = random.chance(0.1) ? Duration(seconds(20)) : Duration(std::chrono::hours(24));
-  if (hunts) {  // in some worlds nearly everything is of one kind: what concerns only that meets itself
-    if (random.chance(0.1)) blob_chance_ = 0.9;
+  if (hunts) {
+    // In some worlds nearly everything is of one kind: what concerns only that meets itself. In most there
+    // are tasks that outlast a restart of the broker, and clients with detached and other tasks.
+    if (random.chance(0.2)) blob_chance_ = 0.9;
     if (random.chance(0.1)) cancel_chance_ = 0.5;
-    if (journal && random.chance(0.15)) detach_chance_ = 0.9;
+    journal = journal || random.chance(0.6);
+    if (journal && random.chance(0.7)) detach_chance_ = random.chance(0.3) ? 0.9 : 0.4;
+    if (random.chance(0.6)) {
+      long_chance_ = 0.3;
+      hang_chance_ = 0.15;
+    }
+    if (random.chance(0.7)) wave_max_ = 20;
+    fault_phase = random.duration(seconds(3), seconds(10));  // while there is much to do
   }
 
   const std::size_t worker_count = large ? random.between(200, 400) : random.between(5, 8);
@@ -99,7 +108,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   }
 
   const std::size_t client_count = large ? random.between(4, 8) : random.between(2, 4);
-  const std::size_t tasks = large ? random.between(1500, 3000) : random.between(200, 350);
+  const std::size_t tasks = large ? random.between(1500, 3000) : random.between(200, 350) / (hunts ? 2 : 1);
   for (std::size_t i = 0; i < client_count; ++i) {
     clients.push_back(next_client(random, i, tasks / client_count + 1));
   }
@@ -146,7 +155,8 @@ ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t
   Duration at{};
   for (std::size_t waves = 0; tasks > 0; ++waves) {
     const std::size_t size = std::min(
-        tasks, static_cast<std::size_t>(random.chance(0.3) ? random.between(1, 4) : random.between(5, 80)));
+        tasks,
+        static_cast<std::size_t>(random.chance(0.3) ? random.between(1, 4) : random.between(5, wave_max_)));
     Wave next = wave(random, number, waves, size);
     next.at = at;
     at += random.duration(Duration(0), seconds(3));
@@ -190,7 +200,8 @@ Wave Scenario::wave(Random& random, std::size_t client, std::size_t number, std:
     TaskScript& script = wave.tasks.back();
     const bool endless = script.hangs > 0 && wave.spec.timeout_ms == 0;
     if (endless || random.chance(cancel_chance_)) {
-      wave.cancels.push_back({random.duration(Duration(0), endless ? seconds(6) : seconds(2)), i});
+      wave.cancels.push_back(
+          {random.duration(Duration(0), endless ? seconds(hunts ? 15 : 6) : seconds(2)), i});
     }
   }
   wave.retire = random.chance(0.7);
@@ -219,6 +230,10 @@ wire::TaskSpec Scenario::spec(Random& random, std::size_t number) const {
   if (random.chance(0.4)) spec.retries = static_cast<std::uint32_t>(random.between(1, 3));
   if (random.chance(0.3)) spec.retry_delay_ms = random.between(1, 1500);
   if (random.chance(0.3)) spec.timeout_ms = random.between(50, 5000);
+  if (hunts && long_chance_ > 0 && random.chance(0.15)) {
+    spec.timeout_ms = random.between(2000, 9000);
+    spec.retries = static_cast<std::uint32_t>(random.between(1, 3));
+  }
   if (random.chance(0.1)) spec.queue_timeout_ms = random.between(500, 8000);
   spec.crash_limit = random.chance(0.2) ? 1 : static_cast<std::uint32_t>(random.between(2, 5));
   if (random.chance(0.2)) spec.resources["gpu"] = random.chance(0.3) ? 2 : 1;
@@ -235,6 +250,7 @@ wire::TaskSpec Scenario::spec(Random& random, std::size_t number) const {
 TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint64_t name) const {
   TaskScript script;
   script.run = run_time(random);
+  if (hunts && random.chance(long_chance_)) script.run = random.duration(seconds(1), seconds(8));
   if (random.chance(trouble_)) {
     const auto times = static_cast<std::uint32_t>(random.chance(0.2) ? kOften : random.between(1, 4));
     switch (random.below(4)) {
@@ -254,6 +270,7 @@ TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint6
     script.heeds_stop = random.chance(0.5);
     script.heeds_term = random.chance(0.5);
   }
+  if (hunts && random.chance(hang_chance_)) script.hangs = kOften;
   if (spec.detach && spec.timeout_ms == 0) script.hangs = 0;  // there may be nobody to cancel it
   if (spec.timeout_ms > 0 && random.chance(0.8)) {
     script.run = std::min(script.run, Duration(milliseconds(spec.timeout_ms)) / 2);

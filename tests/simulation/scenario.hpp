@@ -83,8 +83,8 @@ struct Scenario {
   explicit Scenario(std::uint64_t seed);
 
   std::uint64_t seed = 0;
-  /// From this seed on a world hunts for what is rare: restarts and resets while something else has just
-  /// happened, one victim more often than others, work that is nearly all of one kind.
+  /// From this seed on a world hunts for what is rare: it is small and quiet but for some faults that belong
+  /// together (Faults' stories), or has few kinds of faults, and its work is nearly all of one kind.
   static constexpr std::uint64_t kFirstHunt = 10'000'000;
   bool hunts = false;
   bool large = false;
@@ -127,8 +127,11 @@ struct Scenario {
   double trouble_ = 0;  // of a task, to crash, hang or throw
   double blob_chance_ = 0;
   double cancel_chance_ = 0;
-  double detach_chance_ = 0;  // of a wave
-  bool bulk_ = false;         // some blobs have several chunks
+  double detach_chance_ = 0;   // of a wave
+  std::size_t wave_max_ = 80;  // tasks
+  double long_chance_ = 0;     // of a task to take seconds, in hunting worlds
+  double hang_chance_ = 0;     // and to never end
+  bool bulk_ = false;          // some blobs have several chunks
 };
 
 }  // namespace weft::sim
