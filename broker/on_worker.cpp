@@ -211,17 +211,19 @@ HeldClaim Scheduler::adopted_claim(const Task& task) {
   return {task.worker, {task.seq, task.attempt, state, task.claimed}};
 }
 
-/// Of two claims of one task, that of the later attempt is adopted.
+/// Of two claims of one task, that of the later attempt is adopted: PROTOCOL.md section 4, table E.
 bool Scheduler::is_later(const HeldClaim& one, const HeldClaim& other) {
+  using enum wire::ClaimState;
   if (other.worker == nullptr) return false;
-  const bool one_done = one.claim.state == wire::ClaimState::done;
-  const bool other_done = other.claim.state == wire::ClaimState::done;
-  if (one_done != other_done) return other_done;  // the one that still runs
+  const auto are = [&](wire::ClaimState a, wire::ClaimState b) {
+    return one.claim.state == a && other.claim.state == b;
+  };
+  if (are(running, done) || are(done, running)) return one.claim.state == running;
   if (one.claim.attempt.epoch == other.claim.attempt.epoch)
     return one.claim.attempt.number > other.claim.attempt.number;
   if (one.claim.execution != other.claim.execution) return one.claim.execution > other.claim.execution;
-  // What runs is not stopped for what was not started, by a worker that was cut off for the life of a broker.
-  if (one.claim.state != other.claim.state) return one.claim.state == wire::ClaimState::running;
+  // A worker that was cut off for the life of a broker may have a queued attempt of an earlier one.
+  if (one.claim.state != other.claim.state) return one.claim.state != queued;
   return one.worker == other.worker;  // a worker says them in the order of their ends
 }
 

@@ -311,10 +311,10 @@ std::vector<Pair> all_pairs() {
 using Fits = bool (*)(const Pair&);
 const std::vector<std::map<std::string, Fits>> kFits{
     {{"same", [](const Pair& p) { return p.first.state == p.second.state; }},
-     {"one is done, one is not", [](const Pair& p) { return p.one(ClaimState::done); }},
-     {"both are done, or none", [](const Pair& p) { return !p.one(ClaimState::done); }},
-     {"one is queued, one is running",
-      [](const Pair& p) { return p.one(ClaimState::queued) && p.one(ClaimState::running); }}},
+     {"one is done, one is running",
+      [](const Pair& p) { return p.one(ClaimState::done) && p.one(ClaimState::running); }},
+     {"any others", [](const Pair& p) { return !(p.one(ClaimState::done) && p.one(ClaimState::running)); }},
+     {"one is queued, one is not", [](const Pair& p) { return p.one(ClaimState::queued); }}},
     {{"same", [](const Pair& p) { return p.first.attempt.epoch == p.second.attempt.epoch; }},
      {"different", [](const Pair& p) { return p.first.attempt.epoch != p.second.attempt.epoch; }}},
     {{"same", [](const Pair& p) { return p.first.execution == p.second.execution; }},
@@ -324,7 +324,7 @@ const std::vector<std::map<std::string, Fits>> kFits{
 
 /// Whether the first claim is the later one, by the words of the last column.
 const std::map<std::string, Fits> kFirstIsLater{
-    {"the one that is not done", [](const Pair& p) { return p.first.state != ClaimState::done; }},
+    {"the one that is not queued", [](const Pair& p) { return p.first.state != ClaimState::queued; }},
     {"the one of the higher number",
      [](const Pair& p) { return p.first.attempt.number > p.second.attempt.number; }},
     {"the one of the higher execution",
