@@ -377,12 +377,28 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
   if (entry->phase == Detached::Phase::finished) {
     hand_over(session, record.seq, *entry);
   } else if (Task* task = find_task(session, record.seq)) {
-    task->retries_used = std::max(task->retries_used, record.retries_used);
-    task->crashes = std::max(task->crashes, record.crashes);
+    take_charges_of_client(session, *entry, *task, record);
     if (task->adopted && task->claimed < task->execution()) task->counted = true;  // as its client was told
     task->untold = std::max(task->untold, 1 + record.retries_used + record.crashes);
   }
   return true;
+}
+
+/// The client was told of charges that the last broker did not live to write down. The journal gets them now:
+/// a worker may already have forgotten the failures.
+void Scheduler::take_charges_of_client(Session& session, Detached& entry, Task& task,
+                                       const wire::ReannounceRecord& record) {
+  const bool crashed = record.crashes > task.crashes;
+  if (!crashed && record.retries_used <= task.retries_used) return;
+  task.retries_used = std::max(task.retries_used, record.retries_used);
+  task.crashes = std::max(task.crashes, record.crashes);
+  const std::string error = wire::encode_error(
+      {.message =
+           "its client was told of this failure, by a broker that ended before it had written it down"});
+  take_charge(
+      session, entry,
+      {task.seq, wire::DeliveryKind::charged, crashed ? wire::Outcome::crashed : wire::Outcome::failed,
+       task.retries_used, task.crashes, wire::Payload(error)});
 }
 
 /// An attached task: its answer is that of the task whose id is its payload, and so are its charges, of which

@@ -708,6 +708,14 @@ TEST_SUITE("scheduler, detached") {
     n.h.advance(2s);
     CHECK(n.h.assigned(n.worker, s.client) == Seqs{1});
     n.h.skip();
+
+    // The next broker knows of it too.
+    Next last(n.h, n.worker, kEpoch + 2);
+    last.attach(s.client, 1);
+    const auto charges = std::get<wire::Deliver>(std::get<Send>(last.h.take().back()).message).records;
+    REQUIRE(charges.size() == 1);
+    CHECK(charges[0].retries_used == 1);
+    CHECK(charges[0].crashes == 0);
   }
 
   TEST_CASE("a failure that the journal has is not charged again, though a charge before it is not there") {
