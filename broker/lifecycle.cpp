@@ -143,6 +143,10 @@ void Scheduler::start_unclaimed(Task& task) {
 /// started at most once is over.
 void Scheduler::start_again(Task& task) {
   if (task.spec->content.crash_limit > 1 || !task.spec->refusal.empty()) return queue(task);
+  charge_unknown_start(task);
+}
+
+void Scheduler::charge_unknown_start(Task& task) {
   wire::ErrorInfo info;
   info.message = "it may have been started before, and must not be started twice";
   info.ended_ms = unix_ms(now_);
@@ -201,6 +205,10 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       // The journal may have this charge and lack one before it, so that the count alone does not tell.
       const Detached* entry = task.adopted ? find_detached(*task.session, task.seq) : nullptr;
       if (entry != nullptr && entry->has_charge(record)) return put_back(task);
+      // An earlier broker may have heard of this failure and started the task again.
+      const bool ended_before =
+          worker.executions->contains({TaskId{task.session->id, task.seq}, task.attempt});
+      if (ended_before && task.spec->content.crash_limit <= 1) return charge_unknown_start(task);
       return charge(task, record.outcome, record.payload);
     }
     case wire::Outcome::cannot_start: {
@@ -239,9 +247,11 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
           task, fmt::format("worker {} ended it in a way that this broker, which speaks protocol "
                             "{}.{}, does not know: the worker speaks {}.{}",
                             worker.hello.name, wire::kMajor, settings_.minor, wire::kMajor, worker.minor));
+    case wire::Outcome::cancelled:
+      // By an earlier broker, or when we had given its client up. The attempt may have begun.
+      return task.spec->content.crash_limit > 1 ? put_back(task) : charge_unknown_start(task);
     case wire::Outcome::ok:
     case wire::Outcome::refused:
-    case wire::Outcome::cancelled:  // nobody here asked for that: an order from before we were there
     case wire::Outcome::unschedulable:
       return put_back(task);
   }

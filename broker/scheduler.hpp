@@ -221,6 +221,7 @@ class Scheduler {
   void await_claim(Task& task);
   void start_unclaimed(Task& task);
   void start_again(Task& task);
+  void charge_unknown_start(Task& task);
   void answer(Task& task, wire::Outcome outcome, wire::Payload payload);
   void forget_spec(Session& session, std::uint32_t number);
   void fail_unschedulable(Task& task);

@@ -361,6 +361,7 @@ void Session::remake(std::uint64_t seq) {
   Extra& extra = extra_of(*task);
   extra.remake = true;
   if (!joined() || seq >= next_) return;  // its turn will come
+  if (spec_of(task->spec).minor > presence_.broker_minor()) return refuse_too_new(seq, *task);
   define(task->spec);
   send(wire::Reannounce{{again(seq, *task)}});
 }

@@ -174,12 +174,17 @@ std::vector<worker::TaskStarted> FakeRunners::read_pages() {
   return news;
 }
 
+/// Errors say when an execution ended: those of two executions differ.
+std::int64_t FakeRunners::now_ms() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(world_.now().time_since_epoch()).count();
+}
+
 void FakeRunners::finish(worker::RunnerId id, Runner& runner, End end) {
   const TaskId task = runner.task.id;
   oracle_.ended(*runner.execution, end);
   runner.execution.reset();
   runner.memory_left = std::max(runner.memory_left, oracle_.script(task).memory_left);
-  worker::TaskFinished done{id, runner.task.ordinal, wire::Outcome::ok, 0, {}, 1};
+  worker::TaskFinished done{id, runner.task.ordinal, wire::Outcome::ok, 0, {}, now_ms()};
   done.run_us = static_cast<std::uint64_t>((agent_.clock() - runner.since).count());
   if (end == End::threw) {
     done.outcome = wire::Outcome::failed;
@@ -205,7 +210,7 @@ void FakeRunners::die(worker::RunnerId id, int signal, End end) {
   died.runner = id;
   died.started = runner.started;
   died.signal = signal;
-  died.ended_ms = 1;
+  died.ended_ms = now_ms();
   agent_.emit(std::move(died));
 }
 

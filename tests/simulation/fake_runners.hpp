@@ -79,6 +79,7 @@ class FakeRunners {
   const Program* program_of(const worker::Program& program) const;
   void get_ready(worker::RunnerId id, Runner& runner);
   void begin_next(worker::RunnerId id, Runner& runner);
+  std::int64_t now_ms() const;
   void finish(worker::RunnerId id, Runner& runner, End end);
   void die(worker::RunnerId id, int signal, End end);
 

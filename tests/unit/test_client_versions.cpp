@@ -87,6 +87,27 @@ TEST_SUITE("client session: versions") {
     CHECK(h.session.open_tasks() == 0);
   }
 
+  TEST_CASE("a task whose result is lost is refused by an older broker that does not know its option") {
+    Harness h;
+    h.define(1, {.function = "f", .directory = "/data"});
+    h.submit({h.task(1, 1)});
+    welcome(h, wire::kMinor);
+    const wire::BlobRef result{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
+    h.deliver(1, {.seq = 1, .outcome = wire::Outcome::ok, .payload = wire::Payload(result)});
+    h.step(LinkDown{"it was replaced"});
+    CHECK(completions(welcome(h, 0, 6)).empty());
+    std::vector<Completion> done;
+    for (int tries = 0; tries < 10 && done.empty(); ++tries) {
+      const Actions gone = h.step(Received{wire::Gone{result.id, "its holder is not connected"}, 0});
+      CHECK(submits(gone) == 0);
+      done = completions(gone);
+      h.step(Received{wire::Heartbeat{}, 0});
+      h.advance(1s);
+    }
+    REQUIRE(done.size() == 1);
+    CHECK(done[0].outcome == wire::Outcome::refused);
+  }
+
   TEST_CASE("a kind of delivery that only a newer broker knows is acknowledged and passed over") {
     Harness h;
     h.running_tasks(1);

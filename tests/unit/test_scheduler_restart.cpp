@@ -387,6 +387,33 @@ TEST_SUITE("scheduler, restart") {
     CHECK(s.h.status().clients == 1);
   }
 
+  TEST_CASE("a task that may be started once fails when an earlier broker may have started it again") {
+    Stage s;
+    wire::TaskSpec once = any_spec();
+    once.crash_limit = 1;
+    once.retries = 3;
+    s.h.hello(s.client, 7, kOldEpoch);
+    s.h.define(s.client, 1, once);
+    s.reannounce({announced(1)});
+    s.h.synced(s.client);
+    s.h.skip();
+    s.worker_comes({{1, kOldAttempt, ClaimState::done, 1}});
+    s.h.skip();
+    SUBCASE("the attempt failed, and that broker may have heard of it") { s.old_result(1, Outcome::failed); }
+    SUBCASE("the attempt was stopped, when its client was given up") { s.old_result(1, Outcome::cancelled); }
+    std::vector<wire::DeliveryRecord> delivered;
+    for (const Action& action : s.h.take()) {
+      const auto* send = std::get_if<Send>(&action);
+      if (const auto* deliver = send != nullptr ? std::get_if<wire::Deliver>(&send->message) : nullptr)
+        delivered.insert(delivered.end(), deliver->records.begin(), deliver->records.end());
+    }
+    REQUIRE(delivered.size() == 1);
+    CHECK(delivered[0].outcome == Outcome::crashed);
+    s.h.advance(5s);
+    CHECK(s.h.assigned(s.worker, s.client).empty());
+    s.h.skip();
+  }
+
   TEST_CASE("a claim that its worker gave back before the task was announced is void") {
     Stage s;
     s.worker_comes({{1, kOldAttempt, ClaimState::queued}});
