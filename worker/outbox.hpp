@@ -17,7 +17,7 @@ class Outbox {
     std::uint32_t execution = 1;
   };
 
-  explicit Outbox(const Uuid& session) : session_(session) {}
+  Outbox(const Uuid& session, std::uint64_t first) : session_(session), first_(first) {}
 
   /// Numbers and keeps one result. When `actions` is not null the link is up: it goes out now.
   void add(Entry&& entry, Actions* actions);
@@ -31,12 +31,14 @@ class Outbox {
   const Fifo<Entry>& entries() const { return entries_; }
   /// The number of the oldest entry, or of the next one when it is empty.
   std::uint64_t first() const { return first_; }
+  /// The number that no entry has had yet.
+  std::uint64_t next() const { return first_ + entries_.size(); }
 
  private:
   void send(std::size_t index, Actions& actions) const;
 
   Uuid session_;
-  std::uint64_t first_ = 1;
+  std::uint64_t first_;
   Fifo<Entry> entries_;
 };
 

@@ -177,8 +177,7 @@ void Session::forget_idle_clients() {
       ++it;
       continue;
     }
-    for (auto& [number, spec] : it->second.specs) forget_spec(*spec);
-    it = clients_.erase(it);
+    it = forget_client(it);
   }
 }
 

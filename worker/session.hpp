@@ -116,6 +116,7 @@ class Session {
   void log_waiting(const std::string& reason);
   void claim_everything();
   void forget_idle_clients();
+  std::map<Uuid, ClientState>::iterator forget_client(std::map<Uuid, ClientState>::iterator client);
   void tick_presence();
   void leave_if_done();
   void exit(int code, const std::string& reason);
@@ -232,6 +233,9 @@ class Session {
   std::uint64_t epoch_ = 0;  // of the broker that we have or last had
 
   std::map<Uuid, ClientState> clients_;
+  // An outbox begins here: results of a session that has ended may still be on their way when it comes back,
+  // and must not be taken for those of its new outbox.
+  std::uint64_t unused_outbox_ = 1;
   TaskTable tasks_;
   std::map<std::uint64_t, std::uint64_t> assigned_last_;  // highest attempt number, by epoch
   std::map<BlobKey, std::vector<AttemptKey>> waiters_;

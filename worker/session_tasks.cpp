@@ -48,7 +48,7 @@ std::string key_of(const Program& program) {
 }  // namespace
 
 ClientState& Session::client(const Uuid& session) {
-  return clients_.try_emplace(session, session).first->second;
+  return clients_.try_emplace(session, session, unused_outbox_).first->second;
 }
 
 /// In the order in which they came.
@@ -353,8 +353,13 @@ void Session::receive(const wire::EndSession& end_session) {
   held_.end_session(session, *actions_);
   const auto owner = clients_.find(session);
   if (owner == clients_.end()) return;
-  for (auto& [number, spec] : owner->second.specs) forget_spec(*spec);
-  clients_.erase(owner);
+  forget_client(owner);
+}
+
+std::map<Uuid, ClientState>::iterator Session::forget_client(std::map<Uuid, ClientState>::iterator client) {
+  for (auto& [number, spec] : client->second.specs) forget_spec(*spec);
+  unused_outbox_ = std::max(unused_outbox_, client->second.outbox.next());
+  return clients_.erase(client);
 }
 
 }  // namespace weft::worker

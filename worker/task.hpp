@@ -90,7 +90,7 @@ struct SpecState {
 
 /// One client session.
 struct ClientState {
-  explicit ClientState(const Uuid& id) : outbox(id) {}
+  ClientState(const Uuid& id, std::uint64_t outbox_first) : outbox(id, outbox_first) {}
   std::unordered_map<std::uint32_t, LocalRef<SpecState>> specs;
   Outbox outbox;
 };

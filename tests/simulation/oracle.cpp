@@ -204,8 +204,9 @@ bool Oracle::excused(const Execution& execution, const Task& task) const {
       return task.spoiled || task.script.result_shared || ran_over(execution, task) ||
              (task.spec->detach &&
               (expired(task) || (task.script.result_bytes > 0 && disk_failed_ > execution.start)));
+    case End::stopped:  // perhaps since another execution had made the answer, which arrived damaged
+      return task.spoiled || ran_over(execution, task);
     case End::running:
-    case End::stopped:
     case End::gone:
       return ran_over(execution, task);
   }
@@ -310,8 +311,11 @@ void Oracle::ended(ExecutionId id, End end) {
 void Oracle::asked_to_stop(ExecutionId id) const {
   const Execution& execution = executions_[id];
   const Task& task = tasks_.at(execution.task);
+  const Tally sum = tally(task);
+  // GUARANTEES: a task is executed again "if it failed or timed out, and `retries` asks for another attempt".
+  const bool failed = sum.threw + sum.timed_out > task.spec->retries;
   const bool wanted = !task.cancelled && !task.cancelled_by_others && (task.kept || !task.forgotten) &&
-                      !task.answered && !ran_over(execution, task) && tally(task).returned == 0;
+                      !task.answered && !ran_over(execution, task) && sum.returned == 0 && !failed;
   // It may run elsewhere too, given to that worker by a broker which did not hear of this one: one is enough.
   const bool alone = std::none_of(task.executions.begin(), task.executions.end(), [&](ExecutionId other) {
     return other != id && executions_[other].end == End::running;

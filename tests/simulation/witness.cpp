@@ -84,6 +84,7 @@ void Witness::hear(broker::PeerId from, const wire::Message& message, std::uint8
   if (const auto* results = std::get_if<wire::Results>(&message)) {
     Outbox& outbox = outboxes_[{peer.worker, results->session}];
     std::uint64_t number = results->first;
+    if (results->fresh) outbox.erase(outbox.begin(), outbox.lower_bound(number));  // of an earlier session
     for (const wire::ResultRecord& record : results->records) {
       // A blob that did not reach the journal is of no use: the task is executed again.
       const bool fetched = record.payload.is_blob() && is_detached({results->session, record.seq});
