@@ -119,7 +119,7 @@ std::uint8_t draw_minor(Random& random) { return static_cast<std::uint8_t>(rando
 
 bool Scenario::competes() const {
   return seed % 4 == 3 && broken_worker.empty() && late_start_chance == 0 && stubborn_chance == 0 &&
-         corrupt_chance == 0 && !short_of_memory;
+         corrupt_chance == 0 && !short_of_memory && network.spike_chance == 0;
 }
 
 std::size_t Scenario::slots() const {

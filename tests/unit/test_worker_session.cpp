@@ -1022,6 +1022,31 @@ TEST_CASE("the end of a session stops its tasks and drops everything of it") {
   CHECK(h.take() == Actions{});
 }
 
+TEST_CASE("the results of a session that has come back are not numbered as those before its end") {
+  Joined h;
+  const auto first_of_results = [&] {
+    std::uint64_t first = 0;
+    for (const Action& action : h.take()) {
+      const auto* send = std::get_if<Send>(&action);
+      const auto* results = send != nullptr ? std::get_if<wire::Results>(&*send->message) : nullptr;
+      if (results == nullptr) continue;
+      CHECK(results->fresh);
+      first = results->first;
+    }
+    return first;
+  };
+  h.running(1);
+  h.finished(1, 1);
+  CHECK(first_of_results() == 1);
+  h.receive(wire::EndSession{kAda});
+  h.define(library_spec());
+  h.assign(2, 2);
+  h.started(1, 2);
+  h.skip();
+  h.finished(1, 2);
+  CHECK(first_of_results() == 2);
+}
+
 TEST_CASE("a task of a spec that was never defined cannot start") {
   Joined h;
   h.assign(1, 1, 77);
