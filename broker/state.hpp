@@ -108,8 +108,8 @@ struct Detached {
   Phase phase = Phase::saving;
   bool recorded = false;   // its record has been given to the keeper
   bool journaled = false;  // and is in the journal: KEPT may be sent
-  bool fetched = false;   // a program has the answer, which goes when no other holds a Future for it
-  std::vector<Uuid> had;  // by the clients of these sessions
+  bool fetched = false;    // a program has the answer, which goes when no other holds a Future for it
+  std::vector<Uuid> had;   // by the clients of these sessions
   Spec* spec = nullptr;
   std::size_t missing = 0;    // blobs that are not kept yet
   std::vector<BlobId> holds;  // its argument, then its result, as far as they are blobs
