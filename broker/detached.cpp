@@ -377,7 +377,7 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
   if (entry->phase == Detached::Phase::finished) {
     hand_over(session, record.seq, *entry);
   } else if (Task* task = find_task(session, record.seq)) {
-    take_charges_of_client(session, *entry, *task, record);
+    if (!take_charges_of_client(session, *entry, *task, record)) return true;
     if (task->adopted && task->claimed < task->execution()) task->counted = true;  // as its client was told
     task->untold = std::max(task->untold, 1 + record.retries_used + record.crashes);
   }
@@ -385,13 +385,26 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
 }
 
 /// The client was told of charges that the last broker did not live to write down. The journal gets them now:
-/// a worker may already have forgotten the failures.
-void Scheduler::take_charges_of_client(Session& session, Detached& entry, Task& task,
+/// a worker may already have forgotten the failures. False: with them the task has reached its limit, and
+/// ends.
+bool Scheduler::take_charges_of_client(Session& session, Detached& entry, Task& task,
                                        const wire::ReannounceRecord& record) {
-  const bool crashed = record.crashes > task.crashes;
-  if (!crashed && record.retries_used <= task.retries_used) return;
-  task.retries_used = std::max(task.retries_used, record.retries_used);
-  task.crashes = std::max(task.crashes, record.crashes);
+  std::uint32_t retries_used = record.retries_used;
+  std::uint32_t crashes = record.crashes;
+  // The adopted attempt, which has failed since, came after what the client knows of.
+  const bool later = entry.phase == Detached::Phase::open && task.adopted && task.answered &&
+                     !task.with_worker() && !entry.charges.empty() && task.claimed > retries_used + crashes;
+  if (later) ++(entry.charges.back().outcome == wire::Outcome::crashed ? crashes : retries_used);
+  const bool crashed = crashes > task.crashes;
+  if (!crashed && retries_used <= task.retries_used) return true;
+  task.retries_used = std::max(task.retries_used, retries_used);
+  task.crashes = std::max(task.crashes, crashes);
+  const wire::TaskSpec& spec = task.spec->content;
+  if (later && (task.crashes >= spec.crash_limit || task.retries_used > spec.retries)) {
+    answer(task, entry.charges.back().outcome, entry.charges.back().payload);
+    erase(task);
+    return false;
+  }
   const std::string error = wire::encode_error(
       {.message =
            "its client was told of this failure, by a broker that ended before it had written it down"});
@@ -399,6 +412,7 @@ void Scheduler::take_charges_of_client(Session& session, Detached& entry, Task& 
       session, entry,
       {task.seq, wire::DeliveryKind::charged, crashed ? wire::Outcome::crashed : wire::Outcome::failed,
        task.retries_used, task.crashes, wire::Payload(error)});
+  return true;
 }
 
 /// An attached task: its answer is that of the task whose id is its payload, and so are its charges, of which

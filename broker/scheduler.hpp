@@ -264,7 +264,7 @@ class Scheduler {
   static bool has_client(const Session& session);
   void drop_detached(Session& session, std::uint64_t seq);
   void release_blobs(std::vector<BlobId>& blobs);
-  void take_charges_of_client(Session& session, Detached& entry, Task& task,
+  bool take_charges_of_client(Session& session, Detached& entry, Task& task,
                               const wire::ReannounceRecord& record);
   bool again_detached(Session& session, const wire::ReannounceRecord& record);
   void watch(Session& session, std::uint64_t seq, const wire::Payload& payload,

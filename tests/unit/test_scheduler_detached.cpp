@@ -499,6 +499,31 @@ TEST_SUITE("scheduler, detached") {
                                  {{1, wire::DeliveryKind::charged, Outcome::failed, 1, 0, error}})});
   }
 
+  TEST_CASE("a charge that only the client knows of comes before that of the attempt that was adopted") {
+    Stage s;
+    wire::TaskSpec twice = detached_spec();
+    twice.crash_limit = 2;
+    s.accept(twice);
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second{first.epoch, first.number + 1};
+    Next n(s);  // the first crashed, which the client knows and the journal does not
+    n.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
+    n.h.result(n.worker, s.client, 1, Outcome::crashed, "the second", 1000, second);
+    n.h.commit();
+    TestClient client = s.client;
+    n.h.hello(client, 0, kEpoch);
+    n.h.define(client, 2, twice);
+    n.h.skip();
+    n.h.say(client, wire::Reannounce{{{1, 2, 0, 1, 0, wire::Payload(std::string_view("arg"))}}});
+    n.h.commit();
+    const auto delivered = std::get<wire::Deliver>(std::get<Send>(n.h.take().back()).message).records;
+    CHECK(delivered.back() == wire::DeliveryRecord{1, wire::DeliveryKind::final, Outcome::crashed, 0, 2,
+                                                   wire::Payload(std::string_view("the second"))});
+    n.h.advance(5s);
+    CHECK(n.h.assigned(n.worker, s.client).empty());
+    n.h.skip();
+  }
+
   TEST_CASE("a client that lives through the broker's death gets every answer once") {
     Stage s;
     s.accept(2);
