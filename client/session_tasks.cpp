@@ -19,6 +19,18 @@ constexpr std::size_t kRecordsMax = 1024;
 constexpr std::size_t kMessageBytes = 256 << 10;
 constexpr std::size_t kRecordBytes = 16;  // about what a record costs beside its payload
 
+/// Messages with at most `max` of these each, so that each stays below 1 MiB.
+template <class Message, class Id>
+std::vector<Message> in_parts(const std::vector<Id>& ids, std::ptrdiff_t max) {
+  std::vector<Message> messages;
+  for (auto from = ids.begin(); from != ids.end();) {
+    const auto to = from + std::min(ids.end() - from, max);
+    messages.push_back(Message{{from, to}});
+    from = to;
+  }
+  return messages;
+}
+
 /// "2024-05-01 12:00:01.250" (UTC), or "?" for 0.
 std::string utc(std::int64_t unix_ms) {
   if (unix_ms <= 0) return "?";
@@ -174,21 +186,11 @@ void Session::settle_cancel(std::uint64_t seq) {
 }
 
 void Session::send_cancels(const std::vector<std::uint64_t>& seqs) {
-  constexpr std::ptrdiff_t kSeqsMax = 50'000;  // in a message, which stays below 1 MiB
-  for (auto from = seqs.begin(); from != seqs.end();) {
-    const auto to = from + std::min(seqs.end() - from, kSeqsMax);
-    send(wire::Cancel{{from, to}});
-    from = to;
-  }
+  for (wire::Cancel& message : in_parts<wire::Cancel>(seqs, 50'000)) send(std::move(message));
 }
 
 void Session::send_fetched(const std::vector<wire::TaskRef>& tasks) {
-  constexpr std::ptrdiff_t kTasksMax = 25'000;  // in a message, which stays below 1 MiB
-  for (auto from = tasks.begin(); from != tasks.end();) {
-    const auto to = from + std::min(tasks.end() - from, kTasksMax);
-    send(wire::Fetched{{from, to}});
-    from = to;
-  }
+  for (wire::Fetched& message : in_parts<wire::Fetched>(tasks, 25'000)) send(std::move(message));
 }
 
 /// The previous connection may have lost any FETCHED. A cancelled task that is about to be announced again

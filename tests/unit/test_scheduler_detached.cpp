@@ -112,6 +112,12 @@ struct Next {
     h.ready(worker);
     h.skip();
   }
+  /// The worker has the second execution of task 1, which has ended in failure.
+  void second_fails(const TestClient& of, const wire::Attempt& second, Outcome outcome, const char* error) {
+    worker_comes(of, {{1, second, wire::ClaimState::done, 2}});
+    h.result(worker, of, 1, outcome, error, 1000, second);
+    h.commit();
+  }
   void attach(const TestClient& of, std::uint64_t seq) { h.submit(client, 1, 1, name_of(of, seq)); }
 };
 
@@ -445,9 +451,7 @@ TEST_SUITE("scheduler, detached") {
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};
     Next n(s);  // the first crashed, which the journal does not have
-    n.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
-    n.h.result(n.worker, s.client, 1, Outcome::crashed, "the second", 1000, second);
-    n.h.commit();
+    n.second_fails(s.client, second, Outcome::crashed, "the second");
     CHECK(n.h.assigned(n.worker, s.client).empty());  // until whoever may have the next attempt has come
     SUBCASE("its client does not come back") {}
     SUBCASE("its client has not heard of the first either") {
@@ -482,9 +486,7 @@ TEST_SUITE("scheduler, detached") {
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};
     Next n(s);  // the first crashed, which the journal does not have
-    n.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
-    n.h.result(n.worker, s.client, 1, Outcome::failed, "it threw", 1000, second);
-    n.h.commit();
+    n.second_fails(s.client, second, Outcome::failed, "it threw");
 
     Next last(n.h, n.worker, kEpoch + 2);
     last.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
@@ -507,9 +509,7 @@ TEST_SUITE("scheduler, detached") {
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};
     Next n(s);  // the first crashed, which the client knows and the journal does not
-    n.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
-    n.h.result(n.worker, s.client, 1, Outcome::crashed, "the second", 1000, second);
-    n.h.commit();
+    n.second_fails(s.client, second, Outcome::crashed, "the second");
     TestClient client = s.client;
     n.h.hello(client, 0, kEpoch);
     n.h.define(client, 2, twice);
@@ -750,9 +750,7 @@ TEST_SUITE("scheduler, detached") {
     const wire::Attempt second{first.epoch, first.number + 1};
     const wire::Attempt third{first.epoch, first.number + 2};
     Next n(s);  // the journal has no word of the first, which crashed
-    n.worker_comes(s.client, {{1, second, wire::ClaimState::done, 2}});
-    n.h.result(n.worker, s.client, 1, Outcome::failed, "it threw", 1000, second);
-    n.h.commit();
+    n.second_fails(s.client, second, Outcome::failed, "it threw");
     n.h.skip();
 
     Next last(n.h, n.worker, kEpoch + 2);
