@@ -392,8 +392,8 @@ bool Scheduler::take_charges_of_client(Session& session, Detached& entry, Task& 
   std::uint32_t retries_used = record.retries_used;
   std::uint32_t crashes = record.crashes;
   // The adopted attempt, which has failed since, came after what the client knows of.
-  const bool later = entry.phase == Detached::Phase::open && task.adopted && task.answered &&
-                     !task.with_worker() && !entry.charges.empty() && task.claimed > retries_used + crashes;
+  const bool later = entry.phase == Detached::Phase::open && task.adopted && task.charged &&
+                     !task.with_worker() && task.claimed > retries_used + crashes;
   if (later) ++(entry.charges.back().outcome == wire::Outcome::crashed ? crashes : retries_used);
   const bool crashed = crashes > task.crashes;
   if (!crashed && retries_used <= task.retries_used) return true;

@@ -53,6 +53,7 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
   task.answered = false;
   task.adopted = false;
   task.counted = false;
+  task.charged = false;
   task.state = state;
   task.since = now_;
   if (worker.tasks.empty()) worker.progressed = now_;
@@ -204,7 +205,10 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
     case wire::Outcome::crashed: {
       // The journal may have this charge and lack one before it, so that the count alone does not tell.
       const Detached* entry = task.adopted ? find_detached(*task.session, task.seq) : nullptr;
-      if (entry != nullptr && entry->has_charge(record)) return put_back(task);
+      if (entry != nullptr && entry->has_charge(record)) {
+        task.charged = true;
+        return put_back(task);
+      }
       // An earlier broker may have heard of this failure and started the task again.
       const bool ended_before =
           worker.executions->contains({TaskId{task.session->id, task.seq}, task.attempt});
@@ -295,6 +299,7 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   const bool crashed = outcome == wire::Outcome::crashed;
   count(task, outcome, std::move(error));
   if (task.with_worker()) {
+    task.charged = true;
     task.failed = true;
     failed_on_[TaskId{task.session->id, task.seq}].push_back(task.worker->serial);
   }

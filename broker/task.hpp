@@ -46,6 +46,7 @@ struct Task {
       0;                  // how often a worker could not begin it, for a reason that is not the program's
   bool answered = false;  // the worker's answer to `attempt` has been counted
   bool counted = false;   // `attempt` was charged already, when its worker was thought to be lost
+  bool charged = false;   // a failure of `attempt` is among the charges
   bool adopted = false;   // `attempt` was claimed by its worker, not assigned by this broker
   bool failed = false;    // before: Scheduler::failed_on_ says where
 

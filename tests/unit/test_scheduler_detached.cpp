@@ -524,6 +524,30 @@ TEST_SUITE("scheduler, detached") {
     n.h.skip();
   }
 
+  TEST_CASE("an adopted attempt that could not begin adds nothing to the charges that the client knows of") {
+    Stage s;
+    wire::TaskSpec thrice = detached_spec();
+    thrice.crash_limit = 3;
+    s.accept(thrice);
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    s.h.result(s.worker, s.client, 1, Outcome::crashed, "the first");
+    s.h.commit();
+    s.h.skip();
+    const wire::Attempt third{first.epoch, first.number + 2};
+    Next n(s);  // the second crashed, which the client knows and the journal does not
+    n.worker_comes(s.client, {{1, third, wire::ClaimState::done, 3}});
+    n.h.result(n.worker, s.client, 1, Outcome::not_fetched, "no holder", 1000, third);
+    TestClient client = s.client;
+    n.h.hello(client, 0, kEpoch);
+    n.h.define(client, 2, thrice);
+    n.h.say(client, wire::Reannounce{{{1, 2, 0, 2, 0, wire::Payload(std::string_view("arg"))}}});
+    n.h.synced(client);
+    n.h.commit();
+    n.h.advance(5s);
+    CHECK(n.h.assigned(n.worker, s.client) == Seqs{1});
+    n.h.skip();
+  }
+
   TEST_CASE("a client that lives through the broker's death gets every answer once") {
     Stage s;
     s.accept(2);
