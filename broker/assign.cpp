@@ -111,7 +111,7 @@ Worker* Scheduler::place_retry(ReadyQueue& queue, const Task& task) {
   for (const Worker* worker : candidates_of(queue)) {
     const auto longest =
         std::max(settings_.retry_elsewhere, Duration(static_cast<Duration::rep>(2 * worker->average_us)));
-    const bool gets_on = now_ - worker->progressed < longest && !worker->avoided && !worker->holds;
+    const bool gets_on = step_.now() - worker->progressed < longest && !worker->avoided && !worker->holds;
     if (gets_on && !failed_on(task, *worker) && has_memory_for(&task, *worker) &&
         could_run(*worker, placement)) {
       return nullptr;
@@ -176,7 +176,7 @@ Worker* Scheduler::place_among(const std::vector<Worker*>& candidates, const Pla
 const std::vector<Worker*>& Scheduler::candidates_of(ReadyQueue& queue) {
   if (std::exchange(queue.candidates_of, members_) == members_) return queue.candidates;
   queue.candidates.clear();
-  for (const auto& [id, worker] : workers_) {
+  for (const auto& [id, worker] : roster_.workers()) {
     if (may_ever_run(*worker, *queue.placement)) queue.candidates.push_back(worker.get());
   }
   std::sort(queue.candidates.begin(), queue.candidates.end(),
@@ -220,7 +220,7 @@ bool Scheduler::fits_now(const Worker& worker, const Placement& placement, const
 /// Whether a worker that is not avoided could run it.
 bool Scheduler::is_possible_elsewhere(const Worker& worker, const Placement& placement,
                                       const Task* large) const {
-  return std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+  return std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
     const Worker& other = *entry.second;
     return &other != &worker && !other.avoided && has_memory_for(large, other) && could_run(other, placement);
   });
@@ -230,7 +230,7 @@ bool Scheduler::is_possible_elsewhere(const Worker& worker, const Placement& pla
 bool Scheduler::could_run(const Worker& worker, const Placement& placement) const {
   if (worker.state == WorkerState::draining || worker.state == WorkerState::lost) return false;
   if (const auto bad = worker.cannot_start->find(placement.program);
-      bad != worker.cannot_start->end() && now_ < bad->second.until) {
+      bad != worker.cannot_start->end() && step_.now() < bad->second.until) {
     return false;
   }
   return has_function(worker, placement) && may_ever_run(worker, placement);
@@ -250,7 +250,7 @@ std::optional<std::uint8_t> Scheduler::too_old_for(const Placement& placement) c
   Placement without = placement;
   without.minor = 0;
   std::optional<std::uint8_t> newest;
-  for (const auto& [id, worker] : workers_) {
+  for (const auto& [id, worker] : roster_.workers()) {
     if (may_ever_run(*worker, without) && has_function(*worker, without))
       newest = std::max(newest.value_or(0), worker->minor);
   }
@@ -274,11 +274,11 @@ void Scheduler::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
 const Refusal* Scheduler::refused_everywhere(const Placement& placement, const Task* large) const {
   if (placement.program.empty()) return nullptr;
   const Refusal* latest = nullptr;
-  for (const auto& [id, worker] : workers_) {
+  for (const auto& [id, worker] : roster_.workers()) {
     if (worker->state == WorkerState::draining || worker->state == WorkerState::lost) continue;
     if (!may_ever_run(*worker, placement) || !has_memory_for(large, *worker)) continue;
     const auto refusal = worker->cannot_start->find(placement.program);
-    if (refusal == worker->cannot_start->end() || now_ >= refusal->second.until) return nullptr;
+    if (refusal == worker->cannot_start->end() || step_.now() >= refusal->second.until) return nullptr;
     if (latest == nullptr || refusal->second.at > latest->at) latest = &refusal->second;
   }
   return latest;
@@ -287,11 +287,11 @@ const Refusal* Scheduler::refused_everywhere(const Placement& placement, const T
 /// Tells each task the reason at once. A reason that is no longer fresh may no longer be true: then the
 /// program is tried on all workers again.
 void Scheduler::fail_refused(ReadyQueue& queue, const Refusal& latest) {
-  if (now_ - latest.at >= settings_.cannot_start_memory) {
-    for (const auto& [id, worker] : workers_) {
+  if (step_.now() - latest.at >= settings_.cannot_start_memory) {
+    for (const auto& [id, worker] : roster_.workers()) {
       const auto refusal = worker->cannot_start->find(queue.placement->program);
       if (refusal != worker->cannot_start->end())
-        worker->cannot_start.edit()[queue.placement->program].until = now_;
+        worker->cannot_start.edit()[queue.placement->program].until = step_.now();
     }
     queue.blocked_in_pass = 0;
     return;
@@ -310,7 +310,7 @@ double Scheduler::assign(Task& task, Worker& worker) {
 
   wire::Assign& outgoing = worker.outgoing;
   if (!outgoing.tasks.empty() && outgoing.session != session.id) {
-    send(worker.peer, std::exchange(outgoing, {}));
+    step_.send(worker.peer, std::exchange(outgoing, {}));
   }
   if (outgoing.tasks.empty()) assigned_to_.push_back(&worker);
   outgoing.session = session.id;
@@ -324,7 +324,7 @@ void Scheduler::define_for(Worker& worker, const Session& session, const Spec& s
   WorkerSession& known = worker.sessions.of(session.id);
   if (known.told.insert(spec.number).second) {
     known.specs.insert(spec.number);
-    send(worker.peer, wire::DefineFor{session.id, spec.number, spec.content});
+    step_.send(worker.peer, wire::DefineFor{session.id, spec.number, spec.content});
   }
   worker.told_session = session.serial;
   worker.told_spec = spec.number;
@@ -332,7 +332,7 @@ void Scheduler::define_for(Worker& worker, const Session& session, const Spec& s
 
 void Scheduler::flush_assignments() {
   for (Worker* worker : assigned_to_) {
-    if (!worker->outgoing.tasks.empty()) send(worker->peer, std::exchange(worker->outgoing, {}));
+    if (!worker->outgoing.tasks.empty()) step_.send(worker->peer, std::exchange(worker->outgoing, {}));
   }
   assigned_to_.clear();
 }
@@ -340,7 +340,7 @@ void Scheduler::flush_assignments() {
 /// It submits. What is with a worker already goes before it, whoever's turn it is: that is to be little while
 /// tasks of others wait.
 void Scheduler::note_competition(const Session& session) {
-  if (turns_.others_wait(session.turn)) shared_until_ = now_ + settings_.shared_memory;
+  if (turns_.others_wait(session.turn)) shared_until_ = step_.now() + settings_.shared_memory;
 }
 
 /// How many tasks a worker may have. Long tasks are not prefetched, so that whoever is idle first gets
@@ -350,7 +350,7 @@ void Scheduler::update_credit(Worker& worker) {
     worker.credit = std::min(worker.hold.hold_slots, worker.slots);
     return;
   }
-  const double part = now_ < shared_until_ ? 1.0 / static_cast<double>(settings_.shared_part) : 1.0;
+  const double part = step_.now() < shared_until_ ? 1.0 / static_cast<double>(settings_.shared_part) : 1.0;
   double prefetch = 0;
   if (worker.average_us > 0 &&
       worker.average_us <= static_cast<double>(settings_.prefetch_task_max.count())) {
@@ -403,20 +403,20 @@ void Scheduler::rebalance() {
   const Worker* idlest = open_workers_.first();
   if (crowded_ == 0 || idlest == nullptr || idlest->idle_slots() == 0) return;
   const Duration patience = settings_.prefetch * 5;
-  if (now_ < rebalance_due_) return plan_rebalance(rebalance_due_);
-  rebalance_due_ = now_ + patience / 4;  // all workers are looked at: not for every message
+  if (step_.now() < rebalance_due_) return plan_rebalance(rebalance_due_);
+  rebalance_due_ = step_.now() + patience / 4;  // all workers are looked at: not for every message
   plan_rebalance(rebalance_due_);
   std::size_t idle = 0;
   for (const Worker* worker = open_workers_.first(); worker != nullptr;
        worker = open_workers_.after(*worker)) {
     idle += worker->idle_slots();
   }
-  for (auto& [id, worker] : workers_) {
+  for (auto& [id, worker] : roster_.workers()) {
     if (!worker->crowded) continue;
-    if (now_ < worker->retract_again) continue;
+    if (step_.now() < worker->retract_again) continue;
     std::size_t spare = std::min(worker->load() - worker->slots, idle);
     for (Task* task = worker->tasks.back(); task != nullptr && spare > 0; task = TaskList::before(*task)) {
-      if (task->state != TaskState::assigned || now_ - task->since < patience) continue;
+      if (task->state != TaskState::assigned || step_.now() - task->since < patience) continue;
       const Placement& placement = *task->spec->queue->placement;
       const Worker* other = open_workers_.first();
       while (other != nullptr && (other->idle_slots() < placement.threads ||
@@ -425,7 +425,7 @@ void Scheduler::rebalance() {
       }
       if (other == nullptr) continue;  // nobody is idle that could run it
       revoke(*task, wire::RevokeMode::retract);
-      worker->retract_again = now_ + patience * 5;
+      worker->retract_again = step_.now() + patience * 5;
       spare -= std::min<std::size_t>(spare, placement.threads);
       idle -= std::min<std::size_t>(idle, placement.threads);
     }
@@ -433,7 +433,7 @@ void Scheduler::rebalance() {
 }
 
 void Scheduler::plan_rebalance(Time at) {
-  if (!std::exchange(rebalance_planned_, true)) start_timer(at, TimerKind::rebalance, {});
+  if (!std::exchange(rebalance_planned_, true)) step_.start_timer(at, TimerKind::rebalance, {});
 }
 
 // ---- bad workers ----
@@ -447,13 +447,13 @@ void Scheduler::avoid_bad_workers() {
   std::uint64_t count = 0;
   std::uint64_t failed = 0;
   bool any = false;
-  for (const auto& [id, worker] : workers_) {
+  for (const auto& [id, worker] : roster_.workers()) {
     count += worker->outcomes.count();
     failed += worker->outcomes.failed();
     any = any || (worker->outcomes.failed() >= kBadMin && !worker->avoided);
   }
   if (!any) return;
-  for (auto& [id, worker] : workers_) {
+  for (auto& [id, worker] : roster_.workers()) {
     const Outcomes& here = worker->outcomes;
     if (here.count() == Outcomes::kMax && here.failed() < kFewFail * Outcomes::kMax)
       worker->avoided_for = Duration(0);  // it is as good as others by now
@@ -469,10 +469,10 @@ void Scheduler::avoid_bad_workers() {
 void Scheduler::avoid(Worker& worker, double elsewhere) {
   worker.avoided = true;
   worker.avoided_for = std::clamp(worker.avoided_for * 2, settings_.avoid, settings_.avoid_max);
-  worker.avoided_until = now_ + worker.avoided_for;
-  start_timer(worker.avoided_until, TimerKind::avoided, worker.hello.incarnation);
+  worker.avoided_until = step_.now() + worker.avoided_for;
+  step_.start_timer(worker.avoided_until, TimerKind::avoided, worker.hello.incarnation);
   worker.note = why_avoided(worker);
-  log(Log::Level::warning,
+  step_.log(Log::Level::warning,
       fmt::format("worker {}: {} ({:.0f} % failed elsewhere); look for what is wrong with its host {}",
                   worker.hello.name, worker.note, elsewhere * 100, worker.hello.host));
   update_open(worker);
@@ -484,20 +484,20 @@ void Scheduler::avoid(Worker& worker, double elsewhere) {
 std::string Scheduler::why_avoided(const Worker& worker) const {
   return fmt::format("{} of its last {} attempts failed, and few elsewhere: it gets nothing new for {:.0f} s",
                      worker.outcomes.failed(), worker.outcomes.count(),
-                     static_cast<double>((worker.avoided_until - now_).count()) / 1e6);
+                     static_cast<double>((worker.avoided_until - step_.now()).count()) / 1e6);
 }
 
 // ---- why not ----
 
 std::string Scheduler::explain(const Placement& placement) const {
-  if (workers_.empty()) return "no worker has joined";
-  if (std::any_of(workers_.begin(), workers_.end(),
+  if (roster_.workers().empty()) return "no worker has joined";
+  if (std::any_of(roster_.workers().begin(), roster_.workers().end(),
                   [&](const auto& entry) { return could_run(*entry.second, placement); })) {
     return "";
   }
   std::vector<std::string> names;
   bool named = placement.workers.empty();
-  for (const auto& [id, worker] : workers_) {
+  for (const auto& [id, worker] : roster_.workers()) {
     names.push_back(worker->hello.name);
     for (const std::string& name : placement.workers) named = named || worker->is_called(name);
   }
@@ -507,7 +507,7 @@ std::string Scheduler::explain(const Placement& placement) const {
     return fmt::format("it may run on {} only, and the workers here are {}",
                        fmt::join(placement.workers, ", "), fmt::join(names, ", "));
   }
-  const auto widest = std::max_element(workers_.begin(), workers_.end(), [](const auto& a, const auto& b) {
+  const auto widest = std::max_element(roster_.workers().begin(), roster_.workers().end(), [](const auto& a, const auto& b) {
     return a.second->slots < b.second->slots;
   });
   if (widest->second->slots < placement.threads) {
@@ -516,14 +516,14 @@ std::string Scheduler::explain(const Placement& placement) const {
   }
   for (const auto& [resource, amount] : placement.resources) {
     double most = 0;
-    for (const auto& [id, worker] : workers_) {
+    for (const auto& [id, worker] : roster_.workers()) {
       const auto has = worker->hello.resources.find(resource);
       if (has != worker->hello.resources.end()) most = std::max(most, has->second);
     }
     if (most < amount)
       return fmt::format("it needs {}={}, and the most that a worker here has is {}", resource, amount, most);
   }
-  if (!placement.program.empty() && std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+  if (!placement.program.empty() && std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
         return entry.second->cannot_start->contains(placement.program);
       })) {
     return "its program does not start on the workers that it may use";
@@ -533,16 +533,16 @@ std::string Scheduler::explain(const Placement& placement) const {
 }
 
 void Scheduler::explain_waiting() {
-  next_explain_ = now_ + settings_.explain_after;
-  for (auto& [id, worker] : workers_) watch_worker(*worker);
-  for (auto& [id, session] : sessions_) {
+  next_explain_ = step_.now() + settings_.explain_after;
+  for (auto& [id, worker] : roster_.workers()) watch_worker(*worker);
+  for (auto& [id, session] : roster_.sessions()) {
     for (ReadyQueue* queue : session->order) {
       std::string reason;
-      if (!queue->empty() && now_ - queue->front()->since >= settings_.explain_after / 2) {
+      if (!queue->empty() && step_.now() - queue->front()->since >= settings_.explain_after / 2) {
         reason = why_waiting(*session, *queue);
       }
       if (!reason.empty() && reason != queue->explained) {
-        log(Log::Level::warning,
+        step_.log(Log::Level::warning,
             fmt::format("{} tasks of {} wait: {}", queue->size(), session->name, reason));
       }
       queue->explained = std::move(reason);

@@ -45,17 +45,17 @@ void Scheduler::keep(Task& task) {
   const TaskId id{session.id, task.seq};
   Detached& entry = session.detached[task.seq];
   entry.spec = &spec;
-  entry.submitted_ms = unix_ms(now_);
+  entry.submitted_ms = step_.unix_ms(step_.now());
   ++spec.open_tasks;
   task.state = TaskState::saving;
-  task.since = now_;
+  task.since = step_.now();
   session.saving.push_back(task);
 
   hold_files(session, spec);
   for (const BlobId& file : spec.holds) await_blob(entry, id, file);
   if (task.payload.is_blob()) {
     const wire::BlobRef argument = task.payload.blob();
-    keeper_.keep(now_, argument.id, argument.size, argument.holder);
+    keeper_.keep(step_.now(), argument.id, argument.size, argument.holder);
     entry.holds.push_back(argument.id);
     await_blob(entry, id, argument.id);
   }
@@ -66,7 +66,7 @@ void Scheduler::keep(Task& task) {
 void Scheduler::hold_files(const Session& session, Spec& spec) {
   if (!spec.holds.empty()) return;
   for (const wire::FileRef& file : files_of(spec.content)) {
-    keeper_.keep(now_, file.id, file.size, session.id);
+    keeper_.keep(step_.now(), file.id, file.size, session.id);
     spec.holds.push_back(file.id);
   }
 }
@@ -96,7 +96,7 @@ void Scheduler::refuse_detached(Task& task, const std::string& reason) {
 
 /// It is in the journal.
 void Scheduler::accepted(const TaskRecord& record) {
-  Session* session = find_session(record.session);
+  Session* session = roster_.find_session(record.session);
   Detached* entry = session != nullptr ? find_detached(*session, record.seq) : nullptr;
   if (entry == nullptr) return;
   entry->journaled = true;
@@ -113,7 +113,7 @@ void Scheduler::take_charge(const Session& session, Detached& entry, const wire:
   entry.charges.push_back(charge);
   keeper_.record(ChargeRecord{session.id, charge});
   for (const TaskId& watcher : entry.watchers) {
-    Session* other = find_session(watcher.session);
+    Session* other = roster_.find_session(watcher.session);
     if (other == nullptr || !other->watches.contains(watcher.seq)) continue;
     wire::DeliveryRecord copy = charge;
     copy.seq = watcher.seq;
@@ -129,10 +129,10 @@ void Scheduler::take_answer(Detached& entry, Task& task, wire::DeliveryRecord an
   }
   entry.phase = Detached::Phase::finishing;
   entry.missing = 0;
-  entry.finished_ms = unix_ms(now_);
+  entry.finished_ms = step_.unix_ms(step_.now());
   for (const wire::Payload& spare : std::exchange(entry.spares, {})) {
     const wire::BlobRef ref = spare.blob();
-    if (const Worker* worker = find_worker(ref.holder)) send(worker->peer, wire::Drop{ref.holder, ref.id});
+    if (const Worker* worker = roster_.find_worker(ref.holder)) step_.send(worker->peer, wire::Drop{ref.holder, ref.id});
   }
   const std::size_t bytes = answer.payload.size();
   session.queued_bytes += bytes - entry.answer.payload.size();
@@ -155,7 +155,7 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
     return true;
   }
   if (task.state == TaskState::saving) {  // it was never accepted here, and nobody is promised anything
-    send(worker.peer, wire::Drop{ref.holder, ref.id});
+    step_.send(worker.peer, wire::Drop{ref.holder, ref.id});
     return true;
   }
   if (task.with_worker()) {
@@ -170,7 +170,7 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
   }
   task.answered = true;
   task.state = TaskState::saving;
-  task.since = now_;
+  task.since = step_.now();
   session.saving.push_back(task);
   fetch_result(task, *entry, record.payload);
   return true;
@@ -184,7 +184,7 @@ void Scheduler::fetch_result(Task& task, Detached& entry, const wire::Payload& r
       task.seq, wire::DeliveryKind::final, wire::Outcome::ok, task.retries_used, task.crashes, result};
   session.queued_bytes += entry.answer.payload.size();
   queued_bytes_ += entry.answer.payload.size();
-  keeper_.keep(now_, ref.id, ref.size, ref.holder);
+  keeper_.keep(step_.now(), ref.id, ref.size, ref.holder);
   entry.holds.push_back(ref.id);
   await_blob(entry, TaskId{session.id, task.seq}, ref.id);
   if (entry.missing == 0) result_kept(session, task.seq, entry);
@@ -198,7 +198,7 @@ void Scheduler::result_lost(Task& task, Detached& entry) {
   session.queued_bytes -= entry.answer.payload.size();
   queued_bytes_ -= entry.answer.payload.size();
   entry.answer = {};
-  keeper_.release(entry.holds.back(), *actions_);
+  keeper_.release(entry.holds.back(), step_.actions());
   entry.holds.pop_back();
   if (!entry.spares.empty()) {
     const wire::Payload spare = entry.spares.back();
@@ -227,7 +227,7 @@ void Scheduler::settle_blobs() {
     const std::vector<TaskId> waiting = std::move(found->second);
     savers_.erase(found);
     for (const TaskId& id : waiting) {
-      Session* session = find_session(id.session);
+      Session* session = roster_.find_session(id.session);
       Detached* entry = session != nullptr ? find_detached(*session, id.seq) : nullptr;
       if (entry == nullptr || entry->missing == 0) continue;  // cancelled meanwhile
       Task& task = session->tasks.at(id.seq);
@@ -236,7 +236,7 @@ void Scheduler::settle_blobs() {
         if (--entry->missing > 0) continue;
         result ? result_kept(*session, id.seq, *entry) : record_task(task);
       } else if (result) {
-        log(Log::Level::warning, fmt::format("the result of task {} is lost: {}", id.text(), settled.fault));
+        step_.log(Log::Level::warning, fmt::format("the result of task {} is lost: {}", id.text(), settled.fault));
         result_lost(task, *entry);
       } else {
         refuse_detached(task, "what it needs cannot be kept: " + settled.fault);
@@ -247,7 +247,7 @@ void Scheduler::settle_blobs() {
 
 /// A charge is in the journal.
 void Scheduler::charged(const ChargeRecord& record) {
-  Session* session = find_session(record.session);
+  Session* session = roster_.find_session(record.session);
   Detached* entry = session != nullptr ? find_detached(*session, record.charge.seq) : nullptr;
   if (entry == nullptr || entry->charges_saved == entry->charges.size()) return;
   ++entry->charges_saved;
@@ -256,21 +256,21 @@ void Scheduler::charged(const ChargeRecord& record) {
 
 /// Its answer is in the journal.
 void Scheduler::finished(const FinalRecord& record) {
-  Session* session = find_session(record.session);
+  Session* session = roster_.find_session(record.session);
   Detached* entry = session != nullptr ? find_detached(*session, record.answer.seq) : nullptr;
   if (entry == nullptr || entry->phase != Detached::Phase::finishing) return;
   const std::uint64_t seq = record.answer.seq;
   entry->phase = Detached::Phase::finished;
   // Its argument has served; its result is the last of what is held.
   const bool blob = entry->answer.outcome == wire::Outcome::ok && entry->answer.payload.is_blob();
-  if (const Worker* worker = blob ? find_worker(entry->maker) : nullptr)
-    send(worker->peer, wire::Drop{entry->maker, entry->answer.payload.blob().id});
+  if (const Worker* worker = blob ? roster_.find_worker(entry->maker) : nullptr)
+    step_.send(worker->peer, wire::Drop{entry->maker, entry->answer.payload.blob().id});
   std::vector<BlobId> served(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
   entry->holds.erase(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
   release_blobs(served);
-  start_timer(now_ + settings_.keep, TimerKind::keep, session->id, seq);
+  step_.start_timer(step_.now() + settings_.keep, TimerKind::keep, session->id, seq);
   for (const TaskId& watcher : entry->watchers) {
-    Session* other = find_session(watcher.session);
+    Session* other = roster_.find_session(watcher.session);
     if (other != nullptr && other->watches.contains(watcher.seq)) hand_over(*other, watcher.seq, *entry);
   }
   forget_watchers(*entry);
@@ -295,7 +295,7 @@ bool Scheduler::has_client(const Session& session) {
 
 void Scheduler::on(Session& session, const wire::Fetched& message) {
   for (const wire::TaskRef& task : message.tasks) {
-    Session* const owner = find_session(task.session);
+    Session* const owner = roster_.find_session(task.session);
     Detached* const entry = owner != nullptr ? find_detached(*owner, task.seq) : nullptr;
     const bool answered = entry != nullptr && (entry->phase == Detached::Phase::finishing ||
                                                entry->phase == Detached::Phase::finished);
@@ -311,18 +311,18 @@ void Scheduler::on(Session& session, const wire::Fetched& message) {
 void Scheduler::forget_watchers(Detached& entry) {
   std::erase_if(entry.watchers, [&](const TaskId& watcher) {
     if (!entry.is_had_by(watcher.session)) return false;
-    if (Session* session = find_session(watcher.session)) session->watches.erase(watcher.seq);
+    if (Session* session = roster_.find_session(watcher.session)) session->watches.erase(watcher.seq);
     return true;
   });
 }
 
 /// Its time is over. Those who hold a Future for it have as long as they live.
 void Scheduler::expire(const TaskId& id) {
-  Detached& entry = find_session(id.session)->detached.at(id.seq);
+  Detached& entry = roster_.find_session(id.session)->detached.at(id.seq);
   entry.fetched = true;
   entry.had.push_back(id.session);
   entry.found_until = {};
-  drop_when_free(*find_session(id.session), id.seq);
+  drop_when_free(*roster_.find_session(id.session), id.seq);
 }
 
 /// An answer that was fetched goes when no client that is there holds a Future for it, nor may be about to:
@@ -331,7 +331,7 @@ void Scheduler::drop_when_free(Session& session, std::uint64_t seq) {
   const Detached* entry = find_detached(session, seq);
   if (entry == nullptr || entry->phase != Detached::Phase::finished || !entry->fetched) return;
   if (!entry->watchers.empty() || (has_client(session) && !entry->is_had_by(session.id))) return;
-  if (now_ < entry->found_until) return start_timer(entry->found_until, TimerKind::found, session.id, seq);
+  if (step_.now() < entry->found_until) return step_.start_timer(entry->found_until, TimerKind::found, session.id, seq);
   keeper_.record(GoneRecord{session.id, seq});
   drop_detached(session, seq);
 }
@@ -339,7 +339,7 @@ void Scheduler::drop_when_free(Session& session, std::uint64_t seq) {
 /// It is gone, or begins anew and says again what it waits for.
 void Scheduler::stop_watching(Session& session) {
   for (const auto& [seq, id] : std::exchange(session.watches, {})) {
-    Session* const owner = find_session(id.session);
+    Session* const owner = roster_.find_session(id.session);
     Detached* const entry = owner != nullptr ? find_detached(*owner, id.seq) : nullptr;
     if (entry == nullptr) continue;
     std::erase(entry->watchers, TaskId{session.id, seq});
@@ -360,7 +360,7 @@ void Scheduler::drop_detached(Session& session, std::uint64_t seq) {
 }
 
 void Scheduler::release_blobs(std::vector<BlobId>& blobs) {
-  for (const BlobId& id : blobs) keeper_.release(id, *actions_);
+  for (const BlobId& id : blobs) keeper_.release(id, step_.actions());
   blobs.clear();
 }
 
@@ -421,7 +421,7 @@ void Scheduler::watch(Session& session, std::uint64_t seq, const wire::Payload& 
                       std::uint32_t charges_known) {
   const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.inline_bytes());
   const TaskId id{named.session, named.seq};
-  Session* owner = find_session(id.session);
+  Session* owner = roster_.find_session(id.session);
   Detached* entry = owner != nullptr ? find_detached(*owner, id.seq) : nullptr;
   if (entry == nullptr || entry->phase == Detached::Phase::saving) {
     wire::ErrorInfo info;
@@ -449,13 +449,13 @@ void Scheduler::watch(Session& session, std::uint64_t seq, const wire::Payload& 
     return;
   }
   const Task* task = find_task(*owner, id.seq);
-  if (task != nullptr && task->state == TaskState::running) send(session.peer, wire::Running{{seq}});
+  if (task != nullptr && task->state == TaskState::running) step_.send(session.peer, wire::Running{{seq}});
 }
 
 void Scheduler::cancel_watched(Session& session, std::uint64_t seq) {
   const auto found = session.watches.find(seq);
   if (found == session.watches.end()) return;
-  Session* owner = find_session(found->second.session);
+  Session* owner = roster_.find_session(found->second.session);
   Task* task = owner != nullptr ? find_task(*owner, found->second.seq) : nullptr;
   if (task != nullptr && find_detached(*owner, task->seq)->phase == Detached::Phase::open) cancel(*task);
 }
@@ -487,7 +487,7 @@ void Scheduler::forget_deliveries(Session& session) {
 void Scheduler::tell_kept(Session& session) {
   for (auto from = session.kept.begin(); from != session.kept.end();) {
     const auto to = from + std::min<std::ptrdiff_t>(session.kept.end() - from, kSeqsMax);
-    send(session.peer, wire::Kept{{from, to}});
+    step_.send(session.peer, wire::Kept{{from, to}});
     from = to;
   }
   session.kept.clear();
@@ -496,7 +496,7 @@ void Scheduler::tell_kept(Session& session) {
 /// After the broker was suspended: clients that have heard of answers may have attached to them meanwhile.
 void Scheduler::renew_found_grace(Session& session) const {
   for (auto& [seq, entry] : session.detached) {
-    if (entry.found_until > stepped_) entry.found_until = now_ + kFoundGrace;
+    if (entry.found_until > stepped_) entry.found_until = step_.now() + kFoundGrace;
   }
 }
 
@@ -504,7 +504,7 @@ void Scheduler::answer_find(PeerId peer, const wire::Find& find, std::uint8_t mi
   constexpr std::uint8_t kKnowsSweeps = 2;
   wire::Found found{.label = find.label};
   std::vector<std::pair<std::uint64_t, Session*>> sessions;  // in the order of their coming
-  for (const auto& [id, session] : sessions_) {
+  for (const auto& [id, session] : roster_.sessions()) {
     if (!session->detached.empty()) sessions.emplace_back(session->serial, session.get());
   }
   std::sort(sessions.begin(), sessions.end());
@@ -513,7 +513,7 @@ void Scheduler::answer_find(PeerId peer, const wire::Find& find, std::uint8_t mi
     for (auto& [seq, entry] : session->detached) {
       const wire::TaskSpec& spec = entry.spec->content;
       if (entry.phase == Detached::Phase::saving || entry.fetched || spec.label != find.label) continue;
-      entry.found_until = now_ + kFoundGrace;
+      entry.found_until = step_.now() + kFoundGrace;
       wire::FoundRecord task{.session = session->id, .seq = seq};
       if (minor >= kKnowsSweeps) {
         task.finished = entry.phase == Detached::Phase::finished;
@@ -529,15 +529,15 @@ void Scheduler::answer_find(PeerId peer, const wire::Find& find, std::uint8_t mi
     }
   }
   found.total = found.tasks.size();
-  send(peer, std::move(found));
+  step_.send(peer, std::move(found));
 }
 
 // ---- the journal ----
 
 void Scheduler::on(const Persisted& event) {
-  const std::vector<JournalRecord> records = keeper_.on_persisted(now_, event);
+  const std::vector<JournalRecord> records = keeper_.on_persisted(step_.now(), event);
   if (!event.fault.empty()) {
-    log(Log::Level::warning,
+    step_.log(Log::Level::warning,
         fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
   }
   for (const JournalRecord& record : records) {
@@ -546,7 +546,7 @@ void Scheduler::on(const Persisted& event) {
         accepted(*task);
         continue;
       }
-      Session* session = find_session(task->session);
+      Session* session = roster_.find_session(task->session);
       Task* lost = session != nullptr ? find_task(*session, task->seq) : nullptr;
       if (lost != nullptr && lost->state == TaskState::saving)
         refuse_detached(*lost, "the broker's journal cannot take it: " + event.fault);
@@ -558,11 +558,11 @@ void Scheduler::on(const Persisted& event) {
   }
 }
 
-void Scheduler::on(const BlobStored& event) { keeper_.on_stored(now_, event, *actions_); }
+void Scheduler::on(const BlobStored& event) { keeper_.on_stored(step_.now(), event, step_.actions()); }
 
 /// Asks for blobs, takes what has come of them.
 void Scheduler::tend_keeper() {
-  keeper_.tick(now_, *actions_);
+  keeper_.tick(step_.now(), step_.actions());
   for (;;) {
     settle_blobs();
     const std::vector<wire::Get> gets = keeper_.take_gets();
@@ -577,8 +577,8 @@ void Scheduler::tend_keeper() {
 
 /// What this step has recorded, unless a row is under way: then it goes with the next.
 void Scheduler::write_journal() {
-  if (keeper_.wants_rewrite(now_)) actions_->push_back(keeper_.rewrite(journal_rows()));
-  if (auto row = keeper_.next_row(now_)) actions_->push_back(std::move(*row));
+  if (keeper_.wants_rewrite(step_.now())) step_.actions().push_back(keeper_.rewrite(journal_rows()));
+  if (auto row = keeper_.next_row(step_.now())) step_.actions().push_back(std::move(*row));
 }
 
 }  // namespace weft::broker

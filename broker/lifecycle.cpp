@@ -17,11 +17,11 @@ void Scheduler::queue(Task& task) {
   Session& session = *task.session;
   take_out(task);
   task.state = TaskState::queued;
-  task.since = now_;
+  task.since = step_.now();
   const auto timeout_ms = task.spec->content.queue_timeout_ms;
-  if (timeout_ms > 0 && task.due <= now_) {  // it waits anew
-    task.due = now_ + milliseconds_of(timeout_ms);
-    start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
+  if (timeout_ms > 0 && task.due <= step_.now()) {  // it waits anew
+    task.due = step_.now() + milliseconds_of(timeout_ms);
+    step_.start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
   }
   TaskList& tasks = task.spec->queue->tasks;
   if (task.failed || is_large(task)) {
@@ -55,8 +55,8 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
   task.counted = false;
   task.charged = false;
   task.state = state;
-  task.since = now_;
-  if (worker.tasks.empty()) worker.progressed = now_;
+  task.since = step_.now();
+  if (worker.tasks.empty()) worker.progressed = step_.now();
   worker.tasks.push_back(task);
   worker.extra += task.spec->slots - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] -= amount;
@@ -89,12 +89,12 @@ void Scheduler::erase(Task& task) {
 }
 
 void Scheduler::forget_spec(Session& session, std::uint32_t number) {
-  for (auto& [id, worker] : workers_) {
+  for (auto& [id, worker] : roster_.workers()) {
     WorkerSession* const known = worker->sessions.find(session.id);
     if (known == nullptr || known->specs.erase(number) == 0) continue;
     known->told.erase(number);
     worker->told_session = 0;
-    send(worker->peer, wire::ForgetFor{session.id, number});
+    step_.send(worker->peer, wire::ForgetFor{session.id, number});
   }
   release_blobs(session.specs.at(number)->holds);
   session.specs.erase(number);
@@ -106,10 +106,10 @@ void Scheduler::requeue(Task& task, Duration delay) {
   if (delay == Duration(0)) return queue(task);
   take_out(task);
   task.state = TaskState::delayed;
-  task.since = now_;
-  task.due = now_ + delay;
+  task.since = step_.now();
+  task.due = step_.now() + delay;
   task.session->delayed.push_back(task);
-  start_timer(task.due, TimerKind::task_due, task.session->id, task.seq);
+  step_.start_timer(task.due, TimerKind::task_due, task.session->id, task.seq);
 }
 
 /// Its worker will not run it: uncharged. An earlier broker may have given what was adopted to another worker
@@ -127,7 +127,7 @@ bool Scheduler::may_be_elsewhere(const Task& task) const {
 
 void Scheduler::await_claim(Task& task) {
   task.state = TaskState::awaiting;
-  task.since = now_;
+  task.since = step_.now();
   task.session->awaiting.push_back(task);
 }
 
@@ -150,7 +150,7 @@ void Scheduler::start_again(Task& task) {
 void Scheduler::charge_unknown_start(Task& task) {
   wire::ErrorInfo info;
   info.message = "it may have been started before, and must not be started twice";
-  info.ended_ms = unix_ms(now_);
+  info.ended_ms = step_.unix_ms(step_.now());
   charge(task, wire::Outcome::crashed, wire::Payload(wire::encode_error(info)));
 }
 
@@ -225,7 +225,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       const auto may = [&](const auto& entry) {
         return entry.second.get() != &worker && could_run(*entry.second, placement);
       };
-      const auto others = std::count_if(workers_.begin(), workers_.end(), [&](const auto& entry) {
+      const auto others = std::count_if(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
         return may(entry) && has_memory_for(&task, *entry.second);
       });
       // No worker is marked for a function, a library or a command, so that each task counts for itself.
@@ -238,7 +238,7 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
       queue.sized_for = 0;
       // No worker is left for those behind it either, unless this one's argument was too large for the
       // others.
-      if (std::none_of(workers_.begin(), workers_.end(), may))
+      if (std::none_of(roster_.workers().begin(), roster_.workers().end(), may))
         answer_all(queue, record.outcome, record.payload);
       return;
     }
@@ -273,12 +273,12 @@ void Scheduler::answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire:
 /// first of them are asked again before it is over.
 void Scheduler::note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason) {
   Refusal& refusal = worker.cannot_start.edit()[program];
-  refusal.at = now_;
+  refusal.at = step_.now();
   refusal.reason = reason;
-  if (now_ < refusal.until) return;  // of the same attempt to start it
+  if (step_.now() < refusal.until) return;  // of the same attempt to start it
   refusal.memory =
       std::clamp(refusal.memory * 2, settings_.cannot_start_memory, settings_.cannot_start_memory_max);
-  refusal.until = now_ + refusal.memory;
+  refusal.until = step_.now() + refusal.memory;
 }
 
 void Scheduler::note_failure(Worker& worker, wire::Outcome outcome) {
@@ -287,8 +287,8 @@ void Scheduler::note_failure(Worker& worker, wire::Outcome outcome) {
                         outcome == wire::Outcome::crashed;
   if (!executed) return;
   worker.outcomes.add(true);
-  if (worker.outcomes.failed() < kBadMin || now_ < avoid_due_) return;
-  avoid_due_ = now_ + kBetweenChecks;
+  if (worker.outcomes.failed() < kBadMin || step_.now() < avoid_due_) return;
+  avoid_due_ = step_.now() + kBetweenChecks;
   avoid_bad_workers();
 }
 
@@ -305,7 +305,7 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   }
   Duration delay = crashed ? Duration(0) : milliseconds_of(task.spec->content.retry_delay_ms);
   // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
-  if (may_be_elsewhere(task) && adopting()) delay = std::max(delay, adoption_ends_ - now_);
+  if (may_be_elsewhere(task) && adopting()) delay = std::max(delay, adoption_ends_ - step_.now());
   requeue(task, delay);
 }
 
@@ -366,7 +366,7 @@ void Scheduler::fail_unschedulable(Task& task) {
   wire::ErrorInfo info;
   info.message = fmt::format("it waited longer than its queue_timeout of {:.1f} s: {}",
                              static_cast<double>(task.spec->content.queue_timeout_ms) / 1e3, reason);
-  info.ended_ms = unix_ms(now_);
+  info.ended_ms = step_.unix_ms(step_.now());
   answer(task, wire::Outcome::unschedulable, wire::Payload(wire::encode_error(info)));
   erase(task);
 }
@@ -375,7 +375,7 @@ void Scheduler::fail_unschedulable(Task& task) {
 void Scheduler::refuse_task(Task& task, const std::string& reason) {
   wire::ErrorInfo info;
   info.message = reason;
-  info.ended_ms = unix_ms(now_);
+  info.ended_ms = step_.unix_ms(step_.now());
   answer(task, wire::Outcome::refused, wire::Payload(wire::encode_error(info)));
   erase(task);
 }
@@ -393,7 +393,7 @@ void Scheduler::cancel(Task& task) {
 }
 
 void Scheduler::revoke(const Task& task, wire::RevokeMode mode) {
-  send(task.worker->peer, wire::Revoke{task.session->id, mode, {{task.seq, task.attempt}}});
+  step_.send(task.worker->peer, wire::Revoke{task.session->id, mode, {{task.seq, task.attempt}}});
 }
 
 wire::ErrorInfo Scheduler::loss_of(const Worker& worker, const Task& task, const std::string& how) const {
@@ -401,8 +401,8 @@ wire::ErrorInfo Scheduler::loss_of(const Worker& worker, const Task& task, const
   info.message = how;
   info.worker = worker.hello.name;
   info.host = worker.hello.host;
-  info.started_ms = task.state == TaskState::running ? unix_ms(task.since) : 0;
-  info.ended_ms = unix_ms(now_);
+  info.started_ms = task.state == TaskState::running ? step_.unix_ms(task.since) : 0;
+  info.ended_ms = step_.unix_ms(step_.now());
   return info;
 }
 
@@ -429,7 +429,7 @@ void Scheduler::pump(Session& session) {
   wire::Deliver batch = session.deliveries.take(settings_.delivery_bytes_max);
   if (batch.records.empty()) return;
   acknowledge_submits(session);
-  send(session.peer, std::move(batch));
+  step_.send(session.peer, std::move(batch));
 }
 
 void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
@@ -447,14 +447,14 @@ void Scheduler::flush_releases(Session& session) {
   const auto due = [&] { return session.releases.due(session.deliveries.acknowledged(), is_saved); };
   while (due() != nullptr) {
     for (const PendingRelease* next = due(); next != nullptr && releasing_.size() < kAtATime; next = due()) {
-      if (const Peer* peer = peers_.find(next->peer)) releasing_.emplace_back(peer->worker, next->outbox);
+      if (const Peer* peer = roster_.peers().find(next->peer)) releasing_.emplace_back(peer->worker, next->outbox);
       session.releases.pop();
     }
     // In loops of their own, so that misses of the cache overlap. A worker's last stands for those before it.
     for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
     for (const auto& [worker, outbox] : releasing_) {
       if (const std::uint64_t last = std::exchange(worker->releasing, 0); last != 0)
-        send(worker->peer, wire::Release{session.id, last});
+        step_.send(worker->peer, wire::Release{session.id, last});
     }
     releasing_.clear();
   }
@@ -467,7 +467,7 @@ void Scheduler::release_after_deliveries(Session& session, const Worker& worker,
   const Detached* entry = find_detached(session, seq);
   const bool unsaved = entry != nullptr && entry->unsaved();
   if (session.deliveries.empty() && session.releases.empty() && !unsaved)
-    return send(worker.peer, wire::Release{session.id, outbox});
+    return step_.send(worker.peer, wire::Release{session.id, outbox});
   session.releases.add({session.deliveries.last(), unsaved ? seq : 0, worker.peer, outbox});
 }
 

@@ -14,7 +14,7 @@ constexpr std::size_t kRecordBytes = 16;  // about what a task costs on the wire
 }  // namespace
 
 void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor) {
-  Session* session = find_session(hello.session);
+  Session* session = roster_.find_session(hello.session);
   bool stopping = false;
   if (session != nullptr && session->state == SessionState::detached) {
     session->tasks.for_each(
@@ -34,7 +34,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   if (session == nullptr) {
     session = &add_session(hello.session);
     // Whoever has claimed something of it may have sent results, and we had no use for them yet.
-    for (const auto& [incarnation, worker] : workers_) {
+    for (const auto& [incarnation, worker] : roster_.workers()) {
       if (worker->sessions.find(session->id) != nullptr) session->resend.insert(incarnation);
     }
   }
@@ -53,12 +53,12 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   } else {
     forget_deliveries(*session);
   }
-  peers_.emplace(peer, Peer{session, nullptr, minor, now_, now_});
+  roster_.peers().emplace(peer, Peer{session, nullptr, minor, step_.now(), step_.now()});
 
-  send(peer,
+  step_.send(peer,
        wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
                      settings_.heartbeat_liveness, resumed, session->received});
-  log(Log::Level::info,
+  step_.log(Log::Level::info,
       fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
   if (resumed && hello.epoch == settings_.epoch) acknowledge(*session, hello.delivered);
   session->deliveries.send_again();
@@ -91,9 +91,7 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
 }
 
 Session& Scheduler::add_session(const Uuid& id) {
-  Session& session = *sessions_.emplace(id, std::make_unique<Session>()).first->second;
-  session.id = id;
-  session.serial = next_serial_++;
+  Session& session = roster_.add_session(id);
   turns_.join(session.turn, session, session.serial);
   return session;
 }
@@ -110,7 +108,7 @@ void Scheduler::on(Session& session, const wire::Define& message) {
     refusal = fmt::format(
         "this broker does not know this kind of task: its client speaks protocol {}.{}, the broker {}.{}; "
         "use a broker that is as new as the client",
-        wire::kMajor, peers_.at(session.peer).minor, wire::kMajor, settings_.minor);
+        wire::kMajor, roster_.peers().at(session.peer).minor, wire::kMajor, settings_.minor);
   }
   define(session, message.spec, message.content, std::move(refusal));
 }
@@ -178,8 +176,8 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
       }
     }
     if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
-      task.due = now_ + milliseconds_of(ms);
-      start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
+      task.due = step_.now() + milliseconds_of(ms);
+      step_.start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
     }
     spec->content.detach ? keep(task) : queue(task);
   }
@@ -210,8 +208,8 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       continue;
     }
     if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
-      task.due = now_ + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
-      start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
+      task.due = step_.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
+      step_.start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
     }
     if (spec->content.detach) {  // the broker that was promised it may not have lived to keep it
       keep(task);
@@ -284,11 +282,11 @@ void Scheduler::owe_received(Session& session) {
 void Scheduler::acknowledge_submits(Session& session) {
   if (!session.received_withheld || session.peer == kNoPeer) return;
   std::size_t held = 0;
-  for (const auto& [id, other] : sessions_) held += held_by(*other);
-  if (held > settings_.memory_budget && held_by(session) > settings_.memory_budget / sessions_.size()) return;
+  for (const auto& [id, other] : roster_.sessions()) held += held_by(*other);
+  if (held > settings_.memory_budget && held_by(session) > settings_.memory_budget / roster_.sessions().size()) return;
   session.received_withheld = false;
   session.unreceived = 0;
-  send(session.peer, wire::Received{session.received});
+  step_.send(session.peer, wire::Received{session.received});
 }
 
 void Scheduler::on(Session& session, const wire::Synced&) {
@@ -313,7 +311,7 @@ void Scheduler::settle_orphans(Session& session) {
 /// For results that were refused while it was not known whether anybody waits for them.
 void Scheduler::ask_again(Session& session) {
   for (const Uuid& id : session.resend) {
-    if (const Worker* worker = find_worker(id)) send(worker->peer, wire::Resend{session.id});
+    if (const Worker* worker = roster_.find_worker(id)) step_.send(worker->peer, wire::Resend{session.id});
   }
   session.resend.clear();
 }
@@ -344,23 +342,23 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
   const bool was_silent = session.state == SessionState::silent;
   // What it had sent before comes first when its network returns, and the end of that connection behind it.
   const Duration silence = settings_.heartbeat_interval * settings_.heartbeat_liveness;
-  const bool just_heard = session.heard_again && now_ < *session.heard_again + silence;
+  const bool just_heard = session.heard_again && step_.now() < *session.heard_again + silence;
   session.peer = kNoPeer;
   session.state = SessionState::lost;
   if (loss == Loss::closed) {
-    Time ends = now_ + settings_.client_grace;
+    Time ends = step_.now() + settings_.client_grace;
     // A client that hears nothing closes its connection, and hears of the network's return by its next
     // attempt to connect, while its kernel may have told us of the end before.
     if (was_silent || just_heard) ends += silence;
     session.grace_ends = was_silent ? std::min(session.grace_ends, ends) : ends;
   } else if (!was_silent) {
-    session.grace_ends = now_ + patience(session.give_up);
+    session.grace_ends = step_.now() + patience(session.give_up);
   }
   session.loss = why;
-  log(Log::Level::warning,
+  step_.log(Log::Level::warning,
       fmt::format("client {} is lost: {}; it may come back within {:.1f} s, what runs goes on until then",
-                  session.name, why, static_cast<double>((session.grace_ends - now_).count()) / 1e6));
-  start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+                  session.name, why, static_cast<double>((session.grace_ends - step_.now()).count()) / 1e6));
+  step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
   update_turn(session);
   fall_back_from(session.id);
 }
@@ -369,19 +367,19 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
 void Scheduler::fall_silent(Session& session, const std::string& why) {
   session.state = SessionState::silent;
   session.loss = why;
-  session.grace_ends = now_ + patience(session.give_up);
-  log(Log::Level::warning,
+  session.grace_ends = step_.now() + patience(session.give_up);
+  step_.log(Log::Level::warning,
       fmt::format("client {} is silent: {}; what runs goes on, nothing new starts, for {:.0f} s at most",
-                  session.name, why, static_cast<double>((session.grace_ends - now_).count()) / 1e6));
-  start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+                  session.name, why, static_cast<double>((session.grace_ends - step_.now()).count()) / 1e6));
+  step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
   update_turn(session);
   fall_back_from(session.id);
 }
 
 void Scheduler::hear_again(Session& session) {
   session.state = SessionState::connected;
-  session.heard_again = now_;
-  log(Log::Level::info, fmt::format("client {} is heard again", session.name));
+  session.heard_again = step_.now();
+  step_.log(Log::Level::info, fmt::format("client {} is heard again", session.name));
   update_turn(session);
   mark_dirty(session);
 }
@@ -401,10 +399,10 @@ void Scheduler::end_session(Session& session, const std::string& why) {
       "client {} has left ({}); {} open tasks are cancelled ({} with workers), {} detached ones go on",
       session.name, why.empty() ? "no reason given" : why, seqs.size(), running,
       session.tasks.size() - seqs.size());
-  log(Log::Level::info, text);
+  step_.log(Log::Level::info, text);
   constexpr std::size_t kDepartedMax = 10;
   if (departed_.size() == kDepartedMax) departed_.pop_front();
-  if (!seqs.empty()) departed_.emplace_back(now_, std::move(text));
+  if (!seqs.empty()) departed_.emplace_back(step_.now(), std::move(text));
   for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
   acknowledge(session, session.deliveries.last());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
@@ -416,12 +414,12 @@ void Scheduler::end_session(Session& session, const std::string& why) {
 
 /// Those that have anything of it drop it.
 void Scheduler::end_at_workers(const Uuid& session) {
-  for (auto& [incarnation, worker] : workers_) {
+  for (auto& [incarnation, worker] : roster_.workers()) {
     if (!worker->sessions.erase(session)) continue;
     worker->strays.erase_if([&](const auto& stray) { return stray.first.session == session; });
     worker->executions.erase_if([&](const auto& entry) { return entry.first.first.session == session; });
     update_open(*worker);
-    send(worker->peer, wire::EndSession{session});
+    step_.send(worker->peer, wire::EndSession{session});
   }
 }
 
@@ -431,7 +429,7 @@ void Scheduler::finish_ending(Session& session) {
   std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == id; });
   end_at_workers(id);
   for (auto& [number, spec] : session.specs) release_blobs(spec->holds);
-  sessions_.erase(id);
+  roster_.remove_session(id);
   remove_holder(id);
 }
 

@@ -16,31 +16,27 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   if (!are_amounts(hello.resources)) {
     return refuse(peer, wire::RefuseCode::malformed, "an amount of a resource is negative or not a number");
   }
-  const auto holder = names_.find(hello.name);
-  if (holder != names_.end() && holder->second->hello.incarnation != hello.incarnation) {
-    Worker& other = *holder->second;
-    if (other.peer != kNoPeer) {
+  Worker* const other = roster_.find_worker_called(hello.name);
+  if (other != nullptr && other->hello.incarnation != hello.incarnation) {
+    if (other->peer != kNoPeer) {
       return refuse(
           peer, wire::RefuseCode::name_taken,
           fmt::format("a worker called '{}' has joined already, from host {} with pid {}: give this one "
                       "another --name",
-                      hello.name, other.hello.host, other.hello.pid));
+                      hello.name, other->hello.host, other->hello.pid));
     }
-    lose_worker(other, "another worker has come under its name");  // it was lost: this is its successor
+    lose_worker(*other, "another worker has come under its name");  // it was lost: this is its successor
   }
 
-  Worker* worker = find_worker(hello.incarnation);
+  Worker* worker = roster_.find_worker(hello.incarnation);
   const bool resumed = worker != nullptr && worker->met;
   if (worker == nullptr) {
-    worker = workers_.emplace(hello.incarnation, std::make_unique<Worker>()).first->second.get();
+    worker = &roster_.add_worker(hello);
     worker->resources_free = hello.resources;
-    worker->serial = next_serial_++;
     for (const std::string& function : hello.functions) ++functions_[function];
-    worker->hello = hello;
     worker->slots = hello.slots;
     worker->minor = minor;
-    worker->progressed = now_;
-    names_[hello.name] = worker;
+    worker->progressed = step_.now();
     ++members_;
     count_memory(hello.memory, true);
   }
@@ -53,9 +49,9 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   worker->sessions.for_each([](WorkerSession& known) { known.told.clear(); });
   worker->told_session = 0;
   set_hold(*worker, {});  // it says again whether it does
-  peers_.emplace(peer, Peer{nullptr, worker, minor, now_, now_});
+  roster_.peers().emplace(peer, Peer{nullptr, worker, minor, step_.now(), step_.now()});
   update_open(*worker);
-  send(peer,
+  step_.send(peer,
        wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
                      settings_.heartbeat_liveness, resumed, 0});
 }
@@ -112,7 +108,7 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });  // claimed anew
   for (const auto& [session, records] : claims) {
     worker.sessions.of(session);  // which will hear of its end
-    if (find_session(session) == nullptr) expect(session);
+    if (roster_.find_session(session) == nullptr) expect(session);
     for (const wire::ClaimRecord& record : records) {
       if (record.state == wire::ClaimState::unknown) {  // of a newer worker: nothing can be made of it
         disown(worker, session, record);
@@ -127,12 +123,12 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   blobs_.resume(worker.hello.incarnation, outbox);
   pass_on(outbox);
   update_open(worker);
-  log(Log::Level::info, fmt::format("worker {} joined from {} with {} slots", worker.hello.name,
+  step_.log(Log::Level::info, fmt::format("worker {} joined from {} with {} slots", worker.hello.name,
                                     worker.hello.host, worker.slots));
 }
 
 void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim) {
-  Session* session = find_session(session_id);
+  Session* session = roster_.find_session(session_id);
   Task* task = session != nullptr ? find_task(*session, claim.seq) : nullptr;
   if (task == nullptr) {
     if (session == nullptr || !session->synced) {
@@ -159,7 +155,7 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
       revoke(*task, wire::RevokeMode::cancel);
     } else if (claim.state == wire::ClaimState::running && task->state == TaskState::assigned) {
       task->state = TaskState::running;
-      task->since = now_;
+      task->since = step_.now();
     }
     return;
   }
@@ -236,7 +232,7 @@ void Scheduler::take_stray(Worker& worker, const TaskId& task, const wire::Attem
 /// It does not have it any more. A session that has ended but for that is over.
 void Scheduler::drop_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
   worker.strays.erase({task, attempt});
-  if (Session* session = find_session(task.session)) mark_dirty(*session);
+  if (Session* session = roster_.find_session(task.session)) mark_dirty(*session);
 }
 
 void Scheduler::drop_strays(Worker& worker) {
@@ -249,7 +245,7 @@ void Scheduler::drop_strays(Worker& worker) {
 /// Whether a worker still has something of it that it was told to stop. (Before SYNCED it was not:
 /// END_SESSION tells it.)
 bool Scheduler::is_being_stopped(const Session& session) const {
-  return session.synced && std::any_of(workers_.begin(), workers_.end(), [&](const auto& entry) {
+  return session.synced && std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
            const auto& strays = entry.second->strays;
            if (strays.empty()) return false;
            const auto first = strays->lower_bound({TaskId{session.id, 0}, {}});
@@ -267,7 +263,7 @@ void Scheduler::leave_behind(Task& task) {
 void Scheduler::disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim) {
   if (claim.state == wire::ClaimState::done) return;
   take_stray(worker, {session, claim.seq}, claim.attempt);
-  send(worker.peer, wire::Revoke{session, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
+  step_.send(worker.peer, wire::Revoke{session, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
 }
 
 void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
@@ -283,7 +279,7 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
 }
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
-  worker.progressed = now_;
+  worker.progressed = step_.now();
   take_results(worker, results);
   if (worker.strays.empty()) return;
   // Only now: a result may have made a stray of the attempt whose own result comes behind it.
@@ -294,7 +290,7 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
 }
 
 void Scheduler::take_results(Worker& worker, const wire::Results& results) {
-  Session* session = find_session(results.session);
+  Session* session = roster_.find_session(results.session);
   if (session == nullptr) return;  // it keeps them; END_SESSION or RESEND follows
   auto& next = worker.sessions.of(session->id).next_outbox;
   if (results.fresh && (!next || *next < results.first)) next = results.first;
@@ -333,8 +329,8 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
 }
 
 void Scheduler::on(Worker& worker, const wire::Started& started) {
-  worker.progressed = now_;
-  Session* session = find_session(started.session);
+  worker.progressed = step_.now();
+  Session* session = roster_.find_session(started.session);
   if (session == nullptr) return;
   wire::Running running;
   for (const wire::AttemptRecord& record : started.tasks) {
@@ -342,15 +338,15 @@ void Scheduler::on(Worker& worker, const wire::Started& started) {
     if (task == nullptr || task->worker != &worker || task->attempt != record.attempt) continue;
     if (task->state != TaskState::assigned) continue;
     task->state = TaskState::running;
-    task->since = now_;
+    task->since = step_.now();
     running.seqs.push_back(task->seq);
   }
-  if (!running.seqs.empty()) send(session->peer, std::move(running));
+  if (!running.seqs.empty()) step_.send(session->peer, std::move(running));
 }
 
 void Scheduler::on(Worker& worker, const wire::Returned& returned) {
-  worker.progressed = now_;
-  Session* session = find_session(returned.session);
+  worker.progressed = step_.now();
+  Session* session = roster_.find_session(returned.session);
   for (const wire::AttemptRecord& record : returned.tasks) {
     drop_stray(worker, TaskId{returned.session, record.seq}, record.attempt);
     const auto orphan = orphans_.find(TaskId{returned.session, record.seq});
@@ -377,22 +373,22 @@ void Scheduler::on(Worker& worker, const wire::Draining&) {
   if (worker.state != WorkerState::ready) return;
   worker.state = WorkerState::draining;
   update_open(worker);
-  log(Log::Level::info, fmt::format("worker {} is draining", worker.hello.name));
+  step_.log(Log::Level::info, fmt::format("worker {} is draining", worker.hello.name));
 }
 
 /// Its connection is gone. It has a moment to come back before its tasks go elsewhere.
 void Scheduler::lose_connection(Worker& worker) {
   worker.peer = kNoPeer;
   worker.state = WorkerState::lost;
-  worker.gone_ends = now_ + settings_.gone_grace;
+  worker.gone_ends = step_.now() + settings_.gone_grace;
   update_open(worker);
-  start_timer(worker.gone_ends, TimerKind::worker_gone, worker.hello.incarnation);
+  step_.start_timer(worker.gone_ends, TimerKind::worker_gone, worker.hello.incarnation);
 }
 
 void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame) {
   worker.state = WorkerState::lost;
   update_open(worker);
-  log(Log::Level::warning,
+  step_.log(Log::Level::warning,
       fmt::format("worker {} has left ({}); {} tasks go back", worker.hello.name, why, worker.tasks.size()));
   while (Task* task = worker.tasks.front()) {
     if (task->state == TaskState::cancelling) {
@@ -416,9 +412,8 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
   const Uuid incarnation = worker.hello.incarnation;
   std::erase(assigned_to_, &worker);
   ++members_;
-  names_.erase(worker.hello.name);
   count_memory(worker.hello.memory, false);
-  workers_.erase(incarnation);
+  roster_.remove_worker(worker);
   remove_holder(incarnation);
 }
 

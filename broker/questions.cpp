@@ -20,13 +20,13 @@ double seconds_of(Duration duration) { return static_cast<double>(duration.count
 /// False: it is no question.
 bool Scheduler::answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor) {
   if (const auto* request = std::get_if<wire::StatusRequest>(&message)) {
-    send(peer, status(request->details));
+    step_.send(peer, status(request->details));
   } else if (const auto* find = std::get_if<wire::Find>(&message)) {
     answer_find(peer, *find, minor);
   } else if (const auto* wish = std::get_if<wire::DrainWorker>(&message)) {
-    send(peer, drain(wish->worker));
+    step_.send(peer, drain(wish->worker));
   } else if (const auto* question = std::get_if<wire::Why>(&message)) {
-    send(peer, why(question->task));
+    step_.send(peer, why(question->task));
   } else {
     return false;
   }
@@ -34,21 +34,20 @@ bool Scheduler::answer_question(PeerId peer, const wire::Message& message, std::
 }
 
 wire::Answer Scheduler::drain(const std::string& name) {
-  const auto found = names_.find(name);
-  if (found == names_.end()) {
+  const Worker* const worker = roster_.find_worker_called(name);
+  if (worker == nullptr) {
     std::vector<std::string> names;
-    for (const auto& [other, worker] : names_) names.push_back(other);
+    for (const auto& [other, of] : roster_.names()) names.push_back(other);
     std::sort(names.begin(), names.end());
     return {false, names.empty() ? fmt::format("no worker is called '{}': none has joined", name)
                                  : fmt::format("no worker is called '{}': the workers here are {}", name,
                                                fmt::join(names, ", "))};
   }
-  const Worker& worker = *found->second;
-  if (worker.peer == kNoPeer)
+  if (worker->peer == kNoPeer)
     return {false, fmt::format("worker {} is not connected: it is lost, or about to come back", name)};
-  send(worker.peer, wire::Leave{});
+  step_.send(worker->peer, wire::Leave{});
   return {true, fmt::format("worker {} was told to leave; {} tasks are there, and those that run may finish",
-                            name, worker.tasks.size())};
+                            name, worker->tasks.size())};
 }
 
 // ---- why ----
@@ -63,7 +62,7 @@ wire::Answer Scheduler::why(const std::string& text) const {
   }
   const std::string prefix = text.substr(0, dash);
   std::vector<const Session*> sessions;
-  for (const auto& [id, session] : sessions_) {
+  for (const auto& [id, session] : roster_.sessions()) {
     if (id.text().starts_with(prefix)) sessions.push_back(session.get());
   }
   if (sessions.empty())
@@ -82,7 +81,7 @@ wire::Answer Scheduler::why(const std::string& text) const {
 }
 
 std::string Scheduler::why_here(const Session& session, const Task& task) const {
-  const double age = seconds_of(now_ - task.since);
+  const double age = seconds_of(step_.now() - task.since);
   switch (task.state) {
     case TaskState::queued: {
       const ReadyQueue& queue = *task.spec->queue;
@@ -102,7 +101,7 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
         reason = fmt::format("it waits for a free slot for {:.1f} s: {} tasks of its kind are before it", age,
                              before);
       }
-      for (const auto& [id, worker] : workers_) {
+      for (const auto& [id, worker] : roster_.workers()) {
         if (!may_ever_run(*worker, *queue.placement)) continue;
         if (worker->avoided || worker->holds)
           reason += fmt::format("; worker {}: {}", worker->hello.name,
@@ -112,14 +111,14 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
     }
     case TaskState::delayed:
       return fmt::format("it failed, and is tried again in {:.1f} s (its retry_delay)",
-                         seconds_of(task.due - now_));
+                         seconds_of(task.due - step_.now()));
     case TaskState::saving:
       return keeper_.fault().empty()
                  ? "it is detached, and it or its result is on the way into the journal"
                  : "it is detached, and the journal cannot be written: " + keeper_.fault();
     case TaskState::awaiting:
       return fmt::format("the broker was started {:.1f} s ago: a worker that runs it may still say so",
-                         seconds_of(now_ - started_));
+                         seconds_of(step_.now() - started_));
     case TaskState::assigned:
       return fmt::format(
           "it is with worker {} for {:.1f} s and waits there for a runner, its program or its "
@@ -138,7 +137,7 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
 /// The workers on which the task failed, as far as they are still here.
 std::string Scheduler::failed_where(const Task& task) const {
   std::vector<std::string> names;
-  for (const auto& [name, worker] : names_) {
+  for (const auto& [name, worker] : roster_.names()) {
     if (failed_on(task, *worker)) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
@@ -150,7 +149,7 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
   if (session.away() && !queue.placement->detach) {
     return fmt::format("{} of its client: nothing new starts until it is back, for which it has {:.0f} s",
                        session.state == SessionState::silent ? "nothing is heard" : "the connection is lost",
-                       seconds_of(session.grace_ends - now_));
+                       seconds_of(session.grace_ends - step_.now()));
   }
   if (std::string reason = explain(*queue.placement); !reason.empty()) return reason;
   if (std::string reason = why_held(*queue.placement); !reason.empty()) return reason;
@@ -159,12 +158,12 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
                        static_cast<double>(session.deliveries.bytes()) / (1 << 20));
   }
   const Task* oldest = queue.tasks.front();
-  if (oldest == nullptr || now_ - oldest->since < settings_.stall_after) return "";
+  if (oldest == nullptr || step_.now() - oldest->since < settings_.stall_after) return "";
   for (const Worker* worker = open_workers_.first(); worker != nullptr;
        worker = open_workers_.after(*worker)) {
     if (!fits_now(*worker, *queue.placement)) continue;
     return fmt::format("this is a fault of the broker: task {} has waited {:.0f} s though worker {} has room",
-                       TaskId{session.id, oldest->seq}.text(), seconds_of(now_ - oldest->since),
+                       TaskId{session.id, oldest->seq}.text(), seconds_of(step_.now() - oldest->since),
                        worker->hello.name);
   }
   return "";
@@ -174,27 +173,27 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
 void Scheduler::watch_worker(Worker& worker) {
   std::string note = worker.avoided ? why_avoided(worker) : why_held(worker.hold);
   if (!worker.avoided && worker.state == WorkerState::ready &&
-      now_ - worker.progressed >= settings_.stall_after) {
+      step_.now() - worker.progressed >= settings_.stall_after) {
     const Task* idle = nullptr;
     bool runs = false;
     for (const Task* task = worker.tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       runs = runs || task->state == TaskState::running;
-      const bool late = now_ - task->since >= settings_.stall_after;
+      const bool late = step_.now() - task->since >= settings_.stall_after;
       if (late && task->state == TaskState::cancelling) {
         note = fmt::format("it was told {:.0f} s ago to stop task {} and has not said that it did",
-                           seconds_of(now_ - task->since), TaskId{task->session->id, task->seq}.text());
+                           seconds_of(step_.now() - task->since), TaskId{task->session->id, task->seq}.text());
         break;
       }
       if (late && idle == nullptr) idle = task;
     }
     if (note.empty() && !runs && idle != nullptr) {
       note = fmt::format("it has {} tasks and has started none for {:.0f} s, the oldest is {}",
-                         worker.tasks.size(), seconds_of(now_ - worker.progressed),
+                         worker.tasks.size(), seconds_of(step_.now() - worker.progressed),
                          TaskId{idle->session->id, idle->seq}.text());
     }
   }
   if (!note.empty() && worker.note.empty())
-    log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, note));
+    step_.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, note));
   worker.note = std::move(note);
 }
 

@@ -15,7 +15,7 @@ void Scheduler::on(const Recovered& event) {
   for (const BlobId& id : event.blobs) keeper_.found(id);
   std::size_t open = 0;
   std::size_t finished = 0;
-  for (const auto& [id, session] : sessions_) {
+  for (const auto& [id, session] : roster_.sessions()) {
     if (session->detached.empty()) {  // nothing of it is left
       session->state = SessionState::detached;
       mark_dirty(*session);
@@ -24,16 +24,16 @@ void Scheduler::on(const Recovered& event) {
     for (const auto& [seq, entry] : session->detached)
       ++(entry.phase == Detached::Phase::open ? open : finished);
   }
-  keeper_.collect(*actions_);
-  actions_->push_back(keeper_.rewrite(journal_rows()));
-  log(Log::Level::info,
+  keeper_.collect(step_.actions());
+  step_.actions().push_back(keeper_.rewrite(journal_rows()));
+  step_.log(Log::Level::info,
       fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched", open,
                   finished));
 }
 
 /// As if its client had just been lost: it may come back, and workers may claim what they run.
 void Scheduler::replay(const SessionRecord& record) {
-  if (sessions_.contains(record.id)) return;
+  if (roster_.sessions().contains(record.id)) return;
   Session& session = add_session(record.id);
   session.name = record.name;
   session.host = record.host;
@@ -41,11 +41,11 @@ void Scheduler::replay(const SessionRecord& record) {
   session.state = SessionState::lost;
   session.loss = "this broker was started anew";
   session.grace_ends = adoption_ends_ + patience(session.give_up);
-  start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+  step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
 }
 
 void Scheduler::replay(const SpecRecord& record) {
-  Session* session = find_session(record.session);
+  Session* session = roster_.find_session(record.session);
   if (session == nullptr || session->specs.contains(record.spec)) return;
   std::string refusal;
   if (record.minor > settings_.minor) {
@@ -61,7 +61,7 @@ void Scheduler::replay(const SpecRecord& record) {
 }
 
 void Scheduler::replay(const TaskRecord& record) {
-  Session* session = find_session(record.session);
+  Session* session = roster_.find_session(record.session);
   if (session == nullptr || !session->specs.contains(record.spec) || session->detached.contains(record.seq))
     return;
   Task& task = add_task(*session, record.seq, *session->specs.at(record.spec), record.payload);
@@ -73,15 +73,15 @@ void Scheduler::replay(const TaskRecord& record) {
   ++task.spec->open_tasks;
   if (const auto ms = task.spec->content.queue_timeout_ms; ms > 0) {
     const auto waited =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(unix_ms(now_) - record.submitted_ms, 0));
-    task.due = now_ + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, waited), 1));
-    start_timer(task.due, TimerKind::queue_timeout, session->id, task.seq);
+        static_cast<std::uint64_t>(std::max<std::int64_t>(step_.unix_ms(step_.now()) - record.submitted_ms, 0));
+    task.due = step_.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, waited), 1));
+    step_.start_timer(task.due, TimerKind::queue_timeout, session->id, task.seq);
   }
   await_claim(task);
 }
 
 void Scheduler::replay(const ChargeRecord& record) {
-  Session* session = find_session(record.session);
+  Session* session = roster_.find_session(record.session);
   Task* task = session != nullptr ? find_task(*session, record.charge.seq) : nullptr;
   if (task == nullptr) return;
   if (record.charge.retries_used + record.charge.crashes < task->execution()) return;  // read before
@@ -93,7 +93,7 @@ void Scheduler::replay(const ChargeRecord& record) {
 }
 
 void Scheduler::replay(const FinalRecord& record) {
-  Session* session = find_session(record.session);
+  Session* session = roster_.find_session(record.session);
   Task* task = session != nullptr ? find_task(*session, record.answer.seq) : nullptr;
   if (task == nullptr) return;
   Detached& entry = session->detached.at(task->seq);
@@ -106,7 +106,7 @@ void Scheduler::replay(const FinalRecord& record) {
 }
 
 void Scheduler::replay(const GoneRecord& record) {
-  Session* session = find_session(record.session);
+  Session* session = roster_.find_session(record.session);
   if (session == nullptr || !session->detached.contains(record.seq)) return;
   if (Task* task = find_task(*session, record.seq)) erase(*task);
   drop_detached(*session, record.seq);
@@ -117,13 +117,13 @@ void Scheduler::hold_again(Session& session) {
   for (auto& [number, spec] : session.specs) hold_files(session, *spec);
   for (auto& [seq, entry] : session.detached) {
     if (entry.phase == Detached::Phase::finished) {
-      const std::int64_t left_ms = entry.finished_ms + settings_.keep.count() / 1000 - unix_ms(now_);
-      start_timer(now_ + std::chrono::milliseconds(std::max<std::int64_t>(left_ms, 0)), TimerKind::keep,
+      const std::int64_t left_ms = entry.finished_ms + settings_.keep.count() / 1000 - step_.unix_ms(step_.now());
+      step_.start_timer(step_.now() + std::chrono::milliseconds(std::max<std::int64_t>(left_ms, 0)), TimerKind::keep,
                   session.id, seq);
       if (entry.answer.outcome != wire::Outcome::ok || !entry.answer.payload.is_blob()) continue;
       const wire::BlobRef result = entry.answer.payload.blob();
       if (keeper_.has(result.id)) {
-        keeper_.keep(now_, result.id, result.size, result.holder);
+        keeper_.keep(step_.now(), result.id, result.size, result.holder);
         entry.holds.push_back(result.id);
         continue;
       }
@@ -135,7 +135,7 @@ void Scheduler::hold_again(Session& session) {
       queued_bytes_ += entry.answer.payload.size() - before;
     } else if (const wire::Payload& payload = session.tasks.at(seq).payload; payload.is_blob()) {
       const wire::BlobRef argument = payload.blob();
-      keeper_.keep(now_, argument.id, argument.size, argument.holder);
+      keeper_.keep(step_.now(), argument.id, argument.size, argument.holder);
       entry.holds.push_back(argument.id);
     }
   }
@@ -149,7 +149,7 @@ std::vector<std::string> Scheduler::journal_rows() const {
     if (rows.back().size() >= kRowBytes) rows.emplace_back();
     append_record(rows.back(), record);
   };
-  for (const auto& [id, session] : sessions_) {
+  for (const auto& [id, session] : roster_.sessions()) {
     if (!session->recorded) continue;  // a client that lives may have more
     add(SessionRecord{id, session->name, session->host});
     for (const auto& [number, spec] : session->specs) {

@@ -11,7 +11,7 @@ namespace weft::broker {
 
 Scheduler::Scheduler(Settings settings, Time now)
     : settings_(std::move(settings)),
-      now_(now),
+      step_(roster_, now, settings_.unix_us_at_zero),
       started_(now),
       stepped_(now),
       adoption_ends_(now + settings_.adoption_window),
@@ -20,44 +20,38 @@ Scheduler::Scheduler(Settings settings, Time now)
       blobs_(settings_.program_bytes_max),
       keeper_(settings_.keeper),
       turns_(static_cast<double>(settings_.quantum.count())) {
-  start_timer(adoption_ends_, TimerKind::adoption, {});
+  step_.start_timer(adoption_ends_, TimerKind::adoption, {});
 }
 
 Scheduler::~Scheduler() {
   // Tasks leave their lists before either goes.
-  for (auto& [id, session] : sessions_) {
+  for (auto& [id, session] : roster_.sessions()) {
     session->tasks.for_each([](std::uint64_t, Task& task) { TaskList::remove(task); });
   }
 }
 
 void Scheduler::step(Time now, const Event& event, Actions& actions) {
-  WEFT_CHECK(now >= now_);
-  now_ = now;
-  actions_ = &actions;
+  step_.begin(now, actions);
   // A long silence of our own: whoever seems late may have a message waiting in our socket.
-  if (now_ - stepped_ > settings_.heartbeat_interval) thaw();
-  stepped_ = now_;
+  if (step_.now() - stepped_ > settings_.heartbeat_interval) thaw();
+  stepped_ = step_.now();
   backlog_max_ = std::min(settings_.backlog_bytes_max,
-                          settings_.memory_budget / 2 / std::max<std::size_t>(sessions_.size(), 1));
+                          settings_.memory_budget / 2 / std::max<std::size_t>(roster_.sessions().size(), 1));
 
   std::visit([this](const auto& e) { on(e); }, event);
-  while (!timers_.empty() && timers_.top().at <= now_) {
-    const Timer timer = timers_.top();
-    timers_.pop();
-    on_timer(timer);
-  }
-  if (now_ >= next_scan_) scan_peers();
-  if (now_ >= next_explain_) explain_waiting();
+  while (const auto timer = step_.take_due_timer()) on_timer(*timer);
+  if (step_.now() >= next_scan_) scan_peers();
+  if (step_.now() >= next_explain_) explain_waiting();
   if (settings_.journal) tend_keeper();
   schedule();
   finish_dirty();
   if (settings_.journal) write_journal();
-  actions_ = nullptr;
+  step_.end();
 }
 
 Time Scheduler::deadline() const {
   Time at = std::min(next_scan_, next_explain_);
-  if (!timers_.empty()) at = std::min(at, timers_.top().at);
+  if (const auto due = step_.next_timer()) at = std::min(at, *due);
   if (const auto due = keeper_.deadline()) at = std::min(at, *due);
   return at;
 }
@@ -66,27 +60,27 @@ Time Scheduler::deadline() const {
 
 void Scheduler::on(const Received& event) {
   if (answer_question(event.peer, event.message, event.minor)) {
-    if (Peer* known = peers_.find(event.peer)) {
-      known->heard = now_;
+    if (Peer* known = roster_.peers().find(event.peer)) {
+      known->heard = step_.now();
     } else {
-      actions_->push_back(ForgetPeer{event.peer});
+      step_.actions().push_back(ForgetPeer{event.peer});
     }
     return;
   }
-  Peer* const peer = peers_.find(event.peer);
+  Peer* const peer = roster_.peers().find(event.peer);
   if (peer == nullptr) {
     if (const auto* client = std::get_if<wire::HelloClient>(&event.message))
       return on_hello(event.peer, *client, event.minor);
     if (const auto* worker = std::get_if<wire::HelloWorker>(&event.message))
       return on_hello(event.peer, *worker, event.minor);
     if (std::holds_alternative<wire::Goodbye>(event.message)) {
-      actions_->push_back(ForgetPeer{event.peer});
+      step_.actions().push_back(ForgetPeer{event.peer});
       return;
     }
     return refuse(event.peer, wire::RefuseCode::unknown_peer,
                   "say HELLO first: this broker does not know you");
   }
-  peer->heard = now_;
+  peer->heard = step_.now();
   if (peer->session != nullptr) {
     if (peer->session->state == SessionState::silent) hear_again(*peer->session);
     on_client_message(*peer->session, event.message);
@@ -97,10 +91,10 @@ void Scheduler::on(const Received& event) {
 
 void Scheduler::on(const ReceivedGarbage& event) {
   if (!knows(event.peer) && !event.version) {
-    actions_->push_back(ForgetPeer{event.peer});  // not one of us: no answer
+    step_.actions().push_back(ForgetPeer{event.peer});  // not one of us: no answer
     return;
   }
-  log(Log::Level::warning, fmt::format("a message was refused: {}", event.reason));
+  step_.log(Log::Level::warning, fmt::format("a message was refused: {}", event.reason));
   refuse(event.peer, event.version ? wire::RefuseCode::version : wire::RefuseCode::malformed, event.reason);
 }
 
@@ -111,7 +105,7 @@ void Scheduler::on(const PeerGone& event) {
 }
 
 void Scheduler::on(const ProcessGone& event) {
-  Session* session = find_session(event.session);
+  Session* session = roster_.find_session(event.session);
   if (session == nullptr || session->state == SessionState::ending ||
       session->state == SessionState::detached) {
     return;
@@ -123,30 +117,30 @@ void Scheduler::on(const ProcessGone& event) {
 void Scheduler::on(const Tick&) {}
 
 void Scheduler::on(const Shutdown& event) {
-  peers_.for_each([&](PeerId id, const Peer&) {
-    actions_->push_back(Send{id, wire::Goodbye{event.reason}});
+  roster_.peers().for_each([&](PeerId id, const Peer&) {
+    step_.actions().push_back(Send{id, wire::Goodbye{event.reason}});
   });
 }
 
 void Scheduler::on_timer(const Timer& timer) {
   switch (timer.kind) {
     case TimerKind::worker_gone: {
-      Worker* worker = find_worker(timer.who);
-      if (worker != nullptr && worker->state == WorkerState::lost && worker->gone_ends <= now_) {
+      Worker* worker = roster_.find_worker(timer.who);
+      if (worker != nullptr && worker->state == WorkerState::lost && worker->gone_ends <= step_.now()) {
         lose_worker(*worker, "its connection broke");
       }
       return;
     }
     case TimerKind::client_grace: {
-      Session* session = find_session(timer.who);
-      if (session == nullptr || !session->away() || session->grace_ends > now_) return;
+      Session* session = roster_.find_session(timer.who);
+      if (session == nullptr || !session->away() || session->grace_ends > step_.now()) return;
       drop_peer(std::exchange(session->peer, kNoPeer));
       end_session(*session, session->loss + ", and it did not come back");
       return;
     }
     case TimerKind::task_due:
     case TimerKind::queue_timeout: {
-      Session* session = find_session(timer.who);
+      Session* session = roster_.find_session(timer.who);
       Task* task = session != nullptr ? find_task(*session, timer.seq) : nullptr;
       if (task == nullptr || task->due != timer.at) return;
       if (timer.kind == TimerKind::task_due && task->state == TaskState::delayed) queue(*task);
@@ -156,38 +150,38 @@ void Scheduler::on_timer(const Timer& timer) {
     }
     case TimerKind::adoption:
       if (adopting()) return;
-      for (auto& [id, session] : sessions_) {
+      for (auto& [id, session] : roster_.sessions()) {
         while (Task* task = session->awaiting.front()) start_again(*task);
       }
       return;
     case TimerKind::orphans:
       if (const auto expected = expected_.find(timer.who);
-          expected == expected_.end() || now_ < expected->second) {
+          expected == expected_.end() || step_.now() < expected->second) {
         return;
       }
       expected_.erase(timer.who);
-      if (find_session(timer.who) != nullptr) return;
+      if (roster_.find_session(timer.who) != nullptr) return;
       std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == timer.who; });
       end_at_workers(timer.who);
       remove_holder(timer.who);
       return;
     case TimerKind::keep: {
-      Session* session = find_session(timer.who);
+      Session* session = roster_.find_session(timer.who);
       if (session == nullptr || !session->detached.contains(timer.seq)) return;
-      log(Log::Level::info,
+      step_.log(Log::Level::info,
           fmt::format("the answer of detached task {} was not fetched in time: it is dropped",
                       TaskId{timer.who, timer.seq}.text()));
       return expire(TaskId{timer.who, timer.seq});
     }
     case TimerKind::found:
-      if (Session* session = find_session(timer.who)) drop_when_free(*session, timer.seq);
+      if (Session* session = roster_.find_session(timer.who)) drop_when_free(*session, timer.seq);
       return;
     case TimerKind::rebalance:
       rebalance_planned_ = false;
       return;
     case TimerKind::avoided: {
-      Worker* worker = find_worker(timer.who);
-      if (worker == nullptr || !worker->avoided || worker->avoided_until > now_) return;
+      Worker* worker = roster_.find_worker(timer.who);
+      if (worker == nullptr || !worker->avoided || worker->avoided_until > step_.now()) return;
       worker->avoided = false;
       worker->outcomes.keep(kBadMin - 1);  // the next one that fails is enough
       update_open(*worker);
@@ -201,47 +195,47 @@ void Scheduler::on_timer(const Timer& timer) {
 /// We were frozen: everybody gets a fresh window, also those who wanted to come back after our start.
 void Scheduler::thaw() {
   if (stepped_ < adoption_ends_) {
-    adoption_ends_ = now_ + settings_.adoption_window;
-    start_timer(adoption_ends_, TimerKind::adoption, {});
+    adoption_ends_ = step_.now() + settings_.adoption_window;
+    step_.start_timer(adoption_ends_, TimerKind::adoption, {});
   }
   for (const auto& [session, until] : expected_) expect(session);
-  peers_.for_each([&](PeerId, Peer& peer) { peer.heard = now_; });
-  for (auto& [id, worker] : workers_) {
+  roster_.peers().for_each([&](PeerId, Peer& peer) { peer.heard = step_.now(); });
+  for (auto& [id, worker] : roster_.workers()) {
     if (worker->state != WorkerState::lost) continue;
-    worker->gone_ends = now_ + settings_.gone_grace;
-    start_timer(worker->gone_ends, TimerKind::worker_gone, id);
+    worker->gone_ends = step_.now() + settings_.gone_grace;
+    step_.start_timer(worker->gone_ends, TimerKind::worker_gone, id);
   }
-  for (auto& [id, session] : sessions_) {
+  for (auto& [id, session] : roster_.sessions()) {
     renew_found_grace(*session);
     if (!session->away()) continue;
     session->grace_ends =
-        std::max(session->grace_ends, std::max(now_, adoption_ends_) + settings_.client_grace);
-    start_timer(session->grace_ends, TimerKind::client_grace, id);
+        std::max(session->grace_ends, std::max(step_.now(), adoption_ends_) + settings_.client_grace);
+    step_.start_timer(session->grace_ends, TimerKind::client_grace, id);
   }
 }
 
 /// A worker has tasks of it; it has a while to say HELLO.
 void Scheduler::expect(const Uuid& session) {
   Time& until = expected_[session];
-  until = now_ + settings_.adoption_window + patience(Session{}.give_up);
-  start_timer(until, TimerKind::orphans, session);
+  until = step_.now() + settings_.adoption_window + patience(Session{}.give_up);
+  step_.start_timer(until, TimerKind::orphans, session);
 }
 
 void Scheduler::scan_peers() {
-  next_scan_ = now_ + settings_.heartbeat_interval / 2;
+  next_scan_ = step_.now() + settings_.heartbeat_interval / 2;
   const Duration silence_max = settings_.heartbeat_interval * settings_.heartbeat_liveness;
   std::vector<PeerId> silent;
-  peers_.for_each([&](PeerId id, const Peer& peer) {
-    if (now_ - peer.heard >= silence_max) {
+  roster_.peers().for_each([&](PeerId id, const Peer& peer) {
+    if (step_.now() - peer.heard >= silence_max) {
       if (peer.session == nullptr || peer.session->state == SessionState::connected) silent.push_back(id);
-    } else if (now_ - peer.sent >= settings_.heartbeat_interval) {
-      send(id, wire::Heartbeat{});
+    } else if (step_.now() - peer.sent >= settings_.heartbeat_interval) {
+      step_.send(id, wire::Heartbeat{});
     }
   });
   const std::string why =
       fmt::format("nothing was heard of it for {:.1f} s", static_cast<double>(silence_max.count()) / 1e6);
   for (const PeerId id : silent) {
-    const Peer peer = peers_.at(id);
+    const Peer peer = roster_.peers().at(id);
     if (peer.session != nullptr) {
       fall_silent(*peer.session, why);
       continue;
@@ -249,35 +243,35 @@ void Scheduler::scan_peers() {
     lose_peer(id, why, Loss::unreachable);
     lose_worker(*peer.worker, "no heartbeat");
   }
-  for (auto& [id, session] : sessions_) acknowledge_submits(*session);
+  for (auto& [id, session] : roster_.sessions()) acknowledge_submits(*session);
   avoid_bad_workers();
 }
 
 void Scheduler::refuse(PeerId peer, wire::RefuseCode code, std::string text) {
-  send(peer, wire::Refuse{code, text});
+  step_.send(peer, wire::Refuse{code, text});
   if (knows(peer)) {
     lose_peer(peer, text, Loss::unreachable);
   } else {
-    actions_->push_back(ForgetPeer{peer});
+    step_.actions().push_back(ForgetPeer{peer});
   }
 }
 
 void Scheduler::lose_peer(PeerId id, const std::string& why, Loss loss) {
-  const Peer peer = peers_.at(id);
+  const Peer peer = roster_.peers().at(id);
   drop_peer(id);
   if (peer.session != nullptr) {
     lose_session(*peer.session, why, loss);
   } else {
-    log(Log::Level::warning, fmt::format("worker {} is lost: {}", peer.worker->hello.name, why));
+    step_.log(Log::Level::warning, fmt::format("worker {} is lost: {}", peer.worker->hello.name, why));
     lose_connection(*peer.worker);
   }
 }
 
 void Scheduler::drop_peer(PeerId peer) {
   if (peer == kNoPeer) return;
-  peers_.erase(peer);
+  roster_.peers().erase(peer);
   blobs_.remove_peer(peer);
-  actions_->push_back(ForgetPeer{peer});
+  step_.actions().push_back(ForgetPeer{peer});
 }
 
 // ---- blobs ----
@@ -285,11 +279,11 @@ void Scheduler::drop_peer(PeerId peer) {
 BlobRelay::Reachable Scheduler::reachable() const {
   return [this](const Uuid& holder) {
     using Reach = BlobRelay::Reach;
-    if (const auto session = sessions_.find(holder); session != sessions_.end()) {
+    if (const auto session = roster_.sessions().find(holder); session != roster_.sessions().end()) {
       if (session->second->away()) return Reach::later;
       return session->second->state == SessionState::connected ? Reach::now : Reach::never;
     }
-    if (const auto worker = workers_.find(holder); worker != workers_.end())
+    if (const auto worker = roster_.workers().find(holder); worker != roster_.workers().end())
       return worker->second->state == WorkerState::lost ? Reach::later : Reach::now;
     // A session that a worker claims: who waits for a blob of it waits until it is here or given up.
     return expected_.contains(holder) ? Reach::later : Reach::never;
@@ -313,15 +307,15 @@ void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
   for (auto& [peer, holder, message] : outbox) {
     PeerId to = peer;
     if (to == BlobRelay::kOwnPeer) {
-      if (const auto* data = std::get_if<wire::Data>(&message)) keeper_.on_data(now_, *data, *actions_);
-      if (const auto* gone = std::get_if<wire::Gone>(&message)) keeper_.on_gone(now_, *gone);
+      if (const auto* data = std::get_if<wire::Data>(&message)) keeper_.on_data(step_.now(), *data, step_.actions());
+      if (const auto* gone = std::get_if<wire::Gone>(&message)) keeper_.on_gone(step_.now(), *gone);
       continue;
     }
     if (to == kNoPeer) {
-      if (const Session* session = find_session(holder)) to = session->peer;
-      if (const Worker* worker = find_worker(holder)) to = worker->peer;
+      if (const Session* session = roster_.find_session(holder)) to = session->peer;
+      if (const Worker* worker = roster_.find_worker(holder)) to = worker->peer;
     }
-    send(to, std::move(message));  // a holder without a connection is asked again when it resumes
+    step_.send(to, std::move(message));  // a holder without a connection is asked again when it resumes
   }
 }
 
@@ -329,7 +323,7 @@ void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Mes
   BlobRelay::Outbox outbox;
   if (const auto* get = std::get_if<wire::Get>(&message)) {
     if (keeper_.has(get->id)) {
-      actions_->push_back(ReadBlob{peer, *get});
+      step_.actions().push_back(ReadBlob{peer, *get});
     } else {
       blobs_.get(peer, *get, reachable(), outbox);
     }
@@ -338,34 +332,6 @@ void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Mes
   if (const auto* gone = std::get_if<wire::Gone>(&message)) blobs_.gone(holder, *gone, reachable(), outbox);
   if (const auto* drop = std::get_if<wire::Drop>(&message)) outbox.push_back({kNoPeer, drop->holder, *drop});
   pass_on(outbox);
-}
-
-// ---- small things ----
-
-void Scheduler::send(PeerId peer, wire::Message message) {
-  if (peer == kNoPeer) return;
-  if (Peer* known = peers_.find(peer)) known->sent = now_;
-  actions_->push_back(Send{peer, std::move(message)});
-}
-
-void Scheduler::log(Log::Level level, std::string text) { actions_->push_back(Log{level, std::move(text)}); }
-
-void Scheduler::start_timer(Time at, TimerKind kind, const Uuid& who, std::uint64_t seq) {
-  timers_.push(Timer{at, kind, who, seq});
-}
-
-std::int64_t Scheduler::unix_ms(Time time) const {
-  return (settings_.unix_us_at_zero + time.time_since_epoch().count()) / 1000;
-}
-
-Session* Scheduler::find_session(const Uuid& id) {
-  const auto found = sessions_.find(id);
-  return found != sessions_.end() ? found->second.get() : nullptr;
-}
-
-Worker* Scheduler::find_worker(const Uuid& incarnation) {
-  const auto found = workers_.find(incarnation);
-  return found != workers_.end() ? found->second.get() : nullptr;
 }
 
 Task* Scheduler::find_task(Session& session, std::uint64_t seq) { return session.tasks.find(seq); }

@@ -23,51 +23,15 @@
 #pragma once
 
 #include <deque>
-#include <queue>
 
 #include "broker/blob_relay.hpp"
 #include "broker/events.hpp"
 #include "broker/keeper.hpp"
-#include "broker/state.hpp"
+#include "broker/roster.hpp"
+#include "broker/settings.hpp"
+#include "broker/step.hpp"
 
 namespace weft::broker {
-
-struct Settings {
-  std::uint64_t epoch = 1;           // random, of this life of the broker
-  std::int64_t unix_us_at_zero = 0;  // wall clock at Time{}
-  std::string version = "0";
-  std::uint8_t minor =
-      wire::kMinor;  // version of the protocol that it speaks; another only in the simulation
-  Duration heartbeat_interval = std::chrono::seconds(1);
-  std::uint32_t heartbeat_liveness = 3;                        // the zguide: "3-5 is reasonable"
-  Duration adoption_window = std::chrono::seconds(2);          // from the start, for claims
-  Duration client_grace = std::chrono::seconds(2);             // of a client that closed its connection
-  Duration max_client_silence = std::chrono::minutes(10);      // of any client, and at most its give_up
-  Duration gone_grace = std::chrono::milliseconds(90);         // of a worker whose connection broke
-  Duration explain_after = std::chrono::seconds(5);            // then a task that cannot run says why
-  Duration stall_after = std::chrono::seconds(10);             // without progress, though there could be some
-  Duration prefetch = std::chrono::milliseconds(4);            // of work that waits with a worker
-  Duration prefetch_task_max = std::chrono::milliseconds(20);  // longer tasks are not prefetched
-  Duration quantum = std::chrono::microseconds(200);           // of slot time, until the next client's turn
-  Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again, first
-  Duration cannot_start_memory_max = std::chrono::hours(1);    // and after many times
-  Duration avoid = std::chrono::seconds(60);             // a worker where nearly everything fails, first
-  Duration avoid_max = std::chrono::hours(1);            // and after many times
-  Duration retry_elsewhere = std::chrono::seconds(10);   // a retry waits for a worker that is busy so long
-  std::uint16_t fetch_tries = 3;                         // again, when a program or argument did not come
-  std::size_t prefetch_max = 2000;                       // tasks for each slot
-  std::size_t shared_part = 8;                           // that part of both, while clients compete
-  Duration shared_memory = std::chrono::seconds(1);      // since one submitted while tasks of another waited
-  std::size_t delivery_bytes_max = 8 << 20;              // not acknowledged, under way to a client
-  std::size_t backlog_bytes_max = 64 << 20;              // of results waiting, for a session to go on
-  std::size_t program_bytes_max = std::size_t{1} << 30;  // of programs and their libraries, kept for workers
-  std::size_t memory_budget = std::size_t{4} << 30;  // of tasks and results; beyond it SUBMITs are held back
-  std::size_t submit_bytes_max = 8 << 20;            // without a RECEIVED: a client stops at half of it
-  std::size_t received_bytes = 64 << 10;       // of SUBMIT that a RECEIVED stands for, at least, by itself
-  bool journal = false;                        // there is one: detached tasks are accepted
-  Duration keep = std::chrono::hours(24 * 7);  // of the answer of a detached task
-  Keeper::Settings keeper;
-};
 
 class Scheduler {
  public:
@@ -89,31 +53,11 @@ class Scheduler {
 
   // ---- queries ----
   wire::Status status(bool details) const;
-  bool knows(PeerId peer) const { return peers_.contains(peer); }
-  bool has_session(const Uuid& id) const { return sessions_.contains(id); }
+  bool knows(PeerId peer) const { return roster_.peers().contains(peer); }
+  bool has_session(const Uuid& id) const { return roster_.sessions().contains(id); }
   std::uint64_t finished() const { return finished_; }
 
  private:
-  enum class TimerKind : std::uint8_t {
-    worker_gone,
-    client_grace,
-    task_due,
-    queue_timeout,
-    adoption,
-    orphans,
-    keep,
-    found,
-    rebalance,
-    avoided,
-  };
-  struct Timer {
-    Time at;
-    TimerKind kind;
-    Uuid who;
-    std::uint64_t seq;
-    bool operator>(const Timer& other) const { return at > other.at; }
-  };
-
   // scheduler.cpp: presence, timers, dispatch
   void on(const Received& event);
   void on(const ReceivedGarbage& event);
@@ -137,9 +81,6 @@ class Scheduler {
   void expect(const Uuid& session);
   void finish_dirty();
   void drop_peer(PeerId peer);
-  void send(PeerId peer, wire::Message message);
-  void log(Log::Level level, std::string text);
-  void start_timer(Time at, TimerKind kind, const Uuid& who, std::uint64_t seq = 0);
 
   // on_client.cpp: one function for each message of a client
   void on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor);
@@ -362,30 +303,22 @@ class Scheduler {
   void on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message);
   BlobRelay::Reachable reachable() const;
 
-  std::int64_t unix_ms(Time time) const;
-  bool adopting() const { return now_ < adoption_ends_; }
-  Session* find_session(const Uuid& id);
-  Worker* find_worker(const Uuid& incarnation);
+  bool adopting() const { return step_.now() < adoption_ends_; }
   static Task* find_task(Session& session, std::uint64_t seq);
 
   Settings settings_;
-  Time now_;  // of the current step
+  Roster roster_;
+  Step step_;
   Time started_;
   Time stepped_;        // the previous step
   Time adoption_ends_;  // until then workers may claim what an earlier broker gave them
   Time next_scan_;
   Time next_explain_;
-  Actions* actions_ = nullptr;  // of the current step
 
-  SeqTable<Peer> peers_;                                      // by PeerId
   std::vector<std::pair<Worker*, std::uint64_t>> releasing_;  // with outbox: that flush_releases() is at
-  std::unordered_map<Uuid, std::unique_ptr<Session>> sessions_;
-  std::unordered_map<Uuid, std::unique_ptr<Worker>> workers_;  // by incarnation
-  std::unordered_map<std::string, Worker*> names_;
   std::unordered_map<Uuid, Time> expected_;  // sessions that workers claim, without HELLO yet: until when
   std::unordered_map<TaskId, std::vector<std::uint64_t>> failed_on_;  // workers, by their order of joining
   std::unordered_map<TaskId, HeldClaim> orphans_;  // claims for tasks that were not announced yet
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;
   Keeper keeper_;
   std::unordered_map<BlobId, std::vector<TaskId>> savers_;  // detached tasks that wait for a blob to be kept
@@ -406,7 +339,6 @@ class Scheduler {
   Time avoid_due_{};                                   // as above
   std::deque<std::pair<Time, std::string>> departed_;  // clients that left open tasks lately, for people
   std::uint64_t next_attempt_ = 1;
-  std::uint64_t next_serial_ = 1;
   std::size_t queued_bytes_ = 0;
   std::uint64_t finished_ = 0;
 };

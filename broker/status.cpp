@@ -46,10 +46,10 @@ wire::Status Scheduler::status(bool details) const {
   wire::Status status;
   status.version = settings_.version;
   status.epoch = settings_.epoch;
-  status.uptime_ms = ms(now_ - started_);
+  status.uptime_ms = ms(step_.now() - started_);
   status.finished = finished_;
   status.queued_bytes = queued_bytes_;
-  for (const auto& [id, worker] : workers_) {
+  for (const auto& [id, worker] : roster_.workers()) {
     const auto slots = worker->slots;
     const auto running = static_cast<std::uint32_t>(std::min<std::size_t>(worker->load(), slots));
     ++status.workers;
@@ -60,13 +60,13 @@ wire::Status Scheduler::status(bool details) const {
     const char* state = running > 0 ? "busy" : "idle";
     if (worker->state == WorkerState::draining) state = "draining";
     if (worker->state == WorkerState::lost) state = "lost";
-    const Peer* const peer = peers_.find(worker->peer);
+    const Peer* const peer = roster_.peers().find(worker->peer);
     status.worker_list.push_back({worker->hello.name, worker->hello.host, worker->hello.pid, state, slots,
                                   running, worker->tasks.size(), worker->hello.resources,
                                   worker->resources_free, worker->finished,
-                                  peer != nullptr ? ms(now_ - peer->heard) : 0, worker->note});
+                                  peer != nullptr ? ms(step_.now() - peer->heard) : 0, worker->note});
   }
-  for (const auto& [id, session] : sessions_) {
+  for (const auto& [id, session] : roster_.sessions()) {
     const std::size_t waiting =
         session->queued + session->delayed.size() + session->awaiting.size() + session->saving.size();
     status.clients += session->state != SessionState::detached && (session->met || session->peer != kNoPeer);
@@ -83,7 +83,7 @@ wire::Status Scheduler::status(bool details) const {
   }
   if (details) {
     for (const auto& [when, text] : departed_)
-      status.departed.push_back(fmt::format("{} s ago: {}", ms(now_ - when) / 1000, text));
+      status.departed.push_back(fmt::format("{} s ago: {}", ms(step_.now() - when) / 1000, text));
   }
   const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
   std::sort(status.worker_list.begin(), status.worker_list.end(), by_name);
@@ -96,7 +96,7 @@ wire::Status Scheduler::status(bool details) const {
 void Scheduler::check_invariants() const {
   std::size_t bytes = 0;
   std::size_t failed = 0;
-  for (const auto& [id, session] : sessions_) {
+  for (const auto& [id, session] : roster_.sessions()) {
     std::size_t queued = 0;
     std::size_t own_bytes = 0;
     session->tasks.for_each([&, session = session.get()](std::uint64_t seq, const Task& task) {
@@ -138,8 +138,8 @@ void Scheduler::check_invariants() const {
   }
   WEFT_CHECK(bytes == queued_bytes_);
   WEFT_CHECK(failed == failed_on_.size());
-  for (const auto& [id, worker] : workers_) {
-    WEFT_CHECK(!worker->avoided || worker->avoided_until >= now_);
+  for (const auto& [id, worker] : roster_.workers()) {
+    WEFT_CHECK(!worker->avoided || worker->avoided_until >= step_.now());
     WEFT_CHECK((worker->open.level != LoadPlace::kNowhere) == has_room(*worker));
     WEFT_CHECK(worker->outgoing.tasks.empty());
     for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
@@ -161,11 +161,7 @@ void Scheduler::check_invariants() const {
       WEFT_CHECK(adopted || free > -1e-6);
     }
   }
-  peers_.for_each([](PeerId id, const Peer& peer) {
-    WEFT_CHECK((peer.session != nullptr) != (peer.worker != nullptr));
-    WEFT_CHECK(peer.session == nullptr || peer.session->peer == id);
-    WEFT_CHECK(peer.worker == nullptr || peer.worker->peer == id);
-  });
+  roster_.check_invariants();
 }
 
 }  // namespace weft::broker

@@ -15,9 +15,9 @@ void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) {
   if (!held && beat.hold.empty()) return;
   set_hold(worker, beat);
   if (!held) {
-    log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, worker.note));
+    step_.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, worker.note));
   } else if (!worker.holds) {
-    log(Log::Level::info, fmt::format("worker {} takes tasks again", worker.hello.name));
+    step_.log(Log::Level::info, fmt::format("worker {} takes tasks again", worker.hello.name));
   }
 }
 
@@ -40,7 +40,7 @@ std::string Scheduler::why_held(const wire::Heartbeat& hold) {
 std::string Scheduler::why_held(const Placement& placement) const {
   const Worker* first = nullptr;
   std::size_t held = 0;
-  for (const auto& [id, worker] : workers_) {
+  for (const auto& [id, worker] : roster_.workers()) {
     if (!could_run(*worker, placement)) continue;
     if (!worker->holds) return "";
     ++held;
@@ -78,7 +78,7 @@ void Scheduler::set_apart(Task& task) const {
 
 /// A worker has less memory than all others: there may be arguments that are too large for this one alone.
 void Scheduler::set_large_apart() {
-  for (auto& [id, session] : sessions_) {
+  for (auto& [id, session] : roster_.sessions()) {
     for (ReadyQueue* queue : session->order) {
       for (Task* next = queue->tasks.front(); next != nullptr;) {
         Task& task = *next;
@@ -94,7 +94,7 @@ void Scheduler::set_large_apart() {
 const Worker* Scheduler::largest_for(const Placement& placement) const {
   if (adopting()) return nullptr;
   const Worker* largest = nullptr;
-  for (const auto& [id, worker] : workers_) {
+  for (const auto& [id, worker] : roster_.workers()) {
     if (!may_ever_run(*worker, placement) || !has_function(*worker, placement)) continue;
     if (worker->hello.memory == 0) return worker.get();
     if (largest == nullptr || worker->hello.memory > largest->hello.memory) largest = worker.get();
@@ -125,7 +125,7 @@ void Scheduler::refuse_too_large(ReadyQueue& queue) {
     if (const std::string refusal = why_too_large(task); !refusal.empty()) {
       refuse_task(task, refusal);
     } else if (const Refusal* latest = refused_everywhere(*queue.placement, &task);
-               latest != nullptr && now_ - latest->at < settings_.cannot_start_memory) {
+               latest != nullptr && step_.now() - latest->at < settings_.cannot_start_memory) {
       answer(task, wire::Outcome::cannot_start, latest->reason);
       erase(task);
     }
