@@ -132,7 +132,8 @@ void Scheduler::take_answer(Detached& entry, Task& task, wire::DeliveryRecord an
   entry.finished_ms = step_.unix_ms(step_.now());
   for (const wire::Payload& spare : std::exchange(entry.spares, {})) {
     const wire::BlobRef ref = spare.blob();
-    if (const Worker* worker = roster_.find_worker(ref.holder)) step_.send(worker->peer, wire::Drop{ref.holder, ref.id});
+    if (const Worker* worker = roster_.find_worker(ref.holder))
+      step_.send(worker->peer, wire::Drop{ref.holder, ref.id});
   }
   const std::size_t bytes = answer.payload.size();
   session.queued_bytes += bytes - entry.answer.payload.size();
@@ -236,7 +237,8 @@ void Scheduler::settle_blobs() {
         if (--entry->missing > 0) continue;
         result ? result_kept(*session, id.seq, *entry) : record_task(task);
       } else if (result) {
-        step_.log(Log::Level::warning, fmt::format("the result of task {} is lost: {}", id.text(), settled.fault));
+        step_.log(Log::Level::warning,
+                  fmt::format("the result of task {} is lost: {}", id.text(), settled.fault));
         result_lost(task, *entry);
       } else {
         refuse_detached(task, "what it needs cannot be kept: " + settled.fault);
@@ -331,7 +333,8 @@ void Scheduler::drop_when_free(Session& session, std::uint64_t seq) {
   const Detached* entry = find_detached(session, seq);
   if (entry == nullptr || entry->phase != Detached::Phase::finished || !entry->fetched) return;
   if (!entry->watchers.empty() || (has_client(session) && !entry->is_had_by(session.id))) return;
-  if (step_.now() < entry->found_until) return step_.start_timer(entry->found_until, TimerKind::found, session.id, seq);
+  if (step_.now() < entry->found_until)
+    return step_.start_timer(entry->found_until, TimerKind::found, session.id, seq);
   keeper_.record(GoneRecord{session.id, seq});
   drop_detached(session, seq);
 }
@@ -538,7 +541,7 @@ void Scheduler::on(const Persisted& event) {
   const std::vector<JournalRecord> records = keeper_.on_persisted(step_.now(), event);
   if (!event.fault.empty()) {
     step_.log(Log::Level::warning,
-        fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
+              fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
   }
   for (const JournalRecord& record : records) {
     if (const auto* task = std::get_if<TaskRecord>(&record)) {

@@ -24,7 +24,7 @@ void Scheduler::queue(Task& task) {
     step_.start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
   }
   TaskList& tasks = task.spec->queue->tasks;
-  if (task.failed || is_large(task)) {
+  if (task.failed || eligibility_.is_large(task)) {
     set_apart(task);
   } else if (tasks.empty() || tasks.back()->seq < task.seq) {
     tasks.push_back(task);
@@ -60,7 +60,7 @@ void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt,
   worker.tasks.push_back(task);
   worker.extra += task.spec->slots - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] -= amount;
-  update_open(worker);
+  placer_.update(worker);
 }
 
 void Scheduler::detach(Task& task) {
@@ -69,7 +69,7 @@ void Scheduler::detach(Task& task) {
   worker.extra -= task.spec->slots - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] += amount;
   task.worker = nullptr;
-  update_open(worker);
+  placer_.update(worker);
 }
 
 void Scheduler::erase(Task& task) {
@@ -81,7 +81,7 @@ void Scheduler::erase(Task& task) {
   }
   session.queued_bytes -= task.payload.size();
   queued_bytes_ -= task.payload.size();
-  if (task.failed) failed_on_.erase(TaskId{session.id, task.seq});
+  placer_.forget(task);
   Spec& spec = *task.spec;
   session.tasks.erase(task.seq);
   if (--spec.open_tasks == 0 && spec.forgotten) forget_spec(session, spec.number);
@@ -170,13 +170,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     session.average_us += kWeight * (run_us - session.average_us);
     worker.average_us =
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
-    if (record.outcome != wire::Outcome::ok) {
-      note_failure(worker, record.outcome);
-    } else if (worker.outcomes.add(false); !worker.cannot_start.empty()) {  // it does start by now
-      auto& refusals = worker.cannot_start.edit();
-      const auto refusal = refusals.find(task.spec->queue->placement->program);
-      if (refusal != refusals.end()) refusal->second.memory = Duration(0);
-    }
+    note_end(worker, task, record.outcome);
   }
   if (task.state == TaskState::cancelling) {  // its client has its answer
     if (current) erase(task);
@@ -196,6 +190,23 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
   if (!current) return count_untold(worker, task, attempt, record);
   task.answered = true;
   take_failure(worker, task, record);
+}
+
+/// For what is known of the worker.
+void Scheduler::note_end(Worker& worker, const Task& task, wire::Outcome outcome) {
+  switch (outcome) {
+    case wire::Outcome::ok:
+      WorkerHealth::note_success(worker);
+      if (!worker.cannot_start.empty()) Eligibility::note_start(worker, task.spec->queue->placement->program);
+      return;
+    case wire::Outcome::failed:
+    case wire::Outcome::timed_out:
+    case wire::Outcome::crashed:
+      if (health_.note_failure(worker)) avoid_bad_workers();
+      return;
+    default:
+      return;
+  }
 }
 
 void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecord& record) {
@@ -221,13 +232,13 @@ void Scheduler::take_failure(Worker& worker, Task& task, const wire::ResultRecor
                                                  : wire::decode_error(record.payload.inline_bytes());
       // A function that is missing says nothing of the program's other functions.
       const bool marks = !placement.program.empty() && !(info && info->type == wire::kMissingFunction);
-      if (marks) note_refusal(worker, placement.program, record.payload);
+      if (marks) eligibility_.note_refusal(worker, placement.program, record.payload);
       const auto may = [&](const auto& entry) {
-        return entry.second.get() != &worker && could_run(*entry.second, placement);
+        return entry.second.get() != &worker && eligibility_.could_run(*entry.second, placement);
       };
-      const auto others = std::count_if(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
-        return may(entry) && has_memory_for(&task, *entry.second);
-      });
+      const auto others = std::count_if(
+          roster_.workers().begin(), roster_.workers().end(),
+          [&](const auto& entry) { return may(entry) && eligibility_.has_memory_for(&task, *entry.second); });
       // No worker is marked for a function, a library or a command, so that each task counts for itself.
       const bool elsewhere = marks ? others > 0 : task.returned++ < others;
       if (elsewhere) return put_back(task);
@@ -269,29 +280,6 @@ void Scheduler::answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire:
   }
 }
 
-/// For longer each time: a round through many workers, or through slow ones, would else never end, since the
-/// first of them are asked again before it is over.
-void Scheduler::note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason) {
-  Refusal& refusal = worker.cannot_start.edit()[program];
-  refusal.at = step_.now();
-  refusal.reason = reason;
-  if (step_.now() < refusal.until) return;  // of the same attempt to start it
-  refusal.memory =
-      std::clamp(refusal.memory * 2, settings_.cannot_start_memory, settings_.cannot_start_memory_max);
-  refusal.until = step_.now() + refusal.memory;
-}
-
-void Scheduler::note_failure(Worker& worker, wire::Outcome outcome) {
-  constexpr Duration kBetweenChecks = std::chrono::milliseconds(10);  // all workers are looked at
-  const bool executed = outcome == wire::Outcome::failed || outcome == wire::Outcome::timed_out ||
-                        outcome == wire::Outcome::crashed;
-  if (!executed) return;
-  worker.outcomes.add(true);
-  if (worker.outcomes.failed() < kBadMin || step_.now() < avoid_due_) return;
-  avoid_due_ = step_.now() + kBetweenChecks;
-  avoid_bad_workers();
-}
-
 /// Counts an attempt against its limit: the task goes on, or this was its last.
 void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (std::exchange(task.counted, false)) return put_back(task);  // nobody pays twice for one execution
@@ -300,8 +288,7 @@ void Scheduler::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   count(task, outcome, std::move(error));
   if (task.with_worker()) {
     task.charged = true;
-    task.failed = true;
-    failed_on_[TaskId{task.session->id, task.seq}].push_back(task.worker->serial);
+    placer_.note_failed_on(task, *task.worker);
   }
   Duration delay = crashed ? Duration(0) : milliseconds_of(task.spec->content.retry_delay_ms);
   // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
@@ -361,7 +348,7 @@ void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload)
 }
 
 void Scheduler::fail_unschedulable(Task& task) {
-  std::string reason = explain(*task.spec->queue->placement);
+  std::string reason = eligibility_.explain(*task.spec->queue->placement);
   if (reason.empty()) reason = "all slots that could run it were busy";
   wire::ErrorInfo info;
   info.message = fmt::format("it waited longer than its queue_timeout of {:.1f} s: {}",
@@ -447,7 +434,8 @@ void Scheduler::flush_releases(Session& session) {
   const auto due = [&] { return session.releases.due(session.deliveries.acknowledged(), is_saved); };
   while (due() != nullptr) {
     for (const PendingRelease* next = due(); next != nullptr && releasing_.size() < kAtATime; next = due()) {
-      if (const Peer* peer = roster_.peers().find(next->peer)) releasing_.emplace_back(peer->worker, next->outbox);
+      if (const Peer* peer = roster_.peers().find(next->peer))
+        releasing_.emplace_back(peer->worker, next->outbox);
       session.releases.pop();
     }
     // In loops of their own, so that misses of the cache overlap. A worker's last stands for those before it.

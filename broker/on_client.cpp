@@ -55,11 +55,11 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   }
   roster_.peers().emplace(peer, Peer{session, nullptr, minor, step_.now(), step_.now()});
 
-  step_.send(peer,
-       wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
-                     settings_.heartbeat_liveness, resumed, session->received});
+  step_.send(peer, wire::Welcome{settings_.epoch,
+                                 static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
+                                 settings_.heartbeat_liveness, resumed, session->received});
   step_.log(Log::Level::info,
-      fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
+            fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
   if (resumed && hello.epoch == settings_.epoch) acknowledge(*session, hello.delivered);
   session->deliveries.send_again();
   mark_dirty(*session);
@@ -152,7 +152,7 @@ void Scheduler::on(Session& session, const wire::Forget& forget) {
 }
 
 void Scheduler::on(Session& session, const wire::Submit& submit) {
-  note_competition(session);
+  if (turns_.others_wait(session.turn)) placer_.note_competition();
   Spec* spec = nullptr;
   for (const wire::SubmitRecord& record : submit.tasks) {
     if (record.seq <= session.received) continue;  // sent again after a reconnect
@@ -169,8 +169,8 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
       refuse_task(task, spec->refusal);
       continue;
     }
-    if (is_large(task)) {
-      if (const std::string refusal = why_too_large(task); !refusal.empty()) {
+    if (eligibility_.is_large(task) && !adopting()) {  // a larger worker may be about to come back
+      if (const std::string refusal = eligibility_.why_too_large(task); !refusal.empty()) {
         refuse_task(task, refusal);
         continue;
       }
@@ -208,7 +208,8 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       continue;
     }
     if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
-      task.due = step_.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
+      task.due =
+          step_.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
       step_.start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
     }
     if (spec->content.detach) {  // the broker that was promised it may not have lived to keep it
@@ -283,7 +284,9 @@ void Scheduler::acknowledge_submits(Session& session) {
   if (!session.received_withheld || session.peer == kNoPeer) return;
   std::size_t held = 0;
   for (const auto& [id, other] : roster_.sessions()) held += held_by(*other);
-  if (held > settings_.memory_budget && held_by(session) > settings_.memory_budget / roster_.sessions().size()) return;
+  if (held > settings_.memory_budget &&
+      held_by(session) > settings_.memory_budget / roster_.sessions().size())
+    return;
   session.received_withheld = false;
   session.unreceived = 0;
   step_.send(session.peer, wire::Received{session.received});
@@ -355,7 +358,8 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
     session.grace_ends = step_.now() + patience(session.give_up);
   }
   session.loss = why;
-  step_.log(Log::Level::warning,
+  step_.log(
+      Log::Level::warning,
       fmt::format("client {} is lost: {}; it may come back within {:.1f} s, what runs goes on until then",
                   session.name, why, static_cast<double>((session.grace_ends - step_.now()).count()) / 1e6));
   step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
@@ -368,7 +372,8 @@ void Scheduler::fall_silent(Session& session, const std::string& why) {
   session.state = SessionState::silent;
   session.loss = why;
   session.grace_ends = step_.now() + patience(session.give_up);
-  step_.log(Log::Level::warning,
+  step_.log(
+      Log::Level::warning,
       fmt::format("client {} is silent: {}; what runs goes on, nothing new starts, for {:.0f} s at most",
                   session.name, why, static_cast<double>((session.grace_ends - step_.now()).count()) / 1e6));
   step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
@@ -418,7 +423,7 @@ void Scheduler::end_at_workers(const Uuid& session) {
     if (!worker->sessions.erase(session)) continue;
     worker->strays.erase_if([&](const auto& stray) { return stray.first.session == session; });
     worker->executions.erase_if([&](const auto& entry) { return entry.first.first.session == session; });
-    update_open(*worker);
+    placer_.update(*worker);
     step_.send(worker->peer, wire::EndSession{session});
   }
 }

@@ -33,12 +33,10 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   if (worker == nullptr) {
     worker = &roster_.add_worker(hello);
     worker->resources_free = hello.resources;
-    for (const std::string& function : hello.functions) ++functions_[function];
     worker->slots = hello.slots;
     worker->minor = minor;
     worker->progressed = step_.now();
-    ++members_;
-    count_memory(hello.memory, true);
+    if (eligibility_.add(*worker)) set_large_apart();
   }
   if (worker->peer != kNoPeer) drop_peer(worker->peer);
   worker->peer = peer;
@@ -50,10 +48,10 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   worker->told_session = 0;
   set_hold(*worker, {});  // it says again whether it does
   roster_.peers().emplace(peer, Peer{nullptr, worker, minor, step_.now(), step_.now()});
-  update_open(*worker);
-  step_.send(peer,
-       wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
-                     settings_.heartbeat_liveness, resumed, 0});
+  placer_.update(*worker);
+  step_.send(peer, wire::Welcome{settings_.epoch,
+                                 static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
+                                 settings_.heartbeat_liveness, resumed, 0});
 }
 
 void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) {
@@ -122,9 +120,9 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   BlobRelay::Outbox outbox;
   blobs_.resume(worker.hello.incarnation, outbox);
   pass_on(outbox);
-  update_open(worker);
+  placer_.update(worker);
   step_.log(Log::Level::info, fmt::format("worker {} joined from {} with {} slots", worker.hello.name,
-                                    worker.hello.host, worker.slots));
+                                          worker.hello.host, worker.slots));
 }
 
 void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim) {
@@ -226,7 +224,7 @@ bool Scheduler::is_later(const HeldClaim& one, const HeldClaim& other) {
 /// From now on it takes a slot.
 void Scheduler::take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
   worker.strays.edit().insert({task, attempt});
-  update_open(worker);
+  placer_.update(worker);
 }
 
 /// It does not have it any more. A session that has ended but for that is over.
@@ -245,7 +243,8 @@ void Scheduler::drop_strays(Worker& worker) {
 /// Whether a worker still has something of it that it was told to stop. (Before SYNCED it was not:
 /// END_SESSION tells it.)
 bool Scheduler::is_being_stopped(const Session& session) const {
-  return session.synced && std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
+  return session.synced &&
+         std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
            const auto& strays = entry.second->strays;
            if (strays.empty()) return false;
            const auto first = strays->lower_bound({TaskId{session.id, 0}, {}});
@@ -278,6 +277,26 @@ void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim
   task.untold = task.execution();
 }
 
+void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) {
+  const bool held = worker.holds;
+  if (!held && beat.hold.empty()) return;
+  set_hold(worker, beat);
+  if (!held) {
+    step_.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, worker.note));
+  } else if (!worker.holds) {
+    step_.log(Log::Level::info, fmt::format("worker {} takes tasks again", worker.hello.name));
+  }
+}
+
+/// From now on its credit is what it says.
+void Scheduler::set_hold(Worker& worker, const wire::Heartbeat& beat) {
+  if (worker.holds || !beat.hold.empty()) worker.note = eligibility_.why_held(beat);
+  worker.hold = beat;
+  worker.holds = !beat.hold.empty();
+  placer_.update_credit(worker);
+  placer_.update(worker);
+}
+
 void Scheduler::on(Worker& worker, const wire::Results& results) {
   worker.progressed = step_.now();
   take_results(worker, results);
@@ -286,7 +305,7 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
   for (const wire::ResultRecord& record : results.records) {
     drop_stray(worker, TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number});
   }
-  update_open(worker);
+  placer_.update(worker);
 }
 
 void Scheduler::take_results(Worker& worker, const wire::Results& results) {
@@ -324,8 +343,8 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
   if (taken != 0) release_after_deliveries(*session, worker, taken, 0);
   if (repeated != 0) release_after_deliveries(*session, worker, repeated, 0);  // the RELEASE was lost
   if (const double us = std::exchange(session->unsettled_us, 0); us != 0) turns_.charge(session->turn, us);
-  update_credit(worker);
-  update_open(worker);
+  placer_.update_credit(worker);
+  placer_.update(worker);
 }
 
 void Scheduler::on(Worker& worker, const wire::Started& started) {
@@ -355,7 +374,7 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
       orphans_.erase(orphan);
     }
   }
-  update_open(worker);
+  placer_.update(worker);
   if (session == nullptr) return;
   for (const wire::AttemptRecord& record : returned.tasks) {
     Task* task = find_task(*session, record.seq);
@@ -366,13 +385,13 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
       put_back(*task);
     }
   }
-  update_open(worker);
+  placer_.update(worker);
 }
 
 void Scheduler::on(Worker& worker, const wire::Draining&) {
   if (worker.state != WorkerState::ready) return;
   worker.state = WorkerState::draining;
-  update_open(worker);
+  placer_.update(worker);
   step_.log(Log::Level::info, fmt::format("worker {} is draining", worker.hello.name));
 }
 
@@ -381,15 +400,15 @@ void Scheduler::lose_connection(Worker& worker) {
   worker.peer = kNoPeer;
   worker.state = WorkerState::lost;
   worker.gone_ends = step_.now() + settings_.gone_grace;
-  update_open(worker);
+  placer_.update(worker);
   step_.start_timer(worker.gone_ends, TimerKind::worker_gone, worker.hello.incarnation);
 }
 
 void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame) {
   worker.state = WorkerState::lost;
-  update_open(worker);
-  step_.log(Log::Level::warning,
-      fmt::format("worker {} has left ({}); {} tasks go back", worker.hello.name, why, worker.tasks.size()));
+  placer_.update(worker);
+  step_.log(Log::Level::warning, fmt::format("worker {} has left ({}); {} tasks go back", worker.hello.name,
+                                             why, worker.tasks.size()));
   while (Task* task = worker.tasks.front()) {
     if (task->state == TaskState::cancelling) {
       erase(*task);
@@ -406,13 +425,9 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
   }
   std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });
   drop_strays(worker);
-  for (const std::string& function : worker.hello.functions) {
-    if (--functions_[function] == 0) functions_.erase(function);
-  }
   const Uuid incarnation = worker.hello.incarnation;
   std::erase(assigned_to_, &worker);
-  ++members_;
-  count_memory(worker.hello.memory, false);
+  eligibility_.remove(worker);
   roster_.remove_worker(worker);
   remove_holder(incarnation);
 }

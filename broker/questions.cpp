@@ -102,10 +102,11 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
                              before);
       }
       for (const auto& [id, worker] : roster_.workers()) {
-        if (!may_ever_run(*worker, *queue.placement)) continue;
+        if (!eligibility_.may_ever_run(*worker, *queue.placement)) continue;
         if (worker->avoided || worker->holds)
-          reason += fmt::format("; worker {}: {}", worker->hello.name,
-                                worker->avoided ? why_avoided(*worker) : why_held(worker->hold));
+          reason += fmt::format(
+              "; worker {}: {}", worker->hello.name,
+              worker->avoided ? health_.why_avoided(*worker) : eligibility_.why_held(worker->hold));
       }
       return reason;
     }
@@ -138,7 +139,7 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
 std::string Scheduler::failed_where(const Task& task) const {
   std::vector<std::string> names;
   for (const auto& [name, worker] : roster_.names()) {
-    if (failed_on(task, *worker)) names.push_back(name);
+    if (placer_.failed_on(task, *worker)) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
   return names.empty() ? "a worker that has left" : fmt::format("{}", fmt::join(names, ", "));
@@ -151,27 +152,24 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
                        session.state == SessionState::silent ? "nothing is heard" : "the connection is lost",
                        seconds_of(session.grace_ends - step_.now()));
   }
-  if (std::string reason = explain(*queue.placement); !reason.empty()) return reason;
-  if (std::string reason = why_held(*queue.placement); !reason.empty()) return reason;
+  if (std::string reason = eligibility_.explain(*queue.placement); !reason.empty()) return reason;
+  if (std::string reason = eligibility_.why_held(*queue.placement); !reason.empty()) return reason;
   if (session.deliveries.bytes() >= backlog_max_) {
     return fmt::format("its client has {:.0f} MiB of results to fetch first",
                        static_cast<double>(session.deliveries.bytes()) / (1 << 20));
   }
   const Task* oldest = queue.tasks.front();
   if (oldest == nullptr || step_.now() - oldest->since < settings_.stall_after) return "";
-  for (const Worker* worker = open_workers_.first(); worker != nullptr;
-       worker = open_workers_.after(*worker)) {
-    if (!fits_now(*worker, *queue.placement)) continue;
-    return fmt::format("this is a fault of the broker: task {} has waited {:.0f} s though worker {} has room",
-                       TaskId{session.id, oldest->seq}.text(), seconds_of(step_.now() - oldest->since),
-                       worker->hello.name);
-  }
-  return "";
+  const Worker* worker = placer_.open_worker_for(*queue.placement);
+  if (worker == nullptr) return "";
+  return fmt::format("this is a fault of the broker: task {} has waited {:.0f} s though worker {} has room",
+                     TaskId{session.id, oldest->seq}.text(), seconds_of(step_.now() - oldest->since),
+                     worker->hello.name);
 }
 
 /// Notes when a worker has tasks and does nothing with them.
 void Scheduler::watch_worker(Worker& worker) {
-  std::string note = worker.avoided ? why_avoided(worker) : why_held(worker.hold);
+  std::string note = worker.avoided ? health_.why_avoided(worker) : eligibility_.why_held(worker.hold);
   if (!worker.avoided && worker.state == WorkerState::ready &&
       step_.now() - worker.progressed >= settings_.stall_after) {
     const Task* idle = nullptr;
@@ -180,8 +178,9 @@ void Scheduler::watch_worker(Worker& worker) {
       runs = runs || task->state == TaskState::running;
       const bool late = step_.now() - task->since >= settings_.stall_after;
       if (late && task->state == TaskState::cancelling) {
-        note = fmt::format("it was told {:.0f} s ago to stop task {} and has not said that it did",
-                           seconds_of(step_.now() - task->since), TaskId{task->session->id, task->seq}.text());
+        note =
+            fmt::format("it was told {:.0f} s ago to stop task {} and has not said that it did",
+                        seconds_of(step_.now() - task->since), TaskId{task->session->id, task->seq}.text());
         break;
       }
       if (late && idle == nullptr) idle = task;

@@ -27,8 +27,8 @@ void Scheduler::on(const Recovered& event) {
   keeper_.collect(step_.actions());
   step_.actions().push_back(keeper_.rewrite(journal_rows()));
   step_.log(Log::Level::info,
-      fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched", open,
-                  finished));
+            fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched", open,
+                        finished));
 }
 
 /// As if its client had just been lost: it may come back, and workers may claim what they run.
@@ -72,8 +72,8 @@ void Scheduler::replay(const TaskRecord& record) {
   entry.submitted_ms = record.submitted_ms;
   ++task.spec->open_tasks;
   if (const auto ms = task.spec->content.queue_timeout_ms; ms > 0) {
-    const auto waited =
-        static_cast<std::uint64_t>(std::max<std::int64_t>(step_.unix_ms(step_.now()) - record.submitted_ms, 0));
+    const auto waited = static_cast<std::uint64_t>(
+        std::max<std::int64_t>(step_.unix_ms(step_.now()) - record.submitted_ms, 0));
     task.due = step_.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, waited), 1));
     step_.start_timer(task.due, TimerKind::queue_timeout, session->id, task.seq);
   }
@@ -117,9 +117,10 @@ void Scheduler::hold_again(Session& session) {
   for (auto& [number, spec] : session.specs) hold_files(session, *spec);
   for (auto& [seq, entry] : session.detached) {
     if (entry.phase == Detached::Phase::finished) {
-      const std::int64_t left_ms = entry.finished_ms + settings_.keep.count() / 1000 - step_.unix_ms(step_.now());
-      step_.start_timer(step_.now() + std::chrono::milliseconds(std::max<std::int64_t>(left_ms, 0)), TimerKind::keep,
-                  session.id, seq);
+      const std::int64_t left_ms =
+          entry.finished_ms + settings_.keep.count() / 1000 - step_.unix_ms(step_.now());
+      step_.start_timer(step_.now() + std::chrono::milliseconds(std::max<std::int64_t>(left_ms, 0)),
+                        TimerKind::keep, session.id, seq);
       if (entry.answer.outcome != wire::Outcome::ok || !entry.answer.payload.is_blob()) continue;
       const wire::BlobRef result = entry.answer.payload.blob();
       if (keeper_.has(result.id)) {

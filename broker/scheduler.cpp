@@ -169,22 +169,22 @@ void Scheduler::on_timer(const Timer& timer) {
       Session* session = roster_.find_session(timer.who);
       if (session == nullptr || !session->detached.contains(timer.seq)) return;
       step_.log(Log::Level::info,
-          fmt::format("the answer of detached task {} was not fetched in time: it is dropped",
-                      TaskId{timer.who, timer.seq}.text()));
+                fmt::format("the answer of detached task {} was not fetched in time: it is dropped",
+                            TaskId{timer.who, timer.seq}.text()));
       return expire(TaskId{timer.who, timer.seq});
     }
     case TimerKind::found:
       if (Session* session = roster_.find_session(timer.who)) drop_when_free(*session, timer.seq);
       return;
     case TimerKind::rebalance:
-      rebalance_planned_ = false;
+      placer_.on_rebalance_timer();
       return;
     case TimerKind::avoided: {
       Worker* worker = roster_.find_worker(timer.who);
       if (worker == nullptr || !worker->avoided || worker->avoided_until > step_.now()) return;
       worker->avoided = false;
       worker->outcomes.keep(kBadMin - 1);  // the next one that fails is enough
-      update_open(*worker);
+      placer_.update(*worker);
       return;
     }
   }
@@ -307,7 +307,8 @@ void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
   for (auto& [peer, holder, message] : outbox) {
     PeerId to = peer;
     if (to == BlobRelay::kOwnPeer) {
-      if (const auto* data = std::get_if<wire::Data>(&message)) keeper_.on_data(step_.now(), *data, step_.actions());
+      if (const auto* data = std::get_if<wire::Data>(&message))
+        keeper_.on_data(step_.now(), *data, step_.actions());
       if (const auto* gone = std::get_if<wire::Gone>(&message)) keeper_.on_gone(step_.now(), *gone);
       continue;
     }

@@ -25,11 +25,14 @@
 #include <deque>
 
 #include "broker/blob_relay.hpp"
+#include "broker/eligibility.hpp"
 #include "broker/events.hpp"
 #include "broker/keeper.hpp"
+#include "broker/placer.hpp"
 #include "broker/roster.hpp"
 #include "broker/settings.hpp"
 #include "broker/step.hpp"
+#include "broker/worker_health.hpp"
 
 namespace weft::broker {
 
@@ -120,6 +123,8 @@ class Scheduler {
   void on(Worker& worker, const wire::Started& started);
   void on(Worker& worker, const wire::Returned& returned);
   void on(Worker& worker, const wire::Draining& draining);
+  void on(Worker& worker, const wire::Heartbeat& beat);
+  void set_hold(Worker& worker, const wire::Heartbeat& beat);
   void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
   void adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
   bool take_up(Worker& worker, Task& task, const wire::ClaimRecord& claim);
@@ -148,8 +153,7 @@ class Scheduler {
                    const wire::ResultRecord& record);
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
   void answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire::Payload& payload);
-  void note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason);
-  void note_failure(Worker& worker, wire::Outcome outcome);
+  void note_end(Worker& worker, const Task& task, wire::Outcome outcome);
   void charge(Task& task, wire::Outcome outcome, wire::Payload error);
   static bool is_last(const Task& task, wire::Outcome outcome);
   void count(Task& task, wire::Outcome outcome, wire::Payload error);
@@ -235,57 +239,19 @@ class Scheduler {
   ReadyQueue* best_queue(const Session& session) const;
   std::pair<Task*, Worker*> next_of(ReadyQueue& queue);
   std::pair<Task*, Worker*> next_retry(ReadyQueue& queue);
-  Worker* place(ReadyQueue& queue);
-  Worker* place_retry(ReadyQueue& queue, const Task& task);
-  bool failed_on(const Task& task, const Worker& worker) const;
   void avoid_bad_workers();
-  void avoid(Worker& worker, double elsewhere);
-  std::string why_avoided(const Worker& worker) const;
-  Worker* place_wide(const Placement& placement) const;
-  Worker* place_among(const std::vector<Worker*>& candidates, const Placement& placement) const;
-  const std::vector<Worker*>& candidates_of(ReadyQueue& queue);
-  static bool is_preferred(const Worker& worker, const Placement& placement);
-  static bool may_ever_run(const Worker& worker, const Placement& placement);
-  bool fits_now(const Worker& worker, const Placement& placement, const Task* large = nullptr) const;
-  bool could_run(const Worker& worker, const Placement& placement) const;
-  bool is_possible_elsewhere(const Worker& worker, const Placement& placement, const Task* large) const;
-  bool has_function(const Worker& worker, const Placement& placement) const;
-  std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
   void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
-  const Refusal* refused_everywhere(const Placement& placement, const Task* large = nullptr) const;
   void fail_refused(ReadyQueue& queue, const Refusal& latest);
   double assign(Task& task, Worker& worker);
   void define_for(Worker& worker, const Session& session, const Spec& spec);
-  void note_competition(const Session& session);
-  void update_credit(Worker& worker);
-  static bool has_room(const Worker& worker);
-  static std::uint32_t load_level(std::size_t tasks, std::uint32_t slots);
-  void update_open(Worker& worker);
   static bool may_start(const Session& session);
   void update_turn(Session& session);
   void flush_assignments();
   void rebalance();
-  void plan_rebalance(Time at);
-  /// Why no present worker can run this, or "" when one could if it were free.
-  std::string explain(const Placement& placement) const;
-  void explain_waiting();
-
-  // worker_memory.cpp: workers whose memory is short, and arguments that are larger than it
-  void on(Worker& worker, const wire::Heartbeat& beat);
-  void set_hold(Worker& worker, const wire::Heartbeat& beat);
-  static std::string why_held(const wire::Heartbeat& hold);
-  std::string why_held(const Placement& placement) const;
-  /// Larger than what some worker has. What is inline never is.
-  bool is_large(const Task& task) const {
-    return task.payload.is_blob() && task.payload.blob().size > least_memory_;
-  }
-  static bool has_memory_for(const Task* task, const Worker& worker);
-  void count_memory(std::uint64_t bytes, bool joins);
   void set_apart(Task& task) const;
   void set_large_apart();
-  const Worker* largest_for(const Placement& placement) const;
-  std::string why_too_large(const Task& task) const;
   void refuse_too_large(ReadyQueue& queue);
+  void explain_waiting();
 
   // questions.cpp: from people, and what is found without being asked
   bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
@@ -317,26 +283,18 @@ class Scheduler {
 
   std::vector<std::pair<Worker*, std::uint64_t>> releasing_;  // with outbox: that flush_releases() is at
   std::unordered_map<Uuid, Time> expected_;  // sessions that workers claim, without HELLO yet: until when
-  std::unordered_map<TaskId, std::vector<std::uint64_t>> failed_on_;  // workers, by their order of joining
   std::unordered_map<TaskId, HeldClaim> orphans_;  // claims for tasks that were not announced yet
   BlobRelay blobs_;
   Keeper keeper_;
   std::unordered_map<BlobId, std::vector<TaskId>> savers_;  // detached tasks that wait for a blob to be kept
 
   FairTurns turns_;
-  LoadIndex<&Worker::open> open_workers_;         // have credit
-  std::vector<Session*> dirty_;                   // to pump or to end when the step is done
-  std::vector<Worker*> assigned_to_;              // in this scheduling pass
-  std::map<std::string, std::size_t> functions_;  // in libraries: how many workers have each
-  bool rebalance_planned_ = false;
-  Time shared_until_{};          // clients compete
+  Eligibility eligibility_{settings_, roster_, step_};
+  Placer placer_{settings_, roster_, eligibility_, step_};
+  WorkerHealth health_{settings_, roster_, step_};
+  std::vector<Session*> dirty_;       // to pump or to end when the step is done
+  std::vector<Worker*> assigned_to_;  // in this scheduling pass
   std::size_t backlog_max_ = 0;  // of results that may wait for one client before no more of its tasks go out
-  std::uint64_t members_ = 1;    // counts the workers that came and went
-  std::map<std::uint64_t, std::size_t> memories_;      // of workers, in bytes: how many have so much
-  std::uint64_t least_memory_ = UINT64_MAX;            // the first of them
-  std::size_t crowded_ = 0;                            // workers that have more tasks than slots
-  Time rebalance_due_{};                               // not before
-  Time avoid_due_{};                                   // as above
   std::deque<std::pair<Time, std::string>> departed_;  // clients that left open tasks lately, for people
   std::uint64_t next_attempt_ = 1;
   std::size_t queued_bytes_ = 0;

@@ -69,8 +69,8 @@ struct ReadyQueue {
   std::uint64_t blocked_in_pass = 0;          // scheduling pass that found no room for it
   std::uint64_t retries_blocked_in_pass = 0;  // that found none for its retries
   std::vector<Worker*> candidates;            // who may run it by name and resources, as of `candidates_of`
-  std::uint64_t candidates_of = 0;            // Scheduler::members_
-  std::uint64_t sized_for = 0;                // `members_` for which no argument in `retries` was too large
+  std::uint64_t candidates_of = 0;            // Eligibility::membership()
+  std::uint64_t sized_for = 0;                // membership() for which no argument in `retries` was too large
   std::string explained;                      // the reason that was logged last
 
   bool empty() const { return tasks.empty() && retries.empty(); }
@@ -278,19 +278,19 @@ struct Worker {
   // What each of its messages touches stands together: of many thousand workers each is out of every cache.
   PeerId peer = kNoPeer;
   WorkerState state = WorkerState::joining;
-  bool met = false;         // it has heard our WELCOME
-  bool crowded = false;     // it has more tasks than slots
-  std::uint8_t minor = 0;   // version of the protocol that it speaks
-  std::uint32_t slots = 0;  // as `hello` says, which is far from here
-  TaskList tasks;           // in order of assignment
-  LoadPlace open;           // in Scheduler::open_workers_
-  std::size_t extra = 0;    // slots that its tasks take beyond one each
-  std::size_t credit = 0;   // slots that its tasks may take, with those that wait there
-  double average_us = 0;    // of recent tasks; 0: none yet
-  Outcomes outcomes;        // of the last attempts
-  bool holds = false;       // it gets nothing new, but what `hold` says
-  bool avoided = false;     // until `avoided_until` it gets nothing new: nearly everything fails there
-  Time progressed{};        // it last started, finished or returned something, or had nothing to do
+  bool met = false;             // it has heard our WELCOME
+  bool oversubscribed = false;  // it has more tasks than slots
+  std::uint8_t minor = 0;       // version of the protocol that it speaks
+  std::uint32_t slots = 0;      // as `hello` says, which is far from here
+  TaskList tasks;               // in order of assignment
+  LoadPlace open;               // in Placer::open_
+  std::size_t extra = 0;        // slots that its tasks take beyond one each
+  std::size_t credit = 0;       // slots that its tasks may take, with those that wait there
+  double average_us = 0;        // of recent tasks; 0: none yet
+  Outcomes outcomes;            // of the last attempts
+  bool holds = false;           // it gets nothing new, but what `hold` says
+  bool avoided = false;         // until `avoided_until` it gets nothing new: nearly everything fails there
+  Time progressed{};            // it last started, finished or returned something, or had nothing to do
   std::uint64_t finished = 0;
   std::uint64_t told_session = 0;  // serial and spec of the assignment that was sent last: it knows that one
   std::uint32_t told_spec = 0;

@@ -95,7 +95,6 @@ wire::Status Scheduler::status(bool details) const {
 
 void Scheduler::check_invariants() const {
   std::size_t bytes = 0;
-  std::size_t failed = 0;
   for (const auto& [id, session] : roster_.sessions()) {
     std::size_t queued = 0;
     std::size_t own_bytes = 0;
@@ -107,14 +106,10 @@ void Scheduler::check_invariants() const {
       WEFT_CHECK(task.seq == seq && task.session == session &&
                  (seq <= session->received || task.spec->content.detach));
       if (has_worker) WEFT_CHECK(task.worker->tasks.contains(task));
-      if (task.failed) {
-        ++failed;
-        WEFT_CHECK(failed_on_.contains(TaskId{session->id, seq}));
-      }
       if (task.state == TaskState::queued) {
         ++queued;
         WEFT_CHECK(task.spec->queue->contains(task));
-        WEFT_CHECK(!is_large(task) || task.spec->queue->retries.contains(task));
+        WEFT_CHECK(!eligibility_.is_large(task) || task.spec->queue->retries.contains(task));
       }
       if (task.state == TaskState::delayed) WEFT_CHECK(session->delayed.contains(task));
       if (task.state == TaskState::saving) {
@@ -137,10 +132,9 @@ void Scheduler::check_invariants() const {
     bytes += own_bytes;
   }
   WEFT_CHECK(bytes == queued_bytes_);
-  WEFT_CHECK(failed == failed_on_.size());
+  placer_.check_invariants();
   for (const auto& [id, worker] : roster_.workers()) {
     WEFT_CHECK(!worker->avoided || worker->avoided_until >= step_.now());
-    WEFT_CHECK((worker->open.level != LoadPlace::kNowhere) == has_room(*worker));
     WEFT_CHECK(worker->outgoing.tasks.empty());
     for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       WEFT_CHECK(task->worker == worker.get());

@@ -48,7 +48,7 @@ struct Task {
   bool counted = false;   // `attempt` was charged already, when its worker was thought to be lost
   bool charged = false;   // a failure of `attempt` is among the charges
   bool adopted = false;   // `attempt` was claimed by its worker, not assigned by this broker
-  bool failed = false;    // before: Scheduler::failed_on_ says where
+  bool failed = false;    // before: Placer::failed_on() says where
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
   bool with_worker() const { return worker != nullptr; }
