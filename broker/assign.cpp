@@ -14,14 +14,14 @@
 namespace weft::broker {
 
 void Scheduler::schedule() {
-  turns_.begin_pass();
+  fair_queue_.begin_pass();
   while (!placer_.none_open()) {
-    const FairTurns::Next next = turns_.next();
+    const FairTurns::Next next = fair_queue_.next();
     if (next.turn == nullptr) break;
     serve(*next.turn->session, next.until_us);
   }
   flush_assignments();
-  if (turns_.nobody_waits()) rebalance();
+  if (fair_queue_.nobody_waits()) rebalance();
 }
 
 /// Assigns tasks of `session` until it has used slot time up to `used_us_max`, or nothing of it can be
@@ -29,15 +29,12 @@ void Scheduler::schedule() {
 void Scheduler::serve(Session& session, double used_us_max) {
   double used_us = 0;
   while (session.turn.waits && !placer_.none_open() && session.turn.used_us + used_us <= used_us_max) {
-    ReadyQueue* const queue = best_queue(session);
-    if (queue == nullptr) {
-      turns_.block(session.turn);
-      break;
-    }
+    ReadyQueue* const queue = fair_queue_.best_queue(session);
+    if (queue == nullptr) break;
     if (const auto [task, worker] = next_of(*queue); task != nullptr) {
       used_us += assign(*task, *worker);
     } else {
-      queue->blocked_in_pass = turns_.pass();  // room only shrinks within a pass
+      fair_queue_.block(*queue);
       if (const auto minor = eligibility_.too_old_for(*queue->placement)) {
         refuse_too_new(*queue, *minor);
       } else if (const Refusal* latest = eligibility_.refused_everywhere(*queue->placement)) {
@@ -47,24 +44,7 @@ void Scheduler::serve(Session& session, double used_us_max) {
       }
     }
   }
-  if (used_us > 0) turns_.charge(session.turn, used_us);
-}
-
-/// The one with the oldest task of the highest priority, of those that may still get something in this pass.
-ReadyQueue* Scheduler::best_queue(const Session& session) const {
-  const bool away = session.away();
-  ReadyQueue* best = nullptr;
-  std::uint64_t oldest = 0;  // of `best`
-  for (ReadyQueue* queue : session.order) {
-    const Task* const front = queue->front();
-    if (front == nullptr || queue->blocked_in_pass == turns_.pass()) continue;
-    if (away && !queue->placement->detach) continue;
-    if (best != nullptr && best->placement->priority > queue->placement->priority) break;
-    if (best != nullptr && front->seq > oldest) continue;
-    best = queue;
-    oldest = front->seq;
-  }
-  return best;
+  if (used_us > 0) fair_queue_.charge(session, used_us);
 }
 
 /// The next task of `queue` and a worker for it; two nulls: there is no room.
@@ -80,12 +60,12 @@ std::pair<Task*, Worker*> Scheduler::next_of(ReadyQueue& queue) {
 
 std::pair<Task*, Worker*> Scheduler::next_retry(ReadyQueue& queue) {
   constexpr int kLookedAt = 16;  // others may be waiting for the same worker
-  if (queue.retries_blocked_in_pass == turns_.pass()) return {};
+  if (fair_queue_.retries_blocked(queue)) return {};
   Task* task = queue.retries.front();
   for (int i = 0; i < kLookedAt && task != nullptr; ++i, task = TaskList::after(*task)) {
     if (Worker* worker = placer_.choose_for_retry(queue, *task)) return {task, worker};
   }
-  queue.retries_blocked_in_pass = turns_.pass();
+  fair_queue_.block_retries(queue);
   return {};
 }
 
@@ -117,7 +97,7 @@ double Scheduler::assign(Task& task, Worker& worker) {
   Session& session = *task.session;
   if (worker.told_session != session.serial || worker.told_spec != task.spec->number)
     define_for(worker, session, *task.spec);
-  take_out(task);
+  fair_queue_.remove(task);
   attach(task, worker, wire::Attempt{settings_.epoch, next_attempt_++}, TaskState::assigned);
   task.charged_us = static_cast<std::uint32_t>(std::min(session.average_us * task.spec->slots, 1e9));
 
@@ -150,17 +130,6 @@ void Scheduler::flush_assignments() {
   assigned_to_.clear();
 }
 
-/// Whether anything of it may start.
-bool Scheduler::may_start(const Session& session) {
-  if (session.state == SessionState::connected || session.state == SessionState::detached) return true;
-  return session.away() && !session.detached.empty();
-}
-
-void Scheduler::update_turn(Session& session) {
-  turns_.set_waiting(session.turn,
-                     session.queued > 0 && session.deliveries.bytes() < backlog_max_ && may_start(session));
-}
-
 /// Nothing is queued: takes back tasks that wait behind others on one worker while another is idle.
 void Scheduler::rebalance() {
   for (const Task* task : placer_.take_rebalance()) revoke(*task, wire::RevokeMode::retract);
@@ -177,26 +146,6 @@ void Scheduler::avoid_bad_workers() {
 }
 
 // ---- large arguments ----
-
-/// It waits with those that may not go everywhere.
-void Scheduler::set_apart(Task& task) const {
-  ReadyQueue& queue = *task.spec->queue;
-  queue.retries.insert_by_seq_from_back(task);
-  if (eligibility_.is_large(task)) queue.sized_for = 0;
-}
-
-/// A worker has less memory than all others: there may be arguments that are too large for this one alone.
-void Scheduler::set_large_apart() {
-  for (auto& [id, session] : roster_.sessions()) {
-    for (ReadyQueue* queue : session->order) {
-      for (Task* next = queue->tasks.front(); next != nullptr;) {
-        Task& task = *next;
-        next = TaskList::after(task);
-        if (eligibility_.is_large(task)) set_apart(task);
-      }
-    }
-  }
-}
 
 /// Of the tasks that wait apart, since workers or tasks came or went, or the program did not start on one:
 /// those whose argument is too large, and those whose program starts on no worker that has memory for it.

@@ -12,7 +12,6 @@ namespace weft::broker {
 
 namespace {
 
-constexpr std::size_t kSeqsMax = 50'000;                   // in one KEPT
 constexpr std::size_t kSweepsMax = 1000;                   // in FOUND
 constexpr Duration kFoundGrace = std::chrono::seconds(5);  // from FOUND until a client has attached
 
@@ -102,8 +101,7 @@ void Scheduler::accepted(const TaskRecord& record) {
   entry->journaled = true;
   if (entry->phase != Detached::Phase::saving) return;  // cancelled before it was journaled
   entry->phase = Detached::Phase::open;
-  session->kept.push_back(record.seq);
-  mark_dirty(*session);
+  delivery_.tell_journaled(*session, record.seq);
   queue(session->tasks.at(record.seq));
 }
 
@@ -117,14 +115,14 @@ void Scheduler::take_charge(const Session& session, Detached& entry, const wire:
     if (other == nullptr || !other->watches.contains(watcher.seq)) continue;
     wire::DeliveryRecord copy = charge;
     copy.seq = watcher.seq;
-    deliver(*other, std::move(copy));
+    delivery_.deliver(*other, std::move(copy));
   }
 }
 
 void Scheduler::take_answer(Detached& entry, Task& task, wire::DeliveryRecord answer) {
   Session& session = *task.session;
   if (entry.phase == Detached::Phase::saving && !entry.recorded) {  // nobody was promised anything
-    deliver(session, std::move(answer));
+    delivery_.deliver(session, std::move(answer));
     return drop_detached(session, task.seq);
   }
   entry.phase = Detached::Phase::finishing;
@@ -167,7 +165,7 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
       leave_behind(task);
     }
   } else {
-    take_out(task);
+    fair_queue_.remove(task);
   }
   task.answered = true;
   task.state = TaskState::saving;
@@ -253,7 +251,7 @@ void Scheduler::charged(const ChargeRecord& record) {
   Detached* entry = session != nullptr ? find_detached(*session, record.charge.seq) : nullptr;
   if (entry == nullptr || entry->charges_saved == entry->charges.size()) return;
   ++entry->charges_saved;
-  flush_releases(*session);
+  delivery_.flush_releases(*session);
 }
 
 /// Its answer is in the journal.
@@ -277,7 +275,7 @@ void Scheduler::finished(const FinalRecord& record) {
   }
   forget_watchers(*entry);
   hand_over(*session, seq, *entry);
-  flush_releases(*session);
+  delivery_.flush_releases(*session);
   drop_when_free(*session, seq);
 }
 
@@ -285,7 +283,7 @@ void Scheduler::finished(const FinalRecord& record) {
 void Scheduler::hand_over(Session& session, std::uint64_t seq, const Detached& entry) {
   wire::DeliveryRecord copy = entry.answer;
   copy.seq = seq;
-  deliver(session, std::move(copy));
+  delivery_.deliver(session, std::move(copy));
 }
 
 // ---- fetched ----
@@ -359,7 +357,7 @@ void Scheduler::drop_detached(Session& session, std::uint64_t seq) {
   Spec& spec = *entry.spec;
   session.detached.erase(found);
   if (--spec.open_tasks == 0 && spec.forgotten) forget_spec(session, spec.number);
-  mark_dirty(session);
+  delivery_.mark_dirty(session);
 }
 
 void Scheduler::release_blobs(std::vector<BlobId>& blobs) {
@@ -373,10 +371,7 @@ void Scheduler::release_blobs(std::vector<BlobId>& blobs) {
 bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& record) {
   Detached* entry = find_detached(session, record.seq);
   if (entry == nullptr) return false;
-  if (entry->journaled) {
-    session.kept.push_back(record.seq);
-    mark_dirty(session);
-  }
+  if (entry->journaled) delivery_.tell_journaled(session, record.seq);
   if (entry->phase == Detached::Phase::finished) {
     hand_over(session, record.seq, *entry);
   } else if (Task* task = find_task(session, record.seq)) {
@@ -431,14 +426,14 @@ void Scheduler::watch(Session& session, std::uint64_t seq, const wire::Payload& 
     info.message = fmt::format(
         "there is no detached task {} any more: its answer was fetched, or kept as long as --keep says",
         id.text());
-    deliver(session, wire::DeliveryRecord{seq, wire::DeliveryKind::final, wire::Outcome::refused, 0, 0,
-                                          wire::Payload(wire::encode_error(info))});
+    delivery_.deliver(session, wire::DeliveryRecord{seq, wire::DeliveryKind::final, wire::Outcome::refused, 0,
+                                                    0, wire::Payload(wire::encode_error(info))});
     return;
   }
   for (wire::DeliveryRecord charge : entry->charges) {
     if (charge.retries_used + charge.crashes <= charges_known) continue;
     charge.seq = seq;
-    deliver(session, std::move(charge));
+    delivery_.deliver(session, std::move(charge));
   }
   const TaskId watcher{session.id, seq};
   if (entry->phase == Detached::Phase::finished &&
@@ -480,20 +475,9 @@ void Scheduler::leave_detached(Session& session) {
 
 /// Whoever comes as this session knows of none of them, and says again what it waits for.
 void Scheduler::forget_deliveries(Session& session) {
-  session.deliveries.restart();
-  session.releases.restart();
+  delivery_.restart(session);
   stop_watching(session);
-  session.kept.clear();
-  flush_releases(session);
-}
-
-void Scheduler::tell_kept(Session& session) {
-  for (auto from = session.kept.begin(); from != session.kept.end();) {
-    const auto to = from + std::min<std::ptrdiff_t>(session.kept.end() - from, kSeqsMax);
-    step_.send(session.peer, wire::Kept{{from, to}});
-    from = to;
-  }
-  session.kept.clear();
+  delivery_.flush_releases(session);
 }
 
 /// After the broker was suspended: clients that have heard of answers may have attached to them meanwhile.

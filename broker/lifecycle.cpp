@@ -15,7 +15,7 @@ namespace weft::broker {
 void Scheduler::queue(Task& task) {
   if (!task.spec->refusal.empty()) return refuse_task(task, task.spec->refusal);
   Session& session = *task.session;
-  take_out(task);
+  fair_queue_.remove(task);
   task.state = TaskState::queued;
   task.since = step_.now();
   const auto timeout_ms = task.spec->content.queue_timeout_ms;
@@ -23,28 +23,7 @@ void Scheduler::queue(Task& task) {
     task.due = step_.now() + milliseconds_of(timeout_ms);
     step_.start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
   }
-  TaskList& tasks = task.spec->queue->tasks;
-  if (task.failed || eligibility_.is_large(task)) {
-    set_apart(task);
-  } else if (tasks.empty() || tasks.back()->seq < task.seq) {
-    tasks.push_back(task);
-  } else {
-    tasks.insert_by_seq(task);  // it has been out before: near the front
-  }
-  ++session.queued;
-  update_turn(session);
-}
-
-/// Out of the list that it is in while no worker has it.
-void Scheduler::take_out(Task& task) {
-  WEFT_CHECK(!task.with_worker());
-  if (task.state == TaskState::queued && task.spec->queue->contains(task)) {
-    --task.session->queued;
-    TaskList::remove(task);
-    update_turn(*task.session);
-  } else {
-    TaskList::remove(task);
-  }
+  fair_queue_.push(task);
 }
 
 void Scheduler::attach(Task& task, Worker& worker, const wire::Attempt& attempt, TaskState state) {
@@ -77,7 +56,7 @@ void Scheduler::erase(Task& task) {
   if (task.with_worker()) {
     detach(task);
   } else {
-    take_out(task);
+    fair_queue_.remove(task);
   }
   session.queued_bytes -= task.payload.size();
   queued_bytes_ -= task.payload.size();
@@ -85,7 +64,7 @@ void Scheduler::erase(Task& task) {
   Spec& spec = *task.spec;
   session.tasks.erase(task.seq);
   if (--spec.open_tasks == 0 && spec.forgotten) forget_spec(session, spec.number);
-  if (session.tasks.empty()) mark_dirty(session);
+  if (session.tasks.empty()) delivery_.mark_dirty(session);
 }
 
 void Scheduler::forget_spec(Session& session, std::uint32_t number) {
@@ -104,7 +83,7 @@ void Scheduler::forget_spec(Session& session, std::uint32_t number) {
 void Scheduler::requeue(Task& task, Duration delay) {
   if (task.with_worker()) detach(task);
   if (delay == Duration(0)) return queue(task);
-  take_out(task);
+  fair_queue_.remove(task);
   task.state = TaskState::delayed;
   task.since = step_.now();
   task.due = step_.now() + delay;
@@ -314,7 +293,7 @@ void Scheduler::count(Task& task, wire::Outcome outcome, wire::Payload error) {
   wire::DeliveryRecord charged{
       task.seq, wire::DeliveryKind::charged, outcome, task.retries_used, task.crashes, std::move(error)};
   if (task.spec->content.detach) take_charge(*task.session, task.session->detached.at(task.seq), charged);
-  deliver(*task.session, std::move(charged));
+  delivery_.deliver(*task.session, std::move(charged));
 }
 
 /// A failed attempt of an earlier broker, which assigned the task again before it died. It is counted only if
@@ -344,7 +323,7 @@ void Scheduler::answer(Task& task, wire::Outcome outcome, wire::Payload payload)
                               task.crashes, std::move(payload)};
   Detached* entry = task.spec->content.detach ? find_detached(*task.session, task.seq) : nullptr;
   if (entry != nullptr) return take_answer(*entry, task, std::move(record));
-  deliver(*task.session, std::move(record));
+  delivery_.deliver(*task.session, std::move(record));
 }
 
 void Scheduler::fail_unschedulable(Task& task) {
@@ -391,72 +370,6 @@ wire::ErrorInfo Scheduler::loss_of(const Worker& worker, const Task& task, const
   info.started_ms = task.state == TaskState::running ? step_.unix_ms(task.since) : 0;
   info.ended_ms = step_.unix_ms(step_.now());
   return info;
-}
-
-// ---- deliveries ----
-
-void Scheduler::deliver(Session& session, wire::DeliveryRecord record) {
-  // Nobody is there to read it.
-  if (session.state == SessionState::ending || session.state == SessionState::detached) return;
-  session.deliveries.add(std::move(record));
-  update_turn(session);
-  mark_dirty(session);
-}
-
-void Scheduler::mark_dirty(Session& session) {
-  if (session.dirty) return;
-  session.dirty = true;
-  dirty_.push_back(&session);
-}
-
-/// Sends what the client's window takes.
-void Scheduler::pump(Session& session) {
-  if (session.peer == kNoPeer) return;
-  tell_kept(session);
-  wire::Deliver batch = session.deliveries.take(settings_.delivery_bytes_max);
-  if (batch.records.empty()) return;
-  acknowledge_submits(session);
-  step_.send(session.peer, std::move(batch));
-}
-
-void Scheduler::acknowledge(Session& session, std::uint64_t delivered) {
-  session.deliveries.acknowledge(delivered);
-  flush_releases(session);
-  update_turn(session);
-}
-
-void Scheduler::flush_releases(Session& session) {
-  constexpr std::size_t kAtATime = 1024;
-  const auto is_saved = [&](std::uint64_t seq) {
-    const Detached* entry = find_detached(session, seq);
-    return entry == nullptr || !entry->unsaved();
-  };
-  const auto due = [&] { return session.releases.due(session.deliveries.acknowledged(), is_saved); };
-  while (due() != nullptr) {
-    for (const PendingRelease* next = due(); next != nullptr && releasing_.size() < kAtATime; next = due()) {
-      if (const Peer* peer = roster_.peers().find(next->peer))
-        releasing_.emplace_back(peer->worker, next->outbox);
-      session.releases.pop();
-    }
-    // In loops of their own, so that misses of the cache overlap. A worker's last stands for those before it.
-    for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
-    for (const auto& [worker, outbox] : releasing_) {
-      if (const std::uint64_t last = std::exchange(worker->releasing, 0); last != 0)
-        step_.send(worker->peer, wire::Release{session.id, last});
-    }
-    releasing_.clear();
-  }
-}
-
-/// The worker may let go of its result `outbox`, that of task `seq`, once the client has all that was
-/// delivered so far and, if the task is detached, the journal has it too.
-void Scheduler::release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox,
-                                         std::uint64_t seq) {
-  const Detached* entry = find_detached(session, seq);
-  const bool unsaved = entry != nullptr && entry->unsaved();
-  if (session.deliveries.empty() && session.releases.empty() && !unsaved)
-    return step_.send(worker.peer, wire::Release{session.id, outbox});
-  session.releases.add({session.deliveries.last(), unsaved ? seq : 0, worker.peer, outbox});
 }
 
 }  // namespace weft::broker

@@ -48,7 +48,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   session->unreceived = 0;
   if (resumed) {
     for (const auto& [seq, entry] : session->detached) {
-      if (entry.journaled) session->kept.push_back(seq);  // the last KEPT may be lost
+      if (entry.journaled) delivery_.tell_journaled(*session, seq);  // the last KEPT may be lost
     }
   } else {
     forget_deliveries(*session);
@@ -60,10 +60,10 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
                                  settings_.heartbeat_liveness, resumed, session->received});
   step_.log(Log::Level::info,
             fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
-  if (resumed && hello.epoch == settings_.epoch) acknowledge(*session, hello.delivered);
+  if (resumed && hello.epoch == settings_.epoch) delivery_.acknowledge(*session, hello.delivered);
   session->deliveries.send_again();
-  mark_dirty(*session);
-  update_turn(*session);
+  delivery_.mark_dirty(*session);
+  fair_queue_.update(*session);
   BlobRelay::Outbox outbox;
   blobs_.resume(session->id, outbox);
   pass_on(outbox);
@@ -92,7 +92,7 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
 
 Session& Scheduler::add_session(const Uuid& id) {
   Session& session = roster_.add_session(id);
-  turns_.join(session.turn, session, session.serial);
+  fair_queue_.add(session);
   return session;
 }
 
@@ -127,16 +127,7 @@ void Scheduler::define(Session& session, std::uint32_t number, const wire::TaskS
   placement.detach = content.detach;
   if (const auto requirement = wire::required_beyond(content, 0))
     spec->minor = placement.minor = requirement->minor;
-  const auto [entry, added] = session.queues.try_emplace(placement);
-  if (added) {
-    entry->second.placement = &entry->first;
-    entry->second.anywhere = entry->first.anywhere();
-    auto at = std::find_if(session.order.begin(), session.order.end(), [&](const ReadyQueue* queue) {
-      return queue->placement->priority < placement.priority;
-    });
-    session.order.insert(at, &entry->second);
-  }
-  spec->queue = &entry->second;
+  spec->queue = &FairQueue::queue_for(session, placement);
   if (content.kind == wire::TaskKind::program) {
     blobs_.add_program(session.id, content.program.id);
     for (const wire::FileRef& library : content.libraries) blobs_.add_program(session.id, library.id);
@@ -152,7 +143,7 @@ void Scheduler::on(Session& session, const wire::Forget& forget) {
 }
 
 void Scheduler::on(Session& session, const wire::Submit& submit) {
-  if (turns_.others_wait(session.turn)) placer_.note_competition();
+  if (fair_queue_.others_wait(session)) placer_.note_competition();
   Spec* spec = nullptr;
   for (const wire::SubmitRecord& record : submit.tasks) {
     if (record.seq <= session.received) continue;  // sent again after a reconnect
@@ -181,7 +172,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
     }
     spec->content.detach ? keep(task) : queue(task);
   }
-  owe_received(session);
+  delivery_.schedule_received(session);
 }
 
 void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
@@ -224,7 +215,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     }
     if (!claimed || !take_up(*claimed->worker, task, claimed->claim)) start_unclaimed(task);
   }
-  owe_received(session);
+  delivery_.schedule_received(session);
 }
 
 /// It was answered, and an attempt of it is being stopped; its client lost that answer, or never had it.
@@ -256,40 +247,12 @@ Task& Scheduler::add_task(Session& session, std::uint64_t seq, Spec& spec, const
   return task;
 }
 
-/// What it makes this broker keep in memory, more or less.
-std::size_t Scheduler::held_by(const Session& session) {
-  constexpr std::size_t kTaskBytes = 200;  // beside its payload
-  return session.queued_bytes + session.deliveries.bytes() + session.tasks.size() * kTaskBytes;
-}
-
 /// False: it sends more than its window allows, and is refused.
 bool Scheduler::within_credit(Session& session, std::size_t bytes) {
-  session.unreceived += bytes;
-  if (session.unreceived <= settings_.submit_bytes_max) return true;
+  if (delivery_.within_window(session, bytes)) return true;
   refuse(session.peer, wire::RefuseCode::not_allowed,
          "tasks came faster than RECEIVED allows: a client sends at most 4 MiB ahead");
   return false;
-}
-
-/// Nobody waits for a RECEIVED while the window is open, and a message of its own would only wake the client:
-/// it goes with the next DELIVER, or when much has come, or at the next scan.
-void Scheduler::owe_received(Session& session) {
-  session.received_withheld = true;
-  if (session.unreceived >= settings_.received_bytes) acknowledge_submits(session);
-}
-
-/// RECEIVED opens the client's window again. Over the memory budget those who hold more than their part of it
-/// wait.
-void Scheduler::acknowledge_submits(Session& session) {
-  if (!session.received_withheld || session.peer == kNoPeer) return;
-  std::size_t held = 0;
-  for (const auto& [id, other] : roster_.sessions()) held += held_by(*other);
-  if (held > settings_.memory_budget &&
-      held_by(session) > settings_.memory_budget / roster_.sessions().size())
-    return;
-  session.received_withheld = false;
-  session.unreceived = 0;
-  step_.send(session.peer, wire::Received{session.received});
 }
 
 void Scheduler::on(Session& session, const wire::Synced&) {
@@ -330,8 +293,8 @@ void Scheduler::on(Session& session, const wire::Cancel& cancelled) {
 }
 
 void Scheduler::on(Session& session, const wire::Ack& ack) {
-  acknowledge(session, ack.delivered);
-  mark_dirty(session);
+  delivery_.acknowledge(session, ack.delivered);
+  delivery_.mark_dirty(session);
 }
 
 /// A client that waits `give_up` for its broker is waited for as long, and for the way back.
@@ -363,7 +326,7 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
       fmt::format("client {} is lost: {}; it may come back within {:.1f} s, what runs goes on until then",
                   session.name, why, static_cast<double>((session.grace_ends - step_.now()).count()) / 1e6));
   step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
-  update_turn(session);
+  fair_queue_.update(session);
   fall_back_from(session.id);
 }
 
@@ -377,7 +340,7 @@ void Scheduler::fall_silent(Session& session, const std::string& why) {
       fmt::format("client {} is silent: {}; what runs goes on, nothing new starts, for {:.0f} s at most",
                   session.name, why, static_cast<double>((session.grace_ends - step_.now()).count()) / 1e6));
   step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
-  update_turn(session);
+  fair_queue_.update(session);
   fall_back_from(session.id);
 }
 
@@ -385,8 +348,8 @@ void Scheduler::hear_again(Session& session) {
   session.state = SessionState::connected;
   session.heard_again = step_.now();
   step_.log(Log::Level::info, fmt::format("client {} is heard again", session.name));
-  update_turn(session);
-  mark_dirty(session);
+  fair_queue_.update(session);
+  delivery_.mark_dirty(session);
 }
 
 void Scheduler::end_session(Session& session, const std::string& why) {
@@ -409,12 +372,12 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   if (departed_.size() == kDepartedMax) departed_.pop_front();
   if (!seqs.empty()) departed_.emplace_back(step_.now(), std::move(text));
   for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
-  acknowledge(session, session.deliveries.last());  // nobody will
+  delivery_.acknowledge(session, session.deliveries.last());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
   stop_watching(session);
   if (!session.detached.empty()) leave_detached(session);
-  update_turn(session);
-  mark_dirty(session);
+  fair_queue_.update(session);
+  delivery_.mark_dirty(session);
 }
 
 /// Those that have anything of it drop it.

@@ -36,7 +36,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
     worker->slots = hello.slots;
     worker->minor = minor;
     worker->progressed = step_.now();
-    if (eligibility_.add(*worker)) set_large_apart();
+    if (eligibility_.add(*worker)) fair_queue_.set_large_apart();
   }
   if (worker->peer != kNoPeer) drop_peer(worker->peer);
   worker->peer = peer;
@@ -230,7 +230,7 @@ void Scheduler::take_stray(Worker& worker, const TaskId& task, const wire::Attem
 /// It does not have it any more. A session that has ended but for that is over.
 void Scheduler::drop_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
   worker.strays.erase({task, attempt});
-  if (Session* session = roster_.find_session(task.session)) mark_dirty(*session);
+  if (Session* session = roster_.find_session(task.session)) delivery_.mark_dirty(*session);
 }
 
 void Scheduler::drop_strays(Worker& worker) {
@@ -267,7 +267,7 @@ void Scheduler::disown(Worker& worker, const Uuid& session, const wire::ClaimRec
 
 void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
   drop_stray(worker, TaskId{task.session->id, task.seq}, claim.attempt);
-  take_out(task);
+  fair_queue_.remove(task);
   // What is done, however it ended, has nothing to do with it when its worker is lost.
   attach(task, worker, claim.attempt,
          claim.state == wire::ClaimState::running ? TaskState::running : TaskState::assigned);
@@ -337,12 +337,13 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
     if (session->detached.empty()) {
       taken = current;
     } else {
-      release_after_deliveries(*session, worker, current, record.seq);
+      delivery_.release_after_deliveries(*session, worker, current, record.seq);
     }
   }
-  if (taken != 0) release_after_deliveries(*session, worker, taken, 0);
-  if (repeated != 0) release_after_deliveries(*session, worker, repeated, 0);  // the RELEASE was lost
-  if (const double us = std::exchange(session->unsettled_us, 0); us != 0) turns_.charge(session->turn, us);
+  if (taken != 0) delivery_.release_after_deliveries(*session, worker, taken, 0);
+  if (repeated != 0)
+    delivery_.release_after_deliveries(*session, worker, repeated, 0);  // the RELEASE was lost
+  if (const double us = std::exchange(session->unsettled_us, 0); us != 0) fair_queue_.charge(*session, us);
   placer_.update_credit(worker);
   placer_.update(worker);
 }

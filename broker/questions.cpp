@@ -154,7 +154,7 @@ std::string Scheduler::why_waiting(const Session& session, const ReadyQueue& que
   }
   if (std::string reason = eligibility_.explain(*queue.placement); !reason.empty()) return reason;
   if (std::string reason = eligibility_.why_held(*queue.placement); !reason.empty()) return reason;
-  if (session.deliveries.bytes() >= backlog_max_) {
+  if (session.deliveries.bytes() >= fair_queue_.backlog_max()) {
     return fmt::format("its client has {:.0f} MiB of results to fetch first",
                        static_cast<double>(session.deliveries.bytes()) / (1 << 20));
   }

@@ -18,7 +18,7 @@ void Scheduler::on(const Recovered& event) {
   for (const auto& [id, session] : roster_.sessions()) {
     if (session->detached.empty()) {  // nothing of it is left
       session->state = SessionState::detached;
-      mark_dirty(*session);
+      delivery_.mark_dirty(*session);
     }
     hold_again(*session);
     for (const auto& [seq, entry] : session->detached)

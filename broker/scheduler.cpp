@@ -18,8 +18,7 @@ Scheduler::Scheduler(Settings settings, Time now)
       next_scan_(now + settings_.heartbeat_interval / 2),
       next_explain_(now + settings_.explain_after),
       blobs_(settings_.program_bytes_max),
-      keeper_(settings_.keeper),
-      turns_(static_cast<double>(settings_.quantum.count())) {
+      keeper_(settings_.keeper) {
   step_.start_timer(adoption_ends_, TimerKind::adoption, {});
 }
 
@@ -35,8 +34,7 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
   // A long silence of our own: whoever seems late may have a message waiting in our socket.
   if (step_.now() - stepped_ > settings_.heartbeat_interval) thaw();
   stepped_ = step_.now();
-  backlog_max_ = std::min(settings_.backlog_bytes_max,
-                          settings_.memory_budget / 2 / std::max<std::size_t>(roster_.sessions().size(), 1));
+  fair_queue_.update_backlog_max();
 
   std::visit([this](const auto& e) { on(e); }, event);
   while (const auto timer = step_.take_due_timer()) on_timer(*timer);
@@ -243,7 +241,7 @@ void Scheduler::scan_peers() {
     lose_peer(id, why, Loss::unreachable);
     lose_worker(*peer.worker, "no heartbeat");
   }
-  for (auto& [id, session] : roster_.sessions()) acknowledge_submits(*session);
+  for (auto& [id, session] : roster_.sessions()) delivery_.send_received(*session);
   avoid_bad_workers();
 }
 
@@ -338,16 +336,12 @@ void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Mes
 Task* Scheduler::find_task(Session& session, std::uint64_t seq) { return session.tasks.find(seq); }
 
 void Scheduler::finish_dirty() {
-  // Ending a session or pumping one makes no other dirty.
-  std::vector<Session*> dirty;
-  dirty.swap(dirty_);
-  for (Session* session : dirty) {
-    session->dirty = false;
+  for (Session* session : delivery_.take_dirty()) {
     const bool left = session->state == SessionState::ending || session->state == SessionState::detached;
     if (left && session->tasks.empty() && session->detached.empty() && !is_being_stopped(*session)) {
       finish_ending(*session);
     } else {
-      pump(*session);
+      delivery_.pump(*session);
     }
   }
 }

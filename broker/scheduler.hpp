@@ -25,8 +25,10 @@
 #include <deque>
 
 #include "broker/blob_relay.hpp"
+#include "broker/delivery.hpp"
 #include "broker/eligibility.hpp"
 #include "broker/events.hpp"
+#include "broker/fair_queue.hpp"
 #include "broker/keeper.hpp"
 #include "broker/placer.hpp"
 #include "broker/roster.hpp"
@@ -97,10 +99,7 @@ class Scheduler {
   void on(Session& session, const wire::Synced& synced);
   void on(Session& session, const wire::Cancel& cancel);
   void on(Session& session, const wire::Ack& ack);
-  void owe_received(Session& session);
-  void acknowledge_submits(Session& session);
   bool within_credit(Session& session, std::size_t bytes);
-  static std::size_t held_by(const Session& session);
   void ask_again(Session& session);
   Spec* spec_of(Session& session, std::uint64_t seq, std::uint32_t number);
   Task& add_task(Session& session, std::uint64_t seq, Spec& spec, const wire::Payload& payload);
@@ -147,7 +146,6 @@ class Scheduler {
   void attach(Task& task, Worker& worker, const wire::Attempt& attempt, TaskState state);
   void detach(Task& task);
   void erase(Task& task);
-  void take_out(Task& task);
   void take_results(Worker& worker, const wire::Results& results);
   void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
                    const wire::ResultRecord& record);
@@ -174,13 +172,6 @@ class Scheduler {
   void answer_cancelled(Task& task);
   void cancel(Task& task);
   void revoke(const Task& task, wire::RevokeMode mode);
-  void deliver(Session& session, wire::DeliveryRecord record);
-  void mark_dirty(Session& session);
-  void pump(Session& session);
-  void release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox,
-                                std::uint64_t seq);
-  void flush_releases(Session& session);
-  void acknowledge(Session& session, std::uint64_t delivered);
   wire::ErrorInfo loss_of(const Worker& worker, const Task& task, const std::string& how) const;
 
   // detached.cpp: tasks that outlive their client
@@ -217,7 +208,6 @@ class Scheduler {
   void cancel_watched(Session& session, std::uint64_t seq);
   void leave_detached(Session& session);
   void forget_deliveries(Session& session);
-  void tell_kept(Session& session);
   void renew_found_grace(Session& session) const;
   void answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor);
   void tend_keeper();
@@ -236,7 +226,6 @@ class Scheduler {
   // assign.cpp: who gets what
   void schedule();
   void serve(Session& session, double used_us_max);
-  ReadyQueue* best_queue(const Session& session) const;
   std::pair<Task*, Worker*> next_of(ReadyQueue& queue);
   std::pair<Task*, Worker*> next_retry(ReadyQueue& queue);
   void avoid_bad_workers();
@@ -244,12 +233,8 @@ class Scheduler {
   void fail_refused(ReadyQueue& queue, const Refusal& latest);
   double assign(Task& task, Worker& worker);
   void define_for(Worker& worker, const Session& session, const Spec& spec);
-  static bool may_start(const Session& session);
-  void update_turn(Session& session);
   void flush_assignments();
   void rebalance();
-  void set_apart(Task& task) const;
-  void set_large_apart();
   void refuse_too_large(ReadyQueue& queue);
   void explain_waiting();
 
@@ -281,20 +266,18 @@ class Scheduler {
   Time next_scan_;
   Time next_explain_;
 
-  std::vector<std::pair<Worker*, std::uint64_t>> releasing_;  // with outbox: that flush_releases() is at
   std::unordered_map<Uuid, Time> expected_;  // sessions that workers claim, without HELLO yet: until when
   std::unordered_map<TaskId, HeldClaim> orphans_;  // claims for tasks that were not announced yet
   BlobRelay blobs_;
   Keeper keeper_;
   std::unordered_map<BlobId, std::vector<TaskId>> savers_;  // detached tasks that wait for a blob to be kept
 
-  FairTurns turns_;
   Eligibility eligibility_{settings_, roster_, step_};
+  FairQueue fair_queue_{settings_, roster_, eligibility_};
+  Delivery delivery_{settings_, roster_, fair_queue_, step_};
   Placer placer_{settings_, roster_, eligibility_, step_};
   WorkerHealth health_{settings_, roster_, step_};
-  std::vector<Session*> dirty_;       // to pump or to end when the step is done
-  std::vector<Worker*> assigned_to_;  // in this scheduling pass
-  std::size_t backlog_max_ = 0;  // of results that may wait for one client before no more of its tasks go out
+  std::vector<Worker*> assigned_to_;                   // in this scheduling pass
   std::deque<std::pair<Time, std::string>> departed_;  // clients that left open tasks lately, for people
   std::uint64_t next_attempt_ = 1;
   std::size_t queued_bytes_ = 0;

@@ -96,7 +96,6 @@ wire::Status Scheduler::status(bool details) const {
 void Scheduler::check_invariants() const {
   std::size_t bytes = 0;
   for (const auto& [id, session] : roster_.sessions()) {
-    std::size_t queued = 0;
     std::size_t own_bytes = 0;
     session->tasks.for_each([&, session = session.get()](std::uint64_t seq, const Task& task) {
       own_bytes += task.payload.size();
@@ -106,11 +105,6 @@ void Scheduler::check_invariants() const {
       WEFT_CHECK(task.seq == seq && task.session == session &&
                  (seq <= session->received || task.spec->content.detach));
       if (has_worker) WEFT_CHECK(task.worker->tasks.contains(task));
-      if (task.state == TaskState::queued) {
-        ++queued;
-        WEFT_CHECK(task.spec->queue->contains(task));
-        WEFT_CHECK(!eligibility_.is_large(task) || task.spec->queue->retries.contains(task));
-      }
       if (task.state == TaskState::delayed) WEFT_CHECK(session->delayed.contains(task));
       if (task.state == TaskState::saving) {
         WEFT_CHECK(session->saving.contains(task) && session->detached.contains(seq));
@@ -125,13 +119,12 @@ void Scheduler::check_invariants() const {
       const bool accepted = entry.phase == Detached::Phase::open || entry.phase == Detached::Phase::finished;
       WEFT_CHECK(entry.journaled ? entry.recorded : !accepted);
     }
-    WEFT_CHECK(queued == session->queued);
     WEFT_CHECK(own_bytes == session->queued_bytes);
-    turns_.check_invariants(session->turn);
     session->deliveries.check_invariants();
     bytes += own_bytes;
   }
   WEFT_CHECK(bytes == queued_bytes_);
+  fair_queue_.check_invariants();
   placer_.check_invariants();
   for (const auto& [id, worker] : roster_.workers()) {
     WEFT_CHECK(!worker->avoided || worker->avoided_until >= step_.now());
