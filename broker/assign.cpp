@@ -74,10 +74,10 @@ void Scheduler::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
   while (Task* task = queue.front()) {
     const auto requirement = wire::required_beyond(task->spec->content, minor);
     WEFT_CHECK(requirement.has_value());
-    refuse_task(*task,
-                fmt::format("its option `{}` needs a worker that speaks protocol {}.{}, and the workers that "
-                            "could run it speak {}.{}: start newer ones, or leave the option out",
-                            requirement->field, wire::kMajor, requirement->minor, wire::kMajor, minor));
+    lifecycle_.refuse(
+        *task, fmt::format("its option `{}` needs a worker that speaks protocol {}.{}, and the workers that "
+                           "could run it speak {}.{}: start newer ones, or leave the option out",
+                           requirement->field, wire::kMajor, requirement->minor, wire::kMajor, minor));
   }
 }
 
@@ -89,16 +89,14 @@ void Scheduler::fail_refused(ReadyQueue& queue, const Refusal& latest) {
     queue.blocked_in_pass = 0;
     return;
   }
-  answer_all(queue, wire::Outcome::cannot_start, wire::Payload(latest.reason));
+  lifecycle_.answer_all(queue, wire::Outcome::cannot_start, wire::Payload(latest.reason));
 }
 
 /// Returns the slot time, in microseconds, that it is to be charged for in advance.
 double Scheduler::assign(Task& task, Worker& worker) {
   Session& session = *task.session;
-  if (worker.told_session != session.serial || worker.told_spec != task.spec->number)
-    define_for(worker, session, *task.spec);
-  fair_queue_.remove(task);
-  attach(task, worker, wire::Attempt{settings_.epoch, next_attempt_++}, TaskState::assigned);
+  specs_.send_to(worker, session, *task.spec);
+  lifecycle_.assign(task, worker);
   task.charged_us = static_cast<std::uint32_t>(std::min(session.average_us * task.spec->slots, 1e9));
 
   wire::Assign& outgoing = worker.outgoing;
@@ -112,17 +110,6 @@ double Scheduler::assign(Task& task, Worker& worker) {
   return task.charged_us;
 }
 
-/// Unless it was told before on this connection.
-void Scheduler::define_for(Worker& worker, const Session& session, const Spec& spec) {
-  WorkerSession& known = worker.sessions.of(session.id);
-  if (known.told.insert(spec.number).second) {
-    known.specs.insert(spec.number);
-    step_.send(worker.peer, wire::DefineFor{session.id, spec.number, spec.content});
-  }
-  worker.told_session = session.serial;
-  worker.told_spec = spec.number;
-}
-
 void Scheduler::flush_assignments() {
   for (Worker* worker : assigned_to_) {
     if (!worker->outgoing.tasks.empty()) step_.send(worker->peer, std::exchange(worker->outgoing, {}));
@@ -132,7 +119,7 @@ void Scheduler::flush_assignments() {
 
 /// Nothing is queued: takes back tasks that wait behind others on one worker while another is idle.
 void Scheduler::rebalance() {
-  for (const Task* task : placer_.take_rebalance()) revoke(*task, wire::RevokeMode::retract);
+  for (const Task* task : placer_.take_rebalance()) lifecycle_.revoke(*task, wire::RevokeMode::retract);
 }
 
 void Scheduler::avoid_bad_workers() {
@@ -140,7 +127,7 @@ void Scheduler::avoid_bad_workers() {
     health_.avoid(bad);
     placer_.update(*bad.worker);
     for (const Task* task = bad.worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
-      if (task->state == TaskState::assigned) revoke(*task, wire::RevokeMode::retract);
+      if (task->state == TaskState::assigned) lifecycle_.revoke(*task, wire::RevokeMode::retract);
     }
   }
 }
@@ -150,18 +137,18 @@ void Scheduler::avoid_bad_workers() {
 /// Of the tasks that wait apart, since workers or tasks came or went, or the program did not start on one:
 /// those whose argument is too large, and those whose program starts on no worker that has memory for it.
 void Scheduler::refuse_too_large(ReadyQueue& queue) {
-  if (queue.sized_for == eligibility_.membership() || adopting()) return;
+  if (queue.sized_for == eligibility_.membership() || adoption_.window_is_open()) return;
   queue.sized_for = eligibility_.membership();
   for (Task* next = queue.retries.front(); next != nullptr;) {
     Task& task = *next;
     next = TaskList::after(task);
     if (!eligibility_.is_large(task)) continue;
     if (const std::string refusal = eligibility_.why_too_large(task); !refusal.empty()) {
-      refuse_task(task, refusal);
+      lifecycle_.refuse(task, refusal);
     } else if (const Refusal* latest = eligibility_.refused_everywhere(*queue.placement, &task);
                latest != nullptr && step_.now() - latest->at < settings_.cannot_start_memory) {
-      answer(task, wire::Outcome::cannot_start, latest->reason);
-      erase(task);
+      lifecycle_.answer(task, wire::Outcome::cannot_start, latest->reason);
+      lifecycle_.erase(task);
     }
   }
 }

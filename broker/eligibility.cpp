@@ -60,7 +60,7 @@ bool Eligibility::fits_now(const Worker& worker, const Placement& placement, con
   if (worker.avoided && is_possible_elsewhere(worker, placement, large)) return false;
   if (placement.anywhere() && worker.cannot_start.empty()) return true;
   if (!could_run(worker, placement)) return false;
-  if (!placement.resources.empty() && !worker.strays.empty()) return false;
+  if (!placement.resources.empty() && !worker.zombies.empty()) return false;
   return std::all_of(placement.resources.begin(), placement.resources.end(), [&](const auto& need) {
     const auto free = worker.resources_free.find(need.first);
     return free != worker.resources_free.end() && free->second + kRounding >= need.second;

@@ -110,145 +110,86 @@ void Scheduler::on(Session& session, const wire::Define& message) {
         "use a broker that is as new as the client",
         wire::kMajor, roster_.peers().at(session.peer).minor, wire::kMajor, settings_.minor);
   }
-  define(session, message.spec, message.content, std::move(refusal));
+  specs_.define(session, message.spec, message.content, std::move(refusal));
 }
 
-void Scheduler::define(Session& session, std::uint32_t number, const wire::TaskSpec& wanted,
-                       std::string refusal) {
-  auto spec = std::make_unique<Spec>();
-  spec->number = number;
-  spec->content = wanted;
-  spec->refusal = std::move(refusal);
-  const wire::TaskSpec& content = spec->content;
-  Placement placement{content.priority,  content.resources, content.workers, content.prefer, "",
-                      content.program.id};
-  placement.threads = spec->slots = std::max(1U, content.threads);
-  if (content.kind == wire::TaskKind::library) placement.library_function = content.function;
-  placement.detach = content.detach;
-  if (const auto requirement = wire::required_beyond(content, 0))
-    spec->minor = placement.minor = requirement->minor;
-  spec->queue = &FairQueue::queue_for(session, placement);
-  if (content.kind == wire::TaskKind::program) {
-    blobs_.add_program(session.id, content.program.id);
-    for (const wire::FileRef& library : content.libraries) blobs_.add_program(session.id, library.id);
-  }
-  session.specs.emplace(number, std::move(spec));
-}
-
-void Scheduler::on(Session& session, const wire::Forget& forget) {
-  const auto found = session.specs.find(forget.spec);
-  if (found == session.specs.end()) return;
-  found->second->forgotten = true;
-  if (found->second->open_tasks == 0) forget_spec(session, forget.spec);
-}
+void Scheduler::on(Session& session, const wire::Forget& forget) { specs_.forget(session, forget.spec); }
 
 void Scheduler::on(Session& session, const wire::Submit& submit) {
   if (fair_queue_.others_wait(session)) placer_.note_competition();
   Spec* spec = nullptr;
   for (const wire::SubmitRecord& record : submit.tasks) {
     if (record.seq <= session.received) continue;  // sent again after a reconnect
-    if (!within_credit(session, record.payload.size() + kRecordBytes)) return;
+    if (!within_window(session, record.payload.size() + kRecordBytes)) return;
     if (spec == nullptr || spec->number != record.spec) spec = spec_of(session, record.seq, record.spec);
     if (spec == nullptr) return;
     session.received = record.seq;
     if (spec->content.kind == wire::TaskKind::attached) {
-      watch(session, record.seq, record.payload);
+      durable_.watch(session, record.seq, record.payload, 0);
       continue;
     }
-    Task& task = add_task(session, record.seq, *spec, record.payload);
+    Task& task = lifecycle_.add(session, record.seq, *spec, record.payload);
     if (!spec->refusal.empty()) {
-      refuse_task(task, spec->refusal);
+      lifecycle_.refuse(task, spec->refusal);
       continue;
     }
-    if (eligibility_.is_large(task) && !adopting()) {  // a larger worker may be about to come back
+    if (eligibility_.is_large(task) &&
+        !adoption_.window_is_open()) {  // a larger worker may be about to come back
       if (const std::string refusal = eligibility_.why_too_large(task); !refusal.empty()) {
-        refuse_task(task, refusal);
+        lifecycle_.refuse(task, refusal);
         continue;
       }
     }
-    if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
-      task.due = step_.now() + milliseconds_of(ms);
-      step_.start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
-    }
-    spec->content.detach ? keep(task) : queue(task);
+    lifecycle_.start_queue_timeout(task, 0);
+    spec->content.detach ? keep(task) : lifecycle_.queue(task);
   }
   delivery_.schedule_received(session);
 }
 
 void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
   for (const wire::ReannounceRecord& record : reannounce.tasks) {
-    if (!within_credit(session, record.payload.size() + kRecordBytes)) return;
+    if (!within_window(session, record.payload.size() + kRecordBytes)) return;
     session.received = std::max(session.received, record.seq);
     if (again_detached(session, record)) continue;
     if (Task* known = find_task(session, record.seq)) {
       if (known->state == TaskState::cancelling)
-        reannounce.cancelled ? answer_cancelled(*known) : want_again(*known, record);
+        reannounce.cancelled ? lifecycle_.answer_cancelled(*known) : lifecycle_.reopen(*known, record);
       continue;
     }
     Spec* const spec = spec_of(session, record.seq, record.spec);
     if (spec == nullptr) return;
     if (spec->content.kind == wire::TaskKind::attached) {
-      watch(session, record.seq, record.payload, record.retries_used + record.crashes);
+      durable_.watch(session, record.seq, record.payload, record.retries_used + record.crashes);
       continue;
     }
-    Task& task = add_task(session, record.seq, *spec, record.payload);
+    Task& task = lifecycle_.add(session, record.seq, *spec, record.payload);
     task.retries_used = record.retries_used;
     task.crashes = record.crashes;
     if (reannounce.cancelled) {
-      cancel(task);
+      lifecycle_.cancel(task);
       continue;
     }
-    if (const auto ms = spec->content.queue_timeout_ms; ms > 0) {
-      task.due =
-          step_.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, record.waited_ms), 1));
-      step_.start_timer(task.due, TimerKind::queue_timeout, session.id, task.seq);
-    }
+    lifecycle_.start_queue_timeout(task, record.waited_ms);
     if (spec->content.detach) {  // the broker that was promised it may not have lived to keep it
       keep(task);
       continue;
     }
-    const auto orphan = orphans_.find(TaskId{session.id, record.seq});
-    std::optional<HeldClaim> claimed;
-    if (orphan != orphans_.end()) {
-      claimed = orphan->second;
-      orphans_.erase(orphan);
-    }
-    if (!claimed || !take_up(*claimed->worker, task, claimed->claim)) start_unclaimed(task);
+    const auto claimed = adoption_.take_claim(TaskId{session.id, record.seq});
+    if (!claimed || !try_adopt(*claimed->worker, task, claimed->claim)) lifecycle_.start_unclaimed(task);
   }
   delivery_.schedule_received(session);
 }
 
-/// It was answered, and an attempt of it is being stopped; its client lost that answer, or never had it.
-void Scheduler::want_again(Task& task, const wire::ReannounceRecord& record) {
-  leave_behind(task);
-  task.retries_used = record.retries_used;
-  task.crashes = record.crashes;
-  start_unclaimed(task);
-}
-
 /// That of task `seq`, which is being announced; null: it was not defined, and the client is refused.
 Spec* Scheduler::spec_of(Session& session, std::uint64_t seq, std::uint32_t number) {
-  const auto found = session.specs.find(number);
-  if (found != session.specs.end()) return found->second.get();
+  if (Spec* const spec = Specs::find(session, number)) return spec;
   refuse(session.peer, wire::RefuseCode::malformed,
          fmt::format("task {} names spec {}, which was not defined", seq, number));
   return nullptr;
 }
 
-Task& Scheduler::add_task(Session& session, std::uint64_t seq, Spec& spec, const wire::Payload& payload) {
-  Task& task = session.tasks.emplace(seq);
-  task.seq = seq;
-  task.session = &session;
-  task.spec = &spec;
-  task.payload = payload;
-  ++task.spec->open_tasks;
-  session.queued_bytes += payload.size();
-  queued_bytes_ += payload.size();
-  return task;
-}
-
 /// False: it sends more than its window allows, and is refused.
-bool Scheduler::within_credit(Session& session, std::size_t bytes) {
+bool Scheduler::within_window(Session& session, std::size_t bytes) {
   if (delivery_.within_window(session, bytes)) return true;
   refuse(session.peer, wire::RefuseCode::not_allowed,
          "tasks came faster than RECEIVED allows: a client sends at most 4 MiB ahead");
@@ -257,21 +198,8 @@ bool Scheduler::within_credit(Session& session, std::size_t bytes) {
 
 void Scheduler::on(Session& session, const wire::Synced&) {
   session.synced = true;
-  settle_orphans(session);
+  adoption_.reject_claims_of(session);
   ask_again(session);
-}
-
-/// Claims for tasks that it does not have open: finished or cancelled while the broker was away.
-void Scheduler::settle_orphans(Session& session) {
-  for (auto orphan = orphans_.begin(); orphan != orphans_.end();) {
-    if (orphan->first.session != session.id) {
-      ++orphan;
-      continue;
-    }
-    const auto& [worker, claim] = orphan->second;
-    disown(*worker, session.id, claim);
-    orphan = orphans_.erase(orphan);
-  }
 }
 
 /// For results that were refused while it was not known whether anybody waits for them.
@@ -285,21 +213,18 @@ void Scheduler::ask_again(Session& session) {
 void Scheduler::on(Session& session, const wire::Cancel& cancelled) {
   for (const std::uint64_t seq : cancelled.seqs) {
     if (Task* task = find_task(session, seq)) {
-      cancel(*task);
+      lifecycle_.cancel(*task);
     } else {
       cancel_watched(session, seq);
     }
   }
 }
 
+void Scheduler::on(Session& session, const wire::Fetched& fetched) { durable_.on_fetched(session, fetched); }
+
 void Scheduler::on(Session& session, const wire::Ack& ack) {
   delivery_.acknowledge(session, ack.delivered);
   delivery_.mark_dirty(session);
-}
-
-/// A client that waits `give_up` for its broker is waited for as long, and for the way back.
-Duration Scheduler::patience(Duration give_up) const {
-  return std::min(give_up, settings_.max_client_silence) + settings_.client_grace;
 }
 
 /// A closed connection is a hint: the client has ended, or is about to come back by another one. What cannot
@@ -318,7 +243,7 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
     if (was_silent || just_heard) ends += silence;
     session.grace_ends = was_silent ? std::min(session.grace_ends, ends) : ends;
   } else if (!was_silent) {
-    session.grace_ends = step_.now() + patience(session.give_up);
+    session.grace_ends = step_.now() + settings_.patience(session.give_up);
   }
   session.loss = why;
   step_.log(
@@ -334,7 +259,7 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
 void Scheduler::fall_silent(Session& session, const std::string& why) {
   session.state = SessionState::silent;
   session.loss = why;
-  session.grace_ends = step_.now() + patience(session.give_up);
+  session.grace_ends = step_.now() + settings_.patience(session.give_up);
   step_.log(
       Log::Level::warning,
       fmt::format("client {} is silent: {}; what runs goes on, nothing new starts, for {:.0f} s at most",
@@ -357,7 +282,7 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   std::vector<std::uint64_t> seqs;
   std::size_t running = 0;
   session.tasks.for_each([&](std::uint64_t seq, const Task& task) {
-    const Detached* entry = find_detached(session, seq);
+    const Detached* entry = Durable::find(session, seq);
     if (entry != nullptr && (entry->phase != Detached::Phase::saving || entry->recorded)) return;
     if (task.state == TaskState::cancelling) return;  // it is
     seqs.push_back(seq);
@@ -371,10 +296,10 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   constexpr std::size_t kDepartedMax = 10;
   if (departed_.size() == kDepartedMax) departed_.pop_front();
   if (!seqs.empty()) departed_.emplace_back(step_.now(), std::move(text));
-  for (const std::uint64_t seq : seqs) cancel(session.tasks.at(seq));
+  for (const std::uint64_t seq : seqs) lifecycle_.cancel(session.tasks.at(seq));
   delivery_.acknowledge(session, session.deliveries.last());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
-  stop_watching(session);
+  durable_.stop_watching(session);
   if (!session.detached.empty()) leave_detached(session);
   fair_queue_.update(session);
   delivery_.mark_dirty(session);
@@ -384,7 +309,7 @@ void Scheduler::end_session(Session& session, const std::string& why) {
 void Scheduler::end_at_workers(const Uuid& session) {
   for (auto& [incarnation, worker] : roster_.workers()) {
     if (!worker->sessions.erase(session)) continue;
-    worker->strays.erase_if([&](const auto& stray) { return stray.first.session == session; });
+    worker->zombies.erase_if([&](const auto& zombie) { return zombie.first.session == session; });
     worker->executions.erase_if([&](const auto& entry) { return entry.first.first.session == session; });
     placer_.update(*worker);
     step_.send(worker->peer, wire::EndSession{session});
@@ -394,9 +319,9 @@ void Scheduler::end_at_workers(const Uuid& session) {
 /// Nobody holds a task of it any more.
 void Scheduler::finish_ending(Session& session) {
   const Uuid id = session.id;
-  std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == id; });
+  adoption_.forget_claims_of(id);
   end_at_workers(id);
-  for (auto& [number, spec] : session.specs) release_blobs(spec->holds);
+  specs_.release_blobs_of(session);
   roster_.remove_session(id);
   remove_holder(id);
 }

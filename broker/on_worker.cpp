@@ -42,7 +42,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   worker->peer = peer;
   worker->state = WorkerState::joining;
   worker->claims.clear();
-  drop_strays(*worker);  // it says again what it has
+  adoption_.remove_zombies(*worker);  // it says again what it has
   worker->executions.clear();
   worker->sessions.for_each([](WorkerSession& known) { known.told.clear(); });
   worker->told_session = 0;
@@ -96,20 +96,20 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
     task = TaskList::after(current);
     if (claimed.contains({TaskId{current.session->id, current.seq}, current.attempt})) continue;
     if (current.state == TaskState::cancelling) {
-      erase(current);
+      lifecycle_.erase(current);
     } else {
-      put_back(current);
+      lifecycle_.put_back(current);
     }
   }
   const auto claims = std::move(worker.claims);
   worker.claims.clear();
-  std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });  // claimed anew
+  adoption_.forget_claims_of(worker);  // it has claimed again what it still has
   for (const auto& [session, records] : claims) {
     worker.sessions.of(session);  // which will hear of its end
-    if (roster_.find_session(session) == nullptr) expect(session);
+    if (roster_.find_session(session) == nullptr) adoption_.await_session(session);
     for (const wire::ClaimRecord& record : records) {
       if (record.state == wire::ClaimState::unknown) {  // of a newer worker: nothing can be made of it
-        disown(worker, session, record);
+        adoption_.reject(worker, session, record);
         continue;
       }
       if (record.state == wire::ClaimState::done)
@@ -130,27 +130,23 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
   Task* task = session != nullptr ? find_task(*session, claim.seq) : nullptr;
   if (task == nullptr) {
     if (session == nullptr || !session->synced) {
-      HeldClaim& orphan = orphans_[TaskId{session_id, claim.seq}];
-      HeldClaim earlier{&worker, claim};
-      if (orphan.worker == nullptr || is_later(earlier, orphan)) std::swap(orphan, earlier);
-      if (claim.state != wire::ClaimState::done) take_stray(worker, {session_id, claim.seq}, claim.attempt);
-      if (earlier.worker != nullptr) disown(*earlier.worker, session_id, earlier.claim);
+      adoption_.keep_claim(worker, session_id, claim);
     } else {
-      disown(worker, session_id, claim);
+      adoption_.reject(worker, session_id, claim);
     }
     return;
   }
   if (task->state == TaskState::saving) {  // it is answered, and the answer on its way into the journal
-    disown(worker, session_id, claim);
+    adoption_.reject(worker, session_id, claim);
     return;
   }
   if (!task->with_worker()) {
-    take_up(worker, *task, claim);
+    try_adopt(worker, *task, claim);
     return;
   }
   if (task->worker == &worker && task->attempt == claim.attempt) {
     if (task->state == TaskState::cancelling) {
-      revoke(*task, wire::RevokeMode::cancel);
+      lifecycle_.revoke(*task, wire::RevokeMode::cancel);
     } else if (claim.state == wire::ClaimState::running && task->state == TaskState::assigned) {
       task->state = TaskState::running;
       task->since = step_.now();
@@ -158,123 +154,27 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     return;
   }
   if (task->state == TaskState::cancelling) {  // its client has its answer: no attempt is needed any more
-    disown(worker, session_id, claim);
+    adoption_.reject(worker, session_id, claim);
     return;
   }
-  if (const HeldClaim adopted = adopted_claim(*task); is_later({&worker, claim}, adopted)) {
-    detach(*task);
-    disown(*adopted.worker, session_id, adopted.claim);
-    return adopt(worker, *task, claim);
+  if (const HeldClaim adopted = Adoption::adopted_claim(*task);
+      Adoption::is_later({&worker, claim}, adopted)) {
+    lifecycle_.unbind(*task);
+    adoption_.reject(*adopted.worker, session_id, adopted.claim);
+    return lifecycle_.adopt(*task, worker, claim);
   }
-  disown(worker, session_id, claim);  // it is elsewhere by now
+  adoption_.reject(worker, session_id, claim);  // it is elsewhere by now
 }
 
-/// A task that is nowhere goes on where it is claimed, if it can. False: it cannot, or is over there.
-bool Scheduler::take_up(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
-  if (is_left_behind(task, claim)) {
-    disown(worker, task.session->id, claim);
+/// Adopts a task that no worker has, unless the claim is stale or over. True: it is adopted.
+bool Scheduler::try_adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
+  if (Adoption::is_stale(task, claim)) {
+    adoption_.reject(worker, task.session->id, claim);
     return false;
   }
-  if (is_over(task, claim)) return false;
-  adopt(worker, task, claim);
+  if (adoption_.is_over(task, claim)) return false;
+  lifecycle_.adopt(task, worker, claim);
   return true;
-}
-
-/// It was not started, and the task was executed elsewhere meanwhile, and charged for it.
-bool Scheduler::is_left_behind(const Task& task, const wire::ClaimRecord& claim) {
-  return claim.state == wire::ClaimState::queued && claim.execution < task.execution();
-}
-
-/// A failure that was counted, or that of an attempt before the last, is no reason to wait for it again. (A
-/// success counts when it comes, whatever its attempt.)
-bool Scheduler::is_over(const Task& task, const wire::ClaimRecord& claim) const {
-  if (claim.state != wire::ClaimState::done) return false;
-  if (claim.execution < task.execution()) return true;  // perhaps by an earlier broker
-  if (task.attempt.number == 0) return false;
-  if (task.attempt == claim.attempt) return task.answered;
-  if (task.attempt.epoch == claim.attempt.epoch) return claim.attempt.number < task.attempt.number;
-  return task.attempt.epoch == settings_.epoch;  // the claim is of a broker before us
-}
-
-/// That by which the task is where it is; no worker: we assigned it ourselves.
-HeldClaim Scheduler::adopted_claim(const Task& task) {
-  if (!task.adopted) return {};
-  auto state = task.state == TaskState::assigned ? wire::ClaimState::queued : wire::ClaimState::running;
-  if (task.worker->executions->contains({TaskId{task.session->id, task.seq}, task.attempt}))
-    state = wire::ClaimState::done;
-  return {task.worker, {task.seq, task.attempt, state, task.claimed}};
-}
-
-/// Of two claims of one task, that of the later attempt is adopted: PROTOCOL.md section 4, table E.
-bool Scheduler::is_later(const HeldClaim& one, const HeldClaim& other) {
-  using enum wire::ClaimState;
-  if (other.worker == nullptr) return false;
-  const auto are = [&](wire::ClaimState a, wire::ClaimState b) {
-    return one.claim.state == a && other.claim.state == b;
-  };
-  if (are(running, done) || are(done, running)) return one.claim.state == running;
-  if (one.claim.attempt.epoch == other.claim.attempt.epoch)
-    return one.claim.attempt.number > other.claim.attempt.number;
-  if (one.claim.execution != other.claim.execution) return one.claim.execution > other.claim.execution;
-  // A worker that was cut off for the life of a broker may have a queued attempt of an earlier one.
-  if (one.claim.state != other.claim.state) return one.claim.state != queued;
-  return one.worker == other.worker;  // a worker says them in the order of their ends
-}
-
-/// From now on it takes a slot.
-void Scheduler::take_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
-  worker.strays.edit().insert({task, attempt});
-  placer_.update(worker);
-}
-
-/// It does not have it any more. A session that has ended but for that is over.
-void Scheduler::drop_stray(Worker& worker, const TaskId& task, const wire::Attempt& attempt) {
-  worker.strays.erase({task, attempt});
-  if (Session* session = roster_.find_session(task.session)) delivery_.mark_dirty(*session);
-}
-
-void Scheduler::drop_strays(Worker& worker) {
-  while (!worker.strays.empty()) {
-    const auto [task, attempt] = *worker.strays->begin();
-    drop_stray(worker, task, attempt);
-  }
-}
-
-/// Whether a worker still has something of it that it was told to stop. (Before SYNCED it was not:
-/// END_SESSION tells it.)
-bool Scheduler::is_being_stopped(const Session& session) const {
-  return session.synced &&
-         std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
-           const auto& strays = entry.second->strays;
-           if (strays.empty()) return false;
-           const auto first = strays->lower_bound({TaskId{session.id, 0}, {}});
-           return first != strays->end() && first->first.session == session.id;
-         });
-}
-
-/// The task goes on without its worker, which has been told to stop the attempt.
-void Scheduler::leave_behind(Task& task) {
-  take_stray(*task.worker, TaskId{task.session->id, task.seq}, task.attempt);
-  detach(task);
-}
-
-/// Nobody needs what it has there. Until it says that it has stopped it, it is a stray.
-void Scheduler::disown(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim) {
-  if (claim.state == wire::ClaimState::done) return;
-  take_stray(worker, {session, claim.seq}, claim.attempt);
-  step_.send(worker.peer, wire::Revoke{session, wire::RevokeMode::cancel, {{claim.seq, claim.attempt}}});
-}
-
-void Scheduler::adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
-  drop_stray(worker, TaskId{task.session->id, task.seq}, claim.attempt);
-  fair_queue_.remove(task);
-  // What is done, however it ended, has nothing to do with it when its worker is lost.
-  attach(task, worker, claim.attempt,
-         claim.state == wire::ClaimState::running ? TaskState::running : TaskState::assigned);
-  task.adopted = true;
-  task.claimed = claim.execution;
-  task.counted = claim.execution < task.execution();
-  task.untold = task.execution();
 }
 
 void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) {
@@ -300,10 +200,11 @@ void Scheduler::set_hold(Worker& worker, const wire::Heartbeat& beat) {
 void Scheduler::on(Worker& worker, const wire::Results& results) {
   worker.progressed = step_.now();
   take_results(worker, results);
-  if (worker.strays.empty()) return;
+  if (worker.zombies.empty()) return;
   // Only now: a result may have made a stray of the attempt whose own result comes behind it.
   for (const wire::ResultRecord& record : results.records) {
-    drop_stray(worker, TaskId{results.session, record.seq}, wire::Attempt{results.epoch, record.number});
+    adoption_.remove_zombie(worker, TaskId{results.session, record.seq},
+                            wire::Attempt{results.epoch, record.number});
   }
   placer_.update(worker);
 }
@@ -348,6 +249,58 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
   placer_.update(worker);
 }
 
+void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
+                            const wire::ResultRecord& record) {
+  const bool current = task.worker == &worker && task.attempt == attempt;
+  if (current) {
+    constexpr double kWeight = 1.0 / 32;  // of the newest task in the averages
+    // Too short to measure is still a time; more than a year is what a runner made up, and in the sums that
+    // decide who is next everything else would vanish beside it.
+    constexpr double kYear = 365.0 * 86'400 * 1e6;
+    const double run_us = std::clamp(static_cast<double>(record.run_us), 1.0, kYear);
+    Session& session = *task.session;
+    session.unsettled_us += run_us * task.spec->slots - task.charged_us;
+    session.average_us += kWeight * (run_us - session.average_us);
+    worker.average_us =
+        worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
+    note_end(worker, task, record.outcome);
+  }
+  if (task.state == TaskState::cancelling) {  // its client has its answer
+    if (current) lifecycle_.erase(task);
+    return;
+  }
+  if (record.outcome == wire::Outcome::ok) {
+    if (take_blob_result(worker, task, current, record)) return;
+    lifecycle_.answer(task, wire::Outcome::ok, record.payload);
+    if (task.with_worker() && !current) {
+      lifecycle_.revoke(task, wire::RevokeMode::cancel);
+      task.state = TaskState::cancelling;
+    } else {
+      lifecycle_.erase(task);
+    }
+    return;
+  }
+  if (!current) return lifecycle_.take_lost_failure(worker, task, attempt, record);
+  lifecycle_.take_failure(worker, task, record);
+}
+
+/// For what is known of the worker.
+void Scheduler::note_end(Worker& worker, const Task& task, wire::Outcome outcome) {
+  switch (outcome) {
+    case wire::Outcome::ok:
+      WorkerHealth::note_success(worker);
+      if (!worker.cannot_start.empty()) Eligibility::note_start(worker, task.spec->queue->placement->program);
+      return;
+    case wire::Outcome::failed:
+    case wire::Outcome::timed_out:
+    case wire::Outcome::crashed:
+      if (health_.note_failure(worker)) avoid_bad_workers();
+      return;
+    default:
+      return;
+  }
+}
+
 void Scheduler::on(Worker& worker, const wire::Started& started) {
   worker.progressed = step_.now();
   Session* session = roster_.find_session(started.session);
@@ -368,12 +321,8 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
   worker.progressed = step_.now();
   Session* session = roster_.find_session(returned.session);
   for (const wire::AttemptRecord& record : returned.tasks) {
-    drop_stray(worker, TaskId{returned.session, record.seq}, record.attempt);
-    const auto orphan = orphans_.find(TaskId{returned.session, record.seq});
-    if (orphan != orphans_.end() && orphan->second.worker == &worker &&
-        orphan->second.claim.attempt == record.attempt) {
-      orphans_.erase(orphan);
-    }
+    adoption_.remove_zombie(worker, TaskId{returned.session, record.seq}, record.attempt);
+    adoption_.forget_claim(worker, TaskId{returned.session, record.seq}, record.attempt);
   }
   placer_.update(worker);
   if (session == nullptr) return;
@@ -381,9 +330,9 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
     Task* task = find_task(*session, record.seq);
     if (task == nullptr || task->worker != &worker || task->attempt != record.attempt) continue;
     if (task->state == TaskState::cancelling) {
-      erase(*task);
+      lifecycle_.erase(*task);
     } else {
-      put_back(*task);
+      lifecycle_.put_back(*task);
     }
   }
   placer_.update(worker);
@@ -412,20 +361,19 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
                                              why, worker.tasks.size()));
   while (Task* task = worker.tasks.front()) {
     if (task->state == TaskState::cancelling) {
-      erase(*task);
+      lifecycle_.erase(*task);
       continue;
     }
     // At most once: a task that may have started must not be started again.
     const bool at_most_once = task->spec->content.crash_limit <= 1;
     if (at_most_once || (task->state == TaskState::running && blame == Blame::running)) {
-      charge(*task, wire::Outcome::crashed,
-             wire::Payload(wire::encode_error(loss_of(worker, *task, "the worker was lost: " + why))));
+      lifecycle_.take_loss(*task, "the worker was lost: " + why);
     } else {
-      put_back(*task);
+      lifecycle_.put_back(*task);
     }
   }
-  std::erase_if(orphans_, [&](const auto& entry) { return entry.second.worker == &worker; });
-  drop_strays(worker);
+  adoption_.forget_claims_of(worker);
+  adoption_.remove_zombies(worker);
   const Uuid incarnation = worker.hello.incarnation;
   std::erase(assigned_to_, &worker);
   eligibility_.remove(worker);

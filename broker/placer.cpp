@@ -42,7 +42,7 @@ void Placer::update_credit(Worker& worker) const {
 }
 
 bool Placer::has_room(const Worker& worker) {
-  return worker.state == WorkerState::ready && worker.load() + worker.strays.size() < worker.credit;
+  return worker.state == WorkerState::ready && worker.load() + worker.zombies.size() < worker.credit;
 }
 
 void Placer::update(Worker& worker) {
@@ -52,7 +52,7 @@ void Placer::update(Worker& worker) {
     oversubscribed ? ++oversubscribed_ : --oversubscribed_;
   }
   if (!has_room(worker)) return open_.remove(worker);
-  open_.file(worker, load_level(worker.load() + worker.strays.size(), worker.slots));
+  open_.file(worker, load_level(worker.load() + worker.zombies.size(), worker.slots));
 }
 
 // ---- choice ----
@@ -83,7 +83,7 @@ Worker* Placer::choose_wide(const Placement& placement) const {
   int best_rank = -1;
   for (Worker* worker = open_.first(); worker != nullptr; worker = open_.after(*worker)) {
     if (!eligibility_.fits_now(*worker, placement)) continue;
-    const bool free = worker->strays.empty() && worker->idle_slots() >= placement.threads;
+    const bool free = worker->zombies.empty() && worker->idle_slots() >= placement.threads;
     const int rank = (free ? 2 : 0) + (Eligibility::is_preferred(*worker, placement) ? 1 : 0);
     if (rank == 3) return worker;
     if (rank <= best_rank) continue;

@@ -20,12 +20,12 @@ void Scheduler::on(const Recovered& event) {
       session->state = SessionState::detached;
       delivery_.mark_dirty(*session);
     }
-    hold_again(*session);
+    durable_.hold_again(*session);
     for (const auto& [seq, entry] : session->detached)
       ++(entry.phase == Detached::Phase::open ? open : finished);
   }
   keeper_.collect(step_.actions());
-  step_.actions().push_back(keeper_.rewrite(journal_rows()));
+  step_.actions().push_back(keeper_.rewrite(durable_.journal_rows()));
   step_.log(Log::Level::info,
             fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched", open,
                         finished));
@@ -40,7 +40,7 @@ void Scheduler::replay(const SessionRecord& record) {
   session.recorded = true;
   session.state = SessionState::lost;
   session.loss = "this broker was started anew";
-  session.grace_ends = adoption_ends_ + patience(session.give_up);
+  session.grace_ends = adoption_.window_ends() + settings_.patience(session.give_up);
   step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
 }
 
@@ -54,8 +54,7 @@ void Scheduler::replay(const SpecRecord& record) {
         "{}.{}, would ignore: start a newer broker on this journal",
         wire::kMajor, record.minor, wire::kMajor, settings_.minor);
   }
-  define(*session, record.spec, record.content, std::move(refusal));
-  Spec& spec = *session->specs.at(record.spec);
+  Spec& spec = specs_.define(*session, record.spec, record.content, std::move(refusal));
   spec.recorded = true;
   spec.minor = record.minor;
 }
@@ -64,20 +63,16 @@ void Scheduler::replay(const TaskRecord& record) {
   Session* session = roster_.find_session(record.session);
   if (session == nullptr || !session->specs.contains(record.spec) || session->detached.contains(record.seq))
     return;
-  Task& task = add_task(*session, record.seq, *session->specs.at(record.spec), record.payload);
+  Task& task = lifecycle_.add(*session, record.seq, *session->specs.at(record.spec), record.payload);
   Detached& entry = session->detached[record.seq];
   entry.phase = Detached::Phase::open;
   entry.recorded = entry.journaled = true;
   entry.spec = task.spec;
   entry.submitted_ms = record.submitted_ms;
   ++task.spec->open_tasks;
-  if (const auto ms = task.spec->content.queue_timeout_ms; ms > 0) {
-    const auto waited = static_cast<std::uint64_t>(
-        std::max<std::int64_t>(step_.unix_ms(step_.now()) - record.submitted_ms, 0));
-    task.due = step_.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, waited), 1));
-    step_.start_timer(task.due, TimerKind::queue_timeout, session->id, task.seq);
-  }
-  await_claim(task);
+  const std::int64_t waited_ms = step_.unix_ms(step_.now()) - record.submitted_ms;
+  lifecycle_.start_queue_timeout(task, static_cast<std::uint64_t>(std::max<std::int64_t>(waited_ms, 0)));
+  lifecycle_.await_claim(task);
 }
 
 void Scheduler::replay(const ChargeRecord& record) {
@@ -98,76 +93,17 @@ void Scheduler::replay(const FinalRecord& record) {
   if (task == nullptr) return;
   Detached& entry = session->detached.at(task->seq);
   entry.phase = Detached::Phase::finished;
+  roster_.change_bytes(*session, entry.answer.payload.size(), record.answer.payload.size());
   entry.answer = record.answer;
   entry.finished_ms = record.finished_ms;
-  session->queued_bytes += entry.answer.payload.size();
-  queued_bytes_ += entry.answer.payload.size();
-  erase(*task);
+  lifecycle_.erase(*task);
 }
 
 void Scheduler::replay(const GoneRecord& record) {
   Session* session = roster_.find_session(record.session);
   if (session == nullptr || !session->detached.contains(record.seq)) return;
-  if (Task* task = find_task(*session, record.seq)) erase(*task);
-  drop_detached(*session, record.seq);
-}
-
-/// Counts what its tasks need of the folder; what is not there is asked of its client, should that come back.
-void Scheduler::hold_again(Session& session) {
-  for (auto& [number, spec] : session.specs) hold_files(session, *spec);
-  for (auto& [seq, entry] : session.detached) {
-    if (entry.phase == Detached::Phase::finished) {
-      const std::int64_t left_ms =
-          entry.finished_ms + settings_.keep.count() / 1000 - step_.unix_ms(step_.now());
-      step_.start_timer(step_.now() + std::chrono::milliseconds(std::max<std::int64_t>(left_ms, 0)),
-                        TimerKind::keep, session.id, seq);
-      if (entry.answer.outcome != wire::Outcome::ok || !entry.answer.payload.is_blob()) continue;
-      const wire::BlobRef result = entry.answer.payload.blob();
-      if (keeper_.has(result.id)) {
-        keeper_.keep(step_.now(), result.id, result.size, result.holder);
-        entry.holds.push_back(result.id);
-        continue;
-      }
-      const std::size_t before = entry.answer.payload.size();
-      entry.answer.outcome = wire::Outcome::not_fetched;
-      entry.answer.payload = wire::Payload(wire::encode_error(
-          {.message = "the bytes of its result are missing from the folder beside the broker's journal"}));
-      session.queued_bytes += entry.answer.payload.size() - before;
-      queued_bytes_ += entry.answer.payload.size() - before;
-    } else if (const wire::Payload& payload = session.tasks.at(seq).payload; payload.is_blob()) {
-      const wire::BlobRef argument = payload.blob();
-      keeper_.keep(step_.now(), argument.id, argument.size, argument.holder);
-      entry.holds.push_back(argument.id);
-    }
-  }
-}
-
-/// The journal as it would be if everything had happened in the shortest way.
-std::vector<std::string> Scheduler::journal_rows() const {
-  constexpr std::size_t kRowBytes = 1 << 20;
-  std::vector<std::string> rows(1);
-  const auto add = [&rows](const JournalRecord& record) {
-    if (rows.back().size() >= kRowBytes) rows.emplace_back();
-    append_record(rows.back(), record);
-  };
-  for (const auto& [id, session] : roster_.sessions()) {
-    if (!session->recorded) continue;  // a client that lives may have more
-    add(SessionRecord{id, session->name, session->host});
-    for (const auto& [number, spec] : session->specs) {
-      if (spec->recorded) add(SpecRecord{id, number, spec->content, spec->minor});
-    }
-    for (const auto& [seq, entry] : session->detached) {
-      if (entry.phase == Detached::Phase::saving) continue;
-      const Task* task = session->tasks.find(seq);
-      add(TaskRecord{id, seq, entry.spec->number, entry.submitted_ms,
-                     task != nullptr ? task->payload : wire::Payload()});
-      for (const wire::DeliveryRecord& charge : entry.charges) add(ChargeRecord{id, charge});
-      // One that was cancelled may still be with a worker, who is to stop it.
-      const bool finished = entry.phase == Detached::Phase::finished || task == nullptr;
-      if (finished) add(FinalRecord{id, entry.finished_ms, entry.answer});
-    }
-  }
-  return rows;
+  if (Task* task = find_task(*session, record.seq)) lifecycle_.erase(*task);
+  durable_.drop(*session, record.seq);
 }
 
 }  // namespace weft::broker

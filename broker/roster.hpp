@@ -65,6 +65,16 @@ class Roster {
     workers_.erase(incarnation);
   }
 
+  // ---- memory ----
+
+  /// A payload that the session makes this broker keep has another size now. 0: there is none.
+  void change_bytes(Session& session, std::size_t before, std::size_t after) {
+    session.queued_bytes += after - before;
+    queued_bytes_ += after - before;
+  }
+  /// Payloads of all tasks, and answers that are kept.
+  std::size_t queued_bytes() const { return queued_bytes_; }
+
   void check_invariants() const;
 
  private:
@@ -73,6 +83,7 @@ class Roster {
   Workers workers_;
   std::unordered_map<std::string, Worker*> names_;
   std::uint64_t next_serial_ = 1;
+  std::size_t queued_bytes_ = 0;
 };
 
 }  // namespace weft::broker

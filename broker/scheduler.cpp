@@ -14,12 +14,9 @@ Scheduler::Scheduler(Settings settings, Time now)
       step_(roster_, now, settings_.unix_us_at_zero),
       started_(now),
       stepped_(now),
-      adoption_ends_(now + settings_.adoption_window),
       next_scan_(now + settings_.heartbeat_interval / 2),
-      next_explain_(now + settings_.explain_after),
-      blobs_(settings_.program_bytes_max),
-      keeper_(settings_.keeper) {
-  step_.start_timer(adoption_ends_, TimerKind::adoption, {});
+      next_explain_(now + settings_.explain_after) {
+  adoption_.open_window();
 }
 
 Scheduler::~Scheduler() {
@@ -32,7 +29,7 @@ Scheduler::~Scheduler() {
 void Scheduler::step(Time now, const Event& event, Actions& actions) {
   step_.begin(now, actions);
   // A long silence of our own: whoever seems late may have a message waiting in our socket.
-  if (step_.now() - stepped_ > settings_.heartbeat_interval) thaw();
+  if (step_.now() - stepped_ > settings_.heartbeat_interval) on_clock_jump();
   stepped_ = step_.now();
   fair_queue_.update_backlog_max();
 
@@ -40,7 +37,7 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
   while (const auto timer = step_.take_due_timer()) on_timer(*timer);
   if (step_.now() >= next_scan_) scan_peers();
   if (step_.now() >= next_explain_) explain_waiting();
-  if (settings_.journal) tend_keeper();
+  if (settings_.journal) poll_journal();
   schedule();
   finish_dirty();
   if (settings_.journal) write_journal();
@@ -141,25 +138,20 @@ void Scheduler::on_timer(const Timer& timer) {
       Session* session = roster_.find_session(timer.who);
       Task* task = session != nullptr ? find_task(*session, timer.seq) : nullptr;
       if (task == nullptr || task->due != timer.at) return;
-      if (timer.kind == TimerKind::task_due && task->state == TaskState::delayed) queue(*task);
+      if (timer.kind == TimerKind::task_due && task->state == TaskState::delayed) lifecycle_.queue(*task);
       if (timer.kind == TimerKind::queue_timeout && task->state == TaskState::queued)
-        fail_unschedulable(*task);
+        lifecycle_.fail_unschedulable(*task);
       return;
     }
     case TimerKind::adoption:
-      if (adopting()) return;
+      if (adoption_.window_is_open()) return;
       for (auto& [id, session] : roster_.sessions()) {
-        while (Task* task = session->awaiting.front()) start_again(*task);
+        while (Task* task = session->awaiting.front()) lifecycle_.start_again(*task);
       }
       return;
     case TimerKind::orphans:
-      if (const auto expected = expected_.find(timer.who);
-          expected == expected_.end() || step_.now() < expected->second) {
-        return;
-      }
-      expected_.erase(timer.who);
-      if (roster_.find_session(timer.who) != nullptr) return;
-      std::erase_if(orphans_, [&](const auto& entry) { return entry.first.session == timer.who; });
+      if (!adoption_.give_up(timer.who)) return;
+      adoption_.forget_claims_of(timer.who);
       end_at_workers(timer.who);
       remove_holder(timer.who);
       return;
@@ -169,10 +161,10 @@ void Scheduler::on_timer(const Timer& timer) {
       step_.log(Log::Level::info,
                 fmt::format("the answer of detached task {} was not fetched in time: it is dropped",
                             TaskId{timer.who, timer.seq}.text()));
-      return expire(TaskId{timer.who, timer.seq});
+      return durable_.expire(TaskId{timer.who, timer.seq});
     }
     case TimerKind::found:
-      if (Session* session = roster_.find_session(timer.who)) drop_when_free(*session, timer.seq);
+      if (Session* session = roster_.find_session(timer.who)) durable_.drop_when_free(*session, timer.seq);
       return;
     case TimerKind::rebalance:
       placer_.on_rebalance_timer();
@@ -191,32 +183,22 @@ void Scheduler::on_timer(const Timer& timer) {
 // ---- presence ----
 
 /// We were frozen: everybody gets a fresh window, also those who wanted to come back after our start.
-void Scheduler::thaw() {
-  if (stepped_ < adoption_ends_) {
-    adoption_ends_ = step_.now() + settings_.adoption_window;
-    step_.start_timer(adoption_ends_, TimerKind::adoption, {});
-  }
-  for (const auto& [session, until] : expected_) expect(session);
+void Scheduler::on_clock_jump() {
+  if (stepped_ < adoption_.window_ends()) adoption_.open_window();
+  adoption_.renew_awaited();
   roster_.peers().for_each([&](PeerId, Peer& peer) { peer.heard = step_.now(); });
   for (auto& [id, worker] : roster_.workers()) {
     if (worker->state != WorkerState::lost) continue;
     worker->gone_ends = step_.now() + settings_.gone_grace;
     step_.start_timer(worker->gone_ends, TimerKind::worker_gone, id);
   }
+  durable_.renew_found_grace(stepped_);
   for (auto& [id, session] : roster_.sessions()) {
-    renew_found_grace(*session);
     if (!session->away()) continue;
-    session->grace_ends =
-        std::max(session->grace_ends, std::max(step_.now(), adoption_ends_) + settings_.client_grace);
+    session->grace_ends = std::max(session->grace_ends,
+                                   std::max(step_.now(), adoption_.window_ends()) + settings_.client_grace);
     step_.start_timer(session->grace_ends, TimerKind::client_grace, id);
   }
-}
-
-/// A worker has tasks of it; it has a while to say HELLO.
-void Scheduler::expect(const Uuid& session) {
-  Time& until = expected_[session];
-  until = step_.now() + settings_.adoption_window + patience(Session{}.give_up);
-  step_.start_timer(until, TimerKind::orphans, session);
 }
 
 void Scheduler::scan_peers() {
@@ -284,7 +266,7 @@ BlobRelay::Reachable Scheduler::reachable() const {
     if (const auto worker = roster_.workers().find(holder); worker != roster_.workers().end())
       return worker->second->state == WorkerState::lost ? Reach::later : Reach::now;
     // A session that a worker claims: who waits for a blob of it waits until it is here or given up.
-    return expected_.contains(holder) ? Reach::later : Reach::never;
+    return adoption_.is_awaited(holder) ? Reach::later : Reach::never;
   };
 }
 
@@ -338,7 +320,7 @@ Task* Scheduler::find_task(Session& session, std::uint64_t seq) { return session
 void Scheduler::finish_dirty() {
   for (Session* session : delivery_.take_dirty()) {
     const bool left = session->state == SessionState::ending || session->state == SessionState::detached;
-    if (left && session->tasks.empty() && session->detached.empty() && !is_being_stopped(*session)) {
+    if (left && session->tasks.empty() && session->detached.empty() && !adoption_.has_zombies(*session)) {
       finish_ending(*session);
     } else {
       delivery_.pump(*session);

@@ -2,6 +2,8 @@
 // The scheduler's times and limits. broker/DEFAULTS.md says which of them users can set.
 #pragma once
 
+#include <algorithm>
+
 #include "broker/keeper.hpp"
 #include "common/messages.hpp"
 #include "common/time.hpp"
@@ -43,6 +45,9 @@ struct Settings {
   bool journal = false;                        // there is one: detached tasks are accepted
   Duration keep = std::chrono::hours(24 * 7);  // of the answer of a detached task
   Keeper::Settings keeper;
+
+  /// A client that waits `give_up` for its broker is waited for as long, and for its way back.
+  Duration patience(Duration give_up) const { return std::min(give_up, max_client_silence) + client_grace; }
 };
 
 }  // namespace weft::broker

@@ -297,7 +297,7 @@ struct Worker {
   std::uint64_t releasing = 0;  // the last of its outbox that this flush of releases lets go
   // What it still has and no task here stands for: it was asked to stop it, or its session is not known
   // yet. They take slots and, as nobody knows how much of them, all of its resources.
-  Rare<std::set<std::pair<TaskId, wire::Attempt>>> strays;
+  Rare<std::set<std::pair<TaskId, wire::Attempt>>> zombies;
   // Of what it claimed as done and has not said again yet: the numbers of the executions.
   Rare<std::map<std::pair<TaskId, wire::Attempt>, std::uint32_t>> executions;
   Rare<std::unordered_map<BlobId, Refusal>> cannot_start;  // by program

@@ -47,8 +47,8 @@ wire::Status Scheduler::status(bool details) const {
   status.version = settings_.version;
   status.epoch = settings_.epoch;
   status.uptime_ms = ms(step_.now() - started_);
-  status.finished = finished_;
-  status.queued_bytes = queued_bytes_;
+  status.finished = lifecycle_.finished();
+  status.queued_bytes = roster_.queued_bytes();
   for (const auto& [id, worker] : roster_.workers()) {
     const auto slots = worker->slots;
     const auto running = static_cast<std::uint32_t>(std::min<std::size_t>(worker->load(), slots));
@@ -94,40 +94,12 @@ wire::Status Scheduler::status(bool details) const {
 // ---- invariants ----
 
 void Scheduler::check_invariants() const {
-  std::size_t bytes = 0;
-  for (const auto& [id, session] : roster_.sessions()) {
-    std::size_t own_bytes = 0;
-    session->tasks.for_each([&, session = session.get()](std::uint64_t seq, const Task& task) {
-      own_bytes += task.payload.size();
-      const bool has_worker = task.state == TaskState::assigned || task.state == TaskState::running ||
-                              task.state == TaskState::cancelling;
-      WEFT_CHECK(has_worker == task.with_worker());
-      WEFT_CHECK(task.seq == seq && task.session == session &&
-                 (seq <= session->received || task.spec->content.detach));
-      if (has_worker) WEFT_CHECK(task.worker->tasks.contains(task));
-      if (task.state == TaskState::delayed) WEFT_CHECK(session->delayed.contains(task));
-      if (task.state == TaskState::saving) {
-        WEFT_CHECK(session->saving.contains(task) && session->detached.contains(seq));
-      }
-      if (task.state == TaskState::awaiting) WEFT_CHECK(session->awaiting.contains(task));
-    });
-    for (const auto& [seq, entry] : session->detached) {
-      own_bytes += entry.answer.payload.size();
-      const bool open = entry.phase == Detached::Phase::saving || entry.phase == Detached::Phase::open;
-      WEFT_CHECK(!open || session->tasks.contains(seq));
-      WEFT_CHECK(entry.phase == Detached::Phase::saving || entry.recorded);
-      const bool accepted = entry.phase == Detached::Phase::open || entry.phase == Detached::Phase::finished;
-      WEFT_CHECK(entry.journaled ? entry.recorded : !accepted);
-    }
-    WEFT_CHECK(own_bytes == session->queued_bytes);
-    session->deliveries.check_invariants();
-    bytes += own_bytes;
-  }
-  WEFT_CHECK(bytes == queued_bytes_);
+  roster_.check_invariants();
   fair_queue_.check_invariants();
   placer_.check_invariants();
+  durable_.check_invariants();
+  lifecycle_.check_invariants();
   for (const auto& [id, worker] : roster_.workers()) {
-    WEFT_CHECK(!worker->avoided || worker->avoided_until >= step_.now());
     WEFT_CHECK(worker->outgoing.tasks.empty());
     for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       WEFT_CHECK(task->worker == worker.get());
@@ -140,7 +112,7 @@ void Scheduler::check_invariants() const {
         const auto need = task->spec->content.resources.find(name);
         if (need == task->spec->content.resources.end()) continue;
         used += need->second;
-        adopted = adopted || task->adopted;
+        adopted = adopted || task->adopted.current;
       }
       const auto total = worker->hello.resources.find(name);
       const double has = total != worker->hello.resources.end() ? total->second : 0;
@@ -148,7 +120,6 @@ void Scheduler::check_invariants() const {
       WEFT_CHECK(adopted || free > -1e-6);
     }
   }
-  roster_.check_invariants();
 }
 
 }  // namespace weft::broker

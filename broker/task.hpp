@@ -27,6 +27,19 @@ enum class TaskState : std::uint8_t {
   cancelling,  // with a worker that is to stop it; its client has been answered
 };
 
+/// The execution of a task that a worker claimed last, under an attempt of an earlier broker, or of this one
+/// before it gave the client up.
+struct AdoptedExecution {
+  std::uint32_t execution = 0;     // its number, as the worker says; 0: there was none
+  std::uint32_t first_untold = 0;  // from this number on the client was not told how executions ended
+  bool current = false;            // it is the current attempt of the task, or was the last
+  bool prepaid = false;            // its failure was charged when its worker was thought to be lost
+  bool charged = false;            // its failure is among the charges
+
+  /// Whether execution `number` was charged by an earlier broker and the charge is lost, if it failed.
+  bool is_untold(std::uint32_t number) const { return number >= first_untold && number < execution; }
+};
+
 struct Task {
   std::uint64_t seq = 0;
   Session* session = nullptr;
@@ -38,16 +51,12 @@ struct Task {
   Time since{};  // when it entered its state
   std::uint32_t retries_used = 0;
   std::uint32_t crashes = 0;
-  std::uint32_t claimed = 0;     // adopted: the number of this execution, as its worker says
-  std::uint32_t untold = 0;      // adopted: from this one on its client was not told how executions ended
+  AdoptedExecution adopted;
   std::uint32_t charged_us = 0;  // slot time that its session was charged for in advance
   TaskState state = TaskState::queued;
   std::uint16_t returned =
       0;                  // how often a worker could not begin it, for a reason that is not the program's
   bool answered = false;  // the worker's answer to `attempt` has been counted
-  bool counted = false;   // `attempt` was charged already, when its worker was thought to be lost
-  bool charged = false;   // a failure of `attempt` is among the charges
-  bool adopted = false;   // `attempt` was claimed by its worker, not assigned by this broker
   bool failed = false;    // before: Placer::failed_on() says where
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
