@@ -200,8 +200,8 @@ void Lifecycle::take_failure(Worker& worker, Task& task, const wire::ResultRecor
 void Lifecycle::take_executed_failure(const Worker& worker, Task& task, const wire::ResultRecord& record) {
   // The journal may have this charge and lack one before it, so the count alone does not tell.
   const Detached* entry = task.adopted.current ? Durable::find(*task.session, task.seq) : nullptr;
-  if (entry != nullptr && entry->has_charge(record)) {
-    task.adopted.charged = true;
+  if (const std::uint32_t charge = entry != nullptr ? entry->charge_of(record) : 0; charge != 0) {
+    task.adopted.charge = charge;
     return put_back(task);
   }
   // An earlier broker may have heard of this failure and started the task again.
@@ -245,7 +245,8 @@ void Lifecycle::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   const bool crashed = outcome == wire::Outcome::crashed;
   count(task, outcome, std::move(error));
   if (task.with_worker()) {
-    task.adopted.charged = true;
+    const Detached* entry = task.adopted.current ? Durable::find(*task.session, task.seq) : nullptr;
+    if (entry != nullptr) task.adopted.charge = static_cast<std::uint32_t>(entry->charges.size());
     parts_.placer.note_failed_on(task, *task.worker);
   }
   Duration delay = crashed ? Duration(0) : milliseconds_of(task.spec->content.retry_delay_ms);
@@ -293,7 +294,7 @@ void Lifecycle::take_lost_failure(const Worker& worker, Task& task, const wire::
     return;
   }
   const Detached* entry = Durable::find(*task.session, task.seq);
-  if (entry != nullptr && entry->has_charge(record)) return;
+  if (entry != nullptr && entry->charge_of(record) != 0) return;
   if (!is_last(task, record.outcome)) return count(task, record.outcome, record.payload);
   if (!task.with_worker()) fail_for_good(task, record.outcome, record.payload);  // else it runs already
 }
@@ -320,16 +321,18 @@ bool Lifecycle::journal_charges_of_client(Detached& entry, Task& task, const wir
   std::uint32_t retries_used = record.retries_used;
   std::uint32_t crashes = record.crashes;
   // The adopted attempt, which has failed since, came after what the client knows of.
-  const bool later = entry.phase == Detached::Phase::open && task.adopted.current && task.adopted.charged &&
-                     !task.with_worker() && task.adopted.execution > retries_used + crashes;
-  if (later) ++(entry.charges.back().outcome == wire::Outcome::crashed ? crashes : retries_used);
+  const bool later = entry.phase == Detached::Phase::open && task.adopted.current &&
+                     task.adopted.charge != 0 && !task.with_worker() &&
+                     task.adopted.execution > retries_used + crashes;
+  const wire::DeliveryRecord last = later ? entry.charges[task.adopted.charge - 1] : wire::DeliveryRecord{};
+  if (later) ++(last.outcome == wire::Outcome::crashed ? crashes : retries_used);
   const bool crashed = crashes > task.crashes;
   if (!crashed && retries_used <= task.retries_used) return true;
   task.retries_used = std::max(task.retries_used, retries_used);
   task.crashes = std::max(task.crashes, crashes);
   const wire::TaskSpec& spec = task.spec->content;
   if (later && (task.crashes >= spec.crash_limit || task.retries_used > spec.retries)) {
-    answer(task, entry.charges.back().outcome, entry.charges.back().payload);
+    answer(task, last.outcome, last.payload);
     erase(task);
     return false;
   }

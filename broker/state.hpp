@@ -126,11 +126,13 @@ struct Detached {
   bool is_had_by(const Uuid& session) const {
     return std::find(had.begin(), had.end(), session) != had.end();
   }
-  /// An error says when and where it was: two executions do not have the same.
-  bool has_charge(const wire::ResultRecord& failure) const {
-    return std::any_of(charges.begin(), charges.end(), [&](const wire::DeliveryRecord& charge) {
+  /// Which of the charges, from 1, is this failure; 0: none. An error says when and where it happened, so
+  /// that two executions do not have the same.
+  std::uint32_t charge_of(const wire::ResultRecord& failure) const {
+    const auto found = std::find_if(charges.begin(), charges.end(), [&](const wire::DeliveryRecord& charge) {
       return charge.outcome == failure.outcome && charge.payload == failure.payload;
     });
+    return found != charges.end() ? static_cast<std::uint32_t>(found - charges.begin()) + 1 : 0;
   }
   /// Something of it is not in the journal yet.
   bool unsaved() const { return phase == Phase::finishing || charges_saved < charges.size(); }

@@ -34,7 +34,7 @@ struct AdoptedExecution {
   std::uint32_t first_untold = 0;  // from this number on the client was not told how executions ended
   bool current = false;            // it is the current attempt of the task, or was the last
   bool prepaid = false;            // its failure was charged when its worker was thought to be lost
-  bool charged = false;            // its failure is among the charges
+  std::uint32_t charge = 0;        // of a detached task: which of the charges is its failure, from 1; 0: none
 
   /// Whether execution `number` was charged by an earlier broker and the charge is lost, if it failed.
   bool is_untold(std::uint32_t number) const { return number >= first_untold && number < execution; }

@@ -524,6 +524,31 @@ TEST_SUITE("scheduler, detached") {
     n.h.skip();
   }
 
+  TEST_CASE("a lost charge that turned up is the one that the client knows of, not one more") {
+    Stage s;
+    wire::TaskSpec spec = retried_spec(1);
+    spec.crash_limit = 2;
+    s.accept(spec);
+    const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
+    const wire::Attempt second{first.epoch, first.number + 1};
+    Next n(s);  // the first crashed, which the client knows and the journal does not
+    n.second_fails(s.client, second, Outcome::failed, "it threw");
+    TestWorker other{uuid(103), "other"};
+    n.h.hello(other);
+    n.h.claims(other, s.client, {{1, first, wire::ClaimState::done, 1}});
+    n.h.ready(other);
+    n.h.result(other, s.client, 1, Outcome::crashed, "the first", 1000, first);
+    TestClient client = s.client;
+    n.h.hello(client, 0, kEpoch);
+    n.h.define(client, 2, spec);
+    n.h.say(client, wire::Reannounce{{{1, 2, 0, 1, 0, wire::Payload(std::string_view("arg"))}}});
+    n.h.synced(client);
+    n.h.commit();
+    n.h.advance(5s);
+    CHECK(n.h.status().assigned == 1);  // neither limit is reached
+    n.h.skip();
+  }
+
   TEST_CASE("an adopted attempt that could not begin adds nothing to the charges that the client knows of") {
     Stage s;
     wire::TaskSpec thrice = detached_spec();
