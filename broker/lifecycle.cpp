@@ -197,6 +197,13 @@ void Lifecycle::take_failure(Worker& worker, Task& task, const wire::ResultRecor
   }
 }
 
+void Lifecycle::take_result_again(Task& task) {
+  if (task.state == TaskState::cancelling) return erase(task);
+  unbind(task);
+  task.answered = true;
+  start_unclaimed(task);
+}
+
 void Lifecycle::take_executed_failure(const Worker& worker, Task& task, const wire::ResultRecord& record) {
   // The journal may have this charge and lack one before it, so the count alone does not tell.
   const Detached* entry = task.adopted.current ? Durable::find(*task.session, task.seq) : nullptr;

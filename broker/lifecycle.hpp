@@ -83,6 +83,9 @@ class Lifecycle {
 
   /// The current attempt ended otherwise than in success.
   void take_failure(Worker& worker, Task& task, const wire::ResultRecord& record);
+  /// The result of the current attempt is one that was taken before: its client lost it and has announced the
+  /// task again, and then the worker claimed it as done. The task is executed again.
+  void take_result_again(Task& task);
   /// Another attempt of the task failed. It is charged only if an earlier broker had charged it and the
   /// charge is lost.
   void take_lost_failure(const Worker& worker, Task& task, const wire::Attempt& attempt,

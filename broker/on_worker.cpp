@@ -221,9 +221,14 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
   std::uint64_t taken = 0;  // to be released with all that are delivered here
   for (const wire::ResultRecord& record : results.records) {
     const std::uint64_t current = number++;
-    if (current < *next) repeated = current;
-    if (current != *next) continue;
     Task* task = find_task(*session, record.seq);
+    const wire::Attempt attempt{results.epoch, record.number};
+    if (current < *next) {
+      repeated = current;
+      if (task != nullptr && task->worker == &worker && task->attempt == attempt)
+        lifecycle_.take_result_again(*task);
+    }
+    if (current != *next) continue;
     if (task == nullptr && !session->synced && session->state != SessionState::ending) {
       session->resend.insert(worker.hello.incarnation);  // perhaps it is announced in a moment
       next.reset();
@@ -231,10 +236,8 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
     }
     ++*next;
     ++worker.finished;
-    if (task != nullptr) take_result(worker, *task, wire::Attempt{results.epoch, record.number}, record);
-    if (!worker.executions.empty()) {
-      worker.executions.erase({TaskId{results.session, record.seq}, {results.epoch, record.number}});
-    }
+    if (task != nullptr) take_result(worker, *task, attempt, record);
+    if (!worker.executions.empty()) worker.executions.erase({TaskId{results.session, record.seq}, attempt});
     if (session->detached.empty()) {
       taken = current;
     } else {

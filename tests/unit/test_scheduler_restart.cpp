@@ -591,6 +591,28 @@ TEST_SUITE("scheduler, restart") {
     }
   }
 
+  TEST_CASE("a result that was taken before, and is claimed for a task that its client announced again") {
+    Harness h;
+    TestWorker worker = h.join_worker("w1");
+    TestClient client = h.join_client("c1");
+    h.define(client, 1, any_spec());
+    h.submit(client, 1);
+    const wire::Attempt first = h.attempt(worker, client, 1);
+    h.result(worker, client, 1);
+    h.disconnect(worker);
+    h.say(client, wire::Reannounce{{announced(1)}});  // its bytes arrived damaged
+    h.hello(worker);
+    h.claims(worker, client, {{1, first, ClaimState::done, 1}});
+    h.ready(worker);
+    h.skip();
+    const wire::ResultRecord again{1, first.number, 1000, Outcome::ok, text("result")};
+    h.say(worker, wire::Results{client.session, kEpoch, true, 1, {again}});
+    h.advance(2s);  // the adoption window
+    const Actions done = h.take();
+    const Send assigned = h.assign(worker, client, 1, first.number + 1);
+    CHECK(std::find(done.begin(), done.end(), Action(assigned)) != done.end());
+  }
+
   TEST_CASE("what was not started, and was executed elsewhere meanwhile, is not adopted") {
     Stage s;
     wire::TaskSpec spec = any_spec();
