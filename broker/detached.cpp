@@ -55,7 +55,7 @@ void Scheduler::keep(Task& task) {
   for (const BlobId& file : spec.holds) await_blob(entry, id, file);
   if (task.payload.is_blob()) {
     const wire::BlobRef argument = task.payload.blob();
-    keeper_.keep(now_, argument.id, argument.size, argument.holder);
+    blob_vault_.keep(argument.id, argument.size, argument.holder);
     entry.holds.push_back(argument.id);
     await_blob(entry, id, argument.id);
   }
@@ -66,13 +66,13 @@ void Scheduler::keep(Task& task) {
 void Scheduler::hold_files(const Session& session, Spec& spec) {
   if (!spec.holds.empty()) return;
   for (const wire::FileRef& file : files_of(spec.content)) {
-    keeper_.keep(now_, file.id, file.size, session.id);
+    blob_vault_.keep(file.id, file.size, session.id);
     spec.holds.push_back(file.id);
   }
 }
 
 void Scheduler::await_blob(Detached& entry, const TaskId& id, const BlobId& blob) {
-  if (keeper_.has(blob)) return;
+  if (blob_vault_.has(blob)) return;
   ++entry.missing;
   savers_[blob].push_back(id);
 }
@@ -81,10 +81,11 @@ void Scheduler::record_task(Task& task) {
   Session& session = *task.session;
   Detached& entry = session.detached.at(task.seq);
   if (!std::exchange(session.recorded, true))
-    keeper_.record(SessionRecord{session.id, session.name, session.host});
+    journal_queue_.record(SessionRecord{session.id, session.name, session.host});
   if (!std::exchange(task.spec->recorded, true))
-    keeper_.record(SpecRecord{session.id, task.spec->number, task.spec->content, task.spec->minor});
-  keeper_.record(TaskRecord{session.id, task.seq, task.spec->number, entry.submitted_ms, task.payload});
+    journal_queue_.record(SpecRecord{session.id, task.spec->number, task.spec->content, task.spec->minor});
+  journal_queue_.record(
+      TaskRecord{session.id, task.seq, task.spec->number, entry.submitted_ms, task.payload});
   entry.recorded = true;
 }
 
@@ -111,7 +112,7 @@ void Scheduler::accepted(const TaskRecord& record) {
 
 void Scheduler::take_charge(const Session& session, Detached& entry, const wire::DeliveryRecord& charge) {
   entry.charges.push_back(charge);
-  keeper_.record(ChargeRecord{session.id, charge});
+  journal_queue_.record(ChargeRecord{session.id, charge});
   for (const TaskId& watcher : entry.watchers) {
     Session* other = find_session(watcher.session);
     if (other == nullptr || !other->watches.contains(watcher.seq)) continue;
@@ -138,7 +139,7 @@ void Scheduler::take_answer(Detached& entry, Task& task, wire::DeliveryRecord an
   session.queued_bytes += bytes - entry.answer.payload.size();
   queued_bytes_ += bytes - entry.answer.payload.size();
   entry.answer = std::move(answer);
-  keeper_.record(FinalRecord{session.id, entry.finished_ms, entry.answer});
+  journal_queue_.record(FinalRecord{session.id, entry.finished_ms, entry.answer});
 }
 
 /// A large result of a detached task: its bytes are brought here before it counts. False: it is none.
@@ -184,7 +185,7 @@ void Scheduler::fetch_result(Task& task, Detached& entry, const wire::Payload& r
       task.seq, wire::DeliveryKind::final, wire::Outcome::ok, task.retries_used, task.crashes, result};
   session.queued_bytes += entry.answer.payload.size();
   queued_bytes_ += entry.answer.payload.size();
-  keeper_.keep(now_, ref.id, ref.size, ref.holder);
+  blob_vault_.keep(ref.id, ref.size, ref.holder);
   entry.holds.push_back(ref.id);
   await_blob(entry, TaskId{session.id, task.seq}, ref.id);
   if (entry.missing == 0) result_kept(session, task.seq, entry);
@@ -198,7 +199,7 @@ void Scheduler::result_lost(Task& task, Detached& entry) {
   session.queued_bytes -= entry.answer.payload.size();
   queued_bytes_ -= entry.answer.payload.size();
   entry.answer = {};
-  keeper_.release(entry.holds.back(), *actions_);
+  blob_vault_.release(entry.holds.back(), *actions_);
   entry.holds.pop_back();
   if (!entry.spares.empty()) {
     const wire::Payload spare = entry.spares.back();
@@ -221,7 +222,7 @@ void Scheduler::result_kept(Session& session, std::uint64_t seq, Detached& entry
 
 /// Blobs that are kept now, or will not be.
 void Scheduler::settle_blobs() {
-  for (const Keeper::Settled& settled : keeper_.take_settled()) {
+  for (const BlobVault::Settled& settled : blob_vault_.take_settled()) {
     const auto found = savers_.find(settled.id);
     if (found == savers_.end()) continue;
     const std::vector<TaskId> waiting = std::move(found->second);
@@ -332,7 +333,7 @@ void Scheduler::drop_when_free(Session& session, std::uint64_t seq) {
   if (entry == nullptr || entry->phase != Detached::Phase::finished || !entry->fetched) return;
   if (!entry->watchers.empty() || (has_client(session) && !entry->is_had_by(session.id))) return;
   if (now_ < entry->found_until) return start_timer(entry->found_until, TimerKind::found, session.id, seq);
-  keeper_.record(GoneRecord{session.id, seq});
+  journal_queue_.record(GoneRecord{session.id, seq});
   drop_detached(session, seq);
 }
 
@@ -360,7 +361,7 @@ void Scheduler::drop_detached(Session& session, std::uint64_t seq) {
 }
 
 void Scheduler::release_blobs(std::vector<BlobId>& blobs) {
-  for (const BlobId& id : blobs) keeper_.release(id, *actions_);
+  for (const BlobId& id : blobs) blob_vault_.release(id, *actions_);
   blobs.clear();
 }
 
@@ -535,7 +536,7 @@ void Scheduler::answer_find(PeerId peer, const wire::Find& find, std::uint8_t mi
 // ---- the journal ----
 
 void Scheduler::on(const Persisted& event) {
-  const std::vector<JournalRecord> records = keeper_.on_persisted(now_, event);
+  const std::vector<JournalRecord> records = journal_queue_.on_persisted(now_, event);
   if (!event.fault.empty()) {
     log(Log::Level::warning,
         fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
@@ -558,14 +559,14 @@ void Scheduler::on(const Persisted& event) {
   }
 }
 
-void Scheduler::on(const BlobStored& event) { keeper_.on_stored(now_, event, *actions_); }
+void Scheduler::on(const BlobStored& event) { blob_vault_.on_stored(now_, event, *actions_); }
 
 /// Asks for blobs, takes what has come of them.
-void Scheduler::tend_keeper() {
-  keeper_.tick(now_, *actions_);
+void Scheduler::tend_vault() {
+  blob_vault_.tick(now_, *actions_);
   for (;;) {
     settle_blobs();
-    const std::vector<wire::Get> gets = keeper_.take_gets();
+    const std::vector<wire::Get> gets = blob_vault_.take_gets(now_, *actions_);
     if (gets.empty()) break;
     for (const wire::Get& get : gets) {
       BlobRelay::Outbox outbox;
@@ -577,8 +578,8 @@ void Scheduler::tend_keeper() {
 
 /// What this step has recorded, unless a row is under way: then it goes with the next.
 void Scheduler::write_journal() {
-  if (keeper_.wants_rewrite(now_)) actions_->push_back(keeper_.rewrite(journal_rows()));
-  if (auto row = keeper_.next_row(now_)) actions_->push_back(std::move(*row));
+  if (journal_queue_.wants_rewrite(now_)) actions_->push_back(journal_queue_.rewrite(journal_rows()));
+  if (auto row = journal_queue_.next_row(now_)) actions_->push_back(std::move(*row));
 }
 
 }  // namespace weft::broker

@@ -12,7 +12,7 @@ namespace weft::broker {
 
 void Scheduler::on(const Recovered& event) {
   for (const JournalRecord& record : event.records) std::visit([this](const auto& r) { replay(r); }, record);
-  for (const BlobId& id : event.blobs) keeper_.found(id);
+  for (const BlobId& id : event.blobs) blob_vault_.found(id);
   std::size_t open = 0;
   std::size_t finished = 0;
   for (const auto& [id, session] : sessions_) {
@@ -24,8 +24,8 @@ void Scheduler::on(const Recovered& event) {
     for (const auto& [seq, entry] : session->detached)
       ++(entry.phase == Detached::Phase::open ? open : finished);
   }
-  keeper_.collect(*actions_);
-  actions_->push_back(keeper_.rewrite(journal_rows()));
+  blob_vault_.collect(*actions_);
+  actions_->push_back(journal_queue_.rewrite(journal_rows()));
   log(Log::Level::info,
       fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched", open,
                   finished));
@@ -122,8 +122,8 @@ void Scheduler::hold_again(Session& session) {
                   session.id, seq);
       if (entry.answer.outcome != wire::Outcome::ok || !entry.answer.payload.is_blob()) continue;
       const wire::BlobRef result = entry.answer.payload.blob();
-      if (keeper_.has(result.id)) {
-        keeper_.keep(now_, result.id, result.size, result.holder);
+      if (blob_vault_.has(result.id)) {
+        blob_vault_.keep(result.id, result.size, result.holder);
         entry.holds.push_back(result.id);
         continue;
       }
@@ -135,7 +135,7 @@ void Scheduler::hold_again(Session& session) {
       queued_bytes_ += entry.answer.payload.size() - before;
     } else if (const wire::Payload& payload = session.tasks.at(seq).payload; payload.is_blob()) {
       const wire::BlobRef argument = payload.blob();
-      keeper_.keep(now_, argument.id, argument.size, argument.holder);
+      blob_vault_.keep(argument.id, argument.size, argument.holder);
       entry.holds.push_back(argument.id);
     }
   }

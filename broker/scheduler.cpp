@@ -18,7 +18,8 @@ Scheduler::Scheduler(Settings settings, Time now)
       next_scan_(now + settings_.heartbeat_interval / 2),
       next_explain_(now + settings_.explain_after),
       blobs_(settings_.program_bytes_max),
-      keeper_(settings_.keeper),
+      journal_queue_(settings_.journal_queue),
+      blob_vault_(settings_.blob_vault),
       turns_(static_cast<double>(settings_.quantum.count())) {
   start_timer(adoption_ends_, TimerKind::adoption, {});
 }
@@ -48,7 +49,7 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
   }
   if (now_ >= next_scan_) scan_peers();
   if (now_ >= next_explain_) explain_waiting();
-  if (settings_.journal) tend_keeper();
+  if (settings_.journal) tend_vault();
   schedule();
   finish_dirty();
   if (settings_.journal) write_journal();
@@ -58,7 +59,7 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
 Time Scheduler::deadline() const {
   Time at = std::min(next_scan_, next_explain_);
   if (!timers_.empty()) at = std::min(at, timers_.top().at);
-  if (const auto due = keeper_.deadline()) at = std::min(at, *due);
+  if (const auto due = earlier(journal_queue_.deadline(), blob_vault_.deadline())) at = std::min(at, *due);
   return at;
 }
 
@@ -313,8 +314,8 @@ void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
   for (auto& [peer, holder, message] : outbox) {
     PeerId to = peer;
     if (to == BlobRelay::kOwnPeer) {
-      if (const auto* data = std::get_if<wire::Data>(&message)) keeper_.on_data(now_, *data, *actions_);
-      if (const auto* gone = std::get_if<wire::Gone>(&message)) keeper_.on_gone(now_, *gone);
+      if (const auto* data = std::get_if<wire::Data>(&message)) blob_vault_.on_data(now_, *data, *actions_);
+      if (const auto* gone = std::get_if<wire::Gone>(&message)) blob_vault_.on_gone(now_, *gone, *actions_);
       continue;
     }
     if (to == kNoPeer) {
@@ -328,7 +329,7 @@ void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
 void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message) {
   BlobRelay::Outbox outbox;
   if (const auto* get = std::get_if<wire::Get>(&message)) {
-    if (keeper_.has(get->id)) {
+    if (blob_vault_.has(get->id)) {
       actions_->push_back(ReadBlob{peer, *get});
     } else {
       blobs_.get(peer, *get, reachable(), outbox);

@@ -26,8 +26,9 @@
 #include <queue>
 
 #include "broker/blob_relay.hpp"
+#include "broker/blob_vault.hpp"
 #include "broker/events.hpp"
-#include "broker/keeper.hpp"
+#include "broker/journal_queue.hpp"
 #include "broker/state.hpp"
 
 namespace weft::broker {
@@ -66,7 +67,8 @@ struct Settings {
   std::size_t received_bytes = 64 << 10;       // of SUBMIT that a RECEIVED stands for, at least, by itself
   bool journal = false;                        // there is one: detached tasks are accepted
   Duration keep = std::chrono::hours(24 * 7);  // of the answer of a detached task
-  Keeper::Settings keeper;
+  JournalQueue::Settings journal_queue;
+  BlobVault::Settings blob_vault;
 };
 
 class Scheduler {
@@ -275,7 +277,7 @@ class Scheduler {
   void tell_kept(Session& session);
   void renew_found_grace(Session& session) const;
   void answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor);
-  void tend_keeper();
+  void tend_vault();
   void write_journal();
 
   // recovery.cpp: the journal, read and written anew
@@ -387,7 +389,8 @@ class Scheduler {
   std::unordered_map<TaskId, HeldClaim> orphans_;  // claims for tasks that were not announced yet
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   BlobRelay blobs_;
-  Keeper keeper_;
+  JournalQueue journal_queue_;
+  BlobVault blob_vault_;
   std::unordered_map<BlobId, std::vector<TaskId>> savers_;  // detached tasks that wait for a blob to be kept
 
   FairTurns turns_;

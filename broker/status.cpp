@@ -138,6 +138,8 @@ void Scheduler::check_invariants() const {
   }
   WEFT_CHECK(bytes == queued_bytes_);
   WEFT_CHECK(failed == failed_on_.size());
+  journal_queue_.check_invariants();
+  blob_vault_.check_invariants();
   for (const auto& [id, worker] : workers_) {
     WEFT_CHECK(!worker->avoided || worker->avoided_until >= now_);
     WEFT_CHECK((worker->open.level != LoadPlace::kNowhere) == has_room(*worker));

@@ -206,7 +206,7 @@ void BlobFetch::fill_window(Time now, const BlobId& id, Fetch& fetch) {
 void BlobFetch::verify_if_whole(const BlobId& id, Fetch& fetch) {
   if (fetch.stored < fetch.size) return;
   move_to(State::verifying, id, fetch);
-  actions_.push_back(VerifyBlob{id});
+  actions_.push_back(VerifyBlob{id, fetch.size});
 }
 
 /// What was asked for is to be asked for again.

@@ -65,6 +65,7 @@ class BlobFetch {
   /// All chunks are stored. Answered by on_good() or on_bad().
   struct VerifyBlob {
     BlobId id;
+    std::uint64_t size = 0;
     bool operator==(const VerifyBlob&) const = default;
   };
   struct Failed {
