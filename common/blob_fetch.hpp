@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // BlobFetch brings blobs from their holders, chunk by chunk: the needer's half of PROTOCOL.md section 7, for
 // broker, worker and client. It keeps a window of GETs open for each blob, oldest chunk first; goes on where
-// it was after GONE, silence or a lost connection; and has its user store the chunks and verify the whole.
-// Pure.
+// it was after GONE, silence or a lost connection; and has its user store the chunks and verify them. Pure.
 //
 //                 take()                   last chunk                on_good()
 //   start() ----> waiting ----------> asking ----------> verifying ------------> (over)
@@ -20,8 +19,7 @@
 // bad verdicts. The fetch goes on after `retry` unless the user then removes it.
 //
 // Invariants (see check_invariants):
-//   1. A blob is asking exactly when a GET of it is open; at most `window` are, and none without a
-//   connection.
+//   1. A blob is asking exactly when a GET of it is open: at most `window` are, and none while disconnected.
 //   2. At most `active_max` blobs are asking; the others wait in the order of start().
 //   3. Each chunk is stored once, until a verdict is bad.
 #pragma once
