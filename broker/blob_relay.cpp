@@ -22,10 +22,15 @@ void BlobRelay::get(PeerId peer, const wire::Get& get, const Reachable& reachabl
   }
   const Key key{get.id, get.offset};
   if (const auto entry = pending_.find(key); entry != pending_.end()) {
-    auto& needers = entry->second.needers;
-    if (std::find(needers.begin(), needers.end(), peer) == needers.end()) needers.push_back(peer);
-    if (reachable(entry->second.get.holder) != Reach::now)
+    auto& [asked, needers] = entry->second;
+    const bool again = std::find(needers.begin(), needers.end(), peer) != needers.end();
+    if (!again) needers.push_back(peer);
+    if (reachable(asked.holder) != Reach::now) {
       ask_other(entry->second, reachable, Reach::now, out);
+    } else if (again && get.holder != asked.holder && reachable(get.holder) == Reach::now) {
+      asked.holder = get.holder;  // the peer has given up the one that is silent
+      out.push_back({0, asked.holder, asked});
+    }
     return;
   }
   const Reach reach = reachable(get.holder);

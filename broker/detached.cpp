@@ -156,7 +156,7 @@ void Scheduler::forget_deliveries(Session& session) {
 // ---- the journal ----
 
 void Scheduler::on(const Persisted& event) {
-  const std::vector<JournalRecord> records = keeper_.on_persisted(step_.now(), event);
+  const std::vector<JournalRecord> records = journal_queue_.on_persisted(step_.now(), event);
   if (!event.fault.empty()) {
     step_.log(Log::Level::warning,
               fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
@@ -179,14 +179,14 @@ void Scheduler::on(const Persisted& event) {
   }
 }
 
-void Scheduler::on(const BlobStored& event) { keeper_.on_stored(step_.now(), event, step_.actions()); }
+void Scheduler::on(const BlobStored& event) { blob_vault_.on_stored(step_.now(), event, step_.actions()); }
 
 /// Asks for the blobs that detached tasks need, and takes what has come of them.
 void Scheduler::poll_journal() {
-  keeper_.tick(step_.now(), step_.actions());
+  blob_vault_.tick(step_.now(), step_.actions());
   for (;;) {
     settle_blobs();
-    const std::vector<wire::Get> gets = keeper_.take_gets();
+    const std::vector<wire::Get> gets = blob_vault_.take_gets(step_.now(), step_.actions());
     if (gets.empty()) break;
     for (const wire::Get& get : gets) {
       BlobRelay::Outbox outbox;
@@ -198,8 +198,9 @@ void Scheduler::poll_journal() {
 
 /// What this step has recorded, unless a row is under way: then it goes with the next.
 void Scheduler::write_journal() {
-  if (keeper_.wants_rewrite(step_.now())) step_.actions().push_back(keeper_.rewrite(durable_.journal_rows()));
-  if (auto row = keeper_.next_row(step_.now())) step_.actions().push_back(std::move(*row));
+  if (journal_queue_.wants_rewrite(step_.now()))
+    step_.actions().push_back(journal_queue_.rewrite(durable_.journal_rows()));
+  if (auto row = journal_queue_.next_row(step_.now())) step_.actions().push_back(std::move(*row));
 }
 
 }  // namespace weft::broker

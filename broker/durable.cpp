@@ -49,7 +49,7 @@ void Durable::save(Task& task) {
   for (const BlobId& file : spec.holds) await_blob(entry, id, file);
   if (task.payload.is_blob()) {
     const wire::BlobRef argument = task.payload.blob();
-    keeper_.keep(step_.now(), argument.id, argument.size, argument.holder);
+    blob_vault_.keep(argument.id, argument.size, argument.holder);
     entry.holds.push_back(argument.id);
     await_blob(entry, id, argument.id);
   }
@@ -59,13 +59,13 @@ void Durable::save(Task& task) {
 void Durable::hold_files(const Session& session, Spec& spec) {
   if (!spec.holds.empty()) return;
   for (const wire::FileRef& file : files_of(spec.content)) {
-    keeper_.keep(step_.now(), file.id, file.size, session.id);
+    blob_vault_.keep(file.id, file.size, session.id);
     spec.holds.push_back(file.id);
   }
 }
 
 void Durable::await_blob(Detached& entry, const TaskId& id, const BlobId& blob) {
-  if (keeper_.has(blob)) return;
+  if (blob_vault_.has(blob)) return;
   ++entry.missing;
   waiting_for_[blob].push_back(id);
 }
@@ -74,10 +74,11 @@ void Durable::record(Task& task) {
   Session& session = *task.session;
   Detached& entry = session.detached.at(task.seq);
   if (!std::exchange(session.recorded, true))
-    keeper_.record(SessionRecord{session.id, session.name, session.host});
+    journal_queue_.record(SessionRecord{session.id, session.name, session.host});
   if (!std::exchange(task.spec->recorded, true))
-    keeper_.record(SpecRecord{session.id, task.spec->number, task.spec->content, task.spec->minor});
-  keeper_.record(TaskRecord{session.id, task.seq, task.spec->number, entry.submitted_ms, task.payload});
+    journal_queue_.record(SpecRecord{session.id, task.spec->number, task.spec->content, task.spec->minor});
+  journal_queue_.record(
+      TaskRecord{session.id, task.seq, task.spec->number, entry.submitted_ms, task.payload});
   entry.recorded = true;
 }
 
@@ -91,8 +92,8 @@ void Durable::hold_again(Session& session) {
                         TimerKind::keep, session.id, seq);
       if (entry.answer.outcome != wire::Outcome::ok || !entry.answer.payload.is_blob()) continue;
       const wire::BlobRef result = entry.answer.payload.blob();
-      if (keeper_.has(result.id)) {
-        keeper_.keep(step_.now(), result.id, result.size, result.holder);
+      if (blob_vault_.has(result.id)) {
+        blob_vault_.keep(result.id, result.size, result.holder);
         entry.holds.push_back(result.id);
         continue;
       }
@@ -103,7 +104,7 @@ void Durable::hold_again(Session& session) {
       set_answer(session, entry, std::move(lost));
     } else if (const wire::Payload& payload = session.tasks.at(seq).payload; payload.is_blob()) {
       const wire::BlobRef argument = payload.blob();
-      keeper_.keep(step_.now(), argument.id, argument.size, argument.holder);
+      blob_vault_.keep(argument.id, argument.size, argument.holder);
       entry.holds.push_back(argument.id);
     }
   }
@@ -113,7 +114,7 @@ void Durable::hold_again(Session& session) {
 
 void Durable::take_charge(const Session& session, Detached& entry, const wire::DeliveryRecord& charge) {
   entry.charges.push_back(charge);
-  keeper_.record(ChargeRecord{session.id, charge});
+  journal_queue_.record(ChargeRecord{session.id, charge});
   for (const TaskId& watcher : entry.watchers) {
     Session* other = roster_.find_session(watcher.session);
     if (other == nullptr || !other->watches.contains(watcher.seq)) continue;
@@ -151,7 +152,7 @@ void Durable::take_answer(Detached& entry, Task& task, wire::DeliveryRecord answ
       step_.send(worker->peer, wire::Drop{ref.holder, ref.id});
   }
   set_answer(session, entry, std::move(answer));
-  keeper_.record(FinalRecord{session.id, entry.finished_ms, entry.answer});
+  journal_queue_.record(FinalRecord{session.id, entry.finished_ms, entry.answer});
 }
 
 void Durable::on_answer_saved(const FinalRecord& record) {
@@ -185,7 +186,7 @@ bool Durable::fetch_result(Task& task, Detached& entry, const wire::Payload& res
   set_answer(
       session, entry,
       {task.seq, wire::DeliveryKind::final, wire::Outcome::ok, task.retries_used, task.crashes, result});
-  keeper_.keep(step_.now(), ref.id, ref.size, ref.holder);
+  blob_vault_.keep(ref.id, ref.size, ref.holder);
   entry.holds.push_back(ref.id);
   await_blob(entry, TaskId{session.id, task.seq}, ref.id);
   return entry.missing == 0;
@@ -195,7 +196,7 @@ std::optional<wire::Payload> Durable::drop_result(Session& session, Detached& en
   entry.phase = Detached::Phase::open;
   entry.missing = 0;
   set_answer(session, entry, {});
-  keeper_.release(entry.holds.back(), step_.actions());
+  blob_vault_.release(entry.holds.back(), step_.actions());
   entry.holds.pop_back();
   if (entry.spares.empty()) return std::nullopt;
   const wire::Payload spare = entry.spares.back();
@@ -205,7 +206,7 @@ std::optional<wire::Payload> Durable::drop_result(Session& session, Detached& en
 
 std::vector<Durable::Settled> Durable::take_settled() {
   std::vector<Settled> settled;
-  for (const Keeper::Settled& blob : keeper_.take_settled()) {
+  for (const BlobVault::Settled& blob : blob_vault_.take_settled()) {
     const auto found = waiting_for_.find(blob.id);
     if (found == waiting_for_.end()) continue;
     const std::vector<TaskId> waiting = std::move(found->second);
@@ -268,7 +269,7 @@ void Durable::drop_when_free(Session& session, std::uint64_t seq) {
   if (!entry->watchers.empty() || (has_client(session) && !entry->is_had_by(session.id))) return;
   if (step_.now() < entry->found_until)
     return step_.start_timer(entry->found_until, TimerKind::found, session.id, seq);
-  keeper_.record(GoneRecord{session.id, seq});
+  journal_queue_.record(GoneRecord{session.id, seq});
   drop(session, seq);
 }
 
@@ -284,7 +285,7 @@ void Durable::drop(Session& session, std::uint64_t seq) {
 }
 
 void Durable::release_blobs(std::vector<BlobId>& blobs) {
-  for (const BlobId& id : blobs) keeper_.release(id, step_.actions());
+  for (const BlobId& id : blobs) blob_vault_.release(id, step_.actions());
   blobs.clear();
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Durable: the entries of detached tasks, which outlive their client. An entry is accepted when the journal
 // has it and everything it needs, answered when the journal has the answer, and kept until every program that
-// holds a Future for it has fetched the answer. Writes records to the journal through Keeper. What becomes of
-// the task itself is decided in lifecycle.cpp and detached.cpp. PROTOCOL.md section 8.
+// holds a Future for it has fetched the answer. Writes records to the journal through JournalQueue. What
+// becomes of the task itself is decided in lifecycle.cpp and detached.cpp. PROTOCOL.md section 8.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "broker/blob_vault.hpp"
 #include "broker/delivery.hpp"
-#include "broker/keeper.hpp"
+#include "broker/journal_queue.hpp"
 #include "broker/roster.hpp"
 #include "broker/settings.hpp"
 #include "broker/specs.hpp"
@@ -22,13 +23,14 @@ namespace weft::broker {
 
 class Durable {
  public:
-  Durable(const Settings& settings, Roster& roster, Delivery& delivery, Specs& specs, Keeper& keeper,
-          Step& step)
+  Durable(const Settings& settings, Roster& roster, Delivery& delivery, Specs& specs,
+          JournalQueue& journal_queue, BlobVault& blob_vault, Step& step)
       : settings_(settings),
         roster_(roster),
         delivery_(delivery),
         specs_(specs),
-        keeper_(keeper),
+        journal_queue_(journal_queue),
+        blob_vault_(blob_vault),
         step_(step) {}
 
   /// nullptr: the task is not detached, or was fetched.
@@ -110,7 +112,8 @@ class Durable {
   Roster& roster_;
   Delivery& delivery_;
   Specs& specs_;
-  Keeper& keeper_;
+  JournalQueue& journal_queue_;
+  BlobVault& blob_vault_;
   Step& step_;
   std::unordered_map<BlobId, std::vector<TaskId>> waiting_for_;  // a blob to be kept
 };

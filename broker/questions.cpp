@@ -114,9 +114,9 @@ std::string Scheduler::why_here(const Session& session, const Task& task) const 
       return fmt::format("it failed, and is tried again in {:.1f} s (its retry_delay)",
                          seconds_of(task.due - step_.now()));
     case TaskState::saving:
-      return keeper_.fault().empty()
+      return journal_queue_.fault().empty()
                  ? "it is detached, and it or its result is on the way into the journal"
-                 : "it is detached, and the journal cannot be written: " + keeper_.fault();
+                 : "it is detached, and the journal cannot be written: " + journal_queue_.fault();
     case TaskState::awaiting:
       return fmt::format("the broker was started {:.1f} s ago: a worker that runs it may still say so",
                          seconds_of(step_.now() - started_));

@@ -12,7 +12,7 @@ namespace weft::broker {
 
 void Scheduler::on(const Recovered& event) {
   for (const JournalRecord& record : event.records) std::visit([this](const auto& r) { replay(r); }, record);
-  for (const BlobId& id : event.blobs) keeper_.found(id);
+  for (const BlobId& id : event.blobs) blob_vault_.found(id);
   std::size_t open = 0;
   std::size_t finished = 0;
   for (const auto& [id, session] : roster_.sessions()) {
@@ -24,8 +24,8 @@ void Scheduler::on(const Recovered& event) {
     for (const auto& [seq, entry] : session->detached)
       ++(entry.phase == Detached::Phase::open ? open : finished);
   }
-  keeper_.collect(step_.actions());
-  step_.actions().push_back(keeper_.rewrite(durable_.journal_rows()));
+  blob_vault_.collect(step_.actions());
+  step_.actions().push_back(journal_queue_.rewrite(durable_.journal_rows()));
   step_.log(Log::Level::info,
             fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched", open,
                         finished));

@@ -47,7 +47,7 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
 Time Scheduler::deadline() const {
   Time at = std::min(next_scan_, next_explain_);
   if (const auto due = step_.next_timer()) at = std::min(at, *due);
-  if (const auto due = keeper_.deadline()) at = std::min(at, *due);
+  if (const auto due = earlier(journal_queue_.deadline(), blob_vault_.deadline())) at = std::min(at, *due);
   return at;
 }
 
@@ -288,8 +288,9 @@ void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
     PeerId to = peer;
     if (to == BlobRelay::kOwnPeer) {
       if (const auto* data = std::get_if<wire::Data>(&message))
-        keeper_.on_data(step_.now(), *data, step_.actions());
-      if (const auto* gone = std::get_if<wire::Gone>(&message)) keeper_.on_gone(step_.now(), *gone);
+        blob_vault_.on_data(step_.now(), *data, step_.actions());
+      if (const auto* gone = std::get_if<wire::Gone>(&message))
+        blob_vault_.on_gone(step_.now(), *gone, step_.actions());
       continue;
     }
     if (to == kNoPeer) {
@@ -303,7 +304,7 @@ void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
 void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message) {
   BlobRelay::Outbox outbox;
   if (const auto* get = std::get_if<wire::Get>(&message)) {
-    if (keeper_.has(get->id)) {
+    if (blob_vault_.has(get->id)) {
       step_.actions().push_back(ReadBlob{peer, *get});
     } else {
       blobs_.get(peer, *get, reachable(), outbox);

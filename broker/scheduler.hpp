@@ -29,12 +29,13 @@
 
 #include "broker/adoption.hpp"
 #include "broker/blob_relay.hpp"
+#include "broker/blob_vault.hpp"
 #include "broker/delivery.hpp"
 #include "broker/durable.hpp"
 #include "broker/eligibility.hpp"
 #include "broker/events.hpp"
 #include "broker/fair_queue.hpp"
-#include "broker/keeper.hpp"
+#include "broker/journal_queue.hpp"
 #include "broker/lifecycle.hpp"
 #include "broker/placer.hpp"
 #include "broker/roster.hpp"
@@ -197,14 +198,15 @@ class Scheduler {
   Roster roster_;
   Step step_;
   BlobRelay blobs_{settings_.program_bytes_max};
-  Keeper keeper_{settings_.keeper};
+  JournalQueue journal_queue_{settings_.journal_queue};
+  BlobVault blob_vault_{settings_.blob_vault};
   Eligibility eligibility_{settings_, roster_, step_};
   FairQueue fair_queue_{settings_, roster_, eligibility_};
   Placer placer_{settings_, roster_, eligibility_, step_};
   WorkerHealth health_{settings_, roster_, step_};
   Delivery delivery_{settings_, roster_, fair_queue_, step_};
-  Specs specs_{roster_, keeper_, blobs_, step_};
-  Durable durable_{settings_, roster_, delivery_, specs_, keeper_, step_};
+  Specs specs_{roster_, blob_vault_, blobs_, step_};
+  Durable durable_{settings_, roster_, delivery_, specs_, journal_queue_, blob_vault_, step_};
   Adoption adoption_{settings_, roster_, delivery_, placer_, step_};
   Lifecycle lifecycle_{
       settings_,

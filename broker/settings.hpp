@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-#include "broker/keeper.hpp"
+#include "broker/blob_vault.hpp"
+#include "broker/journal_queue.hpp"
 #include "common/messages.hpp"
 #include "common/time.hpp"
 
@@ -44,7 +45,8 @@ struct Settings {
   std::size_t received_bytes = 64 << 10;       // of SUBMIT that a RECEIVED stands for, at least, by itself
   bool journal = false;                        // there is one: detached tasks are accepted
   Duration keep = std::chrono::hours(24 * 7);  // of the answer of a detached task
-  Keeper::Settings keeper;
+  JournalQueue::Settings journal_queue;
+  BlobVault::Settings blob_vault;
 
   /// A client that waits `give_up` for its broker is waited for as long, and for its way back.
   Duration patience(Duration give_up) const { return std::min(give_up, max_client_silence) + client_grace; }

@@ -55,13 +55,13 @@ void Specs::remove(Session& session, std::uint32_t number) {
     worker->told_session = 0;
     step_.send(worker->peer, wire::ForgetFor{session.id, number});
   }
-  for (const BlobId& id : session.specs.at(number)->holds) keeper_.release(id, step_.actions());
+  for (const BlobId& id : session.specs.at(number)->holds) blob_vault_.release(id, step_.actions());
   session.specs.erase(number);
 }
 
 void Specs::release_blobs_of(Session& session) {
   for (auto& [number, spec] : session.specs) {
-    for (const BlobId& id : std::exchange(spec->holds, {})) keeper_.release(id, step_.actions());
+    for (const BlobId& id : std::exchange(spec->holds, {})) blob_vault_.release(id, step_.actions());
   }
 }
 

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "broker/blob_relay.hpp"
-#include "broker/keeper.hpp"
+#include "broker/blob_vault.hpp"
 #include "broker/roster.hpp"
 #include "broker/step.hpp"
 
@@ -16,8 +16,8 @@ namespace weft::broker {
 
 class Specs {
  public:
-  Specs(const Roster& roster, Keeper& keeper, BlobRelay& blobs, Step& step)
-      : roster_(roster), keeper_(keeper), blobs_(blobs), step_(step) {}
+  Specs(const Roster& roster, BlobVault& blob_vault, BlobRelay& blobs, Step& step)
+      : roster_(roster), blob_vault_(blob_vault), blobs_(blobs), step_(step) {}
 
   /// nullptr: not defined.
   static Spec* find(Session& session, std::uint32_t number);
@@ -37,7 +37,7 @@ class Specs {
   void remove(Session& session, std::uint32_t number);
 
   const Roster& roster_;
-  Keeper& keeper_;
+  BlobVault& blob_vault_;
   BlobRelay& blobs_;
   Step& step_;
 };

@@ -106,7 +106,7 @@ struct Detached {
     finished,   // the answer is kept until it is fetched
   };
   Phase phase = Phase::saving;
-  bool recorded = false;   // its record has been given to the keeper
+  bool recorded = false;   // its record has been given to the journal queue
   bool journaled = false;  // and is in the journal: KEPT may be sent
   bool fetched = false;    // a program has the answer, which goes when no other holds a Future for it
   std::vector<Uuid> had;   // by the clients of these sessions

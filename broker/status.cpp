@@ -97,6 +97,8 @@ void Scheduler::check_invariants() const {
   roster_.check_invariants();
   fair_queue_.check_invariants();
   placer_.check_invariants();
+  journal_queue_.check_invariants();
+  blob_vault_.check_invariants();
   durable_.check_invariants();
   lifecycle_.check_invariants();
   for (const auto& [id, worker] : roster_.workers()) {

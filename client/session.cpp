@@ -26,7 +26,7 @@ std::string patience_text(Duration patience) {
 Session::Session(Settings settings, Time now)
     : settings_(std::move(settings)),
       presence_(settings_.presence, settings_.jitter_seed),
-      puller_(settings_.pull),
+      fetcher_(settings_.fetch),
       now_(now),
       lost_since_(now) {}
 
@@ -36,13 +36,14 @@ void Session::step(Time now, const Event& event, Actions& actions) {
   now_ = now;
   actions_ = &actions;
   std::visit([this](const auto& e) { on(e); }, event);
+  remake_lost();
   if (joined()) pump();
   actions_ = nullptr;
 }
 
 std::optional<Time> Session::deadline() const {
   if (over_) return std::nullopt;
-  std::optional<Time> due = earlier(presence_.deadline(), puller_.deadline());
+  std::optional<Time> due = earlier(presence_.deadline(), fetcher_.deadline());
   if (presence_.joined() && ack_due_) due = earlier(due, ack_at_);
   if (!presence_.joined()) {
     due = earlier(due, lost_since_ + (ever_joined() ? settings_.give_up : settings_.connect_timeout));
@@ -107,7 +108,7 @@ void Session::on(const Tick&) {
       tell_that_nobody_answers();
     }
   }
-  if (!over_) puller_.tick(now_, joined(), *actions_);
+  if (!over_) fetcher_.tick(now_, *actions_);
 }
 
 void Session::tell_that_nobody_answers() {
@@ -123,11 +124,12 @@ void Session::on(const Close&) {
   actions_->push_back(CloseLink{});
   over_ = true;
   tasks_.clear();
-  puller_.clear();
+  fetcher_.clear();
 }
 
 void Session::lose_link(const std::string& reason) {
   last_reason_ = reason;
+  fetcher_.on_lost();
   synced_ = false;
   under_way_.clear();
   under_way_bytes_ = 0;
@@ -153,7 +155,7 @@ void Session::give_up(const std::string& reason) {
   actions_->push_back(GaveUp{reason});
   over_ = true;
   tasks_.clear();
-  puller_.clear();
+  fetcher_.clear();
 }
 
 // ---- messages ----
@@ -170,7 +172,9 @@ void Session::on(const Received& event) {
         if constexpr (requires { this->on_message(message); }) {
           on_message(message);
         } else if constexpr (std::is_same_v<M, wire::Data>) {
-          puller_.on_data(message, joined(), *actions_);
+          fetcher_.on_data(now_, message, *actions_);
+        } else if constexpr (std::is_same_v<M, wire::Gone>) {
+          fetcher_.on_gone(now_, message, *actions_);
         } else if constexpr (std::is_same_v<M, wire::Get>) {
           actions_->push_back(ServeChunk{message});
         } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
@@ -222,7 +226,7 @@ void Session::on_message(const wire::Welcome& welcome) {
     log(Log::Level::warning, fmt::format("the broker at {} is back", settings_.address));
   joined_at_ = now_;
   last_reason_.clear();
-  puller_.on_joined(*actions_);
+  fetcher_.on_joined(now_, *actions_);
 }
 
 /// A broker that knows nothing of us: everything that is open is announced again, from the first.
@@ -286,14 +290,14 @@ void Session::check_invariants() const {
     WEFT_CHECK(seq <= submitted_);
     WEFT_CHECK(task.state != TaskState::cancelled || seq <= sent_max_);
     const bool pulling = task.state == TaskState::pulling;
-    WEFT_CHECK(!pulling || (task.extra && puller_.needs(seq, task.extra->blob.id)));
+    WEFT_CHECK(!pulling || (task.extra && fetcher_.needs(seq, task.extra->blob.id)));
     ++uses[task.spec];
   });
   for (const auto& [number, spec] : specs_) {
     WEFT_CHECK(over_ || spec.tasks == uses[number]);
     WEFT_CHECK(over_ || !spec.retired || spec.tasks > 0);
   }
-  puller_.check_invariants();
+  fetcher_.check_invariants();
 }
 
 }  // namespace weft::client

@@ -26,7 +26,7 @@
 //   2. Deliveries are taken in order, each once; what is acknowledged was taken.
 //   3. Bytes of tasks under way (sent, not RECEIVED) stay below the window plus one task.
 //   4. A spec is kept while a task names it, and forgotten when it is retired and none does.
-//   5. A task is pulling exactly when the puller works for it.
+//   5. A task is pulling exactly when the fetcher works for it.
 #pragma once
 
 #include <deque>
@@ -37,7 +37,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "client/blob_puller.hpp"
+#include "client/fetcher.hpp"
 #include "client/session_events.hpp"
 #include "common/presence.hpp"
 #include "common/seq_table.hpp"
@@ -62,7 +62,7 @@ class Session {
     std::uint64_t ack_deliveries = 1000;                    // unless so much was delivered meanwhile
     std::size_t ack_bytes = 256 << 10;                      // or as many bytes of results
     Presence::Settings presence;
-    BlobPuller::Settings pull;
+    BlobFetch::Settings fetch;  // of large results
   };
 
   /// `now` is when its search for a broker begins.
@@ -156,7 +156,6 @@ class Session {
   void on_message(const wire::Received& received);
   void on_message(const wire::Deliver& deliver);
   void on_message(const wire::Running& running);
-  void on_message(const wire::Gone& gone);
   void on_message(const wire::Kept& kept);
   void mark_kept(std::uint64_t seq, const wire::Payload* refusal = nullptr);
   void note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload);
@@ -167,6 +166,7 @@ class Session {
   void tell_of_crash(std::uint64_t seq, const Task& task, const wire::DeliveryRecord& record);
   void add_history(Extra& extra, const wire::DeliveryRecord& record);
   void remake(std::uint64_t seq);
+  void remake_lost();
   void pump();
   void announce(std::uint64_t seq, Task& task, bool again);
   void refuse_too_new(std::uint64_t seq, const Task& task);
@@ -183,7 +183,7 @@ class Session {
 
   Settings settings_;
   Presence presence_;
-  BlobPuller puller_;
+  Fetcher fetcher_;
   Time now_;                         // of the current step
   std::uint8_t received_minor_ = 0;  // version of the broker, as of the message in hand
   Actions* actions_ = nullptr;       // of the current step

@@ -157,7 +157,7 @@ void Session::on(const CancelTasks& event) {
               .attempts = task->extra ? task->extra->attempts : 0});
     if (task->state == TaskState::pulling) {  // the broker has forgotten it already
       const wire::BlobRef blob = task->extra->blob;
-      puller_.remove(seq, blob.id, *actions_);
+      fetcher_.remove(now_, seq, blob.id, *actions_);
       if (joined()) send(wire::Drop{blob.holder, blob.id});
       forget(seq);
       settle_cancel(seq);
@@ -205,16 +205,11 @@ void Session::repeat_fetched() {
 
 void Session::on(const BlobVerified& event) {
   using Verdict = BlobVerified::Verdict;
-  const std::vector<BlobPuller::Needer> needers = puller_.on_verified(event.id);
+  const std::vector<Fetcher::Needer> needers = fetcher_.on_verified(now_, event, *actions_);
   for (std::size_t i = 0; i < needers.size(); ++i) {
     const std::uint64_t seq = needers[i].seq;
     Task* task = tasks_.find(seq);
     WEFT_CHECK(task != nullptr && task->state == TaskState::pulling);
-    if (event.verdict == Verdict::corrupt) {
-      log(Log::Level::warning, fmt::format("the result of task {} arrived damaged: it is made again", seq));
-      remake(seq);
-      continue;
-    }
     const wire::BlobRef blob = task->extra->blob;
     if (joined()) send(wire::Drop{needers[i].holder, blob.id});
     if (event.verdict == Verdict::whole) {
@@ -470,7 +465,7 @@ void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryReco
   if (ok && record.payload.is_blob()) {
     extra_of(task).blob = record.payload.blob();
     task.state = TaskState::pulling;
-    puller_.add(seq, task.extra->blob, joined(), *actions_);
+    fetcher_.add(now_, seq, task.extra->blob, *actions_);
     return;
   }
   Completion completion{.seq = seq, .outcome = record.outcome, .payload = record.payload.without_tail()};
@@ -518,11 +513,15 @@ void Session::on_message(const wire::Running& running) {
   if (!mark.seqs.empty()) actions_->push_back(std::move(mark));
 }
 
-void Session::on_message(const wire::Gone& gone) {
-  for (const BlobPuller::Needer& needer : puller_.on_gone(now_, gone, *actions_)) {
-    log(Log::Level::warning,
-        fmt::format("the result of task {} is lost ({}): it is made again", needer.seq, gone.reason));
-    remake(needer.seq);
+/// Tasks whose large results will not come.
+void Session::remake_lost() {
+  for (const Fetcher::Lost& lost : fetcher_.take_lost()) {
+    for (const Fetcher::Needer& needer : lost.needers) {
+      log(Log::Level::warning,
+          fmt::format("the result of task {} is lost ({}): it is made again", needer.seq, lost.reason));
+      if (lost.held && joined()) send(wire::Drop{needer.holder, lost.id});
+      remake(needer.seq);
+    }
   }
 }
 

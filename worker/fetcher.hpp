@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// Fetcher: brings the blobs that tasks need to this worker: looks in the shell's cache first, then
-// asks the holder for chunks in a window, oldest first, and lets the shell check the hash. Counts
-// users, so that a blob is kept as long as somebody needs it and (within a budget) a little longer.
-// Pure; part of worker::Session.
+// Fetcher brings the blobs that tasks need to this worker: it looks in the shell's cache first, and has
+// BlobFetch get what is not there. It counts users, so that a blob is kept as long as a task or spec needs it
+// and (within a budget) a little longer. Pure; part of worker::Session.
 //
-//   absent --> finding --> fetching --> checking --> ready
-//     ^           |           |            |
-//     +-----------+-----------+------------+   failed: told once to everyone who waits
+//   absent --> finding --> fetching --> ready
+//     ^           |           |
+//     +-----------+-----------+   failed: all users are told once (Settled)
 #pragma once
 
+#include <array>
 #include <map>
 #include <optional>
-#include <set>
 
+#include "common/blob_fetch.hpp"
 #include "worker/events.hpp"
 
 namespace weft::worker {
@@ -20,11 +20,8 @@ namespace weft::worker {
 class Fetcher {
  public:
   struct Settings {
-    Duration ask_again = std::chrono::seconds(1);  // after GONE
-    Duration give_up = std::chrono::seconds(5);    // after the first GONE without a chunk since
-    Duration stall = std::chrono::seconds(30);     // neither DATA nor GONE while joined
-    std::size_t active_max = 4;                    // blobs fetched side by side
-    std::uint64_t idle_bytes_max = 64 << 20;       // kept although nobody needs them now
+    BlobFetch::Settings fetch{.active_max = 4};  // of programs and libraries; as many arguments
+    std::uint64_t idle_bytes_max = 64 << 20;     // kept without a user
   };
   /// A blob that was wanted is there, or will not come.
   struct Settled {
@@ -33,61 +30,52 @@ class Fetcher {
     std::string text;  // why not
   };
 
-  explicit Fetcher(const Settings& settings) : settings_(settings) {}
+  explicit Fetcher(const Settings& settings)
+      : settings_(settings), fetches_{BlobFetch(settings.fetch), BlobFetch(settings.fetch)} {}
 
-  /// One user more. True: it is ready. False: Settled follows in time.
-  bool want(Time now, const BlobKey& key, const wire::BlobRef& ref, const std::string& name,
-            Actions& actions);
-  /// One user less.
+  /// Adds a user. True: the blob is ready. False: Settled follows in time.
+  bool want(const BlobKey& key, const wire::BlobRef& ref, const std::string& name, Actions& actions);
+  /// Removes a user.
   void unwant(const BlobKey& key, Actions& actions);
 
   void on_ready(Time now, const BlobKey& key, Actions& actions);
   void on_missing(Time now, const BlobKey& key, Actions& actions);
   void on_bad(Time now, const BlobKey& key, const std::string& text, Actions& actions);
   void on_data(Time now, const wire::Data& data, Actions& actions);
-  void on_gone(Time now, const wire::Gone& gone);
-  /// The broker is there (again): everything that was asked for is asked for again.
+  void on_gone(Time now, const wire::Gone& gone, Actions& actions);
+  /// There is a (new) connection to the broker: what was asked for on the last one is asked for again.
   void on_joined(Time now, Actions& actions);
   void on_lost();
 
   void tick(Time now, Actions& actions);
   std::optional<Time> deadline() const;
-  /// At the end of a step: when a fetch was given up in it, another one may begin.
-  void use_room(Time now, Actions& actions);
+  /// At the end of a step: a fetch that was given up in it may have made room for another one.
+  void use_room(Time now, Actions& actions) { perform_all(now, actions); }
   /// Everything that was settled since the last call.
   std::vector<Settled> take_settled();
 
   void check_invariants() const;
 
  private:
-  enum class State { absent, finding, fetching, checking, ready };
+  enum class State : std::uint8_t { absent, finding, fetching, ready };
   struct Blob {
     State state = State::absent;
     std::uint64_t users = 0;
     std::uint64_t size = 0;
     std::string name;
-    std::vector<Uuid> holders;        // sessions that have it; the first is asked
-    std::set<std::uint64_t> asked;    // offsets under way
-    std::set<std::uint64_t> unasked;  // offsets that were asked for and must be again
-    std::uint64_t next = 0;           // the first offset that was never asked for
-    std::uint64_t stored = 0;         // bytes
-    Time progress_at;
-    std::optional<Time> gone_since;
-    std::string gone_reason;
-    std::optional<Time> ask_at;    // not before
+    std::vector<Uuid> holders;     // finding: sessions that have it
     std::uint64_t idle_since = 0;  // a counter, not a time; 0: in use
   };
 
+  /// Programs and arguments are fetched apart: the same bytes may be wanted in both places.
+  BlobFetch& fetch_for(BlobPlace place) { return fetches_.at(static_cast<std::size_t>(place)); }
+  void perform_all(Time now, Actions& actions);
+  void perform(Time now, BlobPlace place, Actions& actions);
   void fail(const BlobKey& key, Blob& blob, const std::string& text);
-  void store(Time now, const BlobKey& key, Blob& blob, const wire::Data& data, Actions& actions);
-  void ask(Time now, Actions& actions);
-  void ask_for(Time now, const BlobKey& key, Blob& blob, Actions& actions);
   void trim_idle(Actions& actions);
-  static std::uint32_t chunk_at(const Blob& blob, std::uint64_t offset);
 
   Settings settings_;
-  bool joined_ = false;
-  bool room_ = false;  // one of active_max may have become free
+  std::array<BlobFetch, 2> fetches_;  // by BlobPlace: file, argument
   std::map<BlobKey, Blob> blobs_;
   std::vector<Settled> settled_;
   std::uint64_t idle_bytes_ = 0;

@@ -222,7 +222,7 @@ void Session::receive(const wire::Goodbye& goodbye) {
 void Session::receive(const wire::Get& get) { held_.serve(get, *actions_); }
 void Session::receive(const wire::Drop& drop) { held_.drop(drop.id, *actions_); }
 void Session::receive(const wire::Data& data) { fetcher_.on_data(now_, data, *actions_); }
-void Session::receive(const wire::Gone& gone) { fetcher_.on_gone(now_, gone); }
+void Session::receive(const wire::Gone& gone) { fetcher_.on_gone(now_, gone, *actions_); }
 
 // ---- leaving ----
 

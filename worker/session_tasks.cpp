@@ -94,8 +94,8 @@ void Session::receive(const wire::DefineFor& define) {
   // Before the first task comes: there is no reason to wait for it.
   spec->files_ready = true;
   for (const wire::FileRef& file : files_of(define.content)) {
-    const bool ready = fetcher_.want(now_, {BlobPlace::file, file.id}, {define.session, file.id, file.size},
-                                     file.name, *actions_);
+    const bool ready =
+        fetcher_.want({BlobPlace::file, file.id}, {define.session, file.id, file.size}, file.name, *actions_);
     spec->files_ready = spec->files_ready && ready;
   }
   if (old) forget_spec(*old);
@@ -190,7 +190,7 @@ void Session::want_needs(Task& task) {
     // One file under two names is one blob.
     if (std::find(needs.blobs.begin(), needs.blobs.end(), key) != needs.blobs.end()) return;
     needs.blobs.push_back(key);
-    if (fetcher_.want(now_, key, ref, name, *actions_)) return;
+    if (fetcher_.want(key, ref, name, *actions_)) return;
     ++needs.missing;
     waiters_[key].push_back(task.key);
   };

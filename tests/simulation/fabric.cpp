@@ -53,7 +53,7 @@ Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
   settings.scheduler.journal = scenario_.journal;
   settings.scheduler.keep = scenario_.keep;
   settings.scheduler.max_client_silence = kSilenceMax;
-  settings.scheduler.keeper.rewrite_bytes = scenario_.rewrite_bytes;
+  settings.scheduler.journal_queue.rewrite_bytes = scenario_.rewrite_bytes;
   broker_ = std::make_unique<BrokerNode>(world_, network_, disk_, oracle_, witness_, settings);
   for (std::size_t i = 0; i < scenario_.workers.size(); ++i) {
     workers_.push_back(std::make_unique<WorkerNode>(world_, network_, oracle_, scenario_, i));

@@ -658,6 +658,50 @@ TEST_SUITE("client session: blobs") {
     CHECK_ACTIONS(h.deliver(2, ok(1)), {completed(1, "r")});
   }
 
+  TEST_CASE(
+      "a holder that never answers is told to drop the result after 30 seconds, and the task runs again") {
+    Harness h;
+    h.running_tasks(1);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = std::uint64_t{kChunk} * 2};
+    h.deliver(1, ok_blob(1, ref));
+    h.tick();
+    h.receive(chunk(ref, 0, kChunk));
+    const auto live = [&](Duration duration) {  // the broker is there
+      Actions all;
+      for (const Time end = h.now + duration; h.now < end;) {
+        h.receive(wire::Heartbeat{});
+        for (Action& action : h.advance(1s)) {
+          if (action != Action(Send{wire::Heartbeat{}})) all.push_back(std::move(action));
+        }
+      }
+      return all;
+    };
+    CHECK_ACTIONS(live(29s), {});
+    const Actions actions = live(1s);
+    REQUIRE(actions.size() == 4);
+    CHECK(actions[0] == Action(DropBlob{ref.id}));
+    CHECK(actions[1] ==
+          Action(Log{Log::Level::warning,
+                     "the result of task 1 is lost (its holder does not answer): it is made again"}));
+    CHECK(actions[2] == Action(Send{wire::Drop{uuid(9), ref.id}}));
+    CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[3]).message).tasks[0].seq == 1);
+    CHECK_ACTIONS(h.receive(chunk(ref, kChunk, kChunk)), {});
+    CHECK_ACTIONS(h.deliver(2, ok(1)), {completed(1, "r")});
+  }
+
+  TEST_CASE("when one of two tasks with equal results is cancelled, the holder of the other one is asked") {
+    Harness h;
+    h.running_tasks(2);
+    const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = std::uint64_t{kChunk} * 9};
+    wire::BlobRef other = ref;
+    other.holder = uuid(8);
+    h.deliver(1, ok_blob(1, ref));
+    h.deliver(2, ok_blob(2, other));
+    CHECK_ACTIONS(h.step(CancelTasks{{1}}),
+                  {cancelled(1), Send{wire::Drop{uuid(9), ref.id}}, CancelsSettled{{1}}});
+    CHECK(h.receive(chunk(ref, 0, kChunk)).back() == get(other, std::uint64_t{kChunk} * 8, kChunk));
+  }
+
   TEST_CASE("a lost result is announced once more when the connection breaks") {
     Harness h;
     h.running_tasks(1);

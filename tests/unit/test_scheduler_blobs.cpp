@@ -67,6 +67,22 @@ TEST_SUITE("scheduler, blobs") {
     CHECK(s.h.take() == Actions{s.h.to(s.a, wire::Drop{s.a.incarnation, blob_id(5)})});
   }
 
+  TEST_CASE("who asks for a chunk again, of another holder, has given up the silent one") {
+    Stage s;
+    const wire::Get silent{s.a.incarnation, blob_id(5), 0, kChunkBytes};
+    const wire::Get other{s.b.incarnation, blob_id(5), 0, kChunkBytes};
+    s.h.say(s.client, silent);
+    CHECK(s.h.take() == Actions{s.h.to(s.a, silent)});
+    s.h.say(s.client, silent);
+    CHECK(s.h.take() == Actions{});
+    s.h.say(s.client, other);
+    CHECK(s.h.take() == Actions{s.h.to(s.b, other)});
+    s.h.say(s.a, wire::Gone{blob_id(5), "it was dropped"});
+    CHECK(s.h.take() == Actions{});
+    s.h.say(s.b, s.data(0, 5));
+    CHECK(s.h.take() == Actions{s.h.to(s.client, s.data(0, 5))});
+  }
+
   TEST_CASE("a chunk that nobody asked for goes nowhere") {
     Stage s;
     s.h.say(s.client, s.data());

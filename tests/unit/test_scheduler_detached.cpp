@@ -909,7 +909,7 @@ TEST_SUITE("scheduler, detached") {
 
   TEST_CASE("a session without tasks stays in a journal that is written anew") {
     Settings settings = journaled();
-    settings.keeper.rewrite_bytes = 1;
+    settings.journal_queue.rewrite_bytes = 1;
     Harness h(settings);
     TestClient client = h.join_client("client");
     h.define(client, 1, detached_spec());
@@ -931,7 +931,7 @@ TEST_SUITE("scheduler, detached") {
       "a cancelled task that its worker has not stopped yet stays cancelled in a journal that is written "
       "anew") {
     Settings settings = journaled();
-    settings.keeper.rewrite_bytes = 2000;
+    settings.journal_queue.rewrite_bytes = 2000;
     Harness h(settings);
     TestClient client = h.join_client("client");
     h.join_worker("worker");
@@ -1113,7 +1113,7 @@ TEST_SUITE("scheduler, detached") {
 
   TEST_CASE("a journal that has grown is written anew with what is open, and nothing is lost by it") {
     Settings settings = journaled();
-    settings.keeper.rewrite_bytes = 2000;
+    settings.journal_queue.rewrite_bytes = 2000;
     Harness h(settings);
     TestClient client = h.join_client("client");
     TestWorker worker = h.join_worker("worker");

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT
+// BlobVault: users, sealing, and what the directory is told. How chunks are fetched is in
+// test_blob_fetch.cpp.
+#include <doctest/doctest.h>
+
+#include "broker/blob_vault.hpp"
+
+namespace weft::broker {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+BlobId blob(std::uint8_t n) {
+  BlobId id;
+  id.bytes.fill(n);
+  return id;
+}
+Uuid holder(std::uint8_t n) {
+  Uuid id;
+  id.bytes.fill(n);
+  return id;
+}
+Bytes bytes(std::size_t size = 100) { return Bytes(std::string(size, 'x')); }
+
+using Gets = std::vector<wire::Get>;
+
+class Stage {
+ public:
+  bool keep(std::uint8_t id = 1, std::uint8_t from = 9, std::uint64_t size = 100) {
+    return vault.keep(blob(id), size, holder(from));
+  }
+  Gets gets() { return vault.take_gets(now, actions); }
+  /// What the directory is told since the last call.
+  Actions take() {
+    vault.check_invariants();
+    return std::exchange(actions, {});
+  }
+  /// Of the only blob that was settled since the last call: its fault.
+  std::string settled() {
+    const auto all = vault.take_settled();
+    REQUIRE(all.size() == 1);
+    CHECK(all[0].id == blob(1));
+    return all[0].fault;
+  }
+  void data(std::size_t size = 100) { vault.on_data(now, {blob(1), 0, bytes(size)}, actions); }
+  void gone() { vault.on_gone(now, {blob(1), "away"}, actions); }
+  void stored(const std::string& fault = "") { vault.on_stored(now, {blob(1), fault}, actions); }
+  void release(std::uint8_t id = 1) { vault.release(blob(id), actions); }
+  void pass(Duration duration) {
+    now += duration;
+    vault.tick(now, actions);
+  }
+
+  Time now{};
+  BlobVault vault{{}};
+  Actions actions;
+};
+
+const Gets kGet{{holder(9), blob(1), 0, 100}};
+const Actions kForget{ForgetBlob{blob(1)}};
+
+}  // namespace
+
+TEST_SUITE("blob vault") {
+  TEST_CASE("a blob is fetched for its first user, sealed, and forgotten with its last one") {
+    Stage s;
+    CHECK(!s.keep());
+    CHECK(!s.keep());
+    CHECK(s.gets() == kGet);
+    s.data();
+    CHECK(s.take() == Actions{StoreChunk{blob(1), 100, 0, bytes()}, SealBlob{blob(1)}});
+    CHECK(!s.vault.has(blob(1)));
+    s.stored();
+    CHECK(s.settled().empty());
+    CHECK(s.vault.has(blob(1)));
+    CHECK(s.keep());
+    s.release();
+    s.release();
+    CHECK(s.take() == Actions{});
+    s.release();
+    CHECK(s.take() == kForget);
+    CHECK(!s.vault.has(blob(1)));
+  }
+
+  TEST_CASE("an empty blob is an empty file") {
+    Stage s;
+    s.keep(1, 9, 0);
+    CHECK(s.gets() == Gets{});
+    CHECK(s.take() == Actions{StoreChunk{blob(1), 0, 0, {}}, SealBlob{blob(1)}});
+  }
+
+  TEST_CASE("a blob that is released while it is fetched is forgotten at once") {
+    Stage s;
+    s.keep();
+    s.gets();
+    s.release();
+    CHECK(s.take() == kForget);
+    s.data();
+    CHECK(s.take() == Actions{});
+  }
+
+  TEST_CASE("a blob that is released while it is sealed") {
+    Stage s;
+    s.keep();
+    s.gets();
+    s.data();
+    s.take();
+    s.release();
+    CHECK(s.take() == Actions{});
+    SUBCASE("is forgotten then") {
+      s.stored();
+      CHECK(s.take() == kForget);
+      CHECK(s.vault.take_settled().empty());
+    }
+    SUBCASE("is forgotten after a fault, too") {
+      s.stored("the disk is full");
+      CHECK(s.take() == kForget);
+    }
+    SUBCASE("is kept for a user that comes before that") {
+      CHECK(!s.keep());
+      s.stored();
+      CHECK(s.settled().empty());
+      CHECK(s.take() == Actions{});
+    }
+  }
+
+  TEST_CASE("the fifth fault in a row is told; the blob is tried on while it has users") {
+    for (const bool disk_is_full : {true, false}) {
+      CAPTURE(disk_is_full);
+      Stage s;
+      s.keep();
+      for (int fault = 0; fault < 5; ++fault) {
+        CHECK(s.vault.take_settled().empty());
+        if (fault > 0) s.pass(1s);
+        CHECK(s.gets() == kGet);
+        if (disk_is_full) {
+          s.data();
+          s.stored("the disk is full");
+        } else {
+          s.gone();
+        }
+      }
+      CHECK(s.settled() == (disk_is_full ? "the disk is full" : "away"));
+      s.pass(1s);
+      CHECK(s.gets() == kGet);
+      s.take();
+      s.release();
+      CHECK(s.take() == kForget);
+      s.pass(10s);
+      CHECK(s.gets() == Gets{});
+    }
+  }
+
+  TEST_CASE("the holder that spoke last is asked first") {
+    Stage s;
+    s.keep(1, 9);
+    s.keep(1, 8);
+    CHECK(s.gets() == Gets{{holder(8), blob(1), 0, 100}});
+    s.gone();
+    s.pass(1s);
+    CHECK(s.gets() == kGet);
+  }
+
+  TEST_CASE("what the directory holds without a user is deleted when all users are known") {
+    Stage s;
+    s.vault.found(blob(1));
+    s.vault.found(blob(2));
+    CHECK(s.keep(2));
+    s.vault.collect(s.actions);
+    CHECK(s.take() == kForget);
+    CHECK(s.vault.has(blob(2)));
+  }
+}
+
+}  // namespace weft::broker
