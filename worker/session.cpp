@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The broker's side of Session: presence, claims, blobs that others ask for, leaving.
+// Session towards the broker: presence, claims, blobs as holder and as fetcher, leaving.
 #include "worker/session.hpp"
 
 #include <fmt/format.h>
@@ -78,7 +78,7 @@ void Session::on(const LinkDown& down) {
   lose_broker(down.reason);
 }
 
-/// The link is down, or is to be closed by the caller. Everything that runs goes on.
+/// The link is down, or the caller closes it. Running tasks go on.
 void Session::lose_broker(const std::string& reason) {
   const bool was_joined = presence_.joined();
   if (presence_.stage() != Presence::Stage::backing_off) presence_.on_disconnected(now_);
@@ -92,7 +92,7 @@ void Session::lose_broker(const std::string& reason) {
   }
 }
 
-/// Once for each new reason, and then more and more rarely.
+/// Logs each new reason once, and a repeated one only at failures 1, 2, 4, 8 ...
 void Session::log_waiting(const std::string& reason) {
   const std::uint32_t failures = presence_.failures();
   if (reason == log_reason_ && (failures & (failures - 1)) != 0) return;
@@ -136,7 +136,7 @@ void Session::on(const Tick&) {
 
 void Session::on(const Received& received) {
   if (presence_.stage() != Presence::Stage::greeting && !presence_.joined())
-    return;  // of a link that we gave up
+    return;  // from a link that was given up
   presence_.on_heard(now_);
   received_minor_ = received.minor;
   std::visit(
@@ -161,14 +161,15 @@ void Session::receive(const wire::Welcome& welcome) {
                                   settings_.broker, epoch_, settings_.hello.slots, settings_.hello.name));
   if (!welcome.resumed) forget_idle_clients();
   claim_everything();
-  if (hold_) say_hold();  // before tasks come
+  if (hold_) say_hold();  // before the broker assigns tasks
   send(wire::Ready{});
   if (draining_) send(wire::Draining{});
   for (const auto& [id, client] : clients_) client.outbox.send_all(*actions_);
   fetcher_.on_joined(now_, *actions_);
 }
 
-/// A broker that does not know us will never say END_SESSION of a session that we do not claim.
+/// A broker that does not know this worker will never send END_SESSION for a session that the worker does not
+/// claim.
 void Session::forget_idle_clients() {
   std::set<Uuid> busy;
   tasks_.for_each([&](const Task& task) { busy.insert(task.key.id.session); });
@@ -217,7 +218,7 @@ void Session::receive(const wire::Goodbye& goodbye) {
   lose_broker(goodbye.reason.empty() ? "it said goodbye" : goodbye.reason);
 }
 
-// ---- blobs, as their holder and as their needer ----
+// ---- blobs, as holder and as fetcher ----
 
 void Session::receive(const wire::Get& get) { held_.serve(get, *actions_); }
 void Session::receive(const wire::Drop& drop) { held_.drop(drop.id, *actions_); }
@@ -244,7 +245,8 @@ void Session::on(const Stop&) {
   exit(0, "told to leave at once");
 }
 
-/// What runs may take its time while there is a broker to hear of it; without one the wait has an end.
+/// Running tasks may take their time while a broker can hear of them. Without one, the wait ends after
+/// leave_wait.
 void Session::leave_if_done() {
   if (!draining_ || exited_) return;
   if (!tasks_.empty() && presence_.joined()) return leave_at_.reset();

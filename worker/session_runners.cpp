@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What runners do, in Session: their starts and deaths, the answers of their tasks, and the ladder
-// (asked, SIGTERM, SIGKILL) for what must stop.
+// Session's runners: their starts and deaths, the answers to their tasks, and the escalation from a stop
+// request over SIGTERM to SIGKILL.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -28,13 +28,13 @@ std::string how_it_ended(const RunnerDied& death) {
   return fmt::format("its runner exited with code {}", death.exit_code);
 }
 
-/// Its processor lacks something that the program was built for.
+/// The processor of this host lacks an instruction set extension that the program was built for.
 bool is_for_another_processor(const RunnerDied& death) {
   return death.exit_code == runner::kExitInstructionSet &&
          death.stderr_tail.find(runner::kInstructionSetWords) != std::string::npos;
 }
 
-/// What only one of two runners of a program has.
+/// Error text naming the functions that only one of two runners of the same program has.
 std::string differing(const ProgramState& program, const std::vector<runner::FunctionEntry>& functions) {
   std::vector<std::string> names;
   for (const auto* from : {&program.functions, &functions}) {
@@ -48,7 +48,7 @@ std::string differing(const ProgramState& program, const std::vector<runner::Fun
                      program.program.file.name, fmt::join(names, ", "));
 }
 
-/// It is needed soon, and has not been for as long as it waited.
+/// Prefetches a task that has been queued long enough to have left the cache.
 void warm_up(const Task& task) {
   constexpr std::size_t kLineBytes = 64;
   for (std::size_t at = 0; at < sizeof task; at += kLineBytes)
@@ -81,7 +81,7 @@ void Session::on(const RunnerReady& event) {
   if (runner->rung == Runner::Rung::killed) return;  // too late
   ProgramState& program = *runner->lane->program;
   if (program.functions.empty()) program.functions = event.functions;
-  // Tasks say which function they mean by its place in that table.
+  // Tasks refer to functions by their index in this table, so it must be the same for all runners.
   if (program.functions != event.functions) return condemn(*runner, differing(program, event.functions));
   runner->state = Runner::State::ready;
   runner->since = runner->ready_at = now_;
@@ -99,7 +99,8 @@ void Session::on(const RunnerFailedToStart& event) {
   refuse_program(program, why);
 }
 
-/// Nothing that needs a new runner of this program can go on; what a living one may take can.
+/// Fails the queued tasks that would need a new runner of this program; tasks whose queue still has a ready
+/// runner stay.
 void Session::fail_queued(ProgramState& program) {
   std::vector<Task*> doomed;
   for (Lane& lane : program.lanes) {
@@ -116,22 +117,22 @@ void Session::on(const TaskStarted& event) {
   if (runner == nullptr) return;
   for (Task* task : runner->channel) {
     if (task->ordinal != event.ordinal || task->started_at) continue;
-    // The page is the task's to scribble on; nothing began before its runner was there.
+    // A task can write anything to the page; no task starts before its runner is ready.
     task->started_at = std::clamp(event.at, runner->ready_at, now_);
     if (task == runner->channel.front()) runner->look_due = now_;
   }
   look(*runner);
 }
 
-/// How long its front task runs until STARTED says so, which takes all on its way there as much as a result
-/// does. Where others of its spec took as long and did no harm it is told when it is late.
+/// How long the front task must run before STARTED is sent. STARTED costs as much as a result on every hop,
+/// so tasks of a spec that has run long before are reported only when they take twice as long as expected.
 Duration Session::start_notice_of(const Runner& runner) const {
   if (runner.timed > 0) return settings_.start_notice;
   const Duration late(static_cast<std::int64_t>(2 * runner.channel.front()->estimate_us));
   return std::clamp(late, settings_.start_notice, settings_.start_notice_max);
 }
 
-/// The front task's time: has it begun, is it worth a STARTED, is it over its timeout?
+/// Checks the clock of the front task: has it started, is a STARTED due, has its timeout expired?
 void Session::look(Runner& runner) {
   if (runner.channel.empty() || !runner.look_due || now_ < *runner.look_due) return;
   Task& task = *runner.channel.front();
@@ -149,7 +150,7 @@ void Session::look(Runner& runner) {
     const Duration expected(static_cast<std::int64_t>(task.estimate_us));
     const Time late = *task.started_at + std::max(settings_.start_notice, 2 * expected);
     if (now_ >= late) {
-      recall(runner);  // it is a long one after all: those behind it need not wait for it
+      recall(runner);  // it runs longer than expected: the tasks behind it need not wait for it
     } else {
       runner.look_due = late;
     }
@@ -183,7 +184,7 @@ void Session::on(const TaskFinished& event) {
   if (last_task && runner->state == Runner::State::ready) end(*runner);
   const auto timeout_us = static_cast<std::uint64_t>(milliseconds_of(task.spec->content->timeout_ms).count());
   if (task.stop == StopReason::cancelled) {
-    // Whatever it returned was made after it was asked to stop: not the value of the whole function.
+    // A result produced after the stop request may be partial: it is not the function's value.
     fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", event.ended_ms, event.run_us);
   } else if (task.stop == StopReason::timed_out && event.run_us > timeout_us) {
     fail_in_runner(task, wire::Outcome::timed_out, timeout_text(task), event.ended_ms, event.run_us);
@@ -201,7 +202,7 @@ void Session::on(const TaskFinished& event) {
   }
   if (event.payload.is_blob() && !held_.holds(event.payload.blob().id)) {
     actions_->push_back(
-        ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // nobody's result after all
+        ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // no session uses this result
   }
 }
 
@@ -224,7 +225,7 @@ void Session::on(const TasksRecalled& event) {
   }
 }
 
-/// What waits behind its front task.
+/// Takes back the tasks that the runner has not started.
 void Session::recall(Runner& runner) {
   if (runner.state != Runner::State::ready || std::exchange(runner.recalling, true)) return;
   actions_->push_back(RecallTasks{runner.id});
@@ -238,9 +239,10 @@ void Session::fail_in_runner(Task& task, wire::Outcome outcome, std::string mess
   fail(task, outcome, std::move(info), run_us);
 }
 
-/// Another task is in front now, or none.
+/// The front of the channel has changed, or the channel has become empty.
 void Session::next_front(Runner& runner) {
-  if (runner.state == Runner::State::ready) {  // what was asked to stop has: the runner stays warm
+  // the task that was asked to stop has ended: the runner can be reused
+  if (runner.state == Runner::State::ready) {
     runner.rung = Runner::Rung::none;
     runner.rung_due.reset();
     runner.culprit = 0;
@@ -277,7 +279,7 @@ void Session::climb(Runner& runner) {
   if (first) runner.rung_due = now_ + settings_.rung;
 }
 
-/// REQUIRES: it is idle.
+/// Ends a runner. REQUIRES: it is idle.
 void Session::end(Runner& runner) {
   runner.state = Runner::State::ending;
   actions_->push_back(EndRunner{runner.id});
@@ -289,7 +291,7 @@ void Session::condemn(Runner& runner, const std::string& text) {
   if (runner.rung == Runner::Rung::killed) return;
   runner.doom = text;
   if (!runner.channel.empty()) runner.culprit = runner.channel.front()->ordinal;
-  // One that is starting stays so: its end will be a failed start.
+  // A starting runner stays in that state: its death is a failed start.
   if (runner.state == Runner::State::ready) runner.state = Runner::State::ending;
   actions_->push_back(KillRunner{runner.id, SIGKILL});
   runner.rung = Runner::Rung::killed;
@@ -325,7 +327,7 @@ void Session::on(const RunnerDied& event) {
   if (is_for_another_processor(event)) refuse_program(*runner.lane->program, event.stderr_tail);
 }
 
-/// It is not tried again for a while.
+/// Fails the program's queued tasks; it is not started again for bad_program.
 void Session::refuse_program(ProgramState& program, const std::string& why) {
   program.bad = why;
   program.bad_until = now_ + settings_.bad_program;
@@ -333,11 +335,13 @@ void Session::refuse_program(ProgramState& program, const std::string& why) {
   fail_queued(program);
 }
 
-/// What becomes of a task that a dead runner had: only one that ran is charged.
+/// Settles a task whose runner has died. Only a task that was running is charged with the crash.
 void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& task) {
-  // The runner could write anything to its page: what makes no sense there means "the first one". Those
-  // behind the first begin only when it has answered, which goes unheard once its runner is being killed.
-  const std::uint64_t front = runner.sent - runner.channel.size() + 1;  // the task itself may be gone by now
+  // A task can write anything to the page; a value that makes no sense there is taken to mean the first task.
+  // Tasks behind the first one start only after the first has been answered, and answers of a runner that is
+  // being killed are not read.
+  // the front task itself may have been erased by now
+  const std::uint64_t front = runner.sent - runner.channel.size() + 1;
   const bool sensible = death.started <= runner.sent && death.started + 1 >= front;
   const bool by_page = sensible ? task.ordinal <= death.started : task.ordinal == front;
   const bool its_turn = task.ordinal == front || runner.culprit != 0;
@@ -349,11 +353,11 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
   if (task.stop == StopReason::timed_out) {
     return fail_in_runner(task, wire::Outcome::timed_out, timeout_text(task), death.ended_ms);
   }
-  // It began in the moment in which its runner was being killed for another: that is not its fault.
+  // It started just when its runner was being killed because of another task, so it is not charged.
   const bool bystander = runner.rung >= Runner::Rung::terminated && runner.culprit != task.ordinal;
   if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
   const wire::ErrorInfo info = crash_of(death, runner, task);
-  // It may go on elsewhere, uncharged, unless it must not begin twice.
+  // It may run on another worker, uncharged, unless it must not start twice.
   if (is_for_another_processor(death) && task.spec->content->crash_limit > 1)
     return fail(task, wire::Outcome::cannot_start, info);
   log(LogLevel::warning, fmt::format("task {} ({}) crashed: {}", task.key.id.text(),
@@ -368,13 +372,14 @@ wire::ErrorInfo Session::crash_of(const RunnerDied& death, const Runner& runner,
   info.exit_code = death.exit_code;
   info.stderr_tail = death.stderr_tail;
   const std::string& directory = task.spec->content->directory;
-  if (directory.starts_with('/')) info.directory = directory;  // a scratch directory goes with its runner
+  // a scratch directory is removed with its runner
+  if (directory.starts_with('/')) info.directory = directory;
   info.ended_ms = death.ended_ms;
   info.started_ms = death.ended_ms - (now_ - task.started_at.value_or(runner.since)).count() / 1000;
   return info;
 }
 
-/// In front of what came later, uncharged.
+/// Queues the task again, uncharged, in front of tasks that arrived later.
 void Session::put_back(Task& task) {
   task.runner = task.ordinal = 0;
   task.started_at.reset();

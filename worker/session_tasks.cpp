@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The life of tasks in Session: what the broker wants of them, what they need before they can run,
-// and how they are answered.
+// Session's tasks: assigning, the blobs that they need before they can run, revoking, and answering.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,7 +12,7 @@ namespace weft::worker {
 
 namespace {
 
-/// About, of what travels to the runner with each task of this spec.
+/// Approximate size of the setup that is sent to the runner with each task of this spec.
 std::size_t setup_bytes(const wire::TaskSpec& spec) {
   constexpr std::size_t kEach = 16;
   std::size_t bytes = spec.directory.size();
@@ -51,7 +50,7 @@ ClientState& Session::client(const Uuid& session) {
   return clients_.try_emplace(session, session, unused_outbox_).first->second;
 }
 
-/// In the order in which they came.
+/// All tasks, ordered by arrival.
 std::vector<Task*> Session::tasks_in_order() {
   std::vector<Task*> tasks;
   tasks.reserve(tasks_.size());
@@ -81,7 +80,7 @@ std::vector<wire::FileRef> Session::files_of(const wire::TaskSpec& spec) {
 void Session::receive(const wire::DefineFor& define) {
   ClientState& owner = client(define.session);
   auto& spec = owner.specs[define.spec];
-  if (spec && *spec->content == define.content) return;  // a broker that has come back says it again
+  if (spec && *spec->content == define.content) return;  // a restarted broker repeats its definitions
   const auto old = std::exchange(spec, LocalRef<SpecState>::make());
   spec->content = LocalRef<const wire::TaskSpec>::make(define.content);
   spec->client = &owner;
@@ -91,7 +90,7 @@ void Session::receive(const wire::DefineFor& define) {
   spec->function_known = define.content.kind != wire::TaskKind::program;
   spec->takes_indices = indices_.concerns(define.content.resources);
   ++spec->program->specs;
-  // Before the first task comes: there is no reason to wait for it.
+  // Fetched before the first task arrives, since waiting for it would gain nothing.
   spec->files_ready = true;
   for (const wire::FileRef& file : files_of(define.content)) {
     const bool ready = fetcher_.want(now_, {BlobPlace::file, file.id}, {define.session, file.id, file.size},
@@ -128,7 +127,7 @@ void Session::receive(const wire::Assign& message) {
   ClientState& owner = client(message.session);
   std::uint64_t& last = assigned_last_[epoch_];
   const LocalRef<SpecState>* spec = nullptr;
-  std::uint32_t number = 0;  // of `spec`: neighbours have the same
+  std::uint32_t number = 0;  // of `spec`; consecutive records mostly share it
   for (const wire::AssignRecord& record : message.tasks) {
     const AttemptKey key{{message.session, record.seq}, {epoch_, record.number}};
     if (is_known(key, last)) continue;
@@ -141,9 +140,9 @@ void Session::receive(const wire::Assign& message) {
   }
 }
 
-/// Whether an attempt that is being assigned is here, or has its answer in an outbox: the broker says
-/// something twice. It gives out its numbers in order, so that only one which is not newer than the `last` of
-/// its epoch has to be looked for.
+/// Whether an attempt is already here or answered in an outbox, so that this assignment is a repetition. The
+/// broker assigns numbers in increasing order: only one that is not above `last` of its epoch has to be
+/// looked up.
 bool Session::is_known(const AttemptKey& key, std::uint64_t& last) {
   if (key.attempt.number > last) {
     last = key.attempt.number;
@@ -154,10 +153,10 @@ bool Session::is_known(const AttemptKey& key, std::uint64_t& last) {
   return owner != clients_.end() && owner->second.outbox.holds(key.id.seq, key.attempt);
 }
 
-/// `spec` is null when the broker has not said what it is.
+/// `spec` is null when the broker has not defined it.
 void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<SpecState>* spec,
                      const wire::AssignRecord& record) {
-  if (draining_) {  // it crossed our DRAINING
+  if (draining_) {  // the assignment crossed our DRAINING
     send(wire::Returned{key.id.session, {{record.seq, key.attempt}}});
     return;
   }
@@ -187,7 +186,7 @@ void Session::want_needs(Task& task) {
   task.needs = std::make_unique<Needs>();
   Needs& needs = *task.needs;
   const auto want = [&](const BlobKey& key, const wire::BlobRef& ref, const std::string& name) {
-    // One file under two names is one blob.
+    // A file that is listed under two names is one blob.
     if (std::find(needs.blobs.begin(), needs.blobs.end(), key) != needs.blobs.end()) return;
     needs.blobs.push_back(key);
     if (fetcher_.want(now_, key, ref, name, *actions_)) return;
@@ -232,7 +231,7 @@ void Session::settle_blobs() {
   }
 }
 
-/// Nothing is missing: it waits for a runner, behind those that came before it.
+/// The task has all its blobs: queues it for a runner, behind tasks that arrived before it.
 void Session::enqueue(Task& task) {
   if (draining_) return give_back(task);
   Lane& lane = task.lane();
@@ -251,7 +250,7 @@ void Session::receive(const wire::Revoke& revoke) {
   for (const wire::AttemptRecord& record : revoke.tasks) {
     Task* task = find(AttemptKey{{revoke.session, record.seq}, record.attempt});
     if (task == nullptr) {
-      // Answered already, or never here: only the second is worth a word.
+      // Either answered already or unknown. Only the unknown one needs RETURNED.
       const auto owner = clients_.find(revoke.session);
       if (owner == clients_.end() || !owner->second.outbox.holds(record.seq, record.attempt)) {
         send(wire::Returned{revoke.session, {record}});
@@ -273,7 +272,8 @@ void Session::cancel(Task& task) {
   if (runner.channel.front() == &task) {
     stop_front(runner, StopReason::cancelled);
   } else {
-    task.stop = StopReason::cancelled;  // the one before it must not suffer: its turn comes
+    // it is stopped when it reaches the front, so that the running task is not disturbed
+    task.stop = StopReason::cancelled;
   }
 }
 
@@ -289,7 +289,7 @@ void Session::fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, std:
 }
 
 void Session::finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
-  if (task.unwanted) return give_back(task);  // the broker counts what is here
+  if (task.unwanted) return give_back(task);  // the broker keeps count of the attempts at each worker
   if (payload.is_blob()) held_.add(task.key.id.session, payload.blob());
   const AttemptKey key = task.key;
   const std::uint32_t execution = task.execution;
@@ -305,7 +305,7 @@ void Session::answer(ClientState& owner, const AttemptKey& key, std::uint32_t ex
   owner.outbox.add(std::move(entry), presence_.joined() ? actions_ : nullptr);
 }
 
-/// REQUIRES: no channel has it.
+/// REQUIRES: `task` is in no runner's channel.
 void Session::erase(Task& task) {
   if (task.place == TaskPlace::queued) task.lane().tasks.remove(task);
   if (task.needs) stop_needing(task);
