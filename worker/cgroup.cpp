@@ -79,9 +79,9 @@ Fd Cgroup::enter_slot(std::uint32_t slot, std::uint64_t bytes_max) {
   if (!write_text(folder + "/memory.max", std::to_string(bytes_max))) {
     throw std::system_error(errno, std::system_category(), "cannot limit the memory of " + folder);
   }
-  write_text(folder + "/memory.swap.max", "0");   // not there without swap
-  write_text(folder + "/memory.oom.group", "1");  // the task with all that it has started
-  write_text(folder + "/memory.peak", "0");       // starts anew, on kernels that can
+  write_text(folder + "/memory.swap.max", "0");   // missing without swap
+  write_text(folder + "/memory.oom.group", "1");  // kill the task with everything that it has started
+  write_text(folder + "/memory.peak", "0");       // reset, where the kernel supports it
   kills_before_[slot] = kills(slot);
   return checked(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open " + folder);
 }
@@ -94,7 +94,7 @@ std::optional<std::uint64_t> Cgroup::exceeded(std::uint32_t slot) const {
   const auto before = kills_before_.find(slot);
   if (before == kills_before_.end() || kills(slot) <= before->second) return std::nullopt;
   std::uint64_t bytes = 0;
-  for (const char* name : {"/memory.peak", "/memory.max"}) {  // the first since Linux 5.19
+  for (const char* name : {"/memory.peak", "/memory.max"}) {  // memory.peak exists since Linux 5.19
     std::istringstream(read_text(slot_folder(slot) + name)) >> bytes;
     if (bytes > 0) break;
   }
