@@ -15,6 +15,11 @@ namespace {
 
 double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
+/// "1 task", "2 tasks".
+std::string count_text(std::size_t number, const char* noun) {
+  return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+}
+
 }  // namespace
 
 Session::Session(Settings settings)
@@ -84,8 +89,8 @@ void Session::lose_broker(const std::string& reason) {
   if (presence_.stage() != Presence::Stage::backing_off) presence_.on_disconnected(now_);
   fetcher_.on_lost();
   if (was_joined) {
-    log(LogLevel::warning,
-        fmt::format("lost the broker at {} ({}); {} tasks go on", settings_.broker, reason, tasks_.size()));
+    log(LogLevel::warning, fmt::format("lost the broker at {} ({}), still holding {}", settings_.broker,
+                                       reason, count_text(tasks_.size(), "task")));
     log_reason_.clear();
   } else {
     log_waiting(reason);
@@ -117,11 +122,11 @@ void Session::tick_presence() {
         actions_->push_back(CloseLink{});
         fetcher_.on_lost();
         if (before == Presence::Stage::joined) {
-          log(LogLevel::warning,
-              fmt::format("the broker at {} is silent; {} tasks go on", settings_.broker, tasks_.size()));
+          log(LogLevel::warning, fmt::format("the broker at {} is silent; still holding {}", settings_.broker,
+                                             count_text(tasks_.size(), "task")));
           log_reason_.clear();
         } else {
-          log_waiting(before == Presence::Stage::connecting ? "no answer" : "it does not say WELCOME");
+          log_waiting(before == Presence::Stage::connecting ? "no answer" : "it has not sent WELCOME");
         }
     }
   }
@@ -145,7 +150,8 @@ void Session::on(const Received& received) {
         if constexpr (requires { receive(message); }) {
           if (kGreeting || presence_.joined()) receive(message);
         } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
-          log(LogLevel::warning, "the broker sent what a worker has no use for: " + wire::describe(message));
+          log(LogLevel::warning,
+              "the broker sent a message that a worker does not handle: " + wire::describe(message));
         }
       },
       *received.message);
@@ -157,8 +163,8 @@ void Session::receive(const wire::Welcome& welcome) {
   presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness,
                        received_minor_);
   log_reason_.clear();
-  log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} slots as {}",
-                                  settings_.broker, epoch_, settings_.hello.slots, settings_.hello.name));
+  log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} as {}", settings_.broker,
+                                  epoch_, count_text(settings_.hello.slots, "slot"), settings_.hello.name));
   if (!welcome.resumed) forget_idle_clients();
   claim_everything();
   if (hold_) say_hold();  // before the broker assigns tasks
@@ -232,7 +238,8 @@ void Session::receive(const wire::Leave&) { on(Drain{}); }
 void Session::on(const Drain&) {
   if (draining_) return;
   draining_ = true;
-  log(LogLevel::info, fmt::format("draining: {} tasks here, those that run may finish", tasks_.size()));
+  log(LogLevel::info,
+      fmt::format("draining: {} here; running tasks may finish", count_text(tasks_.size(), "task")));
   send(wire::Draining{});
   for (Task* task : tasks_in_order()) {
     if (task->place != TaskPlace::in_runner) give_back(*task);
@@ -242,7 +249,7 @@ void Session::on(const Drain&) {
 void Session::on(const Stop&) {
   draining_ = true;
   for (auto& [id, runner] : runners_) actions_->push_back(KillRunner{id, SIGKILL});
-  exit(0, "told to leave at once");
+  exit(0, "stopped by a second signal");
 }
 
 /// Running tasks may take their time while a broker can hear of them. Without one, the wait ends after
@@ -258,7 +265,7 @@ void Session::leave_if_done() {
   } else if (now_ < *leave_at_) {
     return;
   } else if (tasks_.empty()) {
-    exit(0, "drained, but not every result was fetched");
+    exit(0, "drained, but not every result has been fetched");
   } else {
     exit(0, fmt::format("there has been no broker at {} for {:.0f} s; {} {} not ended", settings_.broker,
                         seconds(settings_.leave_wait), tasks_.size(),

@@ -39,8 +39,8 @@ void Session::explain_hold(const MemoryUsed& memory) {
 void Session::begin_hold(const MemoryUsed& memory) {
   hold_.emplace();
   explain_hold(memory);
-  log(LogLevel::warning, fmt::format("{}: it takes nothing new until that is below {:.0f} %", hold_->reason,
-                                     settings_.hold_below * 100));
+  log(LogLevel::warning, fmt::format("{}: no new tasks are accepted until it is below {:.0f} %",
+                                     hold_->reason, settings_.hold_below * 100));
   say_hold();
   if (!presence_.joined() || presence_.broker_minor() < kHoldMinor) return;
   for (Task* task : tasks_in_order())
@@ -50,7 +50,7 @@ void Session::begin_hold(const MemoryUsed& memory) {
 void Session::end_hold() {
   if (!hold_) return;
   hold_.reset();
-  log(LogLevel::info, "there is enough memory again: it takes tasks");
+  log(LogLevel::info, "there is enough memory again: tasks are accepted");
   say_hold();
 }
 
@@ -62,7 +62,7 @@ void Session::wait_for_memory() {
   if (hold_->slots > 0 || now_ - *hold_->idle_since < settings_.hold_patience) return;
   hold_->slots = 1;
   log(LogLevel::warning,
-      fmt::format("{}, and nothing runs here: it takes one task at a time", hold_->reason));
+      fmt::format("{}, and nothing runs here: one task at a time is accepted", hold_->reason));
   say_hold();
 }
 

@@ -44,7 +44,7 @@ std::string differing(const ProgramState& program, const std::vector<runner::Fun
         names.push_back(fmt::format("'{}' ({})", entry.name, entry.signature));
     }
   }
-  return fmt::format("{} has not the same functions each time that it starts, so that none can be called: {}",
+  return fmt::format("the functions of {} differ from one start to the next, so none can be called: {}",
                      program.program.file.name, fmt::join(names, ", "));
 }
 
@@ -193,7 +193,7 @@ void Session::on(const TaskFinished& event) {
   } else {
     auto info = event.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
                                         : wire::decode_error(event.payload.inline_bytes());
-    wire::ErrorInfo named = error(info ? info->message : "its error could not be read");
+    wire::ErrorInfo named = error(info ? info->message : "its error could not be decoded");
     if (info) named.type = std::move(info->type);
     if (info) named.directory = std::move(info->directory);
     named.ended_ms = event.ended_ms;
@@ -315,7 +315,8 @@ void Session::on(const RunnerDied& event) {
   remove(event.runner);
   if (event.signal == 0 && event.exit_code == runner::kExitReplace) {
     log(LogLevel::info,
-        fmt::format("the runner in slot {} has left for a new one, as it says above", runner.slot));
+        fmt::format("the runner in slot {} has exited to be replaced, for the reason it has logged above",
+                    runner.slot));
   } else if (runner.state == Runner::State::ready && runner.channel.empty()) {
     log(LogLevel::warning,
         fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
@@ -396,7 +397,7 @@ void Session::tick_runners() {
     if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none &&
         now_ >= runner.since + settings_.start_timeout) {
       condemn(runner,
-              fmt::format("{} did not get ready within {} s", runner.lane->program->program.file.name,
+              fmt::format("{} was not ready within {} s", runner.lane->program->program.file.name,
                           std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
     }
     const bool named = runner.lane->program->specs > 0;

@@ -30,8 +30,8 @@ std::string fault_of(const wire::TaskSpec& spec, std::uint8_t broker_minor) {
   }
   if (const std::size_t bytes = setup_bytes(spec); bytes > runner::kSetupBytesMax) {
     return fmt::format(
-        "its variables and calls at the start of a runner take {} bytes, at most {} are possible", bytes,
-        runner::kSetupBytesMax);
+        "its environment and the calls at the start of a runner take {} bytes; at most {} are possible",
+        bytes, runner::kSetupBytesMax);
   }
   return "";
 }
@@ -166,7 +166,7 @@ void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<S
   };
   if (spec == nullptr)
     return cannot_start(
-        fmt::format("the worker was never told what spec {} of this session is", record.spec));
+        fmt::format("spec {} of this session has not been defined on this worker", record.spec));
   if (!(*spec)->fault.empty()) return cannot_start((*spec)->fault);
   Task& task = tasks_.insert(key);
   task.spec = *spec;
@@ -211,7 +211,8 @@ void Session::on(const BlobBad& event) { fetcher_.on_bad(now_, event.key, event.
 void Session::settle_blobs() {
   for (const Fetcher::Settled& settled : fetcher_.take_settled()) {
     if (!settled.ready) {
-      log(LogLevel::warning, fmt::format("blob {} did not come: {}", settled.key.id.text(8), settled.text));
+      log(LogLevel::warning,
+          fmt::format("blob {} could not be fetched: {}", settled.key.id.text(8), settled.text));
     }
     const auto found = waiters_.find(settled.key);
     if (found == waiters_.end()) continue;
