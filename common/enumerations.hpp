@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The values of every enumeration on the wire, from 0 upwards: append only. A value that is not listed here
-// comes from a newer minor version and is read as `unknown`, which is answered with a refusal and never acted
-// on.
+// The values of every enumeration on the wire, numbered from 0: append only. A value that is not listed here
+// comes from a newer minor version. It is read as `unknown`, which is refused and never acted on.
 #pragma once
 
 #include "common/field.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The fields of every message in wire order, with what each means. A batch also has records, each an array of
-// its own behind the head. field.hpp says how a record may grow.
+// The fields of every message in wire order, with their meaning. A batch also has records: each is an array
+// that follows the head. field.hpp says how a record may grow.
 #pragma once
 
 #include "common/field.hpp"
