@@ -282,7 +282,7 @@ TEST_SUITE("runner loop") {
     runner.run<throws_long>(std::size_t{1'000'000});
     const std::string message = runner.failure().message;
     CHECK(message.starts_with(std::string(kErrorMessageBytesMax, 'x')));
-    CHECK(message.ends_with(" ... (cut: the message had 1000000 bytes)"));
+    CHECK(message.ends_with(" ... (truncated: the message had 1000000 bytes)"));
   }
 
   TEST_CASE("arguments that do not decode, and functions that are not there, fail the task alone") {
