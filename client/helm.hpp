@@ -5,8 +5,8 @@
 // arrived and nothing else is open, the I/O thread yields for a moment: the next submit() sends in the
 // calling thread, and the thread that waits for the answer runs the loop until the answer arrives.
 //
-//     I/O thread has it -- step_back() --> free <-- steer(), submit(): for a while --> that thread has it
-//                       <-- recall(), or nobody has wanted it for a moment --
+//   I/O thread has it -- step_back() --> free <-- steer(), submit(): for a while --> that thread has it
+//                     <-- recall(), or nobody has wanted it for a moment --
 #pragma once
 
 #include <atomic>

@@ -4,29 +4,29 @@
 // It never sends, sleeps, hashes or reads a clock: the shell feeds it events and performs the actions that it
 // returns. The loop is
 //
-//     for (;;) {
-//       poll(link, inbox, until(session.deadline()));
-//       for each thing that happened:  session.step(now, event, actions);
-//       session.step(now, Tick{}, actions);            // once per turn: acknowledges
-//       for each action:               perform(action);
-//     }
+//   for (;;) {
+//     poll(link, inbox, until(session.deadline()));
+//     for each thing that happened:  session.step(now, event, actions);
+//     session.step(now, Tick{}, actions);            // once per turn: acknowledges
+//     for each action:               perform(action);
+//   }
 //
 // Not thread-safe; owned by one loop. The rules are in common/PROTOCOL.md, sections 3 to 5 and 7. After
 // GaveUp or Close it is over(): it ignores every event and has no deadline.
 //
 // Life of a task:
 //
-//     Submit --> open --(final, inline)--> Complete, forgotten
-//                 | ^ \--(final, blob)--> pulling --(verified)--> DROP, Complete, forgotten
-//                 | +------ REANNOUNCE ------+ (lost)
-//                 +--(CancelTasks)--> Complete; if the broker may have it: cancelled, until its final answer
+//   Submit --> open --(final, inline)--> Complete, forgotten
+//               | ^ \--(final, blob)--> pulling --(verified)--> DROP, Complete, forgotten
+//               | +------ REANNOUNCE ------+ (lost)
+//               +--(CancelTasks)--> Complete; if the broker may have it: cancelled, until its final answer
 //
 // Invariants (see check_invariants):
-//     1. Each submitted task is completed exactly once, unless the session is over.
-//     2. Deliveries are taken in order, each once; only taken ones are acknowledged.
-//     3. The bytes of tasks in flight (sent, not RECEIVED) stay below the window plus one task.
-//     4. A spec is retained while a task refers to it, and forgotten when it is retired and unused.
-//     5. A task is pulling exactly while the puller works for it.
+//   1. Each submitted task is completed exactly once, unless the session is over.
+//   2. Deliveries are taken in order, each once; only taken ones are acknowledged.
+//   3. The bytes of tasks in flight (sent, not RECEIVED) stay below the window plus one task.
+//   4. A spec is retained while a task refers to it, and forgotten when it is retired and unused.
+//   5. A task is pulling exactly while the puller works for it.
 #pragma once
 
 #include <deque>

@@ -6,11 +6,11 @@
 // How a record grows: it is an array whose first fields are required. The fields behind them are optional:
 // each has a default (that of the struct) and the minor version that added it. New fields are only ever
 // appended.
-//     - A writer omits optional fields at the end that have their default.
-//     - A reader gives missing fields their default, and skips fields that it does not know.
-//     - An *ignorable* field may be skipped without harm. An *essential* one changes what the record asks
-//     for:
-//       with a value other than its default it is never sent to a peer that does not know it.
+//   - A writer omits optional fields at the end that have their default.
+//   - A reader gives missing fields their default, and skips fields that it does not know.
+//   - An *ignorable* field may be skipped without harm. An *essential* one changes what the record asks
+//   for:
+//     with a value other than its default it is never sent to a peer that does not know it.
 #pragma once
 
 #include <array>

@@ -44,11 +44,11 @@ class Link {
   // How to wait. zmq::poll() makes several system calls for each socket, before and after it sleeps. The
   // descriptors of libzmq are edge-triggered:
   //
-  //     items = {other descriptors};
-  //     link.watch(items);
-  //     poll(items, link.quiet() ? timeout : 0);
-  //     link.notice(items);
-  //     while (link.next()) ...
+  //   items = {other descriptors};
+  //   link.watch(items);
+  //   poll(items, link.quiet() ? timeout : 0);
+  //   link.notice(items);
+  //   while (link.next()) ...
 
   /// Appends the descriptors to poll(2).
   void watch(std::vector<pollfd>& items);

@@ -3,13 +3,13 @@
 // send heartbeats, detect silence, back off with jitter, and reconnect. Pure; embedded in worker::Session and
 // client::Session, which turn its needs into actions:
 //
-//     Need::connect    -> open a link;  then on_connected() (send HELLO) or on_disconnected()
-//     Need::heartbeat  -> send HEARTBEAT
-//     Need::close      -> close the link; it is backing off from here, as after on_disconnected()
+//   Need::connect    -> open a link;  then on_connected() (send HELLO) or on_disconnected()
+//   Need::heartbeat  -> send HEARTBEAT
+//   Need::close      -> close the link; it is backing off from here, as after on_disconnected()
 //
-//     backing_off --> connecting --> greeting --> joined --+
-//          ^              |              |                 |
-//          +--------------+--------------+-----------------+   disconnected, silent, refused
+//   backing_off --> connecting --> greeting --> joined --+
+//        ^              |              |                 |
+//        +--------------+--------------+-----------------+   disconnected, silent, refused
 #pragma once
 
 #include <cstdint>

@@ -4,12 +4,12 @@
 // between. A runner whose state cannot be restored exits, and the worker replaces it.
 //
 // Two kinds of state, by the cost of checking them:
-//     - State in the memory of the process is compared after every task (restore_memory, about 15 ns).
-//     - State in the kernel costs system calls. A task that took less time than the cheapest system call
-//     cannot
-//       have made one (CallGate). After other tasks signal mask and umask are restored (restore_kernel, two
-//       calls); after long ones, and after calls of functions that are new or known to leave changes behind,
-//       everything is (restore_everything, some 50 calls, 5 us).
+//   - State in the memory of the process is compared after every task (restore_memory, about 15 ns).
+//   - State in the kernel costs system calls. A task that took less time than the cheapest system call
+//   cannot
+//     have made one (CallGate). After other tasks signal mask and umask are restored (restore_kernel, two
+//     calls); after long ones, and after calls of functions that are new or known to leave changes behind,
+//     everything is (restore_everything, some 50 calls, 5 us).
 #pragma once
 
 #include <locale.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The cache directory that the workers of a user on this host share:
 //
-//     DIR/blobs/<hash>              complete
-//     DIR/blobs/<hash>.part         being fetched by the worker that holds a lock (flock) on it
-//     DIR/names/<hash>              the name of the program or library
-//     DIR/run/<pid>-<name>/         directory of one worker, locked while it lives
-//     DIR/run/<pid>-<name>/used/<hash>   exists while that worker uses the blob
+//   DIR/blobs/<hash>              complete
+//   DIR/blobs/<hash>.part         being fetched by the worker that holds a lock (flock) on it
+//   DIR/names/<hash>              the name of the program or library
+//   DIR/run/<pid>-<name>/         directory of one worker, locked while it lives
+//   DIR/run/<pid>-<name>/used/<hash>   exists while that worker uses the blob
 #pragma once
 
 #include <chrono>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // How shipped libraries are named, and what a runner's loader is told about them. In FileRef's `name`:
 //
-//     libanswer.so.1@l00f3a1...   the name that the loader searches for, '@', the role, and a hash of the
-//     path
-//                                 by which the program had opened it (16 hexadecimal digits)
+//   libanswer.so.1@l00f3a1...   the name that the loader searches for, '@', the role, and a hash of the
+//   path
+//                               by which the program had opened it (16 hexadecimal digits)
 //
 // A runner finds the libraries in inherited descriptors, from kFirstLibraryFd on, in the order of
 // WEFT_LIBRARIES="name/name/...", a variable that is removed before any initialiser runs. No file name

@@ -3,10 +3,10 @@
 // so that the cost of starting a runner does not grow with the agent, and so that runners are cleaned up even
 // if the agent is killed:
 //
-//     weft-worker            the agent
-//       weft-forkserver      adopts the leftovers of a reaper that was killed, and ends them
-//         weft-reaper        one for each runner: adopts the leftovers of its runner, and ends them
-//           the runner
+//   weft-worker            the agent
+//     weft-forkserver      adopts the leftovers of a reaper that was killed, and ends them
+//       weft-reaper        one for each runner: adopts the leftovers of its runner, and ends them
+//         the runner
 //
 // Any of them may be killed at any moment, and nothing outlives it for long. While tasks run, the fork server
 // and the reapers only sleep.

@@ -4,25 +4,25 @@
 // blobs are fetched. It never sends, forks, sleeps, or reads a clock or a file: the shell feeds it events and
 // performs the actions that it returns. The loop is
 //
-//     for (;;) {
-//       poll(link, runners, signals, until(session.deadline()));
-//       for each thing that happened:  session.step(now, event, actions);
-//       session.step(now, Tick{}, actions);
-//       for each action, in order:     perform(action);   // Exit is the last
-//     }
+//   for (;;) {
+//     poll(link, runners, signals, until(session.deadline()));
+//     for each thing that happened:  session.step(now, event, actions);
+//     session.step(now, Tick{}, actions);
+//     for each action, in order:     perform(action);   // Exit is the last
+//   }
 //
 // Running tasks and unreleased results survive the loss of the broker. The worker claims them when it has
 // joined the broker again, or a successor with another epoch. Not thread-safe: owned by one loop.
 //
 // Invariants (see check_invariants):
-//     1. A task is in exactly one stage: waiting for blobs, in its run queue, or in one runner's channel.
-//     2. There are at most `slots` runners, each in a slot that it does not share. Only a ready or ending
-//        runner has tasks, and one that serves `alone` tasks never has more than one.
-//     3. The ordinals in a channel are consecutive and end at the last one sent.
-//     4. No attempt is both in the task table and in an outbox: every attempt is answered once.
-//     5. A task waits exactly as long as one of its blobs is missing.
-//     6. A runner that is being stopped has a time for the next stop stage, except in the last one.
-//     7. A worker that has not joined sends nothing but HELLO.
+//   1. A task is in exactly one stage: waiting for blobs, in its run queue, or in one runner's channel.
+//   2. There are at most `slots` runners, each in a slot that it does not share. Only a ready or ending
+//      runner has tasks, and one that serves `alone` tasks never has more than one.
+//   3. The ordinals in a channel are consecutive and end at the last one sent.
+//   4. No attempt is both in the task table and in an outbox: every attempt is answered once.
+//   5. A task waits exactly as long as one of its blobs is missing.
+//   6. A runner that is being stopped has a time for the next stop stage, except in the last one.
+//   7. A worker that has not joined sends nothing but HELLO.
 #pragma once
 
 #include <list>

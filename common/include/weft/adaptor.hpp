@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // adaptor: how a type that is not yours is sent. Specialise it for the type or for a template:
 //
-//     template <>
-//     struct weft::adaptor<std::filesystem::path> {
-//       static std::string to_wire(const std::filesystem::path& path) { return path.string(); }
-//       static std::filesystem::path from_wire(std::string text) { return text; }
-//     };
+//   template <>
+//   struct weft::adaptor<std::filesystem::path> {
+//     static std::string to_wire(const std::filesystem::path& path) { return path.string(); }
+//     static std::filesystem::path from_wire(std::string text) { return text; }
+//   };
 //
 // to_wire() returns a value of any serialisable type; from_wire() makes a value of T from it, and may throw.
 // T needs no default constructor, and can be used wherever a value can: as an argument or result, in

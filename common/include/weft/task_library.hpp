@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // For task libraries: shared objects whose functions are called by name.
 //
-//     #include <weft/task_library.hpp>
-//     long add(long a, long b) { return a + b; }
-//     WEFT_TASK(add, add)              // or WEFT_TASK("sums/add", add)
+//   #include <weft/task_library.hpp>
+//   long add(long a, long b) { return a + b; }
+//   WEFT_TASK(add, add)              // or WEFT_TASK("sums/add", add)
 //
 // Build it as a shared library with the CMake target weft::task_library (headers only). The client calls it
 // with client.call<long>("add", 1L, 2L). The types must be exactly those of the function: the call carries a
