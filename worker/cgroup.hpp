@@ -33,11 +33,11 @@ class Cgroup {
   std::optional<std::uint64_t> exceeded(std::uint32_t slot) const;
 
  private:
-  explicit Cgroup(std::string folder) : folder_(std::move(folder)) {}
-  std::string slot_folder(std::uint32_t slot) const { return folder_ + "/slot" + std::to_string(slot); }
+  explicit Cgroup(std::string directory) : directory_(std::move(directory)) {}
+  std::string slot_directory(std::uint32_t slot) const { return directory_ + "/slot" + std::to_string(slot); }
   std::uint64_t kills(std::uint32_t slot) const;
 
-  std::string folder_;
+  std::string directory_;
   std::map<std::uint32_t, std::uint64_t> kills_before_;  // by slot
 };
 
