@@ -302,7 +302,8 @@ void Session::check_invariants() const {
     WEFT_CHECK(runner.channel.empty() || runner.state != Runner::State::starting);
     WEFT_CHECK(!runner.lane->alone || runner.channel.size() <= 1);
     WEFT_CHECK(settings_.runner_max_tasks == 0 || runner.sent <= settings_.runner_max_tasks);
-    WEFT_CHECK(runner.rung == Runner::Rung::none || runner.rung == Runner::Rung::killed || runner.rung_due);
+    WEFT_CHECK(runner.stop_stage == Runner::StopStage::none ||
+               runner.stop_stage == Runner::StopStage::killed || runner.escalation_due);
     std::uint64_t ordinal = runner.sent - runner.channel.size();
     for (const Task* task : runner.channel) {
       ++placed;

@@ -60,11 +60,11 @@ class Session {
     Duration start_notice = std::chrono::milliseconds(2);
     Duration start_notice_max = std::chrono::milliseconds(10);
     Duration look_again = std::chrono::milliseconds(10);  // when the page does not show the task as started
-    Duration rung = std::chrono::seconds(1);              // between stop stages: request, SIGTERM, SIGKILL
-    Duration start_timeout = std::chrono::seconds(10);    // from StartRunner to RunnerReady
-    Duration bad_program = std::chrono::seconds(5);       // a program that did not start is not tried again
-    Duration tenure = std::chrono::milliseconds(50);      // before a runner with queued tasks makes room
-    Duration idle_runner = std::chrono::seconds(30);      // an idle runner whose program no session names
+    Duration escalation_interval = std::chrono::seconds(1);  // between stop stages: request, SIGTERM, SIGKILL
+    Duration start_timeout = std::chrono::seconds(10);       // from StartRunner to RunnerReady
+    Duration bad_program = std::chrono::seconds(5);   // a program that did not start is not tried again
+    Duration tenure = std::chrono::milliseconds(50);  // before a runner with queued tasks makes room
+    Duration idle_runner = std::chrono::seconds(30);  // an idle runner whose program no session names
     // Draining: for results to be released, or for a broker to return.
     Duration leave_wait = std::chrono::seconds(10);
     std::uint64_t runner_max_tasks = 0;  // a runner is replaced after so many; 0: no limit
@@ -216,7 +216,7 @@ class Session {
   void condemn(Runner& runner, const std::string& text);
   void stop_front(Runner& runner, StopReason reason);
   void next_front(Runner& runner);
-  void climb(Runner& runner);
+  void escalate(Runner& runner);
   Duration start_notice_of(const Runner& runner) const;
   void look(Runner& runner);
   void recall(Runner& runner);

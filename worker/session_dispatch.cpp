@@ -161,7 +161,8 @@ void Session::recall_for_idle() {
 
 /// Whether all tasks in the runner's channel are expected to be short.
 bool Session::may_prefetch(const Runner& runner) const {
-  if (runner.state != Runner::State::ready || runner.rung != Runner::Rung::none || runner.recalling)
+  if (runner.state != Runner::State::ready || runner.stop_stage != Runner::StopStage::none ||
+      runner.recalling)
     return false;
   // it runs longer than expected
   if (!runner.channel.empty() && runner.channel.front()->told_started) return false;

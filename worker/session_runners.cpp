@@ -78,7 +78,7 @@ void Session::remove(RunnerId id) {
 void Session::on(const RunnerReady& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr || runner->state != Runner::State::starting) return;
-  if (runner->rung == Runner::Rung::killed) return;  // too late
+  if (runner->stop_stage == Runner::StopStage::killed) return;  // too late
   ProgramState& program = *runner->lane->program;
   if (program.functions.empty()) program.functions = event.functions;
   // Tasks refer to functions by their index in this table, so it must be the same for all runners.
@@ -243,8 +243,8 @@ void Session::fail_in_runner(Task& task, wire::Outcome outcome, std::string mess
 void Session::next_front(Runner& runner) {
   // the task that was asked to stop has ended: the runner can be reused
   if (runner.state == Runner::State::ready) {
-    runner.rung = Runner::Rung::none;
-    runner.rung_due.reset();
+    runner.stop_stage = Runner::StopStage::none;
+    runner.escalation_due.reset();
     runner.culprit = 0;
   }
   runner.since = now_;
@@ -262,40 +262,40 @@ void Session::next_front(Runner& runner) {
 void Session::stop_front(Runner& runner, StopReason reason) {
   Task& front = *runner.channel.front();
   front.stop = reason;
-  if (runner.state != Runner::State::ready || runner.rung != Runner::Rung::none) return;
+  if (runner.state != Runner::State::ready || runner.stop_stage != Runner::StopStage::none) return;
   actions_->push_back(RequestStop{runner.id, front.ordinal});
-  runner.rung = Runner::Rung::asked;
-  runner.rung_due = now_ + settings_.rung;
+  runner.stop_stage = Runner::StopStage::asked;
+  runner.escalation_due = now_ + settings_.escalation_interval;
   runner.culprit = front.ordinal;
 }
 
-void Session::climb(Runner& runner) {
-  if (!runner.rung_due || now_ < *runner.rung_due) return;
+void Session::escalate(Runner& runner) {
+  if (!runner.escalation_due || now_ < *runner.escalation_due) return;
   runner.state = Runner::State::ending;
-  const bool first = runner.rung == Runner::Rung::asked;
+  const bool first = runner.stop_stage == Runner::StopStage::asked;
   actions_->push_back(KillRunner{runner.id, first ? SIGTERM : SIGKILL});
-  runner.rung = first ? Runner::Rung::terminated : Runner::Rung::killed;
-  runner.rung_due.reset();
-  if (first) runner.rung_due = now_ + settings_.rung;
+  runner.stop_stage = first ? Runner::StopStage::terminated : Runner::StopStage::killed;
+  runner.escalation_due.reset();
+  if (first) runner.escalation_due = now_ + settings_.escalation_interval;
 }
 
 /// Ends a runner. REQUIRES: it is idle.
 void Session::end(Runner& runner) {
   runner.state = Runner::State::ending;
   actions_->push_back(EndRunner{runner.id});
-  runner.rung = Runner::Rung::asked;
-  runner.rung_due = now_ + settings_.rung;
+  runner.stop_stage = Runner::StopStage::asked;
+  runner.escalation_due = now_ + settings_.escalation_interval;
 }
 
 void Session::condemn(Runner& runner, const std::string& text) {
-  if (runner.rung == Runner::Rung::killed) return;
+  if (runner.stop_stage == Runner::StopStage::killed) return;
   runner.doom = text;
   if (!runner.channel.empty()) runner.culprit = runner.channel.front()->ordinal;
   // A starting runner stays in that state: its death is a failed start.
   if (runner.state == Runner::State::ready) runner.state = Runner::State::ending;
   actions_->push_back(KillRunner{runner.id, SIGKILL});
-  runner.rung = Runner::Rung::killed;
-  runner.rung_due.reset();
+  runner.stop_stage = Runner::StopStage::killed;
+  runner.escalation_due.reset();
   runner.look_due.reset();
 }
 
@@ -355,7 +355,7 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
     return fail_in_runner(task, wire::Outcome::timed_out, timeout_text(task), death.ended_ms);
   }
   // It started just when its runner was being killed because of another task, so it is not charged.
-  const bool bystander = runner.rung >= Runner::Rung::terminated && runner.culprit != task.ordinal;
+  const bool bystander = runner.stop_stage >= Runner::StopStage::terminated && runner.culprit != task.ordinal;
   if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
   const wire::ErrorInfo info = crash_of(death, runner, task);
   // It may run on another worker, uncharged, unless it must not start twice.
@@ -392,9 +392,9 @@ void Session::put_back(Task& task) {
 
 void Session::tick_runners() {
   for (auto& [id, runner] : runners_) {
-    climb(runner);
+    escalate(runner);
     look(runner);
-    if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none &&
+    if (runner.state == Runner::State::starting && runner.stop_stage == Runner::StopStage::none &&
         now_ >= runner.since + settings_.start_timeout) {
       condemn(runner,
               fmt::format("{} was not ready within {} s", runner.lane->program->program.file.name,
@@ -408,8 +408,8 @@ void Session::tick_runners() {
 std::optional<Time> Session::runners_deadline() const {
   std::optional<Time> due;
   for (const auto& [id, runner] : runners_) {
-    due = earlier(due, earlier(runner.rung_due, runner.look_due));
-    if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none) {
+    due = earlier(due, earlier(runner.escalation_due, runner.look_due));
+    if (runner.state == Runner::State::starting && runner.stop_stage == Runner::StopStage::none) {
       due = earlier(due, runner.since + settings_.start_timeout);
     }
     if (runner.idle() && runner.lane->program->specs == 0)

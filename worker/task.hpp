@@ -175,7 +175,7 @@ struct Runner {
   enum class State : std::uint8_t { starting, ready, ending };
   /// Escalation of a stop request: `asked` concerns the front task, `terminated` and `killed` the whole
   /// runner.
-  enum class Rung : std::uint8_t { none, asked, terminated, killed };
+  enum class StopStage : std::uint8_t { none, asked, terminated, killed };
 
   RunnerId id = 0;
   std::uint32_t slot = 0;
@@ -190,10 +190,10 @@ struct Runner {
   std::size_t timed = 0;   // number of tasks in it that have a timeout
   bool recalling = false;  // the tasks that it has not started are being taken back
   bool gave_away = false;  // tasks were moved to idle runners since the front task came to the front
-  Rung rung = Rung::none;
-  std::optional<Time> rung_due;  // when to escalate to the next stop stage
-  std::optional<Time> look_due;  // when to check whether the front task has started, or run too long
-  std::uint64_t culprit = 0;     // ordinal of the task because of which it is being killed; 0: none
+  StopStage stop_stage = StopStage::none;
+  std::optional<Time> escalation_due;  // when to escalate to the next stop stage
+  std::optional<Time> look_due;        // when to check whether the front task has started, or run too long
+  std::uint64_t culprit = 0;           // ordinal of the task because of which it is being killed; 0: none
   std::string doom;  // why it is being killed, for the error of that task; "": by signal or exit code
   // Resource indices of the last task that needed some. A process may hold on to the devices that it saw
   // first, so this runner gets only tasks with the same indices.
