@@ -62,8 +62,9 @@ class Session {
     Duration look_again = std::chrono::milliseconds(10);  // when the page does not show the task as started
     Duration escalation_interval = std::chrono::seconds(1);  // between stop stages: request, SIGTERM, SIGKILL
     Duration start_timeout = std::chrono::seconds(10);       // from StartRunner to RunnerReady
-    Duration bad_program = std::chrono::seconds(5);   // a program that did not start is not tried again
-    Duration tenure = std::chrono::milliseconds(50);  // before a runner with queued tasks makes room
+    Duration bad_program = std::chrono::seconds(5);  // a program that did not start is not tried again
+    Duration min_runner_lifetime =
+        std::chrono::milliseconds(50);                // before a runner with queued tasks makes room
     Duration idle_runner = std::chrono::seconds(30);  // an idle runner whose program no session names
     // Draining: for results to be released, or for a broker to return.
     Duration leave_wait = std::chrono::seconds(10);
@@ -213,7 +214,7 @@ class Session {
   void fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
                       std::uint64_t run_us = 0);
   void end(Runner& runner);
-  void condemn(Runner& runner, const std::string& text);
+  void kill_runner(Runner& runner, const std::string& text);
   void stop_front(Runner& runner, StopReason reason);
   void next_front(Runner& runner);
   void escalate(Runner& runner);

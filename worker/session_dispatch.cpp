@@ -101,7 +101,7 @@ void Session::end_idle_runners_for(Lane& lane) {
     if (coming >= lane.tasks.size()) return;
     if (!runner.idle() || runner.lane == &lane) continue;
     // Two programs that alternate in one slot would start processes all day, so each gets a minimum time.
-    if (!runner.lane->tasks.empty() && now_ - runner.ready_at < settings_.tenure) continue;
+    if (!runner.lane->tasks.empty() && now_ - runner.ready_at < settings_.min_runner_lifetime) continue;
     end(runner);
     ++coming;
   }

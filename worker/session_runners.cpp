@@ -82,7 +82,7 @@ void Session::on(const RunnerReady& event) {
   ProgramState& program = *runner->lane->program;
   if (program.functions.empty()) program.functions = event.functions;
   // Tasks refer to functions by their index in this table, so it must be the same for all runners.
-  if (program.functions != event.functions) return condemn(*runner, differing(program, event.functions));
+  if (program.functions != event.functions) return kill_runner(*runner, differing(program, event.functions));
   runner->state = Runner::State::ready;
   runner->since = runner->ready_at = now_;
   program.bad.clear();
@@ -94,7 +94,7 @@ void Session::on(const RunnerFailedToStart& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr) return;
   ProgramState& program = *runner->lane->program;
-  const std::string why = runner->doom.empty() ? event.text : runner->doom;
+  const std::string why = runner->kill_reason.empty() ? event.text : runner->kill_reason;
   remove(event.runner);
   refuse_program(program, why);
 }
@@ -102,12 +102,12 @@ void Session::on(const RunnerFailedToStart& event) {
 /// Fails the queued tasks that would need a new runner of this program; tasks whose queue still has a ready
 /// runner stay.
 void Session::fail_queued(ProgramState& program) {
-  std::vector<Task*> doomed;
+  std::vector<Task*> failing;
   for (Lane& lane : program.lanes) {
     if (count(lane, Runner::State::ready) > 0) continue;
-    for (Task* task = lane.tasks.front(); task != nullptr; task = task->next) doomed.push_back(task);
+    for (Task* task = lane.tasks.front(); task != nullptr; task = task->next) failing.push_back(task);
   }
-  for (Task* task : doomed) fail(*task, wire::Outcome::cannot_start, error(program.bad));
+  for (Task* task : failing) fail(*task, wire::Outcome::cannot_start, error(program.bad));
 }
 
 // ---- running ----
@@ -168,7 +168,7 @@ void Session::on(const TaskFinished& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr) return;
   if (runner->channel.empty() || runner->channel.front()->ordinal != event.ordinal) {
-    return condemn(*runner, "its runner answered a task out of turn");
+    return kill_runner(*runner, "its runner answered a task out of turn");
   }
   Task& task = *runner->channel.front();
   runner->channel.pop_front();
@@ -245,7 +245,7 @@ void Session::next_front(Runner& runner) {
   if (runner.state == Runner::State::ready) {
     runner.stop_stage = Runner::StopStage::none;
     runner.escalation_due.reset();
-    runner.culprit = 0;
+    runner.killed_for = 0;
   }
   runner.since = now_;
   runner.gave_away = false;
@@ -266,7 +266,7 @@ void Session::stop_front(Runner& runner, StopReason reason) {
   actions_->push_back(RequestStop{runner.id, front.ordinal});
   runner.stop_stage = Runner::StopStage::asked;
   runner.escalation_due = now_ + settings_.escalation_interval;
-  runner.culprit = front.ordinal;
+  runner.killed_for = front.ordinal;
 }
 
 void Session::escalate(Runner& runner) {
@@ -287,10 +287,10 @@ void Session::end(Runner& runner) {
   runner.escalation_due = now_ + settings_.escalation_interval;
 }
 
-void Session::condemn(Runner& runner, const std::string& text) {
+void Session::kill_runner(Runner& runner, const std::string& text) {
   if (runner.stop_stage == Runner::StopStage::killed) return;
-  runner.doom = text;
-  if (!runner.channel.empty()) runner.culprit = runner.channel.front()->ordinal;
+  runner.kill_reason = text;
+  if (!runner.channel.empty()) runner.killed_for = runner.channel.front()->ordinal;
   // A starting runner stays in that state: its death is a failed start.
   if (runner.state == Runner::State::ready) runner.state = Runner::State::ending;
   actions_->push_back(KillRunner{runner.id, SIGKILL});
@@ -300,7 +300,7 @@ void Session::condemn(Runner& runner, const std::string& text) {
 }
 
 void Session::on(const RunnerBroken& event) {
-  if (Runner* runner = find(event.runner)) condemn(*runner, event.text);
+  if (Runner* runner = find(event.runner)) kill_runner(*runner, event.text);
 }
 
 // ---- dying ----
@@ -345,8 +345,8 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
   const std::uint64_t front = runner.sent - runner.channel.size() + 1;
   const bool sensible = death.started <= runner.sent && death.started + 1 >= front;
   const bool by_page = sensible ? task.ordinal <= death.started : task.ordinal == front;
-  const bool its_turn = task.ordinal == front || runner.culprit != 0;
-  const bool started = task.started_at || runner.culprit == task.ordinal || (by_page && its_turn);
+  const bool its_turn = task.ordinal == front || runner.killed_for != 0;
+  const bool started = task.started_at || runner.killed_for == task.ordinal || (by_page && its_turn);
   if (task.stop == StopReason::cancelled) {
     return fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", death.ended_ms);
   }
@@ -355,7 +355,8 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
     return fail_in_runner(task, wire::Outcome::timed_out, timeout_text(task), death.ended_ms);
   }
   // It started just when its runner was being killed because of another task, so it is not charged.
-  const bool bystander = runner.stop_stage >= Runner::StopStage::terminated && runner.culprit != task.ordinal;
+  const bool bystander =
+      runner.stop_stage >= Runner::StopStage::terminated && runner.killed_for != task.ordinal;
   if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
   const wire::ErrorInfo info = crash_of(death, runner, task);
   // It may run on another worker, uncharged, unless it must not start twice.
@@ -367,8 +368,8 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
 }
 
 wire::ErrorInfo Session::crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const {
-  const bool told = !runner.doom.empty() && runner.culprit == task.ordinal;
-  wire::ErrorInfo info = error(told ? runner.doom : how_it_ended(death));
+  const bool told = !runner.kill_reason.empty() && runner.killed_for == task.ordinal;
+  wire::ErrorInfo info = error(told ? runner.kill_reason : how_it_ended(death));
   info.signal = death.signal;
   info.exit_code = death.exit_code;
   info.stderr_tail = death.stderr_tail;
@@ -396,9 +397,10 @@ void Session::tick_runners() {
     look(runner);
     if (runner.state == Runner::State::starting && runner.stop_stage == Runner::StopStage::none &&
         now_ >= runner.since + settings_.start_timeout) {
-      condemn(runner,
-              fmt::format("{} was not ready within {} s", runner.lane->program->program.file.name,
-                          std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
+      kill_runner(
+          runner,
+          fmt::format("{} was not ready within {} s", runner.lane->program->program.file.name,
+                      std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
     }
     const bool named = runner.lane->program->specs > 0;
     if (runner.idle() && !named && now_ >= runner.since + settings_.idle_runner) end(runner);

@@ -193,8 +193,8 @@ struct Runner {
   StopStage stop_stage = StopStage::none;
   std::optional<Time> escalation_due;  // when to escalate to the next stop stage
   std::optional<Time> look_due;        // when to check whether the front task has started, or run too long
-  std::uint64_t culprit = 0;           // ordinal of the task because of which it is being killed; 0: none
-  std::string doom;  // why it is being killed, for the error of that task; "": by signal or exit code
+  std::uint64_t killed_for = 0;        // ordinal of the task because of which it is being killed; 0: none
+  std::string kill_reason;  // why it is being killed, for the error of that task; "": by signal or exit code
   // Resource indices of the last task that needed some. A process may hold on to the devices that it saw
   // first, so this runner gets only tasks with the same indices.
   LocalRef<const Indices> indices;

@@ -490,7 +490,7 @@ TEST_CASE("two programs in one slot: each keeps it for a while, then the older t
   h.running(1);
   h.assign(2, 2, 2);
   h.assign(3, 4);
-  h.finished(1, 1);  // within its tenure: its own tasks first
+  h.finished(1, 1);  // within its min_runner_lifetime: its own tasks first
   CHECK(h.take() == Actions{h.result(1, 1, true), h.run(1, 2, 3)});
   h.advance(milliseconds(51));
   h.finished(1, 2);
