@@ -192,10 +192,10 @@ void Session::claim_everything() {
   std::map<Uuid, wire::Claims> by_session;
   for (Task* task : tasks_in_order()) {
     if (task->unwanted) continue;
-    task->told_started = task->started_at.has_value();
+    task->started_reported = task->started_at.has_value();
     by_session[task->key.id.session].tasks.push_back(
         {task->key.id.seq, task->key.attempt,
-         task->told_started ? wire::ClaimState::running : wire::ClaimState::queued, task->execution});
+         task->started_reported ? wire::ClaimState::running : wire::ClaimState::queued, task->execution});
   }
   for (const auto& [id, client] : clients_) {
     wire::Claims claims = std::move(by_session[id]);

@@ -59,7 +59,8 @@ class Session {
     // than start_notice_max.
     Duration start_notice = std::chrono::milliseconds(2);
     Duration start_notice_max = std::chrono::milliseconds(10);
-    Duration look_again = std::chrono::milliseconds(10);  // when the page does not show the task as started
+    Duration recheck_interval =
+        std::chrono::milliseconds(10);  // when the page does not show the task as started
     Duration escalation_interval = std::chrono::seconds(1);  // between stop stages: request, SIGTERM, SIGKILL
     Duration start_timeout = std::chrono::seconds(10);       // from StartRunner to RunnerReady
     Duration bad_program = std::chrono::seconds(5);  // a program that did not start is not tried again
@@ -219,7 +220,7 @@ class Session {
   void next_front(Runner& runner);
   void escalate(Runner& runner);
   Duration start_notice_of(const Runner& runner) const;
-  void look(Runner& runner);
+  void check_started(Runner& runner);
   void recall(Runner& runner);
   void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);
   void put_back(Task& task);

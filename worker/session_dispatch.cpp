@@ -165,7 +165,7 @@ bool Session::may_prefetch(const Runner& runner) const {
       runner.recalling)
     return false;
   // it runs longer than expected
-  if (!runner.channel.empty() && runner.channel.front()->told_started) return false;
+  if (!runner.channel.empty() && runner.channel.front()->started_reported) return false;
   return runner.unsure == 0 && now_ - runner.since < settings_.start_notice;
 }
 
@@ -222,9 +222,9 @@ void Session::run(Runner& runner, Task& task) {
   if (task.spec->content->timeout_ms != 0) ++runner.timed;
   if (runner.channel.size() == 1) {
     runner.since = now_;
-    runner.look_due = now_ + start_notice_of(runner);
+    runner.check_deadline = now_ + start_notice_of(runner);
   } else if (runner.timed > 0) {  // it may start before the answers of the tasks before it are read
-    runner.look_due = earlier(runner.look_due, now_ + settings_.start_notice);
+    runner.check_deadline = earlier(runner.check_deadline, now_ + settings_.start_notice);
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
                          task.spec->content, task.execution, task.payload, task.spec->function_index,

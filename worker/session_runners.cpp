@@ -119,9 +119,9 @@ void Session::on(const TaskStarted& event) {
     if (task->ordinal != event.ordinal || task->started_at) continue;
     // A task can write anything to the page; no task starts before its runner is ready.
     task->started_at = std::clamp(event.at, runner->ready_at, now_);
-    if (task == runner->channel.front()) runner->look_due = now_;
+    if (task == runner->channel.front()) runner->check_deadline = now_;
   }
-  look(*runner);
+  check_started(*runner);
 }
 
 /// How long the front task must run before STARTED is sent. STARTED costs as much as a result on every hop,
@@ -133,26 +133,26 @@ Duration Session::start_notice_of(const Runner& runner) const {
 }
 
 /// Checks the clock of the front task: has it started, is a STARTED due, has its timeout expired?
-void Session::look(Runner& runner) {
-  if (runner.channel.empty() || !runner.look_due || now_ < *runner.look_due) return;
+void Session::check_started(Runner& runner) {
+  if (runner.channel.empty() || !runner.check_deadline || now_ < *runner.check_deadline) return;
   Task& task = *runner.channel.front();
   if (!task.started_at) {
-    runner.look_due = now_ + settings_.look_again;
+    runner.check_deadline = now_ + settings_.recheck_interval;
     return;
   }
-  runner.look_due.reset();
+  runner.check_deadline.reset();
   if (const Time notice = *task.started_at + start_notice_of(runner); now_ < notice) {
-    runner.look_due = notice;
-  } else if (!std::exchange(task.told_started, true) && !task.unwanted) {
+    runner.check_deadline = notice;
+  } else if (!std::exchange(task.started_reported, true) && !task.unwanted) {
     send(wire::Started{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
   }
-  if (task.told_started && runner.channel.size() > 1) {
+  if (task.started_reported && runner.channel.size() > 1) {
     const Duration expected(static_cast<std::int64_t>(task.estimate_us));
     const Time late = *task.started_at + std::max(settings_.start_notice, 2 * expected);
     if (now_ >= late) {
       recall(runner);  // it runs longer than expected: the tasks behind it need not wait for it
     } else {
-      runner.look_due = late;
+      runner.check_deadline = late;
     }
   }
   if (task.spec->content->timeout_ms == 0 || task.stop != StopReason::none) return;
@@ -160,7 +160,7 @@ void Session::look(Runner& runner) {
   if (now_ >= timeout) {
     stop_front(runner, StopReason::timed_out);
   } else {
-    runner.look_due = earlier(runner.look_due, timeout);
+    runner.check_deadline = earlier(runner.check_deadline, timeout);
   }
 }
 
@@ -249,10 +249,10 @@ void Session::next_front(Runner& runner) {
   }
   runner.since = now_;
   runner.gave_away = false;
-  runner.look_due.reset();
+  runner.check_deadline.reset();
   if (runner.channel.empty()) return;
   Task& front = *runner.channel.front();
-  runner.look_due = now_ + start_notice_of(runner);
+  runner.check_deadline = now_ + start_notice_of(runner);
   if (front.stop != StopReason::none) stop_front(runner, front.stop);
   if (runner.channel.size() > 1) warm_up(*runner.channel[1]);
 }
@@ -296,7 +296,7 @@ void Session::kill_runner(Runner& runner, const std::string& text) {
   actions_->push_back(KillRunner{runner.id, SIGKILL});
   runner.stop_stage = Runner::StopStage::killed;
   runner.escalation_due.reset();
-  runner.look_due.reset();
+  runner.check_deadline.reset();
 }
 
 void Session::on(const RunnerBroken& event) {
@@ -385,7 +385,7 @@ wire::ErrorInfo Session::crash_of(const RunnerDied& death, const Runner& runner,
 void Session::put_back(Task& task) {
   task.runner = task.ordinal = 0;
   task.started_at.reset();
-  task.told_started = false;
+  task.started_reported = false;
   enqueue(task);
 }
 
@@ -394,7 +394,7 @@ void Session::put_back(Task& task) {
 void Session::tick_runners() {
   for (auto& [id, runner] : runners_) {
     escalate(runner);
-    look(runner);
+    check_started(runner);
     if (runner.state == Runner::State::starting && runner.stop_stage == Runner::StopStage::none &&
         now_ >= runner.since + settings_.start_timeout) {
       kill_runner(
@@ -410,7 +410,7 @@ void Session::tick_runners() {
 std::optional<Time> Session::runners_deadline() const {
   std::optional<Time> due;
   for (const auto& [id, runner] : runners_) {
-    due = earlier(due, earlier(runner.escalation_due, runner.look_due));
+    due = earlier(due, earlier(runner.escalation_due, runner.check_deadline));
     if (runner.state == Runner::State::starting && runner.stop_stage == Runner::StopStage::none) {
       due = earlier(due, runner.since + settings_.start_timeout);
     }

@@ -128,8 +128,8 @@ struct Task {
   float estimate_us = 0;  // as of when it was sent to its runner; -1: unknown or long
   TaskPlace place = TaskPlace::waiting;
   bool alone = false;
-  bool unwanted = false;      // its session is over: its result is discarded
-  bool told_started = false;  // reported to the broker by STARTED or a claim
+  bool unwanted = false;          // its session is over: its result is discarded
+  bool started_reported = false;  // reported to the broker by STARTED or a claim
   StopReason stop = StopReason::none;
 
   // In a runner only:
@@ -192,7 +192,7 @@ struct Runner {
   bool gave_away = false;  // tasks were moved to idle runners since the front task came to the front
   StopStage stop_stage = StopStage::none;
   std::optional<Time> escalation_due;  // when to escalate to the next stop stage
-  std::optional<Time> look_due;        // when to check whether the front task has started, or run too long
+  std::optional<Time> check_deadline;  // when to check whether the front task has started, or run too long
   std::uint64_t killed_for = 0;        // ordinal of the task because of which it is being killed; 0: none
   std::string kill_reason;  // why it is being killed, for the error of that task; "": by signal or exit code
   // Resource indices of the last task that needed some. A process may hold on to the devices that it saw
