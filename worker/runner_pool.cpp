@@ -28,8 +28,9 @@ constexpr std::size_t kOutputBytesATurn =
 // Of each runner: more than a full ring holds. The limit keeps a runner that sends without end from starving
 // others.
 constexpr std::size_t kMessagesATurn = runner::kRingBytes / 4;
-constexpr Duration kMuteInterval = std::chrono::milliseconds(2);  // for polling runners that cannot wake us
-constexpr unsigned kSources = 4;  // at most, of each runner; part of the poller's keys
+constexpr Duration kUnpollableInterval =
+    std::chrono::milliseconds(2);  // for polling runners that cannot wake us
+constexpr unsigned kSources = 4;   // at most, of each runner; part of the poller's keys
 constexpr Duration kMemoryInterval = std::chrono::milliseconds(100);
 
 std::int64_t unix_ms() {
@@ -95,7 +96,7 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
     runner.process = launch(action);
     for (const RunnerProcess::Polled& polled : runner.process->polls())
       poller_.add(polled.fd, action.runner * kSources + static_cast<unsigned>(polled.source));
-    attend(runner);
+    keep_polling(runner);
     runner.process->send(runner::RunnerWelcome{settings_.worker});
     crash_point("worker.runner_forked");
   } catch (const std::exception& error) {
@@ -195,7 +196,7 @@ void RunnerPool::run(const RunTask& action) {
   } else {
     task.payload = action.payload.without_tail();
   }
-  attend(runner);
+  keep_polling(runner);
   if (runner.tasks.empty()) runner.tail.clear();
   runner.tasks.emplace_back(action.ordinal, action.id);
   const wire::TaskSpec& spec = *action.spec;
@@ -215,7 +216,7 @@ void RunnerPool::request_stop(const RequestStop& action) {
 TasksRecalled RunnerPool::recall(const RecallTasks& action) {
   const auto found = runners_.find(action.runner);
   if (found == runners_.end() || found->second.tasks.empty()) return {action.runner, UINT64_MAX};
-  attend(found->second);
+  keep_polling(found->second);
   auto& tasks = found->second.tasks;
   const std::uint64_t started = found->second.process->recall(tasks.front().first, tasks.back().first);
   while (!tasks.empty() && tasks.back().first > started) tasks.pop_back();
@@ -243,57 +244,57 @@ void RunnerPool::clear() {
 
 std::optional<Time> RunnerPool::deadline() const {
   std::optional<Time> due = memory_due_;
-  if (mute_ > 0) due = earlier(due, looked_ + kMuteInterval);
+  if (unpollable_ > 0) due = earlier(due, checked_at_ + kUnpollableInterval);
   return due;
 }
 
-void RunnerPool::attend(Runner& runner) {
-  if (!std::exchange(runner.attended, true)) runner.process->awake();
+void RunnerPool::keep_polling(Runner& runner) {
+  if (!std::exchange(runner.being_polled, true)) runner.process->awake();
 }
 
 bool RunnerPool::sleep() {
   bool quiet = true;
   for (auto& [id, runner] : runners_) {
-    if (!runner.attended) continue;
+    if (!runner.being_polled) continue;
     runner.process->flush();
-    runner.attended = !runner.process->sleep();
-    quiet = quiet && !runner.attended;
+    runner.being_polled = !runner.process->sleep();
+    quiet = quiet && !runner.being_polled;
   }
   return quiet;
 }
 
 void RunnerPool::collect(Time now, bool waited, bool readable, std::vector<Event>& events) {
   collected_ms_ = unix_ms();
-  if (readable) take_happened();
+  if (readable) take_ready_sources();
   // A runner that is being polled does not wake us. Checking all of them takes a fraction of a microsecond
   // for each, so it is done at most once per microsecond and runner.
-  const bool all = waited || now - looked_ >= Duration(static_cast<std::int64_t>(runners_.size()));
-  if (all) looked_ = now;
+  const bool all = waited || now - checked_at_ >= Duration(static_cast<std::int64_t>(runners_.size()));
+  if (all) checked_at_ = now;
   for (auto next = runners_.begin(); next != runners_.end();) {
     Runner& runner = (next++)->second;  // `runner` may be erased below
-    if (all || runner.attended || runner.happened != 0) look_at(runner, now, events);
+    if (all || runner.being_polled || runner.ready_sources != 0) check_runner(runner, now, events);
   }
-  look_at_memory(now, events);
+  check_memory(now, events);
 }
 
-void RunnerPool::take_happened() {
+void RunnerPool::take_ready_sources() {
   for (const epoll_event& event : poller_.take()) {
     const auto found = runners_.find(event.data.u64 / kSources);
-    if (found != runners_.end()) found->second.happened |= 1U << event.data.u64 % kSources;
+    if (found != runners_.end()) found->second.ready_sources |= 1U << event.data.u64 % kSources;
   }
 }
 
-void RunnerPool::look_at(Runner& runner, Time now, std::vector<Event>& events) {
-  const auto has = [happened = std::exchange(runner.happened, 0)](RunnerProcess::Source source) {
-    return (happened >> static_cast<unsigned>(source) & 1) != 0;
+void RunnerPool::check_runner(Runner& runner, Time now, std::vector<Event>& events) {
+  const auto has = [ready_sources = std::exchange(runner.ready_sources, 0)](RunnerProcess::Source source) {
+    return (ready_sources >> static_cast<unsigned>(source) & 1) != 0;
   };
-  attend(runner);
+  keep_polling(runner);
   // Death is checked first: everything that a dead runner has sent is then in the channel, and is read to its
   // end.
   const auto death = has(RunnerProcess::Source::line) ? runner.process->death() : std::nullopt;
   if (has(RunnerProcess::Source::socket) && !runner.process->read_socket()) {
     poller_.remove(runner.process->socket());
-    ++mute_;
+    ++unpollable_;
   }
   // Output is read before the channel, so that output of tasks that have ended is attributed by their DONE.
   if (death) {
@@ -305,8 +306,8 @@ void RunnerPool::look_at(Runner& runner, Time now, std::vector<Event>& events) {
   if (read_channel(runner, events) && (death || runner.process->has_output())) {
     log_output(runner, nullptr);
   }
-  look_at_page(runner, now, events);
-  if (death) bury(runner, *death, events);
+  check_page(runner, now, events);
+  if (death) reap(runner, *death, events);
 }
 
 /// Logs output that has been read: all of it in the name of the running task; or, with `until`, what was
@@ -390,15 +391,15 @@ void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std:
                       std::move(payload), collected_ms_);
 }
 
-void RunnerPool::look_at_page(Runner& runner, Time now, std::vector<Event>& events) {
+void RunnerPool::check_page(Runner& runner, Time now, std::vector<Event>& events) {
   if (!runner.ready || runner.tasks.empty()) return;
   const std::uint64_t front = runner.tasks.front().first;
-  if (runner.told_started >= front || runner.process->started() != front) return;
-  runner.told_started = front;
+  if (runner.last_started >= front || runner.process->started() != front) return;
+  runner.last_started = front;
   events.push_back(TaskStarted{runner.id, front, std::min(runner.process->started_at(), now)});
 }
 
-void RunnerPool::look_at_memory(Time now, std::vector<Event>& events) {
+void RunnerPool::check_memory(Time now, std::vector<Event>& events) {
   const bool busy = settings_.memory_limit && !cgroup_ &&
                     std::any_of(runners_.begin(), runners_.end(),
                                 [](const auto& entry) { return !entry.second.tasks.empty(); });
@@ -422,7 +423,7 @@ void RunnerPool::broken(Runner& runner, const std::string& text, std::vector<Eve
   events.push_back(RunnerBroken{runner.id, text});
 }
 
-void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::vector<Event>& events) {
+void RunnerPool::reap(Runner& runner, const RunnerProcess::Death& death, std::vector<Event>& events) {
   const RunnerId id = runner.id;
   const std::string tail = runner.tail.text();
   if (runner.ready) {
@@ -435,7 +436,7 @@ void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::ve
     if (runner.restart && why.find("static TLS block") != std::string::npos &&
         large_tls_.insert(runner.restart->libraries).second) {
       const StartRunner again{id, runner.slot, std::move(*runner.restart)};
-      if (runner.process->mute()) --mute_;
+      if (runner.process->unpollable()) --unpollable_;
       runners_.erase(id);
       return start(again, events);
     }
@@ -448,7 +449,7 @@ void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::ve
         RunnerFailedToStart{id, fmt::format("{} does not start on worker {}: {} ({})", runner.program,
                                             settings_.worker, why, how_it_ended(death))});
   }
-  if (runner.process->mute()) --mute_;
+  if (runner.process->unpollable()) --unpollable_;
   runners_.erase(id);
 }
 

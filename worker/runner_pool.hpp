@@ -65,28 +65,28 @@ class RunnerPool {
     bool ready = false;
     std::vector<runner::FunctionEntry> functions;  // the parts of an incomplete HELLO
     Fifo<std::pair<std::uint64_t, TaskId>> tasks;  // tasks sent and not answered, with their ordinals
-    std::uint64_t told_started = 0;                // ordinal of the last TaskStarted
+    std::uint64_t last_started = 0;                // ordinal of the last TaskStarted
     Tail tail;
-    unsigned happened = 0;    // a bit for each ready RunnerProcess::Source
-    bool attended = false;    // it need not wake us: it is checked before every wait
-    bool broken = false;      // RunnerBroken was reported
-    bool unreadable = false;  // it sent a malformed message: nothing more is read
+    unsigned ready_sources = 0;  // a bit for each ready RunnerProcess::Source
+    bool being_polled = false;   // it need not wake us: it is checked before every wait
+    bool broken = false;         // RunnerBroken was reported
+    bool unreadable = false;     // it sent a malformed message: nothing more is read
   };
 
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
   Bytes setup_of(const RunTask& action) const;
   std::string memory_text(std::uint64_t peak) const;
   void add_libraries(const Program& program, RunnerProcess::Launch& launch, std::vector<Fd>& copies);
-  static void attend(Runner& runner);
-  void take_happened();
-  void look_at(Runner& runner, Time now, std::vector<Event>& events);
+  static void keep_polling(Runner& runner);
+  void take_ready_sources();
+  void check_runner(Runner& runner, Time now, std::vector<Event>& events);
   void log_output(Runner& runner, const runner::TaskPrinted* until);
   bool read_channel(Runner& runner, std::vector<Event>& events);
   void receive(Runner& runner, runner::Received& received, std::vector<Event>& events);
   void on_done(Runner& runner, runner::TaskDone& done, Fd memory, std::vector<Event>& events);
-  void look_at_page(Runner& runner, Time now, std::vector<Event>& events);
-  void look_at_memory(Time now, std::vector<Event>& events);
-  void bury(Runner& runner, const RunnerProcess::Death& death, std::vector<Event>& events);
+  void check_page(Runner& runner, Time now, std::vector<Event>& events);
+  void check_memory(Time now, std::vector<Event>& events);
+  void reap(Runner& runner, const RunnerProcess::Death& death, std::vector<Event>& events);
   static void broken(Runner& runner, const std::string& text, std::vector<Event>& events);
 
   Settings settings_;
@@ -95,8 +95,8 @@ class RunnerPool {
   std::unique_ptr<Cgroup> cgroup_;  // nullptr: no limit, or it is enforced by polling
   Poller poller_;
   std::map<RunnerId, Runner> runners_;
-  std::size_t mute_ = 0;                            // runners that cannot wake us
-  Time looked_{};                                   // when all runners were last checked
+  std::size_t unpollable_ = 0;                      // runners that cannot wake us
+  Time checked_at_{};                               // when all runners were last checked
   Fd loader_;                                       // the loader's auditor, once it has been needed
   std::set<std::vector<wire::FileRef>> large_tls_;  // libraries that need more static TLS
   std::optional<Time> memory_due_;

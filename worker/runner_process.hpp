@@ -72,7 +72,7 @@ class RunnerProcess {
   bool sleep() { return channel_.sleep(); }
   void awake() { channel_.awake(); }
   /// The runner cannot wake us: its end of the socket is closed, although it may still run.
-  bool mute() const { return !socket_open_; }
+  bool unpollable() const { return !socket_open_; }
   /// Closes our direction of the channel: the runner exits when it has read everything.
   void end_channel();
   /// Sends `signal` to the runner's process group; SIGKILL ends all its descendants.
