@@ -47,7 +47,7 @@ inline constexpr std::size_t kRingBytes = 256 << 10;  // of each ring; a power o
 inline constexpr std::uint64_t kNoneStarted = 0x7765'6674'7061'6765;
 
 /// Set in Page::started by the agent: the runner skips the messages in the ring, up to the next WELCOME.
-inline constexpr std::uint64_t kRecalled = std::uint64_t{1} << 63;
+inline constexpr std::uint64_t kTakenBack = std::uint64_t{1} << 63;
 
 /// How many bytes have been written to and read from a ring since its creation.
 struct Ring {

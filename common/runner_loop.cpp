@@ -256,7 +256,7 @@ class Loop {
   std::uint32_t performed_ = 0;
   std::uint64_t started_ = kNoneStarted;  // expected value in the page
   std::string failed_in_;                 // working directory of the task that has just thrown
-  bool recalled_ = false;                 // tasks are skipped until the next WELCOME
+  bool skipping_ = false;                 // tasks are skipped until the next WELCOME
   std::int64_t ended_us_ = 0;             // when the last task ended; 0: the runner has slept since
   std::int64_t announced_us_ = 0;         // when results were last announced to the agent
 };
@@ -340,7 +340,7 @@ std::optional<int> Loop::take(Received& received) {
     if (!welcome->worker.empty()) {
       RunningTask::set_worker(welcome->worker);
     } else {
-      recalled_ = false;
+      skipping_ = false;
       page_.started.store(started_, std::memory_order_release);
     }
   } else {
@@ -359,12 +359,12 @@ std::optional<int> Loop::take(Received& received) {
 /// Announces in the page that a task starts. False: the agent has taken it back. Both sides decide by
 /// compare-and-swap on `started`.
 bool Loop::begin(std::uint64_t ordinal, std::int64_t now_us) {
-  if (recalled_) return false;
+  if (skipping_) return false;
   page_.started_at_us.store(now_us, std::memory_order_relaxed);
   std::uint64_t value = started_;
   if (!page_.started.compare_exchange_strong(value, ordinal)) {
-    recalled_ = value == (started_ | kRecalled);
-    if (recalled_) return false;
+    skipping_ = value == (started_ | kTakenBack);
+    if (skipping_) return false;
     page_.started.store(ordinal);  // a task has overwritten it
   }
   started_ = ordinal;

@@ -91,9 +91,9 @@ struct TaskFinished {
       payload;  // a large one: BlobRef{incarnation, id, size}, stored by the shell as BlobPlace::result
   std::int64_t ended_ms = 0;  // since 1970
 };
-/// Answers RecallTasks: of the tasks in its channel, the runner has started those up to ordinal `started` and
-/// will start no others. The next RunTask has the ordinal after that.
-struct TasksRecalled {
+/// Answers TakeBackTasks: of the tasks in its channel, the runner has started those up to ordinal `started`
+/// and will start no others. The next RunTask has the ordinal after that.
+struct TasksTakenBack {
   RunnerId runner = 0;
   std::uint64_t started = 0;
 };
@@ -137,7 +137,7 @@ struct Stop {};
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, Received, RunnerReady, RunnerFailedToStart, TaskStarted,
-                           TaskFinished, TasksRecalled, RunnerBroken, RunnerDied, BlobReady, BlobMissing,
+                           TaskFinished, TasksTakenBack, RunnerBroken, RunnerDied, BlobReady, BlobMissing,
                            BlobBad, MemoryUsed, Drain, Stop, Tick>;
 
 // ---- actions ----
@@ -191,10 +191,10 @@ struct RequestStop {
   std::uint64_t ordinal = 0;
   bool operator==(const RequestStop&) const = default;
 };
-/// Take back the tasks that this runner has not started. Answered by TasksRecalled.
-struct RecallTasks {
+/// Take back the tasks that this runner has not started. Answered by TasksTakenBack.
+struct TakeBackTasks {
   RunnerId runner = 0;
-  bool operator==(const RecallTasks&) const = default;
+  bool operator==(const TakeBackTasks&) const = default;
 };
 /// Close the channel of an idle runner, which then exits. Answered by RunnerDied.
 struct EndRunner {
@@ -260,7 +260,7 @@ struct Exit {
   bool operator==(const Exit&) const = default;
 };
 
-using Action = std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, RecallTasks,
+using Action = std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, TakeBackTasks,
                             EndRunner, KillRunner, FindBlob, StoreChunk, AdmitBlob, AbandonBlob, ReleaseBlob,
                             ServeChunk, Log, Exit>;
 using Actions = std::vector<Action>;

@@ -213,12 +213,13 @@ void RunnerPool::request_stop(const RequestStop& action) {
   }
 }
 
-TasksRecalled RunnerPool::recall(const RecallTasks& action) {
+TasksTakenBack RunnerPool::take_back_unstarted(const TakeBackTasks& action) {
   const auto found = runners_.find(action.runner);
   if (found == runners_.end() || found->second.tasks.empty()) return {action.runner, UINT64_MAX};
   keep_polling(found->second);
   auto& tasks = found->second.tasks;
-  const std::uint64_t started = found->second.process->recall(tasks.front().first, tasks.back().first);
+  const std::uint64_t started =
+      found->second.process->take_back_unstarted(tasks.front().first, tasks.back().first);
   while (!tasks.empty() && tasks.back().first > started) tasks.pop_back();
   return {action.runner, started};
 }

@@ -38,7 +38,7 @@ class RunnerPool {
   void start(const StartRunner& action, std::vector<Event>& events);
   void run(const RunTask& action);
   void request_stop(const RequestStop& action);
-  TasksRecalled recall(const RecallTasks& action);
+  TasksTakenBack take_back_unstarted(const TakeBackTasks& action);
   void end(const EndRunner& action);
   void kill(const KillRunner& action);
   /// Kills and reaps all runners.
@@ -49,7 +49,7 @@ class RunnerPool {
   /// Prepares for a poll: wakes the runners that were given tasks, and asks all runners to wake us by fd().
   /// False: a message has arrived already, so do not wait.
   bool sleep();
-  /// Appends everything that has happened, in order. `waited`: the poll timed out; `readable`: fd() is
+  /// Appends everything that has happened, in order. `waited`: the poll with_timeout out; `readable`: fd() is
   /// readable.
   void collect(Time now, bool waited, bool readable, std::vector<Event>& events);
   /// When collect() has to be called although fd() is not readable.

@@ -147,20 +147,20 @@ std::uint64_t RunnerProcess::started() const {
 }
 
 std::uint64_t RunnerProcess::ordinal_of(std::uint64_t started) {
-  started &= ~runner::kRecalled;
+  started &= ~runner::kTakenBack;
   if (started == runner::kNoneStarted) return 0;
   return started == 0 ? UINT64_MAX : started;
 }
 
-std::uint64_t RunnerProcess::recall(std::uint64_t first, std::uint64_t last) {
+std::uint64_t RunnerProcess::take_back_unstarted(std::uint64_t first, std::uint64_t last) {
   auto& started = memory_.page().started;
   std::uint64_t value = started.load();
   std::uint64_t ordinal = 0;
   do {
     ordinal = ordinal_of(value);
     // A task can write anything to the page: with a value that makes no sense nothing is taken back.
-    if (ordinal + 1 < first || ordinal >= last || (value & runner::kRecalled) != 0) return last;
-  } while (!started.compare_exchange_weak(value, value | runner::kRecalled));
+    if (ordinal + 1 < first || ordinal >= last || (value & runner::kTakenBack) != 0) return last;
+  } while (!started.compare_exchange_weak(value, value | runner::kTakenBack));
   queued_.clear();
   send(runner::RunnerWelcome{});  // ends the messages in the ring that the runner must skip
   return ordinal;

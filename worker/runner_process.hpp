@@ -80,7 +80,7 @@ class RunnerProcess {
   void request_stop(std::uint64_t ordinal);
   /// Takes back those of the tasks `first` to `last`, all sent and not answered, that the runner has not
   /// started. Returns the last ordinal that it keeps; the next task sent has the ordinal after that.
-  std::uint64_t recall(std::uint64_t first, std::uint64_t last);
+  std::uint64_t take_back_unstarted(std::uint64_t first, std::uint64_t last);
   /// Read from the page, to which tasks can write: the ordinal of the last task started, 0 before the first.
   std::uint64_t started() const;
   Time started_at() const;

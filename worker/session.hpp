@@ -79,7 +79,7 @@ class Session {
     double hold_below = 0.85;  // and below which it accepts tasks again
     // Holding with neither a task nor a runner here; then it accepts one task at a time.
     Duration hold_patience = std::chrono::seconds(5);
-    Duration worth_recalling = std::chrono::microseconds(500);  // queued work to move to an idle runner
+    Duration worth_rebalancing = std::chrono::microseconds(500);  // queued work to move to an idle runner
   };
 
   explicit Session(Settings settings);
@@ -180,7 +180,7 @@ class Session {
   bool prefetch(Lane& lane, std::uint64_t until);
   void start_runners(Lane& lane);
   void end_idle_runners_for(Lane& lane);
-  void recall_for_idle();
+  void rebalance();
   bool may_prefetch(const Runner& runner) const;
   bool has_room(const Runner& runner, const Task& task) const;
   bool is_used_up(const Runner& runner) const {
@@ -208,7 +208,7 @@ class Session {
   void on(const RunnerFailedToStart&);
   void on(const TaskStarted&);
   void on(const TaskFinished&);
-  void on(const TasksRecalled&);
+  void on(const TasksTakenBack&);
   void on(const RunnerBroken&);
   void on(const RunnerDied&);
   wire::ErrorInfo crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const;
@@ -221,7 +221,7 @@ class Session {
   void escalate(Runner& runner);
   Duration start_notice_of(const Runner& runner) const;
   void check_started(Runner& runner);
-  void recall(Runner& runner);
+  void take_back_unstarted(Runner& runner);
   void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);
   void put_back(Task& task);
   void fail_queued(ProgramState& program);

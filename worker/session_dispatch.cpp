@@ -28,7 +28,7 @@ void Session::dispatch() {
     for (Lane& lane : program.lanes) lane.served = lane.blocked = false;
   std::uint64_t until = 0;
   while (Lane* lane = next_lane(until)) lane->blocked = !serve(*lane, until);
-  recall_for_idle();
+  rebalance();
 }
 
 /// Of the run queues that are not blocked in this pass, the one with the oldest task. `until` becomes the
@@ -138,7 +138,7 @@ bool Session::prefetch(Lane& lane, std::uint64_t until) {
 
 /// Rebalancing: where no task is queued, takes tasks back from busy channels for the idle runners of the
 /// program.
-void Session::recall_for_idle() {
+void Session::rebalance() {
   for (auto& [name, program] : programs_) {
     Lane& lane = program.lanes[0];
     if (!lane.tasks.empty() || program.runners < 2) continue;
@@ -148,12 +148,13 @@ void Session::recall_for_idle() {
     });
     for (auto next = runners_.begin(); next != runners_.end() && idle > 0; ++next) {
       Runner& runner = next->second;
-      if (runner.lane != &lane || runner.channel.size() < 2 || runner.unsure > 0 || runner.gave_away)
+      if (runner.lane != &lane || runner.channel.size() < 2 || runner.unknown_lengths > 0 ||
+          runner.already_rebalanced)
         continue;
       const double behind_us = runner.channel_us - static_cast<double>(runner.channel.front()->estimate_us);
-      if (behind_us < static_cast<double>(settings_.worth_recalling.count())) continue;
-      runner.gave_away = true;  // tasks that it does not return have started, and will be answered
-      recall(runner);
+      if (behind_us < static_cast<double>(settings_.worth_rebalancing.count())) continue;
+      runner.already_rebalanced = true;  // tasks that it does not return have started, and will be answered
+      take_back_unstarted(runner);
       --idle;
     }
   }
@@ -162,11 +163,11 @@ void Session::recall_for_idle() {
 /// Whether all tasks in the runner's channel are expected to be short.
 bool Session::may_prefetch(const Runner& runner) const {
   if (runner.state != Runner::State::ready || runner.stop_stage != Runner::StopStage::none ||
-      runner.recalling)
+      runner.taking_back)
     return false;
   // it runs longer than expected
   if (!runner.channel.empty() && runner.channel.front()->started_reported) return false;
-  return runner.unsure == 0 && now_ - runner.since < settings_.start_notice;
+  return runner.unknown_lengths == 0 && now_ - runner.since < settings_.start_notice;
 }
 
 bool Session::has_room(const Runner& runner, const Task& task) const {
@@ -217,13 +218,13 @@ void Session::run(Runner& runner, Task& task) {
   if (task.estimate_us >= 0) {
     runner.channel_us += task.estimate_us;
   } else {
-    ++runner.unsure;
+    ++runner.unknown_lengths;
   }
-  if (task.spec->content->timeout_ms != 0) ++runner.timed;
+  if (task.spec->content->timeout_ms != 0) ++runner.with_timeout;
   if (runner.channel.size() == 1) {
     runner.since = now_;
     runner.check_deadline = now_ + start_notice_of(runner);
-  } else if (runner.timed > 0) {  // it may start before the answers of the tasks before it are read
+  } else if (runner.with_timeout > 0) {  // it may start before the answers of the tasks before it are read
     runner.check_deadline = earlier(runner.check_deadline, now_ + settings_.start_notice);
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
@@ -263,9 +264,9 @@ void Session::count_out(Runner& runner, const Task& task) {
   if (task.estimate_us >= 0) {
     runner.channel_us -= task.estimate_us;
   } else {
-    --runner.unsure;
+    --runner.unknown_lengths;
   }
-  if (task.spec->content->timeout_ms != 0) --runner.timed;
+  if (task.spec->content->timeout_ms != 0) --runner.with_timeout;
 }
 
 /// Looks the client's function up in the table of the program's runners. False: the program does not have it.

@@ -127,7 +127,7 @@ void Session::on(const TaskStarted& event) {
 /// How long the front task must run before STARTED is sent. STARTED costs as much as a result on every hop,
 /// so tasks of a spec that has run long before are reported only when they take twice as long as expected.
 Duration Session::start_notice_of(const Runner& runner) const {
-  if (runner.timed > 0) return settings_.start_notice;
+  if (runner.with_timeout > 0) return settings_.start_notice;
   const Duration late(static_cast<std::int64_t>(2 * runner.channel.front()->estimate_us));
   return std::clamp(late, settings_.start_notice, settings_.start_notice_max);
 }
@@ -150,7 +150,7 @@ void Session::check_started(Runner& runner) {
     const Duration expected(static_cast<std::int64_t>(task.estimate_us));
     const Time late = *task.started_at + std::max(settings_.start_notice, 2 * expected);
     if (now_ >= late) {
-      recall(runner);  // it runs longer than expected: the tasks behind it need not wait for it
+      take_back_unstarted(runner);  // it runs longer than expected: the tasks behind it need not wait for it
     } else {
       runner.check_deadline = late;
     }
@@ -206,10 +206,10 @@ void Session::on(const TaskFinished& event) {
   }
 }
 
-void Session::on(const TasksRecalled& event) {
+void Session::on(const TasksTakenBack& event) {
   Runner* runner = find(event.runner);
-  if (runner == nullptr || !runner->recalling) return;
-  runner->recalling = false;
+  if (runner == nullptr || !runner->taking_back) return;
+  runner->taking_back = false;
   dispatch_needed_ = true;
   if (event.started > runner->sent || event.started + runner->channel.size() < runner->sent) return;
   while (runner->sent > event.started) {
@@ -226,9 +226,9 @@ void Session::on(const TasksRecalled& event) {
 }
 
 /// Takes back the tasks that the runner has not started.
-void Session::recall(Runner& runner) {
-  if (runner.state != Runner::State::ready || std::exchange(runner.recalling, true)) return;
-  actions_->push_back(RecallTasks{runner.id});
+void Session::take_back_unstarted(Runner& runner) {
+  if (runner.state != Runner::State::ready || std::exchange(runner.taking_back, true)) return;
+  actions_->push_back(TakeBackTasks{runner.id});
 }
 
 void Session::fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
@@ -248,7 +248,7 @@ void Session::next_front(Runner& runner) {
     runner.killed_for = 0;
   }
   runner.since = now_;
-  runner.gave_away = false;
+  runner.already_rebalanced = false;
   runner.check_deadline.reset();
   if (runner.channel.empty()) return;
   Task& front = *runner.channel.front();

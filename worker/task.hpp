@@ -183,13 +183,13 @@ struct Runner {
   State state = State::starting;
   Time since;  // start of the process, or of the current front task, or of idleness
   Time ready_at;
-  Fifo<Task*> channel;     // tasks sent and not answered; the front one runs or is about to
-  std::uint64_t sent = 0;  // the last ordinal in use
-  double channel_us = 0;   // expected run time of all tasks in its channel
-  std::size_t unsure = 0;  // number of tasks in it without a short estimate
-  std::size_t timed = 0;   // number of tasks in it that have a timeout
-  bool recalling = false;  // the tasks that it has not started are being taken back
-  bool gave_away = false;  // tasks were moved to idle runners since the front task came to the front
+  Fifo<Task*> channel;              // tasks sent and not answered; the front one runs or is about to
+  std::uint64_t sent = 0;           // the last ordinal in use
+  double channel_us = 0;            // expected run time of all tasks in its channel
+  std::size_t unknown_lengths = 0;  // number of tasks in it without a short estimate
+  std::size_t with_timeout = 0;     // number of tasks in it that have a timeout
+  bool taking_back = false;         // the tasks that it has not started are being taken back
+  bool already_rebalanced = false;  // tasks were moved to idle runners since the front task came to the front
   StopStage stop_stage = StopStage::none;
   std::optional<Time> escalation_due;  // when to escalate to the next stop stage
   std::optional<Time> check_deadline;  // when to check whether the front task has started, or run too long
@@ -199,7 +199,7 @@ struct Runner {
   // first, so this runner gets only tasks with the same indices.
   LocalRef<const Indices> indices;
 
-  bool idle() const { return state == State::ready && channel.empty() && !recalling; }
+  bool idle() const { return state == State::ready && channel.empty() && !taking_back; }
 };
 
 }  // namespace weft::worker

@@ -195,7 +195,7 @@ void Worker::perform(const ServeChunk& action) { bulk_.push_back(action); }
 void Worker::perform(const StartRunner& action) { runners_.start(action, events_); }
 void Worker::perform(const RunTask& action) { runners_.run(action); }
 void Worker::perform(const RequestStop& action) { runners_.request_stop(action); }
-void Worker::perform(const RecallTasks& action) { deliver(runners_.recall(action)); }
+void Worker::perform(const TakeBackTasks& action) { deliver(runners_.take_back_unstarted(action)); }
 void Worker::perform(const EndRunner& action) { runners_.end(action); }
 void Worker::perform(const KillRunner& action) { runners_.kill(action); }
 

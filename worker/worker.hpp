@@ -58,7 +58,7 @@ class Worker {
   void perform(const StartRunner&);
   void perform(const RunTask&);
   void perform(const RequestStop&);
-  void perform(const RecallTasks&);
+  void perform(const TakeBackTasks&);
   void perform(const EndRunner&);
   void perform(const KillRunner&);
   void perform(const FindBlob&);

@@ -198,8 +198,8 @@ TEST_CASE("what waits behind a task of some milliseconds is taken back when that
   h.advance(milliseconds(9));
   CHECK(h.take() == Actions{});
   h.advance(milliseconds(1));
-  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, RecallTasks{1}});
-  h.event(TasksRecalled{1, 2});
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, TakeBackTasks{1}});
+  h.event(TasksTakenBack{1, 2});
   h.revoke(3, wire::RevokeMode::retract);
   CHECK(h.take() == Actions{h.returned(3)});
 }
@@ -273,8 +273,8 @@ TEST_CASE("a runner that has nothing to do gets what waits in the channel of ano
   };
   SUBCASE("when it would wait for long") {
     ends(5000);
-    CHECK(h.take() == Actions{h.result(3, 4, false, 5000), RecallTasks{1}});
-    h.event(TasksRecalled{1, 2});
+    CHECK(h.take() == Actions{h.result(3, 4, false, 5000), TakeBackTasks{1}});
+    h.event(TasksTakenBack{1, 2});
     CHECK(h.take() == Actions{h.run(2, 3, 5)});
   }
   SUBCASE("not when it begins in a moment") {
@@ -284,7 +284,7 @@ TEST_CASE("a runner that has nothing to do gets what waits in the channel of ano
   SUBCASE("not when it has begun by now") {
     ends(5000);
     h.skip();
-    h.event(TasksRecalled{1, 3});
+    h.event(TasksTakenBack{1, 3});
     CHECK(h.take() == Actions{});
   }
 }
@@ -300,9 +300,9 @@ TEST_CASE("what waits in a channel behind a task that is long after all is taken
   CHECK(h.take() == Actions{h.start(2, 1), h.run(1, 3, 3), h.run(1, 4, 4), h.run(1, 5, 5)});
   h.started(1, 2);
   h.advance(milliseconds(2));
-  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, RecallTasks{1}});
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, TakeBackTasks{1}});
   SUBCASE("it goes to others, in its order") {
-    h.event(TasksRecalled{1, 2});
+    h.event(TasksTakenBack{1, 2});
     CHECK(h.take() == Actions{});
     h.ready(2);
     CHECK(h.take() == Actions{h.run(2, 1, 3), h.run(2, 2, 4), h.run(2, 3, 5)});
@@ -313,20 +313,20 @@ TEST_CASE("what waits in a channel behind a task that is long after all is taken
   SUBCASE("what had begun in that moment stays") {
     h.finished(1, 2, 100);
     h.ready(2);
-    h.event(TasksRecalled{1, 3});
+    h.event(TasksTakenBack{1, 3});
     CHECK(h.take() == Actions{h.result(2, 2, false, 100), h.run(2, 1, 4), h.run(1, 4, 5)});
     h.finished(1, 3, 100);
     h.skip();
   }
   SUBCASE("and can be given back to the broker") {
-    h.event(TasksRecalled{1, 2});
+    h.event(TasksTakenBack{1, 2});
     h.revoke(4, wire::RevokeMode::retract);
     CHECK(h.take() == Actions{h.returned(4)});
   }
   SUBCASE("a cancelled one is answered") {
     h.revoke(4);
     CHECK(h.take() == Actions{});
-    h.event(TasksRecalled{1, 2});
+    h.event(TasksTakenBack{1, 2});
     CHECK(h.take_error(4, wire::Outcome::cancelled).message == "cancelled before it started");
   }
   SUBCASE("the runner dies first: only the one that ran is charged") {
@@ -334,7 +334,7 @@ TEST_CASE("what waits in a channel behind a task that is long after all is taken
     const Actions actions = h.take();
     REQUIRE(actions.size() >= 1);
     CHECK(h.error_in(actions[0], 2, wire::Outcome::crashed).signal == SIGSEGV);
-    h.event(TasksRecalled{1, 2});
+    h.event(TasksTakenBack{1, 2});
     CHECK(h.take() == Actions{});
   }
 }
