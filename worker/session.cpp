@@ -285,13 +285,13 @@ void Session::exit(int code, const std::string& reason) {
 void Session::check_invariants() const {
   std::size_t placed = 0;
   for (const auto& [name, program] : programs_) {
-    for (const Lane& lane : program.lanes) {
+    for (const RunQueue& run_queue : program.run_queues) {
       std::size_t count = 0;
-      for (const Task* task = lane.tasks.front(); task != nullptr; task = task->next, ++count) {
-        WEFT_CHECK(task->place == TaskPlace::queued && &task->lane() == &lane);
+      for (const Task* task = run_queue.tasks.front(); task != nullptr; task = task->next, ++count) {
+        WEFT_CHECK(task->place == TaskPlace::queued && &task->run_queue() == &run_queue);
         WEFT_CHECK(task->next == nullptr || task->order < task->next->order);
       }
-      WEFT_CHECK(count == lane.tasks.size());
+      WEFT_CHECK(count == run_queue.tasks.size());
       placed += count;
     }
   }
@@ -300,7 +300,7 @@ void Session::check_invariants() const {
   for (const auto& [id, runner] : runners_) {
     WEFT_CHECK(slots.insert(runner.slot).second && runner.slot < settings_.hello.slots);
     WEFT_CHECK(runner.channel.empty() || runner.state != Runner::State::starting);
-    WEFT_CHECK(!runner.lane->alone || runner.channel.size() <= 1);
+    WEFT_CHECK(!runner.run_queue->alone || runner.channel.size() <= 1);
     WEFT_CHECK(settings_.runner_max_tasks == 0 || runner.sent <= settings_.runner_max_tasks);
     WEFT_CHECK(runner.stop_stage == Runner::StopStage::none ||
                runner.stop_stage == Runner::StopStage::killed || runner.escalation_due);

@@ -175,22 +175,22 @@ class Session {
 
   // session_dispatch.cpp: which task goes to which runner
   void dispatch();
-  Lane* next_lane(std::uint64_t& until);
-  bool serve(Lane& lane, std::uint64_t until);
-  bool prefetch(Lane& lane, std::uint64_t until);
-  void start_runners(Lane& lane);
-  void end_idle_runners_for(Lane& lane);
+  RunQueue* next_queue(std::uint64_t& until);
+  bool serve(RunQueue& run_queue, std::uint64_t until);
+  bool prefetch(RunQueue& run_queue, std::uint64_t until);
+  void start_runners(RunQueue& run_queue);
+  void end_idle_runners_for(RunQueue& run_queue);
   void rebalance();
   bool may_prefetch(const Runner& runner) const;
   bool has_room(const Runner& runner, const Task& task) const;
   bool is_used_up(const Runner& runner) const {
     return settings_.runner_max_tasks != 0 && runner.sent >= settings_.runner_max_tasks;
   }
-  bool older_lane_waits(const Lane& lane) const;
+  bool older_queue_waits(const RunQueue& run_queue) const;
   void run(Runner& runner, Task& task);
   bool take_indices(Runner& runner, const Task& task);
   void release_indices(const Runner& runner, const Task& task);
-  void end_unsuited(const Lane& lane);
+  void end_unsuited(const RunQueue& run_queue);
   bool may_wait_behind(const Task& task) const;
   void count_out(Runner& runner, const Task& task);
   static bool has_function(const Task& task) {
@@ -200,7 +200,7 @@ class Session {
   std::uint32_t slots_of(const Task& task) const;
   std::uint32_t busy_slots() const;
   bool has_slots_for(const Task& task);
-  std::size_t count(const Lane& lane, Runner::State state) const;
+  std::size_t count(const RunQueue& run_queue, Runner::State state) const;
   std::optional<std::uint32_t> free_slot() const;
 
   // session_runners.cpp: events of runners, and stopping them

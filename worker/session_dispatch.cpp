@@ -25,25 +25,25 @@ void Session::dispatch() {
   dispatch_due_.reset();
   held_back_ = 0;
   for (auto& [name, program] : programs_)
-    for (Lane& lane : program.lanes) lane.served = lane.blocked = false;
+    for (RunQueue& run_queue : program.run_queues) run_queue.served = run_queue.blocked = false;
   std::uint64_t until = 0;
-  while (Lane* lane = next_lane(until)) lane->blocked = !serve(*lane, until);
+  while (RunQueue* run_queue = next_queue(until)) run_queue->blocked = !serve(*run_queue, until);
   rebalance();
 }
 
 /// Of the run queues that are not blocked in this pass, the one with the oldest task. `until` becomes the
 /// order of the oldest task in the others.
-Lane* Session::next_lane(std::uint64_t& until) {
-  Lane* oldest = nullptr;
+RunQueue* Session::next_queue(std::uint64_t& until) {
+  RunQueue* oldest = nullptr;
   until = UINT64_MAX;
   for (auto& [name, program] : programs_) {
-    for (Lane& lane : program.lanes) {
-      if (lane.tasks.empty() || lane.blocked) continue;
-      if (oldest == nullptr || lane.tasks.front()->order < oldest->tasks.front()->order) {
+    for (RunQueue& run_queue : program.run_queues) {
+      if (run_queue.tasks.empty() || run_queue.blocked) continue;
+      if (oldest == nullptr || run_queue.tasks.front()->order < oldest->tasks.front()->order) {
         if (oldest != nullptr) until = oldest->tasks.front()->order;
-        oldest = &lane;
+        oldest = &run_queue;
       } else {
-        until = std::min(until, lane.tasks.front()->order);
+        until = std::min(until, run_queue.tasks.front()->order);
       }
     }
   }
@@ -51,39 +51,39 @@ Lane* Session::next_lane(std::uint64_t& until) {
 }
 
 /// Places the queue's tasks that arrived before `until`, oldest first. False: some of them must wait.
-bool Session::serve(Lane& lane, std::uint64_t until) {
+bool Session::serve(RunQueue& run_queue, std::uint64_t until) {
   for (auto& [id, runner] : runners_) {
-    if (runner.lane != &lane) continue;
+    if (runner.run_queue != &run_queue) continue;
     while (runner.idle() && !is_used_up(runner)) {
-      if (!lane.has_before(until)) return true;
-      Task& task = *lane.tasks.front();
+      if (!run_queue.has_before(until)) return true;
+      Task& task = *run_queue.tasks.front();
       if (!has_slots_for(task)) return false;
       if (task.spec->takes_indices && has_function(task) && !take_indices(runner, task)) break;
       run(runner, task);  // the runner stays idle if the program lacks the function
     }
   }
-  if (!lane.has_before(until)) return true;
-  if (lane.tasks.front()->spec->takes_indices) end_unsuited(lane);
-  if (!std::exchange(lane.served, true)) {
-    start_runners(lane);
-    end_idle_runners_for(lane);
+  if (!run_queue.has_before(until)) return true;
+  if (run_queue.tasks.front()->spec->takes_indices) end_unsuited(run_queue);
+  if (!std::exchange(run_queue.served, true)) {
+    start_runners(run_queue);
+    end_idle_runners_for(run_queue);
   }
-  return prefetch(lane, until);
+  return prefetch(run_queue, until);
 }
 
 /// Starts a runner for each task that has none, as far as slots are free.
-void Session::start_runners(Lane& lane) {
-  ProgramState& program = *lane.program;
+void Session::start_runners(RunQueue& run_queue) {
+  ProgramState& program = *run_queue.program;
   if (program.bad_until && now_ < *program.bad_until) {
     dispatch_due_ = earlier(dispatch_due_, program.bad_until);
     return;
   }
-  std::size_t coming = count(lane, Runner::State::starting);
-  for (auto slot = free_slot(); slot && coming < lane.tasks.size(); slot = free_slot(), ++coming) {
+  std::size_t coming = count(run_queue, Runner::State::starting);
+  for (auto slot = free_slot(); slot && coming < run_queue.tasks.size(); slot = free_slot(), ++coming) {
     Runner& runner = runners_[++runner_last_];
     runner.id = runner_last_;
     runner.slot = *slot;
-    runner.lane = &lane;
+    runner.run_queue = &run_queue;
     runner.since = now_;
     ++program.runners;
     actions_->push_back(StartRunner{runner.id, runner.slot, program.program});
@@ -91,17 +91,17 @@ void Session::start_runners(Lane& lane) {
 }
 
 /// All slots are taken: ends idle runners of other programs to make room.
-void Session::end_idle_runners_for(Lane& lane) {
-  const ProgramState& program = *lane.program;
+void Session::end_idle_runners_for(RunQueue& run_queue) {
+  const ProgramState& program = *run_queue.program;
   if (program.bad_until && now_ < *program.bad_until) return;
-  std::size_t coming = count(lane, Runner::State::starting);
+  std::size_t coming = count(run_queue, Runner::State::starting);
   for (const auto& [id, runner] : runners_) coming += runner.state == Runner::State::ending;
   coming += settings_.hello.slots - runners_.size();
   for (auto& [id, runner] : runners_) {
-    if (coming >= lane.tasks.size()) return;
-    if (!runner.idle() || runner.lane == &lane) continue;
+    if (coming >= run_queue.tasks.size()) return;
+    if (!runner.idle() || runner.run_queue == &run_queue) continue;
     // Two programs that alternate in one slot would start processes all day, so each gets a minimum time.
-    if (!runner.lane->tasks.empty() && now_ - runner.ready_at < settings_.min_runner_lifetime) continue;
+    if (!runner.run_queue->tasks.empty() && now_ - runner.ready_at < settings_.min_runner_lifetime) continue;
     end(runner);
     ++coming;
   }
@@ -110,17 +110,17 @@ void Session::end_idle_runners_for(Lane& lane) {
 /// Queues short tasks behind the running ones, in the emptiest channels first. A runner that finishes a task
 /// then has its next one without a round trip, and short tasks hardly wait longer than for a free runner.
 /// False: some must wait.
-bool Session::prefetch(Lane& lane, std::uint64_t until) {
-  if (lane.alone || older_lane_waits(lane) || held_back_ > 0) return false;
+bool Session::prefetch(RunQueue& run_queue, std::uint64_t until) {
+  if (run_queue.alone || older_queue_waits(run_queue) || held_back_ > 0) return false;
   candidates_.clear();
   for (auto& [id, runner] : runners_)
-    if (runner.lane == &lane && may_prefetch(runner)) candidates_.push_back(&runner);
+    if (runner.run_queue == &run_queue && may_prefetch(runner)) candidates_.push_back(&runner);
   const auto emptier = [](const Runner* a, const Runner* b) { return a->channel.size() < b->channel.size(); };
   std::stable_sort(candidates_.begin(), candidates_.end(), emptier);
   // Round robin over channels of equal length: the candidates before `next` have got one task each in this
   // round.
-  for (std::size_t next = 0; lane.has_before(until);) {
-    Task& task = *lane.tasks.front();
+  for (std::size_t next = 0; run_queue.has_before(until);) {
+    Task& task = *run_queue.tasks.front();
     if (candidates_.empty() || !may_wait_behind(task)) return false;
     Runner& runner = *candidates_[next];
     if (has_room(runner, task)) {
@@ -140,15 +140,15 @@ bool Session::prefetch(Lane& lane, std::uint64_t until) {
 /// program.
 void Session::rebalance() {
   for (auto& [name, program] : programs_) {
-    Lane& lane = program.lanes[0];
-    if (!lane.tasks.empty() || program.runners < 2) continue;
+    RunQueue& run_queue = program.run_queues[0];
+    if (!run_queue.tasks.empty() || program.runners < 2) continue;
     if (wide_ > 0 && busy_slots() >= settings_.hello.slots) continue;
     auto idle = std::count_if(runners_.begin(), runners_.end(), [&](const auto& entry) {
-      return entry.second.lane == &lane && entry.second.idle();
+      return entry.second.run_queue == &run_queue && entry.second.idle();
     });
     for (auto next = runners_.begin(); next != runners_.end() && idle > 0; ++next) {
       Runner& runner = next->second;
-      if (runner.lane != &lane || runner.channel.size() < 2 || runner.unknown_lengths > 0 ||
+      if (runner.run_queue != &run_queue || runner.channel.size() < 2 || runner.unknown_lengths > 0 ||
           runner.already_rebalanced)
         continue;
       const double behind_us = runner.channel_us - static_cast<double>(runner.channel.front()->estimate_us);
@@ -187,11 +187,11 @@ bool Session::may_wait_behind(const Task& task) const {
 
 /// Starvation guard: an older task of another queue has no runner at all, so the busy runners must run dry
 /// and make room.
-bool Session::older_lane_waits(const Lane& lane) const {
+bool Session::older_queue_waits(const RunQueue& run_queue) const {
   for (const auto& [name, program] : programs_) {
-    for (const Lane& other : program.lanes) {
-      if (&other == &lane || other.tasks.empty()) continue;
-      if (other.tasks.front()->order > lane.tasks.front()->order) continue;
+    for (const RunQueue& other : program.run_queues) {
+      if (&other == &run_queue || other.tasks.empty()) continue;
+      if (other.tasks.front()->order > run_queue.tasks.front()->order) continue;
       if (count(other, Runner::State::ready) + count(other, Runner::State::starting) == 0) return true;
     }
   }
@@ -209,7 +209,7 @@ void Session::run(Runner& runner, Task& task) {
     info.type = wire::kMissingFunction;
     return fail(task, wire::Outcome::cannot_start, std::move(info));
   }
-  runner.lane->tasks.remove(task);
+  runner.run_queue->tasks.remove(task);
   task.place = TaskPlace::in_runner;
   task.runner = runner.id;
   task.ordinal = ++runner.sent;
@@ -247,11 +247,11 @@ void Session::release_indices(const Runner& runner, const Task& task) {
 
 /// All slots are taken, and the oldest task needs other indices than those of the queue's idle runners: ends
 /// one of these runners to make room.
-void Session::end_unsuited(const Lane& lane) {
-  if (free_slot() || !indices_.would_fit(lane.tasks.front()->spec->content->resources)) return;
+void Session::end_unsuited(const RunQueue& run_queue) {
+  if (free_slot() || !indices_.would_fit(run_queue.tasks.front()->spec->content->resources)) return;
   Runner* unsuited = nullptr;
   for (auto& [id, runner] : runners_) {
-    if (runner.lane != &lane) continue;
+    if (runner.run_queue != &run_queue) continue;
     if (runner.state != Runner::State::ready) return;  // a runner is starting or ending already
     if (runner.idle() && unsuited == nullptr) unsuited = &runner;
   }
@@ -304,9 +304,9 @@ bool Session::has_slots_for(const Task& task) {
   return false;
 }
 
-std::size_t Session::count(const Lane& lane, Runner::State state) const {
+std::size_t Session::count(const RunQueue& run_queue, Runner::State state) const {
   return static_cast<std::size_t>(std::count_if(runners_.begin(), runners_.end(), [&](const auto& entry) {
-    return entry.second.lane == &lane && entry.second.state == state;
+    return entry.second.run_queue == &run_queue && entry.second.state == state;
   }));
 }
 

@@ -68,7 +68,7 @@ Runner* Session::find(RunnerId id) {
 
 void Session::remove(RunnerId id) {
   const auto found = runners_.find(id);
-  --found->second.lane->program->runners;
+  --found->second.run_queue->program->runners;
   runners_.erase(found);
   dispatch_needed_ = programs_changed_ = true;
 }
@@ -79,7 +79,7 @@ void Session::on(const RunnerReady& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr || runner->state != Runner::State::starting) return;
   if (runner->stop_stage == Runner::StopStage::killed) return;  // too late
-  ProgramState& program = *runner->lane->program;
+  ProgramState& program = *runner->run_queue->program;
   if (program.functions.empty()) program.functions = event.functions;
   // Tasks refer to functions by their index in this table, so it must be the same for all runners.
   if (program.functions != event.functions) return kill_runner(*runner, differing(program, event.functions));
@@ -93,7 +93,7 @@ void Session::on(const RunnerReady& event) {
 void Session::on(const RunnerFailedToStart& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr) return;
-  ProgramState& program = *runner->lane->program;
+  ProgramState& program = *runner->run_queue->program;
   const std::string why = runner->kill_reason.empty() ? event.text : runner->kill_reason;
   remove(event.runner);
   refuse_program(program, why);
@@ -103,9 +103,9 @@ void Session::on(const RunnerFailedToStart& event) {
 /// runner stay.
 void Session::fail_queued(ProgramState& program) {
   std::vector<Task*> failing;
-  for (Lane& lane : program.lanes) {
-    if (count(lane, Runner::State::ready) > 0) continue;
-    for (Task* task = lane.tasks.front(); task != nullptr; task = task->next) failing.push_back(task);
+  for (RunQueue& run_queue : program.run_queues) {
+    if (count(run_queue, Runner::State::ready) > 0) continue;
+    for (Task* task = run_queue.tasks.front(); task != nullptr; task = task->next) failing.push_back(task);
   }
   for (Task* task : failing) fail(*task, wire::Outcome::cannot_start, error(program.bad));
 }
@@ -180,7 +180,7 @@ void Session::on(const TaskFinished& event) {
   double& estimate = task.spec->estimate_us;
   estimate = estimate < 0 ? run_us : estimate + (run_us - estimate) / 32;
 
-  const bool last_task = runner->lane->alone || (is_used_up(*runner) && runner->channel.empty());
+  const bool last_task = runner->run_queue->alone || (is_used_up(*runner) && runner->channel.empty());
   if (last_task && runner->state == Runner::State::ready) end(*runner);
   const auto timeout_us = static_cast<std::uint64_t>(milliseconds_of(task.spec->content->timeout_ms).count());
   if (task.stop == StopReason::cancelled) {
@@ -325,7 +325,7 @@ void Session::on(const RunnerDied& event) {
     if (task->spec->takes_indices) release_indices(runner, *task);
     settle_dead(event, runner, *task);
   }
-  if (is_for_another_processor(event)) refuse_program(*runner.lane->program, event.stderr_tail);
+  if (is_for_another_processor(event)) refuse_program(*runner.run_queue->program, event.stderr_tail);
 }
 
 /// Fails the program's queued tasks; it is not started again for bad_program.
@@ -399,10 +399,10 @@ void Session::tick_runners() {
         now_ >= runner.since + settings_.start_timeout) {
       kill_runner(
           runner,
-          fmt::format("{} was not ready within {} s", runner.lane->program->program.file.name,
+          fmt::format("{} was not ready within {} s", runner.run_queue->program->program.file.name,
                       std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
     }
-    const bool named = runner.lane->program->specs > 0;
+    const bool named = runner.run_queue->program->specs > 0;
     if (runner.idle() && !named && now_ >= runner.since + settings_.idle_runner) end(runner);
   }
 }
@@ -414,7 +414,7 @@ std::optional<Time> Session::runners_deadline() const {
     if (runner.state == Runner::State::starting && runner.stop_stage == Runner::StopStage::none) {
       due = earlier(due, runner.since + settings_.start_timeout);
     }
-    if (runner.idle() && runner.lane->program->specs == 0)
+    if (runner.idle() && runner.run_queue->program->specs == 0)
       due = earlier(due, runner.since + settings_.idle_runner);
   }
   return due;

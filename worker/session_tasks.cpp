@@ -235,13 +235,13 @@ void Session::settle_blobs() {
 /// The task has all its blobs: queues it for a runner, behind tasks that arrived before it.
 void Session::enqueue(Task& task) {
   if (draining_) return give_back(task);
-  Lane& lane = task.lane();
+  RunQueue& run_queue = task.run_queue();
   const ProgramState& program = *task.spec->program;
-  if (program.bad_until && now_ < *program.bad_until && count(lane, Runner::State::ready) == 0) {
+  if (program.bad_until && now_ < *program.bad_until && count(run_queue, Runner::State::ready) == 0) {
     return fail(task, wire::Outcome::cannot_start, error(program.bad));
   }
   task.place = TaskPlace::queued;
-  lane.tasks.insert(task);
+  run_queue.tasks.insert(task);
   dispatch_needed_ = true;
 }
 
@@ -308,7 +308,7 @@ void Session::answer(ClientState& owner, const AttemptKey& key, std::uint32_t ex
 
 /// REQUIRES: `task` is in no runner's channel.
 void Session::erase(Task& task) {
-  if (task.place == TaskPlace::queued) task.lane().tasks.remove(task);
+  if (task.place == TaskPlace::queued) task.run_queue().tasks.remove(task);
   if (task.needs) stop_needing(task);
   wide_ -= task.spec->wide;
   if (--task.spec->program->tasks == 0) programs_changed_ = true;

@@ -41,7 +41,7 @@ class TaskQueue {
 
 /// Run queue: the tasks that wait for a runner of one program. Tasks that must be alone have a separate one,
 /// since each of them needs a fresh runner.
-struct Lane {
+struct RunQueue {
   ProgramState* program = nullptr;
   bool alone = false;
   TaskQueue tasks;
@@ -55,14 +55,14 @@ struct Lane {
 /// A program that tasks on this worker need, or have needed.
 struct ProgramState {
   explicit ProgramState(Program p) : program(std::move(p)) {
-    lanes[0].program = lanes[1].program = this;
-    lanes[1].alone = true;
+    run_queues[0].program = run_queues[1].program = this;
+    run_queues[1].alone = true;
   }
   ProgramState(const ProgramState&) = delete;
   ProgramState& operator=(const ProgramState&) = delete;
 
   Program program;
-  Lane lanes[2];
+  RunQueue run_queues[2];
   std::vector<runner::FunctionEntry> functions;  // function table as reported by its last runner
   std::string bad;                               // why its last start failed
   std::optional<Time> bad_until;                 // it is not started again before
@@ -105,7 +105,7 @@ struct AttemptKey {
 
 enum class TaskPlace : std::uint8_t {
   waiting,    // for blobs
-  queued,     // in its lane
+  queued,     // in its run_queue
   in_runner,  // in a runner's channel
 };
 
@@ -143,7 +143,7 @@ struct Task {
 
   bool is_missing_something() const { return needs && needs->missing > 0; }
 
-  Lane& lane() const { return spec->program->lanes[alone ? 1 : 0]; }
+  RunQueue& run_queue() const { return spec->program->run_queues[alone ? 1 : 0]; }
 };
 
 inline void TaskQueue::insert(Task& task) {
@@ -167,7 +167,7 @@ inline void TaskQueue::remove(Task& task) {
   --size_;
 }
 
-inline bool Lane::has_before(std::uint64_t until) const {
+inline bool RunQueue::has_before(std::uint64_t until) const {
   return !tasks.empty() && tasks.front()->order < until;
 }
 
@@ -179,7 +179,7 @@ struct Runner {
 
   RunnerId id = 0;
   std::uint32_t slot = 0;
-  Lane* lane = nullptr;
+  RunQueue* run_queue = nullptr;
   State state = State::starting;
   Time since;  // start of the process, or of the current front task, or of idleness
   Time ready_at;
