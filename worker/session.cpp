@@ -242,7 +242,7 @@ void Session::on(const Drain&) {
       fmt::format("draining: {} here; running tasks may finish", count_text(tasks_.size(), "task")));
   send(wire::Draining{});
   for (Task* task : tasks_in_order()) {
-    if (task->place != TaskPlace::in_runner) give_back(*task);
+    if (task->stage != TaskStage::in_runner) give_back(*task);
   }
 }
 
@@ -288,7 +288,7 @@ void Session::check_invariants() const {
     for (const RunQueue& run_queue : program.run_queues) {
       std::size_t count = 0;
       for (const Task* task = run_queue.tasks.front(); task != nullptr; task = task->next, ++count) {
-        WEFT_CHECK(task->place == TaskPlace::queued && &task->run_queue() == &run_queue);
+        WEFT_CHECK(task->stage == TaskStage::queued && &task->run_queue() == &run_queue);
         WEFT_CHECK(task->next == nullptr || task->order < task->next->order);
       }
       WEFT_CHECK(count == run_queue.tasks.size());
@@ -307,12 +307,12 @@ void Session::check_invariants() const {
     std::uint64_t ordinal = runner.sent - runner.channel.size();
     for (const Task* task : runner.channel) {
       ++placed;
-      WEFT_CHECK(task->place == TaskPlace::in_runner && task->runner == id && task->ordinal == ++ordinal);
+      WEFT_CHECK(task->stage == TaskStage::in_runner && task->runner == id && task->ordinal == ++ordinal);
     }
   }
   tasks_.for_each([&](const Task& task) {
-    placed += task.place == TaskPlace::waiting;
-    WEFT_CHECK(task.is_missing_something() == (task.place == TaskPlace::waiting));
+    placed += task.stage == TaskStage::waiting;
+    WEFT_CHECK(task.is_missing_something() == (task.stage == TaskStage::waiting));
     const auto client = clients_.find(task.key.id.session);
     WEFT_CHECK(client == clients_.end() || !client->second.outbox.holds(task.key.id.seq, task.key.attempt));
   });

@@ -210,7 +210,7 @@ void Session::run(Runner& runner, Task& task) {
     return fail(task, wire::Outcome::cannot_start, std::move(info));
   }
   runner.run_queue->tasks.remove(task);
-  task.place = TaskPlace::in_runner;
+  task.stage = TaskStage::in_runner;
   task.runner = runner.id;
   task.ordinal = ++runner.sent;
   task.estimate_us = may_wait_behind(task) ? static_cast<float>(std::max(task.spec->estimate_us, 1.0)) : -1;

@@ -44,7 +44,7 @@ void Session::begin_hold(const MemoryUsed& memory) {
   say_hold();
   if (!presence_.joined() || presence_.broker_minor() < kHoldMinor) return;
   for (Task* task : tasks_in_order())
-    if (task->place != TaskPlace::in_runner) give_back(*task);
+    if (task->stage != TaskStage::in_runner) give_back(*task);
 }
 
 void Session::end_hold() {

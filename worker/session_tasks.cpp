@@ -220,7 +220,7 @@ void Session::settle_blobs() {
     waiters_.erase(found);
     for (const AttemptKey& key : waiters) {
       Task* task = find(key);
-      WEFT_CHECK(task && task->place == TaskPlace::waiting);
+      WEFT_CHECK(task && task->stage == TaskStage::waiting);
       if (!settled.ready) {
         const char* what = settled.key.place == BlobPlace::file ? "program" : "argument";
         fail(*task, wire::Outcome::not_fetched,
@@ -240,7 +240,7 @@ void Session::enqueue(Task& task) {
   if (program.bad_until && now_ < *program.bad_until && count(run_queue, Runner::State::ready) == 0) {
     return fail(task, wire::Outcome::cannot_start, error(program.bad));
   }
-  task.place = TaskPlace::queued;
+  task.stage = TaskStage::queued;
   run_queue.tasks.insert(task);
   dispatch_needed_ = true;
 }
@@ -258,14 +258,14 @@ void Session::receive(const wire::Revoke& revoke) {
       }
     } else if (revoke.mode == wire::RevokeMode::cancel) {
       cancel(*task);
-    } else if (revoke.mode == wire::RevokeMode::retract && task->place != TaskPlace::in_runner) {
+    } else if (revoke.mode == wire::RevokeMode::retract && task->stage != TaskStage::in_runner) {
       give_back(*task);
     }
   }
 }
 
 void Session::cancel(Task& task) {
-  if (task.place != TaskPlace::in_runner) {
+  if (task.stage != TaskStage::in_runner) {
     return fail(task, wire::Outcome::cancelled, error("cancelled before it started"));
   }
   if (task.stop != StopReason::none) return;
@@ -308,7 +308,7 @@ void Session::answer(ClientState& owner, const AttemptKey& key, std::uint32_t ex
 
 /// REQUIRES: `task` is in no runner's channel.
 void Session::erase(Task& task) {
-  if (task.place == TaskPlace::queued) task.run_queue().tasks.remove(task);
+  if (task.stage == TaskStage::queued) task.run_queue().tasks.remove(task);
   if (task.needs) stop_needing(task);
   wide_ -= task.spec->wide;
   if (--task.spec->program->tasks == 0) programs_changed_ = true;
@@ -318,7 +318,7 @@ void Session::erase(Task& task) {
 
 void Session::stop_needing(const Task& task) {
   for (const BlobKey& need : task.needs->blobs) {
-    if (const auto found = waiters_.find(need); task.place == TaskPlace::waiting && found != waiters_.end()) {
+    if (const auto found = waiters_.find(need); task.stage == TaskStage::waiting && found != waiters_.end()) {
       std::erase(found->second, task.key);
       if (found->second.empty()) waiters_.erase(found);
     }

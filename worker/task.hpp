@@ -68,7 +68,7 @@ struct ProgramState {
   std::optional<Time> bad_until;                 // it is not started again before
 
   std::size_t specs = 0;  // number that sessions have defined and not forgotten
-  std::size_t tasks = 0;  // here, in whatever place
+  std::size_t tasks = 0;  // here, in any stage
   std::size_t runners = 0;
 };
 
@@ -87,7 +87,7 @@ struct SpecState {
   // Its program and libraries are on this worker, pinned by the spec and its tasks.
   bool files_ready = false;
   bool forgotten = false;  // its session has forgotten it: only its tasks still pin its files
-  std::size_t tasks = 0;   // here, in whatever place
+  std::size_t tasks = 0;   // here, in any stage
 };
 
 /// What this worker holds for one client session.
@@ -103,7 +103,7 @@ struct AttemptKey {
   auto operator<=>(const AttemptKey&) const = default;
 };
 
-enum class TaskPlace : std::uint8_t {
+enum class TaskStage : std::uint8_t {
   waiting,    // for blobs
   queued,     // in its run_queue
   in_runner,  // in a runner's channel
@@ -126,7 +126,7 @@ struct Task {
   std::unique_ptr<Needs> needs;  // nullptr: the task needs no blobs
   std::uint32_t execution = 1;
   float estimate_us = 0;  // as of when it was sent to its runner; -1: unknown or long
-  TaskPlace place = TaskPlace::waiting;
+  TaskStage stage = TaskStage::waiting;
   bool alone = false;
   bool unwanted = false;          // its session is over: its result is discarded
   bool started_reported = false;  // reported to the broker by STARTED or a claim
