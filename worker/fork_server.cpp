@@ -110,7 +110,7 @@ class Server {
   void reap();
   bool kill_strays() const;
 
-  std::set<pid_t> keepers_;
+  std::set<pid_t> reapers_;
 };
 
 void Server::run() {
@@ -141,22 +141,22 @@ void Server::start(RunnerOrder order) {
   const pid_t pid = fork();
   if (pid == 0) {
     close(kSocketFd);
-    keep(std::move(order));
+    run_reaper(std::move(order));
   }
   if (pid < 0) return report_failure(order);
-  keepers_.insert(pid);
+  reapers_.insert(pid);
 }
 
 void Server::reap() {
-  for (pid_t pid = 0; (pid = waitpid(-1, nullptr, WNOHANG | __WALL)) > 0;) keepers_.erase(pid);
+  for (pid_t pid = 0; (pid = waitpid(-1, nullptr, WNOHANG | __WALL)) > 0;) reapers_.erase(pid);
 }
 
 /// Kills leftover processes: children other than reapers were left by a reaper that was killed. Returns
 /// whether any child can still end.
 bool Server::kill_strays() const {
-  bool any = !keepers_.empty();
+  bool any = !reapers_.empty();
   for (const pid_t child : own_children())
-    if (!keepers_.contains(child)) any = kill(child, SIGKILL) == 0 || errno != EPERM || any;
+    if (!reapers_.contains(child)) any = kill(child, SIGKILL) == 0 || errno != EPERM || any;
   return any;
 }
 

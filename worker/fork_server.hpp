@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #include "common/fd.hpp"
-#include "worker/keeper.hpp"
+#include "worker/reaper.hpp"
 
 namespace weft::worker {
 

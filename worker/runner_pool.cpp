@@ -414,7 +414,7 @@ void RunnerPool::check_memory(Time now, std::vector<Event>& events) {
   const ProcessTable processes;
   for (auto& [id, runner] : runners_) {
     if (runner.tasks.empty()) continue;
-    const std::uint64_t bytes = processes.resident_bytes_below(runner.process->keeper());
+    const std::uint64_t bytes = processes.resident_bytes_below(runner.process->reaper());
     if (bytes > *settings_.memory_limit) broken(runner, memory_text(bytes), events);
   }
 }

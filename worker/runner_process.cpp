@@ -13,7 +13,7 @@
 
 #include "common/crash_point.hpp"
 #include "worker/fork_server.hpp"
-#include "worker/keeper.hpp"
+#include "worker/reaper.hpp"
 
 namespace weft::worker {
 
@@ -105,16 +105,16 @@ void RunnerProcess::kill(int signal) {
 
 std::optional<RunnerProcess::Death> RunnerProcess::death() {
   while (!death_) {
-    KeeperReport report;
+    ReaperReport report;
     const ssize_t got = recv(line_.get(), &report, sizeof report, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got != sizeof report) {
       death_ = Death{SIGKILL, 0};  // the reaper was killed, and the runner with it
-    } else if (report.kind == KeeperReport::Kind::ended) {
+    } else if (report.kind == ReaperReport::Kind::ended) {
       death_ = Death{report.signal, report.exit_code};
     } else {
-      keeper_ = report.keeper;
+      reaper_ = report.reaper;
     }
   }
   return death_;

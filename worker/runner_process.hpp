@@ -46,7 +46,7 @@ class RunnerProcess {
 
   /// Pid of the reaper, whose descendants are the runner and everything that it has started. 0: not known
   /// yet.
-  pid_t keeper() const { return keeper_; }
+  pid_t reaper() const { return reaper_; }
 
   /// Sends `message` with a copy of descriptor `fd`, as soon as the channel has room. The runner is woken by
   /// the next flush().
@@ -168,7 +168,7 @@ class RunnerProcess {
   static std::uint64_t ordinal_of(std::uint64_t started);
   bool read_some(Pipe& pipe, std::uint64_t bytes_max);
 
-  pid_t keeper_ = 0;
+  pid_t reaper_ = 0;
   std::optional<Death> death_;
   Fd line_;  // to the reaper
   Fd memory_fd_;

@@ -102,10 +102,10 @@ void arrange_descriptors(const RunnerOrder& order) {
 
 }  // namespace
 
-void become_runner(const RunnerOrder& order, pid_t keeper) {
+void become_runner(const RunnerOrder& order, pid_t reaper) {
   setsid();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != keeper) _exit(127);  // the reaper died before the prctl() above
+  if (getppid() != reaper) _exit(127);  // the reaper died before the prctl() above
   reset_signals();
   volunteer_for_oom();
   if (order.cgroup() >= 0 && !write_to(Fd(openat(order.cgroup(), "cgroup.procs", O_WRONLY | O_CLOEXEC)), "0"))

@@ -4,11 +4,11 @@
 // file.
 #pragma once
 
-#include "worker/keeper.hpp"
+#include "worker/reaper.hpp"
 
 namespace weft::worker {
 
 /// Called in a child of the reaper. Failures are written to stderr, and end it with code 127.
-[[noreturn]] void become_runner(const RunnerOrder& order, pid_t keeper);
+[[noreturn]] void become_runner(const RunnerOrder& order, pid_t reaper);
 
 }  // namespace weft::worker

@@ -16,8 +16,8 @@ namespace weft::worker {
 
 /// What a runner is started from, and its reaper's line to the agent.
 struct RunnerOrder {
-  enum Place : std::size_t { line, out, err, channel, page, executable, fixed_places };
-  std::vector<Fd> fds;  // by Place; then `libraries`, then the directory of a cgroup, if there is one
+  enum FdSlot : std::size_t { line, out, err, channel, page, executable, fixed_places };
+  std::vector<Fd> fds;  // by FdSlot; then `libraries`, then the directory of a cgroup, if there is one
   std::string scratch;
   std::string library_names;  // for WEFT_LIBRARIES; "": no libraries
   std::size_t libraries = 0;  // number of their descriptors; from kLoaderFd on in the runner
@@ -31,16 +31,16 @@ struct RunnerOrder {
 
 /// A message on the line to the agent. In the other direction the agent sends signals (int) for the runner's
 /// group; SIGKILL, like the end of the line, ends all descendants of the runner.
-struct KeeperReport {
+struct ReaperReport {
   // each is sent once, `started` before the fork
   enum class Kind : int { started, ended } kind = Kind::started;
-  pid_t keeper = 0;  // started: pid of the reaper
+  pid_t reaper = 0;  // started: pid of the reaper
   int signal = 0;    // ended: how the runner ended; all its descendants have ended too
   int exit_code = 0;
 };
 
 /// REQUIRES: one thread, SIGCHLD blocked.
-[[noreturn]] void keep(RunnerOrder order);
+[[noreturn]] void run_reaper(RunnerOrder order);
 
 /// Starting failed with errno: writes this to the runner's stderr, and reports its end.
 void report_failure(const RunnerOrder& order);

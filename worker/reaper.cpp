@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "worker/keeper.hpp"
+#include "worker/reaper.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -35,21 +35,21 @@ sigset_t only(int signal) {
   return set;
 }
 
-void send_report(int line, const KeeperReport& report) {
+void send_report(int line, const ReaperReport& report) {
   // If the agent is gone, the report is lost, and there is nothing left to do.
   [[maybe_unused]] const auto sent = send(line, &report, sizeof report, MSG_NOSIGNAL);
 }
 
-class Keeper {
+class Reaper {
  public:
-  Keeper(pid_t runner, Fd line, Fd kill_switch)
+  Reaper(pid_t runner, Fd line, Fd kill_switch)
       : runner_(runner), line_(std::move(line)), kill_switch_(std::move(kill_switch)) {}
 
   void run() {
     watch();
     end_all();
     const int status = status_.value_or(SIGKILL);
-    send_report(line_.get(), {.kind = KeeperReport::Kind::ended,
+    send_report(line_.get(), {.kind = ReaperReport::Kind::ended,
                               .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
                               .exit_code = WIFSIGNALED(status) ? 0 : WEXITSTATUS(status)});
   }
@@ -68,7 +68,7 @@ class Keeper {
 };
 
 /// Returns when the runner has ended or must be ended.
-void Keeper::watch() {
+void Reaper::watch() {
   const sigset_t set = only(SIGCHLD);
   const Fd children(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   while (!status_) {
@@ -86,13 +86,13 @@ void Keeper::watch() {
 }
 
 /// The runner has not been reaped yet, so its pid, which is also its group's id, has not been reused.
-void Keeper::pass_on(int signal) const {
+void Reaper::pass_on(int signal) const {
   // Before its setsid() the runner has no process group.
   if (kill(-runner_, signal) < 0) kill(runner_, signal);
 }
 
 /// Records the runner's status. The other children are leftovers of its processes.
-void Keeper::reap() {
+void Reaper::reap() {
   int status = 0;
   for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;)
     if (pid == runner_) status_ = status;
@@ -100,7 +100,7 @@ void Keeper::reap() {
 
 /// Kills all descendants. A process that loses its parent by this becomes our child, and is killed in a later
 /// round.
-void Keeper::end_all() {
+void Reaper::end_all() {
   if (kill_switch_ && write(kill_switch_.get(), "1", 1) < 0) {
     // Otherwise kill them one by one.
   }
@@ -114,7 +114,7 @@ void Keeper::end_all() {
 }
 
 /// Returns whether any child could be signalled.
-bool Keeper::kill_children() {
+bool Reaper::kill_children() {
   bool any = false;
   for (const pid_t child : own_children()) any = kill(child, SIGKILL) == 0 || errno != EPERM || any;
   return any;
@@ -122,11 +122,11 @@ bool Keeper::kill_children() {
 
 }  // namespace
 
-void keep(RunnerOrder order) {
+void run_reaper(RunnerOrder order) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  prctl(PR_SET_NAME, "weft-keeper");
+  prctl(PR_SET_NAME, "weft-reaper");
   const pid_t self = getpid();
-  send_report(order.fds[RunnerOrder::line].get(), {.kind = KeeperReport::Kind::started, .keeper = self});
+  send_report(order.fds[RunnerOrder::line].get(), {.kind = ReaperReport::Kind::started, .reaper = self});
   const pid_t runner = fork();
   if (runner == 0) become_runner(order, self);
   if (runner < 0) {
@@ -135,16 +135,16 @@ void keep(RunnerOrder order) {
   }
   Fd kill_switch;
   if (order.cgroup() >= 0) kill_switch = Fd(openat(order.cgroup(), "cgroup.kill", O_WRONLY | O_CLOEXEC));
-  Keeper keeper(runner, std::move(order.fds[RunnerOrder::line]), std::move(kill_switch));
+  Reaper reaper(runner, std::move(order.fds[RunnerOrder::line]), std::move(kill_switch));
   order.fds.clear();  // only the runner may hold its ends open
-  keeper.run();
+  reaper.run();
   _exit(0);
 }
 
 void report_failure(const RunnerOrder& order) {
   const std::string text = fmt::format("cannot start a process: {}\n", std::strerror(errno));
   [[maybe_unused]] const auto written = write(order.fds[RunnerOrder::err].get(), text.data(), text.size());
-  send_report(order.fds[RunnerOrder::line].get(), {.kind = KeeperReport::Kind::ended, .exit_code = 127});
+  send_report(order.fds[RunnerOrder::line].get(), {.kind = ReaperReport::Kind::ended, .exit_code = 127});
 }
 
 std::vector<pid_t> own_children() {
