@@ -9,11 +9,11 @@ namespace weft::bench {
 
 namespace {
 
-constexpr std::uint64_t kTasksMax = 300'000;  // for one point of the curve
+constexpr std::uint64_t kTasksMax = 300'000;  // for one point of the efficiency curve
 
 long next(long x) { return x + 1; }
 
-/// So many steps, which no compiler folds away; the nanoseconds that they took.
+/// Runs `steps` steps, which the compiler cannot optimise away; returns the nanoseconds that they took.
 long spin(long steps) {
   const auto begin = Clock::now();
   for (volatile long i = 0; i < steps;) i = i + 1;
@@ -35,7 +35,7 @@ double rate(std::uint64_t tasks, Clock::time_point begin, long sum) {
 
 auto numbers(std::uint64_t count) { return std::views::iota(0L, static_cast<long>(count)); }
 
-/// Nanoseconds of a step while every slot is busy with nothing else.
+/// Nanoseconds per step while all slots are busy with steps.
 double step_ns(Client& client, std::uint32_t slots) {
   constexpr long kSteps = 10'000'000;
   constexpr std::size_t kEach = 3;
@@ -50,7 +50,8 @@ double step_ns(Client& client, std::uint32_t slots) {
 void warm_up(Client& client) {
   const std::uint32_t slots = slots_of(client);
   constexpr std::size_t kEach = 4;
-  constexpr long kSteps = 10'000'000;  // a few milliseconds: not prefetched by one slot for all
+  // a few milliseconds: too long to be queued behind another, so every slot gets some
+  constexpr long kSteps = 10'000'000;
   client.gather(client.map<spin>(std::vector<long>(slots * kEach, kSteps)));
   client.gather(client.map<next>(numbers(1000)));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What every measurement needs: a clock, a median, a percentile.
+// Helpers of measurements: a clock, median, percentile.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ inline double seconds_of(Clock::duration duration) { return std::chrono::duratio
 inline double seconds_since(Clock::time_point begin) { return seconds_of(Clock::now() - begin); }
 inline double us_since(Clock::time_point begin) { return seconds_since(begin) * 1e6; }
 
-/// The value below which a part of them is; 0 of none.
+/// The value below which the fraction `part` of the values lies; 0 if there are none.
 inline double percentile(std::vector<double> values, double part) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());

@@ -15,12 +15,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kIdeal = 500ms;  // of work in every slot, for a row of efficiency
+constexpr auto kIdeal = 500ms;  // of work in every slot, for a row on efficiency
 
 class Table {
  public:
   explicit Table(bool json) : json_(json) {}
-  /// `key` is its name for programs.
+  /// `key` is the name of the row in JSON.
   void row(const std::string& key, const std::string& what, double value, const std::string& unit) {
     values_[key] = value;
     if (json_) return;
@@ -47,10 +47,11 @@ void run_bench(const std::string& address, const BenchOptions& options) {
   Client client(ClientOptions{.address = address, .name = "weft bench"});
   const ClusterInfo info = client.cluster();
   if (!options.json) {
-    fmt::print("{}: {} workers, {} slots, version {}\n", address, info.workers.size(), info.slots,
-               info.version);
+    fmt::print("{}: {} {}, {} {}, version {}\n", address, info.workers.size(),
+               info.workers.size() == 1 ? "worker" : "workers", info.slots,
+               info.slots == 1 ? "slot" : "slots", info.version);
     if (info.tasks_queued + info.tasks_assigned > 0)
-      fmt::print("it is not idle: what follows is what others leave\n");
+      fmt::print("the cluster is busy: other tasks share it with this benchmark\n");
     std::fflush(stdout);
   }
   warm_up(client);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `weft bench`: how fast is this cluster, as a program sees it?
+// `weft bench`: measures how fast this cluster is, as a program sees it.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@
 namespace weft::bench {
 
 struct BenchOptions {
-  std::uint64_t tasks = 100'000;  // of each row of tasks a second
-  int trips = 1000;               // of the row of round trips
+  std::uint64_t tasks = 100'000;  // in each row that measures tasks per second
+  int trips = 1000;               // in the rows on round trips
   bool json = false;
 };
 
-/// Measures, and prints a line for each row as it is known; with `json` one object at the end. Throws as
+/// Measures, and prints each row as soon as it is known; with `json`, one object at the end. Throws like
 /// Client.
 void run_bench(const std::string& address, const BenchOptions& options);
 

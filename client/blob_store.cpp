@@ -49,7 +49,7 @@ void ResultStore::store(const StoreChunk& chunk) {
     entry.hasher = std::make_unique<Hasher>();
     try {
       entry.text.resize(chunk.size);
-    } catch (const std::exception&) {  // bad_alloc, length_error: verify() says so
+    } catch (const std::exception&) {  // bad_alloc or length_error: reported by verify()
       entry.no_room = true;
       return;
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Bytes that are too large for a message: arguments that workers may ask for, and results on their way in.
+// Bytes that are too large for a message: arguments, which workers fetch, and results that are being fetched.
 #pragma once
 
 #include <memory>
@@ -15,15 +15,15 @@
 
 namespace weft::client {
 
-/// Large arguments of tasks that have no final answer yet, each kept once however many tasks have it.
-/// Used from any thread.
+/// The large arguments of tasks without a final answer, each stored once however many tasks use it.
+/// Thread-safe.
 class ArgumentStore {
  public:
-  /// One task more needs these bytes. Returns their name.
+  /// Adds a user of these bytes, and stores them if they are new. Returns their id.
   BlobId add(std::string_view bytes);
-  /// The same for bytes that are here.
+  /// Adds a user of stored bytes.
   void retain(const BlobId& id);
-  /// One task less needs them.
+  /// Removes a user.
   void release(const BlobId& id);
   std::optional<Bytes> read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
   std::size_t size() const;
@@ -37,14 +37,14 @@ class ArgumentStore {
   std::unordered_map<BlobId, Entry> entries_;
 };
 
-/// Large results, chunk by chunk. They are hashed as they come, so that the end takes no longer than
-/// any other chunk. Owned by one thread.
+/// Large results, received chunk by chunk. Chunks are hashed as they arrive, so that verifying takes no
+/// longer than a chunk. Owned by one thread.
 class ResultStore {
  public:
   void store(const StoreChunk& chunk);
-  /// All chunks are there: are they what the name says?
+  /// Checks the hash after all chunks have been stored.
   BlobVerified verify(const BlobId& id);
-  /// The bytes of a whole blob; `move`: they are not needed again.
+  /// The bytes of a verified blob; `move`: it is not needed again.
   std::string take(const BlobId& id, bool move);
   void drop(const BlobId& id) { entries_.erase(id); }
   std::size_t size() const { return entries_.size(); }
@@ -52,8 +52,8 @@ class ResultStore {
  private:
   struct Entry {
     std::string text;
-    std::set<std::uint64_t> early;  // offsets of chunks beyond what is hashed
-    std::uint64_t hashed = 0;       // bytes from the start
+    std::set<std::uint64_t> early;  // offsets of chunks that have not been hashed yet
+    std::uint64_t hashed = 0;       // number of bytes hashed, from the start
     std::unique_ptr<Hasher> hasher;
     bool no_room = false;
   };

@@ -11,7 +11,7 @@ namespace weft::detail {
 
 namespace {
 
-/// A callback that runs in this thread; callbacks nest when one adds another to a task that is done.
+/// A callback that is running in this thread. Callbacks nest when one adds another to a task that is done.
 struct Frame {
   const FutureState* state;
   bool in_turn;
@@ -39,7 +39,7 @@ void CallbackThread::call(Ref<FutureState> state, std::unique_ptr<Continuation> 
   } catch (...) {
     count_exception(*state, "something that is not a std::exception");
   }
-  continuation.reset();  // what the callback captured ends before it counts as returned
+  continuation.reset();  // the captures are destroyed before the callback counts as returned
   innermost = frame.outer;
   state->callback_returned();
 }
@@ -74,7 +74,7 @@ void CallbackThread::post(Ref<FutureState> state, std::unique_ptr<Continuation> 
   queue_.push_back(std::move(continuation));
   if (!thread_.joinable()) {
     BlockedSignals blocked;
-    // It keeps itself alive: a slow callback may outlast the Client.
+    // The thread keeps this object alive, since a slow callback may outlast the Client.
     thread_ = std::thread([self = shared_from_this()] { self->loop(); });
   }
   lock.unlock();

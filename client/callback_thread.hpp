@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// CallbackThread runs what programs gave to Future::on_done, one after the other, in a thread of
-// its own that is started with the first of them. A callback may throw, be slow, submit more, or
-// destroy the Client. The first exception is reported at once, the others are counted and reported at
-// the end: a sweep whose callback throws each time would fill the terminal.
+// CallbackThread runs the callbacks of Future::on_done, one after the other, in a thread that is started with
+// the first of them. A callback may throw, be slow, submit tasks, or destroy the Client. The first exception
+// is reported at once; the others are counted and reported at the end, since a sweep whose callback always
+// throws would fill the terminal.
 #pragma once
 
 #include <chrono>
@@ -23,16 +23,15 @@ class CallbackThread : public std::enable_shared_from_this<CallbackThread> {
   CallbackThread(const CallbackThread&) = delete;
   CallbackThread& operator=(const CallbackThread&) = delete;
 
-  /// Runs `continuation` when those before it have run. After stop(): runs it here and now.
+  /// Queues `continuation`. After stop(), runs it in the calling thread.
   void post(Ref<FutureState> state, std::unique_ptr<Continuation> continuation);
-  /// Returns when what was posted has run, or after `patience`: then the rest runs while the program
-  /// goes on, in a thread that nobody waits for.
+  /// Returns when everything queued has run, or after `patience`: then a detached thread runs the rest.
   void stop(std::chrono::milliseconds patience);
 
-  /// Runs it in this thread, since the task is done.
+  /// Runs `continuation` in the calling thread, for a task that is already done.
   void run(Ref<FutureState> state, std::unique_ptr<Continuation> continuation) noexcept;
-  /// This thread runs callbacks in turn, or one of `state`: to wait here for those of `state` would never
-  /// end.
+  /// Whether the calling thread is running queued callbacks, or a callback of `state`: waiting here for the
+  /// callbacks of `state` would deadlock.
   static bool must_not_wait_for(const FutureState& state) noexcept;
 
  private:

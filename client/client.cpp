@@ -14,7 +14,7 @@ Client::Client(std::string address) : Client(ClientOptions{.address = std::move(
 
 Client::Client(ClientOptions options) {
   init();
-  // A static Client of a program that runs as a runner: main's turn, which serves, is still to come.
+  // A static Client in a runner: main, which serves the tasks, has not been called yet.
   if (in_runner()) return;
   client::report_uncaught_errors();
   owned_core_ = std::make_unique<detail::Core>(std::move(options));
@@ -69,7 +69,7 @@ Future<CommandResult> Submitter::command(std::vector<std::string> argv, std::str
   if (argv.empty() || argv.front().empty()) {
     throw std::invalid_argument("command: argv must begin with the name of a program");
   }
-  const std::string name = argv.front().substr(0, 200);  // for people: argv has all of it
+  const std::string name = argv.front().substr(0, 200);  // only for display; argv is complete
   const detail::CommandRequest request{.argv = std::move(argv), .input = std::move(input)};
   return submit_target<CommandResult>({.kind = detail::CallKind::command, .function = name},
                                       detail::encode(request));

@@ -21,9 +21,9 @@ namespace weft::detail {
 
 namespace {
 
-constexpr std::chrono::milliseconds kCallbackPatience(300);  // beside the rest of ~Client's second
+constexpr std::chrono::milliseconds kCallbackPatience(300);  // its share of the second that ~Client may take
 constexpr std::chrono::milliseconds kThreadPatience(600);
-// Only while detached tasks, or cancels of them, are on their way.
+// Only while detached tasks, or cancels of them, are in flight.
 constexpr std::chrono::seconds kKeepPatience(10);
 
 std::string count_text(std::size_t number, const char* noun) {
@@ -56,7 +56,7 @@ client::Session::Settings settings_of(const ClientOptions& options, const Uuid& 
 
 }  // namespace
 
-/// How far the I/O thread is.
+/// The progress of the I/O thread.
 struct Core::Progress {
   std::mutex mutex;
   std::condition_variable changed;
@@ -88,10 +88,10 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
   constexpr std::size_t kNameMax = 64 << 10;
   if (options_.name.size() > kNameMax)
     throw std::invalid_argument(
-        fmt::format("ClientOptions::name is too large: it has {} bytes, and at most {} travel",
+        fmt::format("ClientOptions::name is too large: it has {} bytes, at most {} are possible",
                     options_.name.size(), kNameMax));
   options_.address = broker_address(options_.address);
-  open_standard_files();  // a program may have closed them
+  open_standard_files();  // the program may have closed them
   const Uuid session = random_uuid();
   hub_ = std::make_shared<Hub>(session, options_.address);
   {
@@ -121,9 +121,9 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
 }
 
 Core::~Core() {
-  if (hub_->forked()) {  // the threads are in the parent, and so is the connection
+  if (hub_->forked()) {  // a forked child: threads and connection belong to the parent
     if (thread_.joinable()) thread_.detach();
-    new std::shared_ptr<Hub>(hub_);  // nor may anything of it end here
+    new std::shared_ptr<Hub>(hub_);  // deliberately leaked: nothing of it may be destroyed here
     return;
   }
   std::string why = fmt::format("within {} s", kKeepPatience.count());
@@ -135,10 +135,10 @@ Core::~Core() {
     left = hub_->unsettled();
   }
   if (left.tasks > 0)
-    fmt::print(stderr, "weft: {} did not get into the broker's journal {}: {} lost\n",
+    fmt::print(stderr, "weft: {} did not reach the broker's journal {}: {} lost\n",
                count_text(left.tasks, "detached task"), why, left.tasks == 1 ? "it is" : "they are");
   if (left.cancels > 0)
-    fmt::print(stderr, "weft: {} of detached tasks did not get to the broker {}: those tasks may go on\n",
+    fmt::print(stderr, "weft: {} of detached tasks did not reach the broker {}: those tasks may still run\n",
                count_text(left.cancels, "cancel"), why);
   if (const auto refusals = hub_->take_refusals(); refusals.tasks > 0)
     fmt::print(stderr, "weft: {}\n", text_of(refusals));
@@ -155,7 +155,7 @@ void Core::stop() {
     if (ended) {
       thread_.join();
     } else {
-      thread_.detach();  // waits for a name server, say; it ends by itself
+      thread_.detach();  // for example blocked in a name lookup; it ends later
     }
   }
   hub_->callbacks->stop(kCallbackPatience);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Core: the shell around client::Session. One thread owns the link, the session and the table of
-// futures; it turns frames and the Hub's inbox into events and performs the actions. It is shared by
-// the Client and that thread, so that a Client may go while a name server lets the thread wait.
+// Core: the shell around client::Session. One thread owns the link, the session and the table of futures; it
+// turns frames and the Hub's inbox into events and performs the actions. Its state is shared by the Client
+// and that thread, so that a Client can be destroyed while the thread is blocked in a name lookup.
 #pragma once
 
 #include <condition_variable>
@@ -17,11 +17,11 @@ namespace weft::detail {
 
 class Core {
  public:
-  /// Connects. Throws ConnectionError that names the address, std::invalid_argument for options that
-  /// make no sense.
+  /// Connects. Throws ConnectionError, which names the address, and std::invalid_argument for invalid
+  /// options.
   explicit Core(ClientOptions options);
-  /// GOODBYE; what is neither done nor detached is cancelled. Takes at most a second, beside the time that
-  /// the journal needs for detached tasks and the broker for their cancels; does nothing in a forked child.
+  /// Sends GOODBYE; tasks that are neither done nor detached are cancelled. Takes at most a second, plus up
+  /// to 10 s while detached tasks or cancels of them are in flight. Does nothing in a forked child.
   ~Core();
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
@@ -32,7 +32,7 @@ class Core {
   void check_usable() const;
 
  private:
-  struct Progress;  // of the I/O thread, shared with it
+  struct Progress;  // state of the I/O thread, shared with it
 
   void stop();
 
@@ -45,7 +45,7 @@ class Core {
 /// "3 detached tasks were refused, ...: the reason"
 std::string text_of(const Hub::Refusals& refusals);
 
-/// What the options and $WEFT_BROKER say, as "tcp://host:port". Throws std::invalid_argument.
+/// The address from the options or $WEFT_BROKER, as "tcp://host:port". Throws std::invalid_argument.
 std::string broker_address(const std::string& address);
 
 }  // namespace weft::detail

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a FutureState refers to beside its bytes: why it has no value, and what its task belongs to.
+// What a FutureState refers to in addition to its bytes: why it has no value, and data shared with other
+// tasks.
 #pragma once
 
 #include <memory>
@@ -13,26 +14,27 @@ namespace weft::detail {
 
 class Hub;
 
-/// The bytes beside it are an encoded wire::ErrorInfo, or the reason when `connection`.
+/// Why a future has no value. The bytes of its FutureState are an encoded wire::ErrorInfo, or the reason if
+/// `connection`.
 struct Failure {
   ~Failure();
 
   wire::Outcome outcome = wire::Outcome::failed;
-  bool connection = false;     // it is a ConnectionError
-  bool local = false;          // the answer is fine, and not what this client takes it for
+  bool connection = false;     // reported as ConnectionError
+  bool local = false;          // decoding failed in this client; the broker's answer was valid
   std::uint32_t attempts = 0;  // executions
   std::vector<std::string> history;
   wire::Payload arguments;   // for Client::retry
-  std::shared_ptr<Hub> hub;  // has them, if they are a blob
+  std::shared_ptr<Hub> hub;  // stores the arguments if they are a blob
 };
 
-/// What all tasks of one function and one set of options have in common.
+/// What all tasks of one function with the same options share.
 class TaskInfo : public RefCounted {
  public:
   Uuid session;
   std::string function;
   std::string label;
-  bool kept = false;         // by the broker, until the program has the answer
+  bool kept = false;         // the broker retains the answer until the program has it
   wire::TaskSpec content;    // for Client::retry
   std::shared_ptr<Hub> hub;  // futures outlive their Client
 };

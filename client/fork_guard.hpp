@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Tells a process from its forked children without a system call for each question.
+// Distinguishes a process from its forked children without a system call.
 #pragma once
 
 namespace weft::client {
 
-/// A number that is another one in every child that fork() made after the first call.
+/// A number that changes in every child forked after the first call.
 unsigned fork_generation();
 
 }  // namespace weft::client

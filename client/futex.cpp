@@ -20,7 +20,7 @@ const std::uint32_t* address_of(const std::atomic<std::uint32_t>& word) {
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::optional<SteadyTime> deadline) {
   std::timespec time{};
-  if (deadline) {  // FUTEX_WAIT_BITSET takes a point in CLOCK_MONOTONIC, which steady_clock is
+  if (deadline) {  // FUTEX_WAIT_BITSET takes an absolute time of CLOCK_MONOTONIC, the clock of steady_clock
     const auto since_zero = deadline->time_since_epoch();
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(since_zero);
     time.tv_sec = seconds.count();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Waiting on a word: four bytes for each thing that can be waited for, where a mutex and a condition
-// variable take ninety.
+// Futexes: waiting on a word takes four bytes for each object, where a mutex and a condition variable take
+// ninety.
 #pragma once
 
 #include <atomic>
@@ -12,17 +12,18 @@ namespace weft::client {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
 
-/// Sleeps while `word` is `expected`, at most until `deadline`; may return early.
+/// Sleeps while `word` equals `expected`, at most until `deadline`; may return early.
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::optional<SteadyTime> deadline);
 void futex_wake_all(const std::atomic<std::uint32_t>& word);
 
-/// One word for the whole process that changes when any task of it is finished, for those who
-/// wait for the first of many.
+/// One word for the whole process, which changes when any task finishes; for waiting for the first of many
+/// tasks.
 class AnyFinished {
  public:
   static AnyFinished& instance();
-  /// Brackets a wait: read ticket(), look whether it has happened already, then wait_past(ticket).
+  /// Bracket a wait with begin() and end(): read ticket(), check whether a task has finished already, then
+  /// call wait_past(ticket).
   void begin() { waiters_.fetch_add(1); }
   void end() { waiters_.fetch_sub(1); }
   std::uint32_t ticket() const { return word_.load(); }

@@ -57,7 +57,7 @@ FutureState::~FutureState() {
 
 FutureState::Phase FutureState::phase() const noexcept { return static_cast<Phase>(word_.load() & kPhase); }
 
-/// From one phase to another; false: another thread was faster.
+/// Changes the phase; false: another thread was faster.
 bool FutureState::set_phase(Phase from, Phase to) noexcept {
   std::uint32_t word = word_.load();
   while ((word & kPhase) == number(from)) {
@@ -66,7 +66,7 @@ bool FutureState::set_phase(Phase from, Phase to) noexcept {
   return false;
 }
 
-/// Out of queued or running. Whether somebody waited for that; nullopt: it was done before.
+/// Leaves queued or running. Returns whether a thread was waiting for that; nullopt: it was done already.
 std::optional<bool> FutureState::end(Phase to) noexcept {
   std::uint32_t word = word_.load();
   while ((word & kPhase) <= number(Phase::running)) {
@@ -76,7 +76,7 @@ std::optional<bool> FutureState::end(Phase to) noexcept {
   return std::nullopt;
 }
 
-/// From decoding into a phase that other readers wait for.
+/// Leaves decoding for a phase that other readers may wait for.
 void FutureState::enter(Phase to) noexcept {
   std::uint32_t word = word_.load();
   while (!word_.compare_exchange_weak(word, number(to) | (word & ~(kPhase | kWaiters)))) {
@@ -91,7 +91,7 @@ void FutureState::wait_while(Phase from, const Deadline& deadline) const {
   if ((word & kPhase) == number(from)) sleep(word, deadline);
 }
 
-/// Unless the word is not `word` any more. May return early.
+/// Sleeps while word_ equals `word`. May return early.
 void FutureState::sleep(std::uint32_t word, const Deadline& deadline) const {
   if ((word & kWaiters) == 0 && !word_.compare_exchange_strong(word, word | kWaiters)) return;
   client::futex_wait(word_, word | kWaiters, deadline);
@@ -160,7 +160,7 @@ void FutureState::mark_running(bool is_running) noexcept {
 }
 
 void FutureState::cancel() {
-  if (done() || !info_) return;  // without info it was never handed over
+  if (done() || !info_) return;  // without info it has never been submitted
   if (info_->hub->forked()) throw Error("a weft::Future cannot be cancelled after fork()");
   const std::optional<bool> awaited = end(Phase::cancelled);
   if (!awaited) return;
@@ -172,7 +172,7 @@ void FutureState::cancel() {
 
 bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
   if (done()) return false;
-  // Nobody else looks at these before it is done, and after a cancel() nobody does at all.
+  // Other threads read these only once the future is done, and never after a cancel().
   raw_ = std::move(bytes);
   failure_ = std::move(failure);
   const std::optional<bool> awaited = end(failure_ ? Phase::failed : Phase::raw);
@@ -180,7 +180,8 @@ bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
   return awaited.value_or(false);
 }
 
-/// Once it is done. One that is being added meanwhile is run here or in add(): whoever finds it.
+/// Runs the continuations of a future that is done. One that is added concurrently is run either here or in
+/// add(), whichever takes it from the list.
 void FutureState::run_continuations() {
   if (continuations_.load() == nullptr) return;
   std::vector<std::unique_ptr<Continuation>> due;  // newest first
@@ -202,7 +203,8 @@ void FutureState::add(std::unique_ptr<Continuation> continuation) {
   const bool immediate = continuation->immediate_;
   if (immediate && done()) return continuation->run(*this);
   if (!immediate) {
-    word_.fetch_add(kCallback);  // before it is done: who sees that it is done waits for this callback
+    // counted before the future is done, so that waiters wait for this callback too
+    word_.fetch_add(kCallback);
     if (done()) return info_->hub->callbacks->run(Ref<FutureState>(this), std::move(continuation));
   }
   Continuation* const added = continuation.release();
@@ -220,7 +222,7 @@ void FutureState::need_value() {
         return;
       case Phase::taken:
         throw Error("the result of task " + id().text() +
-                    " was moved out before: std::move(future).result() does that");
+                    " has already been moved out by std::move(future).result()");
       case Phase::failed:
       case Phase::cancelled:
         throw_error();
@@ -239,7 +241,7 @@ void FutureState::need_value() {
     } catch (const std::exception& error) {
       fail_decoding(error.what());
     } catch (...) {
-      fail_decoding("an exception that is no std::exception");
+      fail_decoding("an exception that is not a std::exception");
     }
   }
 }
@@ -257,7 +259,8 @@ void FutureState::take_value() { set_phase(Phase::value, Phase::taken); }
 std::optional<TaskError> FutureState::error() const {
   const Phase now = phase();
   if (now == Phase::cancelled) return TaskError(details_of(TaskErrorKind::cancelled));
-  if (now == Phase::raw && info_->kept) info_->hub->taken(seq_);  // there is none: that was asked for
+  // the caller has learned that there is no error
+  if (now == Phase::raw && info_->kept) info_->hub->taken(seq_);
   if (now != Phase::failed) return std::nullopt;
   if (failure_->connection) throw ConnectionError(raw_);
   if (info_->kept && !failure_->local) info_->hub->taken(seq_);
@@ -287,7 +290,7 @@ void FutureState::submit_again(Hub& hub, Ref<FutureState> fresh) const {
   if (info_->hub.get() != &hub) refuse("another weft::Client has submitted it");
   if (info_->content.kind == wire::TaskKind::attached)
     refuse(
-        "it was attached, and a broker forgets the arguments of a task when it has the answer: submit it "
+        "it was attached, and the broker does not retain the arguments of a finished task: submit it "
         "again in a program that has them");
   if (failure_->outcome == wire::Outcome::cancelled) refuse("it was cancelled");
   hub.submit_again(info_, failure_->arguments, std::move(fresh));

@@ -8,8 +8,8 @@
 namespace weft::client {
 
 namespace {
-// Longer than a program needs between an answer and its next task; an answer that nobody steers for, but
-// waits for otherwise, may be late by so much, once.
+// Longer than a program needs between an answer and its next task. An answer that a thread waits for in
+// another way may be late by this much, once.
 constexpr std::chrono::milliseconds kPatience(1);
 }  // namespace
 
@@ -28,7 +28,7 @@ void Helm::step_back(Lock& lock, const std::function<bool()>& wanted) {
   const std::uint32_t ticket = recalls_.load();
   used_ = submitted_ = false;
   free_.store(true);
-  if (!wanted()) {  // else it may have come before others could see that the I/O thread is not there
+  if (!wanted()) {  // otherwise work may have arrived before other threads could see that the loop is free
     lock.unlock();
     while (recalls_.load() == ticket) {
       futex_wait(recalls_, ticket, std::chrono::steady_clock::now() + kPatience);
@@ -42,7 +42,7 @@ void Helm::step_back(Lock& lock, const std::function<bool()>& wanted) {
   if (!lock) lock.lock();
 }
 
-/// The loop, if it is free.
+/// Takes the loop if it is free.
 Helm::Lock Helm::take() {
   if (!free_.load()) return {};
   Lock lock(mutex_, std::try_to_lock);

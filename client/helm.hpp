@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Helm: which thread runs the client's loop. That is its I/O thread, which a program wakes with what it
-// submits and which wakes whoever waits for an answer: nothing, where much is under way. One that submits a
-// task, waits for it, and submits the next would wake two threads more for each task than it has to. So when
-// an answer was waited for and nothing else is open, the I/O thread steps back for a moment: the next
-// submit() sends by itself, and the thread that waits for the answer runs the loop until it is there.
+// LoopLease: which thread runs the client's loop (leader/follower). Normally the I/O thread does. A submit
+// then costs a wake-up of that thread, and a result a wake-up of the waiting thread: negligible in bulk, but
+// dominant when a program submits a task, waits for it, and submits the next. So when an awaited answer has
+// arrived and nothing else is open, the I/O thread yields for a moment: the next submit() sends in the
+// calling thread, and the thread that waits for the answer runs the loop until the answer arrives.
 //
 //   I/O thread has it -- step_back() --> free <-- steer(), submit(): for a while --> that thread has it
 //                     <-- recall(), or nobody has wanted it for a moment --
@@ -22,53 +22,53 @@ class Helm {
  public:
   using Deadline = std::optional<std::chrono::steady_clock::time_point>;  // nullopt: never
 
-  /// What is run, by one thread at a time, and not always the same.
+  /// The loop, run by one thread at a time, not always the same.
   class Loop {
    public:
     Loop() = default;
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
     virtual ~Loop() = default;
-    /// Waits until `until` at most, and does what there is to do.
+    /// One turn: waits, at most until `until`, and handles what has happened.
     virtual void turn(const Deadline& until) noexcept = 0;
-    /// Somebody has to run it: answers are outstanding.
+    /// Answers are outstanding, so some thread has to run the loop.
     virtual bool busy() const = 0;
-    /// There is nothing to run any more.
+    /// The loop has ended.
     virtual bool over() const = 0;
   };
-  using Lock = std::unique_lock<std::mutex>;  // held by whoever runs the loop
+  using Lock = std::unique_lock<std::mutex>;  // held by the thread that runs the loop
 
   // ---- for the I/O thread, which holds the lock ----
 
-  /// From now on there is a loop. It must live until end().
+  /// Registers the loop, which must live until end().
   Lock begin(Loop& loop);
   void end(Lock lock);
-  /// Lets others run the loop, unless `wanted` says that there is work at once. Returns with the lock when it
-  /// was recalled, or when nobody has run the loop for a moment, or did and left it busy.
+  /// Lets other threads run the loop, unless `wanted` returns true. Returns with the lock when it is
+  /// recalled, or when no thread has run the loop for a moment, or one has and left it busy.
   void step_back(Lock& lock, const std::function<bool()>& wanted);
 
   // ---- for any thread ----
 
-  /// Runs the loop here until `done`, which is looked at after each turn, or until `deadline`. False: it is
-  /// not to be had, since the I/O thread runs it or another thread does.
+  /// Runs the loop in this thread until `done`, which is checked after each turn, or until `deadline`. False:
+  /// another thread has the loop.
   bool steer(const std::function<bool()>& done, const Deadline& deadline);
-  /// One turn here, for what was submitted. False: wake the I/O thread; also for the second of two without a
-  /// steer() between them, since then there will be more.
+  /// Runs one turn in this thread, to send what was submitted. False: wake the I/O thread. Also false for the
+  /// second submit without a steer() in between, since more will follow.
   bool submit();
-  /// The I/O thread is to run the loop, for somebody who will not.
+  /// Makes the I/O thread run the loop again.
   void recall();
-  /// The I/O thread has stepped back.
+  /// Whether the I/O thread has yielded the loop.
   bool is_free() const { return free_.load(); }
 
  private:
   Lock take();
 
   std::mutex mutex_;
-  Loop* loop_ = nullptr;    // null: there is none yet, or no more
-  bool used_ = false;       // by others, since the I/O thread looked last
-  bool submitted_ = false;  // since the last steer()
+  Loop* loop_ = nullptr;    // null: not registered
+  bool used_ = false;       // another thread has run the loop since the I/O thread checked
+  bool submitted_ = false;  // a submit() has run a turn since the last steer()
   std::atomic<bool> free_{false};
-  std::atomic<std::uint32_t> recalls_{0};  // the I/O thread sleeps on it while it has stepped back
+  std::atomic<std::uint32_t> recalls_{0};  // the I/O thread sleeps on it while it has yielded
 };
 
 }  // namespace weft::client

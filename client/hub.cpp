@@ -17,8 +17,8 @@ namespace weft::detail {
 
 namespace {
 
-// Then another event: a vector that grew with all that is submitted would be copied, and be new memory, again
-// and again.
+// A larger Submit is split: a vector that grew with everything submitted would be copied, and need new
+// memory, again and again.
 constexpr std::size_t kTasksInEvent = 512;
 
 int make_eventfd() {
@@ -57,7 +57,8 @@ bool Hub::forked() const { return client::fork_generation() != generation_; }
 
 void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
                  std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states) {
-  if (target.kind == CallKind::program) client::Program::current();  // hashes the files, not under the mutex
+  // hashes the files, so not under the mutex
+  if (target.kind == CallKind::program) client::Program::current();
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
@@ -93,7 +94,7 @@ void Hub::submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments
     const std::lock_guard lock(mutex_);
     check_open();
     if (arguments_of.is_blob()) arguments.retain(arguments_of.blob().id);
-    const std::uint32_t spec = specs_.take_number();  // that of before may be forgotten
+    const std::uint32_t spec = specs_.take_number();  // the earlier spec may have been forgotten
     const std::uint64_t seq = next_seq_++;
     events_.push_back(client::DefineSpec{spec, info->content});
     events_.push_back(client::Submit{{{.seq = seq, .spec = spec, .payload = arguments_of}}});
@@ -106,9 +107,9 @@ void Hub::submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments
   wake(sleeps);
 }
 
-/// A function that was submitted before a library was opened travels with it from then on. To ask the loader
-/// takes 60 ns, a sixth of a submit: so not when the last time is more recent than any dlopen() takes.
-/// REQUIRES: mutex_.
+/// A function that was submitted before a library was opened is shipped with it from then on. Asking the
+/// loader takes 60 ns, a sixth of a submit, so it is skipped if the last check is more recent than any
+/// dlopen() could be. REQUIRES: mutex_ is held.
 void Hub::notice_libraries() {
   constexpr std::uint64_t kTicksOfLoading = 10'000;
   const std::uint64_t now = runner::TickClock::ticks();
@@ -120,10 +121,10 @@ void Hub::notice_libraries() {
   loads_ = loads;
 }
 
-/// REQUIRES: mutex_.
+/// REQUIRES: mutex_ is held.
 void Hub::check_open() const {
   if (closed_ && !reason_.empty()) throw ConnectionError(reason_);
-  if (closed_) throw Error("this weft::Client is being destroyed: it takes no more tasks");
+  if (closed_) throw Error("this weft::Client is being destroyed and accepts no more tasks");
 }
 
 void Hub::add_start_call(std::uint32_t function_index, std::string_view encoded) {
@@ -170,11 +171,12 @@ void Hub::post(client::Event event) {
   wake(sleeps);
 }
 
-/// One write for a burst: the I/O thread is awake until it has taken the inbox.
+/// One write per burst: the I/O thread is awake until it has taken the inbox.
 void Hub::wake(bool needed) {
   if (!needed) return;
   const std::uint64_t one = 1;
-  (void)!::write(wake_fd_, &one, sizeof one);  // full means that it is readable, which is the point
+  // fails only when the counter is full, and the descriptor is readable then
+  (void)!::write(wake_fd_, &one, sizeof one);
   if (helm.is_free()) helm.recall();
 }
 
@@ -249,7 +251,7 @@ void Hub::close(const std::string& reason) {
   closed_ = true;
   settled_.notify_all();
   reason_ = reason;
-  specs_.clear();  // what futures of a spec share holds this hub: together they would never go
+  specs_.clear();  // breaks the reference cycle between this hub and the TaskInfo of its specs
 }
 
 }  // namespace weft::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Hub: what a program's threads share with the client's I/O thread: an inbox, the large arguments
-// and the callback thread. It outlives the Client, since futures do. Used from any thread.
+// Hub: what a program's threads share with the client's I/O thread: an inbox, the large arguments and the
+// callback thread. It outlives the Client, since futures do. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -24,68 +24,69 @@ namespace weft::detail {
 
 class Hub {
  public:
-  /// `address`: of the broker.
+  /// `address`: address of the broker.
   Hub(const Uuid& session, std::string address);
   ~Hub();
   Hub(const Hub&) = delete;
   Hub& operator=(const Hub&) = delete;
 
-  /// True in a child that was forked after this was made: there is no I/O thread there.
+  /// Whether this is a child forked after construction, which has no I/O thread.
   bool forked() const;
 
   // ---- for the program's threads ----
 
-  /// Tasks with their futures (as many), which are moved out; numbers and specs are filled in here, so
-  /// that they arrive in order. Throws ConnectionError or Error after close().
+  /// Submits tasks with their futures, which are moved from. Numbers and specs are assigned here, so that
+  /// tasks reach the session in order. Throws ConnectionError or Error after close().
   void submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
               std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states);
-  /// One task more, of a spec that some task had before.
+  /// Submits a task with the spec of an earlier one.
   void submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments, Ref<FutureState> state);
-  /// A call in every runner of this program, before its first task of those that are submitted from now on.
+  /// Registers a call that every runner of this program makes before its first task among those submitted
+  /// later.
   void add_start_call(std::uint32_t function_index, std::string_view encoded);
-  /// Encoded arguments as a payload: large ones become a blob that is kept here.
+  /// Encoded arguments as a payload: large ones become a blob in `arguments`.
   wire::Payload payload_of(std::string_view arguments);
-  /// What only this client knows, and would be lost with it.
+  /// What would be lost with this client, because the broker does not have it yet.
   struct Unsettled {
-    std::size_t tasks = 0;    // detached ones that are not in the broker's journal, nor answered
-    std::size_t cancels = 0;  // of detached and attached tasks, that the broker does not have
+    std::size_t tasks = 0;    // detached tasks that are neither in the broker's journal nor answered
+    std::size_t cancels = 0;  // cancels of detached and attached tasks that the broker does not have
     bool none() const { return tasks == 0 && cancels == 0; }
   };
-  /// Waits until that is nothing, at most for `patience`; with `all`, also for the cancels of other tasks.
-  /// Returns what is left. Throws ConnectionError when the broker is gone for good.
+  /// Waits until nothing is unsettled, at most for `patience`; with `all`, also for the cancels of other
+  /// tasks. Returns the rest. Throws ConnectionError when the broker is lost for good.
   Unsettled settle(std::optional<std::chrono::milliseconds> patience, bool all);
   Unsettled unsettled();
   struct Refusals {
-    std::size_t tasks = 0;  // detached ones that the broker does not keep
-    std::string reason;     // of the first
+    std::size_t tasks = 0;  // detached tasks that the broker has refused
+    std::string reason;     // reason of the first one
   };
-  /// Those since the last call.
+  /// The refusals since the last call.
   Refusals take_refusals();
-  /// Tells the broker; the future is cancelled already. `lasting`: the broker goes on with it when we are
-  /// gone.
+  /// Cancels a task at the broker; its future is already cancelled. `lasting`: the task would outlive this
+  /// client.
   void cancel(std::uint64_t seq, bool lasting);
 
-  /// Runs the loop in this thread until `state` is done, at most until `deadline`. False: it is not to be
-  /// had.
+  /// Runs the loop in this thread until `state` is done, at most until `deadline`. False: another thread has
+  /// the loop.
   bool steer(const FutureState& state, const FutureState::Deadline& deadline);
 
-  /// The program has the answer, which the broker has kept for it.
+  /// The program has the answer, so the broker need not retain it.
   void taken(std::uint64_t seq);
 
   // ---- for the I/O thread ----
 
-  /// Readable when there is something in the inbox, until clear_wake(), which goes before take().
+  /// Readable when the inbox is not empty, until clear_wake(), which must be called before take().
   int wake_fd() const { return wake_fd_; }
   void clear_wake();
-  /// There is something in the inbox.
+  /// Whether the inbox is not empty.
   bool has_news();
-  /// Moves the inbox out. State i belongs to the task number `first` + i.
+  /// Takes the content of the inbox. opened[i] belongs to task number `first` + i.
   void take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first);
-  /// From now on submit() throws: ConnectionError with `reason`, or Error when that is "".
+  /// Makes submit() throw: ConnectionError with `reason`, or Error if `reason` is "".
   void close(const std::string& reason);
   void mark_kept(const client::MarkKept& mark);
   void mark_settled(const client::CancelsSettled& settled);
-  /// Puts `event` into the inbox.
+  /// Adds `event` to the inbox.
   void post(client::Event event);
 
   const std::string address;
@@ -104,13 +105,14 @@ class Hub {
 
   std::mutex mutex_;
   client::SpecTable specs_;
-  std::uint64_t loads_ = 0;     // loader_changes() when specs_ was told of the libraries
-  std::uint64_t loads_at_ = 0;  // TickClock::ticks() when that was compared last
-  std::shared_ptr<Hub> self_;   // within submit(): for the infos of new specs
+  std::uint64_t loads_ = 0;     // loader_changes() when the libraries of specs_ were last updated
+  std::uint64_t loads_at_ = 0;  // TickClock::ticks() of the last check
+  std::shared_ptr<Hub> self_;   // set during submit(), for the TaskInfo of new specs
   std::vector<client::Event> events_;
   std::vector<Ref<FutureState>> opened_;
   std::uint64_t next_seq_ = 1;
-  std::unordered_map<std::uint64_t, bool> cancels_;  // not known to be with the broker: whether `lasting`
+  // cancels that the broker may not have, by task number: whether `lasting`
+  std::unordered_map<std::uint64_t, bool> cancels_;
   Unsettled unsettled_;
   Refusals refusals_;
   std::condition_variable settled_;

@@ -11,7 +11,7 @@
 namespace weft::detail {
 
 namespace {
-constexpr int kFramesPerTurn = 64;                 // then acknowledge and send
+constexpr int kFramesPerTurn = 64;                 // after that, acknowledge and send
 constexpr std::chrono::milliseconds kLinger(300);  // for GOODBYE
 
 std::unique_ptr<Failure> make_failure(wire::Outcome outcome, bool connection) {
@@ -62,7 +62,7 @@ void IoLoop::turn(const client::Helm::Deadline& until) noexcept {
 
 bool IoLoop::busy() const { return session_.open_tasks() > 0 || refused_ || !verified_.empty(); }
 
-/// With no time for it, it does not look either.
+/// Does not poll at all if `until` has passed.
 void IoLoop::poll(const client::Helm::Deadline& until) {
   const auto left = until ? *until - std::chrono::steady_clock::now() : std::chrono::hours(1);
   if (left <= left.zero()) return;
@@ -126,12 +126,13 @@ void IoLoop::perform() {
     std::visit([this](auto& a) { perform(a); }, action);
   }
   actions.clear();
-  if (actions_.empty()) actions_ = std::move(actions);  // keeps its memory
+  if (actions_.empty()) actions_ = std::move(actions);  // reuses its memory
   wake_waiters();
 }
 
-/// Once all that has come is there: a thread that waits for each result in turn then finds the next ones,
-/// where it would take a processor from this one, find nothing more, and sleep again.
+/// Wakes waiting threads after everything received has been processed. A thread that takes one result after
+/// the other then finds several; woken earlier, it would take the processor from this thread, find one, and
+/// sleep again.
 void IoLoop::wake_waiters() {
   for (const Ref<FutureState>& state : awaited_) state->wake();
   answered_awaited_ = !awaited_.empty();
@@ -190,7 +191,7 @@ void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
   end(state, std::move(bytes), std::move(failure));
 }
 
-/// Whoever waits for it hears of that in wake_waiters().
+/// Finishes a future; threads that wait for it are woken by wake_waiters().
 void IoLoop::end(Ref<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure) {
   finished_ = true;
   if (state->finish(std::move(bytes), std::move(failure))) awaited_.push_back(std::move(state));
@@ -212,7 +213,7 @@ void IoLoop::perform(const client::ReleaseArgument& action) { hub_->arguments.re
 void IoLoop::perform(const client::ServeChunk& action) {
   const wire::Get& get = action.get;
   std::optional<Bytes> bytes = hub_->arguments.read(get.id, get.offset, get.bytes);
-  std::string reason = "the client has no such bytes";
+  std::string reason = "the client does not have these bytes";
   try {
     if (!bytes) bytes = client::Program::current().read(get.id, get.offset, get.bytes);
   } catch (const Error& error) {
@@ -235,11 +236,11 @@ void IoLoop::perform(const client::Log& action) {
   if (action.level == client::Log::Level::warning) report_line("weft: " + action.text);
 }
 
-/// Ends what is not done: ConnectionError with `reason`, or TaskCancelled when that is "".
+/// Finishes all open futures: with ConnectionError and `reason`, or as cancelled if `reason` is "".
 void IoLoop::finish_all(const std::string& reason) {
   hub_->close(reason);
   std::uint64_t first = 0;
-  hub_->take(inbox_, opened_, first);  // what came in before it was closed
+  hub_->take(inbox_, opened_, first);  // tasks submitted before the hub was closed
   for (Ref<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
   opened_.clear();
   inbox_.clear();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// IoLoop: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time: Helm says which.
+// IoLoop: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time, as Helm decides.
 #pragma once
 
 #include <functional>
@@ -16,12 +16,12 @@ namespace weft::detail {
 
 class IoLoop final : private client::Helm::Loop {
  public:
-  /// Called once: "" when the first WELCOME came, else why there will be none.
+  /// Called once: with "" after the first WELCOME, otherwise with the reason why there will be none.
   using Greeted = std::function<void(const std::string& reason)>;
 
   IoLoop(client::Session::Settings settings, std::shared_ptr<Hub> hub, Greeted greeted);
 
-  /// Returns when the session is over; then every future is done.
+  /// Returns when the session is over and every future is done.
   void run();
 
  private:
@@ -62,20 +62,20 @@ class IoLoop final : private client::Helm::Loop {
   Greeted greeted_;
   zmq::context_t context_;
   Link link_;
-  Time turn_;  // the clock, read once a turn
+  Time turn_;  // the time, read once per turn
   client::Session session_;
   client::Actions actions_;
   wire::Packer packer_;
-  std::optional<std::string> refused_;  // a frame that the link could not take yet
+  std::optional<std::string> refused_;  // the frame that the link has refused for now
   SeqTable<Ref<FutureState>> futures_;
   client::ResultStore results_;
-  std::vector<client::Event> verified_;  // answers of the last perform(), for the next step
-  std::vector<client::Event> inbox_;     // kept for its memory
+  std::vector<client::Event> verified_;  // results of VerifyBlob, for the next turn
+  std::vector<client::Event> inbox_;     // a member to reuse its memory
   std::vector<Ref<FutureState>> opened_;
   std::vector<pollfd> polled_;
-  bool finished_ = false;                  // since the last wake_waiters(): something
-  std::vector<Ref<FutureState>> awaited_;  // and of that, what threads sleep for
-  bool answered_awaited_ = false;          // in the last turn: what a thread slept for
+  bool finished_ = false;                  // a future has finished since the last wake_waiters()
+  std::vector<Ref<FutureState>> awaited_;  // finished futures that threads sleep for
+  bool answered_awaited_ = false;          // the last turn finished a future that a thread was sleeping for
 };
 
 }  // namespace weft::detail

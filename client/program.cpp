@@ -19,7 +19,7 @@ namespace weft::client {
 
 namespace {
 
-/// As common/shipped_library.hpp says.
+/// The name of a shipped library, as in common/shipped_library.hpp.
 std::string shipped_name(const MappedObject& object, char role) {
   char tail[kNameTailBytes + 1];
   std::snprintf(tail, sizeof tail, "%c%c%016lx", kRoleMark, role,
@@ -36,7 +36,7 @@ Program& Program::current() {
 
 Program::Program() { look(); }
 
-/// Libraries that were opened since the last time join, those that were closed leave.
+/// Updates the list: adds libraries that have been opened since, removes closed ones.
 void Program::look() {
   const std::uint64_t loads = loader_changes();
   if (loads == loads_) return;
@@ -74,15 +74,15 @@ void Program::list_libraries() {
 Program::Shipped Program::ship(const MappedObject& object) {
   Shipped shipped{object,
                   {.name = object.name, .id = {}, .size = static_cast<std::uint64_t>(object.opened.st_size)}};
-  // A library that was opened and removed, as plug-ins unpacked for the occasion are, is missed when it is
-  // needed.
+  // A library whose file has been removed after dlopen(), such as a temporarily unpacked plug-in, is only an
+  // error when one of its functions is submitted.
   const bool optional = !object.at_start && !object.replaced;
   if (!object.fault.empty() && optional) return shipped;
   if (!object.fault.empty()) throw Error(object.fault);
   try {
     shipped.file.id = hash_of_file(object.fd);
   } catch (const std::system_error& error) {
-    throw Error("cannot read " + object.path + ", which has to travel to the workers: " + error.what());
+    throw Error("cannot read " + object.path + ", which has to be sent to the workers: " + error.what());
   }
   if (const std::string changed = why_changed(object); !changed.empty()) throw Error(changed);
   files_.try_emplace(shipped.file.id, object);
@@ -117,15 +117,15 @@ BlobId Program::hash_of_libraries() {
 std::string Program::define(std::uint32_t index) const {
   const detail::RegisteredFunction function = detail::registered_functions().at(index);
   const auto where = locate_code(address_of(function));
-  if (!where) throw Error(function.name() + " is in no file that could travel to the workers");
+  if (!where) throw Error(function.name() + " is not in a file that could be sent to the workers");
   if (const auto label = labels_.find(where->base); label != labels_.end())
     return definition_of(function, label->second, where->offset);
   for (const Shipped& shipped : objects_) {
     if (shipped.object.base == where->base)
-      throw Error(function.name() + " cannot travel to the workers: " + shipped.object.fault);
+      throw Error(function.name() + " cannot be sent to the workers: " + shipped.object.fault);
   }
   return definition_of(function, where->path.substr(where->path.rfind('/') + 1),
-                       where->offset);  // the system's
+                       where->offset);  // a library of the system
 }
 
 std::optional<Bytes> Program::read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) {

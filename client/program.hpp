@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Program: what travels to the workers: the running executable and the shared objects of its own, by content,
-// as they are mapped. The files were opened when the program started (common/mapped_objects.hpp); they are
-// hashed at the first submit, and the descriptors serve the bytes from then on. client/SHIPPING.md has the
-// rules.
+// Program: what is shipped to the workers: the running executable and the program's shared objects, by
+// content, as they are mapped. The files were opened when the program started (common/mapped_objects.hpp);
+// they are hashed at the first submit, and the descriptors serve the bytes from then on. The rules are in
+// client/SHIPPING.md.
 #pragma once
 
 #include <map>
@@ -17,19 +17,20 @@
 
 namespace weft::client {
 
-/// May be used from any thread.
+/// Thread-safe.
 class Program {
  public:
-  /// The one of this process. Throws Error when a file cannot be read, or is not what is mapped any more.
+  /// The program of this process. Throws Error when a file cannot be read, or is no longer the one that is
+  /// mapped.
   static Program& current();
 
-  /// Says in `spec` what travels for function `index` of this program: executable, libraries, and what the
-  /// function is (`signature`). Throws Error with a sentence.
+  /// Fills in `spec` for function `index` of this program: executable, libraries, and the definition of the
+  /// function (`signature`). Throws Error with a sentence.
   void describe(std::uint32_t index, wire::TaskSpec& spec);
-  /// Of the libraries that travel now. Throws Error as describe() does.
+  /// A hash of the libraries that are shipped now. Throws Error like describe().
   BlobId hash_of_libraries();
-  /// A piece of one of the files; nullopt: none is called `id`, or nothing is at that offset. Throws Error
-  /// when the file was overwritten.
+  /// Bytes of a file; nullopt: no file has this id, or `offset` is beyond its end. Throws Error when the file
+  /// has been overwritten.
   std::optional<Bytes> read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes);
 
  private:
@@ -45,11 +46,11 @@ class Program {
   std::string define(std::uint32_t index) const;
 
   std::mutex mutex_;
-  std::uint64_t loads_ = 0;       // loader_changes() when we looked last
-  std::vector<Shipped> objects_;  // the executable is the first
+  std::uint64_t loads_ = 0;       // loader_changes() at the last look()
+  std::vector<Shipped> objects_;  // the executable comes first
   std::vector<wire::FileRef> libraries_;
-  std::map<std::uintptr_t, std::string> labels_;                // of what travels, by MappedObject::base
-  std::unordered_map<std::uint32_t, std::string> definitions_;  // by index
+  std::map<std::uintptr_t, std::string> labels_;                // of shipped objects, by MappedObject::base
+  std::unordered_map<std::uint32_t, std::string> definitions_;  // by function index
   std::unordered_map<BlobId, MappedObject> files_;
 };
 

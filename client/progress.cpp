@@ -36,7 +36,7 @@ std::string bar_text(std::size_t done, std::size_t total, std::size_t cells) {
   return "[" + bar + "] ";
 }
 
-/// In front of the bar: short, and without what would move the cursor.
+/// The label in front of the bar: shortened, and without control characters.
 std::string label_text(std::string label) {
   constexpr std::size_t kLabelMax = 24;
   if (label.empty()) return "";
@@ -83,12 +83,13 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kInterval(100);        // between two drawings
-constexpr std::chrono::seconds kQuiet(1);                  // nothing happens: is there a worker?
-constexpr std::chrono::seconds kAskAgain(2);               // that question
-constexpr std::chrono::milliseconds kAnswerPatience(500);  // for its answer
+constexpr std::chrono::milliseconds kInterval(100);  // between two drawings
+// without progress, after which the broker is asked whether there is a worker
+constexpr std::chrono::seconds kQuiet(1);
+constexpr std::chrono::seconds kAskAgain(2);               // between two of these queries
+constexpr std::chrono::milliseconds kAnswerPatience(500);  // to wait for the answer
 
-/// The label that all have, how many labels there are, or "".
+/// The label that all tasks share, or the number of labels, or "".
 std::string label_of(const std::vector<FutureState*>& states) {
   std::set<std::string> labels;
   const TaskInfo* last = nullptr;
@@ -101,7 +102,7 @@ std::string label_of(const std::vector<FutureState*>& states) {
 
 }  // namespace
 
-/// On a terminal one line is drawn over and over; elsewhere a line is printed for each tenth.
+/// On a terminal, redraws one line; elsewhere, prints a line for each tenth.
 class Drawing {
  public:
   explicit Drawing(const std::vector<FutureState*>& states)
@@ -126,7 +127,7 @@ class Drawing {
     count();
     look_for_workers();
     draw();
-    // Counting a million futures takes a while: at most a twentieth of the time goes there.
+    // Counting a million futures takes a while: spend at most a twentieth of the time on it.
     due_ = Clock::now() + std::max<Clock::duration>(kInterval, counting_ * 20);
   }
 
@@ -141,7 +142,7 @@ class Drawing {
     end_line();
   }
 
-  /// REQUIRES: all are done.
+  /// REQUIRES: all futures are done.
   void finish() {
     if (!pending_.empty()) refresh();
     end_line();
@@ -175,7 +176,7 @@ class Drawing {
     counting_ = Clock::now() - begin;
   }
 
-  /// Asks the broker when nothing runs and nothing finishes.
+  /// When no task runs or finishes, asks the broker whether there are workers.
   void look_for_workers() {
     const auto now = Clock::now();
     if (pending_.empty() || counts_.running > 0 || counts_.done != quiet_done_) {
@@ -186,7 +187,7 @@ class Drawing {
       ask_ = now + kAskAgain;
       try {
         counts_.no_worker = client::query_status(hub_->address, false, kAnswerPatience).workers == 0;
-      } catch (const ConnectionError&) {  // the client itself says that the broker is away
+      } catch (const ConnectionError&) {  // the client reports itself that the broker is lost
       }
     }
   }
@@ -215,8 +216,8 @@ class Drawing {
   }
 
   std::vector<Ref<FutureState>> pending_;
-  std::vector<Ref<FutureState>> called_;  // done, with callbacks that had not returned
-  std::shared_ptr<Hub> hub_;              // that of the first
+  std::vector<Ref<FutureState>> called_;  // done, but with callbacks that had not returned
+  std::shared_ptr<Hub> hub_;              // of the first future
   const bool terminal_;
   const Clock::time_point start_;
   Clock::time_point due_{};

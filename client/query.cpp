@@ -20,7 +20,8 @@ using Clock = std::chrono::steady_clock;
 
 using Take = std::function<bool(wire::Message&)>;
 
-/// Whether what just happened brought the whole answer; `reason` says what went wrong else.
+/// Handles an event of the link. Returns whether the answer is complete; otherwise `reason` may say what went
+/// wrong.
 bool answered(Link& link, const Link::Event& event, const wire::Message& question, const Take& take,
               std::string& reason) {
   if (std::holds_alternative<Link::Up>(event)) {
@@ -37,7 +38,7 @@ bool answered(Link& link, const Link::Event& event, const wire::Message& questio
   if (auto mismatch = wire::version_mismatch(text)) throw ConnectionError(*mismatch);
   auto message = wire::decode(text);
   if (!message) {
-    reason = "what it answers is not from a Weft broker: " + message.fault();
+    reason = "the answer is not from a Weft broker: " + message.fault();
   } else if (auto* refuse = std::get_if<wire::Refuse>(&*message)) {
     reason = "refused: " + refuse->text;
   } else {
@@ -46,7 +47,7 @@ bool answered(Link& link, const Link::Event& event, const wire::Message& questio
   return false;
 }
 
-/// Asks until `take` has the whole answer. `again` is called when the question is asked anew.
+/// Asks until `take` has the whole answer. `again` is called before the question is repeated.
 void ask(const std::string& address, const wire::Message& question, std::chrono::milliseconds timeout,
          const std::function<void()>& again, const Take& take) {
   const auto deadline = Clock::now() + detail::bounded(timeout);
@@ -65,7 +66,7 @@ void ask(const std::string& address, const wire::Message& question, std::chrono:
     if (left.count() <= 0) break;
     std::vector<pollfd> items;
     link.watch(items);
-    // A connection that failed is tried again, since a broker may be about to start.
+    // Failed connections are retried, since a broker may be about to start.
     if (link.quiet()) poll_for(items, lost ? std::min(left, std::chrono::milliseconds(100)) : left);
     link.notice(items);
     if (lost) link.open(address);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Asks a broker something, on a connection of its own and without being a client: for `weft`,
-// Client::cluster() and Client::attach(). Everything throws ConnectionError that names the address and the
-// reason when no answer comes within `timeout`.
+// Queries a broker, over a separate connection and without being a client: for `weft`, Client::cluster() and
+// Client::attach(). All functions throw ConnectionError, which names the address and the reason, when no
+// answer arrives within `timeout`.
 #pragma once
 
 #include <chrono>

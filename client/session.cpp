@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Presence and dispatch; session_tasks.cpp has what happens to tasks.
+// Presence and message dispatch; session_tasks.cpp has the rest.
 #include "client/session.hpp"
 
 #include <fmt/format.h>
@@ -10,8 +10,7 @@ namespace weft::client {
 
 namespace {
 
-// The time after which a search for a broker is no longer silent, and after which a connection that lives has
-// proven that it is of use.
+// How long the search for a broker stays silent, and how long a connection must live to count as progress.
 constexpr Duration kNotice = std::chrono::seconds(1);
 
 double seconds_of(Duration time) { return std::chrono::duration<double>(time).count(); }
@@ -143,7 +142,7 @@ void Session::lose_link(const std::string& reason) {
   }
 }
 
-/// The connection is of no use any more.
+/// Gives up the connection.
 void Session::break_link(const std::string& reason) {
   actions_->push_back(CloseLink{});
   lose_link(reason);
@@ -165,7 +164,7 @@ void Session::on(const Received& event) {
   received_minor_ = event.minor;
   const bool is_greeting = std::holds_alternative<wire::Welcome>(event.message) ||
                            std::holds_alternative<wire::Refuse>(event.message);
-  if (!is_greeting && !presence_.joined()) return;  // nothing has a meaning before WELCOME
+  if (!is_greeting && !presence_.joined()) return;  // before WELCOME only greetings are valid
   if (!is_greeting && now_ >= joined_at_ + kNotice) note_progress();
   std::visit(
       [this]<class M>(const M& message) {
@@ -178,7 +177,8 @@ void Session::on(const Received& event) {
         } else if constexpr (std::is_same_v<M, wire::Get>) {
           actions_->push_back(ServeChunk{message});
         } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
-          break_link(fmt::format("the broker sent what a client cannot use: {}", wire::describe(message)));
+          break_link(fmt::format("the broker sent a message that a client does not handle: {}",
+                                 wire::describe(message)));
         }
       },
       event.message);
@@ -188,7 +188,7 @@ void Session::on(const ReceivedGarbage& event) {
   if (event.version) {
     give_up(fmt::format("{} (broker at {})", event.reason, settings_.address));
   } else {
-    break_link("what came is not from a Weft broker: " + event.reason);
+    break_link("the peer is not a Weft broker: " + event.reason);
   }
 }
 
@@ -205,12 +205,12 @@ void Session::on_message(const wire::Goodbye& goodbye) { break_link("the broker 
 void Session::on_message(const wire::Welcome& welcome) {
   if (presence_.stage() != Presence::Stage::greeting) return;
   if (welcome.epoch == 0 || welcome.heartbeat_ms == 0 || welcome.liveness == 0) {
-    break_link("the broker sent a WELCOME with a zero in it");
+    break_link("the broker sent a WELCOME with epoch, heartbeat_ms or liveness 0");
     return;
   }
   if (welcome.resumed && welcome.epoch == epoch_ && welcome.received > sent_max_) {
-    break_link(
-        fmt::format("the broker has task {}, and none after {} was sent", welcome.received, sent_max_));
+    break_link(fmt::format("the broker claims to have task {}, but none after {} has been sent",
+                           welcome.received, sent_max_));
     return;
   }
   presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness,
@@ -229,7 +229,7 @@ void Session::on_message(const wire::Welcome& welcome) {
   fetcher_.on_joined(now_, *actions_);
 }
 
-/// A broker that knows nothing of us: everything that is open is announced again, from the first.
+/// A new broker, or one that does not know this session: every open task is announced again, from the first.
 void Session::begin_epoch(const wire::Welcome& welcome) {
   epoch_ = welcome.epoch;
   delivered_ = acked_ = 0;
@@ -247,14 +247,14 @@ void Session::begin_epoch(const wire::Welcome& welcome) {
   });
 }
 
-/// The same broker, which has everything up to `received`. What we sent after that is lost; so may
-/// be any CANCEL and any REANNOUNCE of a lost result, so those go out again.
+/// The same broker, which has everything up to `received`. Later announcements are lost; CANCELs and
+/// REANNOUNCEs of lost results may be, so they are sent again.
 void Session::resume_epoch(const wire::Welcome& welcome) {
   next_ = welcome.received + 1;
   drop_cancelled(welcome.received);
   std::vector<std::uint64_t> cancels;
   std::vector<std::uint64_t> remakes;
-  std::vector<std::uint64_t> unknown;  // the broker may not have the task: no answer may come
+  std::vector<std::uint64_t> unknown;  // tasks that the broker may not have, so that no answer may come
   tasks_.for_each([&](std::uint64_t seq, Task& task) {
     if (seq >= next_ || task.state == TaskState::pulling) return;
     const bool remade = task.extra && task.extra->remake;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Session is a client as the broker sees it: it keeps every task with its arguments until the final
-// answer, says HELLO, announces (again) what is open, acknowledges what was delivered, and fetches large
-// results. It never sends, sleeps, hashes or reads a clock: the shell feeds it events and performs
-// the actions it returns. The loop is
+// The client's state machine. Session retains every task with its arguments until the final answer, sends
+// HELLO, announces open tasks (again after a reconnect), acknowledges deliveries, and fetches large results.
+// It never sends, sleeps, hashes or reads a clock: the shell feeds it events and performs the actions that it
+// returns. The loop is
 //
 //   for (;;) {
 //     poll(link, inbox, until(session.deadline()));
 //     for each thing that happened:  session.step(now, event, actions);
-//     session.step(now, Tick{}, actions);            // once a turn: acknowledges
+//     session.step(now, Tick{}, actions);            // once per turn: acknowledges
 //     for each action:               perform(action);
 //   }
 //
-// Not thread-safe; owned by one loop. common/PROTOCOL.md, sections 3 to 5 and 7, is what it keeps to.
-// After GaveUp or Close it is over(): it ignores every event and has no deadline.
+// Not thread-safe; owned by one loop. The rules are in common/PROTOCOL.md, sections 3 to 5 and 7. After
+// GaveUp or Close it is over(): it ignores every event and has no deadline.
 //
-// Life of a task here:
+// Life of a task:
 //
 //   Submit --> open --(final, inline)--> Complete, forgotten
 //               | ^ \--(final, blob)--> pulling --(verified)--> DROP, Complete, forgotten
@@ -22,11 +22,11 @@
 //               +--(CancelTasks)--> Complete; if the broker may have it: cancelled, until its final answer
 //
 // Invariants (see check_invariants):
-//   1. Each task that was submitted is completed exactly once, or the session is over.
-//   2. Deliveries are taken in order, each once; what is acknowledged was taken.
-//   3. Bytes of tasks under way (sent, not RECEIVED) stay below the window plus one task.
-//   4. A spec is kept while a task names it, and forgotten when it is retired and none does.
-//   5. A task is pulling exactly when the fetcher works for it.
+//   1. Each submitted task is completed exactly once, unless the session is over.
+//   2. Deliveries are taken in order, each once; only taken ones are acknowledged.
+//   3. The bytes of tasks in flight (sent, not RECEIVED) stay below the window plus one task.
+//   4. A spec is retained while a task refers to it, and forgotten when it is retired and unused.
+//   5. A task is pulling exactly while the fetcher works for it.
 #pragma once
 
 #include <deque>
@@ -48,31 +48,32 @@ namespace weft::client {
 class Session {
  public:
   struct Settings {
-    Uuid id;                        // random, of this session
+    Uuid id;                        // random id of this session
     std::uint64_t jitter_seed = 1;  // random
     std::string name;               // shown in status
     std::string host;
     std::uint64_t pid = 0;
-    std::string address;                                    // of the broker, for messages to people
-    Duration connect_timeout = std::chrono::seconds(10);    // until the first WELCOME
-    Duration give_up = std::chrono::seconds(60);            // a lost broker is waited for this long
-    std::size_t window_bytes = 4 << 20;                     // of tasks sent and not RECEIVED
-    std::size_t history_max = 50;                           // lines kept for a task
-    Duration ack_interval = std::chrono::milliseconds(20);  // between two ACKs, which are cumulative,
-    std::uint64_t ack_deliveries = 1000;                    // unless so much was delivered meanwhile
-    std::size_t ack_bytes = 256 << 10;                      // or as many bytes of results
+    std::string address;                                  // of the broker, for messages
+    Duration connect_timeout = std::chrono::seconds(10);  // until the first WELCOME
+    Duration give_up = std::chrono::seconds(60);          // how long to wait for a lost broker
+    std::size_t window_bytes = 4 << 20;  // flow control: bytes of tasks sent and not RECEIVED
+    std::size_t history_max = 50;        // lines retained for a task
+    // minimum time between two ACKs, which are cumulative,
+    Duration ack_interval = std::chrono::milliseconds(20);
+    std::uint64_t ack_deliveries = 1000;  // unless this many deliveries
+    std::size_t ack_bytes = 256 << 10;    // or bytes of results are unacknowledged
     Presence::Settings presence;
     BlobFetch::Settings fetch;  // of large results
   };
 
-  /// `now` is when its search for a broker begins.
+  /// `now`: when the search for a broker begins.
   Session(Settings settings, Time now);
 
-  /// Applies one event at `now`, appending what must be done to `actions` in order.
-  /// REQUIRES: `now` never goes backwards between calls.
+  /// Applies one event at `now` and appends the resulting actions to `actions`, in order. REQUIRES: `now`
+  /// never goes backwards between calls.
   void step(Time now, const Event& event, Actions& actions);
 
-  /// When to deliver the next Tick at the latest; nullopt when over().
+  /// The latest time to deliver the next Tick; nullopt when over().
   std::optional<Time> deadline() const;
 
   /// Aborts if an invariant is broken. Called after every step in tests and simulation.
@@ -82,40 +83,40 @@ class Session {
   bool joined() const { return !over_ && presence_.joined(); }
   bool ever_joined() const { return epoch_ != 0; }
   bool over() const { return over_; }
-  /// Why there is no connection, as far as is known.
+  /// Why there is no connection; "" if unknown.
   const std::string& last_reason() const { return last_reason_; }
   std::uint64_t epoch() const { return epoch_; }
-  /// Tasks that have no final answer yet.
+  /// Number of tasks without a final answer.
   std::size_t open_tasks() const { return tasks_.size(); }
 
  private:
   enum class TaskState : std::uint8_t { open, running, pulling, cancelled };
-  /// What few tasks have.
+  /// Data that few tasks have.
   struct Extra {
     std::vector<std::string> history;
-    std::uint32_t attempts = 0;      // executions that were charged
-    std::uint32_t retries_used = 0;  // as the broker counts
+    std::uint32_t attempts = 0;      // executions that have been charged
+    std::uint32_t retries_used = 0;  // as counted by the broker
     std::uint32_t crashes = 0;
-    Duration waited{};    // before `since`, queued
-    bool remake = false;  // its result was lost: announced again out of turn
-    wire::BlobRef blob;   // pulling
+    Duration waited{};    // time queued before `since`
+    bool remake = false;  // its result was lost: it has been announced again, out of turn
+    wire::BlobRef blob;   // the result that is being fetched
   };
   struct Task {
     wire::Payload payload;
     std::unique_ptr<Extra> extra;
-    Time since{};  // when it was submitted or queued again
+    Time since{};  // when it was submitted, or queued again
     std::uint32_t spec = 0;
     TaskState state = TaskState::open;
   };
   struct Spec {
     wire::TaskSpec content;
     std::uint64_t tasks = 0;
-    std::uint8_t minor = 0;  // version of the protocol that a broker must know, for its essential options
+    std::uint8_t minor = 0;  // minor version that a broker must have, for its essential options
     bool retired = false;
-    bool defined = false;  // on this connection
-    bool known = false;    // to the broker of this epoch
+    bool defined = false;  // DEFINE was sent on this connection
+    bool known = false;    // the broker of this epoch knows it
   };
-  /// One SUBMIT or REANNOUNCE that was not RECEIVED.
+  /// A SUBMIT or REANNOUNCE that has not been RECEIVED.
   struct UnderWay {
     std::uint64_t last_seq = 0;
     std::size_t bytes = 0;
@@ -184,49 +185,52 @@ class Session {
   Settings settings_;
   Presence presence_;
   Fetcher fetcher_;
-  Time now_;                         // of the current step
-  std::uint8_t received_minor_ = 0;  // version of the broker, as of the message in hand
+  Time now_;                         // time of the current step
+  std::uint8_t received_minor_ = 0;  // the broker's minor version, from the current message
   Actions* actions_ = nullptr;       // of the current step
   bool over_ = false;
-  Time lost_since_;           // the first loss since a connection made progress; while not joined
-  bool loss_logged_ = false;  // and no connection has made progress since
+  Time lost_since_;           // first loss since a connection last made progress; valid while not joined
+  bool loss_logged_ = false;  // the loss has been logged, and no connection has made progress since
   bool back_logged_ = false;
-  bool nobody_logged_ = false;  // that no broker answers
+  bool nobody_logged_ = false;  // it has been logged that no broker answers
   Time joined_at_{};
-  Time crash_log_at_{};               // not before
-  std::size_t crashes_unlogged_ = 0;  // since the last
+  Time crash_log_at_{};               // earliest next log line
+  std::size_t crashes_unlogged_ = 0;  // crashes since that line
   std::string last_reason_;
 
   SeqTable<Task> tasks_;
   std::unordered_map<std::uint32_t, Spec> specs_;
-  std::pair<std::uint32_t, Spec*> recent_spec_;  // that was asked for last: neighbours have the same
-  std::uint64_t submitted_ = 0;                  // highest task number
-  std::unordered_set<std::uint64_t> unkept_;     // detached tasks that only we have
-  std::unordered_map<std::uint64_t, wire::TaskRef> untaken_;  // what the broker keeps for us: by task number
+  // cache of the last lookup, since consecutive tasks mostly share a spec
+  std::pair<std::uint32_t, Spec*> recent_spec_;
+  std::uint64_t submitted_ = 0;               // highest task number
+  std::unordered_set<std::uint64_t> unkept_;  // detached tasks that are not in the broker's journal
+  // answers that the broker retains for this client, by task number
+  std::unordered_map<std::uint64_t, wire::TaskRef> untaken_;
   struct TakenTask {
-    std::uint64_t seq;  // of ours
+    std::uint64_t seq;  // number of the task here
     wire::TaskRef ref;
   };
-  std::vector<TakenTask> taken_;  // which the broker need not keep any longer: repeated on each connection
+  // answers that the broker need not retain any longer; repeated on each connection
+  std::vector<TakenTask> taken_;
 
-  // of the broker's epoch
+  // State of the broker's epoch:
   std::uint64_t epoch_ = 0;
   std::uint64_t delivered_ = 0;  // highest delivery number taken
-  std::uint64_t acked_ = 0;      // and acknowledged on this connection
+  std::uint64_t acked_ = 0;      // highest delivery number acknowledged on this connection
   bool ack_due_ = false;
-  std::size_t unacked_bytes_ = 0;      // that were delivered since the last ACK
-  Time ack_at_{};                      // not before
-  std::uint64_t reannounce_upto_ = 0;  // tasks up to here are older than the epoch
+  std::size_t unacked_bytes_ = 0;      // delivered since the last ACK
+  Time ack_at_{};                      // earliest next ACK
+  std::uint64_t reannounce_upto_ = 0;  // tasks up to this number are older than the epoch
 
-  // of the connection
-  std::uint64_t next_ = 1;       // task number to announce next
+  // State of the connection:
+  std::uint64_t next_ = 1;       // number of the next task to announce
   std::uint64_t sent_max_ = 0;   // highest number ever announced, on any connection
-  std::uint64_t sync_upto_ = 0;  // SYNCED follows when all up to here are announced
+  std::uint64_t sync_upto_ = 0;  // SYNCED follows when all tasks up to this number have been announced
   bool synced_ = false;
-  std::vector<std::uint64_t> cancel_again_;  // announced again, and cancelled
+  std::vector<std::uint64_t> cancel_again_;  // cancelled tasks that have been announced again
   std::deque<UnderWay> under_way_;
   std::size_t under_way_bytes_ = 0;
-  wire::Submit submit_;  // being gathered by pump()
+  wire::Submit submit_;  // being filled by pump()
   wire::Reannounce reannounce_;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What goes into client::Session and what comes out. Plain values; actions compare.
+// Events into client::Session and actions out of it. Plain values; actions can be compared.
 #pragma once
 
 #include <optional>
@@ -14,15 +14,15 @@ namespace weft::client {
 // ---- events, from the link ----
 
 struct LinkUp {};
-/// The connection is gone, or never came up.
+/// The connection was lost, or could not be made.
 struct LinkDown {
   std::string reason;
 };
 struct Received {
   wire::Message message;
-  std::uint8_t minor = wire::kMinor;  // version of the broker
+  std::uint8_t minor = wire::kMinor;  // the broker's minor version
 };
-/// A frame that cannot be decoded; `version` when it is of another major version.
+/// A frame that cannot be decoded; `version`: because it has another major version.
 struct ReceivedGarbage {
   std::string reason;
   bool version = false;
@@ -30,23 +30,23 @@ struct ReceivedGarbage {
 
 // ---- events, from the program ----
 
-/// From now on tasks may name spec number `spec`. Numbers are not used twice.
+/// Defines spec number `spec` for later tasks. Numbers are not reused.
 struct DefineSpec {
   std::uint32_t spec = 0;
   wire::TaskSpec content;
 };
-/// No further task will name it.
+/// No further task will refer to the spec.
 struct RetireSpec {
   std::uint32_t spec = 0;
 };
-/// REQUIRES: each number is larger than all before it, and its spec is defined.
+/// REQUIRES: each seq is larger than all before it, and its spec is defined.
 struct Submit {
   std::vector<wire::SubmitRecord> tasks;
 };
 struct CancelTasks {
   std::vector<std::uint64_t> seqs;
 };
-/// The program has the answer of this task, which was detached or attached. (So it has after CancelTasks.)
+/// The program has the answer of this task, which was detached or attached. (CancelTasks implies this.)
 struct Taken {
   std::uint64_t seq = 0;
 };
@@ -55,7 +55,7 @@ struct BlobVerified {
   BlobId id;
   enum class Verdict : std::uint8_t { whole, corrupt, no_room } verdict = Verdict::whole;
 };
-/// The program is done with this client: GOODBYE. Every task that is open is forgotten.
+/// The program is done with this client: sends GOODBYE and forgets every open task.
 struct Close {};
 struct Tick {};
 
@@ -75,43 +75,43 @@ struct Send {
   bool operator==(const Send&) const = default;
 };
 
-/// The one answer to a task.
+/// The only answer to a task.
 struct Completion {
   std::uint64_t seq = 0;
   wire::Outcome outcome = wire::Outcome::ok;
-  std::uint32_t attempts = 1;  // executions that ended, this one included; 0: it never ran
-  bool takes_blob = false;     // the payload is a stored blob that no other task waits for: move it
-  wire::Payload payload;  // the result (inline, or a blob that is stored here) or an ErrorInfo, or nothing
-  std::vector<std::string> history;  // a line for each attempt that was lost or failed
-  wire::Payload arguments;  // of a task that failed; a blob among them is released by whoever takes them
+  std::uint32_t attempts = 1;  // executions that ended, including this one; 0: it never ran
+  bool takes_blob = false;     // the payload is a stored blob that no other task needs, so it can be moved
+  wire::Payload payload;       // the result (inline, or a stored blob), an ErrorInfo, or nothing
+  std::vector<std::string> history;  // a line for each lost or failed attempt
+  wire::Payload arguments;           // of a failed task; the receiver must release a blob
   bool operator==(const Completion&) const = default;
 };
 struct Complete {
   std::vector<Completion> tasks;
   bool operator==(const Complete&) const = default;
 };
-/// Hint: these tasks are being executed (or, `running` false, wait again).
+/// A hint: these tasks are running (or, if not `running`, queued again).
 struct MarkRunning {
   std::vector<std::uint64_t> seqs;
   bool running = true;
   bool operator==(const MarkRunning&) const = default;
 };
 
-/// So many detached tasks more are safe: the broker's journal has them, or they are answered. `refused` of
-/// them were answered because the broker does not keep them, and `reason` is why, of the first.
+/// `tasks` further detached tasks are safe: the broker's journal has them, or they are answered. `refused` of
+/// them were refused by the broker; `reason` is that of the first.
 struct MarkKept {
   std::size_t tasks = 0;
   std::size_t refused = 0;
   std::string reason;
   bool operator==(const MarkKept&) const = default;
 };
-/// The broker has the CANCEL of these tasks, or needs none.
+/// The broker has the CANCEL of these tasks, or does not need one.
 struct CancelsSettled {
   std::vector<std::uint64_t> seqs;
   bool operator==(const CancelsSettled&) const = default;
 };
 
-/// Keep these bytes of a result of `size` bytes.
+/// Store a chunk of a result of `size` bytes.
 struct StoreChunk {
   BlobId id;
   std::uint64_t size = 0;
@@ -119,28 +119,28 @@ struct StoreChunk {
   Bytes bytes;
   bool operator==(const StoreChunk&) const = default;
 };
-/// All bytes are stored: compare their hash, and answer with BlobVerified.
+/// All chunks are stored: check the hash, and answer with BlobVerified.
 struct VerifyBlob {
   BlobId id;
   bool operator==(const VerifyBlob&) const = default;
 };
-/// What was stored of this result is not wanted.
+/// Discard the stored chunks of this result.
 struct DropBlob {
   BlobId id;
   bool operator==(const DropBlob&) const = default;
 };
-/// One task less needs this argument; the shell counts.
+/// One task fewer needs this argument; the shell counts users.
 struct ReleaseArgument {
   BlobId id;
   bool operator==(const ReleaseArgument&) const = default;
 };
-/// The broker asks for a piece of an argument or program: answer with DATA or GONE.
+/// The broker asks for a chunk of an argument or program file: answer with DATA or GONE.
 struct ServeChunk {
   wire::Get get;
   bool operator==(const ServeChunk&) const = default;
 };
 
-/// It is over: every open task fails with this reason, and nothing more will happen.
+/// The session is over: every open task fails with this reason.
 struct GaveUp {
   std::string reason;
   bool operator==(const GaveUp&) const = default;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What happens to tasks: submitted, announced, cancelled, answered.
+// Session's tasks: submitted, announced, cancelled, answered.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,13 +13,13 @@ namespace weft::client {
 
 namespace {
 
-// In one message of tasks, or one Complete; the shell packs them. More would be memory that the C library
-// gets from the kernel, and gives back, each time.
+// Limits of one message of tasks, or one Complete; the shell packs messages. Larger ones would need memory
+// that the C library gets from the kernel, and returns, each time.
 constexpr std::size_t kRecordsMax = 1024;
 constexpr std::size_t kMessageBytes = 256 << 10;
-constexpr std::size_t kRecordBytes = 16;  // about what a record costs beside its payload
+constexpr std::size_t kRecordBytes = 16;  // approximate size of a record without its payload
 
-/// Messages with at most `max` of these each, so that each stays below 1 MiB.
+/// Splits ids into messages with at most `max` each, so that each message stays below 1 MiB.
 template <class Message, class Id>
 std::vector<Message> in_parts(const std::vector<Id>& ids, std::ptrdiff_t max) {
   std::vector<Message> messages;
@@ -58,7 +58,7 @@ std::string_view verb_of(wire::Outcome outcome) {
     case wire::Outcome::unschedulable:
       return "was not scheduled";
     case wire::Outcome::not_fetched:
-      return "could not be brought to a worker";
+      return "could not be sent to a worker";
     case wire::Outcome::refused:
       return "was refused";
     case wire::Outcome::unknown:
@@ -73,7 +73,7 @@ wire::ErrorInfo info_of(const wire::DeliveryRecord& record) {
   return decoded ? std::move(*decoded) : wire::ErrorInfo{};
 }
 
-/// In a line.
+/// The error in one line.
 std::string what_of(const wire::DeliveryRecord& record) {
   const wire::ErrorInfo info = info_of(record);
   const std::string message = info.message.substr(0, info.message.find('\n')).substr(0, 200);
@@ -131,7 +131,7 @@ void Session::on(const Taken& event) {
   untaken_.erase(found);
 }
 
-/// Whether the broker goes on with it when we are gone.
+/// Whether the task outlives this client.
 bool Session::outlives_us(const Task& task) {
   const wire::TaskSpec& spec = spec_of(task.spec).content;
   return spec.detach || spec.kind == wire::TaskKind::attached;
@@ -148,25 +148,25 @@ void Session::on(const CancelTasks& event) {
       taken_.push_back({seq, kept->second});
       untaken_.erase(kept);
     }
-    if (task == nullptr) {  // it was answered in this moment
+    if (task == nullptr) {  // it has just been answered
       settle_cancel(seq);
       continue;
     }
     complete({.seq = seq,
               .outcome = wire::Outcome::cancelled,
               .attempts = task->extra ? task->extra->attempts : 0});
-    if (task->state == TaskState::pulling) {  // the broker has forgotten it already
+    if (task->state == TaskState::pulling) {  // the broker is done with it
       const wire::BlobRef blob = task->extra->blob;
       fetcher_.remove(now_, seq, blob.id, *actions_);
       if (joined()) send(wire::Drop{blob.holder, blob.id});
       forget(seq);
       settle_cancel(seq);
     } else if (seq >= next_ &&
-               (seq > reannounce_upto_ || !outlives_us(*task))) {  // the broker does not have it
+               (seq > reannounce_upto_ || !outlives_us(*task))) {  // the broker does not have the task
       forget(seq);
       settle_cancel(seq);
     } else {
-      if (!outlives_us(*task)) {  // else it may have to be named once more
+      if (!outlives_us(*task)) {  // otherwise it may have to be announced again
         if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
         task->payload = {};
       }
@@ -174,7 +174,7 @@ void Session::on(const CancelTasks& event) {
       if (seq < next_) cancelled.push_back(seq);
     }
   }
-  if (!joined()) return;  // on_message(Welcome) says both
+  if (!joined()) return;  // sent after the next WELCOME
   send_cancels(cancelled);
   send_fetched(fetched);
 }
@@ -193,8 +193,9 @@ void Session::send_fetched(const std::vector<wire::TaskRef>& tasks) {
   for (wire::Fetched& message : in_parts<wire::Fetched>(tasks, 25'000)) send(std::move(message));
 }
 
-/// The previous connection may have lost any FETCHED. A cancelled task that is about to be announced again
-/// comes later, after its CANCEL: a broker that dropped its answer first would run the task again.
+/// Repeats every FETCHED, since the previous connection may have lost some. For a cancelled task that is
+/// about to be announced again, FETCHED must follow its CANCEL: a broker that dropped the answer first would
+/// run the task again.
 void Session::repeat_fetched() {
   std::vector<wire::TaskRef> fetched;
   for (const TakenTask& taken : taken_) {
@@ -236,8 +237,8 @@ void Session::on(const BlobVerified& event) {
 
 // ---- announcing ----
 
-/// Sends what the window allows: first what was announced before this connection, then SYNCED, then
-/// what is new.
+/// Sends what the window allows: first the tasks that were announced on earlier connections, then SYNCED,
+/// then new tasks.
 void Session::pump() {
   for (;;) {
     if (!synced_ && next_ > sync_upto_) {
@@ -249,12 +250,12 @@ void Session::pump() {
     const auto [seq, task] = tasks_.first_from(next_);
     if (task == nullptr || (!synced_ && seq > sync_upto_)) {
       if (synced_) break;
-      next_ = sync_upto_ + 1;  // nothing left of what is older
+      next_ = sync_upto_ + 1;  // no older tasks are left
       continue;
     }
     next_ = seq + 1;
-    // Cancelled: is on its way out, but the journal of a new broker may have it. Pulling: the answer is
-    // known.
+    // A cancelled task needs no announcement, unless the journal of a new broker may have it. For a task that
+    // is pulling, the answer is known.
     const bool cancel_again = task->state == TaskState::cancelled && seq <= reannounce_upto_;
     if (task->state != TaskState::open && task->state != TaskState::running && !cancel_again) continue;
     const bool too_new = spec_of(task->spec).minor > presence_.broker_minor();
@@ -276,7 +277,7 @@ void Session::pump() {
 
 void Session::announce(std::uint64_t seq, Task& task, bool older_than_epoch) {
   if (!spec_of(task.spec).defined) {
-    flush_announced();  // the order of messages counts
+    flush_announced();  // tasks announced before the DEFINE must be sent before it
     define(task.spec);
   }
   if (older_than_epoch) {
@@ -299,7 +300,7 @@ void Session::announce(std::uint64_t seq, Task& task, bool older_than_epoch) {
   }
 }
 
-/// The broker would ignore an option of the task without a word, so it is not asked.
+/// The broker would silently ignore an option of the task, so the task is refused here.
 void Session::refuse_too_new(std::uint64_t seq, const Task& task) {
   const std::uint8_t minor = presence_.broker_minor();
   const auto requirement = wire::required_beyond(spec_of(task.spec).content, minor);
@@ -321,7 +322,7 @@ void Session::flush_announced() {
   if (!submit_.tasks.empty()) send(std::exchange(submit_, {}));
   if (cancel_again_.empty()) return;
   send_cancels(cancel_again_);
-  std::vector<wire::TaskRef> fetched;  // a cancelled task's answer is not wanted either
+  std::vector<wire::TaskRef> fetched;  // the answer of a cancelled task is not needed either
   for (const std::uint64_t seq : cancel_again_) {
     const Task& task = *tasks_.find(seq);
     const bool attached = spec_of(task.spec).content.kind == wire::TaskKind::attached;
@@ -349,15 +350,15 @@ wire::ReannounceRecord Session::again(std::uint64_t seq, const Task& task) const
           .payload = task.payload};
 }
 
-/// The result is lost, though the broker is done with the task: announces it again out of turn.
+/// The result is lost although the broker is done with the task: announces it again, out of turn.
 void Session::remake(std::uint64_t seq) {
   Task* task = tasks_.find(seq);
   WEFT_CHECK(task != nullptr);
   task->state = TaskState::open;
-  task->since = now_;  // it waits again: what it took to run and to fetch is no waiting
+  task->since = now_;  // time spent running or fetching does not count as queue time
   Extra& extra = extra_of(*task);
   extra.remake = true;
-  if (!joined() || seq >= next_) return;  // its turn will come
+  if (!joined() || seq >= next_) return;  // pump() will announce it
   if (spec_of(task->spec).minor > presence_.broker_minor()) return refuse_too_new(seq, *task);
   define(task->spec);
   send(wire::Reannounce{{again(seq, *task)}});
@@ -378,7 +379,7 @@ void Session::on_message(const wire::Deliver& deliver) {
     break_link(fmt::format("delivery {} came after delivery {}", deliver.first, delivered_));
     return;
   }
-  ack_due_ = true;  // also of what was seen before: the first ACK may be lost
+  ack_due_ = true;  // even for repeated deliveries, since the first ACK may be lost
   const std::uint64_t before = delivered_;
   std::uint64_t number = deliver.first;
   for (const wire::DeliveryRecord& record : deliver.records) {
@@ -390,14 +391,15 @@ void Session::on_message(const wire::Deliver& deliver) {
   if (delivered_ > before) note_progress();
 }
 
-/// Each ACK goes all the way to a worker, and wakes as many threads on it as a result does.
+/// ACKs are batched: each goes all the way to a worker, and wakes as many threads there as a result does.
 bool Session::must_ack() const {
   return ack_due_ && (now_ >= ack_at_ || delivered_ - acked_ >= settings_.ack_deliveries ||
                       unacked_bytes_ >= settings_.ack_bytes);
 }
 
 void Session::take(const wire::DeliveryRecord& record) {
-  if (record.kind == wire::DeliveryKind::unknown) return;  // of a newer broker: acknowledged, and no more
+  // from a newer broker: acknowledged and otherwise ignored
+  if (record.kind == wire::DeliveryKind::unknown) return;
   Task* task = tasks_.find(record.seq);
   const bool is_final = record.kind == wire::DeliveryKind::final;
   const bool open = task != nullptr && (task->state == TaskState::open || task->state == TaskState::running);
@@ -413,14 +415,14 @@ void Session::take(const wire::DeliveryRecord& record) {
   const bool pulls_it = task != nullptr && task->state == TaskState::pulling;
   if (record.outcome == wire::Outcome::ok && record.payload.is_blob() && !pulls_it) {
     const wire::BlobRef blob = record.payload.blob();
-    send(wire::Drop{blob.holder, blob.id});  // nobody wants it
+    send(wire::Drop{blob.holder, blob.id});  // the result is not needed
   }
   if (task != nullptr && task->state == TaskState::cancelled) forget(record.seq);
 }
 
 void Session::take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record) {
   Extra& extra = extra_of(task);
-  // A broker that began on its journal may say again what the one before has said.
+  // A broker that restarted on its journal may repeat charges.
   if (record.retries_used + record.crashes > extra.retries_used + extra.crashes) {
     ++extra.attempts;
     extra.retries_used = record.retries_used;
@@ -435,8 +437,8 @@ void Session::take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRec
   task.since = now_;
 }
 
-/// It runs again, and may crash as often as crash_limit says before its Future fails: its user may want to
-/// know now. A program whose tasks all crash is told every few seconds.
+/// Logs a crash: the task runs again, up to crash_limit times, before its Future fails, and the user may want
+/// to know now. At most one line every few seconds.
 void Session::tell_of_crash(std::uint64_t seq, const Task& task, const wire::DeliveryRecord& record) {
   constexpr Duration kInterval = std::chrono::seconds(5);
   if (now_ < crash_log_at_) {
@@ -472,7 +474,7 @@ void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryReco
   if (!ok) completion.arguments = std::exchange(task.payload, {});
   if (!ok && is_execution(record.outcome)) {
     add_history(extra_of(task), record);
-    // The error itself says it: in its text it stands once.
+    // The error itself contains this text, so the history need not repeat it.
     const std::string what = ": " + what_of(record);
     for (std::string& line : task.extra->history) {
       if (line.ends_with(what)) line.resize(line.size() - what.size());
@@ -485,7 +487,7 @@ void Session::take_final(std::uint64_t seq, Task& task, const wire::DeliveryReco
   forget(seq);
 }
 
-/// One line for each attempt; the first is kept, and the most recent.
+/// Adds a line for an attempt; the first line and the most recent ones are retained.
 void Session::add_history(Extra& extra, const wire::DeliveryRecord& record) {
   const wire::ErrorInfo info = info_of(record);
   const std::string what = what_of(record);
@@ -518,7 +520,7 @@ void Session::remake_lost() {
   for (const Fetcher::Lost& lost : fetcher_.take_lost()) {
     for (const Fetcher::Needer& needer : lost.needers) {
       log(Log::Level::warning,
-          fmt::format("the result of task {} is lost ({}): it is made again", needer.seq, lost.reason));
+          fmt::format("the result of task {} is lost ({}): the task runs again", needer.seq, lost.reason));
       if (lost.held && joined()) send(wire::Drop{needer.holder, lost.id});
       remake(needer.seq);
     }
@@ -529,7 +531,8 @@ void Session::on_message(const wire::Kept& kept) {
   for (const std::uint64_t seq : kept.seqs) mark_kept(seq);
 }
 
-/// It needs us no more, if it ever did: the journal has it, or it is answered, maybe refused for this reason.
+/// The detached task no longer depends on this client: it is in the journal, or answered, possibly refused
+/// with this reason.
 void Session::mark_kept(std::uint64_t seq, const wire::Payload* refusal) {
   if (unkept_.erase(seq) == 0) return;
   if (actions_->empty() || !std::holds_alternative<MarkKept>(actions_->back()))
@@ -547,7 +550,7 @@ Duration Session::waited(const Task& task) const {
   return task.state == TaskState::running ? before : before + (now_ - task.since);
 }
 
-/// REQUIRES: there is one.
+/// REQUIRES: the spec exists.
 Session::Spec& Session::spec_of(std::uint32_t number) {
   if (recent_spec_.second == nullptr || recent_spec_.first != number) {
     const auto found = specs_.find(number);
@@ -573,7 +576,7 @@ void Session::forget(std::uint64_t seq) {
   drop_if_unused(number);
 }
 
-/// A spec that is retired, once no task names it.
+/// Forgets a retired spec once no task refers to it.
 void Session::drop_if_unused(std::uint32_t number) {
   const Spec& spec = spec_of(number);
   if (spec.tasks > 0 || !spec.retired) return;
@@ -582,7 +585,7 @@ void Session::drop_if_unused(std::uint32_t number) {
   specs_.erase(number);
 }
 
-/// Forgets the cancelled tasks after number `beyond`: the broker does not have them, unless its journal does.
+/// Forgets cancelled tasks above number `beyond`, which the broker does not have unless its journal does.
 void Session::drop_cancelled(std::uint64_t beyond) {
   std::vector<std::uint64_t> gone;
   tasks_.for_each([&](std::uint64_t seq, const Task& task) {

@@ -10,7 +10,7 @@ namespace weft::client {
 
 namespace {
 
-/// Everything that tells two specs apart, one after the other.
+/// A concatenation of everything that distinguishes two specs.
 std::string key_of(const detail::CallTarget& target, const TaskOptions* options) {
   std::string key;
   const auto number = [&](auto value) { key.append(reinterpret_cast<const char*>(&value), sizeof value); };
@@ -71,14 +71,14 @@ wire::TaskSpec content_of(const detail::CallTarget& target, const TaskOptions& o
           .environment = options.environment};
 }
 
-/// The broker adds a session and passes it on.
+/// Checks the size of a DEFINE, to which the broker adds a session when it forwards it.
 void check_size(const wire::TaskSpec& content) {
   constexpr std::size_t kAdded = 64;
   const std::size_t bytes = wire::encode(wire::Define{.content = content}).size() + kAdded;
   if (bytes <= wire::kMessageBytesMax) return;
-  throw std::invalid_argument("what describes this call takes " + std::to_string(bytes) +
+  throw std::invalid_argument("the description of this call takes " + std::to_string(bytes) +
                               " bytes, and a message has at most " + std::to_string(wire::kMessageBytesMax) +
-                              ": its function's name " + std::to_string(content.function.size()) +
+                              ": the function's name " + std::to_string(content.function.size()) +
                               ", its signature " + std::to_string(content.signature.size()) + ", its label " +
                               std::to_string(content.label.size()) + " bytes, " +
                               std::to_string(content.libraries.size()) + " libraries");
@@ -130,16 +130,16 @@ const SpecTable::Spec& SpecTable::intern(const detail::CallTarget& target, const
 void SpecTable::add_start_call(wire::StartCall call) {
   if (std::find(start_.begin(), start_.end(), call) != start_.end()) return;
   start_.push_back(std::move(call));
-  defaults_.clear();  // those are without it
+  defaults_.clear();  // the cached specs lack the call
 }
 
 void SpecTable::set_libraries(const BlobId& hash) {
   if (hash == libraries_) return;
   libraries_ = hash;
-  defaults_.clear();  // those are with others
+  defaults_.clear();  // the cached specs have other libraries
 }
 
-/// The half that was not used for longest: one sweep for many new specs.
+/// Retires the least recently used half, so that many new specs need only one pass.
 void SpecTable::retire_old(std::vector<Event>& events) {
   std::vector<std::uint64_t> uses;
   for (const auto& [key, spec] : specs_) uses.push_back(spec.used);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// SpecTable numbers what programs submit: the same function with the same options is the same spec,
-// which travels once. Specs that were not used for long are retired, so that a program that labels
-// each task differently does not fill client and broker. Pure; a part of Hub.
+// SpecTable numbers the specs of a program: the same function with the same options is the same spec, which
+// is sent once. Specs that have not been used for long are retired, so that a program that labels each task
+// differently does not fill client and broker. Pure; part of Hub.
 #pragma once
 
 #include <functional>
@@ -15,9 +15,9 @@
 
 namespace weft::client {
 
-/// What options take of a message.
+/// The encoded size of options.
 std::size_t encoded_size(const TaskOptions& options);
-/// Options that are larger leave no room for the rest of a DEFINE.
+/// Larger options leave no room for the rest of a DEFINE.
 inline constexpr std::size_t kOptionsBytesMax = wire::kMessageBytesMax - (128 << 10);
 
 class SpecTable {
@@ -27,30 +27,31 @@ class SpecTable {
     detail::Ref<detail::TaskInfo> info;
     std::uint64_t used = 0;
   };
-  /// Makes what futures of a new spec share.
+  /// Makes the TaskInfo that the futures of a new spec share.
   using MakeInfo =
       std::function<detail::Ref<detail::TaskInfo>(const std::string& function, const std::string& label)>;
 
-  /// Adds to a spec of kind program what travels, and what the function is there. May throw Error.
+  /// Completes a spec of kind program with its files and the definition of the function. May throw Error.
   using Describe = std::function<void(std::uint32_t function_index, wire::TaskSpec& spec)>;
 
   SpecTable(MakeInfo make_info, Describe describe, std::size_t specs_max = 1000)
       : make_info_(std::move(make_info)), describe_(std::move(describe)), specs_max_(specs_max) {}
 
-  /// The spec of a call. A new one is defined, and old ones may be retired, by what is appended to
-  /// `events`. The reference holds until the next call. Throws what Describe throws, and
-  /// std::invalid_argument when its DEFINE would be larger than a message may be; then nothing has changed.
+  /// The spec of a call. Appends to `events` the definition of a new spec and the retirement of old ones. The
+  /// reference is valid until the next call. Throws what Describe throws, and std::invalid_argument when its
+  /// DEFINE would exceed the maximum message size; then nothing has changed.
   const Spec& intern(const detail::CallTarget& target, const TaskOptions* options,
                      std::vector<Event>& events);
 
-  /// For a spec that is defined once more.
+  /// A number for a spec that is defined again.
   std::uint32_t take_number() { return next_number_++; }
-  /// From now on every spec of a shipped program has this call for each of its runners.
+  /// Adds this call to every later spec of a shipped program.
   void add_start_call(wire::StartCall call);
-  /// Which libraries travel with a shipped program from now on: with others, a spec is another one.
+  /// Sets which libraries are shipped with a program from now on: specs with other libraries are different
+  /// specs.
   void set_libraries(const BlobId& hash);
 
-  /// Forgets every spec without a word to anyone.
+  /// Forgets every spec without an event.
   void clear() {
     defaults_.clear();
     specs_.clear();
@@ -64,8 +65,9 @@ class SpecTable {
   MakeInfo make_info_;
   Describe describe_;
   const std::size_t specs_max_;
-  std::unordered_map<std::string, Spec> specs_;        // by everything that tells them apart
-  std::unordered_map<std::uint32_t, Spec*> defaults_;  // by function index: program, no options
+  std::unordered_map<std::string, Spec> specs_;  // by everything that distinguishes them
+  // specs of kind program without options, by function index
+  std::unordered_map<std::uint32_t, Spec*> defaults_;
   std::vector<wire::StartCall> start_;
   BlobId libraries_;
   std::uint32_t next_number_ = 1;

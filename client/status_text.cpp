@@ -13,7 +13,7 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-/// Columns as wide as their widest cell.
+/// Formats rows with columns as wide as their widest cell.
 std::string table(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths;
   for (const Row& row : rows) {
@@ -106,7 +106,8 @@ std::string status_json(const std::string& address, const wire::Status& status) 
   nlohmann::ordered_json root = {
       {"address", address},
       {"version", status.version},
-      {"epoch", fmt::format("{:016x}", status.epoch)},  // as text: JavaScript's numbers would round it
+      // as a string, since JavaScript's numbers would round it
+      {"epoch", fmt::format("{:016x}", status.epoch)},
       {"uptime_ms", status.uptime_ms},
       {"slots", status.slots},
       {"slots_busy", status.slots_busy},
@@ -148,7 +149,7 @@ std::string status_json(const std::string& address, const wire::Status& status) 
                                {"tasks", waiting.tasks},
                                {"reason", waiting.reason}});
   }
-  // Names come from other machines and may be anything.
+  // Names come from other machines and may not be valid UTF-8.
   return root.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).append("\n");
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the `weft` command prints. Pure.
+// The output of the `weft` command. Pure.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace weft::client {
 
 /// One line: version, epoch, slots.
 std::string ping_text(const std::string& address, const wire::Status& status);
-/// Tables of the broker, its workers, its clients, and tasks that wait, for people.
+/// Tables of the broker, its workers, its clients, and waiting tasks, for people.
 std::string status_text(const std::string& address, const wire::Status& status);
 /// The same as one JSON object, for programs.
 std::string status_json(const std::string& address, const wire::Status& status);

@@ -19,8 +19,8 @@ namespace weft::detail {
 
 namespace {
 
-constexpr std::size_t kStartBytesMax = 8 << 10;         // of one call at the start of a worker's process
-constexpr std::size_t kEnvironmentBytesMax = 16 << 10;  // both travel with each task to its runner
+constexpr std::size_t kStartBytesMax = 8 << 10;         // arguments of one on_worker_start() call
+constexpr std::size_t kEnvironmentBytesMax = 16 << 10;  // both are sent to the runner with each task
 constexpr std::size_t kBundleTasks = 512;
 constexpr std::size_t kBundleBytes = 128 << 10;
 
@@ -28,9 +28,8 @@ Core& usable(Core* core) {
   if (core == nullptr)
     throw Error(
         runner::is_serving()
-            ? "this weft::Client was made inside a task, which cannot submit tasks: return what is to be "
-              "done "
-              "next to the program that submitted this one"
+            ? "this weft::Client was made inside a task, which cannot submit tasks: return the next work to "
+              "the program that submitted this one"
             : "a static initialiser of this program submits a task, and static initialisers run in a weft "
               "runner too: submit in main, or only if !weft::in_runner()");
   core->check_usable();
@@ -39,7 +38,7 @@ Core& usable(Core* core) {
 
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument("TaskOptions::" + what); }
 
-/// "label has" or the like, with its size.
+/// The largest option with its size, such as "label has 100 bytes".
 std::string largest_of(const TaskOptions& options) {
   std::size_t resources = 0;
   for (const auto& [name, amount] : options.resources) resources += name.size() + sizeof amount;
@@ -106,7 +105,7 @@ void add_start_call(Core* core, std::uint32_t function_index, std::string_view a
   const auto& hub = usable(core).hub();
   if (arguments.size() > kStartBytesMax) {
     throw std::length_error("on_worker_start: its arguments take " + std::to_string(arguments.size()) +
-                            " bytes, at most " + std::to_string(kStartBytesMax) + " are possible");
+                            " bytes; at most " + std::to_string(kStartBytesMax) + " are possible");
   }
   hub->add_start_call(function_index, arguments);
 }
@@ -132,8 +131,7 @@ DetachedTasks find_detached(Core* core, const std::string& label) {
          .session = sweep.session.text(),
          .submitted = std::chrono::system_clock::time_point(std::chrono::milliseconds(sweep.submitted_ms))});
   }
-  std::map<Uuid, std::size_t>
-      untold;  // sweeps that the broker does not tell apart: it is older than they are
+  std::map<Uuid, std::size_t> untold;  // sweeps from a broker that is too old to report them
   for (const wire::FoundRecord& task : found.tasks) {
     std::size_t index = task.sweep - 1;
     if (task.sweep == 0 || task.sweep > found.sweeps.size()) {
@@ -190,7 +188,7 @@ void check_options(const TaskOptions& options) {
   if (const std::size_t bytes = client::encoded_size(options); bytes > client::kOptionsBytesMax) {
     refuse(largest_of(options) + ": all options together take " + std::to_string(bytes) +
            " bytes, and at most " + std::to_string(client::kOptionsBytesMax) +
-           " travel with a task; pass what is larger as an argument");
+           " are possible; pass larger data as an argument");
   }
 }
 

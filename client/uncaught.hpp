@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// An Error that no program catches ends it with a sentence.
+// An uncaught Error ends the program with a sentence.
 #pragma once
 
 namespace weft::client {
 
-/// From now on std::terminate() for a weft::Error prints its text and ends the process with code 1, as main
-/// would have done with a catch; not when the program has a terminate handler of its own. Anything else
-/// aborts as ever.
+/// Installs a terminate handler that prints the text of an uncaught weft::Error and exits with code 1, as a
+/// catch in main would; other exceptions abort as usual. Does nothing if the program has set a terminate
+/// handler.
 void report_uncaught_errors();
 
 }  // namespace weft::client

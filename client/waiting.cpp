@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// as_completed and wait_any, as far as they know no types.
+// The type-independent part of as_completed and wait_any.
 #include <algorithm>
 
 #include "client/futex.hpp"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// weft: asks a running cluster how it is and how fast, tells a worker to leave, and brings clusters up.
+// weft: queries and measures a running cluster, drains workers, and brings clusters up.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -36,7 +36,7 @@ void show_status(const std::string& address, std::chrono::milliseconds timeout, 
              json ? weft::client::status_json(address, status) : weft::client::status_text(address, status));
 }
 
-/// False: the answer is no.
+/// False: the broker has refused.
 bool print_answer(const std::string& address, std::chrono::milliseconds timeout,
                   const weft::wire::Message& question) {
   const weft::wire::Answer answer = weft::client::query_answer(address, question, timeout);
@@ -44,7 +44,7 @@ bool print_answer(const std::string& address, std::chrono::milliseconds timeout,
   return answer.ok;
 }
 
-/// Until no worker has this name, or one that is not leaving.
+/// Returns when no worker has this name.
 void wait_until_left(const std::string& address, std::chrono::milliseconds timeout, const std::string& name) {
   std::uint64_t shown = ~0ULL;
   for (;;) {
@@ -53,22 +53,24 @@ void wait_until_left(const std::string& address, std::chrono::milliseconds timeo
                                      [&](const auto& w) { return w.name == name; });
     if (worker == status.worker_list.end()) break;
     if (std::exchange(shown, worker->assigned) != worker->assigned)
-      fmt::print("worker {} is {}: {} tasks left\n", name, worker->state, worker->assigned);
+      fmt::print("worker {} is {}: {} {} left\n", name, worker->state, worker->assigned,
+                 worker->assigned == 1 ? "task" : "tasks");
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
   fmt::print("worker {} has left\n", name);
 }
 
-/// `program`: as it was called, by cluster.sh or by people.
+/// `program`: argv[0], which is cluster.sh if that script has called us.
 int run_cluster(const std::string& program, const std::vector<std::string>& words) {
   const bool script = std::filesystem::path(program).filename() == "cluster.sh";
   return weft::cluster::cluster_command(script ? "cluster.sh" : "weft cluster", words);
 }
 
-/// What was asked for is none of the commands: says which there are.
+/// Reports an unknown or missing command, with the list of commands.
 int refuse_command(const CLI::App& app, const std::string& command) {
-  std::string text = command.empty() ? "weft: a command is wanted:\n"
-                                     : fmt::format("weft: '{}' is none of its commands:\n", command);
+  std::string text = command.empty()
+                         ? "weft: a command is missing; the commands are:\n"
+                         : fmt::format("weft: '{}' is not a command; the commands are:\n", command);
   for (const CLI::App* each : app.get_subcommands({}))
     text += fmt::format("  {:8}{}\n", each->get_name(), each->get_description());
   fmt::print(stderr, "{}Run with --help for more information.\n", text);
@@ -79,7 +81,7 @@ int refuse_command(const CLI::App& app, const std::string& command) {
 
 int main(int argc, char** argv) {
   weft::open_standard_files();
-  CLI::App app("weft: asks a Weft cluster how it is", "weft");
+  CLI::App app("weft: queries, measures and manages Weft clusters", "weft");
   app.set_version_flag("--version", "weft " WEFT_VERSION);
 
   std::string address;
@@ -100,36 +102,38 @@ int main(int argc, char** argv) {
     return command;
   };
   const CLI::App* ping_command =
-      add("ping", "version, epoch and slots of a broker; exit 1 when none answers");
-  CLI::App* status_command = add("status", "broker, workers, clients and tasks that wait");
+      add("ping", "version, epoch and slots of a broker; exit code 1 if none answers");
+  CLI::App* status_command = add("status", "broker, workers, clients and waiting tasks");
   status_command->add_flag("--json", json, "for programs");
-  CLI::App* drain_command =
-      add("drain", "let a worker finish what it runs, take nothing new, and leave", "WORKER", "its name");
-  drain_command->add_flag("--wait,!--no-wait", wait, "until it has left (the default)");
-  const CLI::App* why_command = add("why", "why a task is where it is, in one sentence", "TASK",
-                                    "as errors and status name it, e.g. 3f2a91c0-17");
+  CLI::App* drain_command = add(
+      "drain", "let a worker finish its running tasks, accept no new ones, and leave", "WORKER", "its name");
+  drain_command->add_flag("--wait,!--no-wait", wait, "wait until it has left (the default)");
+  const CLI::App* why_command = add("why", "why a task is queued or running, in one sentence", "TASK",
+                                    "its id, as in errors and status, e.g. 3f2a91c0-17");
   CLI::App* bench_command = app.add_subcommand(
-      "bench", "how fast it is: no-ops a second, round trip, what tasks of a length use of the slots");
+      "bench",
+      "measures the cluster: no-ops per second, round trip, use of the slots by tasks of several lengths");
   bench_command->add_option("ADDRESS", address,
                             "host:port of the broker; default: $WEFT_BROKER, else 127.0.0.1:8786");
-  bench_command->add_option("--tasks", bench.tasks, "no-ops in each row of tasks a second")
+  bench_command->add_option("--tasks", bench.tasks, "no-ops in each row on tasks per second")
       ->check(CLI::Range(1000, 100'000'000))
       ->capture_default_str();
   bench_command->add_option("--trips", bench.trips, "round trips")
       ->check(CLI::Range(10, 10'000'000))
       ->capture_default_str();
   bench_command->add_flag("--json", bench.json, "for programs");
-  CLI::App* cache_command = app.add_subcommand("cache", "programs that workers of this host keep on disk");
+  CLI::App* cache_command =
+      app.add_subcommand("cache", "programs that workers of this host have cached on disk");
   std::string cache_action;
   std::string directory = weft::default_cache_directory();
-  cache_command->add_option("list|clear", cache_action, "what is there, or remove what no worker uses")
+  cache_command->add_option("list|clear", cache_action, "list the files, or remove those that no worker uses")
       ->check(CLI::IsMember({"list", "clear"}))
       ->required();
   cache_command->add_option("--local-directory", directory, "of the workers")->capture_default_str();
 
-  app.add_subcommand("run", "runs a program with a cluster on this machine that ends with it");
+  app.add_subcommand("run", "runs a program with a cluster on this machine that ends with the program");
   app.add_subcommand("cluster",
-                     "a broker and workers on this machine: up, down, status and more; --help says what");
+                     "a broker and workers on this machine: up, down, status and more; see --help");
 
   const std::string first = argc > 1 ? argv[1] : "";
   if (first == "run") return weft::cluster::run_command({argv + 2, argv + argc});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// BlockedSignals: threads that are started within its life get no signal; those are the program's.
+// BlockedSignals: threads started during its lifetime block all signals, which are left to the program's own
+// threads.
 #pragma once
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Box: a value that is kept elsewhere, so that what holds it stays small: a queue of small things is not to
-// be as wide as the widest of them. Copied with its content. (C++26 has it as std::indirect.)
+// Box: a value on the heap, with value semantics (C++26: std::indirect). Keeps an object small: a variant
+// that holds one is not as large as its largest alternative.
 #pragma once
 
 #include <concepts>
@@ -17,7 +17,7 @@ class Box {
   requires(!std::same_as<std::remove_cvref_t<U>, Box> && std::constructible_from<T, U>) Box(U&& value)
       : value_(std::make_unique<T>(std::forward<U>(value))) {}
   Box(const Box& other) : value_(std::make_unique<T>(*other)) {}
-  Box(Box&&) noexcept = default;  // empty afterwards: only to be assigned or destroyed
+  Box(Box&&) noexcept = default;  // moved-from: may only be assigned or destroyed
   Box& operator=(Box other) noexcept {
     value_.swap(other.value_);
     return *this;

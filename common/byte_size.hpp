@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Sizes as people write them and read them.
+// Parses and formats sizes for people.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 
 namespace weft {
 
-/// Bytes in "2G", "512M", "1.5GiB", "1000000"; K, M, G and T are powers of 1024. nullopt: malformed.
+/// Parses "2G", "512M", "1.5GiB", "1000000"; K, M, G and T are powers of 1024. nullopt: malformed.
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
-/// "2.0 GiB".
+/// Formats as "2.0 GiB".
 std::string format_bytes(std::uint64_t bytes);
 
 }  // namespace weft

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Bytes: an immutable string of bytes. What is short sits in the object itself; anything longer is shared
-// by all copies, so that a payload can sit in a queue, in an action and in a retransmission list without
-// being copied. Copies may be made and dropped from any thread.
+// Bytes: an immutable string of bytes. Up to 22 bytes are stored in the object itself; longer content is
+// shared by all copies, so that a payload can be in a queue, in an action and in a retransmission list
+// without being copied. Copies may be made and destroyed in any thread.
 #pragma once
 
 #include <atomic>
@@ -53,7 +53,7 @@ class Bytes {
   bool empty() const { return size_in_place() == 0; }
 
   static constexpr std::size_t kSpare = 24;
-  /// Copies them and returns where they end. Up to kSpare bytes behind that may be written as well.
+  /// Copies the bytes to `to` and returns their end. Up to kSpare bytes behind the end may be overwritten.
   char* copy_to(char* to) const {
     if (!is_shared()) {
       std::memcpy(to, static_cast<const void*>(this), sizeof *this);
@@ -63,7 +63,7 @@ class Bytes {
     return to + block()->size;
   }
 
-  /// Two bits, copied along with the bytes, that say how the owner uses them (see Payload).
+  /// Two bits that are copied along with the bytes, for the owner's use (see Payload).
   unsigned marks() const { return static_cast<unsigned>(tail_ >> kMarksShift) & kMarksMask; }
   /// REQUIRES: marks <= 3.
   void set_marks(unsigned marks) {
@@ -73,17 +73,17 @@ class Bytes {
   friend bool operator==(const Bytes& a, const Bytes& b) { return a.view() == b.view(); }
 
  private:
-  // Two pieces that are written and copied whole: a processor that has to put together what it has just
-  // written in smaller ones waits until all of those are in its cache, for longer than a call takes.
+  // Written as one 16-byte and one 8-byte store, so that the copy that follows does not fail store-to-load
+  // forwarding.
   using Vector [[gnu::vector_size(16)]] = std::uint64_t;
-  using Head [[gnu::aligned(8)]] = Vector;  // in two steps: Clang
+  using Head [[gnu::aligned(8)]] = Vector;  // two steps, since Clang rejects both attributes at once
   static_assert(std::endian::native == std::endian::little, "text begins in the low byte of head_");
 
-  // In tail_, above six bytes of text:
+  // The layout of tail_, above six bytes of content:
   static constexpr int kMarksShift = 48;
   static constexpr std::uint64_t kMarksMask = 3;
   static constexpr int kSizeShift = 56;
-  static constexpr std::uint64_t kShared = 255;  // as size: head_ begins with a pointer
+  static constexpr std::uint64_t kShared = 255;  // this size means that head_ begins with a pointer
 
   struct Block {
     std::atomic<std::uint32_t> owners{1};
@@ -118,7 +118,8 @@ class Bytes {
     std::memcpy(&value, at, sizeof value);
     return value;
   }
-  /// The last `size` bytes before `end`, of which there are at least 8; `size` is at most 7.
+  /// The last `size` bytes before `end`. REQUIRES: at least 8 bytes before `end` are readable; `size` is at
+  /// most 7.
   static std::uint64_t load_last(const char* end, std::size_t size) {
     return load<std::uint64_t>(end - 8) >> 8 >> (56 - 8 * size);
   }

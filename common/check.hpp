@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// WEFT_CHECK: a broken invariant is our bug; the only safe answer is to stop, in release builds too.
+// WEFT_CHECK: a broken invariant is a bug in Weft, and the only safe reaction is to abort, in release builds
+// too.
 #pragma once
 
 #include <cstdio>

@@ -15,8 +15,7 @@ namespace {
 constexpr std::string_view kMagic = "WEFT";
 constexpr std::size_t kHeaderBytes = 8;
 constexpr std::size_t kTypes = std::variant_size_v<AnyMessage>;
-// Large enough that a frame costs little compared with its content, small enough that the receiver soon has
-// something to pass on.
+// Large enough that the overhead of a frame is small, and small enough that the receiver can start early.
 constexpr std::size_t kPackedBytes = 64 << 10;
 static_assert(kPackedBytes + kInlineBytesMax < kMessageBytesMax);
 
@@ -44,7 +43,7 @@ Result<Message> decode_body(std::string_view body, Minors minors) {
     while (in.ok() && !in.at_end()) {
       const std::size_t before = in.remaining();
       read_record(in, records.emplace_back());
-      // Those behind the first are mostly like it.
+      // Reserves by the size of the first record: the others are mostly alike.
       if (records.size() == 1) records.reserve(1 + in.remaining() / (before - in.remaining()));
     }
   }
@@ -89,7 +88,7 @@ Result<Message> decode(std::string_view frame, std::uint8_t own_minor) {
   if (auto mismatch = version_mismatch(frame)) return Fault{*mismatch};
   const auto type = static_cast<std::uint8_t>(frame[6]);
   const Minors minors{own_minor, minor_of(frame)};
-  // A type that a newer minor has added says that the peer lives, and no more.
+  // A message type that a newer minor version has added counts as a sign of life only.
   if (type > kTypes && minors.peer > minors.own) return Message(Heartbeat{});
   if (type == 0 || type > kTypes) return Fault{fmt::format("unknown message type {}", type)};
   return kDecoders[type - 1U](frame.substr(kHeaderBytes), minors);
@@ -107,7 +106,7 @@ std::optional<std::string> version_mismatch(std::string_view frame) {
                      major, minor_of(frame), kMajor, kMinor);
 }
 
-/// It fits into a payload, whatever has gone wrong: long texts are cut.
+/// The result fits into a payload: long texts are truncated.
 std::string encode_error(const ErrorInfo& info) {
   constexpr std::size_t kTextMax = 16'000;
   for (std::string ErrorInfo::*const text :
@@ -124,7 +123,7 @@ std::string encode_error(const ErrorInfo& info) {
 }
 
 Result<ErrorInfo> decode_error(std::string_view bytes) {
-  // The writer of an error is a worker behind the broker: its version is not known here.
+  // The error was written by a worker, whose version is not known here.
   RecordReader in(bytes, {.own = kMinor, .peer = UINT8_MAX});
   ErrorInfo info;
   read(in, info);
@@ -211,12 +210,13 @@ bool Packer::append_to_open(const Message& message) {
           for (const auto& record : m.*Layout<M>::records) {
             const std::size_t before = open_.size();
             append(open_, record);
-            if (open_.size() > kPackedBytes && open_records_ > 0) {  // the record begins the next frame
+            if (open_.size() > kPackedBytes && open_records_ > 0) {  // the record starts the next frame
               const std::string moved(open_.view().substr(before));
               open_.truncate(before);
               close();
               if constexpr (NumberedBatch<M>) open_head.first = open_next_;
-              if constexpr (requires { open_head.fresh; }) open_head.fresh = false;  // it is not the oldest
+              // it no longer begins at the oldest result
+              if constexpr (requires { open_head.fresh; }) open_head.fresh = false;
               open_ = header_of(message.index(), own_minor_);
               append(open_, open_head);
               open_.append(moved.data(), moved.size());

@@ -18,7 +18,7 @@ namespace {
 
 struct Place {
   std::string name;
-  int passes = 1;  // the last of them is the end
+  int passes = 1;  // the process is killed at the last of them
 };
 
 Place place_from_environment() {

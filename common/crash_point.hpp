@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Named places where a test can make this very process die as kill -9 would: WEFT_CRASH_AT=name, or
-// name:n for the n-th time that it is passed. Without that variable a place costs one load and a branch.
+// Named points at which a test can kill this process as by kill -9: WEFT_CRASH_AT=name, or name:n for the
+// n-th pass. Without that variable a point costs a load and a branch.
 #pragma once
 
 #include <array>
@@ -8,24 +8,24 @@
 
 namespace weft {
 
-/// All of them, so that a test can visit each. "<program>.<moment>".
+/// All crash points, as "<program>.<moment>", so that a test can visit each.
 inline constexpr std::array<std::string_view, 16> kCrashPoints = {
-    "broker.received",          // a message has arrived and nothing was done about it
-    "broker.stepped",           // it was applied, and nothing of what follows was sent
-    "broker.sent",              // everything that this turn had to send is with libzmq
-    "worker.received",          // the same three in the worker's agent
+    "broker.received",          // a message has been received but not applied
+    "broker.stepped",           // it has been applied, but none of the resulting messages has been sent
+    "broker.sent",              // everything to be sent in this turn has been given to libzmq
+    "worker.received",          // the same three points in the worker
     "worker.stepped",           //
     "worker.sent",              //
-    "worker.runner_forked",     // a runner was forked and is not known to have started
+    "worker.runner_forked",     // a runner has been forked, but has not reported that it started
     "worker.task_handed_over",  // a task is in a runner's channel
-    "worker.result_read",       // a result was read from the channel, and nothing was done about it
-    "journal.before_commit",    // a row is about to be committed
-    "journal.after_commit",     // it is durable, and nobody was told
-    "journal.rewriting",        // inside the transaction that replaces the log
-    "journal.chunk_written",    // part of a blob is in its temporary file
-    "journal.blob_synced",      // all of it is, and it has not got its name
-    "journal.blob_named",       // it has, and nobody was told
-    "journal.blob_forgotten",   // a blob was deleted
+    "worker.result_read",       // a result has been read from the channel but not processed
+    "journal.before_commit",    // an entry is about to be committed
+    "journal.after_commit",     // it is durable, but has not been acknowledged
+    "journal.rewriting",        // in the transaction that replaces the log
+    "journal.chunk_written",    // a part of a blob is in its temporary file
+    "journal.blob_synced",      // all of it is there and synced, but not renamed
+    "journal.blob_named",       // it has been renamed, but not acknowledged
+    "journal.blob_forgotten",   // a blob has been deleted
 };
 
 namespace detail {

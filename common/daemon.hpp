@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: MIT
-// How broker and worker begin: the same whatever the process that started them has ignored, blocked, closed.
+// Start-up of broker and worker: the same process state whatever the parent has ignored, blocked or closed.
 #pragma once
 
 #include <csignal>
 
 namespace weft {
 
-/// First thing in main: 0, 1 and 2 are open; no signal is blocked; each has its default disposition, but that
-/// SIGHUP and SIGQUIT stay ignored where they were (nohup, `&` in a script), and that a write to a closed
-/// pipe or beyond `ulimit -f` is an error and no death.
+/// Call first in main. Opens 0, 1 and 2 if they are closed, unblocks all signals and resets their
+/// dispositions. SIGHUP and SIGQUIT stay ignored if they were (nohup, `&` in a script); SIGPIPE and SIGXFSZ
+/// are ignored, so that writing to a closed pipe or beyond `ulimit -f` returns an error.
 void start_daemon() noexcept;
 
-/// SIGTERM and SIGINT, which are blocked from now on: for a signalfd. REQUIRES: there is one thread.
+/// Blocks SIGTERM and SIGINT and returns the set of both, for a signalfd. REQUIRES: one thread.
 sigset_t block_stop_signals() noexcept;
 
 }  // namespace weft

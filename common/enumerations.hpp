@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The values of every enumeration on the wire, from 0 upwards: append only. A value that is not listed here
-// comes from a newer minor version and is read as `unknown`, which is answered with a refusal and never acted
-// on.
+// The values of every enumeration on the wire, numbered from 0: append only. A value that is not listed here
+// comes from a newer minor version. It is read as `unknown`, which is refused and never acted on.
 #pragma once
 
 #include "common/field.hpp"
@@ -16,8 +15,7 @@ struct Enumeration<TaskKind> {
       Enumerator{"program", "a function of the program that the client ships"},
       Enumerator{"library", "the function called `function` in a task library that the worker has loaded"},
       Enumerator{"command", "any executable; the payload holds its arguments and its input"},
-      Enumerator{"attached",
-                 "nothing runs: the answer of the detached task that the payload names is wanted"},
+      Enumerator{"attached", "nothing runs: requests the answer of the detached task that the payload names"},
   };
 };
 
@@ -26,17 +24,16 @@ struct Enumeration<Outcome> {
   static constexpr std::string_view name = "Outcome";
   static constexpr std::array values{
       Enumerator{"ok"},
-      Enumerator{"failed",
-                 "the function threw, or the call does not fit: no such task, another signature, other "
-                 "arguments"},
+      Enumerator{
+          "failed",
+          "the function threw, or the call does not match: no such task, another signature, other arguments"},
       Enumerator{"crashed", "its runner or its worker was lost while it ran"},
       Enumerator{"timed_out", "it ran longer than `timeout_ms`"},
       Enumerator{"cancelled"},
       Enumerator{"cannot_start", "its program or library does not start on this worker"},
       Enumerator{"unschedulable", "from the broker: `queue_timeout_ms` has passed"},
-      Enumerator{"not_fetched",
-                 "its program or argument did not reach this worker, which says nothing about either"},
-      Enumerator{"refused", "from the broker: it cannot promise what the task asks for"},
+      Enumerator{"not_fetched", "this worker could not fetch its program or argument; neither is at fault"},
+      Enumerator{"refused", "from the broker: it cannot guarantee what the task asks for"},
   };
 };
 
@@ -46,7 +43,7 @@ struct Enumeration<RefuseCode> {
   static constexpr std::array values{
       Enumerator{"version", "the major version differs"},
       Enumerator{"name_taken", "another worker has this name"},
-      Enumerator{"unknown_peer", "this broker does not know the connection: say HELLO first"},
+      Enumerator{"unknown_peer", "this broker does not know the connection: send HELLO first"},
       Enumerator{"malformed", "the message cannot be decoded"},
       Enumerator{"not_allowed", "the message is valid, but not from this role or in this state"},
   };
@@ -65,8 +62,8 @@ template <>
 struct Enumeration<RevokeMode> {
   static constexpr std::string_view name = "RevokeMode";
   static constexpr std::array values{
-      Enumerator{"cancel", "stop it, whatever it does; answered by RESULTS (cancelled, or what came first)"},
-      Enumerator{"retract", "give it back unless it has started; answered by RETURNED, or later by RESULTS"},
+      Enumerator{"cancel", "stop it in any state; answered by RESULTS (cancelled, or an earlier outcome)"},
+      Enumerator{"retract", "return it unless it has started; answered by RETURNED, or later by RESULTS"},
   };
 };
 

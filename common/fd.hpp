@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Fd: owns one file descriptor; and what is done with descriptors.
+// Fd: owns one file descriptor. Also helpers for descriptors.
 #pragma once
 
 #include <poll.h>
@@ -41,14 +41,14 @@ class Fd {
   int fd_ = -1;
 };
 
-/// `fd`, or std::system_error from errno with `what` in front.
+/// Wraps `fd`; if it is negative, throws std::system_error from errno with the prefix `what`.
 inline Fd checked(int fd, const std::string& what) {
   if (fd < 0) throw std::system_error(errno, std::system_category(), what);
   return Fd(fd);
 }
 
-/// Waits until something is there, or `wait` is over, or a signal has come. Returns how many have something.
-/// Throws std::system_error.
+/// Waits until a descriptor is ready, `wait` is over, or a signal arrives. Returns the number of ready
+/// descriptors. Throws std::system_error.
 inline int poll_for(std::span<pollfd> items, std::chrono::milliseconds wait) {
   const auto ms = static_cast<int>(std::clamp<std::chrono::milliseconds::rep>(wait.count(), 0, INT_MAX));
   const int count = ::poll(items.data(), items.size(), ms);
@@ -58,7 +58,7 @@ inline int poll_for(std::span<pollfd> items, std::chrono::milliseconds wait) {
   return 0;
 }
 
-/// Writes all of `bytes` at `offset`. Throws std::system_error; then some of them may have been written.
+/// Writes all of `bytes` at `offset`. Throws std::system_error, possibly after writing a part.
 inline void write_all_at(int fd, std::string_view bytes, off_t offset) {
   while (!bytes.empty()) {
     const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), offset);

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-// What the wire knows of a field and of an enumerator. Layout<T> (layout.hpp) lists the fields of a record
-// and Enumeration<E> (enumerations.hpp) the values of an enumeration; encoding, decoding, describing and the
-// tables of PROTOCOL.md all follow from them, so that they cannot disagree.
+// Descriptions of fields and enumerators. Layout<T> (layout.hpp) lists the fields of a record and
+// Enumeration<E> (enumerations.hpp) the values of an enumeration. Encoding, decoding, describing and the
+// tables of PROTOCOL.md are all derived from them, so that they cannot disagree.
 //
-// How a record grows: it is an array whose first fields are required. Fields behind them are optional: each
-// has a default (that of the struct) and the minor version since which it exists. They are only ever
+// How a record grows: it is an array whose first fields are required. The fields behind them are optional:
+// each has a default (that of the struct) and the minor version that added it. New fields are only ever
 // appended.
-//   - A writer leaves out optional fields at the end that have their default.
-//   - A reader gives fields that are not there their default, and passes over fields that it does not know.
-//   - An *ignorable* field may be passed over without harm. An *essential* one changes what the record asks
-//     for: with another value than its default it is never sent to a peer that does not know it.
+//   - A writer omits optional fields at the end that have their default.
+//   - A reader gives missing fields their default, and skips fields that it does not know.
+//   - An *ignorable* field may be skipped without harm. An *essential* one changes what the record asks
+//   for:
+//     with a value other than its default it is never sent to a peer that does not know it.
 #pragma once
 
 #include <array>
@@ -26,12 +27,12 @@ struct Layout;
 template <class E>
 struct Enumeration;
 
-/// A value type that travels as an array of its fields.
+/// A value type that is encoded as an array of its fields.
 template <class T>
 concept HasLayout = requires {
   Layout<T>::fields;
 };
-/// A message that ends in any number of records.
+/// A message whose head is followed by any number of records.
 template <class T>
 concept Batch = HasLayout<T> && requires {
   Layout<T>::records;
@@ -41,13 +42,14 @@ template <class T>
 concept NumberedBatch = Batch<T> && requires(T t) {
   t.first;
 };
-/// A record that the broker passes on: fields that it does not know travel with it, as its tail.
+/// A record that the broker forwards: fields that the broker does not know are forwarded with it, as its
+/// tail.
 template <class T>
 concept Forwarded = HasLayout<T> && requires {
   Layout<T>::forwarded;
 };
 
-/// A record that never grows, so that nothing is lost where it stands inside a forwarded one.
+/// A record that never grows, so that nothing is lost when it is part of a forwarded one.
 template <class T>
 concept Closed = HasLayout<T> && requires {
   Layout<T>::closed;
@@ -77,9 +79,9 @@ struct Field {
     field.meaning = text;
     return field;
   }
-  /// It exists since minor 0, and is left out when it has its default.
+  /// Exists since minor 0, and is omitted when it has its default.
   constexpr Field optional() const { return added(0, Weight::ignorable); }
-  /// It exists since `minor`.
+  /// Exists since `minor`.
   constexpr Field added(std::uint8_t minor, Weight how) const {
     Field field = *this;
     field.is_optional = true;
@@ -94,7 +96,7 @@ constexpr Field<T, M> field(std::string_view name, M T::*member) {
   return {.name = name, .member = member};
 }
 
-// Inside a Layout: its type and name, and then WEFT_FIELD(member) for each field.
+// For use inside a Layout: declares its type and name; then WEFT_FIELD(member) for each field.
 #define WEFT_LAYOUT(Type) \
   using Record = Type;    \
   static constexpr std::string_view name = #Type
@@ -121,7 +123,7 @@ constexpr void for_each_field(T& value, F&& f) {
   for_each_description<std::remove_const_t<T>>([&](const auto& field) { f(value.*field.member); });
 }
 
-/// How many fields of T a peer of `minor` knows.
+/// The number of fields of T that a peer of version `minor` knows.
 template <class T>
 constexpr std::size_t fields_known(std::uint8_t minor) {
   std::size_t count = 0;

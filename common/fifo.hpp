@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fifo: a queue in one piece of memory, for elements that come and go a million times a second. (libstdc++'s
-// deque allocates 512 bytes at a time: that is once for every few records.)
+// Fifo: a queue in contiguous memory, for elements that come and go a million times a second. (libstdc++'s
+// std::deque allocates a node of 512 bytes for every few elements.)
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ class Fifo {
   auto begin() const { return items_.begin() + static_cast<std::ptrdiff_t>(first_); }
   auto end() const { return items_.end(); }
 
-  /// Makes references invalid.
+  /// Invalidates references.
   template <class... Arguments>
   void emplace_back(Arguments&&... arguments) {
     if (items_.size() == items_.capacity() && first_ >= items_.size() / 2) close_gap();
@@ -37,7 +37,7 @@ class Fifo {
 
   // REQUIRES: not empty.
   void pop_front() {
-    items_[first_] = T();  // what it owned is given back now
+    items_[first_] = T();  // releases what it owned
     if (++first_ == items_.size()) clear();
   }
   void pop_back() {
@@ -46,7 +46,7 @@ class Fifo {
   }
 
   void clear() {
-    constexpr std::size_t kKeptBytes = 1 << 20;  // for the next burst
+    constexpr std::size_t kKeptBytes = 1 << 20;  // memory kept for the next burst
     items_.clear();
     if (items_.capacity() * sizeof(T) > kKeptBytes) items_.shrink_to_fit();
     first_ = 0;
@@ -58,7 +58,7 @@ class Fifo {
     first_ = 0;
   }
 
-  std::vector<T> items_;  // those before first_ have left
+  std::vector<T> items_;  // elements before first_ have been popped
   std::size_t first_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// {fmt}, compiled once: libclient.a must not depend on libfmt.so, and header-only, each file that formats
-// compiles the whole library again (5 s each). These are the instantiations of the library's own format.cc.
+// The code of {fmt}, compiled once. libclient.a must not depend on libfmt.so, and with the header-only
+// version each file that formats would compile the whole library (5 s each). These are the instantiations of
+// {fmt}'s own format.cc.
 #ifndef FMT_HEADER_ONLY
 #include <fmt/format-inl.h>
 

@@ -6,10 +6,10 @@
 namespace weft::detail {
 namespace {
 
-// Function-local, so that it is there for whichever static initialiser comes first. Never destroyed:
-// static destructors of the program may still look.
+// A function-local static, so that it exists for the first static initialiser that registers a function.
+// Never destroyed, since static destructors of the program may still use it.
 struct Table {
-  std::mutex mutex;  // a program may load a plugin, with functions of its own, from a thread
+  std::mutex mutex;  // a thread may load a plug-in, which registers its functions
   std::vector<RegisteredFunction> functions;
 };
 

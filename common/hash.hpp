@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Content addresses and random ids (libsodium).
+// Content hashes and random ids (libsodium).
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace weft {
 
-/// BLAKE2b-256, fed piece by piece.
+/// Incremental BLAKE2b-256.
 class Hasher {
  public:
   Hasher();
@@ -26,11 +26,10 @@ class Hasher {
 };
 
 BlobId hash_of(std::string_view bytes);
-/// Of everything that can be read from descriptor `fd`, from its start; its offset is not moved.
-/// Throws std::system_error.
+/// Hashes the whole file behind `fd`, without moving its offset. Throws std::system_error.
 BlobId hash_of_file(int fd);
 
-/// From the kernel's generator.
+/// From the kernel's random generator.
 Uuid random_uuid();
 std::uint64_t random_number();
 

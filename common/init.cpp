@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What happens before any initialiser: which mode this process is in is decided before one can start a
-// process that would inherit WEFT_RUNNER, the channel or what was meant for the loader; and the files of a
-// client are opened before they can be replaced.
+// Runs before any initialiser. It decides whether this process is a runner before an initialiser can start a
+// process that would inherit WEFT_RUNNER, the channel or the loader's variables. In a client it opens the
+// program's files before they can be replaced.
 #include "weft/init.hpp"
 
 #include <fcntl.h>
@@ -18,20 +18,20 @@
 #include "common/runner_loop.hpp"
 #include "common/standard_files.hpp"
 
-// There only in programs that are linked with -Wl,--wrap=main.
+// Defined only in programs that are linked with -Wl,--wrap=main.
 extern "C" [[gnu::weak]] int __wrap_main(int argc, char** argv, char** environment);
 
 namespace weft {
 namespace {
 
-// Plain data with constant initialisation: written by a constructor that runs before all others.
+// Constant-initialised, since a constructor that runs before all others writes them.
 bool is_runner = false;
 bool serves = false;
 runner::Start the_start;
 
 bool has_started = false;
 
-/// Takes WEFT_RUNNER out of `environment`: the C library may not have set `environ` yet.
+/// Removes WEFT_RUNNER from `environment`; the C library may not have set `environ` yet.
 bool take_runner_variable(char** environment) {
   const std::size_t size = std::strlen(runner::kEnvironment);
   char** keep = environment;
@@ -48,7 +48,7 @@ bool take_runner_variable(char** environment) {
   return is_runner;
 }
 
-/// For programs that are linked without -Wl,--wrap=main, and so have no wrap_main.cpp.
+/// For programs that are linked without -Wl,--wrap=main, and so without wrap_main.cpp.
 [[gnu::constructor(101)]] void start_by_constructor() { runner::start_process(environ); }
 
 }  // namespace
@@ -63,7 +63,7 @@ namespace runner {
 
 void start_process(char** environment) {
   if (std::exchange(has_started, true) || environment == nullptr) return;
-  open_standard_files();  // before anything else is opened
+  open_standard_files();  // before any other file is opened
   if (!take_runner_variable(environment)) return open_program_files();
   for (const int fd : {the_start.channel, the_start.memory})
     if (fd >= 0) fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -76,12 +76,12 @@ bool is_serving() { return serves; }
 const Start* start() { return is_runner ? &the_start : nullptr; }
 
 void serve_program_if_runner() {
-  // While serving, a task that makes a Client of its own comes by here too.
+  // A task that creates a Client gets here while the runner serves it.
   if (!is_runner || serves) return;
   serves = true;
   open_plugins();
   const int code = serve(the_start, program_source());
-  // Not exit(): main never ran, so what the program would do at its end must not be done either.
+  // Not exit(): main never ran, so its clean-up must not run either.
   std::fflush(stdout);
   std::fflush(stderr);
   _exit(code);

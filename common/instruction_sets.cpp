@@ -18,7 +18,7 @@ bool between(unsigned char value, unsigned char first, unsigned char last) {
   return first <= value && value <= last;
 }
 
-/// Of a three-byte VEX prefix: `map` is the opcode's, `opcode` what follows the prefix.
+/// For a three-byte VEX prefix: `map` is its opcode map, `opcode` the byte after the prefix.
 std::string_view set_of_vex(unsigned map, unsigned char opcode) {
   if (map == 2 && (between(opcode, 0x96, 0x9f) || between(opcode, 0xa6, 0xaf) || between(opcode, 0xb6, 0xbf)))
     return "FMA";
@@ -43,7 +43,7 @@ void on_illegal_instruction(int signal, siginfo_t* info, void*) {
   const std::size_t size = std::min(kLongest, kPage - address % kPage);
   const std::string_view set = instruction_set_of({static_cast<const unsigned char*>(info->si_addr), size});
   if (set.empty()) {
-    std::signal(signal, SIG_DFL);  // the instruction is executed again, and that is the end
+    std::signal(signal, SIG_DFL);  // the instruction is executed again and kills the process
     return;
   }
   put(kInstructionSetWords, std::strlen(kInstructionSetWords));

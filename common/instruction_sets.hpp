@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A program that was built for another processor (-march=native) dies of SIGILL. In a runner that is said
-// with the name of what the processor lacks, as far as the instruction tells, and is no crash of the task.
+// A program that was built for another processor (-march=native) dies of SIGILL. In a runner this is reported
+// with the name of the missing instruction set extension, if the instruction reveals it, and is not a crash
+// of the task.
 #pragma once
 
 #include <span>
@@ -8,13 +9,13 @@
 
 namespace weft::runner {
 
-/// What the instruction at the beginning of `code` (at least 15 bytes, or up to the end of what is mapped)
-/// belongs to, for example "AVX-512"; "": nothing that a compiler takes from another processor, such as the
-/// ud2 of a trap.
+/// The instruction set extension to which the first instruction of `code` belongs, for example "AVX-512". "":
+/// none that a compiler would use, as for the ud2 of a trap. `code` has at least 15 bytes, unless the mapping
+/// ends before.
 std::string_view instruction_set_of(std::span<const unsigned char> code);
 
-/// From now on an instruction that this processor lacks ends the process with kExitInstructionSet, and a
-/// sentence on stderr. Other illegal instructions are SIGILL as before.
+/// Installs a SIGILL handler: an instruction that this processor lacks ends the process with
+/// kExitInstructionSet and a sentence on stderr. Other illegal instructions raise SIGILL as before.
 void explain_illegal_instructions();
 
 }  // namespace weft::runner

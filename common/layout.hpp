@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The fields of every message in wire order, with what each means. A batch also has records, each an array of
-// its own behind the head. field.hpp says how a record may grow.
+// The fields of every message in wire order, with their meaning. A batch also has records: each is an array
+// that follows the head. field.hpp says how a record may grow.
 #pragma once
 
 #include "common/field.hpp"
@@ -33,13 +33,12 @@ struct Layout<TaskSpec> {
   static constexpr bool forwarded = true;
   static constexpr auto fields = std::tuple(
       WEFT_FIELD(kind),
-      WEFT_FIELD(program).means("of kind `program`; else an empty name, an id of zeros and size 0"),
+      WEFT_FIELD(program).means("of kind `program`; otherwise an empty name, an id of zeros and size 0"),
       WEFT_FIELD(libraries).means("of kind `program`: the shared objects that ship with it"),
-      WEFT_FIELD(function_index).means("of kind `program`: the client's own number of the function"),
-      WEFT_FIELD(function).means("name for people; of kind `library`, the name that is called"),
-      WEFT_FIELD(signature).means(
-          "of kind `library`: `long(long,double)`, compared by the runner; of kind `program`: where its "
-          "code is, and its type (section 9)"),
+      WEFT_FIELD(function_index).means("of kind `program`: the client's number of the function"),
+      WEFT_FIELD(function).means("name for display; for kind `library`, the name of the task"),
+      WEFT_FIELD(signature).means("of kind `library`: `long(long,double)`, compared by the runner; of kind "
+                                  "`program`: where its code is, and its type (section 9)"),
       WEFT_FIELD(label).optional().means("shown by `weft status`; detached tasks are found by it"),
       WEFT_FIELD(priority).optional().means("higher goes first among the tasks of this client"),
       WEFT_FIELD(retries).optional().means(
@@ -54,34 +53,35 @@ struct Layout<TaskSpec> {
       WEFT_FIELD(detach).optional().means("it outlives its client (section 8)"),
       WEFT_FIELD(directory)
           .added(1, Weight::essential)
-          .means("working directory, on the worker's host; empty: one that the runner has for itself"),
+          .means("working directory on the worker's host; empty: the scratch directory of the runner"),
       WEFT_FIELD(threads)
           .added(2, Weight::essential)
           .means(
-              "slots of one worker that it takes, at least 1; so many threads its libraries are told to use"),
+              "slots of one worker that it takes, at least 1; also the number of threads for its libraries"),
       WEFT_FIELD(environment)
           .added(2, Weight::essential)
-          .means("variables that it runs with, beside those of the worker"),
+          .means("environment variables in addition to those of the worker"),
       WEFT_FIELD(start)
           .added(2, Weight::essential)
-          .means("of kind `program`: calls that a runner makes once, before its first task that has them"));
+          .means(
+              "of kind `program`: calls that a runner makes once, before its first task with these calls"));
 };
 
 template <>
 struct Layout<ErrorInfo> {
   WEFT_LAYOUT(ErrorInfo);
   static constexpr auto fields = std::tuple(
-      WEFT_FIELD(type).means("type of the exception; empty for what the runner or the broker says"),
+      WEFT_FIELD(type).means("type of the exception; empty for errors from the runner or the broker"),
       WEFT_FIELD(message).means("its what(), or how the attempt ended"),
       WEFT_FIELD(worker).optional().means("name"), WEFT_FIELD(host).optional(),
       WEFT_FIELD(signal).optional().means("that ended the runner; 0: none"),
       WEFT_FIELD(exit_code).optional().means("of the runner, when it exited by itself"),
-      WEFT_FIELD(started_ms).optional().in("ms since 1970").means("worker's clock; 0: not known"),
+      WEFT_FIELD(started_ms).optional().in("ms since 1970").means("worker's clock; 0: unknown"),
       WEFT_FIELD(ended_ms).optional().in("ms since 1970"),
       WEFT_FIELD(stderr_tail).optional().means("the last lines that the runner printed"),
       WEFT_FIELD(directory)
           .added(3, Weight::ignorable)
-          .means("where the task ran, on `host`; empty: not known, or a scratch directory that is gone"));
+          .means("where the task ran, on `host`; empty: unknown, or a scratch directory that is gone"));
 };
 
 template <>
@@ -89,7 +89,7 @@ struct Layout<Attempt> {
   WEFT_LAYOUT(Attempt);
   static constexpr bool closed = true;
   static constexpr auto fields = std::tuple(WEFT_FIELD(epoch).means("of the broker that assigned it"),
-                                            WEFT_FIELD(number).means("given out once by that broker"));
+                                            WEFT_FIELD(number).means("assigned once by that broker"));
 };
 
 // ---- presence, both roles ----
@@ -98,41 +98,41 @@ template <>
 struct Layout<HelloClient> {
   WEFT_LAYOUT(HelloClient);
   static constexpr auto fields =
-      std::tuple(WEFT_FIELD(session).means("random; names this client on all of its connections"),
+      std::tuple(WEFT_FIELD(session).means("random; identifies this client on all of its connections"),
                  WEFT_FIELD(name).means("shown by `weft status`"), WEFT_FIELD(host), WEFT_FIELD(pid),
-                 WEFT_FIELD(epoch).optional().means("of the broker that it last had; 0: none"),
+                 WEFT_FIELD(epoch).optional().means("of the broker that it joined last; 0: none"),
                  WEFT_FIELD(delivered).optional().means("highest delivery number taken in that epoch"),
                  WEFT_FIELD(give_up_ms)
                      .in("ms")
                      .added(2, Weight::ignorable)
-                     .means("so long it waits for a lost broker, and is waited for when it is silent"));
+                     .means("how long it waits for a lost broker, and the broker for a silent client"));
 };
 
 template <>
 struct Layout<HelloWorker> {
   WEFT_LAYOUT(HelloWorker);
   static constexpr auto fields = std::tuple(
-      WEFT_FIELD(incarnation).means("random; names this worker process on all of its connections"),
+      WEFT_FIELD(incarnation).means("random; identifies this worker process on all of its connections"),
       WEFT_FIELD(name).means("unique among the workers of a broker"), WEFT_FIELD(host), WEFT_FIELD(pid),
       WEFT_FIELD(slots).means("tasks that it runs at a time, at least 1"),
       WEFT_FIELD(arch).optional().means("`x86_64`"), WEFT_FIELD(libc).optional().means("`glibc 2.36`"),
       WEFT_FIELD(resources).optional().means("amounts, each finite and not negative"),
       WEFT_FIELD(functions).optional().means(
-          "names of the tasks in the libraries that it has loaded: it gets the calls of these"),
+          "names of the tasks in the libraries that it has loaded; it gets calls of these"),
       WEFT_FIELD(memory)
           .in("bytes")
           .added(3, Weight::ignorable)
-          .means("that it and its tasks may use: it gets no larger argument. 0: not known"));
+          .means("for it and its tasks; it gets no larger argument. 0: unknown"));
 };
 
 template <>
 struct Layout<Welcome> {
   WEFT_LAYOUT(Welcome);
   static constexpr auto fields = std::tuple(
-      WEFT_FIELD(epoch).means("random, of this life of the broker; never 0"),
-      WEFT_FIELD(heartbeat_ms).in("ms").means("a side that has sent nothing for so long sends HEARTBEAT"),
-      WEFT_FIELD(liveness).means("a peer that was silent for so many intervals is lost"),
-      WEFT_FIELD(resumed).optional().means("this epoch has the session or incarnation already"),
+      WEFT_FIELD(epoch).means("random, new at each start of the broker; never 0"),
+      WEFT_FIELD(heartbeat_ms).in("ms").means("a peer that has sent nothing for this long sends HEARTBEAT"),
+      WEFT_FIELD(liveness).means("a peer that is silent for this many intervals is lost"),
+      WEFT_FIELD(resumed).optional().means("the broker already has the session or incarnation in this epoch"),
       WEFT_FIELD(received).optional().means("to a client, when resumed: highest task number that arrived"));
 };
 
@@ -145,13 +145,13 @@ struct Layout<Refuse> {
 template <>
 struct Layout<Heartbeat> {
   WEFT_LAYOUT(Heartbeat);
-  static constexpr auto fields =
-      std::tuple(WEFT_FIELD(hold)
-                     .added(3, Weight::ignorable)
-                     .means("from a worker: why it takes nothing new (section 6); empty: it takes tasks"),
-                 WEFT_FIELD(hold_slots)
-                     .added(3, Weight::ignorable)
-                     .means("with `hold`: slots of tasks that it takes all the same"));
+  static constexpr auto fields = std::tuple(
+      WEFT_FIELD(hold)
+          .added(3, Weight::ignorable)
+          .means("from a worker: why it accepts no new tasks (section 6); empty: it accepts tasks"),
+      WEFT_FIELD(hold_slots)
+          .added(3, Weight::ignorable)
+          .means("with `hold`: slots of tasks that it accepts nevertheless"));
 };
 
 template <>
@@ -166,22 +166,23 @@ template <>
 struct Layout<Define> {
   WEFT_LAYOUT(Define);
   static constexpr auto fields = std::tuple(
-      WEFT_FIELD(spec).means("any number; tasks of this session name it by that. Never used twice"),
+      WEFT_FIELD(spec).means("any number, by which tasks of this session refer to it; never reused"),
       WEFT_FIELD(content));
 };
 
 template <>
 struct Layout<Forget> {
   WEFT_LAYOUT(Forget);
-  static constexpr auto fields = std::tuple(WEFT_FIELD(spec).means("no further task will name it"));
+  static constexpr auto fields = std::tuple(WEFT_FIELD(spec).means("no further task will refer to it"));
 };
 
 template <>
 struct Layout<SubmitRecord> {
   WEFT_LAYOUT(SubmitRecord);
   static constexpr bool forwarded = true;
-  static constexpr auto fields = std::tuple(WEFT_FIELD(seq).means("task number, rising from 1 in a session"),
-                                            WEFT_FIELD(spec), WEFT_FIELD(payload).means("its arguments"));
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(seq).means("task number, increasing from 1 in a session"), WEFT_FIELD(spec),
+                 WEFT_FIELD(payload).means("its arguments"));
 };
 template <>
 struct Layout<Submit> {
@@ -194,11 +195,11 @@ template <>
 struct Layout<ReannounceRecord> {
   WEFT_LAYOUT(ReannounceRecord);
   static constexpr bool forwarded = true;
-  static constexpr auto fields = std::tuple(
-      WEFT_FIELD(seq), WEFT_FIELD(spec), WEFT_FIELD(retries_used).means("as the last DELIVER said"),
-      WEFT_FIELD(crashes).means("as the last DELIVER said"),
-      WEFT_FIELD(waited_ms).in("ms").means("of `queue_timeout_ms`, spent under earlier brokers"),
-      WEFT_FIELD(payload));
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(seq), WEFT_FIELD(spec), WEFT_FIELD(retries_used).means("as in the last DELIVER"),
+                 WEFT_FIELD(crashes).means("as in the last DELIVER"),
+                 WEFT_FIELD(waited_ms).in("ms").means("of `queue_timeout_ms`, spent under earlier brokers"),
+                 WEFT_FIELD(payload));
 };
 template <>
 struct Layout<Reannounce> {
@@ -207,8 +208,7 @@ struct Layout<Reannounce> {
   static constexpr auto fields = std::tuple(
       WEFT_FIELD(cancelled)
           .added(3, Weight::ignorable)
-          .means(
-              "their client has cancelled them: a broker whose journal does not have one does not run it"));
+          .means("the client has cancelled them: the broker does not run one that is not in its journal"));
 };
 
 template <>
@@ -220,14 +220,14 @@ struct Layout<Synced> {
 template <>
 struct Layout<Cancel> {
   WEFT_LAYOUT(Cancel);
-  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs).means("tasks whose answers are not wanted"));
+  static constexpr auto fields = std::tuple(WEFT_FIELD(seqs).means("tasks whose answers are not needed"));
 };
 
 template <>
 struct Layout<Ack> {
   WEFT_LAYOUT(Ack);
   static constexpr auto fields =
-      std::tuple(WEFT_FIELD(delivered).means("this delivery number and all before it are with the client"));
+      std::tuple(WEFT_FIELD(delivered).means("the client has this delivery and all before it"));
 };
 
 // ---- broker to client ----
@@ -236,7 +236,7 @@ template <>
 struct Layout<Received> {
   WEFT_LAYOUT(Received);
   static constexpr auto fields =
-      std::tuple(WEFT_FIELD(seq).means("this task number and all before it are with the broker"));
+      std::tuple(WEFT_FIELD(seq).means("the broker has this task and all before it"));
 };
 
 template <>
@@ -253,14 +253,14 @@ struct Layout<Deliver> {
   WEFT_LAYOUT(Deliver);
   static constexpr auto records = &Deliver::records;
   static constexpr auto fields =
-      std::tuple(WEFT_FIELD(first).means("delivery number of the first record; the others follow it"));
+      std::tuple(WEFT_FIELD(first).means("delivery number of the first record; the others are consecutive"));
 };
 
 template <>
 struct Layout<Running> {
   WEFT_LAYOUT(Running);
   static constexpr auto fields =
-      std::tuple(WEFT_FIELD(seqs).means("tasks that have run for a while: for show only"));
+      std::tuple(WEFT_FIELD(seqs).means("tasks that have been running for a while; for display only"));
 };
 
 // ---- broker to worker ----
@@ -284,7 +284,7 @@ struct Layout<AssignRecord> {
   static constexpr auto fields = std::tuple(
       WEFT_FIELD(seq), WEFT_FIELD(number).means("of the attempt; its epoch is that of the connection"),
       WEFT_FIELD(spec), WEFT_FIELD(execution).means("1 + retries used + crashes"),
-      WEFT_FIELD(alone).means("in a fresh runner that gets nothing else before or beside it"),
+      WEFT_FIELD(alone).means("in a fresh runner that gets no other task before or with it"),
       WEFT_FIELD(payload));
 };
 template <>
@@ -310,7 +310,7 @@ template <>
 struct Layout<Release> {
   WEFT_LAYOUT(Release);
   static constexpr auto fields = std::tuple(
-      WEFT_FIELD(session), WEFT_FIELD(outbox).means("this outbox number and all before it need not be kept"));
+      WEFT_FIELD(session), WEFT_FIELD(outbox).means("this outbox number and all before it may be dropped"));
 };
 
 template <>
@@ -331,7 +331,7 @@ template <>
 struct Layout<ClaimRecord> {
   WEFT_LAYOUT(ClaimRecord);
   static constexpr auto fields = std::tuple(WEFT_FIELD(seq), WEFT_FIELD(attempt), WEFT_FIELD(state),
-                                            WEFT_FIELD(execution).means("as its ASSIGN said"));
+                                            WEFT_FIELD(execution).means("as in its ASSIGN"));
 };
 template <>
 struct Layout<Claims> {
@@ -360,9 +360,9 @@ struct Layout<Results> {
   WEFT_LAYOUT(Results);
   static constexpr auto records = &Results::records;
   static constexpr auto fields =
-      std::tuple(WEFT_FIELD(session), WEFT_FIELD(epoch).means("of all attempts in it"),
-                 WEFT_FIELD(fresh).means("it begins at the oldest result that is not released (section 5)"),
-                 WEFT_FIELD(first).means("outbox number of the first record; the others follow it"));
+      std::tuple(WEFT_FIELD(session), WEFT_FIELD(epoch).means("of all attempts in the message"),
+                 WEFT_FIELD(fresh).means("it begins at the oldest unreleased result (section 5)"),
+                 WEFT_FIELD(first).means("outbox number of the first record; the others are consecutive"));
 };
 
 template <>
@@ -430,8 +430,8 @@ struct Layout<WorkerStatus> {
       std::tuple(WEFT_FIELD(name), WEFT_FIELD(host), WEFT_FIELD(pid),
                  WEFT_FIELD(state).means("`idle`, `busy`, `draining` or `lost`"), WEFT_FIELD(slots),
                  WEFT_FIELD(running).means("tasks, at most `slots`"),
-                 WEFT_FIELD(assigned).means("tasks, those that wait there included"),
-                 WEFT_FIELD(resources).optional(), WEFT_FIELD(resources_free).optional(),
+                 WEFT_FIELD(assigned).means("tasks, including queued ones"), WEFT_FIELD(resources).optional(),
+                 WEFT_FIELD(resources_free).optional(),
                  WEFT_FIELD(finished).optional().means("attempts since it joined"),
                  WEFT_FIELD(heard_ms_ago).optional().in("ms"),
                  WEFT_FIELD(note).optional().means("what is wrong with it; empty: nothing"));
@@ -451,7 +451,7 @@ struct Layout<WaitingStatus> {
   WEFT_LAYOUT(WaitingStatus);
   static constexpr auto fields =
       std::tuple(WEFT_FIELD(client), WEFT_FIELD(label), WEFT_FIELD(tasks),
-                 WEFT_FIELD(reason).means("why they wait although workers are there, in one sentence"));
+                 WEFT_FIELD(reason).means("why they wait although there are workers, in one sentence"));
 };
 
 template <>
@@ -467,7 +467,8 @@ struct Layout<Status> {
       WEFT_FIELD(waiting_list).optional().means("with details only"),
       WEFT_FIELD(departed)
           .added(2, Weight::ignorable)
-          .means("with details only: clients that have left lately, why, and how many tasks were cancelled"));
+          .means(
+              "with details only: clients that have left recently, why, and how many tasks were cancelled"));
 };
 
 // ---- detached tasks ----
@@ -497,22 +498,22 @@ struct Layout<FoundRecord> {
   static constexpr auto fields =
       std::tuple(WEFT_FIELD(session), WEFT_FIELD(seq),
                  WEFT_FIELD(sweep).added(2, Weight::ignorable).means("1: the first of `sweeps`; 0: none"),
-                 WEFT_FIELD(finished).added(2, Weight::ignorable).means("its answer is kept"));
+                 WEFT_FIELD(finished).added(2, Weight::ignorable).means("the broker has its answer"));
 };
 template <>
 struct Layout<Sweep> {
   WEFT_LAYOUT(Sweep);
   static constexpr auto fields =
       std::tuple(WEFT_FIELD(session), WEFT_FIELD(client).means("its name"), WEFT_FIELD(host),
-                 WEFT_FIELD(function).means("name for people"),
-                 WEFT_FIELD(submitted_ms).in("ms since 1970").means("the first task of it"));
+                 WEFT_FIELD(function).means("name for display"),
+                 WEFT_FIELD(submitted_ms).in("ms since 1970").means("of its first task"));
 };
 template <>
 struct Layout<Found> {
   WEFT_LAYOUT(Found);
   static constexpr auto records = &Found::tasks;
   static constexpr auto fields = std::tuple(
-      WEFT_FIELD(label), WEFT_FIELD(total).means("tasks, in as many messages as it takes"),
+      WEFT_FIELD(label), WEFT_FIELD(total).means("number of tasks, in all messages together"),
       WEFT_FIELD(sweeps)
           .added(2, Weight::ignorable)
           .means("who submitted them, when: tasks of one function and one client; of the first 1,000"));

@@ -18,7 +18,8 @@ namespace weft {
 
 namespace {
 
-constexpr int kFramesQueuedMax = 128;  // in libzmq, each way: a last resort, credit comes first
+// in libzmq, in each direction: a last resort, since flow control by credit takes effect earlier
+constexpr int kFramesQueuedMax = 128;
 
 struct HostPort {
   std::string host;
@@ -50,7 +51,7 @@ std::string join(const std::string& host, const std::string& port) {
   return host.find(':') == std::string::npos ? "tcp://" + host + ":" + port : "tcp://[" + host + "]:" + port;
 }
 
-/// Every numeric endpoint that the host's name stands for, or the resolver's message in `error`.
+/// All numeric endpoints of the host; if there is none, the resolver's message in `error`.
 std::vector<std::string> resolve(const HostPort& parts, std::string& error) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -81,7 +82,7 @@ bool is_host(const std::string& text) {
   if (text.find_first_not_of("0123456789.") == std::string::npos) {
     in_addr ignored{};
     return inet_aton(text.c_str(), &ignored) ==
-           1;  // as getaddrinfo() does: 127.1 is one, 127.0.0.256 is none
+           1;  // like getaddrinfo(), which accepts 127.1 and rejects 127.0.0.256
   }
   return std::all_of(text.begin(), text.end(), [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -98,7 +99,7 @@ Link::~Link() { close(); }
 
 void Link::open(const std::string& address) {
   close();
-  open_standard_files();  // a program may have closed them: libzmq must not get their numbers
+  open_standard_files();  // the program may have closed 0, 1 or 2, and libzmq must not get these numbers
   std::string error;
   std::vector<std::string> endpoints;
   try {
@@ -116,8 +117,8 @@ void Link::open(const std::string& address) {
   try {
     dealer_ = std::make_unique<zmq::socket_t>(context_, zmq::socket_type::dealer);
     dealer_->set(zmq::sockopt::linger, 0);
-    // Not ZMQ_IMMEDIATE: with the connection it would end the pipe, and what the peer had sent and nobody had
-    // read yet would be gone. Nothing is sent before the link is up.
+    // Not ZMQ_IMMEDIATE: it would end the pipe with the connection, and lose frames that have been received
+    // but not read. Nothing is sent before the link is up.
     dealer_->set(zmq::sockopt::reconnect_ivl, -1);
     dealer_->set(zmq::sockopt::handshake_ivl, 3000);
     dealer_->set(zmq::sockopt::sndhwm, kFramesQueuedMax);
@@ -155,13 +156,13 @@ void Link::down(std::string reason) {
 }
 
 bool Link::send(const std::string& frame) {
-  if (!up_ || !dealer_) return true;  // there is nowhere to send; the session hears of it as Down
+  if (!up_ || !dealer_) return true;  // there is no connection; the session hears of it by Down
   sent_ = true;
   try {
     refused_ = !dealer_->send(zmq::buffer(frame), zmq::send_flags::dontwait).has_value();
     return !refused_;
   } catch (const zmq::error_t&) {
-    return true;  // the pipe is gone: as above
+    return true;  // the pipe is gone, which is reported as Down too
   }
 }
 
@@ -169,7 +170,7 @@ void Link::watch(std::vector<pollfd>& items) {
   watched_ = items.size();
   if (!dealer_) return;
   items.push_back({monitor_->get(zmq::sockopt::fd), POLLIN, 0});
-  if (up_) items.push_back({dealer_->get(zmq::sockopt::fd), POLLIN, 0});  // nobody reads it before
+  if (up_) items.push_back({dealer_->get(zmq::sockopt::fd), POLLIN, 0});  // not read before it is up
 }
 
 bool Link::quiet() {
@@ -191,8 +192,8 @@ void Link::notice(const std::vector<pollfd>& items) {
 
 std::optional<Link::Event> Link::next() {
   if (events_.empty() && monitor_) {
-    // What the broker sent before the connection broke is heard first: a frame may have come between a look
-    // into the pipe and the news of the end.
+    // Frames that the broker sent before the connection broke are delivered first: one may have arrived
+    // between reading the pipe and the disconnect event.
     if (dealer_news_) {
       if (auto frame = next_frame()) return frame;
     }

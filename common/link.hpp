@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Link: the DEALER end of one connection to the broker, for a worker's or a client's shell. One
-// link is one TCP connection: it is opened, works, and is down for ever; trying again is the
-// session's decision (Presence) and makes a new connection, so that nothing sent on the old one can
-// surface on the new one. Owned by one thread.
+// Link: the DEALER end of one connection to the broker, for the shells of worker and client. Each open()
+// makes a new TCP connection, which is never re-established once it is down: when to reconnect is the
+// decision of Presence, and nothing sent on an old connection can surface on a new one. Owned by one thread.
 #pragma once
 
 #include <poll.h>
@@ -31,33 +30,33 @@ class Link {
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
 
-  /// Starts to connect to `address`, "host:port" or "tcp://host:port"; a name with several addresses
-  /// is tried in turn, one at each open(). Up or Down follows. Throws nothing: what cannot be
-  /// resolved is a Down.
+  /// Starts to connect to `address`, "host:port" or "tcp://host:port". If a name has several addresses, each
+  /// open() tries the next one. Up or Down follows. Does not throw: a name that cannot be resolved is
+  /// reported as Down.
   void open(const std::string& address);
-  /// Ends the connection. What was not yet sent is dropped, or sent within `linger` in the background
-  /// (the context's end waits for that). No Down follows.
+  /// Closes the connection. Unsent frames are dropped, or sent within `linger` in the background (the end of
+  /// the context waits for that). No Down follows.
   void close(std::chrono::milliseconds linger = std::chrono::milliseconds(0));
 
-  /// Queues one frame, or says that it cannot be taken now (false: try after the next poll).
+  /// Queues one frame. False: it cannot be queued now; try again after the next poll.
   bool send(const std::string& frame);
 
-  // Waiting. zmq::poll() would ask each socket before and after it sleeps, with several system calls for
-  // each. libzmq's own descriptors only tell of what is new:
+  // How to wait. zmq::poll() makes several system calls for each socket, before and after it sleeps. The
+  // descriptors of libzmq are edge-triggered:
   //
-  //   items = {what else to wait for};
+  //   items = {other descriptors};
   //   link.watch(items);
-  //   poll(items, link.quiet() ? as_long_as_one_likes : 0);
+  //   poll(items, link.quiet() ? timeout : 0);
   //   link.notice(items);
   //   while (link.next()) ...
 
-  /// Appends what to poll(2) for.
+  /// Appends the descriptors to poll(2).
   void watch(std::vector<pollfd>& items);
-  /// False: next() may have something, or send() would take what it refused; so do not wait.
+  /// False: do not wait, since next() may have an event or send() would accept the frame that it refused.
   bool quiet();
-  /// What poll(2) said about the items of watch(), which are where they were.
+  /// Takes the results of poll(2) for the items of watch(), whose positions must not have changed.
   void notice(const std::vector<pollfd>& items);
-  /// The next thing that happened, or nullopt: wait.
+  /// The next event, or nullopt: wait.
   std::optional<Event> next();
 
  private:
@@ -71,19 +70,19 @@ class Link {
   std::deque<Event> events_;
   std::size_t attempts_ = 0;
   bool up_ = false;
-  bool broken_ = false;        // the end has been heard of; what came before it may still be in the pipe
-  std::size_t watched_ = 0;    // items before ours
-  bool dealer_news_ = false;   // it may have something
-  bool monitor_news_ = false;  // it too
-  bool sent_ = false;          // since the last look: libzmq may have taken note of what came in meanwhile
-  bool refused_ = false;       // the last send()
+  bool broken_ = false;        // disconnected, but frames received before may still be in the pipe
+  std::size_t watched_ = 0;    // number of items before ours
+  bool dealer_news_ = false;   // dealer_ may be readable
+  bool monitor_news_ = false;  // monitor_ may be readable
+  bool sent_ = false;     // sent since the last check: libzmq may have consumed the notice of received frames
+  bool refused_ = false;  // the last send() was refused
 };
 
-/// "tcp://host:port" for what a user may write as an address ("host:port", "tcp://host:port",
-/// "[::1]:port"). Throws std::invalid_argument with a sentence when it is neither.
+/// "tcp://host:port" for an address as written by a user: "host:port", "tcp://host:port", "[::1]:port".
+/// Throws std::invalid_argument with a sentence if it is not valid.
 std::string endpoint_of(const std::string& address);
 
-/// Whether `text` may be the name or the numeric address of a machine, without brackets and port.
+/// Whether `text` can be a host name or numeric address, without brackets and port.
 bool is_host(const std::string& text);
 
 }  // namespace weft

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LocalRef: a counted reference, like std::shared_ptr, for what one thread shares with itself. The counting
-// is plain arithmetic: an atomic one waits until all that was written before is in the cache.
+// LocalRef: a reference-counted pointer, like std::shared_ptr, for use by a single thread. The count is not
+// atomic, since an atomic increment drains the store buffer.
 #pragma once
 
 #include <cstddef>
@@ -29,7 +29,7 @@ class LocalRef {
   }
 
   explicit operator bool() const { return block_ != nullptr; }
-  // REQUIRES: it refers to something.
+  // REQUIRES: not null.
   T& operator*() const { return block_->value; }
   T* operator->() const { return &block_->value; }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The default logger of a daemon: lines on stderr, by a LogWriter.
+// The default logger of a daemon: writes lines to stderr through a LogWriter.
 #pragma once
 
 #include <spdlog/sinks/base_sink.h>
@@ -29,8 +29,8 @@ class LogSink : public spdlog::sinks::base_sink<std::mutex> {
   LogWriter writer_;
 };
 
-/// From now on spdlog::info() and its like write to stderr as `pattern` says. spdlog::shutdown() waits for
-/// the last lines, for a moment.
+/// Makes spdlog::info() etc. write to stderr in format `pattern`. spdlog::shutdown() waits briefly for the
+/// last lines.
 inline void use_log(const std::string& name, const std::string& pattern) {
   auto logger = std::make_shared<spdlog::logger>(name, std::make_shared<LogSink>(name));
   logger->set_pattern(pattern);

@@ -18,7 +18,7 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kBufferKept = 256 << 10;
-constexpr std::chrono::seconds kTryAgain{1};  // after an error: a disk that was full may have room
+constexpr std::chrono::seconds kTryAgain{1};  // after an error, for example until a full disk has room again
 
 std::uint64_t lines_in(std::string_view text) {
   return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
@@ -40,18 +40,18 @@ struct LogWriter::State {
   std::mutex mutex;
   std::condition_variable changed;
   std::string queue;
-  std::uint64_t rejected = 0;  // lines, since the queue was full
-  bool idle = false;           // the thread waits for lines
+  std::uint64_t rejected = 0;  // lines rejected since the queue became full
+  bool idle = false;           // the thread is waiting for lines
   bool stopping = false;
   bool ended = false;
 
-  // The thread's:
-  std::uint64_t lost = 0;  // lines that are missing, and no line has said so
+  // Used by the thread only:
+  std::uint64_t lost = 0;  // lines that are missing and have not been reported
   std::string why;
   bool mid_line = false;  // the last write ended within a line
 };
 
-/// Waits for lines, or, when some are lost, for the time to try again.
+/// Waits for lines, or, when lines are missing, at most for the retry interval.
 void LogWriter::State::take_up(std::string& batch, std::uint64_t& rejected_now) {
   std::unique_lock lock(mutex);
   idle = true;
@@ -102,7 +102,7 @@ bool LogWriter::State::put_notice() {
   return false;
 }
 
-/// False, with the rest counted as lost, when it cannot be written.
+/// False: writing failed, and the rest is counted as lost.
 bool LogWriter::State::put(std::string_view text) {
   std::string joined;
   if (mid_line && !text.empty()) {
@@ -117,7 +117,7 @@ bool LogWriter::State::put(std::string_view text) {
       continue;
     }
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EAGAIN) {  // the one who opened it made it so
+    if (written < 0 && errno == EAGAIN) {  // opened as non-blocking
       pollfd polled{fd, POLLOUT, 0};
       ::poll(&polled, 1, -1);
       continue;
@@ -130,7 +130,7 @@ bool LogWriter::State::put(std::string_view text) {
 }
 
 LogWriter::LogWriter(int fd, std::string name) : state_(std::make_shared<State>(fd, std::move(name))) {
-  const BlockedSignals blocked;  // SIGTTOU among them, so that `stty tostop` does not stop the daemon
+  const BlockedSignals blocked;  // including SIGTTOU, so that `stty tostop` does not stop the daemon
   thread_ = std::thread([state = state_] { state->run(); });
 }
 
@@ -150,7 +150,8 @@ LogWriter::~LogWriter() {
 void LogWriter::write(std::string_view lines) {
   State& state = *state_;
   const std::lock_guard lock(state.mutex);
-  // Once one is dropped, all are until the queue is taken, so that the gap is where the line about it stands.
+  // After one line has been dropped, all are dropped until the queue is taken, so that the gap is where the
+  // log reports it.
   if (state.rejected > 0 || state.queue.size() + lines.size() > kQueuedBytesMax) {
     state.rejected += lines_in(lines);
     return;

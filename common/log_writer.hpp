@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// LogWriter: the log of a daemon, which never waits for the one who reads it. A thread of its own writes the
-// lines, in order. What it cannot write in time (a stopped terminal, a pipe that nothing reads) or at all (a
-// full disk) is dropped and counted; once writing works again, a line says how many lines are missing.
+// LogWriter: the log of a daemon, which never blocks the caller. A thread writes the lines, in order. Lines
+// that cannot be written in time (a stopped terminal, a pipe that is not read) or at all (a full disk) are
+// dropped and counted; once writing works again, a line says how many are missing.
 #pragma once
 
 #include <chrono>
@@ -14,26 +14,25 @@ namespace weft {
 
 class LogWriter {
  public:
-  /// Lines that wait for the thread, at most: much more than a burst of output of tasks, while it is
-  /// scheduled.
+  /// Limit of queued lines: much more than a burst of output of tasks while the thread is not scheduled.
   static constexpr std::size_t kQueuedBytesMax = 8 << 20;
-  /// How long the end of this object waits for what is still queued.
+  /// How long the destructor waits for queued lines.
   static constexpr std::chrono::milliseconds kLastWords{500};
 
-  /// `name` stands in front of the line about dropped ones. `fd` stays the caller's, and open while the
-  /// process lives.
+  /// `name` is the prefix of the line about dropped lines. `fd` is owned by the caller, and stays open while
+  /// the process lives.
   LogWriter(int fd, std::string name);
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
   LogWriter& operator=(const LogWriter&) = delete;
 
-  /// `lines` end in '\n'. From any thread; never waits for more than a copy.
+  /// Queues `lines`, which end in '\n'. Thread-safe; never takes longer than a copy.
   void write(std::string_view lines);
 
  private:
   struct State;
 
-  std::shared_ptr<State> state_;  // also the thread's, which may be left behind in write(2)
+  std::shared_ptr<State> state_;  // shared with the thread, which may be left blocked in write(2)
   std::thread thread_;
 };
 

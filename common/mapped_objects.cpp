@@ -24,8 +24,8 @@ namespace {
 struct Loaded {
   std::string path;           // "": the executable
   std::string soname;         // DT_SONAME; "": none
-  std::uintptr_t base = 0;    // of its addresses
-  std::uintptr_t mapped = 0;  // an address that is mapped from its file
+  std::uintptr_t base = 0;    // load bias
+  std::uintptr_t mapped = 0;  // an address inside its mapping
 };
 
 std::string_view base_name(std::string_view path) { return path.substr(path.rfind('/') + 1); }
@@ -38,7 +38,7 @@ std::string soname_of(const dl_phdr_info& info) {
     const ElfW(Dyn)* name = nullptr;
     for (const auto* entry = reinterpret_cast<const ElfW(Dyn)*>(info.dlpi_addr + header.p_vaddr);
          entry->d_tag != DT_NULL; ++entry) {
-      // glibc has relocated the addresses in here already, except in objects that it cannot write to.
+      // glibc has relocated these addresses already, except in objects that are read-only.
       if (entry->d_tag == DT_STRTAB) {
         const ElfW(Addr) at = entry->d_un.d_ptr;
         strings = reinterpret_cast<const char*>(at < info.dlpi_addr ? at + info.dlpi_addr : at);
@@ -86,7 +86,7 @@ std::vector<Loaded> loaded_objects() {
 struct Mapping {
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
-  std::string device;  // as the kernel writes it
+  std::string device;  // in the kernel's format
   std::uint64_t inode = 0;
   std::string path;
 };
@@ -133,8 +133,8 @@ const Mapping* mapping_at(const std::vector<Mapping>& all, std::uintptr_t addres
   return found == all.end() ? nullptr : &*found;
 }
 
-/// Whether `fd` is the file of `mapping`. Where the numbers of stat() are not those of the kernel's list
-/// (overlayfs, btrfs), the file is mapped too, and the list compared with itself.
+/// Whether `fd` is the file of `mapping`. On overlayfs and btrfs stat() and /proc/self/maps report different
+/// numbers, so the file is then mapped too and the two mappings are compared.
 bool is_file_of(int fd, const Mapping& mapping) {
   struct stat status {};
   char device[32] = "";
@@ -150,7 +150,7 @@ bool is_file_of(int fd, const Mapping& mapping) {
   return is;
 }
 
-/// The path in the kernel's list without what it says of a file that has no name any more.
+/// The path in /proc/self/maps, without the mark of a deleted file.
 std::string path_of(const Mapping& mapping) {
   constexpr std::string_view kDeleted = " (deleted)";
   struct stat status {};
@@ -158,7 +158,7 @@ std::string path_of(const Mapping& mapping) {
   return mapping.path.substr(0, mapping.path.size() - (deleted ? kDeleted.size() : 0));
 }
 
-/// Not as 0, 1 or 2, which may be closed, and are the program's own to open.
+/// Avoids descriptors 0, 1 and 2, which may be closed and are left to the program.
 int open_file(const char* path) {
   const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0 || fd > STDERR_FILENO) return fd;
@@ -169,7 +169,7 @@ int open_file(const char* path) {
   return moved;
 }
 
-/// Opens the file of `mapping`, by each of `paths` that still means it. -1: by none.
+/// Opens the file of `mapping` by the first of `paths` that still refers to it. -1: none does.
 int open_mapped(const Mapping& mapping, const std::vector<std::string>& paths, int& error) {
   for (const std::string& path : paths) {
     const int fd = open_file(path.c_str());
@@ -177,7 +177,7 @@ int open_mapped(const Mapping& mapping, const std::vector<std::string>& paths, i
     error = fd < 0 ? errno : ESTALE;
     if (fd >= 0) ::close(fd);
   }
-  // The mapping itself, which needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
+  // By the mapping itself; needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE.
   char link[64];
   std::snprintf(link, sizeof link, "/proc/self/map_files/%lx-%lx", static_cast<unsigned long>(mapping.begin),
                 static_cast<unsigned long>(mapping.end));
@@ -194,7 +194,7 @@ MappedObject open_object(const Loaded& loaded, const Mapping& mapping) {
                       .device = mapping.device,
                       .inode = mapping.inode};
   object.name = base_name(loaded.soname.empty() || is_executable ? object.path : loaded.soname);
-  // A program that was started through the loader is not what /proc/self/exe says.
+  // For a program that was started through the loader, /proc/self/exe is the loader.
   int error = 0;
   object.fd = is_executable ? open_mapped(mapping, {"/proc/self/exe", object.path}, error)
                             : open_mapped(mapping, {path_of(mapping)}, error);
@@ -207,25 +207,25 @@ MappedObject open_object(const Loaded& loaded, const Mapping& mapping) {
   object.fault =
       object.replaced
           ? object.path + " was replaced on disk after this program had loaded it: start the program again"
-          : "cannot read " + object.path + ", which has to travel to the workers: " + std::strerror(error);
+          : "cannot read " + object.path + ", which has to be sent to the workers: " + std::strerror(error);
   return object;
 }
 
-/// Whether its descriptor is still the one that was opened: daemons close all descriptors when they start.
+/// Whether the descriptor still refers to the opened file: daemons close all descriptors when they start.
 bool is_open(const MappedObject& object) {
   struct stat now {};
   return object.fd >= 0 && ::fstat(object.fd, &now) == 0 && now.st_dev == object.opened.st_dev &&
          now.st_ino == object.opened.st_ino;
 }
 
-/// A library that was closed may have made room for another one of its name. A program may have moved its
-/// code to memory without a file (large pages).
+/// Compares base, path and file, since another library of the same name may have been loaded in the place of
+/// a closed one. The inode is 0 for code that a program has moved to anonymous memory (large pages).
 bool same_object(const MappedObject& known, const Loaded& loaded, const Mapping& mapping) {
   return known.base == loaded.base && (loaded.path.empty() || known.path == loaded.path) &&
          (mapping.inode == 0 || (known.device == mapping.device && known.inode == mapping.inode));
 }
 
-/// What was opened at the start and since. Never destroyed: a static Client still serves it.
+/// All objects opened so far. Never destroyed, since a static Client may still use it.
 std::vector<MappedObject>* known_objects = nullptr;
 
 void look(bool at_start) {
@@ -236,8 +236,7 @@ void look(bool at_start) {
     const Mapping* const mapping = mapping_at(all, loaded.mapped);
     if (mapping == nullptr && loaded.path.empty()) {
       found.push_back({.path = "/proc/self/maps", .base = loaded.base, .at_start = true});
-      found.back().fault =
-          "cannot read /proc/self/maps, which says what this program consists of: mount /proc";
+      found.back().fault = "cannot read /proc/self/maps, which lists the files of this program: mount /proc";
     }
     if (mapping == nullptr) continue;
     if (!loaded.path.empty() && is_system_path(path_of(*mapping))) continue;
@@ -266,7 +265,7 @@ void open_program_files() noexcept {
   try {
     if (known_objects == nullptr) look(true);
   } catch (...) {
-    // No memory: own_objects() tries again.
+    // Out of memory: own_objects() tries again.
   }
 }
 

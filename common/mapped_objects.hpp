@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The code of this process as it is mapped: its executable and its shared objects. Files may be replaced at
-// any time; what counts is what the kernel has mapped, which is opened before a path can mean another file.
+// The mapped code of this process: its executable and shared objects. Files on disk may be replaced at any
+// time; what counts is what the kernel has mapped, so the files are opened before their paths can refer to
+// others.
 #pragma once
 
 #include <sys/stat.h>
@@ -13,50 +14,50 @@
 
 namespace weft {
 
-/// The executable, or a shared object that belongs to the program and not to the system.
+/// The executable, or a shared object of the program, as opposed to one of the system.
 struct MappedObject {
-  std::string path;         // as the loader was asked for it; of the executable: where it was
-  std::string name;         // that the loader looks for: DT_SONAME, else the file's name
-  std::uintptr_t base = 0;  // what is added to its addresses
-  std::string device;       // of its file, as the kernel lists them
+  std::string path;         // as requested from the loader; for the executable, its location
+  std::string name;         // that the loader searches for: DT_SONAME, or the name of the file
+  std::uintptr_t base = 0;  // load bias of its addresses
+  std::string device;       // of its file, as in /proc/self/maps
   std::uint64_t inode = 0;
-  bool at_start = false;  // it was there before the first initialiser ran; else it was opened by dlopen()
-  int fd = -1;            // open for the life of the process; -1: see `fault`
-  struct stat opened {};  // as it was when it was opened
-  std::string fault;      // why its bytes cannot be had
-  bool replaced = false;  // because another file stands at its path
+  bool at_start = false;  // loaded before the first initialiser ran, and not by dlopen()
+  int fd = -1;            // open as long as the process lives; -1: see `fault`
+  struct stat opened {};  // its status when it was opened
+  std::string fault;      // why its bytes are not available
+  bool replaced = false;  // the reason: another file is at its path
 };
 
 /// Opens the executable and the libraries that are mapped now. Called once, before any initialiser runs, and
-/// not in a runner. Throws nothing; what cannot be opened has a `fault`.
+/// not in a runner. Does not throw: an object that cannot be opened has a `fault`.
 void open_program_files() noexcept;
 
-/// The executable first, then the shared objects in the order of the loader, with those that dlopen() has
-/// brought since. Those of the start are opened now when open_program_files() was never called. Serialised by
-/// the caller.
+/// The executable, then the shared objects in the order of the loader, including those loaded by dlopen()
+/// since. Calls open_program_files() if it has not been called. Calls must be serialised by the caller.
 std::vector<MappedObject> own_objects();
 
-/// Differs from what it was when libraries were opened or closed since.
+/// A number that changes whenever libraries are opened or closed.
 std::uint64_t loader_changes();
 
-/// "" while the file behind `object` has the bytes that it had when it was opened, else a sentence.
+/// "" while the file of `object` has the bytes with which it was opened; otherwise a sentence that says why
+/// not.
 std::string why_changed(const MappedObject& object);
 
-/// Where code is.
+/// The location of code.
 struct CodeLocation {
-  std::string path;  // of its object as the loader knows it; "": the executable
+  std::string path;  // of its object, as known to the loader; "": the executable
   std::uintptr_t base = 0;
   std::uintptr_t offset = 0;  // in its object
 };
-/// nullopt: in no object.
+/// nullopt: the address is in no mapped object.
 std::optional<CodeLocation> locate_code(std::uintptr_t address);
 
-/// Whether the loader has an object that it was asked for by this very path.
+/// Whether an object is loaded that was requested by exactly this path.
 bool has_object(std::string_view path);
-/// The path of a mapped object that is called `name` (DT_SONAME, or the file's name); "": there is none.
+/// The path of a loaded object with this name (DT_SONAME or file name); "": none.
 std::string path_of_object(std::string_view name);
 
-/// Whether the shared object at real path `path` belongs to the system, and so does not travel.
+/// Whether the shared object at real path `path` belongs to the system, and so is not shipped.
 bool is_system_path(std::string_view path);
 
 }  // namespace weft

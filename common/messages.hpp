@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every message on the wire as a plain value. PROTOCOL.md says who may send which and what answers it,
-// layout.hpp what each field means, codec.hpp turns messages into bytes and back. Nothing here acts.
+// Every message on the wire as a plain value. PROTOCOL.md says who may send which message and what answers
+// it, layout.hpp what each field means; codec.hpp encodes and decodes.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,18 @@
 
 namespace weft::wire {
 
-inline constexpr std::uint8_t kMajor = 2;  // peers must agree on it
+inline constexpr std::uint8_t kMajor = 2;  // must be equal on both sides
 inline constexpr std::uint8_t kMinor = 3;
 
 inline constexpr std::size_t kMessageBytesMax = 1 << 20;  // no message is larger
-inline constexpr std::size_t kChunkBytes = 512 << 10;     // of a blob, in one DATA
-inline constexpr std::size_t kChunksInFlight = 8;         // GETs a receiver keeps open per blob
+inline constexpr std::size_t kChunkBytes = 512 << 10;     // of a blob, in one DATA message
+inline constexpr std::size_t kChunksInFlight = 8;         // outstanding GETs per blob
 
-/// The holder of what is in the folder beside the broker's journal.
+/// The holder id for blobs that are stored with the broker's journal.
 inline constexpr Uuid kJournalHolder{
     {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
 
-/// An executable or shared object that travels as a blob.
+/// An executable or shared object, shipped as a blob.
 struct FileRef {
   std::string name;
   BlobId id;
@@ -36,14 +36,14 @@ struct FileRef {
 
 enum class TaskKind : std::uint8_t { program = 0, library = 1, command = 2, attached = 3, unknown = 255 };
 
-/// What the tasks of one `submit` or `map` have in common. A session defines each once, by number.
-/// A call in each runner before its first task (Client::on_worker_start).
+/// A call that each runner makes before its first task (Client::on_worker_start).
 struct StartCall {
-  std::string signature;  // as that of a TaskSpec
+  std::string signature;  // as in TaskSpec
   Bytes arguments;
   bool operator==(const StartCall&) const = default;
 };
 
+/// What the tasks of one `submit` or `map` have in common. A session defines each once, by number.
 struct TaskSpec {
   TaskKind kind = TaskKind::program;
   FileRef program;
@@ -70,7 +70,7 @@ struct TaskSpec {
   bool operator==(const TaskSpec&) const = default;
 };
 
-/// How an attempt ended. On the wire between worker, broker and client.
+/// How an attempt ended.
 enum class Outcome : std::uint8_t {
   ok = 0,
   failed = 1,
@@ -84,7 +84,7 @@ enum class Outcome : std::uint8_t {
   unknown = 255
 };
 
-/// The payload of every outcome but ok. The broker writes it only for losses that it saw itself.
+/// The payload of every outcome except ok. The broker writes it only for losses that it has detected itself.
 struct ErrorInfo {
   std::string type;
   std::string message;
@@ -99,10 +99,10 @@ struct ErrorInfo {
   bool operator==(const ErrorInfo&) const = default;
 };
 
-/// `type` of an outcome cannot_start that is about one function: the program itself starts.
+/// `type` of a cannot_start that concerns one function only: the program itself starts.
 inline constexpr std::string_view kMissingFunction = "weft::MissingFunction";
 
-/// Which assignment of a task: the broker's epoch and a number that this broker gives out once.
+/// Identifies one assignment of a task: the broker's epoch and a number that this broker assigns once.
 struct Attempt {
   std::uint64_t epoch = 0;
   std::uint64_t number = 0;
@@ -210,7 +210,7 @@ struct Reannounce {
   bool operator==(const Reannounce&) const = default;
 };
 
-/// After a WELCOME: everything that is open has been announced (again).
+/// Follows a WELCOME: the client has announced everything that is open.
 struct Synced {
   bool operator==(const Synced&) const = default;
 };
@@ -250,7 +250,7 @@ struct Deliver {
   bool operator==(const Deliver&) const = default;
 };
 
-/// A hint: these tasks have been running for a little while.
+/// A hint, for display: these tasks have been running for a while.
 struct Running {
   std::vector<std::uint64_t> seqs;
   bool operator==(const Running&) const = default;
@@ -307,7 +307,7 @@ struct Release {
   bool operator==(const Release&) const = default;
 };
 
-/// Send everything of this session that has not been released once more, from the start.
+/// Asks the worker to send all unreleased results of this session again, from the oldest.
 struct Resend {
   Uuid session;
   bool operator==(const Resend&) const = default;
@@ -336,7 +336,7 @@ struct Claims {
   bool operator==(const Claims&) const = default;
 };
 
-/// After a WELCOME: all claims are made, tasks may come.
+/// Follows a WELCOME: all claims have been made, and the worker accepts tasks.
 struct Ready {
   bool operator==(const Ready&) const = default;
 };
@@ -365,19 +365,19 @@ struct Started {
   bool operator==(const Started&) const = default;
 };
 
-/// Tasks that did not start here and will not: nothing is charged.
+/// These tasks have not started here and will not: nothing is charged.
 struct Returned {
   Uuid session;
   std::vector<AttemptRecord> tasks;
   bool operator==(const Returned&) const = default;
 };
 
-/// No new tasks, please; the rest is finished or returned, then GOODBYE follows.
+/// The worker accepts no new tasks. It finishes or returns the others; then GOODBYE follows.
 struct Draining {
   bool operator==(const Draining&) const = default;
 };
 
-// ---- blobs: asked for by whoever needs them, in chunks ----
+// ---- blobs: fetched in chunks by the peer that needs them ----
 
 struct Get {
   Uuid holder;
@@ -400,14 +400,14 @@ struct Gone {
   bool operator==(const Gone&) const = default;
 };
 
-/// A client has the result blob of this task, or does not want it: the worker need not keep it.
+/// The client has fetched the result blob of a task, or does not want it: the worker need not retain it.
 struct Drop {
   Uuid holder;
   BlobId id;
   bool operator==(const Drop&) const = default;
 };
 
-// ---- status: for anyone, without a HELLO ----
+// ---- status: from any peer, without a HELLO ----
 
 struct StatusRequest {
   bool details = false;
@@ -441,7 +441,7 @@ struct ClientStatus {
   bool operator==(const ClientStatus&) const = default;
 };
 
-/// Why some tasks wait although workers are there, in one sentence.
+/// Why some tasks wait although there are workers, in one sentence.
 struct WaitingStatus {
   std::string client;
   std::string label;
@@ -477,7 +477,7 @@ struct Kept {
   bool operator==(const Kept&) const = default;
 };
 
-/// Which detached tasks have this label? From anyone, without a HELLO.
+/// Asks which detached tasks have this label. From any peer, without a HELLO.
 struct Find {
   std::string label;
   bool operator==(const Find&) const = default;
@@ -488,12 +488,12 @@ struct TaskRef {
   std::uint64_t seq = 0;
   bool operator==(const TaskRef&) const = default;
 };
-/// The program has the answers of these detached tasks: they need not be kept.
+/// The program has fetched the answers of these detached tasks: the broker need not retain them.
 struct Fetched {
   std::vector<TaskRef> tasks;
   bool operator==(const Fetched&) const = default;
 };
-/// A detached task with the label; `sweep` 1 is the first of Found::sweeps, 0 is none of them.
+/// A detached task with the label. `sweep`: position in Found::sweeps, from 1; 0: none.
 struct FoundRecord {
   Uuid session;
   std::uint64_t seq = 0;
@@ -501,7 +501,7 @@ struct FoundRecord {
   bool finished = false;
   bool operator==(const FoundRecord&) const = default;
 };
-/// Tasks of one function that one client has submitted.
+/// The tasks of one function that one client has submitted.
 struct Sweep {
   Uuid session;
   std::string client;
@@ -510,7 +510,7 @@ struct Sweep {
   std::int64_t submitted_ms = 0;
   bool operator==(const Sweep&) const = default;
 };
-/// `total` tasks, in as many messages as it takes.
+/// The answer to Find: `total` tasks, split into several messages if needed.
 struct Found {
   std::string label;
   std::uint64_t total = 0;
@@ -519,19 +519,19 @@ struct Found {
   bool operator==(const Found&) const = default;
 };
 
-// ---- from people, by way of `weft`; without a HELLO ----
+// ---- from `weft`, without a HELLO ----
 
-/// Let this worker finish what it runs, take nothing new, and leave.
+/// Asks a worker to finish its running tasks, accept no new ones, and leave.
 struct DrainWorker {
   std::string worker;
   bool operator==(const DrainWorker&) const = default;
 };
-/// Why is this task where it is?
+/// Asks why a task is in its current state.
 struct Why {
   std::string task;
   bool operator==(const Why&) const = default;
 };
-/// To DrainWorker and Why.
+/// The answer to DrainWorker and Why.
 struct Answer {
   bool ok = false;
   std::string text;
@@ -542,7 +542,7 @@ struct Leave {
   bool operator==(const Leave&) const = default;
 };
 
-/// The order is the type number on the wire, from 1: append only.
+/// The position in this list, from 1, is the type number on the wire: append only.
 using AnyMessage =
     std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbeat, Goodbye, Define, Forget, Submit,
                  Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor, ForgetFor, Assign,
@@ -550,7 +550,7 @@ using AnyMessage =
                  Get, Data, Gone, Drop, StatusRequest, Status, Kept, Find, Found, DrainWorker, Why, Answer,
                  Leave, Fetched>;
 
-/// Any message. A class of its own, so that what copies, ends and compares it is compiled once.
+/// Any message. A class rather than an alias, so that its copy, destruction and comparison are compiled once.
 class Message : public AnyMessage {
  public:
   using AnyMessage::AnyMessage;
@@ -563,7 +563,7 @@ class Message : public AnyMessage {
   friend bool operator==(const Message& a, const Message& b);
 };
 
-/// One line for logs and traces: the name and what identifies the content, never payload bytes.
+/// One line for logs and traces: the name and the identifying fields, never payload bytes.
 std::string describe(const Message& message);
 
 }  // namespace weft::wire

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// OutputMeter: how much a runner and the processes that it has started have printed so far, in bytes since
-// its start, whoever wrote them and by whatever call: what the agent has read plus what is still in the pipe.
+// OutputMeter: how many bytes a runner and its child processes have printed since the runner's start, by any
+// call: the bytes that the agent has read plus those still in the pipe.
 #pragma once
 
 #include <sys/ioctl.h>
@@ -17,7 +17,7 @@ namespace weft::runner {
 
 class OutputMeter {
  public:
-  /// `descriptors` of stdout and stderr, which must stay open; what is no pipe counts as silent.
+  /// `descriptors` of stdout and stderr must stay open; one that is not a pipe counts as silent.
   OutputMeter(Page& page, std::array<int, 2> descriptors) : page_(page), fds_(descriptors) {
     for (int& fd : fds_) {
       struct stat status {};
@@ -25,8 +25,8 @@ class OutputMeter {
     }
   }
 
-  /// The totals, when something was printed since the last call. nullopt, too, when the agent was reading for
-  /// too long; then the next call tells.
+  /// The totals, if something has been printed since the last call. Also nullopt when the agent has been
+  /// reading for too long; the next call reports it then.
   std::optional<TaskPrinted> more() {
     const auto out = total(0);
     const auto err = total(1);
@@ -47,11 +47,11 @@ class OutputMeter {
       constexpr timespec kPause{0, 20'000};
       nanosleep(&kPause, nullptr);
     }
-    output.reading.store(0);  // a task may have written over it
+    output.reading.store(0);  // a task may have overwritten it
     return std::nullopt;
   }
 
-  static constexpr int kAttemptsMax = 100;  // then the agent was stopped, or has no time at all
+  static constexpr int kAttemptsMax = 100;  // after that, the agent is assumed to be stopped or starved
 
   Page& page_;
   std::array<int, 2> fds_;

@@ -7,7 +7,7 @@ namespace weft::wire {
 
 namespace {
 
-/// In front of a payload that has a tail.
+/// Header of a payload that has a tail.
 struct TailHead {
   std::uint32_t fields = 0;
   std::uint32_t behind = 0;

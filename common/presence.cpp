@@ -5,7 +5,7 @@ namespace weft {
 
 namespace {
 
-/// splitmix64: a well-spread number from a counter; enough for jitter, and the same everywhere.
+/// splitmix64: well-distributed numbers from a counter, good enough for jitter and the same on all platforms.
 std::uint64_t next_random(std::uint64_t& state) {
   std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -22,7 +22,7 @@ void Presence::on_connected(Time now) {
 
 void Presence::on_welcome(Time now, Duration interval, std::uint32_t liveness, std::uint8_t minor) {
   stage_ = Stage::joined;
-  // What the broker says is only sane when it is: an expiry that lies beyond the end of time is none.
+  // Clamped, since an absurd value from the broker would overflow expiry().
   interval_ = std::clamp<Duration>(interval, std::chrono::milliseconds(10), std::chrono::hours(1));
   liveness_ = std::clamp(liveness, 1U, 1000U);
   broker_minor_ = minor;
@@ -36,7 +36,7 @@ void Presence::back_off(Time now) {
   Duration wait = settings_.backoff_min;
   for (std::uint32_t i = 0; i < failures_ && wait < settings_.backoff_max; ++i) wait *= 2;
   wait = std::min(wait, settings_.backoff_max);
-  // Half of it is fixed and half drawn, so that a thousand workers do not return in one instant.
+  // 50 % jitter, so that a thousand workers do not reconnect at once.
   const auto half = static_cast<std::uint64_t>(wait.count()) / 2;
   due_ = now + Duration(static_cast<Duration::rep>(half + next_random(random_) % (half + 1)));
   stage_ = Stage::backing_off;
@@ -58,7 +58,7 @@ Presence::Need Presence::tick(Time now) {
     case Stage::joined:
       break;
   }
-  if (now > ticked_ + interval_ * 2) heard_ = std::max(heard_, now - interval_);  // we were frozen
+  if (now > ticked_ + interval_ * 2) heard_ = std::max(heard_, now - interval_);  // this process was stalled
   ticked_ = now;
   if (now >= expiry()) {
     back_off(now);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Presence: the half of the paranoid pirate pattern that a worker and a client share: connect, say
-// HELLO, beat, notice silence, back off with jitter, and start again. Pure; embedded in
-// worker::Session and client::Session, which turn its needs into actions:
+// Presence: the peer's half of the Paranoid Pirate pattern, shared by worker and client: connect, send HELLO,
+// send heartbeats, detect silence, back off with jitter, and reconnect. Pure; embedded in worker::Session and
+// client::Session, which turn its needs into actions:
 //
 //   Need::connect    -> open a link;  then on_connected() (send HELLO) or on_disconnected()
 //   Need::heartbeat  -> send HEARTBEAT
@@ -23,7 +23,7 @@ class Presence {
   struct Settings {
     Duration backoff_min = std::chrono::milliseconds(100);
     Duration backoff_max = std::chrono::seconds(1);
-    Duration connect_timeout = std::chrono::seconds(3);  // to a handshake
+    Duration connect_timeout = std::chrono::seconds(3);  // until the handshake has completed
     Duration greet_timeout = std::chrono::seconds(3);    // from HELLO to WELCOME
   };
   enum class Stage { backing_off, connecting, greeting, joined };
@@ -31,27 +31,27 @@ class Presence {
 
   Presence(Settings settings, std::uint64_t jitter_seed) : settings_(settings), random_(jitter_seed) {}
 
-  /// The link is up: HELLO goes out now.
+  /// The link is up, and HELLO is being sent.
   void on_connected(Time now);
-  /// WELCOME came; `interval`, `liveness` and the minor version are the broker's.
+  /// WELCOME was received; `interval`, `liveness` and `minor` are the broker's.
   void on_welcome(Time now, Duration interval, std::uint32_t liveness, std::uint8_t minor);
   /// The link is down, or was never up.
   void on_disconnected(Time now);
-  /// Any message came from the broker.
+  /// A message of any kind was received from the broker.
   void on_heard(Time now) { heard_ = now; }
-  /// Any message went to the broker.
+  /// A message of any kind was sent to the broker.
   void on_sent(Time now) { sent_ = now; }
 
-  /// What is due at `now`; call again until it says nothing. Starts with connect.
+  /// What is due at `now`; call again until it returns `nothing`. The first need is `connect`.
   Need tick(Time now);
-  /// When tick() has something to say; always some time.
+  /// When to call tick() next.
   Time deadline() const;
 
   Stage stage() const { return stage_; }
   bool joined() const { return stage_ == Stage::joined; }
-  /// The minor version of the broker that said WELCOME last; 0 before the first.
+  /// The minor version of the broker that sent WELCOME last; 0 before the first.
   std::uint8_t broker_minor() const { return broker_minor_; }
-  /// Failed attempts in a row, for the log.
+  /// Consecutive failed attempts, for the log.
   std::uint32_t failures() const { return failures_; }
 
  private:
@@ -61,10 +61,11 @@ class Presence {
   Settings settings_;
   std::uint64_t random_;
   Stage stage_ = Stage::backing_off;
-  Time due_{};     // backing_off: when to connect; connecting, greeting: when to give up
-  Time heard_{};   // joined
-  Time sent_{};    // joined
-  Time ticked_{};  // the last tick: a long gap means that we were frozen, not that the broker is gone
+  Time due_{};    // backing_off: when to connect; connecting, greeting: when to give up
+  Time heard_{};  // joined
+  Time sent_{};   // joined
+  // the last tick: after a long gap this process was stalled, which says nothing about the broker
+  Time ticked_{};
   Duration interval_{};
   std::uint32_t liveness_ = 0;
   std::uint8_t broker_minor_ = 0;

@@ -19,10 +19,10 @@ void require_private_directory(const std::string& path, const std::string& advic
   fs::create_directories(fs::path(path).parent_path(), error);
   if (mkdir(path.c_str(), 0700) == 0) return;
   if (errno != EEXIST)
-    throw std::runtime_error(fmt::format("cannot make the folder {}: {}", path, std::strerror(errno)));
+    throw std::runtime_error(fmt::format("cannot make the directory {}: {}", path, std::strerror(errno)));
   struct stat status {};
   if (lstat(path.c_str(), &status) < 0 || !S_ISDIR(status.st_mode)) {
-    throw std::runtime_error(fmt::format("{} is not a folder", path));
+    throw std::runtime_error(fmt::format("{} is not a directory", path));
   }
   if (status.st_uid != geteuid()) {
     throw std::runtime_error(

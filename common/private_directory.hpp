@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Folders that nobody else may enter.
+// Directories that only the current user may enter.
 #pragma once
 
 #include <string>
 
 namespace weft {
 
-/// Makes `path` (and what is above it), or checks that it is a folder of ours that nobody else may
-/// enter. Throws std::runtime_error with a sentence that ends in `advice`: "choose another --option".
+/// Creates `path` with its parents, or checks that it is a directory that belongs to this user and that no
+/// other user may enter. Throws std::runtime_error whose text ends in `advice`, for example "choose another
+/// --option".
 void require_private_directory(const std::string& path, const std::string& advice);
 
 }  // namespace weft

@@ -19,17 +19,17 @@
 namespace weft::runner {
 namespace {
 
-constexpr rlim_t kDescriptorsMax = 16'384;  // so many are too many, whatever the limit
-constexpr int kTimersMax = 10'000;          // of timer_create that are looked for
+constexpr rlim_t kDescriptorsMax = 16'384;  // too many open descriptors, whatever the limit is
+constexpr int kTimersMax = 10'000;          // of timer_create(), that are searched
 
-/// The C library keeps two for itself.
+/// The C library reserves two real-time signals.
 bool can_be_handled(int signal) {
   return signal != SIGKILL && signal != SIGSTOP && (signal < 32 || signal >= SIGRTMIN);
 }
 
 std::uint64_t bit_of(int signal) { return std::uint64_t{1} << (signal - 1); }
 
-/// The part that the kernel knows.
+/// The part of the set that the kernel uses.
 std::uint64_t bits_of(const sigset_t& set) {
   std::uint64_t bits;
   static_assert(sizeof set >= sizeof bits);
@@ -48,7 +48,7 @@ int current_nice() {
   return getpriority(PRIO_PROCESS, 0);
 }
 
-/// The id of a timer that is made for this and deleted; -1: there is none. Ids rise.
+/// The id of a timer that is created and deleted at once; -1: none can be created. Ids increase.
 int timer_id() {
   sigevent none{};
   none.sigev_notify = SIGEV_NONE;
@@ -58,7 +58,7 @@ int timer_id() {
   return id;
 }
 
-/// The number in base 16 behind `name` in a text of /proc.
+/// Finds the hexadecimal number after `name` in a text of /proc.
 bool find_number(const char* text, const char* name, std::uint64_t& number) {
   const char* at = std::strstr(text, name);
   if (at == nullptr) return false;
@@ -90,16 +90,16 @@ void EnvironmentState::keep() {
   for (const std::size_t offset : offsets) wanted_.push_back(texts->data() + offset);
   wanted_.push_back(nullptr);
   texts_.push_back(std::move(texts));
-  environ = nullptr;  // `array_` may be it
+  environ = nullptr;  // it may point to `array_`
   array_ = wanted_;
   environ = array_.data();
 }
 
 void EnvironmentState::put_back() {
   restore_texts();
-  array_ = wanted_;  // of the same size: it stays where it is
+  array_ = wanted_;  // same size, so it is not reallocated
   environ = array_.data();
-  tzset();  // TZ may have been among them
+  tzset();  // TZ may have changed
 }
 
 void EnvironmentState::restore_texts() {
@@ -114,7 +114,7 @@ LocaleState::LocaleState()
 
 void LocaleState::put_back() {
   uselocale(thread_);
-  std::locale::global(global_);  // which sets that of C, too
+  std::locale::global(global_);  // also sets the C locale
   setlocale(LC_ALL, name_.c_str());
   current_ = setlocale(LC_ALL, nullptr);
 }
@@ -127,7 +127,7 @@ bool writes_to_stdio(std::streambuf* buffer) {
   return buffer != nullptr && typeid(*buffer) == typeid(__gnu_cxx::stdio_sync_filebuf<char>);
 }
 
-/// Asked for `true`, it changes nothing.
+/// Called with `true`, sync_with_stdio() changes nothing.
 bool is_synced_with_stdio() { return std::ios_base::sync_with_stdio(true); }
 
 }  // namespace
@@ -156,8 +156,8 @@ void StreamState::put_back() {
 
 void StreamState::put_back_buffer() {
   if (unbuffered_ && !is_synced_with_stdio()) {
-    // The old buffer is no more. What is there now is the library's, unless the task has changed it once
-    // more.
+    // The old buffer has been destroyed. The current one is the library's, unless the task has replaced it
+    // again.
     buffer_ = stream_.rdbuf();
     unbuffered_ = false;
     return;
@@ -171,7 +171,7 @@ void StreamState::flush() const {
   try {
     stream_.flush();
   } catch (...) {
-    // The task may have asked it to throw, and closed what is below it.
+    // The task may have enabled exceptions, and closed the descriptor below.
   }
 }
 
@@ -238,7 +238,7 @@ void ProcessState::keep() {
   umask(umask_);
   for (int signal = 1; signal < NSIG; ++signal)
     sigaction(signal, nullptr, &dispositions_[static_cast<std::size_t>(signal)]);
-  if (!read_masks(masks_)) masks_.caught = ~std::uint64_t{0};  // then each is looked at
+  if (!read_masks(masks_)) masks_.caught = ~std::uint64_t{0};  // then check every signal
   if (directory_ >= 0) close(directory_);
   directory_ = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
   if (char* path = getcwd(nullptr, 0)) {
@@ -302,7 +302,8 @@ bool ProcessState::restore_mask() {
   return true;
 }
 
-/// What was sent while the task blocked it was for that task. SIGTERM is for its runner.
+/// Drops pending signals: they were sent while the task blocked them, and concern that task. SIGTERM concerns
+/// the runner.
 void ProcessState::drop_pending() const {
   sigset_t pending;
   sigemptyset(&pending);
@@ -317,7 +318,7 @@ void ProcessState::drop_pending() const {
   }
 }
 
-/// One read tells of all signals whether they are ignored or caught.
+/// One read reports for all signals whether they are ignored or caught.
 bool ProcessState::read_masks(Masks& masks) const {
   std::array<char, 4096> text;
   const ssize_t size = status_ >= 0 ? pread(status_, text.data(), text.size() - 1, 0) : -1;
@@ -359,7 +360,7 @@ bool ProcessState::restore_timers() {
   if (timer_next_ < 0) return changed;
   const int id = timer_id();
   if (id < 0) return changed;
-  // One more than ours: somebody has made timers since. Those that are still there end.
+  // The id has advanced by more than our own probe: timers have been created. Deletes those that still exist.
   for (int made = std::max(timer_next_, id - kTimersMax); made < id; ++made)
     changed = syscall(SYS_timer_delete, made) == 0 || changed;
   timer_next_ = id + 1;
@@ -368,7 +369,7 @@ bool ProcessState::restore_timers() {
 
 // ---- the rest ----
 
-/// Also makes it again when a task has removed it.
+/// Also recreates the directory if a task has removed it.
 bool ProcessState::restore_directory() {
   if (directory_ < 0) return false;
   struct stat here {};
@@ -385,7 +386,7 @@ bool ProcessState::restore_directory() {
     return false;
   }
   if (directory_ >= 0 && fchdir(directory_) != 0)
-    give_up("it cannot return to its directory " + path_ + ": " + std::strerror(errno));
+    give_up("cannot return to its directory " + path_ + ": " + std::strerror(errno));
   return true;
 }
 
@@ -397,10 +398,12 @@ bool ProcessState::restore_limits() {
     getrlimit(which, &found);
     if (found.rlim_cur == limits_[i].rlim_cur && found.rlim_max == limits_[i].rlim_max) continue;
     changed = true;
-    if (setrlimit(which, &limits_[i]) != 0) give_up("a task has lowered a limit of it (setrlimit) for good");
+    if (setrlimit(which, &limits_[i]) != 0)
+      give_up("a task has lowered a resource limit (setrlimit), which cannot be undone");
   }
   if (current_nice() == nice_) return changed;
-  if (setpriority(PRIO_PROCESS, 0, nice_) != 0) give_up("a task has lowered its priority (nice) for good");
+  if (setpriority(PRIO_PROCESS, 0, nice_) != 0)
+    give_up("a task has lowered its priority (nice), which cannot be undone");
   return true;
 }
 
@@ -408,7 +411,7 @@ bool ProcessState::restore_affinity() {
   cpu_set_t found{};
   if (!affinity_known_ || sched_getaffinity(0, sizeof found, &found) != 0) return false;
   if (CPU_EQUAL(&found, &affinity_)) return false;
-  // Somebody else may have changed it, for all that runs here: then that is how it is from now on.
+  // If the affinity cannot be set, it may have been changed from outside (cpuset): then accept the new one.
   if (sched_setaffinity(0, sizeof affinity_, &affinity_) != 0) affinity_ = found;
   return true;
 }
@@ -427,8 +430,8 @@ bool ProcessState::restore_standard_descriptors() {
   return changed;
 }
 
-/// Those that tasks leave open may be in use, by what they keep from one call to the next: they stay. But one
-/// of the next tasks would find none.
+/// Descriptors that tasks leave open may still be in use, so they are not closed. When there are too many,
+/// this process gives up before a later task finds none.
 void ProcessState::look_at_descriptors() {
   const int fd = fcntl(directory_, F_DUPFD_CLOEXEC, many_);
   if (fd >= 0) close(fd);

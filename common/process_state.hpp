@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
-// ProcessState: the state of a runner process with which every task starts. A task may change it (rounding,
-// signal mask, umask, locale ...) without harm to the next one: the runner puts it back in between. A runner
-// that cannot be put back leaves, and the worker starts another one.
+// ProcessState: the state of a runner process that every task starts with. A task may change it (rounding
+// mode, signal mask, umask, locale ...) without affecting the next one, since the runner restores it in
+// between. A runner whose state cannot be restored exits, and the worker replaces it.
 //
-// Two kinds of state, by what it costs to look at them:
-//   - what is in the memory of the process is compared after every task (restore_memory, about 15 ns);
-//   - what only the kernel knows costs system calls. A task that took less time than the cheapest system call
-//     has made none (CallGate). After any other one signal mask and umask are put back (restore_kernel, two
-//     calls), and after long ones, and calls of functions that are not known yet or known to leave something,
-//     all of it (restore_everything, some 50 calls, 5 us).
+// Two kinds of state, by the cost of checking them:
+//   - State in the memory of the process is compared after every task (restore_memory, about 15 ns).
+//   - State in the kernel costs system calls. A task that took less time than the cheapest system call
+//   cannot
+//     have made one (CallGate). After other tasks signal mask and umask are restored (restore_kernel, two
+//     calls); after long ones, and after calls of functions that are new or known to leave changes behind,
+//     everything is (restore_everything, some 50 calls, 5 us).
 #pragma once
 
 #include <locale.h>
@@ -39,7 +40,7 @@
 
 namespace weft::runner {
 
-/// Rounding, exception masks and flags, flush to zero, x87 precision.
+/// The floating-point environment: rounding, exception masks and flags, flush to zero, x87 precision.
 class FloatingPointState {
  public:
   void restore() const {
@@ -50,19 +51,19 @@ class FloatingPointState {
     fesetenv(&environment_);
 #endif
   }
-  /// Registers of MMX that were left in use, too; REQUIRES: no floating point value is on the x87 stack.
+  /// Also clears MMX registers that were left in use. REQUIRES: the x87 stack holds no value.
   void reset_x87() const;
 
  private:
 #if defined(__x86_64__)
   struct X87 {
     std::uint16_t control = 0;
-    std::uint16_t status = 0;  // exceptions and the top of the stack
+    std::uint16_t status = 0;  // exceptions and top of the stack
     static X87 now() {
       X87 out;
       asm volatile("fnstcw %0" : "=m"(out.control));
       asm volatile("fnstsw %0" : "=a"(out.status));
-      out.status &= 0x38ff;  // without condition codes
+      out.status &= 0x38ff;  // masks out the condition codes
       return out;
     }
   };
@@ -78,33 +79,34 @@ class FloatingPointState {
 #endif
 };
 
-/// The variables of the environment, in memory of our own.
+/// The environment variables, copied to memory that this object owns.
 class EnvironmentState {
  public:
   EnvironmentState() { keep(); }
   EnvironmentState(const EnvironmentState&) = delete;
   EnvironmentState& operator=(const EnvironmentState&) = delete;
 
-  /// As it is now. What was got from it before stays where it is.
+  /// Saves the current environment. Pointers from earlier getenv() calls stay valid.
   void keep();
-  /// Variables that were set, unset or put in.
+  /// Undoes setenv(), unsetenv() and putenv().
   void restore() {
     if (environ != array_.data() || std::memcmp(environ, wanted_.data(), bytes()) != 0) put_back();
   }
-  /// Texts that were written over in place, too.
+  /// Also undoes writes into the strings themselves.
   void restore_texts();
 
  private:
   std::size_t bytes() const { return wanted_.size() * sizeof wanted_[0]; }
   void put_back();
 
-  std::vector<std::unique_ptr<std::string>> texts_;  // `wanted_` points into the last one
-  std::string texts_before_;                         // a copy of it
-  std::vector<char*> wanted_;                        // with the nullptr at its end
-  std::vector<char*> array_;                         // is environ, and may be changed
+  // `wanted_` points into the last one; earlier ones keep old pointers valid
+  std::vector<std::unique_ptr<std::string>> texts_;
+  std::string texts_before_;   // a copy of its content
+  std::vector<char*> wanted_;  // ends in nullptr
+  std::vector<char*> array_;   // `environ` points to it; a task may change it
 };
 
-/// The locale of C, of this thread, and of C++.
+/// The C locale, the locale of this thread, and the C++ locale.
 class LocaleState {
  public:
   LocaleState();
@@ -114,7 +116,7 @@ class LocaleState {
   void restore() {
     if (std::locale() != global_) put_back();
   }
-  /// That of C, too, which changes only by a call that takes longer than one of the system.
+  /// Also the C locale, which changes only by a call that takes longer than a system call.
   void restore_all() {
     if (setlocale(LC_ALL, nullptr) != current_) put_back();
     restore();
@@ -124,12 +126,12 @@ class LocaleState {
   void put_back();
 
   std::string name_;
-  const char* current_;  // where the C library has that name
+  const char* current_;  // the C library's pointer to that name
   locale_t thread_;
   std::locale global_;
 };
 
-/// How a standard stream formats, where it writes to, and whether it is good.
+/// The state of a standard stream: format, buffer, error state.
 class StreamState {
  public:
   explicit StreamState(std::ostream& stream) : stream_(stream) { keep(); }
@@ -139,7 +141,7 @@ class StreamState {
         stream_.rdstate() != std::ios_base::goodbit)
       put_back();
   }
-  /// The rest: what it throws, and what it is tied to.
+  /// Also its exception mask and tie().
   void restore_all() {
     if (stream_.exceptions() != exceptions_ || stream_.tie() != tie_) put_back();
     restore();
@@ -147,11 +149,11 @@ class StreamState {
   void restore_locale() {
     if (stream_.getloc() != locale_) stream_.imbue(locale_);
   }
-  /// Without a look at the buffer that a task has left there, which may be gone.
+  /// Does not touch the buffer that a task has left there, since it may have been destroyed.
   void restore_buffer() {
     if (stream_.rdbuf() != buffer_) put_back_buffer();
   }
-  /// Whether it keeps nothing itself, as it is without sync_with_stdio(false).
+  /// Whether the stream has no buffer, which is so without sync_with_stdio(false).
   bool is_unbuffered() const { return unbuffered_; }
   void flush() const;
 
@@ -170,7 +172,7 @@ class StreamState {
   std::locale locale_;
 };
 
-/// Constructed when the runner is ready for its first task: that is the state that it restores.
+/// Constructed when the runner is ready for its first task: the state at that time is what it restores.
 class ProcessState {
  public:
   ProcessState();
@@ -178,10 +180,10 @@ class ProcessState {
   ProcessState(const ProcessState&) = delete;
   ProcessState& operator=(const ProcessState&) = delete;
 
-  /// From now on it restores what is here now.
+  /// Saves the current state as the one to restore.
   void keep();
 
-  /// `locale`: that of C++ may have been changed, too.
+  /// `locale`: the C++ locale may have been changed.
   void restore_memory(bool locale) {
     floating_point_.restore();
     environment_.restore();
@@ -190,28 +192,28 @@ class ProcessState {
     for (StreamState& stream : streams_) stream.restore();
     thread_libraries_.restore();
   }
-  /// Signal mask, umask, handlers of C++, the rest of std::cout and kin. Returns whether anything was
+  /// Restores signal mask, umask, C++ handlers and the rest of std::cout etc. Returns whether anything had
   /// changed.
   bool restore_kernel();
-  /// All of it. Returns whether anything was changed.
+  /// Restores everything. Returns whether anything had changed.
   bool restore_everything();
-  /// A copy of descriptor 0, 1 or 2 as it was at the start; -1: there is none.
+  /// A copy of descriptor 0, 1 or 2, made at the start; -1: none.
   int copy_of(int fd) const { return standard_[static_cast<std::size_t>(fd)]; }
-  /// Why no other task can run here; "": it can.
+  /// Why this process cannot run another task; "": it can.
   const std::string& unusable() const { return unusable_; }
 
-  /// For the next task only.
+  /// Sets environment variables for the next task only.
   void set_variables(const std::map<std::string, std::string>& variables);
 
-  /// What is still in the buffers of stdio and of std::cout and kin goes to stdout and stderr. Returns
-  /// whether there may have been something.
+  /// Flushes stdio and std::cout etc. to stdout and stderr. Returns whether there may have been buffered
+  /// output.
   bool flush_output();
 
-  /// So many limits there are.
+  /// Number of resource limits.
   static constexpr std::size_t kLimits = RLIM_NLIMITS;
 
  private:
-  struct Masks {  // of signals, a bit for each: signal 1 is bit 0
+  struct Masks {  // of signals: signal n is bit n - 1
     std::uint64_t ignored = 0;
     std::uint64_t caught = 0;
   };
@@ -250,16 +252,16 @@ class ProcessState {
   Masks masks_;
   int status_ = -1;                          // /proc/self/status
   int directory_ = -1;                       // the working directory
-  std::string path_;                         // of it
+  std::string path_;                         // path of `directory_`
   std::array<int, 3> standard_{-1, -1, -1};  // copies of descriptors 0, 1 and 2
-  std::array<File, 3> files_{};              // that they are
-  std::array<bool, 3> timer_runs_{};         // of setitimer, from the start
-  int timer_next_ = -1;                      // id of the next one of timer_create; -1: cannot be known
+  std::array<File, 3> files_{};              // the files behind descriptors 0, 1 and 2
+  std::array<bool, 3> timer_runs_{};         // timers of setitimer() that ran at the start
+  int timer_next_ = -1;                      // id of the next timer_create(); -1: unknown
   int nice_ = 0;
   cpu_set_t affinity_{};
   bool affinity_known_ = false;
   std::array<rlimit, kLimits> limits_{};
-  int many_ = 0;  // a descriptor with this number is one of too many
+  int many_ = 0;  // when descriptors reach this number, too many are open
   std::string unusable_;
 };
 

@@ -31,7 +31,7 @@ std::vector<fs::path> entries_of(const fs::path& directory) {
   return out;
 }
 
-/// A descriptor of `path` with the lock on it, or nothing: a process that lives has it.
+/// A descriptor that holds the lock on `path`; empty if a living process holds it.
 Fd lock_of_the_dead(const fs::path& path) {
   Fd lock(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (lock && flock(lock.get(), LOCK_EX | LOCK_NB) < 0) lock.reset();
@@ -75,7 +75,7 @@ std::vector<CachedFile> cached_files(const std::string& directory) {
     if (path.extension() == kPartSuffix || !fs::is_regular_file(path, error)) continue;
     file.bytes = fs::file_size(path, error);
     file.used = fs::last_write_time(path, error);
-    if (error) continue;  // removed by another worker just now
+    if (error) continue;  // just removed by another worker
     file.name = name_of(root / "names" / file.hash);
     file.in_use = used.contains(file.hash);
     if (!file.name.empty()) {

@@ -7,7 +7,7 @@ namespace weft {
 
 std::string definition_of(const detail::RegisteredFunction& function, std::string_view object,
                           std::uintptr_t offset) {
-  constexpr std::size_t kSignatureBytesMax = 800;  // a runner's HELLO keeps all of it
+  constexpr std::size_t kSignatureBytesMax = 800;  // not truncated in a runner's HELLO
   char digits[20];
   std::snprintf(digits, sizeof digits, "+%lx ", static_cast<unsigned long>(offset));
   return std::string(object) + digits + function.signature().substr(0, kSignatureBytesMax);

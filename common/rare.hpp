@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Rare: a container that nearly always is empty, in the place of a pointer. Of a hundred thousand objects
-// that have one, those whose container is asked whether it is empty need not bring it into a cache.
+// Rare: a container that is nearly always empty, allocated on first use. empty() reads only the pointer, so
+// members that are mostly empty cost no further cache line.
 #pragma once
 
 #include <cstddef>
@@ -22,13 +22,13 @@ class Rare {
     if (content_) std::erase_if(*content_, predicate);
   }
 
-  /// To be read.
+  /// Read access.
   const Container& operator*() const {
     static const Container kNothing;
     return content_ ? *content_ : kNothing;
   }
   const Container* operator->() const { return &**this; }
-  /// To be changed: from now on it takes memory.
+  /// Write access; allocates the container.
   Container& edit() {
     if (!content_) content_ = std::make_unique<Container>();
     return *content_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Values with a Layout to msgpack and back: the frames of codec.cpp, messages to runners, and the records of
-// the broker's journal. field.hpp has the rules by which records grow.
+// Encodes values with a Layout as msgpack, and decodes them: the frames of codec.cpp, messages to runners,
+// and the entries of the broker's journal. field.hpp has the rules by which records grow.
 #pragma once
 
 #include <concepts>
@@ -37,7 +37,7 @@ inline constexpr bool kIsVector<std::vector<T>> = true;
 using Amounts = std::map<std::string, double>;
 using Texts = std::map<std::string, std::string>;
 
-/// The minor versions of the side that reads and of the side that wrote.
+/// The minor versions of the reader (`own`) and of the writer (`peer`).
 struct Minors {
   std::uint8_t own = kMinor;
   std::uint8_t peer = kMinor;
@@ -45,7 +45,7 @@ struct Minors {
 
 // ---- how many fields are written ----
 
-/// T's fields with their defaults.
+/// A T whose fields have their defaults.
 template <class T>
 const T& defaults() {
   static const T kDefaults{};
@@ -72,7 +72,8 @@ bool has_tail(const T& value) {
   }
 }
 
-/// The required fields, and the optional ones up to the last that has not its default. Without the tail.
+/// The number of required fields plus the optional ones up to the last that differs from its default. Without
+/// the tail.
 template <HasLayout T>
 std::size_t fields_to_write(const T& value) {
   static_assert(is_ordered<T>(), "required fields come first, optional ones in the order of their minors");
@@ -114,7 +115,7 @@ template <class Out>
   out.copy_of(payload.bytes());
 }
 
-/// The first `count` fields.
+/// Writes the first `count` fields.
 template <class Out, HasLayout T>
 void write_first(Out& out, const T& value, std::size_t count) {
   [[maybe_unused]] std::size_t index = 0;
@@ -178,13 +179,10 @@ void write(Out& out, const T& value) {
   }
 }
 
-// ---- the fast path ----
-//
-// Nearly all of a million records a second have the required fields and nothing else, all of them small but
-// for the payload. Their size is known within bounds, so they are written and read with one check of the
-// room.
+// Of a million records a second nearly all have only the required fields, all of them small except the
+// payload. The size of such a record is bounded, so it is written and read with a single bounds check.
 
-/// The most bytes that the required fields of T take without the content of an inline payload; 0: any number.
+/// The maximum size of the required fields of T, without the content of an inline payload; 0: unbounded.
 template <class T>
 consteval std::size_t bytes_max_of() {
   if constexpr (std::is_enum_v<T> || std::is_same_v<T, bool> || std::unsigned_integral<T>) {
@@ -208,7 +206,7 @@ consteval std::size_t bytes_max_of() {
   }
 }
 
-/// Bytes of the inline payloads in `value`.
+/// Total size of the inline payloads in `value`.
 template <class T>
 std::size_t payload_bytes(const T& value) {
   std::size_t bytes = 0;
@@ -220,18 +218,18 @@ std::size_t payload_bytes(const T& value) {
   return bytes;
 }
 
-/// Whether write_quickly() can write it.
+/// Whether write_quickly() can write `value`.
 template <HasLayout T>
 bool is_quick(const T& value) {
   return bytes_max_of<T>() > 0 && !has_tail(value) && fields_to_write(value) == kRequiredFields<T>;
 }
-/// The room that write_quickly() needs.
+/// The number of bytes that write_quickly() needs.
 template <HasLayout T>
 std::size_t room_for(const T& value) {
   return bytes_max_of<T>() + payload_bytes(value) + Bytes::kSpare;
 }
 
-// Inlined: called for each field of each record, they would cost a third of what encoding costs.
+// Inlined: as calls, for each field of each record, they would take a third of the time of encoding.
 template <class T>
 [[gnu::always_inline]] inline void write_inlined(ReservedWriter& out, const T& value) {
   if constexpr (std::is_same_v<T, Payload>) {
@@ -268,7 +266,7 @@ void append(ByteBuffer& out, const T& value) {
 
 // ---- reading ----
 
-/// A reader that knows which versions it is between.
+/// A reader that knows the versions of both sides.
 class RecordReader : public detail::MsgpackReader {
  public:
   explicit RecordReader(std::string_view bytes, Minors minors = {})
@@ -306,14 +304,14 @@ inline void read_payload(RecordReader& in, Payload& value) {
   value = Payload(ref);
 }
 
-/// What follows the fields that this side knows.
+/// Reads fields behind those that this side knows.
 template <HasLayout T>
 void read_surplus(RecordReader& in, T& value, std::size_t fields) {
   const char* const begin = in.next();
   for (std::size_t i = 0; i < fields && in.ok(); ++i) in.skip();
   if (!in.ok()) return;
   if constexpr (Forwarded<T>) {
-    // The broker that forwarded the record may be older than its writer.
+    // The broker that forwarded the record may be older than the record's writer.
     const auto known = fields_known<T>(in.own_minor());
     const Tail tail{static_cast<std::uint32_t>(fields),
                     static_cast<std::uint32_t>(known - kRequiredFields<T>), std::string(begin, in.next())};
@@ -357,7 +355,7 @@ void read(RecordReader& in, T& value) {
     read_fields(in, value);
   } else if constexpr (kIsVector<T>) {
     const std::size_t count = in.array();
-    // Not reserved: a few bytes of input could name many large elements.
+    // No reserve(): a few bytes of input could announce many large elements.
     for (std::size_t i = 0; i < count && in.ok(); ++i) read(in, value.emplace_back());
   } else if constexpr (std::is_same_v<T, Amounts>) {
     const std::size_t count = in.map();
@@ -380,11 +378,11 @@ void read(RecordReader& in, T& value) {
   }
 }
 
-/// The fast path: reads what write_quickly() writes. What is encoded in another way, which is allowed and
-/// rare, is not ok() here. Inlined, so that it is kept in registers.
+/// The fast path: reads what write_quickly() writes. Other encodings of the same value are valid but rare,
+/// and are not ok() here. Inlined, so that its state stays in registers.
 class QuickReader {
  public:
-  /// REQUIRES: bytes_max_of<T>() bytes can be read from the begin of `bytes` on, of the T that is read.
+  /// REQUIRES: for the T that is read, bytes_max_of<T>() bytes are readable from the beginning of `bytes`.
   explicit QuickReader(std::string_view bytes) : next_(bytes.data()), end_(bytes.data() + bytes.size()) {}
   bool ok() const { return ok_; }
   const char* next() const { return next_; }
@@ -408,7 +406,7 @@ class QuickReader {
       std::memcpy(value.bytes.data(), next_, sizeof(T));
       next_ += sizeof(T);
     } else if constexpr (std::is_same_v<T, Payload>) {
-      ok_ = ok_ && byte() == 0xc4;  // a blob, and one of more than 255 bytes, go the other way
+      ok_ = ok_ && byte() == 0xc4;  // blobs, and payloads above 255 bytes, take the slow path
       const std::size_t size = byte();
       ok_ = ok_ && static_cast<std::ptrdiff_t>(size) <= end_ - next_;
       if (!ok_) return;
@@ -432,7 +430,7 @@ class QuickReader {
     ok_ = ok_ && tag >= 0xcc && tag <= 0xcf;
     const unsigned bytes = 1U << (tag & 3);
     std::uint64_t value = 0;
-    std::memcpy(&value, next_, sizeof value);  // perhaps more than belongs to it
+    std::memcpy(&value, next_, sizeof value);  // may read beyond the number
     next_ += bytes;
     return detail::big_endian(value) >> (64 - 8 * bytes);
   }
@@ -442,7 +440,7 @@ class QuickReader {
   bool ok_ = true;
 };
 
-/// Reads a record, on the fast path if it can.
+/// Reads a record, on the fast path if possible.
 template <HasLayout T>
 [[gnu::always_inline]] inline void read_record(RecordReader& in, T& value) {
   if constexpr (bytes_max_of<T>() > 0) {

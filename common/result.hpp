@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Result<T>: a value, or the reason why there is none. For the peer's faults, which are data to us
-// and never exceptions.
+// Result<T>: a value or a Fault. For errors of the peer, which are data here and never exceptions.
 #pragma once
 
 #include <string>
@@ -11,7 +10,7 @@
 
 namespace weft {
 
-/// The reason for a refusal, in words that a user can act on.
+/// The reason of a refusal, as a sentence that a user can act on.
 struct Fault {
   std::string text;
   bool operator==(const Fault&) const = default;

@@ -12,7 +12,7 @@
 
 namespace weft::wire {
 
-// ---- messages: one array each, behind a byte for the type ----
+// ---- messages: a byte for the type, then an array ----
 
 template <>
 struct Layout<runner::FunctionEntry> {
@@ -70,14 +70,15 @@ struct Layout<runner::TaskPrinted> {
 namespace weft::runner {
 namespace {
 
-constexpr std::size_t kDescriptorsMax = 16;         // room for more than the one that may come, to close them
-constexpr std::size_t kDescriptorsWaitingMax = 64;  // more than any runner that is not mad has under way
+// more than the one that is expected, so that extra ones are closed
+constexpr std::size_t kDescriptorsMax = 16;
+constexpr std::size_t kDescriptorsWaitingMax = 64;  // more than a correct runner has in flight
 
-// On the socket: a message is one byte.
+// Messages on the socket, of one byte.
 constexpr char kWake = 'w';
-constexpr char kDescriptor = 'd';  // belongs to the next message that is large
+constexpr char kDescriptor = 'd';  // the descriptor belongs to the next large message
 
-// So many bytes can be read behind every message that is decoded.
+// The number of readable bytes behind every message that is decoded, for QuickReader.
 constexpr std::size_t kSlack = std::max(wire::bytes_max_of<RunTask>(), wire::bytes_max_of<TaskDone>());
 
 template <class M>
@@ -96,7 +97,7 @@ std::string decode_as(std::string_view bytes, std::optional<Message>& message) {
   return "";
 }
 
-/// What is wrong with `bytes`; "": nothing, and `message` is what it says.
+/// Decodes `bytes` into `message`. Returns what is wrong; "": nothing.
 std::string decode_into(std::string_view bytes, std::optional<Message>& message) {
   if (bytes.empty()) return "nothing";
   const auto type = static_cast<unsigned>(static_cast<unsigned char>(bytes[0]));
@@ -119,7 +120,7 @@ std::string decode_into(std::string_view bytes, std::optional<Message>& message)
   }
 }
 
-/// In front of a message: which alternative it is, from 1.
+/// The type byte of a message: its index among the alternatives, from 1.
 template <class M, std::size_t I = 0>
 constexpr char type_of() {
   if constexpr (std::is_same_v<M, std::variant_alternative_t<I, Message>>) {
@@ -136,7 +137,7 @@ bool is_large(const Message& message) {
   return false;
 }
 
-/// Copies into or out of a ring, around its end.
+/// Copy into or out of a ring, wrapping around its end.
 void copy_in(char* ring, std::uint64_t at, const char* from, std::size_t size) {
   const std::size_t begin = at % kRingBytes;
   const std::size_t first = std::min(size, kRingBytes - begin);
@@ -150,7 +151,7 @@ void copy_out(char* to, const char* ring, std::uint64_t at, std::size_t size) {
   if (first < size) std::memcpy(to + first, ring, size - first);
 }
 
-/// The descriptors that came with what was received.
+/// The descriptors in a received message.
 std::vector<int> descriptors_of(msghdr& header) {
   std::vector<int> taken;
   for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
@@ -191,7 +192,7 @@ Result<TaskSetup> decode_setup(std::string_view bytes) {
   wire::RecordReader in(bytes);
   TaskSetup setup;
   wire::read(in, setup);
-  if (!in.ok() || !in.at_end()) return Fault{"what the task asks for cannot be read"};
+  if (!in.ok() || !in.at_end()) return Fault{"the setup of the task is malformed"};
   return setup;
 }
 
@@ -236,7 +237,7 @@ template int Channel::send(const RunTask& message, int fd);
 template int Channel::send(const RunNamed& message, int fd);
 template int Channel::send(const TaskPrinted& message, int fd);
 
-/// False: there may be too little room in one piece.
+/// Encodes directly into the ring. False: there may be too little contiguous room.
 template <class M>
 bool Channel::write_in_place(const M& message) {
   if constexpr (wire::bytes_max_of<M>() > 0) {
@@ -256,7 +257,7 @@ bool Channel::write_in_place(const M& message) {
   }
 }
 
-/// What is in buffer_.
+/// Publishes the content of buffer_.
 int Channel::publish(int fd) {
   const auto size = static_cast<std::uint32_t>(buffer_.size() - kSizeBytes);
   if (size > kChannelBytesMax) return EMSGSIZE;
@@ -275,8 +276,8 @@ void Channel::publish_to(std::uint64_t written) {
   out_->written.store(written_, std::memory_order_release);
 }
 
-/// Free bytes of our ring. Whatever the other side may have written there: never more than the ring is
-/// overwritten.
+/// Free bytes of the outgoing ring. Never more than the ring has, whatever the other side has written to the
+/// page.
 std::uint64_t Channel::room(Look look) {
   if (look == Look::again) out_read_ = out_->read.load();
   const std::uint64_t used = written_ - out_read_;
@@ -292,8 +293,10 @@ bool Channel::was_read() {
 }
 
 int Channel::wake() {
-  // What was published (again, whatever a task has made of it), then whether the other side sleeps; it says
-  // that it does, then looks again. All four sequentially consistent, so that one of us sees the other.
+  // Dekker's pattern: this side publishes its positions, then checks whether the other side sleeps; the other
+  // side announces that it sleeps, then checks the positions again. All four accesses are sequentially
+  // consistent, so at least one side sees the other. The positions are stored again in case a task has
+  // overwritten them.
   out_->written.store(written_);
   in_->read.store(read_);
   const bool reader =
@@ -303,7 +306,7 @@ int Channel::wake() {
   if (reader) out_->reader_sleeps.store(0, std::memory_order_relaxed);
   if (writer) in_->writer_sleeps.store(0, std::memory_order_relaxed);
   const int error = ring_bell(kWake, -1);
-  return error == EAGAIN ? 0 : error;  // there is enough in the socket to wake it
+  return error == EAGAIN ? 0 : error;  // EAGAIN: unread bytes in the socket will wake it anyway
 }
 
 int Channel::ring_bell(char what, int fd) {
@@ -329,8 +332,8 @@ int Channel::ring_bell(char what, int fd) {
 
 // ---- in ----
 
-/// Bytes to be read. More than the ring can hold are none: a task has written over the page, and with the
-/// next message that is put right.
+/// The number of bytes to read. A value larger than the ring means that a task has overwritten the page; it
+/// counts as 0, and the next message corrects it.
 std::uint64_t Channel::there() {
   if (in_written_ == read_) in_written_ = in_->written.load();
   const std::uint64_t bytes = in_written_ - read_;
@@ -339,14 +342,14 @@ std::uint64_t Channel::there() {
   return 0;
 }
 
-/// The bytes of the next message, copied; empty: there is none, or there is a fault.
+/// A copy of the next message; empty: there is none, or there is a fault.
 std::string_view Channel::next_text(std::string& fault) {
   const std::uint64_t bytes = there();
   if (bytes == 0) return {};
   std::uint32_t size = 0;
   if (bytes >= kSizeBytes) copy_out(reinterpret_cast<char*>(&size), in_memory_, read_, kSizeBytes);
   if (size == 0 || size > kChannelBytesMax || size + kSizeBytes > bytes) {
-    fault = "a message of a size that cannot be";
+    fault = "a message of impossible size";
     return {};
   }
   copy_out(copy_.get(), in_memory_, read_ + kSizeBytes, size);
@@ -365,7 +368,7 @@ Received Channel::receive() {
   received.reason = decode_into(text, received.message);
   if (!received.reason.empty()) {
     received.kind = Received::Kind::garbage;
-    received.message.reset();  // what it could be read as
+    received.message.reset();  // partially decoded
     return received;
   }
   received.kind = Received::Kind::message;
@@ -373,7 +376,7 @@ Received Channel::receive() {
   return received;
 }
 
-/// That of a large message, which was sent before it; -1: it was not.
+/// Takes the descriptor of a large message, which is sent before it; -1: none was sent.
 int Channel::take_descriptor() {
   while (descriptors_.empty()) {
     if (take_from_socket(role_ == Role::runner) != Taken::something) return -1;
@@ -395,11 +398,11 @@ Channel::Taken Channel::take_from_socket(bool wait) {
   ssize_t size;
   do {
     size = recvmsg(socket_, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-    // ECONNRESET comes once when the other side ended with messages of ours unread.
+    // ECONNRESET is reported once if the other side ended with unread messages.
   } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
   if (size < 0) return errno == EAGAIN ? Taken::nothing : Taken::error;
   std::vector<int> fds = descriptors_of(header);
-  // What a task may write there by accident means nothing; of descriptors only the expected one is kept.
+  // Anything that a task writes to the socket by accident is ignored, and only expected descriptors are kept.
   const bool expected = what == kDescriptor && size == 1 && (header.msg_flags & MSG_TRUNC) == 0 &&
                         fds.size() == 1 && descriptors_.size() < kDescriptorsWaitingMax;
   if (expected) {

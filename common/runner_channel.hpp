@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// What an agent (weft-worker) and a runner say to each other. Messages go through two rings in memory that
-// both have mapped and that outlives the runner: what was said before it died is still there, and neither
-// side makes a system call for a message. A socketpair beside it wakes whoever sleeps, carries the
-// descriptors of large payloads, and ends when the other side does. PROTOCOL.md, "The runner channel", has
-// the rules. The version below is in the environment variable, so that a program that was linked with
-// another libclient is told apart before it says a word.
+// The channel between an agent (weft-worker) and a runner. Messages go through two rings in memory that both
+// have mapped and that outlives the runner: messages sent before it died can still be read, and no message
+// costs a system call. A socketpair wakes a side that sleeps, carries the descriptors of large payloads, and
+// closes when the other side ends. The rules are in PROTOCOL.md, "The runner channel". The version is in the
+// environment variable, so that a program linked with another libclient is recognised before the first
+// message.
 //
-// Tasks are numbered by the agent with an ordinal: 1, 2, 3 ... for each runner. A runner executes
-// them strictly in that order, so `started` and `finished` in the page say exactly which task was
-// running when it died, whatever it did to its descriptors.
+// The agent numbers the tasks of each runner with ordinals: 1, 2, 3 ... A runner executes them strictly in
+// that order, so `started` and `finished` in the page tell exactly which task was running when it died,
+// whatever the task did to its descriptors.
 #pragma once
 
 #include <atomic>
@@ -30,46 +30,48 @@ namespace weft::runner {
 
 inline constexpr int kChannelVersion = 4;
 
-/// WEFT_RUNNER="<kChannelVersion>:<channel fd>:<memory fd>" selects runner mode. Removed from the
-/// environment as soon as it is read.
+/// WEFT_RUNNER="<kChannelVersion>:<channel fd>:<memory fd>" selects runner mode. Removed from the environment
+/// as soon as it has been read.
 inline constexpr const char* kEnvironment = "WEFT_RUNNER";
 
-/// How a runner ends whose processor lacks an instruction of the program, and the beginning of what it says.
+/// Exit code of a runner whose processor lacks an instruction of the program, and the beginning of its
+/// message.
 inline constexpr int kExitInstructionSet = 118;
 inline constexpr const char* kInstructionSetWords = "weft runner: this processor does not have ";
 
-/// No message is larger; kInlineBytesMax and a small header fit.
+/// Maximum size of a message; an inline payload of kInlineBytesMax and a header fit.
 inline constexpr std::size_t kChannelBytesMax = 128 << 10;
 inline constexpr std::size_t kRingBytes = 256 << 10;  // of each ring; a power of two
 
-/// What the agent puts into a new page: 0 would look like a page that a task has filled with zeros.
+/// Initial value of Page::started; 0 would look like a page that a task has overwritten with zeros.
 inline constexpr std::uint64_t kNoneStarted = 0x7765'6674'7061'6765;
 
-/// Set in Page::started by the agent: what is in the ring is passed over, up to the next WELCOME.
-inline constexpr std::uint64_t kRecalled = std::uint64_t{1} << 63;
+/// Set in Page::started by the agent: the runner skips the messages in the ring, up to the next WELCOME.
+inline constexpr std::uint64_t kTakenBack = std::uint64_t{1} << 63;
 
-/// How far a ring is written and read, in bytes since its beginning.
+/// How many bytes have been written to and read from a ring since its creation.
 struct Ring {
   alignas(64) std::atomic<std::uint64_t> written;
   alignas(64) std::atomic<std::uint64_t> read;
-  std::atomic<std::uint32_t> reader_sleeps;  // it is to be woken when there is something
-  std::atomic<std::uint32_t> writer_sleeps;  // when there is room
+  std::atomic<std::uint32_t> reader_sleeps;  // the reader must be woken when there is data
+  std::atomic<std::uint32_t> writer_sleeps;  // the writer must be woken when there is room
 };
 
-/// Exit code of a runner that a task has left in a state in which no other one may run. It has begun nothing
-/// since.
+/// Exit code of a runner that a task has left in a state in which no other task can run. It has started no
+/// task since.
 inline constexpr int kExitReplace = 123;
 
-/// The first page of the shared memory (a sealed-size memfd, mapped by both). Of what is no ring only the
-/// runner writes, but for `stop`, `output` and a bit of `started`.
+/// The first page of the shared memory (a memfd of sealed size, mapped by both). Except for the rings, only
+/// the runner writes to it; the agent writes `stop`, `output` and one bit of `started`.
 struct Page {
-  std::atomic<std::uint64_t> started;       // ordinal of the last task begun; kNoneStarted before the first
-  std::atomic<std::uint64_t> finished;      // ordinal of the last task ended, and its result published
+  std::atomic<std::uint64_t> started;       // ordinal of the last task started; kNoneStarted before the first
+  std::atomic<std::uint64_t> finished;      // ordinal of the last task whose result has been published
   std::atomic<std::int64_t> started_at_us;  // CLOCK_MONOTONIC
-  alignas(64) std::atomic<std::uint64_t> stop;  // ordinal that this_task::stop_requested() is true for
+  // ordinal of the task for which this_task::stop_requested() is true
+  alignas(64) std::atomic<std::uint64_t> stop;
   struct Output {
-    std::atomic<std::uint64_t> read;     // bytes that the agent has taken from the pipe
-    std::atomic<std::uint32_t> reading;  // it is just about that: `read` says nothing
+    std::atomic<std::uint64_t> read;     // bytes that the agent has read from the pipe
+    std::atomic<std::uint32_t> reading;  // the agent is reading: `read` is not valid
   };
   alignas(64) Output output[2];  // stdout, stderr
   Ring runs;                     // agent to runner
@@ -77,20 +79,20 @@ struct Page {
 };
 inline constexpr std::size_t kPageBytes = 4096;
 static_assert(sizeof(Page) <= kPageBytes && std::atomic<std::uint64_t>::is_always_lock_free);
-/// The page, then the ring of runs, then that of results.
+/// The page, then the ring `runs`, then the ring `results`.
 inline constexpr std::size_t kMemoryBytes = kPageBytes + 2 * kRingBytes;
 
 // ---- runner to agent ----
 
 struct FunctionEntry {
-  std::string name;  // for people; a library's task name
+  std::string name;  // for people; for a task library, the name of the task
   std::string
-      signature;  // "long(long,double)"; of a program's function its definition (program_functions.hpp)
+      signature;  // "long(long,double)"; for a function of a program, its definition (program_functions.hpp)
   bool operator==(const FunctionEntry&) const = default;
 };
 
-/// The first message. RunTask::function_index counts its entries; a library's are found by name.
-/// Sent in parts when the table is long; `total` is the size of the whole table.
+/// The first message: the function table. RunTask::function_index is an index into it; tasks of libraries are
+/// found by name. A long table is sent in parts; `total` is its whole size.
 struct RunnerHello {
   std::uint64_t pid = 0;
   std::uint32_t total = 0;
@@ -102,13 +104,13 @@ struct TaskDone {
   std::uint64_t ordinal = 0;
   std::uint64_t run_us = 0;
   wire::Outcome outcome = wire::Outcome::ok;  // ok or failed
-  std::uint64_t large_bytes = 0;              // when not 0: the payload is in the memfd that comes with it
-  wire::Payload payload;                      // inline: the encoded result, or an encoded wire::ErrorInfo
+  std::uint64_t large_bytes = 0;  // if not 0: the payload is in the memfd that comes with the message
+  wire::Payload payload;          // inline: the encoded result, or an encoded wire::ErrorInfo
   bool operator==(const TaskDone&) const = default;
 };
 
-/// What was printed up to these totals, in bytes since the start of the runner, is of the task that the next
-/// DONE answers. Left out when that is nothing new.
+/// Attributes output: everything printed up to these totals, in bytes since the start of the runner, belongs
+/// to the task that the next DONE answers. Omitted if nothing was printed.
 struct TaskPrinted {
   std::uint64_t out = 0;
   std::uint64_t err = 0;
@@ -117,26 +119,27 @@ struct TaskPrinted {
 
 // ---- agent to runner ----
 
-/// The first message: which worker this is (this_task::worker()). Later ones are without a name, and end what
-/// was recalled.
+/// The first message: the name of the worker (this_task::worker()). Later ones have no name, and end the
+/// messages that are skipped because they were taken back.
 struct RunnerWelcome {
   std::string worker;
   bool operator==(const RunnerWelcome&) const = default;
 };
 
-/// What few tasks ask for.
+/// Options that few tasks use.
 struct TaskSetup {
-  std::string directory;                           // to run in; "": the runner's own
+  std::string directory;                           // working directory; "": the runner's own
   std::map<std::string, std::string> environment;  // variables that differ from the runner's own
-  std::vector<wire::StartCall> start;  // to be called first, unless this runner has done so already
-  std::string indices;                 // of resources that it holds: "gpu=0,1" for each, one a line
+  std::vector<wire::StartCall> start;              // to be called before the task, once in each runner
+  std::string indices;  // resource indices that the task holds: a line "gpu=0,1" for each resource
   bool operator==(const TaskSetup&) const = default;
 };
-inline constexpr std::size_t kSetupBytesMax = 40 << 10;  // so that its message fits, with any payload
+// so that the message fits, with a payload of any size
+inline constexpr std::size_t kSetupBytesMax = 40 << 10;
 Bytes encode_setup(const TaskSetup& setup);
 Result<TaskSetup> decode_setup(std::string_view bytes);
 
-/// A function of the shipped program.
+/// Runs a function of the shipped program.
 struct RunTask {
   std::uint64_t ordinal = 0;
   TaskId id;
@@ -144,28 +147,29 @@ struct RunTask {
   std::uint32_t execution = 1;
   std::uint64_t large_bytes = 0;  // as in TaskDone
   wire::Payload payload;
-  Bytes setup;  // an encoded TaskSetup; empty: nothing. Apart, so that other tasks do not pay for it
+  // an encoded TaskSetup; empty: none. Encoded separately, so that other tasks do not pay for it
+  Bytes setup;
   bool operator==(const RunTask&) const = default;
 };
 
-/// A task of a library, or a command.
+/// Runs a task of a library, or a command.
 struct RunNamed {
   wire::TaskKind kind = wire::TaskKind::library;
-  std::string function;   // its name there
-  std::string signature;  // what the caller believes
+  std::string function;   // name of the task in the library
+  std::string signature;  // the signature that the caller expects
   RunTask task;
   bool operator==(const RunNamed&) const = default;
 };
 
 using Message = std::variant<RunnerHello, TaskDone, RunnerWelcome, RunTask, RunNamed, TaskPrinted>;
 
-/// Appends the bytes of `message`: a Message, or what one holds.
+/// Appends the encoded `message`: a Message or one of its alternatives.
 template <class M>
 void encode(detail::ByteBuffer& out, const M& message);
 Result<Message> decode(std::string_view text);
 
-/// The result of receive(): a message with the descriptor that came with it (-1: none; the caller
-/// owns it), or why there is none.
+/// The result of receive(): a message, with its descriptor (-1: none; owned by the caller), or why there is
+/// none.
 struct Received {
   enum class Kind { message, again, garbage } kind = Kind::again;
   std::optional<Message> message;
@@ -173,46 +177,47 @@ struct Received {
   std::string reason;  // for garbage
 };
 
-/// One end of a channel. The other end's memory is not trusted: indexes and messages are copied, then
-/// checked. Not thread-safe.
+/// One end of a channel. What the other end has written is not trusted: indexes and messages are copied
+/// before they are checked. Not thread-safe.
 class Channel {
  public:
   enum class Role : std::uint8_t { agent, runner };
 
-  /// `socket` and `memory` (kMemoryBytes) stay the caller's and must outlive it. Whether its calls block is
-  /// decided by the socket.
+  /// `socket` and `memory` (kMemoryBytes) are owned by the caller and must outlive this object. Calls block
+  /// if the socket is blocking.
   Channel(int socket, void* memory, Role role);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
-  /// Publishes one message, with descriptor `fd` when it is not -1 (which stays the caller's). Returns 0, or
-  /// EAGAIN when there is no room now, EMSGSIZE, or what the socket says. The other side may sleep: wake() is
-  /// owed, at the latest before one sleeps oneself.
+  /// Publishes one message, with descriptor `fd` if it is not -1 (the caller keeps it). Returns 0, EAGAIN if
+  /// there is no room, EMSGSIZE, or the error of the socket. The other side may be sleeping, so the caller
+  /// must call wake() before it sleeps itself.
   template <class M>
   int send(const M& message, int fd = -1);
-  /// Wakes the other side, if it sleeps. Returns 0, or errno when the socket is no more.
+  /// Wakes the other side if it sleeps. Returns 0, or errno if the socket is closed.
   int wake();
-  /// What was sent and not read yet fills more than half of the ring.
+  /// Unread messages fill more than half of the outgoing ring.
   bool crowded();
-  /// The other side has read something since we looked last.
+  /// The other side has read something since the last check.
   bool was_read();
 
-  /// The next message; never blocks, but for a descriptor that belongs to it.
+  /// The next message. Never blocks, except a runner's for the descriptor of a large message.
   Received receive();
 
-  /// Agent: from now on it is woken by the socket. False: there is something to receive.
+  /// Agent: asks to be woken by the socket. False: there is a message already.
   bool sleep();
   void awake() { in_->reader_sleeps.store(0, std::memory_order_relaxed); }
-  /// What the socket has: only that there is something, or descriptors. False: it has come to its end.
+  /// Reads wake-ups and descriptors from the socket. False: it has been closed.
   bool read_socket();
 
-  /// Runner: blocks until there may be something to receive, or (`room`) room for a message. Returns 0,
-  /// ECONNRESET when the other side has ended, or what the socket says.
+  /// Runner: blocks until there may be a message or (`room`) room for one. Returns 0, ECONNRESET when the
+  /// other side has ended, or the error of the socket.
   int wait(bool room);
 
  private:
-  static constexpr std::size_t kSizeBytes = sizeof(std::uint32_t);  // in front of each message in a ring
+  // the size that precedes each message in a ring
+  static constexpr std::size_t kSizeBytes = sizeof(std::uint32_t);
 
   template <class M>
   bool write_in_place(const M& message);
@@ -233,14 +238,14 @@ class Channel {
   Ring* in_;
   char* out_memory_;
   char* in_memory_;
-  std::uint64_t written_ = 0;  // of out_, as we know it
-  std::uint64_t read_ = 0;     // of in_
-  // As they were when they mattered last: to look costs both sides a trip between their caches.
+  std::uint64_t written_ = 0;  // position in out_, not read back from shared memory
+  std::uint64_t read_ = 0;     // position in in_
+  // Cached positions of the other side: reading the shared ones moves a cache line between both cores.
   std::uint64_t out_read_ = 0;
   std::uint64_t in_written_ = 0;
-  std::deque<int> descriptors_;   // that came, for messages in their order
-  detail::ByteBuffer buffer_;     // a message on its way out that cannot be written in place
-  std::unique_ptr<char[]> copy_;  // and in
+  std::deque<int> descriptors_;   // received, in the order of their messages
+  detail::ByteBuffer buffer_;     // for an outgoing message that cannot be encoded in place
+  std::unique_ptr<char[]> copy_;  // for an incoming message
 };
 
 }  // namespace weft::runner

@@ -25,7 +25,7 @@ struct Library {
   std::string path;  // of its descriptor
 };
 
-/// What WEFT_LIBRARIES said. Never destroyed.
+/// The content of WEFT_LIBRARIES. Never destroyed.
 std::vector<Library>* the_libraries = nullptr;
 
 std::vector<Library> parse(std::string_view text) {
@@ -42,14 +42,14 @@ std::vector<Library> parse(std::string_view text) {
   return found;
 }
 
-/// The text behind "NAME=", or null.
+/// The value of an entry "NAME=value", or null.
 char* value_of(char* entry, std::string_view name) {
   return std::strncmp(entry, name.data(), name.size()) == 0 && entry[name.size()] == '='
              ? entry + name.size() + 1
              : nullptr;
 }
 
-/// Whether nothing is left of a variable whose first element, up to a colon, was the worker's.
+/// Removes the first element, up to a colon, which the worker has added. Returns whether nothing is left.
 bool drop_first(char* value) {
   char* const rest = std::strchr(value, ':');
   if (rest == nullptr) return true;
@@ -57,15 +57,15 @@ bool drop_first(char* value) {
   return false;
 }
 
-/// A library that the loader has not looked for is no fault: the client may have had it by LD_PRELOAD.
+/// Ends the process if the loader has taken another file for `library`. A library that is not loaded is not
+/// an error: the client may have had it by LD_PRELOAD.
 void require_shipped(const Library& library) {
   if (has_object(library.path)) return;
   const std::string other = path_of_object(library.name);
   if (other.empty()) return;
-  const std::string text = "weft runner: the program's own library " + library.name + " was taken from " +
-                           other +
-                           ", and not from what the client has shipped: the loader "
-                           "of this program does not know LD_AUDIT (rtld-audit(7))\n";
+  const std::string text = "weft runner: the shipped library " + library.name + " was loaded from " + other +
+                           " instead of the copy from the client: the loader "
+                           "of this program does not support LD_AUDIT (rtld-audit(7))\n";
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
   _exit(kExitLibraries);
 }

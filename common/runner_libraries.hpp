@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A runner's own libraries: it inherits descriptors of the very bytes that the client has shipped, and a
-// loader that was told to take these (worker/loader/). Here the runner checks that it did, and removes from
-// its environment all that was there for the loader: processes that a task starts must not inherit it.
+// The shipped libraries of a runner: it inherits descriptors of exactly the bytes that the client has
+// shipped, and its loader has an auditor that takes the libraries from these (worker/loader/). This checks
+// that the loader did so, and removes the loader's variables from the environment, so that processes started
+// by tasks do not inherit them.
 #pragma once
 
 #include <string>
@@ -10,15 +11,15 @@
 
 namespace weft::runner {
 
-/// Before any initialiser. `environment` is changed in place. Ends the process with kExitLibraries when a
-/// library is not the one that was shipped.
+/// Call before any initialiser. Changes `environment` in place. Ends the process with kExitLibraries when a
+/// library is not the shipped one.
 void take_libraries(char** environment);
 
-/// After static initialisation: opens the plug-ins whose functions are submitted. What cannot be opened is
-/// said on stderr, and its functions are missing.
+/// Call after static initialisation: opens the plug-ins whose functions are submitted. If one cannot be
+/// opened, writes this to stderr; its functions are then missing.
 void open_plugins();
 
-/// The `object` of definition_of(), as the client says it.
+/// The `object` of definition_of(), in the client's notation.
 std::string object_of(const CodeLocation& where);
 
 }  // namespace weft::runner

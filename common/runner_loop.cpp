@@ -33,15 +33,15 @@
 namespace weft::runner {
 namespace {
 
-constexpr std::size_t kNameBytesMax = 1000;        // of a function, in the hello
-constexpr std::size_t kHelloPartBytes = 64 << 10;  // names and signatures in one message, about
+constexpr std::size_t kNameBytesMax = 1000;        // of a function, in HELLO
+constexpr std::size_t kHelloPartBytes = 64 << 10;  // approximate size of names and signatures in one message
 constexpr std::uint32_t kMeasureEvery = 256;       // tasks
-constexpr std::int64_t kLong_us = 200;             // a task that takes so long is looked after in any case
-constexpr std::int64_t kAnnounce_us = 2000;  // while it has more to do, results are announced this often
+constexpr std::int64_t kLong_us = 200;       // after a task that takes this long, everything is restored
+constexpr std::int64_t kAnnounce_us = 2000;  // how often results are announced while there are more tasks
 
 std::string system_text(const std::string& what) { return what + ": " + std::strerror(errno); }
 
-/// Shared with the agent; nullptr when `fd` is no such memory.
+/// Maps the memory that is shared with the agent; nullptr if `fd` does not refer to it.
 void* map_memory(int fd) {
   struct stat status {};
   if (fstat(fd, &status) != 0 || status.st_size < static_cast<off_t>(kMemoryBytes)) return nullptr;
@@ -49,8 +49,8 @@ void* map_memory(int fd) {
   return memory == MAP_FAILED ? nullptr : memory;
 }
 
-/// The payload of a task: inline, or mapped from `fd`, the descriptor that came with it. `task` and `fd`
-/// must outlive it.
+/// The payload of a task: inline, or mapped from `fd`, the descriptor that came with the task. `task` and
+/// `fd` must outlive this object.
 class Arguments {
  public:
   Arguments(const RunTask& task, int fd) : size_(task.large_bytes) {
@@ -61,7 +61,7 @@ class Arguments {
     struct stat status {};
     if (fd < 0 || fstat(fd, &status) != 0 || static_cast<std::uint64_t>(status.st_size) < size_) {
       size_ = 0;
-      throw Error("the worker announced a large argument, and none came");
+      throw Error("the worker announced a large argument but did not send it");
     }
     memory_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
     if (memory_ == MAP_FAILED) throw Error(system_text("the arguments cannot be mapped"));
@@ -81,7 +81,7 @@ class Arguments {
   std::string_view view_;
 };
 
-/// A descriptor that is closed in time; -1 is none.
+/// Owns a descriptor; -1: none.
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -96,8 +96,7 @@ class Descriptor {
   int fd_;
 };
 
-/// A memfd with `bytes`, which can neither shrink nor change any more, so that the agent may map it
-/// whatever we do. -1 with errno when there is no memory for it.
+/// A memfd with `bytes`, sealed so that the agent can map it safely. -1 with errno if there is no memory.
 int make_memfd(std::string_view bytes) {
   const int fd = memfd_create("weft-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   while (fd >= 0 && !bytes.empty()) {
@@ -120,9 +119,9 @@ std::string cut(std::string text, std::size_t bytes_max) {
   const std::size_t size = text.size();
   std::size_t end = bytes_max;
   while (end > bytes_max - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-    --end;  // a UTF-8 character stays whole
+    --end;  // do not split a UTF-8 character
   text.resize(end);
-  return text + " ... (cut: the message had " + std::to_string(size) + " bytes)";
+  return text + " ... (truncated: the message had " + std::to_string(size) + " bytes)";
 }
 
 std::string current_directory() {
@@ -138,11 +137,11 @@ detail::ByteBuffer encode_failure(std::string type, std::string message, std::st
   return detail::ByteBuffer(wire::encode_error(info));
 }
 
-/// Which functions leave nothing behind, so that not all state has to be looked at after each short call.
-/// Looking takes some microseconds: after a call that took long nobody notices.
+/// Learns which functions leave the process state unchanged, so that it need not be checked after each short
+/// call. The check takes some microseconds, which do not matter after a long call.
 class Habits {
  public:
-  /// Whether to look after this call of the function, which was no long one.
+  /// Whether to check the state after this short call of `function`.
   bool suspicious(std::uint64_t function) {
     Habit& habit = habits_[function];
     if (habit.left_something || habit.clean < kTrustedAfter) return true;
@@ -165,7 +164,7 @@ class Habits {
   std::unordered_map<std::uint64_t, Habit> habits_;
 };
 
-/// A page that the kernel empties in every child, by whichever call it was made.
+/// Detects a fork by a page that the kernel wipes in every child, whichever call created it.
 class ForkMark {
  public:
   ForkMark() : page_(mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
@@ -183,7 +182,7 @@ class ForkMark {
   const pid_t pid_ = getpid();
 };
 
-/// The working directory of a task, until it has ended: then it is what it was before.
+/// Enters the working directory of a task, and returns to the previous one at its end.
 class WorkingDirectory {
  public:
   /// Throws Failure when `path` cannot be entered; "": nothing changes.
@@ -209,8 +208,8 @@ class WorkingDirectory {
   int before_ = -1;
 };
 
-/// When the channel is no more. Says so when that is a task's doing; else the agent has gone, and we go with
-/// it.
+/// The exit code when the channel is closed. If a task has closed it, this is written to stderr; otherwise
+/// the agent is gone, and the runner ends quietly.
 int exit_code_of(int error) {
   if (error != EBADF && error != ENOTSOCK) return 0;
   std::fprintf(stderr, "weft runner: the task has closed the channel to the worker\n");
@@ -251,18 +250,18 @@ class Loop {
   ProcessState state_;
   OutputMeter meter_;
   Habits habits_;
-  std::vector<wire::StartCall> prepared_;  // calls that were made
+  std::vector<wire::StartCall> prepared_;  // calls already made
   TickClock clock_;
   CallGate gate_;
   std::uint32_t performed_ = 0;
-  std::uint64_t started_ = kNoneStarted;  // as the page should say
-  std::string failed_in_;                 // directory of the task that has just thrown
-  bool recalled_ = false;                 // until the next WELCOME, tasks are passed over
-  std::int64_t ended_us_ = 0;             // when the last task ended, while we have not slept since; else 0
-  std::int64_t announced_us_ = 0;         // when the agent was last told that there are results
+  std::uint64_t started_ = kNoneStarted;  // expected value in the page
+  std::string failed_in_;                 // working directory of the task that has just thrown
+  bool skipping_ = false;                 // tasks are skipped until the next WELCOME
+  std::int64_t ended_us_ = 0;             // when the last task ended; 0: the runner has slept since
+  std::int64_t announced_us_ = 0;         // when results were last announced to the agent
 };
 
-/// Sends, and waits for room as long as it takes. Returns 0 or errno.
+/// Sends, and waits for room if necessary. Returns 0 or errno.
 template <class M>
 int Loop::send_soon(const M& message, int fd) {
   for (;;) {
@@ -276,7 +275,7 @@ int Loop::send_soon(const M& message, int fd) {
 /// Returns 0 or errno.
 int Loop::say_hello() {
   state_.flush_output();
-  // What static initialisers have printed is of no task.
+  // Output of static initialisers does not belong to any task.
   if (const auto printed = meter_.more()) {
     if (const int error = send_soon(*printed)) return error;
   }
@@ -291,7 +290,7 @@ int Loop::say_hello() {
     hello.functions.clear();
     bytes = 0;
   }
-  // The last part, or the only one of an empty table.
+  // The last part, or the only part of an empty table.
   if (!hello.functions.empty() || hello.total == 0) {
     if (const int error = send_soon(hello)) return error;
   }
@@ -300,7 +299,7 @@ int Loop::say_hello() {
 
 int Loop::run() {
   for (int i = 0; i < 16; ++i) measure_a_call();
-  if (say_hello() != 0) return 0;  // the agent has gone, and we go with it
+  if (say_hello() != 0) return 0;  // the agent is gone
   for (;;) {
     Received received = channel_.receive();
     switch (received.kind) {
@@ -308,7 +307,7 @@ int Loop::run() {
         if (const int error = sleep()) return exit_code_of(error);
         break;
       case Received::Kind::garbage:
-        std::fprintf(stderr, "weft runner: the worker sent something that is no task: %s\n",
+        std::fprintf(stderr, "weft runner: the worker sent a malformed message: %s\n",
                      received.reason.c_str());
         return kExitChannel;
       case Received::Kind::message:
@@ -317,18 +316,18 @@ int Loop::run() {
   }
 }
 
-/// Nothing to do: the agent hears of all results, then we wait for more. Returns 0 or errno.
+/// Announces all results to the agent, then waits for a message. Returns 0 or errno.
 int Loop::sleep() {
   ended_us_ = 0;
   announced_us_ = 0;
   if (const int error = channel_.wake()) return error;
   measure_a_call();
   const int error = channel_.wait(false);
-  (void)channel_.was_read();  // what it read meanwhile was not just now
+  (void)channel_.was_read();  // reads during the sleep do not count as recent
   return error;
 }
 
-/// The exit code, when it is the last thing that we do.
+/// Handles one message. Returns the exit code if the runner must end.
 std::optional<int> Loop::take(Received& received) {
   int error = 0;
   if (const auto* task = std::get_if<RunTask>(&*received.message)) {
@@ -336,56 +335,59 @@ std::optional<int> Loop::take(Received& received) {
   } else if (const auto* named = std::get_if<RunNamed>(&*received.message)) {
     error = perform(named->task, named, received.fd);
   } else if (const auto* welcome = std::get_if<RunnerWelcome>(&*received.message)) {
-    // The first one, with the name, ends no recall: the agent may have recalled tasks before we read it.
+    // The first WELCOME, which has the name, does not end the skipping: the agent may have taken back tasks
+    // before we read it.
     if (!welcome->worker.empty()) {
       RunningTask::set_worker(welcome->worker);
     } else {
-      recalled_ = false;
+      skipping_ = false;
       page_.started.store(started_, std::memory_order_release);
     }
   } else {
-    std::fprintf(stderr, "weft runner: the worker sent something that is no task\n");
+    std::fprintf(stderr, "weft runner: the worker sent an unexpected message\n");
     return kExitChannel;
   }
   if (error != 0) return exit_code_of(error);
   if (!state_.unusable().empty()) {
     if (const int lost = channel_.wake()) return exit_code_of(lost);
-    std::fprintf(stderr, "weft runner: another one takes its place: %s\n", state_.unusable().c_str());
+    std::fprintf(stderr, "weft runner: this runner is being replaced: %s\n", state_.unusable().c_str());
     return kExitReplace;
   }
   return std::nullopt;
 }
 
-/// Says in the page that a task begins, unless the agent has taken it back: whoever is first there decides.
+/// Announces in the page that a task starts. False: the agent has taken it back. Both sides decide by
+/// compare-and-swap on `started`.
 bool Loop::begin(std::uint64_t ordinal, std::int64_t now_us) {
-  if (recalled_) return false;
+  if (skipping_) return false;
   page_.started_at_us.store(now_us, std::memory_order_relaxed);
   std::uint64_t value = started_;
   if (!page_.started.compare_exchange_strong(value, ordinal)) {
-    recalled_ = value == (started_ | kRecalled);
-    if (recalled_) return false;
-    page_.started.store(ordinal);  // a task has written over it
+    skipping_ = value == (started_ | kTakenBack);
+    if (skipping_) return false;
+    page_.started.store(ordinal);  // a task has overwritten it
   }
   started_ = ordinal;
   return true;
 }
 
-/// Returns 0, or errno when the channel is no more.
+/// Runs one task and reports its result. Returns 0, or errno if the channel is closed.
 int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
-  // One that follows another is charged from when that ended.
+  // The run time of a task that follows another one counts from the end of that one.
   const std::int64_t started_us = ended_us_ != 0 ? ended_us_ : clock_.us_at(TickClock::ticks());
   const Descriptor owned(fd);
   if (!begin(task.ordinal, started_us)) return 0;
   if (++performed_ % kMeasureEvery == 1) measure_a_call();
   const std::uint64_t begun = TickClock::ticks();
   auto [outcome, payload] = execute(task, named, fd);
-  // A task that forked, and whose child did not _exit but came back here: the child is no runner.
+  // The child of a task that forked has returned here instead of calling _exit(): it is not a runner.
   if (fork_mark_.in_child()) _exit(1);
   // All output of a task is in the pipes before its result is announced.
   const bool flushed = state_.flush_output();
   const std::uint64_t took = set_ended() - begun;
   const bool may_have_called = flushed || gate_.may_have_called(took);
-  const std::int64_t run_us = std::max(std::int64_t{0}, ended_us_ - started_us);  // a clock was put right
+  // negative after the clock was corrected
+  const std::int64_t run_us = std::max(std::int64_t{0}, ended_us_ - started_us);
   TaskDone done{.ordinal = task.ordinal, .run_us = static_cast<std::uint64_t>(run_us), .outcome = outcome};
   if (may_have_called) {
     if (const auto printed = meter_.more()) {
@@ -397,20 +399,20 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   state_.restore_memory(gate_.may_have_changed_locale(took));
   if (may_have_called) {
     restore(task, named, run_us);
-    set_ended();  // the next one is not charged for that
+    set_ended();  // not counted as run time of the next task
   }
-  // Results are safe where they are. To wake the agent for each would cost more than a short task; it looks
-  // by itself while a long one runs.
+  // Results are safe in the ring. Waking the agent for each would cost more than a short task; the agent
+  // polls while a long one runs.
   if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.crowded()) return 0;
   announced_us_ = ended_us_;
-  // It has read something here just now, on its own or since another runner woke it, and so looks here again
-  // before it sleeps: of a hundred runners one has to wake it.
+  // If the agent has just read from this ring, it will check it again before it sleeps. So of a hundred busy
+  // runners only one has to wake it.
   const bool just_now = channel_.was_read() && run_us < kAnnounce_us;
   if (just_now && !channel_.crowded()) return 0;
   return channel_.wake();
 }
 
-/// Returns the ticks of now.
+/// Records the end of a task. Returns the current ticks.
 std::uint64_t Loop::set_ended() {
   const std::uint64_t now = TickClock::ticks();
   ended_us_ = clock_.us_at(now);
@@ -423,7 +425,7 @@ void Loop::measure_a_call() {
   gate_.saw_call(TickClock::ticks() - before);
 }
 
-/// What only the kernel knows is again as the first task had it.
+/// Restores the state in the kernel, as much of it as this call may have changed.
 void Loop::restore(const RunTask& task, const RunNamed* named, std::int64_t run_us) {
   const std::uint64_t function =
       named != nullptr ? std::hash<std::string>()(named->function) : task.function_index;
@@ -451,7 +453,7 @@ std::pair<wire::Outcome, detail::ByteBuffer> Loop::execute(const RunTask& task, 
   }
 }
 
-/// Notes where the task was when it threw: relative paths in its message start there.
+/// Records the working directory when a task throws: relative paths in its message refer to it.
 detail::ByteBuffer Loop::call(const RunTask& task, const RunNamed* named, std::string_view payload) {
   try {
     return source_.execute({task, named}, payload);
@@ -472,7 +474,8 @@ detail::ByteBuffer Loop::execute_set_up(const RunTask& task, const RunNamed* nam
   return call(task, named, payload);
 }
 
-/// Makes those of the calls that were not made here yet. What they leave behind is what tasks start with.
+/// Makes those calls that this runner has not made yet. The state that they leave is the one in which tasks
+/// start.
 void Loop::prepare(const std::vector<wire::StartCall>& calls) {
   for (const wire::StartCall& call : calls) {
     if (std::find(prepared_.begin(), prepared_.end(), call) != prepared_.end()) continue;
@@ -503,8 +506,8 @@ int Loop::report(TaskDone& done, std::string_view payload) {
   const Descriptor memory(make_memfd(payload));
   if (memory.get() < 0) {
     done.outcome = wire::Outcome::failed;
-    done.payload = wire::Payload(encode_failure("", system_text("there is no room for its result") + " (" +
-                                                        std::to_string(payload.size()) + " bytes)"));
+    done.payload = wire::Payload(encode_failure(
+        "", system_text("cannot store its result") + " (" + std::to_string(payload.size()) + " bytes)"));
     return send_soon(done);
   }
   done.large_bytes = payload.size();
@@ -532,7 +535,7 @@ std::optional<Start> parse_start(std::string_view text) {
     const auto [next, error] = std::from_chars(at, end, *field);
     if (error != std::errc{} || *field < 0) return std::nullopt;
     at = next;
-    // Of another version, only the version is ours to read.
+    // For another version, the rest may have another format.
     if (field == &out.version && out.version != kChannelVersion) return Start{.version = out.version};
     if (field != &out.memory && (at == end || *at++ != ':')) return std::nullopt;
   }
@@ -541,7 +544,7 @@ std::optional<Start> parse_start(std::string_view text) {
 
 Source program_source() {
   Source out;
-  // In the order of their definitions, which is the same in every runner of the program.
+  // Sorted by definition, so that the order is the same in every runner of the program.
   std::map<std::string, detail::RegisteredFunction> by_definition;
   for (const detail::RegisteredFunction& function : detail::registered_functions()) {
     if (const auto where = locate_code(address_of(function)))
@@ -569,20 +572,19 @@ int serve(const Start& start, const Source& source) {
   }
   void* memory = map_memory(start.memory);
   if (memory == nullptr) {
-    std::fprintf(stderr, "weft runner: %s names no memory that can be mapped\n", kEnvironment);
+    std::fprintf(stderr, "weft runner: %s does not refer to memory that can be mapped\n", kEnvironment);
     return kExitChannel;
   }
   close(start.memory);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);  // runners die with their worker, whatever a task does
-  // A task's own processes expect a SIGPIPE that ends them, and no signal blocked: an agent may have
-  // it otherwise for itself.
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // runners die with their reaper, whatever a task does
+  // Processes started by a task expect default SIGPIPE and no blocked signals, which may differ in the agent.
   std::signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   pthread_sigmask(SIG_SETMASK, &none, nullptr);
   const int flags = fcntl(start.channel, F_GETFL);
   if (flags >= 0 && (flags & O_NONBLOCK) != 0) fcntl(start.channel, F_SETFL, flags & ~O_NONBLOCK);
-  // The memory stays mapped: a thread that a task left behind may still look at the page.
+  // The memory stays mapped: a thread that a task has left running may still read the page.
   return Loop(start.channel, memory, source).run();
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The task that this process runs now, as weft::this_task shows it to any thread.
+// The task that this process is running, shown by weft::this_task to any thread.
 #pragma once
 
 #include <cstdint>
@@ -12,10 +12,10 @@
 
 namespace weft::runner {
 
-/// The numbers in the line of `name` in a text as TaskSetup::indices is.
+/// The indices of resource `name` in a text in the format of TaskSetup::indices.
 std::vector<int> indices_of(std::string_view text, std::string_view name);
 
-/// Lives as long as the task runs. One at a time. `page` must outlive it.
+/// Exists as long as the task runs; at most one at a time. `page` must outlive it.
 class RunningTask {
  public:
   RunningTask(const RunTask& task, const Page& page);
@@ -23,12 +23,12 @@ class RunningTask {
   RunningTask(const RunningTask&) = delete;
   RunningTask& operator=(const RunningTask&) = delete;
 
-  /// The worker of all tasks here; "" until it is known.
+  /// The name of the worker; "" until it is known.
   static void set_worker(const std::string& worker);
   static std::string worker();
 };
 
-/// What this_task::resource() tells, while a task that holds indices of resources runs.
+/// The indices that this_task::resource() returns while a task runs.
 class HeldIndices {
  public:
   explicit HeldIndices(const std::string& indices);

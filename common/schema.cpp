@@ -124,7 +124,7 @@ void for_each_message(F&& f) {
   for_each_message(std::forward<F>(f), std::make_index_sequence<std::variant_size_v<AnyMessage>>{});
 }
 
-/// Those inside messages and their records.
+/// Types that occur inside messages and their records.
 template <class F>
 void for_each_part(F&& f) {
   f.template operator()<TaskSpec>();

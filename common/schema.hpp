@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The protocol described by itself: every message, record and enumeration with all that the wire knows of
-// them, for the tables of PROTOCOL.md, as JSON for programs that write clients in other languages, and the
-// content of a frame with the names of its fields.
+// The protocol's description of itself: every message, record and enumeration, for the tables of PROTOCOL.md
+// and as JSON for authors of clients in other languages; and the content of a frame with the names of its
+// fields.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -24,7 +24,7 @@ nlohmann::ordered_json schema_json();
 /// are in hexadecimal, enumerators by name.
 nlohmann::ordered_json to_json(const Message& message);
 
-/// "HELLO_CLIENT" for "HelloClient": messages are called that in PROTOCOL.md.
+/// "HELLO_CLIENT" for "HelloClient": the name in PROTOCOL.md.
 std::string message_name(std::string_view type);
 
 }  // namespace weft::wire

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// weft_schema: prints the protocol as tables or JSON, keeps the tables of PROTOCOL.md up to date, and takes
-// frames apart.
+// weft_schema: prints the protocol as tables or JSON, updates or checks the tables of PROTOCOL.md, and
+// decodes frames.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -27,7 +27,7 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// `text` with the tables of today between the two marks.
+/// `text` with the current tables between the two marks.
 std::string with_tables(const std::string& path, const std::string& text) {
   const std::size_t begin = text.find(kBegin);
   const std::size_t end = text.find(kEnd);
@@ -50,10 +50,10 @@ void check(const std::string& path) {
   const std::string text = read_file(path);
   if (with_tables(path, text) == text) return;
   throw std::runtime_error(
-      fmt::format("the tables in {} are not those of the code: weft_schema --update {}", path, path));
+      fmt::format("the tables in {} differ from the code; run: weft_schema --update {}", path, path));
 }
 
-/// The bytes that hexadecimal digits stand for; white space is ignored.
+/// Parses hexadecimal digits; white space is ignored.
 std::string bytes_of(const std::string& hex) {
   std::string digits;
   for (const char c : hex) {

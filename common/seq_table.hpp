@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// SeqTable<T>: values by number, of tasks or of connections: numbers that are handed out one after the other
-// and end in almost the same order. Chunks of neighbours: no node and no hash for each value, ordered
-// iteration, values that stay where they are, and a straggler holds one chunk and its block, not everything
-// behind it. Not thread-safe.
+// SeqTable<T>: values by number, for numbers that are assigned consecutively and end in almost the same order
+// (tasks, connections). Values are stored in chunks of neighbours: no node and no hash per value, ordered
+// iteration, stable addresses, and a straggler retains only its chunk and block. Not thread-safe.
 #pragma once
 
 #include <array>
@@ -27,7 +26,7 @@ class SeqTable {
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  /// A new value for `seq`, made from `arguments`. REQUIRES: there is none yet.
+  /// Constructs a value for `seq`. REQUIRES: there is none yet.
   template <class... A>
   T& emplace(std::uint64_t seq, A&&... arguments) {
     Chunk& chunk = chunk_for(seq / kChunk);
@@ -62,12 +61,12 @@ class SeqTable {
     const std::uint64_t index = seq / kChunk;
     recent_[index % kRecent] = {};
     const auto it = blocks_.find(index / kBlock);
-    spare_ = std::move(it->second.chunks[index % kBlock]);  // the next one begins soon
+    spare_ = std::move(it->second.chunks[index % kBlock]);  // reused for the next chunk
     it->second.present &= ~bit(index % kBlock);
     if (it->second.present == 0) blocks_.erase(it);
   }
 
-  /// The first number at or after `seq` that has a value, with that value; {0, null}: there is none.
+  /// The first number at or after `seq` that has a value, with the value; {0, null}: none.
   std::pair<std::uint64_t, T*> first_from(std::uint64_t seq) {
     std::uint64_t index = seq / kChunk;
     if (Chunk* chunk = lookup(index)) {
@@ -86,7 +85,7 @@ class SeqTable {
     return {0, nullptr};
   }
 
-  /// Calls f(seq, value) in the order of numbers. f must not insert or erase.
+  /// Calls f(seq, value) in ascending order. f must not insert or erase.
   template <class F>
   void for_each(F f) {
     for (auto& [number, block] : blocks_) {
@@ -136,7 +135,8 @@ class SeqTable {
     std::uint64_t present = 0;
     alignas(T) std::byte memory[kChunk * sizeof(T)];  // values where `present` has a bit
   };
-  /// What 100,000 tasks that end in any order have in a map is then some 25 of these, not 1,600 chunks.
+  /// Groups chunks, so that for 100,000 tasks that end in any order the map has about 25 nodes instead of
+  /// 1,600.
   struct Block {
     std::uint64_t present = 0;
     std::array<std::unique_ptr<Chunk>, kBlock> chunks;  // where `present` has a bit
@@ -170,7 +170,7 @@ class SeqTable {
 
   std::map<std::uint64_t, Block> blocks_;
   std::unique_ptr<Chunk> spare_;
-  std::array<Recent, kRecent> recent_;  // that were looked up last: neighbours are asked for together
+  std::array<Recent, kRecent> recent_;  // recently looked-up chunks, since neighbours are looked up together
   std::size_t size_ = 0;
 };
 

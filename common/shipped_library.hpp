@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// How a program's own libraries are called on their way, and what a runner's loader is told of them. In
-// FileRef's `name`:
+// How shipped libraries are named, and what a runner's loader is told about them. In FileRef's `name`:
 //
-//   libanswer.so.1@l00f3a1...   the name that the loader looks for, '@', the role, a hash of the path by
-//   which
-//                               the program had opened it (16 hexadecimal digits)
+//   libanswer.so.1@l00f3a1...   the name that the loader searches for, '@', the role, and a hash of the
+//   path
+//                               by which the program had opened it (16 hexadecimal digits)
 //
-// A runner finds them in descriptors that it inherits, the first in kFirstLibraryFd, in the order of
-// WEFT_LIBRARIES="name/name/...", a variable that goes before any initialiser runs. No file name has a slash.
+// A runner finds the libraries in inherited descriptors, from kFirstLibraryFd on, in the order of
+// WEFT_LIBRARIES="name/name/...", a variable that is removed before any initialiser runs. No file name
+// contains a slash.
 //
-// This file is also compiled into the loader's part (worker/loader/), which has no C library: it includes
+// This file is also compiled into the auditor (worker/loader/), which has no C library, so it includes
 // nothing that needs one.
 #pragma once
 
@@ -19,23 +19,24 @@
 namespace weft {
 
 inline constexpr const char* kLibrariesVariable = "WEFT_LIBRARIES";
-inline constexpr int kLoaderFd = 6;  // in the runner: what LD_AUDIT names
+inline constexpr int kLoaderFd = 6;  // in the runner: the auditor
 inline constexpr int kFirstLibraryFd = 7;
 inline constexpr const char* kLoaderPath = "/proc/self/fd/6";
 inline constexpr const char* kLibraryDirectory = "/proc/self/fd/";
 
-/// A loader that audits gives the libraries of the start their thread-local memory from what is spare. Where
-/// that is too little, more is asked for by this, in front of what GLIBC_TUNABLES has already.
+/// With an auditor, the loader allocates the thread-local memory of the initial libraries from its surplus.
+/// Where that is too small, this requests more, in front of any existing GLIBC_TUNABLES.
 inline constexpr const char* kTlsTunable = "glibc.rtld.optional_static_tls=2097152";
 
 inline constexpr char kRoleMark = '@';
-inline constexpr char kRoleLinked = 'l';           // there when the program starts
-inline constexpr char kRolePlugin = 'p';           // opened later
-inline constexpr char kRolePluginWithTasks = 't';  // and its functions are submitted: the runner opens it
+inline constexpr char kRoleLinked = 'l';  // loaded when the program starts
+inline constexpr char kRolePlugin = 'p';  // opened by dlopen() later
+// a plug-in whose functions are submitted, so the runner opens it
+inline constexpr char kRolePluginWithTasks = 't';
 inline constexpr std::size_t kPathHashDigits = 16;
 inline constexpr std::size_t kNameTailBytes = 2 + kPathHashDigits;
 
-/// FNV-1a, of what the loader is asked for.
+/// FNV-1a hash of a path that the loader is asked for.
 constexpr std::uint64_t hash_of_path(const char* path, std::size_t size) {
   std::uint64_t hash = 0xcbf29ce484222325;
   for (std::size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<unsigned char>(path[i])) * 0x100000001b3;

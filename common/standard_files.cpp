@@ -21,9 +21,9 @@ namespace weft {
 
 namespace {
 
-std::atomic<std::uint64_t> dropped{0};  // lines, since one was written
+std::atomic<std::uint64_t> dropped{0};  // lines dropped since the last one that was written
 
-/// Of the same pipe or terminal as `fd`, whose flags other processes share.
+/// Opens the pipe or terminal of `fd` again, since other processes share the flags of `fd`.
 Fd open_again_nonblocking(int fd) {
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -41,8 +41,9 @@ void open_standard_files() noexcept {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
     int opened = ::open("/dev/null", O_RDWR);
-    if (opened < 0) opened = ::open("/", O_RDONLY | O_DIRECTORY);  // no /dev: writing to it fails at once
-    if (opened >= 0 && opened != fd) {                             // another thread was faster
+    // no /dev: writing to a directory fails at once
+    if (opened < 0) opened = ::open("/", O_RDONLY | O_DIRECTORY);
+    if (opened >= 0 && opened != fd) {  // another thread has taken `fd`
       dup2(opened, fd);
       ::close(opened);
     }
@@ -61,7 +62,8 @@ bool write_without_waiting(int fd, std::string_view text) noexcept {
       written = send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     } else if (is_file || again) {
       written = ::write(is_file ? fd : again.get(), text.data(), text.size());
-    } else if (is_writable(fd)) {  // no /proc, or another user's: what poll(2) says there is room for
+      // no /proc, or a file of another user: write only as much as poll(2) guarantees room for
+    } else if (is_writable(fd)) {
       written = ::write(fd, text.data(), std::min<std::size_t>(text.size(), _POSIX_PIPE_BUF));
     } else {
       return false;
@@ -81,7 +83,7 @@ void report_line(std::string_view line) noexcept {
       text = "weft: " + std::to_string(before) + " lines were dropped: nothing took them from stderr\n";
     text.append(line) += '\n';
     if (write_without_waiting(STDERR_FILENO, text)) return;
-  } catch (const std::bad_alloc&) {  // it is dropped too
+  } catch (const std::bad_alloc&) {  // counted as dropped
   }
   dropped += before + 1;
 }

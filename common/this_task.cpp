@@ -13,15 +13,15 @@
 namespace weft {
 namespace {
 
-// A thread that a task left behind may ask while the next task begins: hence the mutex for the texts, and a
-// sequence lock for what is written with every task, which costs 8 ns less there.
+// A thread that a task has left running may read this while the next task starts. So the strings have a
+// mutex, and the fields that change with every task a sequence lock, which costs 8 ns less.
 struct Current {
   std::mutex mutex;
   std::string worker;
-  std::string indices;  // as TaskSetup has them
+  std::string indices;  // in the format of TaskSetup
 
-  std::atomic<std::uint64_t> version{0};              // odd: what follows is being written
-  std::array<std::atomic<std::uint64_t>, 4> words{};  // session, number, executions
+  std::atomic<std::uint64_t> version{0};              // odd: `words` is being written
+  std::array<std::atomic<std::uint64_t>, 4> words{};  // session, seq, execution
 };
 
 struct Facts {
@@ -29,13 +29,13 @@ struct Facts {
   std::uint32_t execution = 0;
 };
 
-// Never destroyed: such a thread may even ask while the process ends.
+// Never destroyed, since such a thread may read it even while the process ends.
 Current& current() {
   static auto* const the_current = new Current;
   return *the_current;
 }
 
-// Apart from the others, since stop_requested() is asked in inner loops.
+// Separate from the others, since stop_requested() is called in inner loops.
 std::atomic<const runner::Page*> page_now{nullptr};
 std::atomic<std::uint64_t> ordinal_now{0};  // 0: no task
 

@@ -8,16 +8,17 @@
 namespace weft::runner {
 namespace {
 
-/// In what the program was linked with, and in what a task library has brought along for itself.
+/// Searches the libraries that the program is linked with, and those that a task library has loaded
+/// privately.
 void* find_symbol(const char* name) {
   if (void* symbol = dlsym(RTLD_DEFAULT, name)) return symbol;
-  // By its address: a program that is linked statically has no use for it, and would be warned of it.
+  // dlopen() by dlsym(), since linking it into a static program would cause a linker warning.
   using Open = void* (*)(const char*, int);
   const auto open = reinterpret_cast<Open>(dlsym(RTLD_DEFAULT, "dlopen"));
   if (open == nullptr) return nullptr;
   for (const char* library : {"libgomp.so.1", "libomp.so.5", "libomp.so", "libiomp5.so", "libopenblas.so.0",
                               "libmkl_rt.so.2", "libmkl_rt.so", "libblis.so.4"}) {
-    void* handle = open(library, RTLD_LAZY | RTLD_NOLOAD);  // stays loaded: a library is not unloaded here
+    void* handle = open(library, RTLD_LAZY | RTLD_NOLOAD);  // never closed, so it stays loaded
     if (handle == nullptr) continue;
     if (void* symbol = dlsym(handle, name)) return symbol;
   }
@@ -38,12 +39,12 @@ ThreadLibraries::ThreadLibraries()
             .setter = "bli_thread_set_num_threads"}}} {}
 
 void ThreadLibraries::keep() {
-  find(2);  // to ask the others would load what the program may never use
+  find(2);  // MKL and BLIS would load parts that the program may never use
   for (Library& library : libraries_)
     if (library.get != nullptr) library.before = library.get();
 }
 
-/// The first `count` of them.
+/// Finds the first `count` libraries.
 void ThreadLibraries::find(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     Library& library = libraries_[i];
@@ -58,11 +59,11 @@ void ThreadLibraries::find(std::size_t count) {
 }
 
 void ThreadLibraries::set(const std::map<std::string, std::string>& environment) {
-  find(libraries_.size());  // a task may have loaded one
+  find(libraries_.size());  // a task may have loaded one since
   for (Library& library : libraries_) {
     const auto found = environment.find(library.variable);
     if (found == environment.end() || library.set == nullptr) continue;
-    // "4,2": the first is for this level.
+    // "4,2": the first number is for this nesting level.
     if (const int count = std::atoi(found->second.c_str()); count > 0) library.set(count);
   }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// ThreadLibraries: libraries of this process that start threads of their own, and how many they use: OpenMP
-// (GNU, LLVM, Intel), OpenBLAS, MKL and BLIS. They read OMP_NUM_THREADS and kin when they are loaded; after
-// that they have to be told.
+// ThreadLibraries: the libraries in this process that start threads, and how many they use: OpenMP (GNU,
+// LLVM, Intel), OpenBLAS, MKL and BLIS. They read OMP_NUM_THREADS etc. when they are loaded; later they must
+// be told by a call.
 #pragma once
 
 #include <array>
@@ -14,11 +14,11 @@ namespace weft::runner {
 class ThreadLibraries {
  public:
   ThreadLibraries();
-  /// Finds them; restore() is to the numbers that they have now.
+  /// Saves the current numbers of threads, for restore().
   void keep();
-  /// What these variables say, for this thread and what it starts from now on.
+  /// Applies these variables to this thread and to threads that it starts later.
   void set(const std::map<std::string, std::string>& environment);
-  /// As many as before, whoever has changed it.
+  /// Restores the saved numbers.
   void restore() {
     for (Library& library : libraries_) {
       if (library.get != nullptr && library.get() != library.before) library.set(library.before);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TickClock: CLOCK_MONOTONIC by the processor's own counter, which is read in half the time. A runner looks
-// at it after every task.
+// TickClock: CLOCK_MONOTONIC derived from the time stamp counter, which is read in half the time. A runner
+// reads it after every task.
 #pragma once
 
 #include <time.h>
@@ -17,7 +17,7 @@ namespace weft::runner {
 
 class TickClock {
  public:
-  /// Raw time: differences are comparable with each other, and nothing else.
+  /// Raw time: only differences are meaningful, and only compared with each other.
   static std::uint64_t ticks() {
 #if defined(__x86_64__)
     return __rdtsc();
@@ -26,7 +26,7 @@ class TickClock {
 #endif
   }
 
-  /// CLOCK_MONOTONIC at `ticks`, which were just read.
+  /// CLOCK_MONOTONIC in us at `ticks`, which must have been read just now.
   std::int64_t us_at(std::uint64_t ticks) {
     const std::uint64_t since = ticks - base_.ticks;
     if (since >= valid_ticks_) return now_ns() / 1000;
@@ -38,8 +38,9 @@ class TickClock {
     std::uint64_t ticks = 0;
     std::int64_t ns = 0;
   };
-  static constexpr std::int64_t kBaseline_ns = 500'000;  // before that the rate is not known well enough
-  static constexpr std::int64_t kValid_ns = 1'000'000;   // then both are read again
+  // below this, the measured rate is not accurate enough
+  static constexpr std::int64_t kBaseline_ns = 500'000;
+  static constexpr std::int64_t kValid_ns = 1'000'000;  // after this, both clocks are read again
 
   static std::int64_t monotonic_ns() {
     timespec now{};
@@ -47,7 +48,7 @@ class TickClock {
     return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
   }
 
-  /// Whether the counter has one rate, whatever the processor's clock does.
+  /// Whether the counter's rate is independent of the processor's frequency (invariant TSC).
   static bool is_steady() {
 #if defined(__x86_64__)
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -57,7 +58,7 @@ class TickClock {
 #endif
   }
 
-  /// Both clocks at one moment: of a few attempts the one that was interrupted least.
+  /// Reads both clocks at the same moment: the least disturbed of three attempts.
   static Pair read_both() {
     Pair best;
     std::uint64_t best_took = UINT64_MAX;
@@ -90,14 +91,14 @@ class TickClock {
   std::uint64_t valid_ticks_ = 0;
 };
 
-/// Tells tasks that cannot have made a system call, by the time that they took: less than the cheapest one
-/// does, which is measured now and then, as the processor's speed changes.
+/// Recognises tasks that cannot have made a system call, because they took less time than the cheapest one.
+/// That time is measured repeatedly, since the processor's frequency changes.
 class CallGate {
  public:
-  /// A system call that does nothing took so long.
+  /// Reports the time of a system call that does nothing.
   void saw_call(std::uint64_t ticks) { call_ = std::min(call_ + call_ / 64, ticks); }
   bool may_have_called(std::uint64_t ticks) const { return ticks >= call_ - call_ / 4; }
-  /// By std::locale::global(), which takes a third of that and more.
+  /// Whether std::locale::global() may have been called, which takes at least a third of a system call.
   bool may_have_changed_locale(std::uint64_t ticks) const { return ticks >= call_ / 3; }
 
  private:

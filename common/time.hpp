@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Time as the pure machines see it: a number of microseconds that the shell (or the simulator)
-// passes in. Nothing here reads a clock.
+// Time in the pure state machines: microseconds, passed in by the shell or the simulator. Nothing here reads
+// a clock.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace weft {
 
 using Duration = std::chrono::microseconds;
 
-/// The time line of one process; its zero has no meaning outside that process.
+/// The time line of one process; its zero is arbitrary.
 struct TimeLine {
   using rep = Duration::rep;
   using period = Duration::period;
@@ -24,7 +24,7 @@ struct TimeLine {
 };
 using Time = TimeLine::time_point;
 
-/// A number of milliseconds that a peer chose: at most kForever, so that it can be added to any time.
+/// Converts milliseconds chosen by a peer, capped at kForever, so that they can be added to any time.
 inline Duration milliseconds_of(std::uint64_t ms) {
   return std::chrono::milliseconds(std::min<std::uint64_t>(ms, detail::kForever.count()));
 }

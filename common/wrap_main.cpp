@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the start-up code calls instead of main in a program that is linked with -Wl,--wrap=main. The
-// linker takes this file from the archive only then, because only then __wrap_main is missing.
+// Called by the start-up code instead of main in a program that is linked with -Wl,--wrap=main. The linker
+// takes this file from the archive only then, because only then __wrap_main is undefined.
 #include "common/runner_loop.hpp"
 
 namespace {

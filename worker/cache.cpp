@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t kBytesMax = 10ULL << 30;  // or half of what is free
+constexpr std::uint64_t kBytesMax = 10ULL << 30;  // or half of the free space, if that is less
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -35,7 +35,7 @@ constexpr std::uint64_t kBytesMax = 10ULL << 30;  // or half of what is free
 Fd make_memfd(std::string name) {
   constexpr std::size_t kNameBytesMax = 200;  // the kernel takes 249
   name.resize(std::min(name.size(), kNameBytesMax));
-  // Newer kernels want to be told that it will be executed, older ones do not know the flag.
+  // Kernels since Linux 6.3 want to know whether it will be executed; older ones reject the flag.
   int fd = memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
   if (fd < 0 && errno == EINVAL) fd = memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
   return checked(fd, "cannot make memory for " + name);
@@ -53,7 +53,7 @@ Fd sealed_copy(int fd, std::uint64_t size, const std::string& name, BlobId& id) 
     const ssize_t got = pread(fd, buffer.data(), want, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) throw std::system_error(errno, std::system_category(), "cannot read " + name);
-    if (got == 0) break;  // shorter than it should be: the hash will say so
+    if (got == 0) break;  // shorter than expected: the hash will differ
     const std::string_view piece(buffer.data(), static_cast<std::size_t>(got));
     hasher.add(piece);
     write_all_at(memory.get(), piece, static_cast<off_t>(offset));
@@ -93,7 +93,8 @@ Cache::~Cache() {
 }
 
 void Cache::make_run_directory(const std::string& runs) {
-  // Between its making and its lock another worker may take it for a dead one's: then it is made again.
+  // Between mkdir() and flock() another worker may take the directory for one of a dead worker and remove it:
+  // then try again.
   for (int attempt = 0; attempt < 10; ++attempt) {
     run_directory_ = fmt::format("{}/{}-{}", runs, getpid(), random_uuid().text(8));
     if (mkdir(run_directory_.c_str(), 0700) < 0) continue;
@@ -102,10 +103,11 @@ void Cache::make_run_directory(const std::string& runs) {
         mkdir((run_directory_ + "/used").c_str(), 0700) == 0)
       return;
   }
-  throw std::runtime_error(fmt::format("cannot make a folder in {}: {}", runs, std::strerror(errno)));
+  throw std::runtime_error(fmt::format("cannot make a directory in {}: {}", runs, std::strerror(errno)));
 }
 
-/// Before the file is opened, so that it does not go in that moment.
+/// Marks the blob as used by this worker. Called before the file is opened, so that it is not evicted in
+/// between.
 void Cache::mark(const BlobId& id, const std::string& name) const {
   const Fd mark(open(mark_of(id).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
   std::ofstream(directory_ + "/names/" + id.text()) << name << '\n';
@@ -126,7 +128,7 @@ Fd Cache::load(const BlobId& id, std::uint64_t size, const std::string& name) {
     BlobId found;
     Fd memory = sealed_copy(file.get(), size, name, found);
     if (found == id) {
-      futimens(file.get(), nullptr);  // used just now: the last to go
+      futimens(file.get(), nullptr);  // just used: evicted last
       return memory;
     }
   }
@@ -140,12 +142,12 @@ Cache::Begin Cache::begin(const BlobId& id, Part& part) {
   const std::string path = path_of(id) + ".part";
   Fd file = checked(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600), "cannot write to the cache");
   if (flock(file.get(), LOCK_EX | LOCK_NB) < 0) return Begin::busy;
-  // Whoever had it before may have renamed or removed it between our open and our lock.
+  // The previous holder of the lock may have renamed or removed the file between our open() and our flock().
   struct stat ours {};
   struct stat named {};
   const bool still_named =
       fstat(file.get(), &ours) == 0 && stat(path.c_str(), &named) == 0 && ours.st_ino == named.st_ino;
-  if (!still_named) return Begin::busy;  // look again in a moment
+  if (!still_named) return Begin::busy;  // the caller tries again soon
   if (access(path_of(id).c_str(), F_OK) == 0) {
     unlink(path.c_str());
     return Begin::complete;
@@ -160,17 +162,18 @@ Cache::Begin Cache::begin(const BlobId& id, Part& part) {
 Fd Cache::admit(const BlobId& id, std::uint64_t size, const std::string& name, Part part) {
   BlobId found;
   Fd memory = sealed_copy(part.fd(), size, name, found);
-  if (found != id) throw std::runtime_error("what came does not have the hash " + id.text(16));
+  if (found != id) throw std::runtime_error("its bytes do not have the hash " + id.text(16));
   mark(id, name);
   if (rename(part.path_.c_str(), path_of(id).c_str()) < 0) {
     throw std::system_error(errno, std::system_category(), "cannot rename in the cache");
   }
-  part.fd_.reset();  // nothing is left to remove
+  part.fd_.reset();  // the destructor must not remove it
   trim(id);
   return memory;
 }
 
-/// Half of what is free goes to others, and 10 GiB are enough.
+/// Evicts blobs above the limit: at most 10 GiB, and at most half of the space that is free or used by the
+/// cache.
 void Cache::trim(const BlobId& newest) const {
   std::uint64_t bytes_max = kBytesMax;
   struct statvfs disk {};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Cache: programs and libraries on disk, named by the hash of their content, shared by all workers of
-// a user on this host, and kept when they end. What is loaded is hashed while it is copied into
-// sealed memory, and that copy is what is used: what happens to the file later does not matter. What is in
-// the directory: common/program_cache.hpp.
+// Cache: programs and libraries on disk, named by the hash of their content. All workers of a user on this
+// host share it, and it outlives them. A file is hashed while it is copied into sealed memory, and that copy
+// is what runs, so later changes of the file do not matter. The layout of the directory is in
+// common/program_cache.hpp.
 #pragma once
 
 #include <string>
@@ -12,13 +12,13 @@
 
 namespace weft::worker {
 
-/// A memfd with the first `size` bytes of `fd`, which can never change again, and may be executed.
-/// Throws std::system_error. `id` gets the hash of those bytes.
+/// Copies the first `size` bytes of `fd` into a sealed memfd, which can never change and may be executed.
+/// `id` becomes their hash. Throws std::system_error.
 Fd sealed_copy(int fd, std::uint64_t size, const std::string& name, BlobId& id);
 
 class Cache {
  public:
-  /// A blob on its way into the cache. Dropping it without admit() leaves nothing behind.
+  /// A blob that is being stored in the cache. Destroying it before admit() removes the partial file.
   class Part {
    public:
     Part() = default;
@@ -36,20 +36,23 @@ class Cache {
   };
   enum class Begin { mine, busy, complete };
 
-  /// Throws std::runtime_error with a sentence when `directory` cannot be used.
+  /// Throws std::runtime_error, with the reason, when `directory` cannot be used.
   explicit Cache(const std::string& directory);
 
-  /// The sealed content, or nothing: not there, or damaged (then it is removed). In use until release().
+  /// The sealed content, in use until release(). Empty when the blob is missing or damaged; a damaged file is
+  /// removed.
   Fd load(const BlobId& id, std::uint64_t size, const std::string& name);
-  /// Starts to store a blob. busy: another worker on this host is fetching it. complete: load() it.
+  /// Starts to store a blob. busy: another worker on this host is fetching it. complete: it is in the cache,
+  /// so load() it.
   Begin begin(const BlobId& id, Part& part);
-  /// All bytes are in `part`: checks them, and gives the sealed content. Throws std::runtime_error
-  /// with a sentence when the hash differs. In use until release().
+  /// Admits a blob whose bytes are all in `part`, and returns the sealed content, in use until release().
+  /// Throws std::runtime_error when the hash differs.
   Fd admit(const BlobId& id, std::uint64_t size, const std::string& name, Part part);
-  /// This worker uses it no longer: it may go when there is no room.
+  /// This worker no longer uses the blob, so it may be evicted.
   void release(const BlobId& id);
 
-  /// A new folder for this worker alone, removed by the destructor; those of dead workers are removed now.
+  /// A new directory for this worker alone, removed by the destructor. The constructor removes those of dead
+  /// workers.
   const std::string& run_directory() const { return run_directory_; }
   ~Cache();
   Cache(const Cache&) = delete;

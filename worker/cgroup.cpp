@@ -46,56 +46,56 @@ std::unique_ptr<Cgroup> Cgroup::take_over(std::string& why, const std::string& m
   std::string path;
   for (std::string line; std::getline(lines, line);)
     if (line.starts_with("0::")) path = line.substr(3);
-  const std::string folder = mount + (path == "/" ? "" : path);
-  if (path.empty() || !has_word(read_text(folder + "/cgroup.controllers"), "memory")) {
+  const std::string directory = mount + (path == "/" ? "" : path);
+  if (path.empty() || !has_word(read_text(directory + "/cgroup.controllers"), "memory")) {
     why = "there is no cgroup v2 with a memory controller";
     return nullptr;
   }
-  if (access((folder + "/cgroup.subtree_control").c_str(), W_OK) != 0) {
+  if (access((directory + "/cgroup.subtree_control").c_str(), W_OK) != 0) {
     why = "the cgroup " + path + " is not delegated to this worker";
     return nullptr;
   }
-  const std::string agent = folder + "/agent";
+  const std::string agent = directory + "/agent";
   const bool made = mkdir(agent.c_str(), 0755) == 0 || errno == EEXIST;
   if (!made || !write_text(agent + "/cgroup.procs", "0") ||
-      !write_text(folder + "/cgroup.subtree_control", "+memory")) {
-    write_text(folder + "/cgroup.procs", "0");
+      !write_text(directory + "/cgroup.subtree_control", "+memory")) {
+    write_text(directory + "/cgroup.procs", "0");
     rmdir(agent.c_str());
     why = "the cgroup " + path + " has other members than this worker";
     return nullptr;
   }
-  return std::unique_ptr<Cgroup>(new Cgroup(folder));
+  return std::unique_ptr<Cgroup>(new Cgroup(directory));
 }
 
 Cgroup::~Cgroup() {
-  for (const auto& [slot, kills] : kills_before_) rmdir(slot_folder(slot).c_str());
+  for (const auto& [slot, kills] : kills_before_) rmdir(slot_directory(slot).c_str());
 }
 
 Fd Cgroup::enter_slot(std::uint32_t slot, std::uint64_t bytes_max) {
-  const std::string folder = slot_folder(slot);
-  if (mkdir(folder.c_str(), 0755) < 0 && errno != EEXIST) {
-    throw std::system_error(errno, std::system_category(), "cannot make " + folder);
+  const std::string directory = slot_directory(slot);
+  if (mkdir(directory.c_str(), 0755) < 0 && errno != EEXIST) {
+    throw std::system_error(errno, std::system_category(), "cannot make " + directory);
   }
-  if (!write_text(folder + "/memory.max", std::to_string(bytes_max))) {
-    throw std::system_error(errno, std::system_category(), "cannot limit the memory of " + folder);
+  if (!write_text(directory + "/memory.max", std::to_string(bytes_max))) {
+    throw std::system_error(errno, std::system_category(), "cannot limit the memory of " + directory);
   }
-  write_text(folder + "/memory.swap.max", "0");   // not there without swap
-  write_text(folder + "/memory.oom.group", "1");  // the task with all that it has started
-  write_text(folder + "/memory.peak", "0");       // starts anew, on kernels that can
+  write_text(directory + "/memory.swap.max", "0");   // missing without swap
+  write_text(directory + "/memory.oom.group", "1");  // kill the task with everything that it has started
+  write_text(directory + "/memory.peak", "0");       // reset, where the kernel supports it
   kills_before_[slot] = kills(slot);
-  return checked(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open " + folder);
+  return checked(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open " + directory);
 }
 
 std::uint64_t Cgroup::kills(std::uint32_t slot) const {
-  return number_of(read_text(slot_folder(slot) + "/memory.events"), "oom_kill");
+  return number_of(read_text(slot_directory(slot) + "/memory.events"), "oom_kill");
 }
 
 std::optional<std::uint64_t> Cgroup::exceeded(std::uint32_t slot) const {
   const auto before = kills_before_.find(slot);
   if (before == kills_before_.end() || kills(slot) <= before->second) return std::nullopt;
   std::uint64_t bytes = 0;
-  for (const char* name : {"/memory.peak", "/memory.max"}) {  // the first since Linux 5.19
-    std::istringstream(read_text(slot_folder(slot) + name)) >> bytes;
+  for (const char* name : {"/memory.peak", "/memory.max"}) {  // memory.peak exists since Linux 5.19
+    std::istringstream(read_text(slot_directory(slot) + name)) >> bytes;
     if (bytes > 0) break;
   }
   return bytes;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Memory limits by cgroup v2, where a subtree was delegated to this worker (for example by
-// `systemd-run --user --scope -p Delegate=yes weft-worker ...`): the kernel then holds each slot to
-// its limit, page by page. Where it was not, RunnerPool watches what runners use.
+// Memory limits by cgroup v2, where a subtree has been delegated to this worker (for example by `systemd-run
+// --user --scope -p Delegate=yes weft-worker ...`): the kernel enforces the limit of each slot, page by page.
+// Without delegation, RunnerPool polls the memory use of runners.
 //
 //   <own cgroup>/agent       this process, since a group with controllers for children has no members
 //   <own cgroup>/slot<n>     the runner in slot n and all that it starts
@@ -19,25 +19,25 @@ namespace weft::worker {
 
 class Cgroup {
  public:
-  /// nullptr with the reason in `why` when the memory controller is not ours to use; nothing has
-  /// changed then. The paths are those of the system, but for tests.
+  /// Returns nullptr, with the reason in `why` and nothing changed, when the memory controller is not
+  /// delegated to this process. The paths are parameters for tests.
   static std::unique_ptr<Cgroup> take_over(std::string& why, const std::string& mount = "/sys/fs/cgroup",
                                            const std::string& self = "/proc/self/cgroup");
   ~Cgroup();
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
-  /// Makes the slot's group with this limit, and opens its folder. Throws std::system_error.
+  /// Creates the slot's group with this limit, and opens its directory. Throws std::system_error.
   Fd enter_slot(std::uint32_t slot, std::uint64_t bytes_max);
-  /// The most that was used there, when the kernel has killed for the limit since enter_slot().
+  /// The peak use of the slot in bytes, if the kernel has killed for its limit since enter_slot().
   std::optional<std::uint64_t> exceeded(std::uint32_t slot) const;
 
  private:
-  explicit Cgroup(std::string folder) : folder_(std::move(folder)) {}
-  std::string slot_folder(std::uint32_t slot) const { return folder_ + "/slot" + std::to_string(slot); }
+  explicit Cgroup(std::string directory) : directory_(std::move(directory)) {}
+  std::string slot_directory(std::uint32_t slot) const { return directory_ + "/slot" + std::to_string(slot); }
   std::uint64_t kills(std::uint32_t slot) const;
 
-  std::string folder_;
+  std::string directory_;
   std::map<std::uint32_t, std::uint64_t> kills_before_;  // by slot
 };
 

@@ -17,7 +17,7 @@ std::optional<double> quota_of(const OwnGroup& group) {
   double quota = -1;
   double period = 0;
   if (group.version_2) {
-    std::ifstream(group.directory + "/cpu.max") >> quota >> period;  // "max 100000" leaves it as it is
+    std::ifstream(group.directory + "/cpu.max") >> quota >> period;  // "max 100000" leaves -1
   } else {
     std::ifstream(group.directory + "/cpu.cfs_quota_us") >> quota;  // -1: none
     std::ifstream(group.directory + "/cpu.cfs_period_us") >> period;
@@ -38,7 +38,7 @@ std::optional<double> cores_by_quota(const GroupFiles& files) {
 }
 
 unsigned cores_by_affinity() {
-  for (int cores = 1024; cores <= 1 << 20; cores *= 2) {  // EINVAL: the kernel's mask is longer
+  for (int cores = 1024; cores <= 1 << 20; cores *= 2) {  // EINVAL: the kernel's mask is larger
     cpu_set_t* set = CPU_ALLOC(static_cast<std::size_t>(cores));
     if (set == nullptr) break;
     const std::size_t bytes = CPU_ALLOC_SIZE(static_cast<std::size_t>(cores));
@@ -54,7 +54,7 @@ unsigned cores_by_affinity() {
 
 unsigned usable_cores(unsigned affinity, std::optional<double> quota) {
   double cores = affinity;
-  // A quota that is whole but for rounding is.
+  // Tolerates the rounding of a whole quota.
   if (quota) cores = std::min(cores, std::floor(*quota + 0.001));
   return std::max(1U, static_cast<unsigned>(cores));
 }

@@ -25,8 +25,8 @@ std::string line(const RunTask& a) {
 std::string line(const RequestStop& a) {
   return fmt::format("ask task {} of runner {} to stop", a.ordinal, a.runner);
 }
-std::string line(const RecallTasks& a) {
-  return fmt::format("recall what runner {} has not begun", a.runner);
+std::string line(const TakeBackTasks& a) {
+  return fmt::format("take back the tasks that runner {} has not started", a.runner);
 }
 std::string line(const EndRunner& a) { return fmt::format("end runner {}", a.runner); }
 std::string line(const KillRunner& a) {
@@ -59,8 +59,8 @@ std::string line(const TaskFinished& e) {
   return fmt::format("task {} of runner {} ended, outcome {}, {} us", e.ordinal, e.runner,
                      static_cast<int>(e.outcome), e.run_us);
 }
-std::string line(const TasksRecalled& e) {
-  return fmt::format("runner {} has begun its tasks up to {}, and begins no other", e.runner, e.started);
+std::string line(const TasksTakenBack& e) {
+  return fmt::format("runner {} has started its tasks up to {} and starts no others", e.runner, e.started);
 }
 std::string line(const RunnerBroken& e) { return fmt::format("runner {} is broken: {}", e.runner, e.text); }
 std::string line(const RunnerDied& e) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// What machine a program is for, from its ELF header, before anybody tries to execute it.
+// Which machine a program was built for, by its ELF header, so that the error is clear before it is executed.
 #pragma once
 
 #include <string>
 
 namespace weft::worker {
 
-/// "" when the program behind `fd` is for the machine that this process runs on, else a sentence
-/// that says what it is.
+/// "" when the program behind `fd` is for the machine that this process runs on; otherwise a sentence that
+/// names both.
 std::string why_not_for_this_machine(int fd);
 
 }  // namespace weft::worker

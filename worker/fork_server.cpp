@@ -27,11 +27,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kSocketFd = 3;  // in the server
 constexpr std::size_t kOrderBytesMax = 64 << 10;
-constexpr std::size_t kDescriptorsMax = 253;       // that the kernel takes in a message
-constexpr auto kGiveUp = std::chrono::seconds(7);  // at the end; keepers give up before that
-constexpr int kLookAgain_ms = 10;                  // at the end: what is adopted then sends no signal
+constexpr std::size_t kDescriptorsMax = 253;       // the kernel's maximum in one message (SCM_MAX_FD)
+constexpr auto kGiveUp = std::chrono::seconds(7);  // at the end; reapers give up earlier
+constexpr int kLookAgain_ms = 10;                  // at the end: adopted children send no signal
 
-// ---- orders: the texts, each with a zero behind it, and the descriptors ----
+// ---- orders: NUL-terminated strings, and the descriptors ----
 
 /// Returns 0 or errno.
 int send_order(int socket, const RunnerOrder& order) {
@@ -63,7 +63,7 @@ int send_order(int socket, const RunnerOrder& order) {
   return sent < 0 ? errno : 0;
 }
 
-/// nullopt: the agent has gone.
+/// nullopt: the agent is gone.
 std::optional<RunnerOrder> receive_order(int socket) {
   std::string text(kOrderBytesMax, '\0');
   iovec piece{text.data(), text.size()};
@@ -110,7 +110,7 @@ class Server {
   void reap();
   bool kill_strays() const;
 
-  std::set<pid_t> keepers_;
+  std::set<pid_t> reapers_;
 };
 
 void Server::run() {
@@ -119,7 +119,7 @@ void Server::run() {
   sigaddset(&set, SIGCHLD);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   const Fd children(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
-  std::optional<Clock::time_point> end;  // the agent has gone, and the keepers see it as we do
+  std::optional<Clock::time_point> end;  // the agent is gone, which the reapers notice too
   for (bool any = false; !end || (any && Clock::now() < *end); any = kill_strays()) {
     pollfd polled[] = {{end ? -1 : kSocketFd, POLLIN, 0}, {children.get(), POLLIN, 0}};
     if (poll(polled, 2, end ? kLookAgain_ms : -1) < 0) continue;
@@ -137,31 +137,31 @@ void Server::run() {
 
 void Server::start(RunnerOrder order) {
   if (order.fds.size() < RunnerOrder::fixed_places + order.libraries)
-    return;  // no descriptors left: the line's end says it
+    return;  // no descriptors were left: the agent sees the end of the line
   const pid_t pid = fork();
   if (pid == 0) {
     close(kSocketFd);
-    keep(std::move(order));
+    run_reaper(std::move(order));
   }
   if (pid < 0) return report_failure(order);
-  keepers_.insert(pid);
+  reapers_.insert(pid);
 }
 
 void Server::reap() {
-  for (pid_t pid = 0; (pid = waitpid(-1, nullptr, WNOHANG | __WALL)) > 0;) keepers_.erase(pid);
+  for (pid_t pid = 0; (pid = waitpid(-1, nullptr, WNOHANG | __WALL)) > 0;) reapers_.erase(pid);
 }
 
-/// What is not a keeper was left behind by one that was killed. Returns whether there are children that
-/// can end.
+/// Kills leftover processes: children other than reapers were left by a reaper that was killed. Returns
+/// whether any child can still end.
 bool Server::kill_strays() const {
-  bool any = !keepers_.empty();
+  bool any = !reapers_.empty();
   for (const pid_t child : own_children())
-    if (!keepers_.contains(child)) any = kill(child, SIGKILL) == 0 || errno != EPERM || any;
+    if (!reapers_.contains(child)) any = kill(child, SIGKILL) == 0 || errno != EPERM || any;
   return any;
 }
 
 [[noreturn]] void serve(int socket) {
-  setsid();  // Ctrl-C and what ends a session are for the agent, and it tells us
+  setsid();  // Ctrl-C and the end of a login session concern the agent, which tells us
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) std::signal(signal, SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "weft-forkserver");

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT
-// ForkServer: a small process from which all runners come. The agent forks it before it has threads and
-// memory, so that starting a runner costs the same however large the agent has become, and so that
-// somebody is there when the agent is killed:
+// ForkServer: a small process that forks all runners. The agent starts it before it has threads and memory,
+// so that the cost of starting a runner does not grow with the agent, and so that runners are cleaned up even
+// if the agent is killed:
 //
 //   weft-worker            the agent
-//     weft-forkserver      adopts what a keeper that was killed has left, and ends it
-//       weft-keeper        one for each runner: adopts what its runner leaves, and ends it
+//     weft-forkserver      adopts the leftovers of a reaper that was killed, and ends them
+//       weft-reaper        one for each runner: adopts the leftovers of its runner, and ends them
 //         the runner
 //
-// Any one of them may be killed at any moment, and nothing outlives it for long. Nobody here has anything
-// to do while tasks run.
+// Any of them may be killed at any moment, and nothing outlives it for long. While tasks run, the fork server
+// and the reapers only sleep.
 #pragma once
 
 #include <sys/types.h>
 
 #include "common/fd.hpp"
-#include "worker/keeper.hpp"
+#include "worker/reaper.hpp"
 
 namespace weft::worker {
 
@@ -23,14 +23,14 @@ class ForkServer {
  public:
   /// REQUIRES: this process has one thread. Throws std::system_error.
   ForkServer();
-  /// Waits until it and all that came from it have ended.
+  /// Waits until the server and all its descendants have ended.
   ~ForkServer();
   ForkServer(const ForkServer&) = delete;
   ForkServer& operator=(const ForkServer&) = delete;
 
-  /// Throws std::system_error. What becomes of it is said on the order's line.
+  /// Starts a runner; what happens to it is reported on the order's line. Throws std::system_error.
   void start(const RunnerOrder& order);
-  /// Readable when it has died: then nothing can be started any more.
+  /// Readable once the server has died; no runner can be started then.
   int fd() const { return socket_.get(); }
 
  private:

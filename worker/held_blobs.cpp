@@ -11,8 +11,9 @@ void HeldBlobs::add(const Uuid& session, const wire::BlobRef& blob) {
 
 void HeldBlobs::drop(const BlobId& id, Actions& actions) {
   const auto found = blobs_.find(id);
-  if (found == blobs_.end()) return;  // its session has ended
-  // DROP does not say of which session; should it hit another one's, that client announces its task again.
+  if (found == blobs_.end()) return;  // the session has ended
+  // DROP does not name a session. Should this drop the use of another session, its client announces the task
+  // again.
   auto& users = found->second.users;
   if (--users.begin()->second == 0) users.erase(users.begin());
   if (!users.empty()) return;
@@ -35,13 +36,13 @@ void HeldBlobs::end_session(const Uuid& session, Actions& actions) {
 void HeldBlobs::serve(const wire::Get& get, Actions& actions) const {
   const auto found = blobs_.find(get.id);
   if (found == blobs_.end()) {
-    actions.push_back(Send{wire::Gone{get.id, "the worker does not have this result any more"}});
+    actions.push_back(Send{wire::Gone{get.id, "the worker no longer has this result"}});
     return;
   }
   const std::uint64_t size = found->second.size;
   if (get.bytes == 0 || get.bytes > wire::kChunkBytes || get.offset >= size ||
       get.bytes > size - get.offset) {
-    actions.push_back(Send{wire::Gone{get.id, "there is no such part of this blob"}});
+    actions.push_back(Send{wire::Gone{get.id, "the blob has no such range"}});
     return;
   }
   actions.push_back(ServeChunk{get.id, get.offset, get.bytes});

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// HeldBlobs: which large results this worker keeps for whom. Two tasks may make the same bytes: a
-// blob goes when each of them was dropped or its session has ended. Pure; part of worker::Session.
+// HeldBlobs: which large results this worker retains for which sessions. Two tasks may produce the same
+// bytes: a blob is released when each of their results has been dropped or its session has ended. Pure; part
+// of worker::Session.
 #pragma once
 
 #include <map>
@@ -11,12 +12,12 @@ namespace weft::worker {
 
 class HeldBlobs {
  public:
-  /// A task of `session` has this result.
+  /// A task of `session` has produced this result.
   void add(const Uuid& session, const wire::BlobRef& blob);
-  /// One of its users has the bytes.
+  /// One user of the blob has fetched it.
   void drop(const BlobId& id, Actions& actions);
   void end_session(const Uuid& session, Actions& actions);
-  /// Answers one GET: ServeChunk, or GONE with the reason.
+  /// Answers a GET by ServeChunk, or by GONE with the reason.
   void serve(const wire::Get& get, Actions& actions) const;
 
   bool holds(const BlobId& id) const { return blobs_.count(id) > 0; }
@@ -26,7 +27,7 @@ class HeldBlobs {
  private:
   struct Held {
     std::uint64_t size = 0;
-    std::map<Uuid, std::uint32_t> users;  // results by session
+    std::map<Uuid, std::uint32_t> users;  // number of results, by session
   };
   std::map<BlobId, Held> blobs_;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Limits of this process that it raises for itself, and gives back to the processes that it starts.
+// File limits that the worker raises for itself and restores for the processes that it starts.
 #pragma once
 
 #include <sys/resource.h>
@@ -10,7 +10,7 @@
 
 namespace weft::worker {
 
-/// RLIMIT_NOFILE as it was when the process began: programs that use select() rely on it.
+/// RLIMIT_NOFILE as of the first call, restored for runners: programs that use select() rely on a low one.
 inline const rlimit& original_file_limit() {
   static const rlimit limit = [] {
     rlimit now{};
@@ -20,25 +20,25 @@ inline const rlimit& original_file_limit() {
   return limit;
 }
 
-/// Descriptors that a worker needs beside its slots: sockets of libzmq, programs and libraries, a runner that
-/// is being started.
+/// Descriptors that a worker needs in addition to its slots: sockets of libzmq, programs and libraries, a
+/// runner that is being started.
 inline constexpr rlim_t kOwnFiles = 44;
-/// Descriptors for each slot: a runner's line, channel, stdout and stderr; an argument, a copy of it on its
-/// way to the runner, and a result.
+/// Descriptors for each slot: a runner's line, channel, stdout and stderr; an argument, a copy of it that is
+/// being sent to the runner, and a result.
 inline constexpr rlim_t kFilesPerSlot = 7;
 
-/// The slots for which `files` descriptors are enough; 0: not for a single one.
+/// The number of slots for which `files` descriptors are enough; may be 0.
 inline std::uint32_t slots_for_files(rlim_t files) {
   if (files < kOwnFiles) return 0;
   return static_cast<std::uint32_t>(std::min<rlim_t>((files - kOwnFiles) / kFilesPerSlot, UINT32_MAX));
 }
 
-/// Of what `slots` leave, a third each is for arguments, for copies of them, and for results.
+/// The descriptors that `slots` leave are shared equally by arguments, copies of arguments, and results.
 inline std::size_t blob_files_for(rlim_t files, std::uint32_t slots) {
   return static_cast<std::size_t>((files - kOwnFiles - slots * (kFilesPerSlot - 3)) / 3);
 }
 
-/// As many open files as the hard limit allows: a runner needs several descriptors here.
+/// Raises the limit of open files to the hard limit: the worker needs several descriptors for each runner.
 inline void raise_file_limit() {
   rlimit raised = original_file_limit();
   raised.rlim_cur = raised.rlim_max;

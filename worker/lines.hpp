@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A runner's output: cut into lines of bounded length, and the last of them kept for TaskCrashed.
+// A runner's output, split into lines of bounded length; the last lines are retained for TaskCrashed.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,8 @@ class LineSplitter {
  public:
   static constexpr std::size_t kLineBytesMax = 4096;
 
-  /// Calls `sink(std::string_view)` for every line that is complete, or as long as a line may be.
+  /// Calls `sink(std::string_view)` for each complete line, and for each piece of a line that exceeds the
+  /// maximum.
   template <class Sink>
   void feed(std::string_view text, Sink&& sink) {
     while (!text.empty()) {
@@ -27,7 +28,7 @@ class LineSplitter {
       if (complete) {
         flush(sink, true);
       } else if (open_.size() == kLineBytesMax) {
-        // A character that is cut in two would be none in either line.
+        // Split before a UTF-8 character, not inside it.
         const std::size_t whole = kLineBytesMax - begun_character(open_);
         const std::string rest = open_.substr(whole);
         open_.resize(whole);
@@ -36,14 +37,14 @@ class LineSplitter {
       }
     }
   }
-  /// The line that has no end yet.
+  /// Emits the last line if it has no newline.
   template <class Sink>
   void finish(Sink&& sink) {
     if (!open_.empty()) flush(sink, false);
   }
 
  private:
-  /// Bytes of a UTF-8 character at the end of `text` that is longer than they are; 0: none.
+  /// Number of bytes at the end of `text` that begin an incomplete UTF-8 character; 0: none.
   static std::size_t begun_character(std::string_view text) {
     for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
       const auto byte = static_cast<unsigned char>(text[text.size() - back]);
@@ -56,7 +57,7 @@ class LineSplitter {
 
   template <class Sink>
   void flush(Sink&& sink, bool complete) {
-    // The end of a line that was cut at the bound is not a line of its own.
+    // The newline that ends a line which was split at the maximum is not an empty line.
     if (!(complete && open_.empty() && was_cut_)) sink(std::string_view(open_));
     was_cut_ = !complete;
     open_.clear();

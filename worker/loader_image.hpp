@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The shared object of worker/loader/, carried by this program.
+// The shared object of worker/loader/, embedded in this program.
 #pragma once
 
 #include <string_view>

@@ -50,16 +50,16 @@ struct Options {
   bool verbose = false;
 };
 
-/// Beside this program, in $WEFT_BIN_DIR, or on $PATH.
+/// Searches next to this program, in $WEFT_BIN_DIR, and on $PATH.
 std::string find_program(const std::string& name) {
   std::error_code error;
-  std::vector<std::filesystem::path> folders{
+  std::vector<std::filesystem::path> directories{
       std::filesystem::read_symlink("/proc/self/exe", error).parent_path()};
-  if (const char* folder = std::getenv("WEFT_BIN_DIR")) folders.emplace_back(folder);
+  if (const char* directory = std::getenv("WEFT_BIN_DIR")) directories.emplace_back(directory);
   std::istringstream path(std::getenv("PATH") ? std::getenv("PATH") : "");
-  for (std::string folder; std::getline(path, folder, ':');) folders.emplace_back(folder);
-  for (const auto& folder : folders) {
-    const auto program = folder / name;
+  for (std::string directory; std::getline(path, directory, ':');) directories.emplace_back(directory);
+  for (const auto& directory : directories) {
+    const auto program = directory / name;
     if (access(program.c_str(), X_OK) == 0) return std::filesystem::absolute(program, error).string();
   }
   throw std::runtime_error(name + " is neither beside weft-worker nor in $WEFT_BIN_DIR nor on $PATH");
@@ -73,7 +73,8 @@ std::string read_all(int fd) {
   return out;
 }
 
-/// What `weft-runner --list` says of the libraries: names of tasks. Throws with the loader's words.
+/// The names of the tasks in the libraries, as `weft-runner --list` prints them. Throws with the loader's
+/// message.
 std::vector<std::string> functions_in(const std::string& runner, const std::vector<std::string>& libraries) {
   std::vector<std::string> words{runner};
   for (const std::string& library : libraries) words.insert(words.end(), {"--load", library});
@@ -82,7 +83,7 @@ std::vector<std::string> functions_in(const std::string& runner, const std::vect
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 
-  // stderr goes to a file without a name: it could fill a second pipe while we read the first.
+  // stderr goes to an anonymous file, since a second pipe could fill up while we read the first.
   const Fd errors = checked(memfd_create("errors", MFD_CLOEXEC), "memfd");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) throw std::system_error(errno, std::system_category(), "pipe");
@@ -119,8 +120,8 @@ std::string host_name() {
   return text;
 }
 
-/// As many of the slots as there are descriptors for, and what those leave. Throws std::runtime_error when
-/// there are not enough for a single slot.
+/// Reduces the slots to what the file limit allows, and gives the remaining descriptors to blobs. Throws
+/// std::runtime_error when there are not enough for a single slot.
 void fit_into_file_limit(Worker::Settings& settings) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -138,7 +139,7 @@ void fit_into_file_limit(Worker::Settings& settings) {
     slots = possible;
   }
   settings.blob_files_max = blob_files_for(files, slots);
-  // Arguments that are kept although no task needs them must not hold up others.
+  // With few descriptors, unused arguments must not stay cached at the expense of needed ones.
   constexpr std::size_t kMany = 4096;
   if (settings.blob_files_max < kMany) settings.session.fetcher.idle_bytes_max = 0;
 }
@@ -155,7 +156,7 @@ Worker::Settings settings_from(const Options& options) {
   uname(&system);
   hello.arch = system.machine;
   hello.libc = std::string("glibc ") + gnu_get_libc_version();
-  OfferedResources resources = *parse_resources(options.resources);  // it has been checked
+  OfferedResources resources = *parse_resources(options.resources);  // checked by the option's validator
   hello.resources = std::move(resources.amounts);
   settings.session.indices = std::move(resources.indices);
 
@@ -189,7 +190,7 @@ int serve(const Options& options) {
     raise_file_limit();
     block_stop_signals();
     const auto thread_variables = set_thread_variables(std::max(1U, usable_cores() / options.slots));
-    ForkServer server;  // before there are threads, and before there is anything to copy
+    ForkServer server;  // before there are threads and memory to copy
     use_log("weft-worker", "%Y-%m-%d %H:%M:%S.%e %L %v");
     spdlog::set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
     Worker::Settings settings = settings_from(options);
@@ -226,16 +227,16 @@ int main(int argc, char** argv) {
   options.broker = broker && *broker ? broker : "127.0.0.1:8786";
 
   CLI::App app("Lends the cores of this host to a Weft broker.", "weft-worker");
-  // So that a script can have its own defaults in front of what its user says.
+  // The last value wins, so that a script can put its defaults in front of its user's options.
   app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   app.add_option("HOST:PORT", options.broker, "of the broker; default $WEFT_BROKER, else 127.0.0.1:8786");
-  app.add_option(
-         "--nprocs,--nworkers", options.slots,
-         "slots: tasks that run at once; default one for each core that it may use (affinity, cgroups)")
+  app.add_option("--nprocs,--nworkers", options.slots,
+                 "slots: tasks that run at once; default: one for each usable core (affinity, cgroups)")
       ->check(CLI::Range(1, 4096));
-  app.add_option("--name", options.name, "shown in status and errors; default HOST-PID");
-  app.add_option("--resources", options.resources,
-                 "what tasks may ask for, for example licence=1,gpu=2, or gpu=[0,1]: tasks are told which")
+  app.add_option("--name", options.name, "shown in status and errors; default: HOST-PID");
+  app.add_option(
+         "--resources", options.resources,
+         "what tasks may ask for, for example licence=1,gpu=2; with gpu=[0,1] a task is told its devices")
       ->check([](const std::string& text) {
         const auto resources = parse_resources(text);
         return resources ? std::string() : resources.fault();
@@ -245,8 +246,8 @@ int main(int argc, char** argv) {
   };
   app.add_option(
          "--memory", options.memory,
-         "that it and its tasks may use together, for example 16G: above 90 % it takes no new tasks, and it "
-         "gets no larger argument; default what its cgroup and its machine have")
+         "for the worker and its tasks together, for example 16G: above 90 % it accepts no new tasks, and it "
+         "gets no larger argument; default: the memory of its cgroup and its machine")
       ->check(is_size);
   app.add_option("--memory-limit", options.memory_limit,
                  "for each slot, for example 2G; a task that exceeds it is killed")
@@ -255,9 +256,9 @@ int main(int argc, char** argv) {
       ->type_name("LIB.so")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   app.add_option("--local-directory", options.local_directory,
-                 "for the cache and scratch folders; default $XDG_CACHE_HOME/weft or ~/.cache/weft");
+                 "for the cache and scratch directories; default: $XDG_CACHE_HOME/weft or ~/.cache/weft");
   app.add_option("--runner-max-tasks", options.runner_max_tasks,
-                 "a runner process is replaced after so many tasks; 1: each has a new one; default: no limit")
+                 "replace a runner process after N tasks; 1: a new process for each task; default: no limit")
       ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 53))
       ->type_name("N");
   app.add_flag("-v,--verbose", options.verbose, "log more");

@@ -18,7 +18,8 @@ namespace weft::worker {
 
 namespace {
 
-/// Parent and resident pages from /proc/<pid>/stat: fields 4 and 24, behind a name that may hold anything.
+/// Parent and resident pages from /proc/<pid>/stat: fields 4 and 24, behind a name that may contain any
+/// character.
 bool read_stat(const char* pid, pid_t& parent, std::uint64_t& pages) {
   const Fd file(open(fmt::format("/proc/{}/stat", pid).c_str(), O_RDONLY | O_CLOEXEC));
   char text[1024];
@@ -41,7 +42,7 @@ bool read_stat(const char* pid, pid_t& parent, std::uint64_t& pages) {
 std::uint64_t private_bytes(pid_t pid) {
   std::uint64_t all = 0;
   std::uint64_t resident = 0;
-  std::uint64_t shared = 0;  // with a file, or by shared memory
+  std::uint64_t shared = 0;  // file-backed or shared memory
   std::ifstream(fmt::format("/proc/{}/statm", pid)) >> all >> resident >> shared;
   return (resident - std::min(resident, shared)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
@@ -65,8 +66,8 @@ ProcessTable::ProcessTable() {
 }
 
 std::vector<pid_t> ProcessTable::below(pid_t pid) const {
-  // Processes are read one after the other: one that got another parent in between may be found twice, or in
-  // a ring.
+  // The processes are not read at one instant: one that was reparented in between may appear twice, or in a
+  // cycle.
   std::vector<pid_t> found{pid};
   for (std::size_t i = 0; i < found.size() && i < bytes_.size(); ++i) {
     const auto children = children_.find(found[i]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Memory of processes and of all that descends from them, by /proc: of a runner, where --memory-limit is set
-// and no cgroup keeps it (every 100 ms while a task runs); of a worker, where --memory is set (every second).
+// Memory of processes and their descendants, by /proc. It is read for runners every 100 ms while tasks run,
+// if --memory-limit is set and no cgroup enforces it; and for the worker every second, if --memory is set.
 #pragma once
 
 #include <sys/types.h>
@@ -11,14 +11,14 @@
 
 namespace weft::worker {
 
-/// All processes of this moment.
+/// A snapshot of all processes.
 class ProcessTable {
  public:
   ProcessTable();
-  /// Resident bytes of what descends from `pid`, without itself.
+  /// Resident bytes of the descendants of `pid`, without `pid` itself.
   std::uint64_t resident_bytes_below(pid_t pid) const;
-  /// Resident bytes that `pid` and what descends from it share with no file and no other process: what two of
-  /// them have mapped would count twice.
+  /// Resident bytes of `pid` and its descendants, without file-backed and shared memory, which would be
+  /// counted once for each process that maps it.
   std::uint64_t private_bytes_of(pid_t pid) const;
 
  private:

@@ -15,7 +15,7 @@ namespace weft::worker {
 
 namespace {
 
-/// The number in `file`; 0: there is none ("max"), or no such file.
+/// The number in `file`; 0: no number ("max"), or no such file.
 std::uint64_t number_in(const std::string& file) {
   std::uint64_t number = 0;
   std::ifstream(file) >> number;
@@ -41,7 +41,7 @@ std::uint64_t limit_of(const OwnGroup& group) {
   return number_in(group.directory + (group.version_2 ? "/memory.max" : "/memory.limit_in_bytes"));
 }
 
-/// Without what the kernel can drop at once: pages of files.
+/// Memory in use, without the page cache, which the kernel can drop at once.
 std::uint64_t used_in(const OwnGroup& group) {
   const std::string prefix = group.version_2 ? "" : "total_";
   const auto files =
@@ -51,7 +51,7 @@ std::uint64_t used_in(const OwnGroup& group) {
   return all - std::min(all, files[0] + files[1]);
 }
 
-/// Total and available.
+/// Total and available bytes of the machine.
 std::vector<std::uint64_t> machine_bytes(const std::string& meminfo) {
   auto bytes = numbers_in(meminfo, {"MemTotal:", "MemAvailable:"});
   for (std::uint64_t& each : bytes) each *= 1024;
@@ -86,7 +86,7 @@ MemoryUsed MemoryMeter::read(std::uint64_t blob_bytes) const {
   for (const OwnGroup& group : groups_)
     consider(used_in(group), limit_of(group), "the memory of its control group");
   const auto machine = machine_bytes(meminfo_);
-  if (machine[1] > 0)  // which old kernels do not say
+  if (machine[1] > 0)  // missing on old kernels
     consider(machine[0] - std::min(machine[0], machine[1]), machine[0], "the memory of its machine");
   return nearest;
 }

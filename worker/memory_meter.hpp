@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// MemoryMeter: how much memory this worker may use, and how much of that is in use: of --memory by the worker
-// and all that it has started; of each control group and of the machine by everything in there, since the
-// kernel kills for those limits whoever it likes.
+// MemoryMeter: how much memory this worker may use, and how much of that is in use. For --memory the worker
+// and its descendants count; for each control group and for the machine everything in it counts, since the
+// kernel may kill any process there to enforce the limit.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ namespace weft::worker {
 
 class MemoryMeter {
  public:
-  /// `own_limit`: --memory, if it is given. The paths are those of the system, but for tests.
+  /// `own_limit`: --memory, if given. The paths are parameters for tests.
   explicit MemoryMeter(std::optional<std::uint64_t> own_limit, const GroupFiles& files = {},
                        std::string meminfo = "/proc/meminfo");
 
-  /// The lowest of the limits, in bytes; 0: none is known.
+  /// The lowest limit in bytes; 0: unknown.
   std::uint64_t limit() const;
-  /// Of the limit that is nearest to being reached. `blob_bytes`: what the worker keeps in memory files.
+  /// Reads the limit that is closest to being reached. `blob_bytes`: what the worker holds in memfds.
   MemoryUsed read(std::uint64_t blob_bytes) const;
   bool counts_blobs() const { return own_limit_.has_value(); }
 

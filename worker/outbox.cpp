@@ -21,8 +21,8 @@ void Outbox::send_all(Actions& actions) const {
   for (std::size_t i = 0; i < entries_.size(); ++i) send(i, actions);
 }
 
-// Neighbours share a message. Only what begins at the oldest is fresh: a later one that was would make the
-// broker skip what it has not seen.
+// Consecutive entries are coalesced into one message. Only a message that begins at the oldest entry is
+// marked fresh: a later one would make the broker skip results that it has not received.
 void Outbox::send(std::size_t index, Actions& actions) const {
   constexpr std::size_t kRecordsMax = 4096;
   const Entry& entry = entries_[index];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Outbox: the results of one client session, numbered 1, 2, 3 ..., kept until the broker releases
-// them: nobody else may have them. Pure; part of worker::Session.
+// Outbox: the results of one client session, numbered 1, 2, 3 ..., retained until the broker releases them,
+// since the worker has the only copy. Pure; part of worker::Session.
 #pragma once
 
 #include "common/fifo.hpp"
@@ -19,19 +19,20 @@ class Outbox {
 
   Outbox(const Uuid& session, std::uint64_t first) : session_(session), first_(first) {}
 
-  /// Numbers and keeps one result. When `actions` is not null the link is up: it goes out now.
+  /// Numbers and retains a result. Sends it at once if `actions` is not null, which means that the worker has
+  /// joined.
   void add(Entry&& entry, Actions* actions);
-  /// Number `released` and all before it need not be kept.
+  /// Drops the results up to number `released`.
   void release(std::uint64_t released);
-  /// Everything that is kept, from the oldest.
+  /// Sends everything that is retained, oldest first.
   void send_all(Actions& actions) const;
 
   bool holds(std::uint64_t seq, const wire::Attempt& attempt) const;
   bool empty() const { return entries_.empty(); }
   const Fifo<Entry>& entries() const { return entries_; }
-  /// The number of the oldest entry, or of the next one when it is empty.
+  /// The number of the oldest entry, or of the next one if the outbox is empty.
   std::uint64_t first() const { return first_; }
-  /// The number that no entry has had yet.
+  /// The number of the next entry.
   std::uint64_t next() const { return first_ + entries_.size(); }
 
  private:

@@ -11,8 +11,8 @@ namespace {
 
 struct Mount {
   bool version_2 = false;
-  std::string path;  // where it is
-  std::string root;  // what of the hierarchy is there: in a container not all of it
+  std::string path;  // mount point
+  std::string root;  // the part of the hierarchy that is mounted; in a container not all of it
 };
 
 bool has_word(const std::string& list, std::string_view word) {
@@ -22,7 +22,7 @@ bool has_word(const std::string& list, std::string_view word) {
   return false;
 }
 
-/// mountinfo writes a blank as \040.
+/// Decodes octal escapes: mountinfo writes a blank as \040.
 std::string unescaped(const std::string& text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -38,8 +38,8 @@ std::string unescaped(const std::string& text) {
   return out;
 }
 
-/// Of a hierarchy that has the controller, or may have it: lines of
-/// "36 25 0:31 ROOT PATH OPTIONS TAGS... - TYPE SOURCE SUPER_OPTIONS".
+/// Mounts of hierarchies that have, or may have, the controller. mountinfo has lines of "36 25 0:31 ROOT PATH
+/// OPTIONS TAGS... - TYPE SOURCE SUPER_OPTIONS".
 std::vector<Mount> cgroup_mounts(std::string_view controller, const std::string& mountinfo) {
   std::vector<Mount> out;
   std::ifstream file(mountinfo);
@@ -58,7 +58,7 @@ std::vector<Mount> cgroup_mounts(std::string_view controller, const std::string&
   return out;
 }
 
-/// The group of this process in the hierarchy; "" when it is in none.
+/// The group of this process in the hierarchy; "": none.
 std::string group_in(std::string_view controller, const std::string& self, bool version_2) {
   std::ifstream file(self);
   for (std::string line; std::getline(file, line);) {
@@ -72,7 +72,7 @@ std::string group_in(std::string_view controller, const std::string& self, bool 
   return "";
 }
 
-/// `group` as seen from where `mount` is; "" for what is not below it.
+/// The path of `group` relative to `mount`; "" if it is not below it.
 std::string below(const Mount& mount, const std::string& group) {
   if (group.starts_with("/..")) return "";
   if (mount.root == "/") return group == "/" ? "" : group;

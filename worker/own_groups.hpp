@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The control groups that this process is in, of cgroup version 1 and 2, each with all that are above it:
-// what limits one of them limits this process.
+// The control groups of this process, version 1 and 2, with all groups above them, since the limit of any of
+// them applies to this process.
 #pragma once
 
 #include <string>
@@ -9,21 +9,20 @@
 
 namespace weft::worker {
 
-/// A group, as the directory that stands for it.
+/// A control group, by its directory.
 struct OwnGroup {
   std::string directory;
   bool version_2 = false;
 };
 
-/// Where the system says which groups there are; other paths are for tests: `root` stands in front of the
-/// mount points.
+/// The files that list mounts and groups. Other paths are for tests: `root` is prepended to the mount points.
 struct GroupFiles {
   std::string root;
   std::string mounts = "/proc/self/mountinfo";
   std::string self = "/proc/self/cgroup";
 };
 
-/// Those that have the controller ("cpu", "memory"), or may have it, innermost first.
+/// The groups that have, or may have, the controller ("cpu", "memory"), innermost first.
 std::vector<OwnGroup> own_groups(std::string_view controller, const GroupFiles& files);
 
 }  // namespace weft::worker

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Poller: many descriptors behind one. What a look costs depends on how many of them have something, not on
-// how many there are.
+// Poller: an epoll set. The cost of a poll depends on the number of ready descriptors, not on the number of
+// all.
 #pragma once
 
 #include <sys/epoll.h>
@@ -18,10 +18,11 @@ class Poller {
  public:
   Poller() : epoll_(checked(epoll_create1(EPOLL_CLOEXEC), "cannot make an epoll descriptor")), room_(1024) {}
 
-  /// Readable while any of them is readable or has come to its end.
+  /// Readable while any descriptor of the set is readable or at its end.
   int fd() const { return epoll_.get(); }
 
-  /// take() says `key` while `fd` has something. It is out when it is closed. Throws std::system_error.
+  /// While `fd` is readable, take() reports `key`. A closed descriptor leaves the set. Throws
+  /// std::system_error.
   void add(int fd, std::uint64_t key) {
     epoll_event event{};
     event.events = EPOLLIN;
@@ -31,7 +32,7 @@ class Poller {
   }
   void remove(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
-  /// Those that have something now, by their keys in `data.u64`; of very many, the others come the next time.
+  /// The ready descriptors, by their keys in `data.u64`, at most 1024; the others follow at the next call.
   /// Valid until then.
   std::span<const epoll_event> take() {
     const int count = epoll_wait(epoll_.get(), room_.data(), static_cast<int>(room_.size()), 0);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kRounding = 1e-9;  // 0.1 + 0.2 is not 0.3
 
-/// How an amount is spread over indices: so many whole ones, and a part of one more.
+/// How an amount is spread over indices: `whole` full ones, and a `part` of another.
 struct Share {
   explicit Share(double amount)
       : whole(static_cast<std::size_t>(std::floor(amount + kRounding))),
@@ -35,7 +35,7 @@ Fault not_an_entry(std::string_view entry) {
       fmt::format("'{}' is neither NAME=AMOUNT nor NAME=[INDEX,...], for example gpu=2 or gpu=[0,1]", entry)};
 }
 
-/// The text up to the next comma that is not in brackets; `text` keeps what comes behind it.
+/// Splits off the text up to the next comma that is not in brackets; `text` becomes the rest.
 std::string_view next_entry(std::string_view& text) {
   bool in_brackets = false;
   std::size_t end = 0;
@@ -183,7 +183,7 @@ void IndexAllocator::change(const Amounts& amounts, const Indices& indices, doub
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       Index& index = *find(all, numbers[i]);
       index.taken += sign * share.at(i);
-      if (index.taken < kRounding) index.taken = 0;  // what rounding left
+      if (index.taken < kRounding) index.taken = 0;  // rounding error
       WEFT_CHECK(index.taken <= 1 + 2 * kRounding);
     }
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Named resources of a worker, as --resources lists them, and which task holds which index of those that
-// have indices ("gpu=[0,1]": tasks are told which device is theirs).
+// Named resources of a worker (--resources), and which task holds which index of those that have indices
+// ("gpu=[0,1]": a task is told which device it has).
 //
-// The broker counts amounts and never assigns more of a resource than the worker has. Indices are this
-// worker's own business, and do not travel.
+// The broker counts amounts and never assigns more of a resource than the worker has. Indices are allocated
+// here and do not travel to the broker.
 #pragma once
 
 #include <cstdint>
@@ -20,36 +20,36 @@ namespace weft::worker {
 using Amounts = std::map<std::string, double>;
 using Indices = std::map<std::string, std::vector<std::int32_t>>;
 
-/// What --resources says.
+/// Parsed --resources.
 struct OfferedResources {
-  Amounts amounts;  // all of them; one with indices counts as many as it has
-  Indices indices;  // of those that have some
+  Amounts amounts;  // all resources; the amount of one with indices is their number
+  Indices indices;  // of the resources that have indices
   bool operator==(const OfferedResources&) const = default;
 };
 
 /// Reads "gpu=[0,1],licence=2": NAME=AMOUNT or NAME=[INDEX,...], separated by commas.
 Result<OfferedResources> parse_resources(std::string_view text);
 
-/// "gpu=0,1" for each resource, one a line: how a runner is told.
+/// One line "gpu=0,1" for each resource, the form in which a runner gets them.
 std::string indices_text(const Indices& indices);
 
-/// Which indices are taken. A task that asks for 2 holds two whole ones; several tasks that ask for 0.5
-/// share one; 1.5 is a whole one and a half of another.
+/// Tracks which indices are taken. A task that asks for 2 holds two whole indices; several tasks that ask for
+/// 0.5 share one; 1.5 is one whole index and half of another.
 class IndexAllocator {
  public:
   explicit IndexAllocator(const Indices& all);
 
-  /// Whether an amount is asked of a resource that has indices.
+  /// Whether `amounts` asks for a resource that has indices.
   bool concerns(const Amounts& amounts) const;
 
-  /// Takes indices for all amounts, or nothing: nullopt when too few are free. Shared indices are filled
-  /// before whole ones are begun.
+  /// Takes indices for all amounts, or none: nullopt when too few are free. Fills shared indices before it
+  /// starts to share another one.
   std::optional<Indices> take(const Amounts& amounts);
-  /// Takes exactly these. False: other ones are needed, or one of them is not free.
+  /// Takes exactly these indices. False: `amounts` needs others, or one of these is taken.
   bool take_again(const Amounts& amounts, const Indices& these);
-  /// REQUIRES: `indices` were taken for `amounts`.
+  /// Returns indices. REQUIRES: they were taken for `amounts`.
   void give_back(const Amounts& amounts, const Indices& indices);
-  /// Whether take() would find some.
+  /// Whether take() would succeed.
   bool would_fit(const Amounts& amounts) const;
 
  private:

@@ -24,8 +24,8 @@
 namespace weft::runner {
 namespace {
 
-constexpr std::size_t kPieceBytes = 64 << 10;  // read or written at once
-constexpr std::size_t kTurnBytes = 1 << 20;    // read from one pipe before the others get a turn
+constexpr std::size_t kPieceBytes = 64 << 10;  // bytes per read or write
+constexpr std::size_t kTurnBytes = 1 << 20;    // bytes read from one pipe before the others get a turn
 
 class Descriptor {
  public:
@@ -55,10 +55,10 @@ struct Pipe {
 Pipe make_pipe() {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0)
-    throw std::system_error(errno, std::generic_category(), "no pipe for the command");
+    throw std::system_error(errno, std::generic_category(), "cannot make a pipe for the command");
   Pipe out{Descriptor(fds[0]), Descriptor(fds[1])};
-  // A program without stdin, stdout or stderr gets these numbers for its pipes, and dup2 of one onto
-  // itself would leave it close-on-exec: so move them out of the way.
+  // In a process without stdin, stdout or stderr the pipe may get one of these numbers, and dup2() of a
+  // descriptor onto itself would leave it close-on-exec.
   for (Descriptor* end : {&out.read, &out.write})
     if (end->get() <= 2) *end = Descriptor(fcntl(end->get(), F_DUPFD_CLOEXEC, 3));
   return out;
@@ -68,7 +68,7 @@ void make_nonblocking(const Descriptor& fd) {
   fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
 }
 
-/// A command that does not read its input must not end us.
+/// A command that does not read its input must not kill the runner by SIGPIPE.
 class IgnoreSigpipe {
  public:
   IgnoreSigpipe() : before_(std::signal(SIGPIPE, SIG_IGN)) {}
@@ -80,11 +80,10 @@ class IgnoreSigpipe {
   void (*before_)(int);
 };
 
-/// In the child, between fork and exec: nothing that allocates. Writes errno to `failed` when it
-/// comes back.
+/// Runs in the child between fork and exec, so it does not allocate. If exec fails, writes errno to `failed`.
 [[noreturn]] void become(char* const* argv, int in, int out, int err, int failed, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);  // it died before the line above
+  if (getppid() != parent) _exit(127);  // the parent died before the prctl() above
   std::signal(SIGPIPE, SIG_DFL);
   dup2(in, 0);
   dup2(out, 1);
@@ -109,7 +108,7 @@ class Command {
 
   std::string_view input_;
   pid_t pid_ = -1;
-  Descriptor exited_;  // a pidfd: readable once the child has ended; none on kernels without
+  Descriptor exited_;  // a pidfd: readable once the child has ended; closed on kernels without pidfds
   Descriptor in_, out_, err_;
   CommandResult result_;
 };
@@ -121,12 +120,13 @@ void Command::start(const detail::CommandRequest& request) {
   Pipe in = make_pipe(), out = make_pipe(), err = make_pipe(), failed = make_pipe();
   const pid_t self = getpid();
   pid_ = fork();
-  if (pid_ < 0) throw std::system_error(errno, std::generic_category(), "no process for the command");
+  if (pid_ < 0)
+    throw std::system_error(errno, std::generic_category(), "cannot start a process for the command");
   if (pid_ == 0)
     become(argv.data(), in.read.get(), out.write.get(), err.write.get(), failed.write.get(), self);
   failed.write.reset();
   int why = 0;
-  // Ends at once in any case: by the message, or by the close-on-exec that a successful exec does.
+  // This returns at once: either errno arrives, or a successful exec closes the pipe.
   while (read(failed.read.get(), &why, sizeof why) < 0 && errno == EINTR) continue;
   if (why != 0) {
     waitpid(pid_, nullptr, 0);
@@ -139,7 +139,8 @@ void Command::start(const detail::CommandRequest& request) {
   for (const Descriptor* fd : {&in_, &out_, &err_}) make_nonblocking(*fd);
 }
 
-/// Writes what the pipe takes; closes it at the end of the input, or when nobody reads it.
+/// Writes as much input as the pipe takes; closes it at the end of the input, or when the command no longer
+/// reads it.
 void Command::feed() {
   while (!input_.empty()) {
     const ssize_t size = write(in_.get(), input_.data(), std::min(input_.size(), kPieceBytes));
@@ -151,8 +152,8 @@ void Command::feed() {
   in_.reset();
 }
 
-/// Reads what is there, up to about `bytes_max` (its children may write without end); closes it at
-/// its end.
+/// Reads the available output, up to about `bytes_max`, since children of the command may write without end.
+/// Closes the pipe at its end.
 void Command::drain(Descriptor& from, std::string& to, std::size_t bytes_max) {
   static std::array<char, kPieceBytes> piece;
   for (std::size_t taken = 0; from.open() && taken < bytes_max;) {
@@ -165,22 +166,22 @@ void Command::drain(Descriptor& from, std::string& to, std::size_t bytes_max) {
   }
 }
 
-/// What the command wrote before its end is in the pipe now; what comes later is not the command's.
+/// After the command has ended: reads what is in the pipe. Later output comes from the command's children.
 void Command::drain_rest(Descriptor& from, std::string& to) {
   int waiting = 0;
   if (from.open() && ioctl(from.get(), FIONREAD, &waiting) == 0)
     drain(from, to, static_cast<std::size_t>(waiting));
 }
 
-/// All three pipes at once, so that neither side can wait for the other; until the command has ended,
-/// or (without a pidfd) has closed its output.
+/// Serves all three pipes at once, so that neither side can deadlock. Returns when the command has ended or,
+/// without a pidfd, has closed its outputs.
 void Command::exchange() {
   while (out_.open() || err_.open() || exited_.open()) {
     std::array<pollfd, 4> polled = {{{in_.get(), POLLOUT, 0},
                                      {out_.get(), POLLIN, 0},
                                      {err_.get(), POLLIN, 0},
                                      {exited_.get(), POLLIN, 0}}};
-    if (poll(polled.data(), polled.size(), -1) < 0) continue;  // EINTR: nothing else is possible here
+    if (poll(polled.data(), polled.size(), -1) < 0) continue;  // EINTR is the only possible error
     if (in_.open() && polled[0].revents != 0) feed();
     if (polled[1].revents != 0) drain(out_, result_.out, kTurnBytes);
     if (polled[2].revents != 0) drain(err_, result_.err, kTurnBytes);

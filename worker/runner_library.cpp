@@ -12,7 +12,7 @@
 namespace weft::runner {
 namespace {
 
-/// What a task said, collected by the callbacks.
+/// The answer of a task, filled in by the callbacks.
 struct Answer {
   std::optional<detail::ByteBuffer> result;
   std::optional<Failure> failure;
@@ -20,7 +20,7 @@ struct Answer {
 
 Answer& answer_of(const weft_task_call* call) { return *static_cast<Answer*>(call->runner); }
 
-// The library may be of any language: nothing is thrown through it.
+// A library may be written in any language, so no exception passes through it.
 void on_result(const weft_task_call* call, const char* bytes, size_t size) noexcept {
   answer_of(call).result.emplace(std::string_view(bytes, size));
 }
@@ -32,13 +32,13 @@ int on_stop_requested(const weft_task_call*) noexcept { return this_task::stop_r
 }  // namespace
 
 void Libraries::load(const std::string& path) {
-  // A name without a slash would be looked for in the system's folders, not here.
+  // dlopen() searches a name without a slash in the system's directories instead of the current one.
   const std::string file = path.find('/') == std::string::npos ? "./" + path : path;
-  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed: tasks stay callable
+  void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);  // never closed, so that tasks stay callable
   if (handle == nullptr) throw Error(std::string("cannot load the task library: ") + dlerror());
   const auto describe = reinterpret_cast<weft_task_library_function>(dlsym(handle, WEFT_TASK_LIBRARY_SYMBOL));
   if (describe == nullptr)
-    throw Error(path + " is no task library: it does not export " WEFT_TASK_LIBRARY_SYMBOL
+    throw Error(path + " is not a task library: it does not export " WEFT_TASK_LIBRARY_SYMBOL
                        " (see weft/task_library.hpp)");
   const weft_task_library* library = describe();
   if (library == nullptr || library->abi_version != WEFT_TASK_ABI_VERSION) {
@@ -49,8 +49,7 @@ void Libraries::load(const std::string& path) {
   for (std::uint32_t i = 0; i < library->count; ++i) {
     const weft_task_entry& entry = library->entries[i];
     if (!tasks_.emplace(entry.name, &entry).second)
-      throw Error(path + " has a task \"" + entry.name +
-                  "\", and so has a library that was loaded before it");
+      throw Error(path + " has a task \"" + entry.name + "\", which a library loaded before it has too");
   }
 }
 
@@ -88,7 +87,7 @@ detail::ByteBuffer Libraries::call(const RunNamed& named, std::string_view paylo
                             .runner = &answer};
   entry.invoke(&entry, &call);
   if (answer.failure) throw std::move(*answer.failure);
-  if (!answer.result) throw Failure{"", "the task gave neither a result nor an error"};
+  if (!answer.result) throw Failure{"", "the task returned neither a result nor an error"};
   return std::move(*answer.result);
 }
 

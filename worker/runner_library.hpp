@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Task libraries, as the runner sees them: loaded for ever, their tasks found by name.
+// The task libraries of a runner: never unloaded, their tasks found by name.
 #pragma once
 
 #include <map>
@@ -14,14 +14,15 @@ namespace weft::runner {
 
 class Libraries {
  public:
-  /// Loads the shared object `path`. Throws Error with the loader's own message, or when it is no
-  /// task library, or has a task whose name is taken.
+  /// Loads the shared object `path`. Throws Error with the loader's message, or when it is not a task
+  /// library, or when a library loaded before has a task of the same name.
   void load(const std::string& path);
 
   /// All tasks, by name.
   std::vector<FunctionEntry> functions() const;
 
-  /// Calls a task: its encoded result. Throws Failure: unknown, another signature, or what it reported.
+  /// Calls a task and returns its encoded result. Throws Failure when the task is unknown, has another
+  /// signature, or reports an error.
   detail::ByteBuffer call(const RunNamed& named, std::string_view payload) const;
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// weft-runner: the runner for tasks that are not functions of a shipped program: those of task
-// libraries, by name, and commands. Started by weft-worker; by hand only with --list.
+// weft-runner: the runner for tasks that are not functions of a shipped program: tasks of libraries, by name,
+// and commands. Started by weft-worker, or by a user with --list.
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -29,7 +29,7 @@ detail::ByteBuffer execute(const runner::Libraries& libraries, const runner::Cal
     case wire::TaskKind::unknown:
       break;
   }
-  throw runner::Failure{"", "weft-runner has no functions of a program"};
+  throw runner::Failure{"", "weft-runner cannot run the functions of a program"};
 }
 
 int list(const runner::Libraries& libraries) {
@@ -49,9 +49,9 @@ int run(const std::vector<std::string>& paths, bool only_list) {
   if (only_list) return list(libraries);
   const runner::Start* start = runner::start();
   if (start == nullptr) {
-    std::fprintf(
-        stderr,
-        "weft-runner: it is started by weft-worker; by hand it can only --list the tasks of libraries\n");
+    std::fprintf(stderr,
+                 "weft-runner: this program is started by weft-worker; with --list it prints the tasks of "
+                 "libraries\n");
     return 2;
   }
   return runner::serve(*start, {.functions = libraries.functions(),
@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const int code = run(paths, only_list);
-  // Not by exit() when serving: a task may have left threads behind that still use what it would destroy.
+  // _exit(), because a task may have left threads that still use what exit() would destroy.
   std::fflush(stdout);
   std::fflush(stderr);
   _exit(code);

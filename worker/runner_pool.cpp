@@ -24,11 +24,13 @@ namespace weft::worker {
 namespace {
 
 constexpr std::size_t kOutputBytesATurn =
-    64 << 10;  // of each pipe: a task that prints without end holds up nobody
-// Of each runner: more than a full ring holds, so that one which says something without end holds up nobody.
+    64 << 10;  // of each pipe: a task that prints without end must not starve the other runners
+// Of each runner: more than a full ring holds. The limit keeps a runner that sends without end from starving
+// others.
 constexpr std::size_t kMessagesATurn = runner::kRingBytes / 4;
-constexpr Duration kMuteInterval = std::chrono::milliseconds(2);  // a runner that cannot wake us is asked
-constexpr unsigned kSources = 4;  // at most, of a runner: in the poller's keys
+constexpr Duration kUnpollableInterval =
+    std::chrono::milliseconds(2);  // for polling runners that cannot wake us
+constexpr unsigned kSources = 4;   // at most, of each runner; part of the poller's keys
 constexpr Duration kMemoryInterval = std::chrono::milliseconds(100);
 
 std::int64_t unix_ms() {
@@ -51,7 +53,7 @@ bool has_setup(const wire::TaskSpec& spec) {
   return !spec.directory.empty() || !spec.environment.empty() || !spec.start.empty() || spec.threads > 1;
 }
 
-/// A file name and nothing else: it comes from a client.
+/// Rejects paths: the name comes from a client.
 void require_file_name(const std::string& name) {
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
       name.find('\0') != std::string::npos) {
@@ -67,9 +69,11 @@ RunnerPool::RunnerPool(Settings settings, ForkServer& server, BlobStore& blobs)
   std::string why;
   cgroup_ = Cgroup::take_over(why);
   if (cgroup_) {
-    spdlog::info("the kernel holds each slot to {}", format_bytes(*settings_.memory_limit));
+    spdlog::info("the kernel enforces the memory limit of {} for each slot",
+                 format_bytes(*settings_.memory_limit));
   } else {
-    spdlog::info("each slot is watched for {}: {}", format_bytes(*settings_.memory_limit), why);
+    spdlog::info("the worker enforces the memory limit of {} for each slot by polling: {}",
+                 format_bytes(*settings_.memory_limit), why);
   }
 }
 
@@ -92,7 +96,7 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
     runner.process = launch(action);
     for (const RunnerProcess::Polled& polled : runner.process->polls())
       poller_.add(polled.fd, action.runner * kSources + static_cast<unsigned>(polled.source));
-    attend(runner);
+    keep_polling(runner);
     runner.process->send(runner::RunnerWelcome{settings_.worker});
     crash_point("worker.runner_forked");
   } catch (const std::exception& error) {
@@ -128,14 +132,15 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
   return std::make_unique<RunnerProcess>(launch, server_);
 }
 
-/// The very bytes that were verified, with the part of the loader that takes them.
+/// Passes the verified bytes of the libraries, preceded by the loader's auditor that finds them.
 void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& launch,
                                std::vector<Fd>& copies) {
   if (program.libraries.empty()) return;
-  constexpr std::size_t kLibrariesMax = 240;  // descriptors that a message brings to the fork server, about
+  // about as many descriptors as one message to the fork server holds
+  constexpr std::size_t kLibrariesMax = 240;
   if (program.libraries.size() > kLibrariesMax)
     throw std::runtime_error(
-        fmt::format("it has {} shared libraries of its own, and at most {} can travel: link some "
+        fmt::format("it ships {} shared libraries, and at most {} are possible: link some "
                     "of them statically",
                     program.libraries.size(), kLibrariesMax));
   if (!loader_) {
@@ -150,7 +155,8 @@ void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& la
     launch.library_names += (launch.library_names.empty() ? "" : "/") + library.name;
     launch.libraries.push_back(blobs_.fd({BlobPlace::file, library.id}));
     if (seen.insert(library.id).second) continue;
-    // Two files of one content are two objects, with data of their own: to the loader one inode would be one.
+    // Two libraries with the same content are two objects with separate data, but the loader identifies
+    // objects by inode, so the second one gets a copy.
     BlobId id;
     copies.push_back(sealed_copy(launch.libraries.back(), library.size, library.name, id));
     launch.libraries.back() = copies.back().get();
@@ -175,8 +181,7 @@ Bytes RunnerPool::setup_of(const RunTask& action) const {
 
 void RunnerPool::run(const RunTask& action) {
   const auto found = runners_.find(action.runner);
-  if (found == runners_.end())
-    return;  // it has died, and the session hears of it in an event that is on its way
+  if (found == runners_.end()) return;  // it has died; the event that tells the session is queued
   Runner& runner = found->second;
   runner::RunTask task{.ordinal = action.ordinal,
                        .id = action.id,
@@ -191,7 +196,7 @@ void RunnerPool::run(const RunTask& action) {
   } else {
     task.payload = action.payload.without_tail();
   }
-  attend(runner);
+  keep_polling(runner);
   if (runner.tasks.empty()) runner.tail.clear();
   runner.tasks.emplace_back(action.ordinal, action.id);
   const wire::TaskSpec& spec = *action.spec;
@@ -208,19 +213,20 @@ void RunnerPool::request_stop(const RequestStop& action) {
   }
 }
 
-TasksRecalled RunnerPool::recall(const RecallTasks& action) {
+TasksTakenBack RunnerPool::take_back_unstarted(const TakeBackTasks& action) {
   const auto found = runners_.find(action.runner);
   if (found == runners_.end() || found->second.tasks.empty()) return {action.runner, UINT64_MAX};
-  attend(found->second);
+  keep_polling(found->second);
   auto& tasks = found->second.tasks;
-  const std::uint64_t started = found->second.process->recall(tasks.front().first, tasks.back().first);
+  const std::uint64_t started =
+      found->second.process->take_back_unstarted(tasks.front().first, tasks.back().first);
   while (!tasks.empty() && tasks.back().first > started) tasks.pop_back();
   return {action.runner, started};
 }
 
 void RunnerPool::end(const EndRunner& action) {
   if (const auto found = runners_.find(action.runner); found != runners_.end()) {
-    found->second.broken = true;  // the end of its channel is no news
+    found->second.broken = true;  // the end of its channel is expected
     found->second.process->end_channel();
   }
 }
@@ -231,7 +237,7 @@ void RunnerPool::kill(const KillRunner& action) {
 }
 
 void RunnerPool::clear() {
-  for (auto& [id, runner] : runners_) runner.process->kill(SIGKILL);  // all at once
+  for (auto& [id, runner] : runners_) runner.process->kill(SIGKILL);  // all, before waiting for any
   runners_.clear();
 }
 
@@ -239,73 +245,74 @@ void RunnerPool::clear() {
 
 std::optional<Time> RunnerPool::deadline() const {
   std::optional<Time> due = memory_due_;
-  if (mute_ > 0) due = earlier(due, looked_ + kMuteInterval);
+  if (unpollable_ > 0) due = earlier(due, checked_at_ + kUnpollableInterval);
   return due;
 }
 
-void RunnerPool::attend(Runner& runner) {
-  if (!std::exchange(runner.attended, true)) runner.process->awake();
+void RunnerPool::keep_polling(Runner& runner) {
+  if (!std::exchange(runner.being_polled, true)) runner.process->awake();
 }
 
 bool RunnerPool::sleep() {
   bool quiet = true;
   for (auto& [id, runner] : runners_) {
-    if (!runner.attended) continue;
+    if (!runner.being_polled) continue;
     runner.process->flush();
-    runner.attended = !runner.process->sleep();
-    quiet = quiet && !runner.attended;
+    runner.being_polled = !runner.process->sleep();
+    quiet = quiet && !runner.being_polled;
   }
   return quiet;
 }
 
 void RunnerPool::collect(Time now, bool waited, bool readable, std::vector<Event>& events) {
   collected_ms_ = unix_ms();
-  if (readable) take_happened();
-  // A runner does not wake us for every result. To look at all of them takes a fraction of a microsecond for
-  // each: that may be a fraction of our time.
-  const bool all = waited || now - looked_ >= Duration(static_cast<std::int64_t>(runners_.size()));
-  if (all) looked_ = now;
+  if (readable) take_ready_sources();
+  // A runner that is being polled does not wake us. Checking all of them takes a fraction of a microsecond
+  // for each, so it is done at most once per microsecond and runner.
+  const bool all = waited || now - checked_at_ >= Duration(static_cast<std::int64_t>(runners_.size()));
+  if (all) checked_at_ = now;
   for (auto next = runners_.begin(); next != runners_.end();) {
-    Runner& runner = (next++)->second;  // it may be buried
-    if (all || runner.attended || runner.happened != 0) look_at(runner, now, events);
+    Runner& runner = (next++)->second;  // `runner` may be erased below
+    if (all || runner.being_polled || runner.ready_sources != 0) check_runner(runner, now, events);
   }
-  look_at_memory(now, events);
+  check_memory(now, events);
 }
 
-void RunnerPool::take_happened() {
+void RunnerPool::take_ready_sources() {
   for (const epoll_event& event : poller_.take()) {
     const auto found = runners_.find(event.data.u64 / kSources);
-    if (found != runners_.end()) found->second.happened |= 1U << event.data.u64 % kSources;
+    if (found != runners_.end()) found->second.ready_sources |= 1U << event.data.u64 % kSources;
   }
 }
 
-void RunnerPool::look_at(Runner& runner, Time now, std::vector<Event>& events) {
-  const auto has = [happened = std::exchange(runner.happened, 0)](RunnerProcess::Source source) {
-    return (happened >> static_cast<unsigned>(source) & 1) != 0;
+void RunnerPool::check_runner(Runner& runner, Time now, std::vector<Event>& events) {
+  const auto has = [ready_sources = std::exchange(runner.ready_sources, 0)](RunnerProcess::Source source) {
+    return (ready_sources >> static_cast<unsigned>(source) & 1) != 0;
   };
-  attend(runner);
-  // Dead or not is asked first: what a dead one has said is all there then, and read to its end.
+  keep_polling(runner);
+  // Death is checked first: everything that a dead runner has sent is then in the channel, and is read to its
+  // end.
   const auto death = has(RunnerProcess::Source::line) ? runner.process->death() : std::nullopt;
   if (has(RunnerProcess::Source::socket) && !runner.process->read_socket()) {
     poller_.remove(runner.process->socket());
-    ++mute_;
+    ++unpollable_;
   }
-  // Output is read first: whatever has ended before it was printed has its DONE in the channel.
+  // Output is read before the channel, so that output of tasks that have ended is attributed by their DONE.
   if (death) {
     runner.process->read_output(SIZE_MAX);
   } else if (has(RunnerProcess::Source::output) && !runner.process->has_output()) {
     runner.process->read_output(kOutputBytesATurn);
   }
-  // What is left then is of the task that runs.
+  // The remaining output belongs to the running task.
   if (read_channel(runner, events) && (death || runner.process->has_output())) {
     log_output(runner, nullptr);
   }
-  look_at_page(runner, now, events);
-  if (death) bury(runner, *death, events);
+  check_page(runner, now, events);
+  if (death) reap(runner, *death, events);
 }
 
-/// What was read, in the name of the task that runs; or what was printed up to `until`, in that of the task
-/// that is answered next.
+/// Logs output that has been read: all of it in the name of the running task; or, with `until`, what was
+/// printed up to these totals in the name of the task that is answered next.
 void RunnerPool::log_output(Runner& runner, const runner::TaskPrinted* until) {
   const bool is_of_front =
       !runner.tasks.empty() && (until != nullptr || runner.process->started() >= runner.tasks.front().first);
@@ -321,7 +328,7 @@ void RunnerPool::log_output(Runner& runner, const runner::TaskPrinted* until) {
   }
 }
 
-/// False: there is more than one turn's share.
+/// False: the turn's limit is reached, and there may be more.
 bool RunnerPool::read_channel(Runner& runner, std::vector<Event>& events) {
   for (std::size_t count = 0; count < kMessagesATurn; ++count) {
     if (runner.unreadable) return true;
@@ -331,7 +338,7 @@ bool RunnerPool::read_channel(Runner& runner, std::vector<Event>& events) {
         return true;
       case runner::Received::Kind::garbage:
         runner.unreadable = true;
-        broken(runner, "its runner sent what is no answer: " + received.reason, events);
+        broken(runner, "its runner sent a malformed message: " + received.reason, events);
         return true;
       case runner::Received::Kind::message:
         receive(runner, received, events);
@@ -366,7 +373,7 @@ void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std:
   const bool right_outcome =
       done.outcome == wire::Outcome::ok || (done.outcome == wire::Outcome::failed && !large);
   if (!right_size || !right_outcome || done.payload.is_blob()) {
-    return broken(runner, "its runner sent an answer that makes no sense", events);
+    return broken(runner, "its runner sent an invalid answer", events);
   }
   wire::Payload payload;
   try {
@@ -385,15 +392,15 @@ void RunnerPool::on_done(Runner& runner, runner::TaskDone& done, Fd memory, std:
                       std::move(payload), collected_ms_);
 }
 
-void RunnerPool::look_at_page(Runner& runner, Time now, std::vector<Event>& events) {
+void RunnerPool::check_page(Runner& runner, Time now, std::vector<Event>& events) {
   if (!runner.ready || runner.tasks.empty()) return;
   const std::uint64_t front = runner.tasks.front().first;
-  if (runner.told_started >= front || runner.process->started() != front) return;
-  runner.told_started = front;
+  if (runner.last_started >= front || runner.process->started() != front) return;
+  runner.last_started = front;
   events.push_back(TaskStarted{runner.id, front, std::min(runner.process->started_at(), now)});
 }
 
-void RunnerPool::look_at_memory(Time now, std::vector<Event>& events) {
+void RunnerPool::check_memory(Time now, std::vector<Event>& events) {
   const bool busy = settings_.memory_limit && !cgroup_ &&
                     std::any_of(runners_.begin(), runners_.end(),
                                 [](const auto& entry) { return !entry.second.tasks.empty(); });
@@ -407,7 +414,7 @@ void RunnerPool::look_at_memory(Time now, std::vector<Event>& events) {
   const ProcessTable processes;
   for (auto& [id, runner] : runners_) {
     if (runner.tasks.empty()) continue;
-    const std::uint64_t bytes = processes.resident_bytes_below(runner.process->keeper());
+    const std::uint64_t bytes = processes.resident_bytes_below(runner.process->reaper());
     if (bytes > *settings_.memory_limit) broken(runner, memory_text(bytes), events);
   }
 }
@@ -417,7 +424,7 @@ void RunnerPool::broken(Runner& runner, const std::string& text, std::vector<Eve
   events.push_back(RunnerBroken{runner.id, text});
 }
 
-void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::vector<Event>& events) {
+void RunnerPool::reap(Runner& runner, const RunnerProcess::Death& death, std::vector<Event>& events) {
   const RunnerId id = runner.id;
   const std::string tail = runner.tail.text();
   if (runner.ready) {
@@ -426,11 +433,11 @@ void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::ve
                                 peak ? memory_text(*peak) : "", unix_ms()});
   } else {
     std::string why = tail;
-    // See kTlsTunable.
+    // Try again with more static TLS; see kTlsTunable.
     if (runner.restart && why.find("static TLS block") != std::string::npos &&
         large_tls_.insert(runner.restart->libraries).second) {
       const StartRunner again{id, runner.slot, std::move(*runner.restart)};
-      if (runner.process->mute()) --mute_;
+      if (runner.process->unpollable()) --unpollable_;
       runners_.erase(id);
       return start(again, events);
     }
@@ -443,7 +450,7 @@ void RunnerPool::bury(Runner& runner, const RunnerProcess::Death& death, std::ve
         RunnerFailedToStart{id, fmt::format("{} does not start on worker {}: {} ({})", runner.program,
                                             settings_.worker, why, how_it_ended(death))});
   }
-  if (runner.process->mute()) --mute_;
+  if (runner.process->unpollable()) --unpollable_;
   runners_.erase(id);
 }
 

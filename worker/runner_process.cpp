@@ -13,13 +13,13 @@
 
 #include "common/crash_point.hpp"
 #include "worker/fork_server.hpp"
-#include "worker/keeper.hpp"
+#include "worker/reaper.hpp"
 
 namespace weft::worker {
 
 namespace {
 
-constexpr int kGoodbye_ms = 10'000;  // a keeper gives up before that
+constexpr int kGoodbye_ms = 10'000;  // a reaper gives up earlier
 
 }  // namespace
 
@@ -29,7 +29,7 @@ Fd RunnerProcess::make_memory() {
   if (ftruncate(memory.get(), runner::kMemoryBytes) < 0)
     throw std::system_error(errno, std::system_category(), "cannot make the channel's memory");
   fcntl(memory.get(), F_ADD_SEALS,
-        F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);  // else a task could make us fault
+        F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);  // a task that shrinks it would make us fault
   return memory;
 }
 
@@ -73,7 +73,7 @@ RunnerProcess::RunnerProcess(const Launch& launch, ForkServer& server)
   err_.fd = std::move(err.ours);
   Fd executable = checked(fcntl(launch.executable, F_DUPFD_CLOEXEC, 0), "cannot copy a descriptor");
   if (mkdir(scratch_.c_str(), 0700) < 0) {
-    throw std::system_error(errno, std::system_category(), "cannot make the scratch folder " + scratch_);
+    throw std::system_error(errno, std::system_category(), "cannot make the scratch directory " + scratch_);
   }
 
   RunnerOrder order{{},         scratch_, launch.library_names, launch.libraries.size(), launch.large_tls,
@@ -99,22 +99,22 @@ RunnerProcess::~RunnerProcess() {
 }
 
 void RunnerProcess::kill(int signal) {
-  // One that is gone has taken all of it along.
+  // If the reaper is gone, its descendants are gone too.
   [[maybe_unused]] const auto sent = ::send(line_.get(), &signal, sizeof signal, MSG_NOSIGNAL);
 }
 
 std::optional<RunnerProcess::Death> RunnerProcess::death() {
   while (!death_) {
-    KeeperReport report;
+    ReaperReport report;
     const ssize_t got = recv(line_.get(), &report, sizeof report, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0 && errno == EAGAIN) break;
     if (got != sizeof report) {
-      death_ = Death{SIGKILL, 0};  // the keeper was killed, and the runner with it
-    } else if (report.kind == KeeperReport::Kind::ended) {
+      death_ = Death{SIGKILL, 0};  // the reaper was killed, and the runner with it
+    } else if (report.kind == ReaperReport::Kind::ended) {
       death_ = Death{report.signal, report.exit_code};
     } else {
-      keeper_ = report.keeper;
+      reaper_ = report.reaper;
     }
   }
   return death_;
@@ -128,7 +128,7 @@ void RunnerProcess::flush() {
   while (!queued_.empty()) {
     const int error = channel_.send(queued_.front().message, queued_.front().fd.get());
     if (error == EAGAIN || error == EWOULDBLOCK || error == ENOBUFS) break;
-    // Any other error: the runner is gone or going, and its death says what becomes of the task.
+    // Any other error: the runner is gone or dying, and the task is settled by its death.
     queued_.pop_front();
     crash_point("worker.task_handed_over");
   }
@@ -147,27 +147,27 @@ std::uint64_t RunnerProcess::started() const {
 }
 
 std::uint64_t RunnerProcess::ordinal_of(std::uint64_t started) {
-  started &= ~runner::kRecalled;
+  started &= ~runner::kTakenBack;
   if (started == runner::kNoneStarted) return 0;
   return started == 0 ? UINT64_MAX : started;
 }
 
-std::uint64_t RunnerProcess::recall(std::uint64_t first, std::uint64_t last) {
+std::uint64_t RunnerProcess::take_back_unstarted(std::uint64_t first, std::uint64_t last) {
   auto& started = memory_.page().started;
   std::uint64_t value = started.load();
   std::uint64_t ordinal = 0;
   do {
     ordinal = ordinal_of(value);
-    // A task could write anything there: what makes no sense recalls nothing.
-    if (ordinal + 1 < first || ordinal >= last || (value & runner::kRecalled) != 0) return last;
-  } while (!started.compare_exchange_weak(value, value | runner::kRecalled));
+    // A task can write anything to the page: with a value that makes no sense nothing is taken back.
+    if (ordinal + 1 < first || ordinal >= last || (value & runner::kTakenBack) != 0) return last;
+  } while (!started.compare_exchange_weak(value, value | runner::kTakenBack));
   queued_.clear();
-  send(runner::RunnerWelcome{});  // what is in front of it in the ring is passed over
+  send(runner::RunnerWelcome{});  // ends the messages in the ring that the runner must skip
   return ordinal;
 }
 Time RunnerProcess::started_at() const { return Time(Duration(memory_.page().started_at_us.load())); }
 
-/// The runner asks while we read how much is read (OutputMeter).
+/// While we read, the runner may wait for the number of bytes read (OutputMeter).
 bool RunnerProcess::read_some(Pipe& pipe, std::uint64_t bytes_max) {
   if (!pipe.fd) return false;
   const std::size_t before = pipe.text.size();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// RunnerProcess: one runner as the agent sees it: its keeper, the channel, the shared memory, the ends of
-// its stdout and stderr. It decides nothing. Nothing here blocks, but for the end of a process that was
-// killed.
+// RunnerProcess: the agent's side of one runner: the line to its reaper, the channel, the shared memory, its
+// stdout and stderr. Nothing here blocks, except the wait for the end of a killed process in the destructor.
 #pragma once
 
 #include <sys/types.h>
@@ -25,31 +24,32 @@ class ForkServer;
 class RunnerProcess {
  public:
   struct Launch {
-    int executable = -1;  // open; stays the caller's. The very bytes behind it are executed.
+    int executable = -1;  // open, owned by the caller; exactly the bytes behind it are executed
     std::vector<std::string> argv;
-    std::string library_names;   // of the program's own libraries, as WEFT_LIBRARIES has them; "": none
-    std::vector<int> libraries;  // the loader's part, then they; open, and the caller's
-    bool large_tls = false;      // more static thread-local memory than usual
-    std::string scratch;         // made here, removed at the end
-    int cgroup = -1;             // the folder of the cgroup that it enters; -1: none
+    std::string library_names;   // value of WEFT_LIBRARIES for the shipped libraries; "": none
+    std::vector<int> libraries;  // the loader's auditor, then the libraries; open, owned by the caller
+    bool large_tls = false;      // start it with more static TLS
+    std::string scratch;         // created by the constructor, removed by the destructor
+    int cgroup = -1;             // directory of the cgroup that it enters; -1: none
   };
   struct Death {
     int signal = 0;
     int exit_code = 0;
   };
-  /// Starts it. Throws std::system_error. What goes wrong after that is said on its stderr, and it
-  /// ends with code 127.
+  /// Starts the process. Throws std::system_error. Later failures are written to its stderr, and it ends with
+  /// code 127.
   RunnerProcess(const Launch& launch, ForkServer& server);
-  /// Kills it with all that descends from it, and waits for that.
+  /// Kills the process with all its descendants, and waits for their end.
   ~RunnerProcess();
   RunnerProcess(const RunnerProcess&) = delete;
   RunnerProcess& operator=(const RunnerProcess&) = delete;
 
-  /// All that descends from this process is the runner and what it has started. 0: not known yet.
-  pid_t keeper() const { return keeper_; }
+  /// Pid of the reaper, whose descendants are the runner and everything that it has started. 0: not known
+  /// yet.
+  pid_t reaper() const { return reaper_; }
 
-  /// Sends to the runner, as soon as the channel has room, with descriptor `fd` (a copy is kept). It hears of
-  /// it at the next flush().
+  /// Sends `message` with a copy of descriptor `fd`, as soon as the channel has room. The runner is woken by
+  /// the next flush().
   template <class M>
   void send(M message, int fd = -1) {
     Fd copy = copy_of(fd);
@@ -59,33 +59,33 @@ class RunnerProcess {
       queued_.push_back({std::move(message), std::move(copy)});
     }
   }
-  /// Sends what there is room for now, and wakes the runner if it sleeps.
+  /// Sends queued messages as far as there is room, and wakes the runner if it sleeps.
   void flush();
-  /// Messages that wait for room.
+  /// Number of messages that wait for room in the channel.
   std::size_t waiting() const { return queued_.size(); }
-  /// The next message; kinds again and garbage as runner::Channel::receive says.
+  /// The next message; `again` and `garbage` as in runner::Channel::receive().
   runner::Received receive() { return channel_.receive(); }
-  /// What woke us is read, so that a poll does not end at once again. False: it cannot wake us any more, and
-  /// its socket is not to be polled.
+  /// Consumes the wake-up, so that the next poll does not return at once. False: the runner's end is closed,
+  /// so it cannot wake us any more and the socket must not be polled.
   bool read_socket();
-  /// From now on a message of the runner ends a poll. False: there is one.
+  /// Asks the runner to wake us for its next message. False: a message has arrived already.
   bool sleep() { return channel_.sleep(); }
   void awake() { channel_.awake(); }
-  /// It cannot wake us: its end of the socket is closed, though it may go on.
-  bool mute() const { return !socket_open_; }
-  /// The runner sees the end of its channel.
+  /// The runner cannot wake us: its end of the socket is closed, although it may still run.
+  bool unpollable() const { return !socket_open_; }
+  /// Closes our direction of the channel: the runner exits when it has read everything.
   void end_channel();
-  /// To its group; SIGKILL to all that descends from it.
+  /// Sends `signal` to the runner's process group; SIGKILL ends all its descendants.
   void kill(int signal);
   void request_stop(std::uint64_t ordinal);
-  /// Takes back those of the tasks `first` to `last`, sent and not answered, that it has not begun: returns
-  /// the last one that it has, or will. They are sent no more; the next one has the ordinal after that.
-  std::uint64_t recall(std::uint64_t first, std::uint64_t last);
-  /// What the page says: the ordinal of the last task begun, 0 before the first. Tasks can write to it.
+  /// Takes back those of the tasks `first` to `last`, all sent and not answered, that the runner has not
+  /// started. Returns the last ordinal that it keeps; the next task sent has the ordinal after that.
+  std::uint64_t take_back_unstarted(std::uint64_t first, std::uint64_t last);
+  /// Read from the page, to which tasks can write: the ordinal of the last task started, 0 before the first.
   std::uint64_t started() const;
   Time started_at() const;
 
-  /// Reads what it has printed, at most `bytes_max` of each pipe; log_output() gives it out.
+  /// Reads the runner's output, at most `bytes_max` of each pipe, for log_output().
   void read_output(std::size_t bytes_max);
   /// Calls `sink(line, is_stderr)` for each line that was read.
   template <class Sink>
@@ -98,8 +98,8 @@ class RunnerProcess {
       if (!pipe->fd) pipe->lines.finish(line);
     }
   }
-  /// The same for what was printed up to these totals, read or not, and no further. A line that has no end by
-  /// then ends there.
+  /// The same for the output up to these totals, which is read first if necessary, and no further. An
+  /// unfinished line ends there.
   template <class Sink>
   void log_output_until(const runner::TaskPrinted& totals, Sink&& sink) {
     for (Pipe* pipe : {&out_, &err_}) {
@@ -116,17 +116,18 @@ class RunnerProcess {
       pipe->text.erase(0, size);
     }
   }
-  /// Something was read and not given out.
+  /// Output has been read that log_output() has not emitted.
   bool has_output() const { return !out_.text.empty() || !err_.text.empty(); }
 
-  /// How it ended, once it has; then all that descends from it has ended as well.
+  /// How the runner ended, once it and all its descendants have ended.
   std::optional<Death> death();
   enum class Source : std::uint8_t { line, socket, output };
   struct Polled {
     int fd;
     Source source;
   };
-  /// Descriptors to poll for reading, and what has to be called then: death(), read_socket(), read_output().
+  /// Descriptors to poll for reading, and, by `source`, what to call then: death(), read_socket() or
+  /// read_output().
   std::vector<Polled> polls() const;
   int socket() const { return socket_.ours.get(); }
 
@@ -135,14 +136,14 @@ class RunnerProcess {
     Fd fd;
     std::size_t index;  // in Page::output
     LineSplitter lines{};
-    std::string text{};       // read and not given out
-    std::uint64_t given = 0;  // bytes before it
+    std::string text{};       // read and not yet emitted
+    std::uint64_t given = 0;  // number of bytes emitted before `text`
   };
   struct Queued {
     runner::Message message;
     Fd fd;
   };
-  /// Mapped, and gone with it.
+  /// The mapping of the shared memory.
   class Memory {
    public:
     explicit Memory(int fd);
@@ -167,9 +168,9 @@ class RunnerProcess {
   static std::uint64_t ordinal_of(std::uint64_t started);
   bool read_some(Pipe& pipe, std::uint64_t bytes_max);
 
-  pid_t keeper_ = 0;
+  pid_t reaper_ = 0;
   std::optional<Death> death_;
-  Fd line_;  // to the keeper
+  Fd line_;  // to the reaper
   Fd memory_fd_;
   Memory memory_;
   Ends socket_;
@@ -177,7 +178,7 @@ class RunnerProcess {
   runner::Channel channel_;
   Pipe out_{.fd = {}, .index = 0};
   Pipe err_{.fd = {}, .index = 1};
-  std::deque<Queued> queued_;  // the channel has no room
+  std::deque<Queued> queued_;  // messages for which the channel has no room
   std::string scratch_;
 };
 

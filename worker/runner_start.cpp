@@ -23,7 +23,7 @@ namespace {
 constexpr int kChannelFd = 3;  // in the runner
 constexpr int kPageFd = 4;
 constexpr int kExecutableFd = 5;
-constexpr int kFirstOtherFd = kLoaderFd;  // the libraries, if there are any
+constexpr int kFirstOtherFd = kLoaderFd;  // the libraries, if any
 
 std::vector<char*> pointers(std::vector<std::string>& texts) {
   std::vector<char*> out;
@@ -32,8 +32,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return out;
 }
 
-/// With the variables of the loader that the runner takes out again (common/runner_libraries.hpp): each in
-/// front of what the worker's own environment has there.
+/// The runner's environment, with the loader's variables, which the runner removes again
+/// (common/runner_libraries.hpp). Their values are put in front of those from the worker's environment.
 std::vector<std::string> environment_for(const RunnerOrder& order) {
   std::vector<std::string> out;
   std::string audit = order.library_names.empty() ? "" : kLoaderPath;
@@ -79,17 +79,17 @@ bool write_to(const Fd& file, std::string_view text) {
   return file && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-/// The kernel looks for memory among runners before it comes to the agent. Where that is not allowed
-/// it decides as usual.
+/// Makes the kernel's OOM killer prefer runners over the agent. Where this is not allowed, the kernel decides
+/// as usual.
 void volunteer_for_oom() { write_to(Fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)), "500"); }
 
-/// Descriptors 0 to 5, and those behind them for libraries, become those of a runner; all others are closed.
+/// Arranges descriptors 0 to 5 and those of the libraries as a runner expects them, and closes all others.
 void arrange_descriptors(const RunnerOrder& order) {
   std::vector<int> from(kFirstOtherFd + order.libraries);
   const int end = static_cast<int>(from.size());
   from[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
   for (std::size_t i = 1; i < from.size(); ++i) from[i] = order.fds[RunnerOrder::line + i].get();
-  // Out of the way first: none may be overwritten before it was copied.
+  // First moves them above the target range, so that none is overwritten before it has been copied.
   for (int& fd : from) fd = fcntl(fd, F_DUPFD_CLOEXEC, end);
   for (int fd = 0; fd < end; ++fd) {
     if (dup3(from[static_cast<std::size_t>(fd)], fd, fd == kExecutableFd ? O_CLOEXEC : 0) < 0) _exit(127);
@@ -102,22 +102,22 @@ void arrange_descriptors(const RunnerOrder& order) {
 
 }  // namespace
 
-void become_runner(const RunnerOrder& order, pid_t keeper) {
+void become_runner(const RunnerOrder& order, pid_t reaper) {
   setsid();
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != keeper) _exit(127);  // it died before that
+  if (getppid() != reaper) _exit(127);  // the reaper died before the prctl() above
   reset_signals();
   volunteer_for_oom();
   if (order.cgroup() >= 0 && !write_to(Fd(openat(order.cgroup(), "cgroup.procs", O_WRONLY | O_CLOEXEC)), "0"))
     _exit(127);
-  // 1, not 0: that also keeps a core_pattern that pipes to a program from being run (core(5)).
+  // 1, not 0: that also suppresses a core_pattern that pipes to a program (core(5)).
   const rlimit no_core{1, 1};
   setrlimit(RLIMIT_CORE, &no_core);
   std::vector<std::string> argv = order.argv;
   std::vector<std::string> environment = environment_for(order);
   arrange_descriptors(order);
   setrlimit(RLIMIT_NOFILE, &original_file_limit());
-  if (chdir(order.scratch.c_str()) < 0) say_and_exit("cannot enter the scratch folder");
+  if (chdir(order.scratch.c_str()) < 0) say_and_exit("cannot enter the scratch directory");
   syscall(SYS_execveat, kExecutableFd, "", pointers(argv).data(), pointers(environment).data(),
           AT_EMPTY_PATH);
   say_and_exit("cannot execute it");

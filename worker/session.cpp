@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The broker's side of Session: presence, claims, blobs that others ask for, leaving.
+// Session towards the broker: presence, claims, blobs as holder and as fetcher, leaving.
 #include "worker/session.hpp"
 
 #include <fmt/format.h>
@@ -14,6 +14,11 @@ namespace weft::worker {
 namespace {
 
 double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
+
+/// "1 task", "2 tasks".
+std::string count_text(std::size_t number, const char* noun) {
+  return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
+}
 
 }  // namespace
 
@@ -78,21 +83,21 @@ void Session::on(const LinkDown& down) {
   lose_broker(down.reason);
 }
 
-/// The link is down, or is to be closed by the caller. Everything that runs goes on.
+/// The link is down, or the caller closes it. Running tasks go on.
 void Session::lose_broker(const std::string& reason) {
   const bool was_joined = presence_.joined();
   if (presence_.stage() != Presence::Stage::backing_off) presence_.on_disconnected(now_);
   fetcher_.on_lost();
   if (was_joined) {
-    log(LogLevel::warning,
-        fmt::format("lost the broker at {} ({}); {} tasks go on", settings_.broker, reason, tasks_.size()));
+    log(LogLevel::warning, fmt::format("lost the broker at {} ({}), still holding {}", settings_.broker,
+                                       reason, count_text(tasks_.size(), "task")));
     log_reason_.clear();
   } else {
     log_waiting(reason);
   }
 }
 
-/// Once for each new reason, and then more and more rarely.
+/// Logs each new reason once, and a repeated one only at failures 1, 2, 4, 8 ...
 void Session::log_waiting(const std::string& reason) {
   const std::uint32_t failures = presence_.failures();
   if (reason == log_reason_ && (failures & (failures - 1)) != 0) return;
@@ -117,11 +122,11 @@ void Session::tick_presence() {
         actions_->push_back(CloseLink{});
         fetcher_.on_lost();
         if (before == Presence::Stage::joined) {
-          log(LogLevel::warning,
-              fmt::format("the broker at {} is silent; {} tasks go on", settings_.broker, tasks_.size()));
+          log(LogLevel::warning, fmt::format("the broker at {} is silent; still holding {}", settings_.broker,
+                                             count_text(tasks_.size(), "task")));
           log_reason_.clear();
         } else {
-          log_waiting(before == Presence::Stage::connecting ? "no answer" : "it does not say WELCOME");
+          log_waiting(before == Presence::Stage::connecting ? "no answer" : "it has not sent WELCOME");
         }
     }
   }
@@ -136,7 +141,7 @@ void Session::on(const Tick&) {
 
 void Session::on(const Received& received) {
   if (presence_.stage() != Presence::Stage::greeting && !presence_.joined())
-    return;  // of a link that we gave up
+    return;  // from a link that was given up
   presence_.on_heard(now_);
   received_minor_ = received.minor;
   std::visit(
@@ -145,7 +150,8 @@ void Session::on(const Received& received) {
         if constexpr (requires { receive(message); }) {
           if (kGreeting || presence_.joined()) receive(message);
         } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
-          log(LogLevel::warning, "the broker sent what a worker has no use for: " + wire::describe(message));
+          log(LogLevel::warning,
+              "the broker sent a message that a worker does not handle: " + wire::describe(message));
         }
       },
       *received.message);
@@ -157,18 +163,19 @@ void Session::receive(const wire::Welcome& welcome) {
   presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness,
                        received_minor_);
   log_reason_.clear();
-  log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} slots as {}",
-                                  settings_.broker, epoch_, settings_.hello.slots, settings_.hello.name));
+  log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} as {}", settings_.broker,
+                                  epoch_, count_text(settings_.hello.slots, "slot"), settings_.hello.name));
   if (!welcome.resumed) forget_idle_clients();
   claim_everything();
-  if (hold_) say_hold();  // before tasks come
+  if (hold_) say_hold();  // before the broker assigns tasks
   send(wire::Ready{});
   if (draining_) send(wire::Draining{});
   for (const auto& [id, client] : clients_) client.outbox.send_all(*actions_);
   fetcher_.on_joined(now_, *actions_);
 }
 
-/// A broker that does not know us will never say END_SESSION of a session that we do not claim.
+/// A broker that does not know this worker will never send END_SESSION for a session that the worker does not
+/// claim.
 void Session::forget_idle_clients() {
   std::set<Uuid> busy;
   tasks_.for_each([&](const Task& task) { busy.insert(task.key.id.session); });
@@ -185,10 +192,10 @@ void Session::claim_everything() {
   std::map<Uuid, wire::Claims> by_session;
   for (Task* task : tasks_in_order()) {
     if (task->unwanted) continue;
-    task->told_started = task->started_at.has_value();
+    task->started_reported = task->started_at.has_value();
     by_session[task->key.id.session].tasks.push_back(
         {task->key.id.seq, task->key.attempt,
-         task->told_started ? wire::ClaimState::running : wire::ClaimState::queued, task->execution});
+         task->started_reported ? wire::ClaimState::running : wire::ClaimState::queued, task->execution});
   }
   for (const auto& [id, client] : clients_) {
     wire::Claims claims = std::move(by_session[id]);
@@ -217,7 +224,7 @@ void Session::receive(const wire::Goodbye& goodbye) {
   lose_broker(goodbye.reason.empty() ? "it said goodbye" : goodbye.reason);
 }
 
-// ---- blobs, as their holder and as their needer ----
+// ---- blobs, as holder and as fetcher ----
 
 void Session::receive(const wire::Get& get) { held_.serve(get, *actions_); }
 void Session::receive(const wire::Drop& drop) { held_.drop(drop.id, *actions_); }
@@ -231,20 +238,22 @@ void Session::receive(const wire::Leave&) { on(Drain{}); }
 void Session::on(const Drain&) {
   if (draining_) return;
   draining_ = true;
-  log(LogLevel::info, fmt::format("draining: {} tasks here, those that run may finish", tasks_.size()));
+  log(LogLevel::info,
+      fmt::format("draining: {} here; running tasks may finish", count_text(tasks_.size(), "task")));
   send(wire::Draining{});
   for (Task* task : tasks_in_order()) {
-    if (task->place != TaskPlace::in_runner) give_back(*task);
+    if (task->stage != TaskStage::in_runner) give_back(*task);
   }
 }
 
 void Session::on(const Stop&) {
   draining_ = true;
   for (auto& [id, runner] : runners_) actions_->push_back(KillRunner{id, SIGKILL});
-  exit(0, "told to leave at once");
+  exit(0, "stopped by a second signal");
 }
 
-/// What runs may take its time while there is a broker to hear of it; without one the wait has an end.
+/// Running tasks may take their time while a broker can hear of them. Without one, the wait ends after
+/// leave_wait.
 void Session::leave_if_done() {
   if (!draining_ || exited_) return;
   if (!tasks_.empty() && presence_.joined()) return leave_at_.reset();
@@ -256,7 +265,7 @@ void Session::leave_if_done() {
   } else if (now_ < *leave_at_) {
     return;
   } else if (tasks_.empty()) {
-    exit(0, "drained, but not every result was fetched");
+    exit(0, "drained, but not every result has been fetched");
   } else {
     exit(0, fmt::format("there has been no broker at {} for {:.0f} s; {} {} not ended", settings_.broker,
                         seconds(settings_.leave_wait), tasks_.size(),
@@ -276,13 +285,13 @@ void Session::exit(int code, const std::string& reason) {
 void Session::check_invariants() const {
   std::size_t placed = 0;
   for (const auto& [name, program] : programs_) {
-    for (const Lane& lane : program.lanes) {
+    for (const RunQueue& run_queue : program.run_queues) {
       std::size_t count = 0;
-      for (const Task* task = lane.tasks.front(); task != nullptr; task = task->next, ++count) {
-        WEFT_CHECK(task->place == TaskPlace::queued && &task->lane() == &lane);
+      for (const Task* task = run_queue.tasks.front(); task != nullptr; task = task->next, ++count) {
+        WEFT_CHECK(task->stage == TaskStage::queued && &task->run_queue() == &run_queue);
         WEFT_CHECK(task->next == nullptr || task->order < task->next->order);
       }
-      WEFT_CHECK(count == lane.tasks.size());
+      WEFT_CHECK(count == run_queue.tasks.size());
       placed += count;
     }
   }
@@ -291,18 +300,19 @@ void Session::check_invariants() const {
   for (const auto& [id, runner] : runners_) {
     WEFT_CHECK(slots.insert(runner.slot).second && runner.slot < settings_.hello.slots);
     WEFT_CHECK(runner.channel.empty() || runner.state != Runner::State::starting);
-    WEFT_CHECK(!runner.lane->alone || runner.channel.size() <= 1);
+    WEFT_CHECK(!runner.run_queue->alone || runner.channel.size() <= 1);
     WEFT_CHECK(settings_.runner_max_tasks == 0 || runner.sent <= settings_.runner_max_tasks);
-    WEFT_CHECK(runner.rung == Runner::Rung::none || runner.rung == Runner::Rung::killed || runner.rung_due);
+    WEFT_CHECK(runner.stop_stage == Runner::StopStage::none ||
+               runner.stop_stage == Runner::StopStage::killed || runner.escalation_due);
     std::uint64_t ordinal = runner.sent - runner.channel.size();
     for (const Task* task : runner.channel) {
       ++placed;
-      WEFT_CHECK(task->place == TaskPlace::in_runner && task->runner == id && task->ordinal == ++ordinal);
+      WEFT_CHECK(task->stage == TaskStage::in_runner && task->runner == id && task->ordinal == ++ordinal);
     }
   }
   tasks_.for_each([&](const Task& task) {
-    placed += task.place == TaskPlace::waiting;
-    WEFT_CHECK(task.is_missing_something() == (task.place == TaskPlace::waiting));
+    placed += task.stage == TaskStage::waiting;
+    WEFT_CHECK(task.is_missing_something() == (task.stage == TaskStage::waiting));
     const auto client = clients_.find(task.key.id.session);
     WEFT_CHECK(client == clients_.end() || !client->second.outbox.holds(task.key.id.seq, task.key.attempt));
   });

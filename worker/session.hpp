@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Session decides everything that a worker does: which task goes to which runner, when a runner is
-// started, stopped and killed, what the broker is told, what is kept until it is released, what is
-// fetched. It never sends, forks, sleeps, reads a clock or a file: the shell feeds it events and
+// The worker's state machine. Session decides which task goes to which runner; when a runner is started,
+// stopped or killed; what the broker is told; which results are retained until they are released; and which
+// blobs are fetched. It never sends, forks, sleeps, or reads a clock or a file: the shell feeds it events and
 // performs the actions that it returns. The loop is
 //
 //   for (;;) {
@@ -11,18 +11,18 @@
 //     for each action, in order:     perform(action);   // Exit is the last
 //   }
 //
-// What runs and what is not released survives every loss of the broker: it is claimed when the
-// broker, or its successor with another epoch, is there again. Not thread-safe; owned by one loop.
+// Running tasks and unreleased results survive the loss of the broker. The worker claims them when it has
+// joined the broker again, or a successor with another epoch. Not thread-safe: owned by one loop.
 //
 // Invariants (see check_invariants):
-//   1. A task is in exactly one place: waiting for blobs, in its lane, or in one runner's channel.
-//   2. There are at most `slots` runners, each in a slot of its own; only a ready or ending one has
-//      tasks, and one that serves `alone` tasks never more than one.
+//   1. A task is in exactly one stage: waiting for blobs, in its run queue, or in one runner's channel.
+//   2. There are at most `slots` runners, each in a slot that it does not share. Only a ready or ending
+//      runner has tasks, and one that serves `alone` tasks never has more than one.
 //   3. The ordinals in a channel are consecutive and end at the last one sent.
-//   4. No attempt is here and in an outbox at once: every attempt is answered once.
-//   5. A task waits exactly as long as a blob of it is missing.
-//   6. A runner on the ladder has a time for the next rung, but on the last.
-//   7. What is not joined sends nothing but HELLO.
+//   4. No attempt is both in the task table and in an outbox: every attempt is answered once.
+//   5. A task waits exactly as long as one of its blobs is missing.
+//   6. A runner that is being stopped has a time for the next stop stage, except in the last one.
+//   7. A worker that has not joined sends nothing but HELLO.
 #pragma once
 
 #include <list>
@@ -38,51 +38,58 @@
 
 namespace weft::worker {
 
-/// A worker whose memory is short: it wants nothing new.
+/// Backpressure: the worker is short of memory and accepts no new tasks.
 struct Hold {
   std::string reason;
-  double part = 0;                 // of its memory that is in use, as the reason says
-  std::uint32_t slots = 0;         // of tasks that it takes all the same
-  std::optional<Time> idle_since;  // there has been neither a task nor a runner here
+  double part = 0;                 // fraction of the memory in use, as `reason` states it
+  std::uint32_t slots = 0;         // of tasks that it accepts nevertheless
+  std::optional<Time> idle_since;  // since then there has been neither a task nor a runner
 };
 
 class Session {
  public:
   struct Settings {
     wire::HelloWorker hello;  // who we are: incarnation, name, slots, ...
-    std::string broker;       // its address, for the log
-    Indices indices;          // of the resources in `hello` that have some
+    std::string broker;       // address of the broker, for the log
+    Indices indices;          // of those resources in `hello` that have indices
     std::uint64_t jitter_seed = 1;
     Presence::Settings presence;
     Fetcher::Settings fetcher;
-    Duration start_notice = std::chrono::milliseconds(2);  // STARTED for what runs longer, or twice as long
-    Duration start_notice_max = std::chrono::milliseconds(10);  // as expected, but at most this
-    Duration look_again = std::chrono::milliseconds(10);        // when the page does not say started yet
-    Duration rung = std::chrono::seconds(1);                    // asked, SIGTERM, SIGKILL: this far apart
-    Duration start_timeout = std::chrono::seconds(10);          // from StartRunner to RunnerReady
-    Duration bad_program = std::chrono::seconds(5);             // is not tried again for
-    Duration tenure = std::chrono::milliseconds(50);  // a runner with tasks waiting is not ended before
-    Duration idle_runner = std::chrono::seconds(30);  // kept when no session names its program
-    Duration leave_wait =
-        std::chrono::seconds(10);        // draining: for results to be released, for a broker to come back
-    std::uint64_t runner_max_tasks = 0;  // then a runner is ended; 0: no limit
-    std::uint32_t prefetch_max = 1000;   // tasks behind the running one in a channel
-    Duration prefetch_time = std::chrono::milliseconds(2);  // they may take; each at most half of it
-    Duration behind_max = std::chrono::milliseconds(20);    // or there is a single one that takes no longer
-    double hold_above = 0.9;                                // of its memory in use: it takes nothing new
-    double hold_below = 0.85;                               // until it is below this
-    Duration hold_patience = std::chrono::seconds(5);  // with nothing here; then it takes one task at a time
-    Duration worth_recalling = std::chrono::microseconds(500);  // for a runner that has nothing to do
+    // STARTED is sent for a task that runs longer than start_notice or than twice its estimate, but no later
+    // than start_notice_max.
+    Duration start_notice = std::chrono::milliseconds(2);
+    Duration start_notice_max = std::chrono::milliseconds(10);
+    Duration recheck_interval =
+        std::chrono::milliseconds(10);  // when the page does not show the task as started
+    Duration escalation_interval = std::chrono::seconds(1);  // between stop stages: request, SIGTERM, SIGKILL
+    Duration start_timeout = std::chrono::seconds(10);       // from StartRunner to RunnerReady
+    Duration bad_program = std::chrono::seconds(5);  // a program that did not start is not tried again
+    Duration min_runner_lifetime =
+        std::chrono::milliseconds(50);                // before a runner with queued tasks makes room
+    Duration idle_runner = std::chrono::seconds(30);  // an idle runner whose program no session names
+    // Draining: for results to be released, or for a broker to return.
+    Duration leave_wait = std::chrono::seconds(10);
+    std::uint64_t runner_max_tasks = 0;  // a runner is replaced after so many; 0: no limit
+    // Prefetching: the tasks queued behind the running one in a channel may take prefetch_time together, and
+    // each at most half of it; or it is a single one that takes at most behind_max.
+    std::uint32_t prefetch_max = 1000;
+    Duration prefetch_time = std::chrono::milliseconds(2);
+    Duration behind_max = std::chrono::milliseconds(20);
+    double hold_above = 0.9;   // the fraction of memory in use above which the worker holds,
+    double hold_below = 0.85;  // and below which it accepts tasks again
+    // Holding with neither a task nor a runner here; then it accepts one task at a time.
+    Duration hold_patience = std::chrono::seconds(5);
+    Duration worth_rebalancing = std::chrono::microseconds(500);  // queued work to move to an idle runner
   };
 
   explicit Session(Settings settings);
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// Applies one event at `now`, appending what must be done to `actions` in order.
-  /// REQUIRES: `now` never goes backwards between calls.
+  /// Applies one event at `now` and appends the resulting actions to `actions`, in order. REQUIRES: `now`
+  /// never goes backwards between calls.
   void step(Time now, const Event& event, Actions& actions) { step(now, std::span(&event, 1), actions); }
-  /// The same for what happened together, which is dispatched together.
+  /// The same for several events that arrived together: one dispatch() serves them all.
   void step(Time now, std::span<const Event> events, Actions& actions);
 
   /// When to deliver the next Tick; nullopt only after Exit.
@@ -97,7 +104,7 @@ class Session {
   std::size_t runner_count() const { return runners_.size(); }
 
  private:
-  // session.cpp: the broker, presence, leaving
+  // session.cpp: broker, presence, leaving
   void on(const LinkUp&);
   void on(const LinkDown&);
   void on(const Received&);
@@ -123,7 +130,7 @@ class Session {
   void send(wire::Message message);
   void log(LogLevel level, std::string text);
 
-  // session_memory.cpp: when memory is short
+  // session_memory.cpp: backpressure when memory is short
   void on(const MemoryUsed&);
   void begin_hold(const MemoryUsed& memory);
   void explain_hold(const MemoryUsed& memory);
@@ -132,7 +139,7 @@ class Session {
   void say_hold();
   wire::Heartbeat heartbeat() const;
 
-  // session_tasks.cpp: what the broker wants of tasks, and their ends
+  // session_tasks.cpp: assigning, revoking and answering tasks
   void receive(const wire::DefineFor&);
   void receive(const wire::ForgetFor&);
   void receive(const wire::Assign&);
@@ -166,24 +173,24 @@ class Session {
   Task* find(const AttemptKey& key);
   wire::ErrorInfo error(std::string message) const;
 
-  // session_dispatch.cpp: which task goes where
+  // session_dispatch.cpp: which task goes to which runner
   void dispatch();
-  Lane* next_lane(std::uint64_t& until);
-  bool serve(Lane& lane, std::uint64_t until);
-  bool prefetch(Lane& lane, std::uint64_t until);
-  void start_runners(Lane& lane);
-  void end_idle_runners_for(Lane& lane);
-  void recall_for_idle();
+  RunQueue* next_queue(std::uint64_t& until);
+  bool serve(RunQueue& run_queue, std::uint64_t until);
+  bool prefetch(RunQueue& run_queue, std::uint64_t until);
+  void start_runners(RunQueue& run_queue);
+  void end_idle_runners_for(RunQueue& run_queue);
+  void rebalance();
   bool may_prefetch(const Runner& runner) const;
   bool has_room(const Runner& runner, const Task& task) const;
   bool is_used_up(const Runner& runner) const {
     return settings_.runner_max_tasks != 0 && runner.sent >= settings_.runner_max_tasks;
   }
-  bool older_lane_waits(const Lane& lane) const;
+  bool older_queue_waits(const RunQueue& run_queue) const;
   void run(Runner& runner, Task& task);
   bool take_indices(Runner& runner, const Task& task);
   void release_indices(const Runner& runner, const Task& task);
-  void end_unsuited(const Lane& lane);
+  void end_unsuited(const RunQueue& run_queue);
   bool may_wait_behind(const Task& task) const;
   void count_out(Runner& runner, const Task& task);
   static bool has_function(const Task& task) {
@@ -193,28 +200,28 @@ class Session {
   std::uint32_t slots_of(const Task& task) const;
   std::uint32_t busy_slots() const;
   bool has_slots_for(const Task& task);
-  std::size_t count(const Lane& lane, Runner::State state) const;
+  std::size_t count(const RunQueue& run_queue, Runner::State state) const;
   std::optional<std::uint32_t> free_slot() const;
 
-  // session_runners.cpp: runners and what they do
+  // session_runners.cpp: events of runners, and stopping them
   void on(const RunnerReady&);
   void on(const RunnerFailedToStart&);
   void on(const TaskStarted&);
   void on(const TaskFinished&);
-  void on(const TasksRecalled&);
+  void on(const TasksTakenBack&);
   void on(const RunnerBroken&);
   void on(const RunnerDied&);
   wire::ErrorInfo crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const;
   void fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
                       std::uint64_t run_us = 0);
   void end(Runner& runner);
-  void condemn(Runner& runner, const std::string& text);
+  void kill_runner(Runner& runner, const std::string& text);
   void stop_front(Runner& runner, StopReason reason);
   void next_front(Runner& runner);
-  void climb(Runner& runner);
+  void escalate(Runner& runner);
   Duration start_notice_of(const Runner& runner) const;
-  void look(Runner& runner);
-  void recall(Runner& runner);
+  void check_started(Runner& runner);
+  void take_back_unstarted(Runner& runner);
   void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);
   void put_back(Task& task);
   void fail_queued(ProgramState& program);
@@ -230,38 +237,39 @@ class Session {
   Fetcher fetcher_;
   HeldBlobs held_;
   IndexAllocator indices_;
-  std::uint64_t epoch_ = 0;  // of the broker that we have or last had
+  std::uint64_t epoch_ = 0;  // of the broker that this worker has joined, or had last
 
   std::map<Uuid, ClientState> clients_;
-  // An outbox begins here: results of a session that has ended may still be on their way when it comes back,
-  // and must not be taken for those of its new outbox.
+  // Where the numbers of a new outbox begin. Results of a session that has ended may still be in flight when
+  // the session returns, and must not be mistaken for those of its new outbox.
   std::uint64_t unused_outbox_ = 1;
   TaskTable tasks_;
-  std::map<std::uint64_t, std::uint64_t> assigned_last_;  // highest attempt number, by epoch
+  std::map<std::uint64_t, std::uint64_t> assigned_last_;  // the highest attempt number by epoch
   std::map<BlobKey, std::vector<AttemptKey>> waiters_;
-  std::map<std::string, ProgramState> programs_;  // by what they are made of
+  std::map<std::string, ProgramState> programs_;  // by the ids and names of their files
   std::map<RunnerId, Runner> runners_;
   RunnerId runner_last_ = 0;
   std::uint64_t order_last_ = 0;
-  std::size_t wide_ = 0;  // tasks here that take more than one slot
-  std::uint32_t held_back_ =
-      0;  // in this pass of dispatch(): slots for the oldest of those that cannot start yet
+  std::size_t wide_ = 0;  // number of tasks here that take more than one slot
+  // In this pass of dispatch(): slots reserved for the oldest task that cannot start yet.
+  std::uint32_t held_back_ = 0;
   bool dispatch_needed_ = false;
-  std::optional<Time> dispatch_due_;  // a program may be tried again then
-  bool programs_changed_ = false;     // some may be unused now
+  std::optional<Time> dispatch_due_;  // when a bad program may be tried again
+  bool programs_changed_ = false;     // some programs may be unused now
 
   std::optional<Hold> hold_;
 
   bool draining_ = false;
-  std::optional<Time> leave_at_;  // draining, with nothing left to do or without a broker: at the latest
+  // Draining: leave by then. Set while no task is left or no broker is there.
+  std::optional<Time> leave_at_;
   bool exited_ = false;
-  std::string log_reason_;  // of the last "waiting for a broker"
+  std::string log_reason_;  // reason of the last "waiting for a broker"
 
   std::vector<Runner*> candidates_;  // during one pass of serve()
 
   // During one step:
   Time now_{};
-  std::uint8_t received_minor_ = 0;  // version of the broker, as of the message in hand
+  std::uint8_t received_minor_ = 0;  // the broker's minor version, from the current message
   Actions* actions_ = nullptr;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which queued task goes to which runner, in Session, and which runners there are. Oldest first; a
-// lane whose oldest task cannot be placed is passed over, so that it holds up no other program.
+// Session's dispatcher: which queued task goes to which runner, and which runners exist. Oldest task first; a
+// run queue whose oldest task cannot be placed is skipped, so that it does not block other programs.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace weft::worker {
 
 namespace {
 
-/// A runner cuts very long names in its HELLO; what is left of them must agree.
+/// A runner truncates very long names in its HELLO, so only their common prefix has to agree.
 bool same_name(const std::string& a, const std::string& b) {
   constexpr std::size_t kNameBytesKept = 900;
   if (a.size() < kNameBytesKept || b.size() < kNameBytesKept) return a == b;
@@ -25,101 +25,102 @@ void Session::dispatch() {
   dispatch_due_.reset();
   held_back_ = 0;
   for (auto& [name, program] : programs_)
-    for (Lane& lane : program.lanes) lane.served = lane.blocked = false;
+    for (RunQueue& run_queue : program.run_queues) run_queue.served = run_queue.blocked = false;
   std::uint64_t until = 0;
-  while (Lane* lane = next_lane(until)) lane->blocked = !serve(*lane, until);
-  recall_for_idle();
+  while (RunQueue* run_queue = next_queue(until)) run_queue->blocked = !serve(*run_queue, until);
+  rebalance();
 }
 
-/// The one with the oldest task, of those that may still get something in this pass; and the order of the
-/// oldest task of the others.
-Lane* Session::next_lane(std::uint64_t& until) {
-  Lane* oldest = nullptr;
+/// Of the run queues that are not blocked in this pass, the one with the oldest task. `until` becomes the
+/// order of the oldest task in the others.
+RunQueue* Session::next_queue(std::uint64_t& until) {
+  RunQueue* oldest = nullptr;
   until = UINT64_MAX;
   for (auto& [name, program] : programs_) {
-    for (Lane& lane : program.lanes) {
-      if (lane.tasks.empty() || lane.blocked) continue;
-      if (oldest == nullptr || lane.tasks.front()->order < oldest->tasks.front()->order) {
+    for (RunQueue& run_queue : program.run_queues) {
+      if (run_queue.tasks.empty() || run_queue.blocked) continue;
+      if (oldest == nullptr || run_queue.tasks.front()->order < oldest->tasks.front()->order) {
         if (oldest != nullptr) until = oldest->tasks.front()->order;
-        oldest = &lane;
+        oldest = &run_queue;
       } else {
-        until = std::min(until, lane.tasks.front()->order);
+        until = std::min(until, run_queue.tasks.front()->order);
       }
     }
   }
   return oldest;
 }
 
-/// Places the lane's tasks that came before `until`, oldest first. False: not all of them now.
-bool Session::serve(Lane& lane, std::uint64_t until) {
+/// Places the queue's tasks that arrived before `until`, oldest first. False: some of them must wait.
+bool Session::serve(RunQueue& run_queue, std::uint64_t until) {
   for (auto& [id, runner] : runners_) {
-    if (runner.lane != &lane) continue;
+    if (runner.run_queue != &run_queue) continue;
     while (runner.idle() && !is_used_up(runner)) {
-      if (!lane.has_before(until)) return true;
-      Task& task = *lane.tasks.front();
+      if (!run_queue.has_before(until)) return true;
+      Task& task = *run_queue.tasks.front();
       if (!has_slots_for(task)) return false;
       if (task.spec->takes_indices && has_function(task) && !take_indices(runner, task)) break;
-      run(runner, task);  // which it leaves idle when it does not have the function
+      run(runner, task);  // the runner stays idle if the program lacks the function
     }
   }
-  if (!lane.has_before(until)) return true;
-  if (lane.tasks.front()->spec->takes_indices) end_unsuited(lane);
-  if (!std::exchange(lane.served, true)) {
-    start_runners(lane);
-    end_idle_runners_for(lane);
+  if (!run_queue.has_before(until)) return true;
+  if (run_queue.tasks.front()->spec->takes_indices) end_unsuited(run_queue);
+  if (!std::exchange(run_queue.served, true)) {
+    start_runners(run_queue);
+    end_idle_runners_for(run_queue);
   }
-  return prefetch(lane, until);
+  return prefetch(run_queue, until);
 }
 
-/// One for each task that has none, as far as slots are free.
-void Session::start_runners(Lane& lane) {
-  ProgramState& program = *lane.program;
+/// Starts a runner for each task that has none, as far as slots are free.
+void Session::start_runners(RunQueue& run_queue) {
+  ProgramState& program = *run_queue.program;
   if (program.bad_until && now_ < *program.bad_until) {
     dispatch_due_ = earlier(dispatch_due_, program.bad_until);
     return;
   }
-  std::size_t coming = count(lane, Runner::State::starting);
-  for (auto slot = free_slot(); slot && coming < lane.tasks.size(); slot = free_slot(), ++coming) {
+  std::size_t coming = count(run_queue, Runner::State::starting);
+  for (auto slot = free_slot(); slot && coming < run_queue.tasks.size(); slot = free_slot(), ++coming) {
     Runner& runner = runners_[++runner_last_];
     runner.id = runner_last_;
     runner.slot = *slot;
-    runner.lane = &lane;
+    runner.run_queue = &run_queue;
     runner.since = now_;
     ++program.runners;
     actions_->push_back(StartRunner{runner.id, runner.slot, program.program});
   }
 }
 
-/// All slots are taken: an idle runner of another program makes room.
-void Session::end_idle_runners_for(Lane& lane) {
-  const ProgramState& program = *lane.program;
+/// All slots are taken: ends idle runners of other programs to make room.
+void Session::end_idle_runners_for(RunQueue& run_queue) {
+  const ProgramState& program = *run_queue.program;
   if (program.bad_until && now_ < *program.bad_until) return;
-  std::size_t coming = count(lane, Runner::State::starting);
+  std::size_t coming = count(run_queue, Runner::State::starting);
   for (const auto& [id, runner] : runners_) coming += runner.state == Runner::State::ending;
   coming += settings_.hello.slots - runners_.size();
   for (auto& [id, runner] : runners_) {
-    if (coming >= lane.tasks.size()) return;
-    if (!runner.idle() || runner.lane == &lane) continue;
-    // Two programs that take turns in one slot would start processes all day: each gets a while.
-    if (!runner.lane->tasks.empty() && now_ - runner.ready_at < settings_.tenure) continue;
+    if (coming >= run_queue.tasks.size()) return;
+    if (!runner.idle() || runner.run_queue == &run_queue) continue;
+    // Two programs that alternate in one slot would start processes all day, so each gets a minimum time.
+    if (!runner.run_queue->tasks.empty() && now_ - runner.ready_at < settings_.min_runner_lifetime) continue;
     end(runner);
     ++coming;
   }
 }
 
-/// Puts tasks into the channels of busy runners, the emptiest first: nothing there takes long, so that they
-/// wait hardly longer than for another runner, and a runner that ends one has the next. False: not all of
-/// them now.
-bool Session::prefetch(Lane& lane, std::uint64_t until) {
-  if (lane.alone || older_lane_waits(lane) || held_back_ > 0) return false;
+/// Queues short tasks behind the running ones, in the emptiest channels first. A runner that finishes a task
+/// then has its next one without a round trip, and short tasks hardly wait longer than for a free runner.
+/// False: some must wait.
+bool Session::prefetch(RunQueue& run_queue, std::uint64_t until) {
+  if (run_queue.alone || older_queue_waits(run_queue) || held_back_ > 0) return false;
   candidates_.clear();
   for (auto& [id, runner] : runners_)
-    if (runner.lane == &lane && may_prefetch(runner)) candidates_.push_back(&runner);
+    if (runner.run_queue == &run_queue && may_prefetch(runner)) candidates_.push_back(&runner);
   const auto emptier = [](const Runner* a, const Runner* b) { return a->channel.size() < b->channel.size(); };
   std::stable_sort(candidates_.begin(), candidates_.end(), emptier);
-  // Those before `next` have got one each of what makes them as full as the one at `next` was.
-  for (std::size_t next = 0; lane.has_before(until);) {
-    Task& task = *lane.tasks.front();
+  // Round robin over channels of equal length: the candidates before `next` have got one task each in this
+  // round.
+  for (std::size_t next = 0; run_queue.has_before(until);) {
+    Task& task = *run_queue.tasks.front();
     if (candidates_.empty() || !may_wait_behind(task)) return false;
     Runner& runner = *candidates_[next];
     if (has_room(runner, task)) {
@@ -135,34 +136,38 @@ bool Session::prefetch(Lane& lane, std::uint64_t until) {
   return true;
 }
 
-/// Runners that have nothing to do get what waits in the channels of others, where none waits for them.
-void Session::recall_for_idle() {
+/// Rebalancing: where no task is queued, takes tasks back from busy channels for the idle runners of the
+/// program.
+void Session::rebalance() {
   for (auto& [name, program] : programs_) {
-    Lane& lane = program.lanes[0];
-    if (!lane.tasks.empty() || program.runners < 2) continue;
+    RunQueue& run_queue = program.run_queues[0];
+    if (!run_queue.tasks.empty() || program.runners < 2) continue;
     if (wide_ > 0 && busy_slots() >= settings_.hello.slots) continue;
     auto idle = std::count_if(runners_.begin(), runners_.end(), [&](const auto& entry) {
-      return entry.second.lane == &lane && entry.second.idle();
+      return entry.second.run_queue == &run_queue && entry.second.idle();
     });
     for (auto next = runners_.begin(); next != runners_.end() && idle > 0; ++next) {
       Runner& runner = next->second;
-      if (runner.lane != &lane || runner.channel.size() < 2 || runner.unsure > 0 || runner.gave_away)
+      if (runner.run_queue != &run_queue || runner.channel.size() < 2 || runner.unknown_lengths > 0 ||
+          runner.already_rebalanced)
         continue;
       const double behind_us = runner.channel_us - static_cast<double>(runner.channel.front()->estimate_us);
-      if (behind_us < static_cast<double>(settings_.worth_recalling.count())) continue;
-      runner.gave_away = true;  // what it does not give has begun, and will be answered
-      recall(runner);
+      if (behind_us < static_cast<double>(settings_.worth_rebalancing.count())) continue;
+      runner.already_rebalanced = true;  // tasks that it does not return have started, and will be answered
+      take_back_unstarted(runner);
       --idle;
     }
   }
 }
 
-/// As long as nothing that it has takes long.
+/// Whether all tasks in the runner's channel are expected to be short.
 bool Session::may_prefetch(const Runner& runner) const {
-  if (runner.state != Runner::State::ready || runner.rung != Runner::Rung::none || runner.recalling)
+  if (runner.state != Runner::State::ready || runner.stop_stage != Runner::StopStage::none ||
+      runner.taking_back)
     return false;
-  if (!runner.channel.empty() && runner.channel.front()->told_started) return false;  // a long one after all
-  return runner.unsure == 0 && now_ - runner.since < settings_.start_notice;
+  // it runs longer than expected
+  if (!runner.channel.empty() && runner.channel.front()->started_reported) return false;
+  return runner.unknown_lengths == 0 && now_ - runner.since < settings_.start_notice;
 }
 
 bool Session::has_room(const Runner& runner, const Task& task) const {
@@ -172,19 +177,21 @@ bool Session::has_room(const Runner& runner, const Task& task) const {
   return runner.channel_us <= room_us && task.spec->estimate_us <= room_us / 2;
 }
 
-/// As far as is known of others of its spec. What holds indices is in front.
+/// Whether the task is expected to be short, by the run times of its spec. A task that holds indices must be
+/// at the front.
 bool Session::may_wait_behind(const Task& task) const {
   if (task.spec->wide) return false;
   const double us = task.spec->estimate_us;
   return us >= 0 && !task.spec->takes_indices && us <= static_cast<double>(settings_.behind_max.count());
 }
 
-/// Somebody who came earlier has no runner at all: let the busy ones run dry.
-bool Session::older_lane_waits(const Lane& lane) const {
+/// Starvation guard: an older task of another queue has no runner at all, so the busy runners must run dry
+/// and make room.
+bool Session::older_queue_waits(const RunQueue& run_queue) const {
   for (const auto& [name, program] : programs_) {
-    for (const Lane& other : program.lanes) {
-      if (&other == &lane || other.tasks.empty()) continue;
-      if (other.tasks.front()->order > lane.tasks.front()->order) continue;
+    for (const RunQueue& other : program.run_queues) {
+      if (&other == &run_queue || other.tasks.empty()) continue;
+      if (other.tasks.front()->order > run_queue.tasks.front()->order) continue;
       if (count(other, Runner::State::ready) + count(other, Runner::State::starting) == 0) return true;
     }
   }
@@ -202,8 +209,8 @@ void Session::run(Runner& runner, Task& task) {
     info.type = wire::kMissingFunction;
     return fail(task, wire::Outcome::cannot_start, std::move(info));
   }
-  runner.lane->tasks.remove(task);
-  task.place = TaskPlace::in_runner;
+  runner.run_queue->tasks.remove(task);
+  task.stage = TaskStage::in_runner;
   task.runner = runner.id;
   task.ordinal = ++runner.sent;
   task.estimate_us = may_wait_behind(task) ? static_cast<float>(std::max(task.spec->estimate_us, 1.0)) : -1;
@@ -211,21 +218,21 @@ void Session::run(Runner& runner, Task& task) {
   if (task.estimate_us >= 0) {
     runner.channel_us += task.estimate_us;
   } else {
-    ++runner.unsure;
+    ++runner.unknown_lengths;
   }
-  if (task.spec->content->timeout_ms != 0) ++runner.timed;
+  if (task.spec->content->timeout_ms != 0) ++runner.with_timeout;
   if (runner.channel.size() == 1) {
     runner.since = now_;
-    runner.look_due = now_ + start_notice_of(runner);
-  } else if (runner.timed > 0) {  // it may begin before we hear that those before it have ended
-    runner.look_due = earlier(runner.look_due, now_ + settings_.start_notice);
+    runner.check_deadline = now_ + start_notice_of(runner);
+  } else if (runner.with_timeout > 0) {  // it may start before the answers of the tasks before it are read
+    runner.check_deadline = earlier(runner.check_deadline, now_ + settings_.start_notice);
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
                          task.spec->content, task.execution, task.payload, task.spec->function_index,
                          task.spec->takes_indices ? runner.indices : LocalRef<const Indices>());
 }
 
-/// Indices of resources for a task that this runner, which is idle, is about to get.
+/// Takes resource indices for `task`, which this idle runner is about to get.
 bool Session::take_indices(Runner& runner, const Task& task) {
   const Amounts& amounts = task.spec->content->resources;
   if (runner.indices) return indices_.take_again(amounts, *runner.indices);
@@ -238,31 +245,31 @@ void Session::release_indices(const Runner& runner, const Task& task) {
   indices_.give_back(task.spec->content->resources, *runner.indices);
 }
 
-/// All slots are taken, and the lane's oldest task needs other indices than its idle runners have had: one of
-/// them makes room.
-void Session::end_unsuited(const Lane& lane) {
-  if (free_slot() || !indices_.would_fit(lane.tasks.front()->spec->content->resources)) return;
+/// All slots are taken, and the oldest task needs other indices than those of the queue's idle runners: ends
+/// one of these runners to make room.
+void Session::end_unsuited(const RunQueue& run_queue) {
+  if (free_slot() || !indices_.would_fit(run_queue.tasks.front()->spec->content->resources)) return;
   Runner* unsuited = nullptr;
   for (auto& [id, runner] : runners_) {
-    if (runner.lane != &lane) continue;
-    if (runner.state != Runner::State::ready) return;  // one is on its way already
+    if (runner.run_queue != &run_queue) continue;
+    if (runner.state != Runner::State::ready) return;  // a runner is starting or ending already
     if (runner.idle() && unsuited == nullptr) unsuited = &runner;
   }
   if (unsuited != nullptr) end(*unsuited);
 }
 
-/// It is in the channel no more.
+/// Updates the runner's totals for a task that has left its channel.
 void Session::count_out(Runner& runner, const Task& task) {
   if (task.spec->takes_indices) release_indices(runner, task);
   if (task.estimate_us >= 0) {
     runner.channel_us -= task.estimate_us;
   } else {
-    --runner.unsure;
+    --runner.unknown_lengths;
   }
-  if (task.spec->content->timeout_ms != 0) --runner.timed;
+  if (task.spec->content->timeout_ms != 0) --runner.with_timeout;
 }
 
-/// Whether the program has the function that the client means; finds out where, by the runners' own table.
+/// Looks the client's function up in the table of the program's runners. False: the program does not have it.
 bool Session::find_function(SpecState& spec) {
   const auto& functions = spec.program->functions;
   const auto found =
@@ -279,7 +286,7 @@ std::uint32_t Session::slots_of(const Task& task) const {
   return std::clamp(task.spec->content->threads, 1U, settings_.hello.slots);
 }
 
-/// Slots that running tasks take.
+/// Slots that are taken by running tasks.
 std::uint32_t Session::busy_slots() const {
   std::uint32_t busy = 0;
   for (const auto& [id, runner] : runners_)
@@ -287,8 +294,8 @@ std::uint32_t Session::busy_slots() const {
   return busy;
 }
 
-/// A task of several slots for which there are too few holds them back from those that came later, so that it
-/// gets them one by one.
+/// Whether enough slots are free for `task`. A task of several slots that has to wait reserves them against
+/// later tasks, so that it is not starved and gets them one by one.
 bool Session::has_slots_for(const Task& task) {
   if (wide_ == 0) return true;
   const std::uint32_t needs = slots_of(task);
@@ -297,9 +304,9 @@ bool Session::has_slots_for(const Task& task) {
   return false;
 }
 
-std::size_t Session::count(const Lane& lane, Runner::State state) const {
+std::size_t Session::count(const RunQueue& run_queue, Runner::State state) const {
   return static_cast<std::size_t>(std::count_if(runners_.begin(), runners_.end(), [&](const auto& entry) {
-    return entry.second.lane == &lane && entry.second.state == state;
+    return entry.second.run_queue == &run_queue && entry.second.state == state;
   }));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Session while memory is short: it holds, which is backpressure to the broker. What runs goes on, what has
-// not started goes back, and idle runners are replaced, since they may keep what their tasks have allocated.
+// Session when memory is short: it holds, which is backpressure to the broker. Running tasks go on, tasks
+// that have not started are returned, and idle runners are replaced, since they may retain what their tasks
+// allocated.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -12,17 +13,18 @@ namespace weft::worker {
 namespace {
 
 constexpr double kNewReason = 0.05;
-constexpr std::uint8_t kHoldMinor = 3;  // a broker of an older version would assign again what is given back
+constexpr std::uint8_t kHoldMinor = 3;  // an older broker would immediately assign the returned tasks again
 
 }  // namespace
 
 void Session::on(const MemoryUsed& memory) {
   const double part = static_cast<double>(memory.used) / static_cast<double>(memory.limit);
-  // When nothing of its own was here it would not help to wait for less than was needed to begin.
+  // A worker that accepts one task at a time because others use the memory leaves the hold at hold_above,
+  // where it entered: waiting for hold_below would not help.
   const bool waits = hold_ && hold_->slots == 0;
   if (waits ? part < settings_.hold_below : part <= settings_.hold_above) return end_hold();
   if (!hold_) begin_hold(memory);
-  // Not for every percent: a broker logs each new reason.
+  // Not for every percent, since the broker logs each new reason.
   if (std::abs(part - hold_->part) >= kNewReason) explain_hold(memory);
   for (auto& [id, runner] : runners_)
     if (runner.idle()) end(runner);
@@ -37,30 +39,30 @@ void Session::explain_hold(const MemoryUsed& memory) {
 void Session::begin_hold(const MemoryUsed& memory) {
   hold_.emplace();
   explain_hold(memory);
-  log(LogLevel::warning, fmt::format("{}: it takes nothing new until that is below {:.0f} %", hold_->reason,
-                                     settings_.hold_below * 100));
+  log(LogLevel::warning, fmt::format("{}: no new tasks are accepted until it is below {:.0f} %",
+                                     hold_->reason, settings_.hold_below * 100));
   say_hold();
   if (!presence_.joined() || presence_.broker_minor() < kHoldMinor) return;
   for (Task* task : tasks_in_order())
-    if (task->place != TaskPlace::in_runner) give_back(*task);
+    if (task->stage != TaskStage::in_runner) give_back(*task);
 }
 
 void Session::end_hold() {
   if (!hold_) return;
   hold_.reset();
-  log(LogLevel::info, "there is enough memory again: it takes tasks");
+  log(LogLevel::info, "there is enough memory again: tasks are accepted");
   say_hold();
 }
 
-/// Nothing here uses memory that could be given back, so that to wait for it could take for ever: what else
-/// is on its machine has it. One task at a time gets on.
+/// Nothing here uses memory that could be freed: other processes on this machine use it, and waiting for them
+/// could take for ever. So after hold_patience the worker accepts one task at a time.
 void Session::wait_for_memory() {
   if (!tasks_.empty() || !runners_.empty()) return hold_->idle_since.reset();
   if (!hold_->idle_since) hold_->idle_since = now_;
   if (hold_->slots > 0 || now_ - *hold_->idle_since < settings_.hold_patience) return;
   hold_->slots = 1;
   log(LogLevel::warning,
-      fmt::format("{}, and nothing runs here: it takes one task at a time", hold_->reason));
+      fmt::format("{}, and nothing runs here: one task at a time is accepted", hold_->reason));
   say_hold();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What runners do, in Session: their starts and deaths, the answers of their tasks, and the ladder
-// (asked, SIGTERM, SIGKILL) for what must stop.
+// Session's runners: their starts and deaths, the answers to their tasks, and the escalation from a stop
+// request over SIGTERM to SIGKILL.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -28,13 +28,13 @@ std::string how_it_ended(const RunnerDied& death) {
   return fmt::format("its runner exited with code {}", death.exit_code);
 }
 
-/// Its processor lacks something that the program was built for.
+/// The processor of this host lacks an instruction set extension that the program was built for.
 bool is_for_another_processor(const RunnerDied& death) {
   return death.exit_code == runner::kExitInstructionSet &&
          death.stderr_tail.find(runner::kInstructionSetWords) != std::string::npos;
 }
 
-/// What only one of two runners of a program has.
+/// Error text naming the functions that only one of two runners of the same program has.
 std::string differing(const ProgramState& program, const std::vector<runner::FunctionEntry>& functions) {
   std::vector<std::string> names;
   for (const auto* from : {&program.functions, &functions}) {
@@ -44,11 +44,11 @@ std::string differing(const ProgramState& program, const std::vector<runner::Fun
         names.push_back(fmt::format("'{}' ({})", entry.name, entry.signature));
     }
   }
-  return fmt::format("{} has not the same functions each time that it starts, so that none can be called: {}",
+  return fmt::format("the functions of {} differ from one start to the next, so none can be called: {}",
                      program.program.file.name, fmt::join(names, ", "));
 }
 
-/// It is needed soon, and has not been for as long as it waited.
+/// Prefetches a task that has been queued long enough to have left the cache.
 void warm_up(const Task& task) {
   constexpr std::size_t kLineBytes = 64;
   for (std::size_t at = 0; at < sizeof task; at += kLineBytes)
@@ -68,7 +68,7 @@ Runner* Session::find(RunnerId id) {
 
 void Session::remove(RunnerId id) {
   const auto found = runners_.find(id);
-  --found->second.lane->program->runners;
+  --found->second.run_queue->program->runners;
   runners_.erase(found);
   dispatch_needed_ = programs_changed_ = true;
 }
@@ -78,11 +78,11 @@ void Session::remove(RunnerId id) {
 void Session::on(const RunnerReady& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr || runner->state != Runner::State::starting) return;
-  if (runner->rung == Runner::Rung::killed) return;  // too late
-  ProgramState& program = *runner->lane->program;
+  if (runner->stop_stage == Runner::StopStage::killed) return;  // too late
+  ProgramState& program = *runner->run_queue->program;
   if (program.functions.empty()) program.functions = event.functions;
-  // Tasks say which function they mean by its place in that table.
-  if (program.functions != event.functions) return condemn(*runner, differing(program, event.functions));
+  // Tasks refer to functions by their index in this table, so it must be the same for all runners.
+  if (program.functions != event.functions) return kill_runner(*runner, differing(program, event.functions));
   runner->state = Runner::State::ready;
   runner->since = runner->ready_at = now_;
   program.bad.clear();
@@ -93,20 +93,21 @@ void Session::on(const RunnerReady& event) {
 void Session::on(const RunnerFailedToStart& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr) return;
-  ProgramState& program = *runner->lane->program;
-  const std::string why = runner->doom.empty() ? event.text : runner->doom;
+  ProgramState& program = *runner->run_queue->program;
+  const std::string why = runner->kill_reason.empty() ? event.text : runner->kill_reason;
   remove(event.runner);
   refuse_program(program, why);
 }
 
-/// Nothing that needs a new runner of this program can go on; what a living one may take can.
+/// Fails the queued tasks that would need a new runner of this program; tasks whose queue still has a ready
+/// runner stay.
 void Session::fail_queued(ProgramState& program) {
-  std::vector<Task*> doomed;
-  for (Lane& lane : program.lanes) {
-    if (count(lane, Runner::State::ready) > 0) continue;
-    for (Task* task = lane.tasks.front(); task != nullptr; task = task->next) doomed.push_back(task);
+  std::vector<Task*> failing;
+  for (RunQueue& run_queue : program.run_queues) {
+    if (count(run_queue, Runner::State::ready) > 0) continue;
+    for (Task* task = run_queue.tasks.front(); task != nullptr; task = task->next) failing.push_back(task);
   }
-  for (Task* task : doomed) fail(*task, wire::Outcome::cannot_start, error(program.bad));
+  for (Task* task : failing) fail(*task, wire::Outcome::cannot_start, error(program.bad));
 }
 
 // ---- running ----
@@ -116,42 +117,42 @@ void Session::on(const TaskStarted& event) {
   if (runner == nullptr) return;
   for (Task* task : runner->channel) {
     if (task->ordinal != event.ordinal || task->started_at) continue;
-    // The page is the task's to scribble on; nothing began before its runner was there.
+    // A task can write anything to the page; no task starts before its runner is ready.
     task->started_at = std::clamp(event.at, runner->ready_at, now_);
-    if (task == runner->channel.front()) runner->look_due = now_;
+    if (task == runner->channel.front()) runner->check_deadline = now_;
   }
-  look(*runner);
+  check_started(*runner);
 }
 
-/// How long its front task runs until STARTED says so, which takes all on its way there as much as a result
-/// does. Where others of its spec took as long and did no harm it is told when it is late.
+/// How long the front task must run before STARTED is sent. STARTED costs as much as a result on every hop,
+/// so tasks of a spec that has run long before are reported only when they take twice as long as expected.
 Duration Session::start_notice_of(const Runner& runner) const {
-  if (runner.timed > 0) return settings_.start_notice;
+  if (runner.with_timeout > 0) return settings_.start_notice;
   const Duration late(static_cast<std::int64_t>(2 * runner.channel.front()->estimate_us));
   return std::clamp(late, settings_.start_notice, settings_.start_notice_max);
 }
 
-/// The front task's time: has it begun, is it worth a STARTED, is it over its timeout?
-void Session::look(Runner& runner) {
-  if (runner.channel.empty() || !runner.look_due || now_ < *runner.look_due) return;
+/// Checks the clock of the front task: has it started, is a STARTED due, has its timeout expired?
+void Session::check_started(Runner& runner) {
+  if (runner.channel.empty() || !runner.check_deadline || now_ < *runner.check_deadline) return;
   Task& task = *runner.channel.front();
   if (!task.started_at) {
-    runner.look_due = now_ + settings_.look_again;
+    runner.check_deadline = now_ + settings_.recheck_interval;
     return;
   }
-  runner.look_due.reset();
+  runner.check_deadline.reset();
   if (const Time notice = *task.started_at + start_notice_of(runner); now_ < notice) {
-    runner.look_due = notice;
-  } else if (!std::exchange(task.told_started, true) && !task.unwanted) {
+    runner.check_deadline = notice;
+  } else if (!std::exchange(task.started_reported, true) && !task.unwanted) {
     send(wire::Started{task.key.id.session, {{task.key.id.seq, task.key.attempt}}});
   }
-  if (task.told_started && runner.channel.size() > 1) {
+  if (task.started_reported && runner.channel.size() > 1) {
     const Duration expected(static_cast<std::int64_t>(task.estimate_us));
     const Time late = *task.started_at + std::max(settings_.start_notice, 2 * expected);
     if (now_ >= late) {
-      recall(runner);  // it is a long one after all: those behind it need not wait for it
+      take_back_unstarted(runner);  // it runs longer than expected: the tasks behind it need not wait for it
     } else {
-      runner.look_due = late;
+      runner.check_deadline = late;
     }
   }
   if (task.spec->content->timeout_ms == 0 || task.stop != StopReason::none) return;
@@ -159,7 +160,7 @@ void Session::look(Runner& runner) {
   if (now_ >= timeout) {
     stop_front(runner, StopReason::timed_out);
   } else {
-    runner.look_due = earlier(runner.look_due, timeout);
+    runner.check_deadline = earlier(runner.check_deadline, timeout);
   }
 }
 
@@ -167,7 +168,7 @@ void Session::on(const TaskFinished& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr) return;
   if (runner->channel.empty() || runner->channel.front()->ordinal != event.ordinal) {
-    return condemn(*runner, "its runner answered a task out of turn");
+    return kill_runner(*runner, "its runner answered a task out of turn");
   }
   Task& task = *runner->channel.front();
   runner->channel.pop_front();
@@ -179,11 +180,11 @@ void Session::on(const TaskFinished& event) {
   double& estimate = task.spec->estimate_us;
   estimate = estimate < 0 ? run_us : estimate + (run_us - estimate) / 32;
 
-  const bool last_task = runner->lane->alone || (is_used_up(*runner) && runner->channel.empty());
+  const bool last_task = runner->run_queue->alone || (is_used_up(*runner) && runner->channel.empty());
   if (last_task && runner->state == Runner::State::ready) end(*runner);
   const auto timeout_us = static_cast<std::uint64_t>(milliseconds_of(task.spec->content->timeout_ms).count());
   if (task.stop == StopReason::cancelled) {
-    // Whatever it returned was made after it was asked to stop: not the value of the whole function.
+    // A result produced after the stop request may be partial: it is not the function's value.
     fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", event.ended_ms, event.run_us);
   } else if (task.stop == StopReason::timed_out && event.run_us > timeout_us) {
     fail_in_runner(task, wire::Outcome::timed_out, timeout_text(task), event.ended_ms, event.run_us);
@@ -192,7 +193,7 @@ void Session::on(const TaskFinished& event) {
   } else {
     auto info = event.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
                                         : wire::decode_error(event.payload.inline_bytes());
-    wire::ErrorInfo named = error(info ? info->message : "its error could not be read");
+    wire::ErrorInfo named = error(info ? info->message : "its error could not be decoded");
     if (info) named.type = std::move(info->type);
     if (info) named.directory = std::move(info->directory);
     named.ended_ms = event.ended_ms;
@@ -201,14 +202,14 @@ void Session::on(const TaskFinished& event) {
   }
   if (event.payload.is_blob() && !held_.holds(event.payload.blob().id)) {
     actions_->push_back(
-        ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // nobody's result after all
+        ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // no session uses this result
   }
 }
 
-void Session::on(const TasksRecalled& event) {
+void Session::on(const TasksTakenBack& event) {
   Runner* runner = find(event.runner);
-  if (runner == nullptr || !runner->recalling) return;
-  runner->recalling = false;
+  if (runner == nullptr || !runner->taking_back) return;
+  runner->taking_back = false;
   dispatch_needed_ = true;
   if (event.started > runner->sent || event.started + runner->channel.size() < runner->sent) return;
   while (runner->sent > event.started) {
@@ -224,10 +225,10 @@ void Session::on(const TasksRecalled& event) {
   }
 }
 
-/// What waits behind its front task.
-void Session::recall(Runner& runner) {
-  if (runner.state != Runner::State::ready || std::exchange(runner.recalling, true)) return;
-  actions_->push_back(RecallTasks{runner.id});
+/// Takes back the tasks that the runner has not started.
+void Session::take_back_unstarted(Runner& runner) {
+  if (runner.state != Runner::State::ready || std::exchange(runner.taking_back, true)) return;
+  actions_->push_back(TakeBackTasks{runner.id});
 }
 
 void Session::fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
@@ -238,19 +239,20 @@ void Session::fail_in_runner(Task& task, wire::Outcome outcome, std::string mess
   fail(task, outcome, std::move(info), run_us);
 }
 
-/// Another task is in front now, or none.
+/// The front of the channel has changed, or the channel has become empty.
 void Session::next_front(Runner& runner) {
-  if (runner.state == Runner::State::ready) {  // what was asked to stop has: the runner stays warm
-    runner.rung = Runner::Rung::none;
-    runner.rung_due.reset();
-    runner.culprit = 0;
+  // the task that was asked to stop has ended: the runner can be reused
+  if (runner.state == Runner::State::ready) {
+    runner.stop_stage = Runner::StopStage::none;
+    runner.escalation_due.reset();
+    runner.killed_for = 0;
   }
   runner.since = now_;
-  runner.gave_away = false;
-  runner.look_due.reset();
+  runner.already_rebalanced = false;
+  runner.check_deadline.reset();
   if (runner.channel.empty()) return;
   Task& front = *runner.channel.front();
-  runner.look_due = now_ + start_notice_of(runner);
+  runner.check_deadline = now_ + start_notice_of(runner);
   if (front.stop != StopReason::none) stop_front(runner, front.stop);
   if (runner.channel.size() > 1) warm_up(*runner.channel[1]);
 }
@@ -260,45 +262,45 @@ void Session::next_front(Runner& runner) {
 void Session::stop_front(Runner& runner, StopReason reason) {
   Task& front = *runner.channel.front();
   front.stop = reason;
-  if (runner.state != Runner::State::ready || runner.rung != Runner::Rung::none) return;
+  if (runner.state != Runner::State::ready || runner.stop_stage != Runner::StopStage::none) return;
   actions_->push_back(RequestStop{runner.id, front.ordinal});
-  runner.rung = Runner::Rung::asked;
-  runner.rung_due = now_ + settings_.rung;
-  runner.culprit = front.ordinal;
+  runner.stop_stage = Runner::StopStage::asked;
+  runner.escalation_due = now_ + settings_.escalation_interval;
+  runner.killed_for = front.ordinal;
 }
 
-void Session::climb(Runner& runner) {
-  if (!runner.rung_due || now_ < *runner.rung_due) return;
+void Session::escalate(Runner& runner) {
+  if (!runner.escalation_due || now_ < *runner.escalation_due) return;
   runner.state = Runner::State::ending;
-  const bool first = runner.rung == Runner::Rung::asked;
+  const bool first = runner.stop_stage == Runner::StopStage::asked;
   actions_->push_back(KillRunner{runner.id, first ? SIGTERM : SIGKILL});
-  runner.rung = first ? Runner::Rung::terminated : Runner::Rung::killed;
-  runner.rung_due.reset();
-  if (first) runner.rung_due = now_ + settings_.rung;
+  runner.stop_stage = first ? Runner::StopStage::terminated : Runner::StopStage::killed;
+  runner.escalation_due.reset();
+  if (first) runner.escalation_due = now_ + settings_.escalation_interval;
 }
 
-/// REQUIRES: it is idle.
+/// Ends a runner. REQUIRES: it is idle.
 void Session::end(Runner& runner) {
   runner.state = Runner::State::ending;
   actions_->push_back(EndRunner{runner.id});
-  runner.rung = Runner::Rung::asked;
-  runner.rung_due = now_ + settings_.rung;
+  runner.stop_stage = Runner::StopStage::asked;
+  runner.escalation_due = now_ + settings_.escalation_interval;
 }
 
-void Session::condemn(Runner& runner, const std::string& text) {
-  if (runner.rung == Runner::Rung::killed) return;
-  runner.doom = text;
-  if (!runner.channel.empty()) runner.culprit = runner.channel.front()->ordinal;
-  // One that is starting stays so: its end will be a failed start.
+void Session::kill_runner(Runner& runner, const std::string& text) {
+  if (runner.stop_stage == Runner::StopStage::killed) return;
+  runner.kill_reason = text;
+  if (!runner.channel.empty()) runner.killed_for = runner.channel.front()->ordinal;
+  // A starting runner stays in that state: its death is a failed start.
   if (runner.state == Runner::State::ready) runner.state = Runner::State::ending;
   actions_->push_back(KillRunner{runner.id, SIGKILL});
-  runner.rung = Runner::Rung::killed;
-  runner.rung_due.reset();
-  runner.look_due.reset();
+  runner.stop_stage = Runner::StopStage::killed;
+  runner.escalation_due.reset();
+  runner.check_deadline.reset();
 }
 
 void Session::on(const RunnerBroken& event) {
-  if (Runner* runner = find(event.runner)) condemn(*runner, event.text);
+  if (Runner* runner = find(event.runner)) kill_runner(*runner, event.text);
 }
 
 // ---- dying ----
@@ -313,7 +315,8 @@ void Session::on(const RunnerDied& event) {
   remove(event.runner);
   if (event.signal == 0 && event.exit_code == runner::kExitReplace) {
     log(LogLevel::info,
-        fmt::format("the runner in slot {} has left for a new one, as it says above", runner.slot));
+        fmt::format("the runner in slot {} has exited to be replaced, for the reason it has logged above",
+                    runner.slot));
   } else if (runner.state == Runner::State::ready && runner.channel.empty()) {
     log(LogLevel::warning,
         fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
@@ -322,10 +325,10 @@ void Session::on(const RunnerDied& event) {
     if (task->spec->takes_indices) release_indices(runner, *task);
     settle_dead(event, runner, *task);
   }
-  if (is_for_another_processor(event)) refuse_program(*runner.lane->program, event.stderr_tail);
+  if (is_for_another_processor(event)) refuse_program(*runner.run_queue->program, event.stderr_tail);
 }
 
-/// It is not tried again for a while.
+/// Fails the program's queued tasks; it is not started again for bad_program.
 void Session::refuse_program(ProgramState& program, const std::string& why) {
   program.bad = why;
   program.bad_until = now_ + settings_.bad_program;
@@ -333,15 +336,17 @@ void Session::refuse_program(ProgramState& program, const std::string& why) {
   fail_queued(program);
 }
 
-/// What becomes of a task that a dead runner had: only one that ran is charged.
+/// Settles a task whose runner has died. Only a task that was running is charged with the crash.
 void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& task) {
-  // The runner could write anything to its page: what makes no sense there means "the first one". Those
-  // behind the first begin only when it has answered, which goes unheard once its runner is being killed.
-  const std::uint64_t front = runner.sent - runner.channel.size() + 1;  // the task itself may be gone by now
+  // A task can write anything to the page; a value that makes no sense there is taken to mean the first task.
+  // Tasks behind the first one start only after the first has been answered, and answers of a runner that is
+  // being killed are not read.
+  // the front task itself may have been erased by now
+  const std::uint64_t front = runner.sent - runner.channel.size() + 1;
   const bool sensible = death.started <= runner.sent && death.started + 1 >= front;
   const bool by_page = sensible ? task.ordinal <= death.started : task.ordinal == front;
-  const bool its_turn = task.ordinal == front || runner.culprit != 0;
-  const bool started = task.started_at || runner.culprit == task.ordinal || (by_page && its_turn);
+  const bool its_turn = task.ordinal == front || runner.killed_for != 0;
+  const bool started = task.started_at || runner.killed_for == task.ordinal || (by_page && its_turn);
   if (task.stop == StopReason::cancelled) {
     return fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", death.ended_ms);
   }
@@ -349,11 +354,12 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
   if (task.stop == StopReason::timed_out) {
     return fail_in_runner(task, wire::Outcome::timed_out, timeout_text(task), death.ended_ms);
   }
-  // It began in the moment in which its runner was being killed for another: that is not its fault.
-  const bool bystander = runner.rung >= Runner::Rung::terminated && runner.culprit != task.ordinal;
+  // It started just when its runner was being killed because of another task, so it is not charged.
+  const bool bystander =
+      runner.stop_stage >= Runner::StopStage::terminated && runner.killed_for != task.ordinal;
   if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
   const wire::ErrorInfo info = crash_of(death, runner, task);
-  // It may go on elsewhere, uncharged, unless it must not begin twice.
+  // It may run on another worker, uncharged, unless it must not start twice.
   if (is_for_another_processor(death) && task.spec->content->crash_limit > 1)
     return fail(task, wire::Outcome::cannot_start, info);
   log(LogLevel::warning, fmt::format("task {} ({}) crashed: {}", task.key.id.text(),
@@ -362,23 +368,24 @@ void Session::settle_dead(const RunnerDied& death, const Runner& runner, Task& t
 }
 
 wire::ErrorInfo Session::crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const {
-  const bool told = !runner.doom.empty() && runner.culprit == task.ordinal;
-  wire::ErrorInfo info = error(told ? runner.doom : how_it_ended(death));
+  const bool told = !runner.kill_reason.empty() && runner.killed_for == task.ordinal;
+  wire::ErrorInfo info = error(told ? runner.kill_reason : how_it_ended(death));
   info.signal = death.signal;
   info.exit_code = death.exit_code;
   info.stderr_tail = death.stderr_tail;
   const std::string& directory = task.spec->content->directory;
-  if (directory.starts_with('/')) info.directory = directory;  // a scratch directory goes with its runner
+  // a scratch directory is removed with its runner
+  if (directory.starts_with('/')) info.directory = directory;
   info.ended_ms = death.ended_ms;
   info.started_ms = death.ended_ms - (now_ - task.started_at.value_or(runner.since)).count() / 1000;
   return info;
 }
 
-/// In front of what came later, uncharged.
+/// Queues the task again, uncharged, in front of tasks that arrived later.
 void Session::put_back(Task& task) {
   task.runner = task.ordinal = 0;
   task.started_at.reset();
-  task.told_started = false;
+  task.started_reported = false;
   enqueue(task);
 }
 
@@ -386,15 +393,16 @@ void Session::put_back(Task& task) {
 
 void Session::tick_runners() {
   for (auto& [id, runner] : runners_) {
-    climb(runner);
-    look(runner);
-    if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none &&
+    escalate(runner);
+    check_started(runner);
+    if (runner.state == Runner::State::starting && runner.stop_stage == Runner::StopStage::none &&
         now_ >= runner.since + settings_.start_timeout) {
-      condemn(runner,
-              fmt::format("{} did not get ready within {} s", runner.lane->program->program.file.name,
-                          std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
+      kill_runner(
+          runner,
+          fmt::format("{} was not ready within {} s", runner.run_queue->program->program.file.name,
+                      std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
     }
-    const bool named = runner.lane->program->specs > 0;
+    const bool named = runner.run_queue->program->specs > 0;
     if (runner.idle() && !named && now_ >= runner.since + settings_.idle_runner) end(runner);
   }
 }
@@ -402,11 +410,11 @@ void Session::tick_runners() {
 std::optional<Time> Session::runners_deadline() const {
   std::optional<Time> due;
   for (const auto& [id, runner] : runners_) {
-    due = earlier(due, earlier(runner.rung_due, runner.look_due));
-    if (runner.state == Runner::State::starting && runner.rung == Runner::Rung::none) {
+    due = earlier(due, earlier(runner.escalation_due, runner.check_deadline));
+    if (runner.state == Runner::State::starting && runner.stop_stage == Runner::StopStage::none) {
       due = earlier(due, runner.since + settings_.start_timeout);
     }
-    if (runner.idle() && runner.lane->program->specs == 0)
+    if (runner.idle() && runner.run_queue->program->specs == 0)
       due = earlier(due, runner.since + settings_.idle_runner);
   }
   return due;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The life of tasks in Session: what the broker wants of them, what they need before they can run,
-// and how they are answered.
+// Session's tasks: assigning, the blobs that they need before they can run, revoking, and answering.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,7 +12,7 @@ namespace weft::worker {
 
 namespace {
 
-/// About, of what travels to the runner with each task of this spec.
+/// Approximate size of the setup that is sent to the runner with each task of this spec.
 std::size_t setup_bytes(const wire::TaskSpec& spec) {
   constexpr std::size_t kEach = 16;
   std::size_t bytes = spec.directory.size();
@@ -31,8 +30,8 @@ std::string fault_of(const wire::TaskSpec& spec, std::uint8_t broker_minor) {
   }
   if (const std::size_t bytes = setup_bytes(spec); bytes > runner::kSetupBytesMax) {
     return fmt::format(
-        "its variables and calls at the start of a runner take {} bytes, at most {} are possible", bytes,
-        runner::kSetupBytesMax);
+        "its environment and the calls at the start of a runner take {} bytes; at most {} are possible",
+        bytes, runner::kSetupBytesMax);
   }
   return "";
 }
@@ -51,7 +50,7 @@ ClientState& Session::client(const Uuid& session) {
   return clients_.try_emplace(session, session, unused_outbox_).first->second;
 }
 
-/// In the order in which they came.
+/// All tasks, ordered by arrival.
 std::vector<Task*> Session::tasks_in_order() {
   std::vector<Task*> tasks;
   tasks.reserve(tasks_.size());
@@ -81,7 +80,7 @@ std::vector<wire::FileRef> Session::files_of(const wire::TaskSpec& spec) {
 void Session::receive(const wire::DefineFor& define) {
   ClientState& owner = client(define.session);
   auto& spec = owner.specs[define.spec];
-  if (spec && *spec->content == define.content) return;  // a broker that has come back says it again
+  if (spec && *spec->content == define.content) return;  // a restarted broker repeats its definitions
   const auto old = std::exchange(spec, LocalRef<SpecState>::make());
   spec->content = LocalRef<const wire::TaskSpec>::make(define.content);
   spec->client = &owner;
@@ -91,7 +90,7 @@ void Session::receive(const wire::DefineFor& define) {
   spec->function_known = define.content.kind != wire::TaskKind::program;
   spec->takes_indices = indices_.concerns(define.content.resources);
   ++spec->program->specs;
-  // Before the first task comes: there is no reason to wait for it.
+  // Fetched before the first task arrives, since waiting for it would gain nothing.
   spec->files_ready = true;
   for (const wire::FileRef& file : files_of(define.content)) {
     const bool ready =
@@ -128,7 +127,7 @@ void Session::receive(const wire::Assign& message) {
   ClientState& owner = client(message.session);
   std::uint64_t& last = assigned_last_[epoch_];
   const LocalRef<SpecState>* spec = nullptr;
-  std::uint32_t number = 0;  // of `spec`: neighbours have the same
+  std::uint32_t number = 0;  // of `spec`; consecutive records mostly share it
   for (const wire::AssignRecord& record : message.tasks) {
     const AttemptKey key{{message.session, record.seq}, {epoch_, record.number}};
     if (is_known(key, last)) continue;
@@ -141,9 +140,9 @@ void Session::receive(const wire::Assign& message) {
   }
 }
 
-/// Whether an attempt that is being assigned is here, or has its answer in an outbox: the broker says
-/// something twice. It gives out its numbers in order, so that only one which is not newer than the `last` of
-/// its epoch has to be looked for.
+/// Whether an attempt is already here or answered in an outbox, so that this assignment is a repetition. The
+/// broker assigns numbers in increasing order: only one that is not above `last` of its epoch has to be
+/// looked up.
 bool Session::is_known(const AttemptKey& key, std::uint64_t& last) {
   if (key.attempt.number > last) {
     last = key.attempt.number;
@@ -154,10 +153,10 @@ bool Session::is_known(const AttemptKey& key, std::uint64_t& last) {
   return owner != clients_.end() && owner->second.outbox.holds(key.id.seq, key.attempt);
 }
 
-/// `spec` is null when the broker has not said what it is.
+/// `spec` is null when the broker has not defined it.
 void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<SpecState>* spec,
                      const wire::AssignRecord& record) {
-  if (draining_) {  // it crossed our DRAINING
+  if (draining_) {  // the assignment crossed our DRAINING
     send(wire::Returned{key.id.session, {{record.seq, key.attempt}}});
     return;
   }
@@ -167,7 +166,7 @@ void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<S
   };
   if (spec == nullptr)
     return cannot_start(
-        fmt::format("the worker was never told what spec {} of this session is", record.spec));
+        fmt::format("spec {} of this session has not been defined on this worker", record.spec));
   if (!(*spec)->fault.empty()) return cannot_start((*spec)->fault);
   Task& task = tasks_.insert(key);
   task.spec = *spec;
@@ -187,7 +186,7 @@ void Session::want_needs(Task& task) {
   task.needs = std::make_unique<Needs>();
   Needs& needs = *task.needs;
   const auto want = [&](const BlobKey& key, const wire::BlobRef& ref, const std::string& name) {
-    // One file under two names is one blob.
+    // A file that is listed under two names is one blob.
     if (std::find(needs.blobs.begin(), needs.blobs.end(), key) != needs.blobs.end()) return;
     needs.blobs.push_back(key);
     if (fetcher_.want(key, ref, name, *actions_)) return;
@@ -212,7 +211,8 @@ void Session::on(const BlobBad& event) { fetcher_.on_bad(now_, event.key, event.
 void Session::settle_blobs() {
   for (const Fetcher::Settled& settled : fetcher_.take_settled()) {
     if (!settled.ready) {
-      log(LogLevel::warning, fmt::format("blob {} did not come: {}", settled.key.id.text(8), settled.text));
+      log(LogLevel::warning,
+          fmt::format("blob {} could not be fetched: {}", settled.key.id.text(8), settled.text));
     }
     const auto found = waiters_.find(settled.key);
     if (found == waiters_.end()) continue;
@@ -220,7 +220,7 @@ void Session::settle_blobs() {
     waiters_.erase(found);
     for (const AttemptKey& key : waiters) {
       Task* task = find(key);
-      WEFT_CHECK(task && task->place == TaskPlace::waiting);
+      WEFT_CHECK(task && task->stage == TaskStage::waiting);
       if (!settled.ready) {
         const char* what = settled.key.place == BlobPlace::file ? "program" : "argument";
         fail(*task, wire::Outcome::not_fetched,
@@ -232,16 +232,16 @@ void Session::settle_blobs() {
   }
 }
 
-/// Nothing is missing: it waits for a runner, behind those that came before it.
+/// The task has all its blobs: queues it for a runner, behind tasks that arrived before it.
 void Session::enqueue(Task& task) {
   if (draining_) return give_back(task);
-  Lane& lane = task.lane();
+  RunQueue& run_queue = task.run_queue();
   const ProgramState& program = *task.spec->program;
-  if (program.bad_until && now_ < *program.bad_until && count(lane, Runner::State::ready) == 0) {
+  if (program.bad_until && now_ < *program.bad_until && count(run_queue, Runner::State::ready) == 0) {
     return fail(task, wire::Outcome::cannot_start, error(program.bad));
   }
-  task.place = TaskPlace::queued;
-  lane.tasks.insert(task);
+  task.stage = TaskStage::queued;
+  run_queue.tasks.insert(task);
   dispatch_needed_ = true;
 }
 
@@ -251,21 +251,21 @@ void Session::receive(const wire::Revoke& revoke) {
   for (const wire::AttemptRecord& record : revoke.tasks) {
     Task* task = find(AttemptKey{{revoke.session, record.seq}, record.attempt});
     if (task == nullptr) {
-      // Answered already, or never here: only the second is worth a word.
+      // Either answered already or unknown. Only the unknown one needs RETURNED.
       const auto owner = clients_.find(revoke.session);
       if (owner == clients_.end() || !owner->second.outbox.holds(record.seq, record.attempt)) {
         send(wire::Returned{revoke.session, {record}});
       }
     } else if (revoke.mode == wire::RevokeMode::cancel) {
       cancel(*task);
-    } else if (revoke.mode == wire::RevokeMode::retract && task->place != TaskPlace::in_runner) {
+    } else if (revoke.mode == wire::RevokeMode::retract && task->stage != TaskStage::in_runner) {
       give_back(*task);
     }
   }
 }
 
 void Session::cancel(Task& task) {
-  if (task.place != TaskPlace::in_runner) {
+  if (task.stage != TaskStage::in_runner) {
     return fail(task, wire::Outcome::cancelled, error("cancelled before it started"));
   }
   if (task.stop != StopReason::none) return;
@@ -273,7 +273,8 @@ void Session::cancel(Task& task) {
   if (runner.channel.front() == &task) {
     stop_front(runner, StopReason::cancelled);
   } else {
-    task.stop = StopReason::cancelled;  // the one before it must not suffer: its turn comes
+    // it is stopped when it reaches the front, so that the running task is not disturbed
+    task.stop = StopReason::cancelled;
   }
 }
 
@@ -289,7 +290,7 @@ void Session::fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, std:
 }
 
 void Session::finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
-  if (task.unwanted) return give_back(task);  // the broker counts what is here
+  if (task.unwanted) return give_back(task);  // the broker keeps count of the attempts at each worker
   if (payload.is_blob()) held_.add(task.key.id.session, payload.blob());
   const AttemptKey key = task.key;
   const std::uint32_t execution = task.execution;
@@ -305,9 +306,9 @@ void Session::answer(ClientState& owner, const AttemptKey& key, std::uint32_t ex
   owner.outbox.add(std::move(entry), presence_.joined() ? actions_ : nullptr);
 }
 
-/// REQUIRES: no channel has it.
+/// REQUIRES: `task` is in no runner's channel.
 void Session::erase(Task& task) {
-  if (task.place == TaskPlace::queued) task.lane().tasks.remove(task);
+  if (task.stage == TaskStage::queued) task.run_queue().tasks.remove(task);
   if (task.needs) stop_needing(task);
   wide_ -= task.spec->wide;
   if (--task.spec->program->tasks == 0) programs_changed_ = true;
@@ -317,7 +318,7 @@ void Session::erase(Task& task) {
 
 void Session::stop_needing(const Task& task) {
   for (const BlobKey& need : task.needs->blobs) {
-    if (const auto found = waiters_.find(need); task.place == TaskPlace::waiting && found != waiters_.end()) {
+    if (const auto found = waiters_.find(need); task.stage == TaskStage::waiting && found != waiters_.end()) {
       std::erase(found->second, task.key);
       if (found->second.empty()) waiters_.erase(found);
     }

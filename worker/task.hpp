@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The nouns of worker::Session: a task, the spec that it shares with its map, the program that runs
-// it, the lane in which it waits for a runner, and the runner. Plain data; the session changes it.
+// The data of worker::Session: a task, the spec that it shares with the other tasks of its map, the program
+// that runs it, the run queue in which it waits for a runner, and the runner. Plain data, changed by Session
+// only.
 #pragma once
 
 #include <cstdint>
@@ -21,15 +22,15 @@ struct Task;
 struct ProgramState;
 struct ClientState;
 
-/// Tasks in the order in which they came (Task::order): what is put back is in front again. The links are in
-/// the tasks.
+/// Tasks ordered by arrival (Task::order), so that a task that is put back is in front again. An intrusive
+/// list: the links are in the tasks.
 class TaskQueue {
  public:
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
   Task* front() const { return first_; }
   void insert(Task& task);
-  /// REQUIRES: it is in this queue.
+  /// REQUIRES: `task` is in this queue.
   void remove(Task& task);
 
  private:
@@ -38,36 +39,36 @@ class TaskQueue {
   std::size_t size_ = 0;
 };
 
-/// Tasks that wait for a runner of one program. Tasks that must be alone have a lane of their own, since
-/// theirs must be fresh runners.
-struct Lane {
+/// Run queue: the tasks that wait for a runner of one program. Tasks that must be alone have a separate one,
+/// since each of them needs a fresh runner.
+struct RunQueue {
   ProgramState* program = nullptr;
   bool alone = false;
   TaskQueue tasks;
-  bool served = false;   // in this pass of dispatch(): runners were started for it
-  bool blocked = false;  // and nothing more can be placed
+  bool served = false;   // in this pass of dispatch(): runners have been started for it,
+  bool blocked = false;  // and no further task of it can be placed
 
-  /// Whether one is here that came before `until`.
+  /// Whether a task here arrived before `until`.
   bool has_before(std::uint64_t until) const;
 };
 
-/// A program that tasks here need, or needed.
+/// A program that tasks on this worker need, or have needed.
 struct ProgramState {
   explicit ProgramState(Program p) : program(std::move(p)) {
-    lanes[0].program = lanes[1].program = this;
-    lanes[1].alone = true;
+    run_queues[0].program = run_queues[1].program = this;
+    run_queues[1].alone = true;
   }
   ProgramState(const ProgramState&) = delete;
   ProgramState& operator=(const ProgramState&) = delete;
 
   Program program;
-  Lane lanes[2];
-  std::vector<runner::FunctionEntry> functions;  // as its last runner said
-  std::string bad;                               // why it did not start the last time
-  std::optional<Time> bad_until;                 // not tried again before
+  RunQueue run_queues[2];
+  std::vector<runner::FunctionEntry> functions;  // function table as reported by its last runner
+  std::string bad;                               // why its last start failed
+  std::optional<Time> bad_until;                 // it is not started again before
 
-  std::size_t specs = 0;  // that sessions have defined and not forgotten
-  std::size_t tasks = 0;  // here, in whatever place
+  std::size_t specs = 0;  // number that sessions have defined and not forgotten
+  std::size_t tasks = 0;  // here, in any stage
   std::size_t runners = 0;
 };
 
@@ -77,18 +78,19 @@ struct SpecState {
   LocalRef<const wire::TaskSpec> content;  // shared with the RunTask actions
   ClientState* client = nullptr;           // gone after END_SESSION, when its tasks are unwanted
   ProgramState* program = nullptr;
-  double estimate_us = -1;           // of a task's running time; -1: none has run
-  bool function_known = false;       // there is none to be found, or the program's runners have it, and it is
-  std::uint32_t function_index = 0;  // in their table
+  double estimate_us = -1;           // expected run time of a task; -1: no task has run yet
+  bool function_known = false;       // the function needs no lookup, or was found at `function_index`
+  std::uint32_t function_index = 0;  // in the function table of the program's runners
   std::string fault;                 // why none of its tasks can start here; "": they can
-  bool wide = false;                 // its tasks take several slots
-  bool takes_indices = false;        // of resources that have some
-  bool files_ready = false;  // its program and libraries are here, and stay while it or a task has them
-  bool forgotten = false;    // by its session: its files are kept for its tasks only
-  std::size_t tasks = 0;     // here, in whatever place
+  bool wide = false;                 // each of its tasks takes several slots
+  bool takes_indices = false;        // its tasks ask for resources that have indices
+  // Its program and libraries are on this worker, pinned by the spec and its tasks.
+  bool files_ready = false;
+  bool forgotten = false;  // its session has forgotten it: only its tasks still pin its files
+  std::size_t tasks = 0;   // here, in any stage
 };
 
-/// One client session.
+/// What this worker holds for one client session.
 struct ClientState {
   ClientState(const Uuid& id, std::uint64_t outbox_first) : outbox(id, outbox_first) {}
   std::unordered_map<std::uint32_t, LocalRef<SpecState>> specs;
@@ -101,52 +103,52 @@ struct AttemptKey {
   auto operator<=>(const AttemptKey&) const = default;
 };
 
-enum class TaskPlace : std::uint8_t {
+enum class TaskStage : std::uint8_t {
   waiting,    // for blobs
-  queued,     // in its lane
+  queued,     // in its run_queue
   in_runner,  // in a runner's channel
 };
 
 enum class StopReason : std::uint8_t { none, cancelled, timed_out };
 
-/// Blobs without which a task cannot run.
+/// Blobs that a task needs before it can run.
 struct Needs {
   std::vector<BlobKey> blobs;
-  std::size_t missing = 0;  // of them
+  std::size_t missing = 0;  // number of `blobs` that are not here yet
 };
 
-/// Thousands of them are under way at once: fewer bytes are fewer cache misses.
+/// Kept small, since thousands are in flight at once and every line is a possible cache miss.
 struct Task {
   AttemptKey key;
   LocalRef<SpecState> spec;
   std::uint64_t order = 0;  // of arrival here
   wire::Payload payload;
-  std::unique_ptr<Needs> needs;  // nullptr: nothing
+  std::unique_ptr<Needs> needs;  // nullptr: the task needs no blobs
   std::uint32_t execution = 1;
-  float estimate_us = 0;  // when it went to its runner
-  TaskPlace place = TaskPlace::waiting;
+  float estimate_us = 0;  // as of when it was sent to its runner; -1: unknown or long
+  TaskStage stage = TaskStage::waiting;
   bool alone = false;
-  bool unwanted = false;      // its session is over: nobody gets a result
-  bool told_started = false;  // STARTED or a claim has said so
+  bool unwanted = false;          // its session is over: its result is discarded
+  bool started_reported = false;  // reported to the broker by STARTED or a claim
   StopReason stop = StopReason::none;
 
   // In a runner only:
   RunnerId runner = 0;
   std::uint64_t ordinal = 0;
-  std::optional<Time> started_at;  // as the page says
+  std::optional<Time> started_at;  // as read from the runner's page
 
-  // In its lane only:
+  // In its run queue only:
   Task* previous = nullptr;
   Task* next = nullptr;
 
   bool is_missing_something() const { return needs && needs->missing > 0; }
 
-  Lane& lane() const { return spec->program->lanes[alone ? 1 : 0]; }
+  RunQueue& run_queue() const { return spec->program->run_queues[alone ? 1 : 0]; }
 };
 
 inline void TaskQueue::insert(Task& task) {
   Task* before = last_;
-  if (before != nullptr && before->order > task.order) {  // it was out already: near the front
+  if (before != nullptr && before->order > task.order) {  // put back: its place is near the front
     Task* after = first_;
     while (after->order < task.order) after = after->next;
     before = after->previous;
@@ -165,38 +167,39 @@ inline void TaskQueue::remove(Task& task) {
   --size_;
 }
 
-inline bool Lane::has_before(std::uint64_t until) const {
+inline bool RunQueue::has_before(std::uint64_t until) const {
   return !tasks.empty() && tasks.front()->order < until;
 }
 
 struct Runner {
   enum class State : std::uint8_t { starting, ready, ending };
-  /// How hard it has been asked to stop: the task in front, and from `terminated` on the whole runner.
-  enum class Rung : std::uint8_t { none, asked, terminated, killed };
+  /// Escalation of a stop request: `asked` concerns the front task, `terminated` and `killed` the whole
+  /// runner.
+  enum class StopStage : std::uint8_t { none, asked, terminated, killed };
 
   RunnerId id = 0;
   std::uint32_t slot = 0;
-  Lane* lane = nullptr;
+  RunQueue* run_queue = nullptr;
   State state = State::starting;
-  Time since;  // starting: from then; else: the front task is there, or it is idle
+  Time since;  // start of the process, or of the current front task, or of idleness
   Time ready_at;
-  Fifo<Task*> channel;     // what was sent and not answered; the first is running, or about to
-  std::uint64_t sent = 0;  // the last ordinal
-  double channel_us = 0;   // that the tasks in its channel are expected to take
-  std::size_t unsure = 0;  // of them, those that may take long
-  std::size_t timed = 0;   // and those that have a timeout
-  bool recalling = false;  // what it has not begun is being taken back
-  bool gave_away = false;  // that was done for idle runners since its front task is in front
-  Rung rung = Rung::none;
-  std::optional<Time> rung_due;  // when to go one further
-  std::optional<Time> look_due;  // when to look whether the front task runs, or has run too long
-  std::uint64_t culprit = 0;     // the ordinal for which it is being killed; 0: for none
-  std::string doom;              // why it is being killed, when its task is to be told
-  // Of the last task that needed some. A process may keep the devices that it saw first, so that it gets
-  // tasks with the same indices only.
+  Fifo<Task*> channel;              // tasks sent and not answered; the front one runs or is about to
+  std::uint64_t sent = 0;           // the last ordinal in use
+  double channel_us = 0;            // expected run time of all tasks in its channel
+  std::size_t unknown_lengths = 0;  // number of tasks in it without a short estimate
+  std::size_t with_timeout = 0;     // number of tasks in it that have a timeout
+  bool taking_back = false;         // the tasks that it has not started are being taken back
+  bool already_rebalanced = false;  // tasks were moved to idle runners since the front task came to the front
+  StopStage stop_stage = StopStage::none;
+  std::optional<Time> escalation_due;  // when to escalate to the next stop stage
+  std::optional<Time> check_deadline;  // when to check whether the front task has started, or run too long
+  std::uint64_t killed_for = 0;        // ordinal of the task because of which it is being killed; 0: none
+  std::string kill_reason;  // why it is being killed, for the error of that task; "": by signal or exit code
+  // Resource indices of the last task that needed some. A process may hold on to the devices that it saw
+  // first, so this runner gets only tasks with the same indices.
   LocalRef<const Indices> indices;
 
-  bool idle() const { return state == State::ready && channel.empty() && !recalling; }
+  bool idle() const { return state == State::ready && channel.empty() && !taking_back; }
 };
 
 }  // namespace weft::worker

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// TaskTable: the tasks of a worker by attempt. Tasks stay where they are, and their memory is used again: a
-// worker that runs a million short tasks a second makes and ends as many. Part of worker::Session.
+// TaskTable: a worker's tasks by attempt. Addresses are stable, and the memory of erased tasks is reused: a
+// worker with short tasks creates and erases a million of them a second. Part of worker::Session.
 #pragma once
 
 #include <algorithm>
@@ -27,7 +27,7 @@ class TaskTable {
     }
   }
 
-  /// A new task. REQUIRES: there is none with this key.
+  /// Adds a default task. REQUIRES: no task has this key.
   Task& insert(const AttemptKey& key) {
     if (table_.size() < 2 * (size_ + 1)) grow();
     Task& task = fresh();
@@ -37,11 +37,11 @@ class TaskTable {
     return task;
   }
 
-  /// REQUIRES: it is in the table. It is gone then.
+  /// Invalidates `task`. REQUIRES: `task` is in the table.
   void erase(Task& task) {
     std::size_t hole = home(hash_of(task.key));
     while (table_[hole].task != &task) hole = (hole + 1) & mask();
-    // Those behind it that may not stand behind a hole move up.
+    // Backward-shift deletion: entries whose probe sequence crosses the hole move up.
     for (std::size_t at = (hole + 1) & mask(); table_[at].task != nullptr; at = (at + 1) & mask()) {
       if (((at - home(table_[at].hash)) & mask()) < ((at - hole) & mask())) continue;
       table_[hole] = table_[at];
@@ -54,7 +54,7 @@ class TaskTable {
     --size_;
   }
 
-  /// Calls f(task) for each, in no order.
+  /// Calls f(task) for each task, in unspecified order.
   template <class F>
   void for_each(F f) {
     for (const Slot& slot : table_)
@@ -73,14 +73,14 @@ class TaskTable {
   };
 
   std::size_t mask() const { return table_.size() - 1; }
-  /// Attempt numbers are neighbours: so are four of them in the table, in one line of the cache. The
-  /// multiplication spreads these groups.
+  /// Four consecutive attempt numbers stay neighbours in the table, in one cache line; the multiplication
+  /// spreads these groups of four.
   static std::uint64_t hash_of(const AttemptKey& key) {
     constexpr std::uint64_t kSpread = 0x9e37'79b9'7f4a'7c15;  // 2^64 / golden ratio
     const std::uint64_t group = (key.attempt.number >> 2) ^ std::rotl(key.attempt.epoch, 32);
     return (std::rotl(group * kSpread, 32) & ~std::uint64_t{3}) | (key.attempt.number & 3);
   }
-  /// Where it is looked for first.
+  /// The slot at which probing starts.
   std::size_t home(std::uint64_t hash) const { return static_cast<std::size_t>(hash) & mask(); }
   void put(const Slot& slot) {
     std::size_t at = home(slot.hash);
@@ -103,7 +103,7 @@ class TaskTable {
 
   std::vector<Slot> table_;  // open addressing; a power of two, at most half full
   std::deque<Task> memory_;
-  std::vector<Task*> free_;  // of memory_
+  std::vector<Task*> free_;  // erased, to be reused; they point into memory_
   std::size_t size_ = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The variables by which libraries that start threads of their own are told how many: in every task they say
-// how many cores it has, unless whoever has started the worker has set them.
+// Environment variables by which libraries such as OpenMP and BLAS choose their number of threads. In every
+// task they are set to the cores that it has, unless the environment of the worker sets them.
 #pragma once
 
 #include <cstdlib>
@@ -9,7 +9,7 @@
 
 namespace weft::worker {
 
-/// Sets those that are not set, for this process and all that it starts. Returns their names.
+/// Sets the variables that are unset, for this process and its descendants. Returns the names of those.
 inline std::vector<std::string> set_thread_variables(unsigned threads) {
   std::vector<std::string> ours;
   for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",

@@ -16,11 +16,12 @@ namespace {
 
 constexpr int kFramesATurn = 1000;
 constexpr int kChunksATurn = 4;
-constexpr auto kRetryInterval = std::chrono::milliseconds(50);  // for blobs that another worker is fetching
+// for blobs that another worker on this host is fetching
+constexpr auto kRetryInterval = std::chrono::milliseconds(50);
 constexpr Duration kMemoryInterval = std::chrono::seconds(1);
-constexpr auto kLastWords = std::chrono::milliseconds(1000);  // for what is queued when we leave
+constexpr auto kLastWords = std::chrono::milliseconds(1000);  // for sending queued messages when leaving
 
-/// The same clock as in the runners' pages.
+/// CLOCK_MONOTONIC, as in the runners' pages.
 Time now() {
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -66,17 +67,17 @@ int Worker::run() {
   return *exit_code_;
 }
 
-/// Waits for whatever comes first, and turns all of it into events.
+/// Waits for messages, runners, signals or the deadline, and turns everything that has happened into events.
 void Worker::poll() {
   polled_.assign({{signals_.get(), POLLIN, 0}, {server_.fd(), POLLIN, 0}, {runners_.fd(), POLLIN, 0}});
   link_.watch(polled_);
-  const bool bulk_waits = frames_.empty() && !bulk_.empty();  // for no more than its turn
+  const bool bulk_waits = frames_.empty() && !bulk_.empty();  // it need not wait for the link
   const bool quiet = runners_.sleep() && link_.quiet() && !bulk_waits;
   const std::chrono::milliseconds wait(quiet ? timeout_ms() : 0);
   const bool waited = poll_for(polled_, wait) == 0 && quiet;
   link_.notice(polled_);
   if (polled_[1].revents != 0) {
-    throw std::runtime_error("its fork server was killed, and without it no runner can be started");
+    throw std::runtime_error("its fork server was killed; without it no runner can be started");
   }
   if (polled_[0].revents != 0) read_signals();
   read_link();
@@ -107,7 +108,7 @@ void Worker::read_memory() {
 void Worker::read_signals() {
   signalfd_siginfo info{};
   while (read(signals_.get(), &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-    spdlog::info("signal {}", info.ssi_signo);
+    spdlog::info("received signal {}", info.ssi_signo);
     deliver(std::exchange(draining_, true) ? Event(Stop{}) : Event(Drain{}));
   }
 }
@@ -131,7 +132,7 @@ void Worker::read_link() {
         deliver(Received{wire::Refuse{wire::RefuseCode::version, *mismatch}});
       } else {
         perform(CloseLink{});
-        deliver(LinkDown{"the broker sent something malformed: " + message.fault()});
+        deliver(LinkDown{"the broker sent a malformed message: " + message.fault()});
         return;
       }
     }
@@ -140,8 +141,8 @@ void Worker::read_link() {
 
 void Worker::deliver(Event event) { events_.push_back(std::move(event)); }
 
-/// Events to actions until there are no more; performing may bring new events. What happened together is
-/// performed together, so that it is packed.
+/// Steps events and performs actions until there are none left; performing may produce new events. Events
+/// that arrived together are stepped together, so that their messages are coalesced.
 void Worker::pump() {
   while (!events_.empty()) {
     in_hand_.swap(events_);
@@ -163,15 +164,14 @@ void Worker::flush() {
   if (sends) crash_point("worker.sent");
 }
 
-/// Parts of results, a few at a time: heartbeats and results are never far behind.
+/// Sends chunks of results, a few at a time, so that heartbeats and results do not queue up behind them.
 void Worker::send_bulk() {
   for (int count = 0; count < kChunksATurn && !bulk_.empty(); ++count) {
     const ServeChunk chunk = bulk_.front();
     bulk_.pop_front();
     const std::string bytes = blobs_.read(chunk.id, chunk.offset, chunk.bytes);
-    std::string frame = bytes.empty()
-                            ? wire::encode(wire::Gone{chunk.id, "the worker cannot read it any more"})
-                            : wire::encode(wire::Data{chunk.id, chunk.offset, Bytes(bytes)});
+    std::string frame = bytes.empty() ? wire::encode(wire::Gone{chunk.id, "the worker can no longer read it"})
+                                      : wire::encode(wire::Data{chunk.id, chunk.offset, Bytes(bytes)});
     if (link_.send(frame)) continue;
     frames_.push_back(std::move(frame));
     return;
@@ -195,7 +195,7 @@ void Worker::perform(const ServeChunk& action) { bulk_.push_back(action); }
 void Worker::perform(const StartRunner& action) { runners_.start(action, events_); }
 void Worker::perform(const RunTask& action) { runners_.run(action); }
 void Worker::perform(const RequestStop& action) { runners_.request_stop(action); }
-void Worker::perform(const RecallTasks& action) { deliver(runners_.recall(action)); }
+void Worker::perform(const TakeBackTasks& action) { deliver(runners_.take_back_unstarted(action)); }
 void Worker::perform(const EndRunner& action) { runners_.end(action); }
 void Worker::perform(const KillRunner& action) { runners_.kill(action); }
 
@@ -223,7 +223,7 @@ void Worker::leave() {
   runners_.clear();
   const Time end = now() + kLastWords;
   for (flush(); !frames_.empty() && now() < end; flush()) {
-    while (link_.next()) {  // of no use any more
+    while (link_.next()) {  // messages are ignored now
     }
     polled_.clear();
     link_.watch(polled_);

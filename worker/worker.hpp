@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Worker: the shell around worker::Session: one thread that polls the link to the broker, the
-// runners and the signals, turns what happens into events and performs actions. It decides nothing.
+// Worker: the shell around worker::Session. One thread polls the link to the broker, the runners and the
+// signals, turns what happens into events, and performs actions. It makes no decisions.
 #pragma once
 
 #include <deque>
@@ -25,19 +25,19 @@ class Worker {
  public:
   struct Settings {
     Session::Settings session;
-    RunnerPool::Settings runners;  // `directory` is filled in
+    RunnerPool::Settings runners;  // `directory` is set by Worker
     std::string cache_directory;
     std::optional<std::uint64_t> memory;    // --memory, in bytes
-    std::size_t blob_files_max = SIZE_MAX;  // descriptors for arguments, and as many for results
+    std::size_t blob_files_max = SIZE_MAX;  // descriptors for arguments, and the same number for results
   };
 
-  /// Throws std::runtime_error with a sentence when the cache cannot be used.
+  /// Throws std::runtime_error, with the reason, when the cache cannot be used.
   Worker(Settings settings, ForkServer& server);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// Until SIGTERM or SIGINT, which the caller has blocked, or a final refusal. Returns the exit code.
-  /// Throws std::runtime_error when the fork server has died.
+  /// Runs until SIGTERM or SIGINT, which the caller has blocked, or until the broker refuses this worker for
+  /// good. Returns the exit code. Throws std::runtime_error when the fork server has died.
   int run();
 
  private:
@@ -58,7 +58,7 @@ class Worker {
   void perform(const StartRunner&);
   void perform(const RunTask&);
   void perform(const RequestStop&);
-  void perform(const RecallTasks&);
+  void perform(const TakeBackTasks&);
   void perform(const EndRunner&);
   void perform(const KillRunner&);
   void perform(const FindBlob&);
@@ -76,7 +76,7 @@ class Worker {
   BlobStore blobs_;
   RunnerPool runners_;
   MemoryMeter memory_;
-  Time memory_due_{};  // to be read again
+  Time memory_due_{};  // when to read it again
   Session session_;
   Fd signals_;
   bool draining_ = false;
@@ -84,12 +84,12 @@ class Worker {
   zmq::context_t context_;
   Link link_;
   wire::Packer packer_;
-  std::deque<std::string> frames_;  // packed, not yet taken by the link
-  std::deque<ServeChunk> bulk_;     // behind everything else
+  std::deque<std::string> frames_;  // packed, but not yet accepted by the link
+  std::deque<ServeChunk> bulk_;     // sent after everything in frames_
 
   std::vector<pollfd> polled_;
   std::vector<Event> events_;
-  std::vector<Event> in_hand_;  // of events_, being stepped
+  std::vector<Event> in_hand_;  // the events that are being stepped
   Actions actions_;
   std::optional<int> exit_code_;
 };

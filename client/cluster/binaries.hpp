@@ -7,15 +7,15 @@
 
 namespace weft::cluster {
 
-/// What was asked for could not be done.
+/// A request that could not be carried out.
 struct Failed : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The directory that has weft, weft-broker and weft-worker: $WEFT_BIN_DIR, else `first`, else one of $PATH.
-/// Throws Failed.
+/// The directory that contains weft, weft-broker and weft-worker: $WEFT_BIN_DIR, otherwise `first`, otherwise
+/// one on $PATH. Throws Failed.
 std::string find_binaries(const std::filesystem::path& first);
-/// Where this program is.
+/// The directory of this program.
 std::filesystem::path own_directory();
 
 }  // namespace weft::cluster

@@ -100,7 +100,7 @@ bool wait_until(const StateDirectory& directory, std::chrono::milliseconds timeo
 bool all_joined(const ClusterView& view, const StateDirectory& directory) {
   bool all = view.broker.has_value();
   const auto check = [&](const MemberState& member) {
-    if (is_out(member)) throw Failed(fmt::format("{} is given up: it {}", member.name, member.reason));
+    if (is_out(member)) throw Failed(fmt::format("{} has been given up: it {}", member.name, member.reason));
     if (!view.supervised && !view.runs(member))
       throw Failed(fmt::format("{} and its supervisor are dead, see {}/{}.log", member.name,
                                directory.logs().string(), member.name));
@@ -114,10 +114,10 @@ bool all_joined(const ClusterView& view, const StateDirectory& directory) {
 }
 
 std::string explain_missing(const ClusterView& view) {
-  std::string text = "not all has joined in time:";
+  std::string text = "not all members have joined in time:";
   for (const MemberState& member : view.state.members) {
     if (member.name == "broker" && view.state.address.empty())
-      text += "\n  the broker has not said what it serves; the end of its log:";
+      text += "\n  the broker has not printed its address; the end of its log:";
     else if (member.name == "broker" && !view.broker)
       text += "\n  the broker does not answer; the end of its log:";
     else if (member.name != "broker" && !is_leaving(member) && !is_out(member) &&
@@ -131,9 +131,9 @@ std::string explain_missing(const ClusterView& view) {
 }
 
 void print_running(const ClusterView& view, const StateDirectory& directory) {
-  fmt::print("address: tcp://{}\nslots:   {} on {} workers\nlogs:    {}\nexport WEFT_BROKER={}\n",
+  fmt::print("address: tcp://{}\nslots:   {} on {} {}\nlogs:    {}\nexport WEFT_BROKER={}\n",
              view.state.address, view.broker ? view.broker->slots : 0, view.joined.size(),
-             directory.logs().string(), view.state.address);
+             view.joined.size() == 1 ? "worker" : "workers", directory.logs().string(), view.state.address);
 }
 
 }  // namespace weft::cluster

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A cluster as the commands see it: what its supervisor says, or without one its state file, with what the
-// broker says.
+// A cluster as the commands see it: the state from its supervisor, or from the state file if no supervisor
+// runs, combined with the broker's status.
 #pragma once
 
 #include <chrono>
@@ -19,34 +19,34 @@ namespace weft::cluster {
 struct ClusterView {
   ClusterState state;
   bool supervised = false;
-  std::optional<wire::Status> broker;  // nullopt: it does not answer
+  std::optional<wire::Status> broker;  // nullopt: the broker does not answer
   std::map<std::string, std::uint64_t>
-      joined;  // workers that the broker has and has not lost, with their pids
+      joined;  // pids of the workers that have joined the broker and are not lost
 
   bool runs(const MemberState& member) const;
-  /// Whether anything of it still runs.
+  /// Whether any process of the cluster still runs.
   bool anything_runs() const;
   bool has_joined(const std::string& worker) const { return joined.contains(worker); }
-  /// Workers that are to be there.
+  /// Workers that should be running.
   std::vector<const MemberState*> staying_workers() const;
 };
 
-/// Throws std::runtime_error when there is no state. `timeout` is the broker's.
+/// Throws std::runtime_error when there is no state. `timeout`: for the broker's answer.
 ClusterView look_at(const StateDirectory& directory, std::chrono::milliseconds timeout);
 /// Without asking the broker.
 ClusterView look_at_processes(const StateDirectory& directory);
 
-/// Looks at the cluster until `done` or until the time is over, which is false.
+/// Polls the cluster until `done` returns true; false: `timeout` has passed.
 bool wait_until(const StateDirectory& directory, std::chrono::milliseconds timeout,
                 const std::function<bool(const ClusterView&)>& done);
-/// Whether all that stay have joined. Throws Failed when one of them never will.
+/// Whether all workers that should be running have joined. Throws Failed when one of them never will.
 bool all_joined(const ClusterView& view, const StateDirectory& directory);
-/// Why not, with the ends of logs.
+/// Explains which members have not joined, with the ends of their logs.
 std::string explain_missing(const ClusterView& view);
-/// Address, slots and logs, and the line to export.
+/// Prints address, slots, log directory, and the line to export.
 void print_running(const ClusterView& view, const StateDirectory& directory);
 
-/// Makes SIGINT and SIGTERM end what waits in wait_until(), which throws Interrupted.
+/// Thrown by wait_until() after SIGINT or SIGTERM, once heed_signals() has been called.
 struct Interrupted {
   int signal = 0;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// scale, drain, restart and down.
+// The commands scale, drain, restart and down.
 #include <fmt/format.h>
 
 #include <csignal>
@@ -29,7 +29,7 @@ void ask_or_fail(const StateDirectory& directory, const std::string& what, const
   if (!reply.ok) throw Failed(reply.text);
 }
 
-/// Workers that are on their way out.
+/// Workers that are leaving.
 std::vector<std::string> leaving(const ClusterView& view) {
   std::vector<std::string> out;
   for (const MemberState& member : view.state.members)
@@ -51,18 +51,19 @@ void await_leaving(const StateDirectory& directory, const std::vector<std::strin
     return left.empty();
   };
   if (wait_until(directory, timeout, all_left)) return;
-  throw Failed(fmt::format("still busy, and leaving when their tasks are done: {}", fmt::join(left, " ")));
+  throw Failed(
+      fmt::format("still busy; they will leave when their tasks are done: {}", fmt::join(left, " ")));
 }
 
 void require_broker(const ClusterView& view) {
   const MemberState* broker = view.state.find("broker");
   if (broker == nullptr || broker->stage == "out" || !view.anything_runs())
-    throw Failed("the broker is not running: down and up make it well");
+    throw Failed("the broker is not running; run down, then up");
 }
 
 // ---- restart ----
 
-/// The process of `name` as the broker knows it, or the member's own for the broker.
+/// Identifies the current process of `name`: its identity and, for a worker, the pid that has joined.
 std::string process_of(const ClusterView& view, const std::string& name) {
   const MemberState* member = view.state.find(name);
   if (member == nullptr) throw Failed(fmt::format("this cluster has no {}", name));
@@ -70,17 +71,17 @@ std::string process_of(const ClusterView& view, const std::string& name) {
   return fmt::format("{} {}", member->process, joined == view.joined.end() ? 0 : joined->second);
 }
 
-/// Whether `name` is another process than before, which serves.
+/// Whether `name` is served by another process than `before`.
 bool is_back(const ClusterView& view, const std::string& name, const std::string& before) {
   const MemberState* member = view.state.find(name);
-  if (member == nullptr)
-    throw Failed(fmt::format("{} has been taken out in the middle of its restart", name));
-  if (member->stage == "out") throw Failed(fmt::format("{} is given up: it {}", name, member->reason));
+  if (member == nullptr) throw Failed(fmt::format("{} was removed during its restart", name));
+  if (member->stage == "out") throw Failed(fmt::format("{} has been given up: it {}", name, member->reason));
   const bool serves = name == "broker" ? view.broker.has_value() : view.has_joined(name);
   return member->stage == "running" && serves && process_of(view, name) != before;
 }
 
-/// As long as its tasks take to leave, and `timeout` to come back.
+/// Restarts a member. There is no limit on the time for its tasks; `timeout` limits the time until it is
+/// back.
 void restart_one(const StateDirectory& directory, const std::string& name, milliseconds timeout) {
   const std::string before = process_of(look_at(directory, milliseconds(1000)), name);
   ask_or_fail(directory, "restart", name);
@@ -108,7 +109,7 @@ bool all_dead(const std::vector<std::string>& processes, milliseconds timeout) {
   }
 }
 
-/// Members whose supervisor is dead.
+/// Stops members whose supervisor is dead.
 void stop_by_signals(const std::vector<MemberState>& members, milliseconds grace) {
   std::vector<std::string> processes;
   std::vector<pid_t> sessions;
@@ -125,14 +126,14 @@ void stop_by_signals(const std::vector<MemberState>& members, milliseconds grace
   }
   const bool dead = all_dead(processes, milliseconds(2000));
   for (const pid_t session : sessions) kill_session(session);
-  if (!dead) throw Failed("some processes do not die, see cluster.sh status");
+  if (!dead) throw Failed("some processes are still alive, see cluster.sh status");
 }
 
 void stop_unsupervised(const StateDirectory& directory, milliseconds grace) {
   std::vector<MemberState> members;
   try {
     members = state_from_json(directory.read_state()).members;
-  } catch (const std::runtime_error&) {  // `up` did not come so far
+  } catch (const std::runtime_error&) {  // `up` was interrupted before it wrote the state
   }
   std::vector<MemberState> broker;
   if (!members.empty() && members.front().name == "broker") {
@@ -152,7 +153,7 @@ int scale(int workers, milliseconds timeout) {
     const Fd lock = directory.lock();
     require_broker(look_at_processes(directory));
     ask_or_fail(directory, "scale", "", workers);
-  }  // draining may take long, and `down` must not wait for it
+  }  // unlocked, since draining may take long and must not block `down`
   const std::vector<std::string> left = leaving(look_at_processes(directory));
   await_cluster(directory, timeout);
   await_leaving(directory, left, timeout);
@@ -169,7 +170,7 @@ int drain(const std::vector<std::string>& names, milliseconds timeout) {
     for (const std::string& name : names) ask_or_fail(directory, "drain", name);
   }
   await_leaving(directory, names, timeout);
-  for (const std::string& name : names) fmt::print("{} has left; it is out until scale or up\n", name);
+  for (const std::string& name : names) fmt::print("{} has left and stays out until scale or up\n", name);
   return 0;
 }
 
@@ -196,7 +197,7 @@ int down(milliseconds grace) {
     std::fflush(stdout);
   });
   if (!stopped) stop_unsupervised(directory, grace);
-  if (stopped && !*stopped) throw Failed("some processes do not die, see cluster.sh status");
+  if (stopped && !*stopped) throw Failed("some processes are still alive, see cluster.sh status");
   fmt::print("down; logs are in {}\n", directory.logs().string());
   return 0;
 }

@@ -20,32 +20,32 @@ constexpr const char* kUsage =
        {0} status | logs [-f] | scale W [--timeout 60s] | drain WORKER... [--timeout 60s]
        {0} restart [NAME...] [--timeout 60s] | down [--grace 10s]
 
-  up      starts a broker and workers here, and returns when all slots have joined; in a cluster that runs,
-          starts again what was drained or given up
+  up      starts a broker and workers here, and returns when all slots have joined; in a running cluster,
+          restarts what was drained or given up
     --workers W    workers on this machine (default 1; with --hosts 0)
-    --nprocs N     slots of each (default: the cores of this machine shared out among them)
+    --nprocs N     slots of each (default: the cores of this machine divided among them)
     --port P       the broker's port (default 8786; 0: any free one)
     --host H       the address that the broker serves (default 127.0.0.1); other than loopback needs --insecure
     --insecure     anyone who can reach that address may run any program here
-    --hosts FILE   start workers by ssh too: one "host [nprocs]" a line, # begins a comment
-    --journal FILE keeps detached tasks over the death of the broker
-    --log-size S   a log of this size becomes NAME.1.log and begins again; two older ones are kept
+    --hosts FILE   also start workers by ssh: one "host [nprocs]" per line, # starts a comment
+    --journal FILE preserves detached tasks if the broker dies
+    --log-size S   rotates a log at this size to NAME.1.log; two older ones are kept
     --timeout T    how long to wait for the slots
-  status  shows broker and workers, slots and tasks; exit code 0 only when all are well
-  logs    prints the logs, each line behind the name of its process; -f follows them
+  status  shows broker and workers, slots and tasks; exit code 0 only if all are well
+  logs    prints the logs, each line with the name of its process; -f follows them
   scale   starts workers on this machine, or drains the newest ones, until there are W
-  drain   has workers finish their tasks and leave; they stay out until scale or up
-  restart rolls an update through: worker by worker, each finishes its tasks, leaves, and has joined again with
-          the program that is there now before the next one's turn comes. "restart broker" does it for the broker
-  down    stops everything; what has not left after the grace period is killed
+  drain   lets workers finish their tasks and leave; they stay out until scale or up
+  restart rolls out an update: one worker after the other finishes its tasks, leaves, and joins again with the
+          program that is on disk now. "restart broker" restarts the broker
+  down    stops everything; kills what has not left after the grace period
 
-A process that dies is started again, after 0.2 s doubling to 5 s. One that dies five times in a row within 5 s is
-given up, and so is one that cannot even start; status says why. A full disk is waited out.
+A process that dies is restarted, after 0.2 s doubling to 5 s. One that dies five times in a row within 5 s is
+given up, and so is one that cannot start; status says why. Deaths while a disk is full do not count.
 
-State and logs are in $WEFT_STATE_DIR (default $XDG_RUNTIME_DIR/weft, else /tmp/weft-UID): another directory is
-another cluster. Logs stay there when the cluster has gone. The programs are those in $WEFT_BIN_DIR, where weft
+State and logs are in $WEFT_STATE_DIR (default $XDG_RUNTIME_DIR/weft or /tmp/weft-UID): another directory is
+another cluster. Logs stay there when the cluster is down. The programs are those in $WEFT_BIN_DIR, where weft
 is, or on PATH. $WEFT_SSH is the ssh command.
-Exit code: 0 well, 1 not, 2 wrong usage.
+Exit code: 0 success, 1 failure, 2 wrong usage.
 )";
 
 std::string usage(const std::string& program) { return fmt::format(fmt::runtime(kUsage), program); }
@@ -128,11 +128,11 @@ int parse_and_perform(const std::string& program, std::vector<std::string> words
   Options options;
   add_commands(app, options);
   if (const auto end = std::find(words.begin(), words.end(), "--"); end != words.end()) {
-    if (words.front() != "up") throw WrongUsage("only up takes arguments behind --");
+    if (words.front() != "up") throw WrongUsage("only up takes arguments after --");
     options.up.worker_args.assign(end + 1, words.end());
     words.erase(end, words.end());
   }
-  std::reverse(words.begin(), words.end());  // as CLI11 wants them
+  std::reverse(words.begin(), words.end());  // CLI11 expects them in reverse order
   try {
     app.parse(words);
   } catch (const CLI::ParseError& error) {
@@ -151,7 +151,8 @@ int cluster_command(const std::string& program, const std::vector<std::string>& 
   }
   if (first == "supervise" && words.size() == 2) return supervise(words[1]);
   try {
-    if (first.empty()) throw WrongUsage("up, status, logs, scale, drain, restart or down?");
+    if (first.empty())
+      throw WrongUsage("a command is missing: up, status, logs, scale, drain, restart or down");
     return parse_and_perform(program, words);
   } catch (const WrongUsage& error) {
     return refuse_usage(program, error.what());

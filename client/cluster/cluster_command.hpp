@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The command line of `weft cluster`, which scripts/cluster.sh passes on.
+// The command line of `weft cluster`, to which scripts/cluster.sh passes its arguments.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace weft::cluster {
 
-/// `program` is how it was called, for messages: "cluster.sh" or "weft cluster". Returns the exit code.
+/// `program`: the name for messages, "cluster.sh" or "weft cluster". Returns the exit code.
 int cluster_command(const std::string& program, const std::vector<std::string>& words);
 
 }  // namespace weft::cluster

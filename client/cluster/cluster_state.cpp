@@ -21,7 +21,7 @@ const MemberState* ClusterState::find(const std::string& name) const {
 }
 
 std::string to_json(const ClusterState& state) {
-  // What a member prints need not be UTF-8.
+  // The output of a member may not be valid UTF-8.
   return nlohmann::json(state).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

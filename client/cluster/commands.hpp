@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What `weft cluster` does, one function for each of its commands. Each returns the exit code, prints what it
-// has to say to stdout, and throws Failed with the rest.
+// The commands of `weft cluster`, one function for each. A function returns the exit code, prints its results
+// to stdout, and throws Failed on errors.
 #pragma once
 
 #include <chrono>
@@ -16,14 +16,14 @@ namespace weft::cluster {
 
 using std::chrono::milliseconds;
 
-/// What was asked for is wrong: exit code 2 and the usage.
+/// The command line is wrong: prints the usage and exits with code 2.
 struct WrongUsage : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 struct UpOptions {
-  int workers = -1;  // -1: 1, with a file of hosts 0
-  int nprocs = 0;    // 0: the cores of this machine, shared out
+  int workers = -1;  // -1: 1, or 0 with --hosts
+  int nprocs = 0;    // 0: the cores of this machine, divided among the workers
   int port = 8786;
   std::string host = "127.0.0.1";
   bool insecure = false;

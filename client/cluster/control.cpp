@@ -19,7 +19,7 @@ using nlohmann::json;
 constexpr std::chrono::seconds kAnswer{5};
 constexpr const char* kSocket = "control";
 
-/// A path of the socket that fits into sockaddr_un, however long that of the directory is.
+/// A path of the socket that fits into sockaddr_un, however long the path of its directory is.
 sockaddr_un short_address(const Fd& run) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -33,7 +33,7 @@ Fd make_socket(int flags) {
   return checked(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), "socket");
 }
 
-/// No descriptor: nobody listens.
+/// An empty Fd: no supervisor is listening.
 Fd connect_to(const StateDirectory& directory) {
   const Fd run(open(directory.run().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!run) return {};
@@ -43,12 +43,12 @@ Fd connect_to(const StateDirectory& directory) {
   return socket;
 }
 
-/// The lines that come down a connection.
+/// Reads lines from a connection.
 class Lines {
  public:
   explicit Lines(const Fd& socket) : socket_(socket) {}
 
-  /// Nullopt at the end of the connection. Throws std::runtime_error when nothing comes by `deadline`.
+  /// Nullopt at the end of the connection. Throws std::runtime_error when no line arrives by `deadline`.
   std::optional<std::string> next(Clock::time_point deadline) {
     for (;;) {
       if (const std::size_t end = buffer_.find('\n'); end != std::string::npos) {
@@ -85,7 +85,7 @@ void send_line(const Fd& socket, const json& request) {
 
 Reply reply_from(const std::optional<std::string>& line) {
   const json reply = line ? json::parse(*line, nullptr, false) : json();
-  if (!reply.is_object()) return {false, "the supervisor of the cluster has gone"};
+  if (!reply.is_object()) return {false, "the supervisor of the cluster is gone"};
   return {reply.value("ok", false), reply.value("text", "")};
 }
 
@@ -119,7 +119,7 @@ std::optional<Event> event_of(const std::string& text) {
   if (what == "restart") return RestartMember{name};
   if (what == "kill") return KillMember{name};
   if (what == "stop") return stop_event(request);
-  throw std::runtime_error(fmt::format("'{}' is no request", what));
+  throw std::runtime_error(fmt::format("'{}' is not a request", what));
 }
 
 std::string to_line(const Answer& answer) {
@@ -136,13 +136,13 @@ std::optional<ClusterState> ask_state(const StateDirectory& directory) {
   if (!socket) return std::nullopt;
   send_line(socket, {{"do", "state"}});
   const auto line = Lines(socket).next(Clock::now() + kAnswer);
-  if (!line) return std::nullopt;  // it is just ending
+  if (!line) return std::nullopt;  // the supervisor is just ending
   return state_from_json(*line);
 }
 
 Reply ask(const StateDirectory& directory, const std::string& what, const std::string& name, int workers) {
   const Fd socket = connect_to(directory);
-  if (!socket) return {false, "nothing supervises the cluster: down and up make it well"};
+  if (!socket) return {false, "the cluster has no supervisor; run down, then up"};
   send_line(socket, {{"do", what}, {"name", name}, {"workers", workers}});
   return reply_from(Lines(socket).next(Clock::now() + kAnswer));
 }

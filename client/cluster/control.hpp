@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The control socket of a supervisor: one line of JSON is a request, one the reply. A request to stop is
-// answered by more lines while members leave, and the end of the connection when nothing is left.
+// The control socket of a supervisor: a request is one line of JSON, and so is the reply. After the reply to
+// "stop", more lines follow while members leave, and the connection closes when none is left.
 //
 //   {"do": "state"}                        the state, see cluster_state.hpp
 //   {"do": "add" | "revive"}               {"ok": true, "text": "worker-3"}
@@ -30,19 +30,19 @@ struct Reply {
 
 /// Throws std::system_error.
 Fd listen_for_requests(const StateDirectory& directory);
-/// Nullopt: it asks for the state. Throws std::runtime_error when it is no request.
+/// Nullopt: the request asks for the state. Throws std::runtime_error for an invalid request.
 std::optional<Event> event_of(const std::string& request);
 std::string to_line(const Answer& answer);
 std::string to_line(const Say& say);
 
 // ---- the other end; each throws std::runtime_error when an answer does not come ----
 
-/// Nullopt: no supervisor is there.
+/// Nullopt: no supervisor is running.
 std::optional<ClusterState> ask_state(const StateDirectory& directory);
-/// {false, reason} also when no supervisor is there.
+/// Returns {false, reason} also when no supervisor is running.
 Reply ask(const StateDirectory& directory, const std::string& what, const std::string& name = "",
           int workers = 0);
-/// Returns when nothing is left, or not all within `patience`: false. Nullopt: no supervisor is there.
+/// Returns when no member is left; false: some are left after `patience`. Nullopt: no supervisor is running.
 std::optional<bool> ask_to_stop(const StateDirectory& directory, std::chrono::milliseconds grace,
                                 std::chrono::milliseconds patience,
                                 const std::function<void(const std::string&)>& say);

@@ -24,7 +24,7 @@ Pipe make_pipe() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-/// The end of a pipe from which a member's output is read: a burst must not hold it up.
+/// A pipe for a member's output, large enough that a burst does not block the member.
 Pipe make_output() {
   Pipe pipe = make_pipe();
   fcntl(pipe.reads.get(), F_SETPIPE_SZ, 1 << 20);
@@ -38,7 +38,7 @@ class LocalProcess : public LaunchedProcess {
   void tell(int signal) override { kill(pid(), signal); }
 };
 
-/// ssh passes no signals on: the words TERM and KILL go down its standard input instead.
+/// ssh does not forward signals, so the words TERM and KILL are sent on its standard input instead.
 class SshProcess : public LaunchedProcess {
  public:
   SshProcess(pid_t pid, Fd output, Fd words)
@@ -52,8 +52,8 @@ class SshProcess : public LaunchedProcess {
   Fd words_;
 };
 
-/// What runs on a remote machine: the program, and a reader of the words. When the connection is lost the
-/// words end, and the program is told to leave.
+/// The script on the remote machine: runs the program and a reader of these words. When the connection is
+/// lost, the input ends and the program gets SIGTERM.
 constexpr const char* kRemoteScript = R"(
 PATH=$1:$PATH; shift
 command -v "$1" >/dev/null || { echo "$1 is not on the PATH of this machine: $PATH" >&2; exit 127; }
@@ -68,7 +68,7 @@ kill "$reader" 2>/dev/null
 exit "$code"
 )";
 
-/// A word for a POSIX shell.
+/// Quotes a word for a POSIX shell.
 std::string quoted(const std::string& word) {
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);

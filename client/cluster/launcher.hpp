@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Launcher: how a member comes to run, here or elsewhere. To the supervisor each is one process of this
-// machine with a pipe for its output; what it takes to tell it to leave is the launcher's.
+// Launcher: how a member is started, here or on another machine. The supervisor sees each as one process of
+// this machine with a pipe for its output; the launcher knows how to signal it.
 #pragma once
 
 #include <memory>
@@ -27,7 +27,7 @@ class LaunchedProcess {
 
   pid_t pid() const { return pid_; }
   const Fd& output() const { return output_; }
-  /// SIGTERM or SIGKILL to the member.
+  /// Sends SIGTERM or SIGKILL to the member.
   virtual void tell(int signal) = 0;
 
  private:
@@ -42,13 +42,14 @@ class Launcher {
   virtual std::unique_ptr<LaunchedProcess> start(const LaunchOrder& order) = 0;
 };
 
-/// On this machine.
+/// Starts members on this machine.
 class LocalLauncher : public Launcher {
  public:
   std::unique_ptr<LaunchedProcess> start(const LaunchOrder& order) override;
 };
 
-/// By ssh, or what $WEFT_SSH says. The program is looked for in bin_directory there, too, and on $PATH.
+/// Starts members by ssh, or by $WEFT_SSH. The program is searched on the remote machine in bin_directory and
+/// on $PATH.
 class SshLauncher : public Launcher {
  public:
   std::unique_ptr<LaunchedProcess> start(const LaunchOrder& order) override;

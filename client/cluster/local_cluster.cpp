@@ -15,7 +15,7 @@ namespace weft {
 
 namespace {
 
-/// What the cluster could not do, as programs catch it.
+/// Translates failures of the cluster to weft::Error.
 template <class F>
 auto translated(F work) {
   try {
@@ -39,7 +39,7 @@ struct LocalCluster::State {
         cluster(options.workers, options.nprocs, std::move(options.worker_args),
                 cluster::find_binaries(WEFT_INSTALLED_PROGRAMS)) {}
 
-  int workers;  // ever started
+  int workers;  // number of workers ever started
   cluster::PrivateCluster cluster;
 };
 
@@ -50,7 +50,7 @@ LocalCluster::LocalCluster(LocalClusterOptions options) {
     throw std::invalid_argument("LocalClusterOptions: a number is negative");
   init();
   if (runner::is_serving()) refuse_in_runner();
-  if (in_runner()) return;  // a static object of a program that runs as a runner
+  if (in_runner()) return;  // a static object in a runner
   state_ = translated([&] { return std::make_unique<State>(std::move(options)); });
 }
 
@@ -72,7 +72,8 @@ int LocalCluster::start_worker() {
 void LocalCluster::kill_worker(int i) {
   State& mine = state();
   if (i < 0 || i >= mine.workers)
-    throw std::out_of_range(fmt::format("there is no worker {}: {} have been started", i, mine.workers));
+    throw std::out_of_range(
+        fmt::format("there is no worker {}: the number of workers started so far is {}", i, mine.workers));
   translated([&] {
     mine.cluster.kill_worker(fmt::format("worker-{}", i + 1));
     return 0;

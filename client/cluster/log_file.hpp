@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LogFile: the log of a member. When it has reached its size, it becomes NAME.1.log (and that NAME.2.log) and
-// begins again. Lines for which there is no space are dropped and counted; a line says so once there is.
+// LogFile: the log of a member. At its maximum size it is rotated to NAME.1.log (and that to NAME.2.log).
+// Lines for which there is no space are dropped and counted; a line reports this once there is space.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,18 @@ namespace weft::cluster {
 
 class LogFile {
  public:
-  static constexpr int kOlder = 2;              // files that are kept, and the current one
-  static constexpr std::size_t kLastLines = 5;  // that last_lines() knows
-  static constexpr std::size_t kLineMax = 500;  // bytes of each of them
+  static constexpr int kOlder = 2;              // rotated files that are kept, in addition to the current one
+  static constexpr std::size_t kLastLines = 5;  // lines that last_lines() returns
+  static constexpr std::size_t kLineMax = 500;  // maximum bytes of each of them
 
-  /// DIRECTORY/NAME.log; throws nothing: what cannot be opened is tried again.
+  /// DIRECTORY/NAME.log. Does not throw: opening is retried at each write.
   LogFile(const std::string& directory, const std::string& name, std::uint64_t size_max);
 
-  /// What the member has written: any bytes, in any pieces.
+  /// Appends output of the member: any bytes, in pieces of any size.
   void write(std::string_view bytes);
-  /// A line of the supervisor's, with the time of day in front.
+  /// Appends a line from the supervisor, with a time stamp.
   void note(const std::string& text);
-  /// The last lines that the member itself has written since forget_lines().
+  /// The last lines that the member has written since forget_lines().
   std::vector<std::string> last_lines() const;
   void forget_lines();
 
@@ -42,13 +42,13 @@ class LogFile {
   std::string name_;
   std::uint64_t size_max_;
   Fd file_;
-  std::uint64_t dropped_ = 0;  // lines
-  bool line_open_ = false;     // the last byte that is in the file is no newline
+  std::uint64_t dropped_ = 0;  // number of lines dropped
+  bool line_open_ = false;     // the last byte in the file is not a newline
   std::deque<std::string> lines_;
-  std::string partial_;  // the line that the member has begun
+  std::string partial_;  // the member's unfinished line
 };
 
-/// "2026-01-31 12:00:00.000", as the logs of broker and worker have it.
+/// "2026-01-31 12:00:00.000", the format in the logs of broker and worker.
 std::string time_of_day();
 
 }  // namespace weft::cluster

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// `weft cluster logs`. A log is bytes: nothing here minds what they encode.
+// `weft cluster logs`. Logs are treated as bytes, in any encoding.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -21,7 +21,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// NAME.log, and before it NAME.2.log, NAME.1.log, ...
+/// A log file: NAME.log, or an older NAME.1.log, NAME.2.log ...
 struct LogName {
   std::string member;
   int age = 0;
@@ -39,14 +39,14 @@ LogName name_from(const fs::path& path) {
   return {stem.substr(0, dot), std::stoi(stem.substr(dot + 1)), path};
 }
 
-/// worker-10 comes after worker-9.
+/// Sorts worker-10 after worker-9.
 std::pair<std::string, int> sort_key(const std::string& member) {
   const std::size_t dash = member.rfind('-');
   if (dash == std::string::npos || !is_number(member.substr(dash + 1))) return {member, 0};
   return {member.substr(0, dash), std::stoi(member.substr(dash + 1))};
 }
 
-/// All logs by member, the oldest of each first.
+/// All logs by member, oldest first.
 std::vector<LogName> all_logs(const fs::path& directory) {
   std::vector<LogName> out;
   std::error_code error;
@@ -58,7 +58,7 @@ std::vector<LogName> all_logs(const fs::path& directory) {
   return out;
 }
 
-/// "2026-01-31 12:00:00.000 " at the beginning of a line.
+/// Whether the line begins with a time stamp, "2026-01-31 12:00:00.000 ".
 bool has_time(const std::string& line) {
   constexpr std::string_view kShape = "dddd-dd-dd dd:dd:dd.ddd ";
   if (line.size() < kShape.size()) return false;
@@ -74,7 +74,7 @@ void print_line(const std::string& member, const std::string& line) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-/// The lines of a member, from its oldest log on. A line without a time belongs to the one before it.
+/// The lines of a member, from its oldest log on. A line without a time stamp belongs to the one before it.
 class MemberLog {
  public:
   MemberLog(std::string member, std::vector<fs::path> files)
@@ -126,7 +126,7 @@ void print_merged(const fs::path& directory) {
   }
 }
 
-/// A log that grows, is cut, or becomes NAME.1.log while a new one begins.
+/// Follows a log that grows, is truncated, or is rotated.
 class Follower {
  public:
   explicit Follower(LogName name) : name_(std::move(name)) {}
@@ -178,7 +178,7 @@ class Follower {
     }
   }
 
-  /// Of a line that has had no end for a while.
+  /// Prints an unfinished line.
   void end_line() {
     if (!line_.empty()) print_line(name_.member, std::exchange(line_, {}));
   }
@@ -192,7 +192,7 @@ class Follower {
   int idle_ = 0;
 };
 
-/// Also logs of members that start later. Ends by Ctrl-C.
+/// Follows all logs, also of members that start later, until Ctrl-C.
 [[noreturn]] void follow(const fs::path& directory) {
   std::map<std::string, Follower> followers;
   for (;;) {

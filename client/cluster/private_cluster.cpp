@@ -18,7 +18,7 @@ namespace weft::cluster {
 namespace {
 
 constexpr std::chrono::seconds kStart{60};
-constexpr std::chrono::seconds kGrace{1};  // for what is still running at the end
+constexpr std::chrono::seconds kGrace{1};  // for tasks that are still running at the end
 constexpr std::chrono::seconds kPatience{15};
 
 StateDirectory fresh_directory() {
@@ -54,14 +54,14 @@ PrivateCluster::PrivateCluster(int workers, int nprocs, std::vector<std::string>
 PrivateCluster::~PrivateCluster() { stop(); }
 
 void PrivateCluster::stop() {
-  if (getpid() != owner_) return;  // a child that fork() made
+  if (getpid() != owner_) return;  // a forked child
   bool stopped = false;
   try {
     stopped = ask_to_stop(directory_, kGrace, kPatience, [](const std::string&) {}).value_or(false);
-  } catch (const std::exception&) {  // it is gone
+  } catch (const std::exception&) {  // the supervisor is gone
   }
   if (supervisor_ > 0) {
-    if (!stopped) kill(supervisor_, SIGKILL);  // its members end with it
+    if (!stopped) kill(supervisor_, SIGKILL);  // its members die with it
     waitpid(supervisor_, nullptr, 0);
   }
   std::error_code ignored;
@@ -82,7 +82,8 @@ void PrivateCluster::kill_worker(const std::string& name) {
     const MemberState* member = view.state.find(name);
     return member == nullptr || member->process.empty();
   };
-  if (!wait_until(directory_, kPatience, is_dead)) throw Failed(fmt::format("{} does not die", name));
+  if (!wait_until(directory_, kPatience, is_dead))
+    throw Failed(fmt::format("{} is still alive after SIGKILL", name));
 }
 
 }  // namespace weft::cluster

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PrivateCluster: the cluster of one process, on this machine, a free port and a state directory of its own.
-// It ends with this object, and also when the process is killed: its supervisor watches the process.
+// PrivateCluster: a cluster on this machine for one process, on a free port and with a private state
+// directory. It ends with this object, or when the process dies, which its supervisor watches.
 #pragma once
 
 #include <sys/types.h>
@@ -24,9 +24,9 @@ class PrivateCluster {
   PrivateCluster& operator=(const PrivateCluster&) = delete;
 
   const std::string& address() const { return address_; }
-  /// Starts one more worker and returns its name when it has joined. Throws Failed.
+  /// Starts another worker and returns its name when it has joined. Throws Failed.
   std::string start_worker();
-  /// SIGKILL; returns when the worker is dead. Throws Failed.
+  /// Kills a worker by SIGKILL; returns when it is dead. Throws Failed.
   void kill_worker(const std::string& name);
 
  private:

@@ -19,7 +19,8 @@ namespace weft::cluster {
 
 namespace {
 
-/// Of a small file in /proc; "" when it goes while it is read, for which a stream would throw.
+/// The content of a small file in /proc; "" if the process ends in the meantime, for which a stream would
+/// throw.
 std::string content_of(const std::string& path) {
   const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   char bytes[4096];
@@ -27,7 +28,7 @@ std::string content_of(const std::string& path) {
   return {bytes, static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
 }
 
-/// What /proc/PID/stat says behind the name, which may contain anything: fields 3 and following.
+/// Fields 3 and following of /proc/PID/stat, behind the name, which may contain any character.
 std::vector<std::string> stat_fields(const std::string& pid) {
   const std::string text = content_of("/proc/" + pid + "/stat");
   const std::size_t behind_name = text.rfind(')');
@@ -71,7 +72,7 @@ void default_signals() {
   sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-/// In the child; returns only when something has failed, with errno.
+/// Runs in the child; returns only on failure, with errno.
 void become(const SpawnOrder& order, pid_t parent, char* const* argv, int report) {
   setsid();
   if (order.dies_with_parent) {
@@ -123,7 +124,7 @@ pid_t spawn(const SpawnOrder& order) {
   if (pid == 0) {
     become(order, parent, argv.data(), writes.get());
     const int error = errno;
-    for (const int fd : {writes.get(), 3}) {  // where it is depends on how far it came
+    for (const int fd : {writes.get(), 3}) {  // its number depends on where become() failed
       if (write(fd, &error, sizeof error) == sizeof error) break;
     }
     _exit(127);

@@ -24,7 +24,8 @@ constexpr const char* kUsage =
     "\n"
     "Starts a broker and a worker on this machine, runs the program with $WEFT_BROKER set to their address, "
     "and ends\n"
-    "them when it has ended. -n: tasks that run at once (default: the cores). Signals go on to the program; "
+    "them when it has ended. -n: tasks that run at once (default: the cores). Signals are passed to the "
+    "program; "
     "its exit\n"
     "code is that of weft run.\n";
 
@@ -33,7 +34,7 @@ struct Options {
   std::vector<std::string> argv;
 };
 
-/// Nullopt: wrong usage.
+/// Nullopt: the usage is wrong.
 std::optional<Options> parse(const std::vector<std::string>& words) {
   Options options;
   std::size_t next = 0;
@@ -50,7 +51,7 @@ std::optional<Options> parse(const std::vector<std::string>& words) {
   return options;
 }
 
-/// Those that go on to the program. While the cluster starts they wait.
+/// The signals that are passed to the program. While the cluster starts, they stay pending.
 sigset_t forwarded_signals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -59,7 +60,7 @@ sigset_t forwarded_signals() {
   return signals;
 }
 
-/// In the child; does not return.
+/// Runs in the child; does not return.
 [[noreturn]] void become_program(const Options& options, const sigset_t& before, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(1);
@@ -74,8 +75,8 @@ sigset_t forwarded_signals() {
   _exit(error == ENOENT ? 127 : 126);
 }
 
-/// Passes signals on until the program has ended; its wait status. What the terminal sends, the program gets
-/// itself.
+/// Passes signals to the program until it ends; returns its wait status. Signals from the terminal reach the
+/// program directly.
 int await_program(pid_t program, const Fd& signals) {
   int status = 0;
   while (waitpid(program, &status, WNOHANG) == 0) {
@@ -86,7 +87,7 @@ int await_program(pid_t program, const Fd& signals) {
   return status;
 }
 
-/// What has asked for an end before the program began; 0: nothing.
+/// SIGINT or SIGTERM if it arrived before the program was started; 0: neither.
 int early_end() {
   sigset_t pending;
   sigpending(&pending);
@@ -120,7 +121,7 @@ int run_command(const std::vector<std::string>& words) {
   }
   const auto options = parse(words);
   if (!options) {
-    fmt::print(stderr, "weft: run wants a program, and -n a number of slots\n{}", kUsage);
+    fmt::print(stderr, "weft: run needs a program, and -n a number of slots\n{}", kUsage);
     return 2;
   }
   try {

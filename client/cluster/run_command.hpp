@@ -7,8 +7,8 @@
 
 namespace weft::cluster {
 
-/// Returns the program's exit code, 128 and the signal that ended it, 126 or 127 when it cannot be executed
-/// or is not there, 1 when the cluster does not come up, 2 for wrong usage.
+/// Returns the program's exit code; 128 plus the signal that ended it; 126 or 127 if it cannot be executed or
+/// found; 1 if the cluster does not start; 2 for wrong usage.
 int run_command(const std::vector<std::string>& words);
 
 }  // namespace weft::cluster

@@ -53,7 +53,7 @@ pid_t start_supervisor(const StateDirectory& directory, const ClusterSettings& s
     if (waitpid(pid, nullptr, WNOHANG) == pid) break;
     std::this_thread::sleep_for(milliseconds(5));
   }
-  throw Failed(fmt::format("the supervisor does not start, see {}", log.string()));
+  throw Failed(fmt::format("the supervisor has not started, see {}", log.string()));
 }
 
 void await_cluster(const StateDirectory& directory, milliseconds timeout) {

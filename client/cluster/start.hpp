@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The start of a cluster in steps, for `up`, `weft run` and LocalCluster.
+// Steps of starting a cluster, for `up`, `weft run` and LocalCluster.
 #pragma once
 
 #include <sys/types.h>
@@ -12,15 +12,15 @@
 
 namespace weft::cluster {
 
-/// The slots of each of so many workers on this machine: at least 1.
+/// The cores of this machine divided by `workers`, at least 1.
 int shared_cores(int workers);
 
-/// Starts a supervisor by the program `weft`. It starts the rest; returns when it takes requests. Throws
-/// Failed.
+/// Starts a supervisor, which starts the members, by the program `weft`. Returns when it accepts requests.
+/// Throws Failed.
 pid_t start_supervisor(const StateDirectory& directory, const ClusterSettings& settings,
                        const std::string& weft);
 
-/// Returns when all have joined. Throws Failed, Interrupted.
+/// Returns when all members have joined. Throws Failed, Interrupted.
 void await_cluster(const StateDirectory& directory, std::chrono::milliseconds timeout);
 
 }  // namespace weft::cluster

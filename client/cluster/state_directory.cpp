@@ -35,14 +35,14 @@ StateDirectory StateDirectory::locate() {
   return directory;
 }
 
-/// A stranger's directory in /tmp could make us run, kill or overwrite what they like.
+/// A directory of another user in /tmp could make us run, kill or overwrite anything.
 void StateDirectory::check() const {
   struct stat status {};
   if (lstat(root_.c_str(), &status) < 0) return;
   if (!S_ISDIR(status.st_mode))
     throw std::runtime_error(fmt::format("{} is not a directory", root_.string()));
   if (status.st_uid != geteuid())
-    throw std::runtime_error(fmt::format("{} belongs to someone else", root_.string()));
+    throw std::runtime_error(fmt::format("{} belongs to another user", root_.string()));
   if ((status.st_mode & 07777) != 0700)
     throw std::runtime_error(
         fmt::format("others may enter {}: chmod 700 it, or set WEFT_STATE_DIR", root_.string()));
@@ -67,9 +67,10 @@ Fd StateDirectory::lock() const {
     throw std::runtime_error(fmt::format("cannot open {}: {}", root_.string(), std::strerror(errno)));
   constexpr int kTries = 1200;  // of 100 ms
   for (int i = 0; flock(file.get(), LOCK_EX | LOCK_NB) < 0; ++i) {
-    if (i == 0) fmt::print(stderr, "cluster.sh: waiting for another cluster.sh that changes this cluster\n");
+    if (i == 0)
+      fmt::print(stderr, "cluster.sh: waiting for another cluster.sh that is changing this cluster\n");
     if (i == kTries)
-      throw std::runtime_error(fmt::format("another cluster.sh keeps the lock on {}", root_.string()));
+      throw std::runtime_error(fmt::format("another cluster.sh holds the lock on {}", root_.string()));
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   return file;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The state directory of a cluster: logs/ stays, run/ goes with `down`. In run/:
+// The state directory of a cluster: logs/ stays, run/ is removed by `down`. In run/:
 //   cluster.json     see cluster_state.hpp
-//   control          the socket on which the supervisor takes requests
-// and for scripts: address (what the broker serves), MEMBER.process and MEMBER.keeper (pid, start time and
-// boot of the process and of its supervisor).
+//   control          the socket on which the supervisor accepts requests
+// and for scripts: address (of the broker), MEMBER.process and MEMBER.keeper (pid, start time and boot id of
+// the process and of its supervisor).
 #pragma once
 
 #include <filesystem>
@@ -16,27 +16,27 @@ namespace weft::cluster {
 class StateDirectory {
  public:
   explicit StateDirectory(std::filesystem::path root) : root_(std::move(root)) {}
-  /// $WEFT_STATE_DIR, else $XDG_RUNTIME_DIR/weft, else /tmp/weft-UID. Throws std::runtime_error when it is
-  /// there and others may enter it.
+  /// $WEFT_STATE_DIR, $XDG_RUNTIME_DIR/weft or /tmp/weft-UID, the first that is set. Throws
+  /// std::runtime_error if it exists and others may enter it.
   static StateDirectory locate();
 
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path run() const { return root_ / "run"; }
   std::filesystem::path logs() const { return root_ / "logs"; }
 
-  /// Makes it, if it is not there. Throws std::runtime_error.
+  /// Creates the directory if necessary. Throws std::runtime_error.
   void make() const;
   bool has_cluster() const;
-  /// No other command changes the cluster while the result lives. Throws std::runtime_error when another
-  /// one does for two minutes.
+  /// Locks the cluster against changes by other commands while the result lives. Throws std::runtime_error if
+  /// another command holds the lock for two minutes.
   Fd lock() const;
 
   /// Throws std::runtime_error.
   std::string read_state() const;
-  /// A whole file or, when there is no space, the one before and false.
+  /// Replaces a file atomically; false: there is no space, and the old file remains.
   bool write(const std::string& name, const std::string& content) const;
   void remove(const std::string& name) const;
-  /// Everything but the logs.
+  /// Removes everything except the logs.
   void remove_run() const;
 
  private:

@@ -9,9 +9,9 @@ namespace weft::cluster {
 
 namespace {
 
-constexpr const char* kUnsupervised = "nothing supervises it: down and up make it well";
+constexpr const char* kUnsupervised = "nothing supervises it; run down, then up";
 
-/// What status says of a member.
+/// The status of a member.
 struct Line {
   bool alive = false;
   std::string text;
@@ -42,14 +42,15 @@ Line of_dead(const ClusterView& view, const MemberState& member) {
   if (member.stage == "out" && member.drained) return {false, "drained: out until scale or up", true};
   if (member.stage == "out") return {false, fmt::format("given up: it {}", member.reason), false};
   if (!view.supervised) return {false, kUnsupervised, member.stage == "leaving"};
-  if (member.stage == "waiting") return {false, "waits for the broker", false};
-  return {false, "starts again soon" + (member.reason.empty() ? "" : ": " + member.reason),
+  if (member.stage == "waiting") return {false, "waiting for the broker", false};
+  return {false, "will be restarted soon" + (member.reason.empty() ? "" : ": " + member.reason),
           member.stage == "leaving"};
 }
 
 Line line_of(const ClusterView& view, const MemberState& member) {
   Line line = view.runs(member) ? of_living(view, member) : of_dead(view, member);
-  if (member.restarts > 0) line.text += fmt::format(", started again {} times", member.restarts);
+  if (member.restarts > 0)
+    line.text += fmt::format(", restarted {} {}", member.restarts, member.restarts == 1 ? "time" : "times");
   if (member.name == "broker" && !view.state.address.empty())
     line.text = fmt::format("tcp://{}, {}", view.state.address, line.text);
   return line;
@@ -82,7 +83,7 @@ int status() {
     well = well && line.well;
     view.joined.erase(member.name);
   }
-  for (const auto& [name, pid] : view.joined) print_line(name, true, "joined by other ways than this script");
+  for (const auto& [name, pid] : view.joined) print_line(name, true, "not started by this cluster");
   if (view.broker) print_tasks(*view.broker);
   fmt::print("logs       {}\n", directory.logs().string());
   return well ? 0 : 1;

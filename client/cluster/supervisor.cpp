@@ -24,7 +24,7 @@ int number_of(const std::string& worker) {
   return number;
 }
 
-/// A request that has nothing to do with a cluster that is going down.
+/// Whether the event is a request, which is rejected while the cluster is going down.
 bool is_change(const Event& event) {
   return !std::holds_alternative<Tick>(event) && !std::holds_alternative<Serving>(event) &&
          !std::holds_alternative<Ended>(event) && !std::holds_alternative<Stop>(event);
@@ -99,7 +99,7 @@ void Supervisor::on(const Ended& event) {
 }
 
 void Supervisor::died(Member& member, const Ended& event) {
-  // Drained by the broker (`weft drain`) or by its SIGTERM.
+  // Drained by the broker (`weft drain`) or by a SIGTERM.
   if (!member.broker && event.by_code && event.code == 0) {
     member.drained = true;
     return retire(member, Afterwards::out);
@@ -118,7 +118,7 @@ void Supervisor::died(Member& member, const Ended& event) {
 }
 
 void Supervisor::give_up(Member& member, std::string reason) {
-  act(Note{member.name, fmt::format("{} is given up: it {}", member.name, reason)});
+  act(Note{member.name, fmt::format("{} has been given up: it {}", member.name, reason)});
   member.stage = Stage::out;
   member.drained = false;
   member.reason = std::move(reason);
@@ -129,7 +129,7 @@ void Supervisor::back_off(Member& member, const Ended& event) {
   member.stage = Stage::backing_off;
   member.due = now_ + member.delay;
   member.reason = event.full_disk.empty() ? "" : fmt::format("no space is left in {}", event.full_disk);
-  act(Note{member.name, fmt::format("{} {}{}{}; it starts again in {} ms", member.name, event.how,
+  act(Note{member.name, fmt::format("{} {}{}{}; restarting it in {} ms", member.name, event.how,
                                     member.reason.empty() ? "" : ": ", member.reason,
                                     member.delay / std::chrono::milliseconds(1))});
   member.delay = std::min(member.delay * 2, kDelayMax);
@@ -154,7 +154,7 @@ void Supervisor::start_afresh(Member& member) {
   start(member);
 }
 
-/// A member that runs no process is retired at once.
+/// A member without a process is retired at once.
 void Supervisor::tell_to_leave(Member& member, Afterwards afterwards) {
   if (member.stage == Stage::leaving) {
     member.afterwards = afterwards;
@@ -172,7 +172,7 @@ void Supervisor::retire(Member& member, Afterwards afterwards) {
   if (afterwards == Afterwards::start) return start_afresh(member);
   if (afterwards == Afterwards::out) {
     member.stage = Stage::out;
-    act(Note{member.name, fmt::format("{} has left; it is out until scale or up", member.name)});
+    act(Note{member.name, fmt::format("{} has left and stays out until scale or up", member.name)});
     return;
   }
   act(Note{member.name, fmt::format("{} has left", member.name)});
@@ -247,14 +247,13 @@ void Supervisor::on(const Revive&) {
   act(Answer{true, names});
 }
 
-/// Nullptr: it has been answered that there is none.
+/// Nullptr: the request has been answered with a refusal.
 Member* Supervisor::worker_or_refuse(const std::string& name) {
   Member* member = find_member(name);
   if (member != nullptr && !member->broker) return member;
-  act(Answer{false,
-             member == nullptr
-                 ? fmt::format("this cluster has no worker {}", name)
-                 : "only workers are drained: restart broker, or down, is what a broker can be asked"});
+  act(Answer{false, member == nullptr
+                        ? fmt::format("this cluster has no worker {}", name)
+                        : "only workers can be drained; for the broker use restart broker, or down"});
   return nullptr;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Supervisor decides about the processes of a cluster, its members: one broker and workers. It starts them,
-// starts again what dies, gives up what dies in a loop, and drains, scales, restarts and stops on request. It
-// starts no process and reads no clock: SupervisorLoop feeds it events and performs its actions.
+// restarts those that die, gives up those in a crash loop, and drains, scales, restarts and stops on request.
+// It starts no process and reads no clock: SupervisorLoop feeds it events and performs its actions.
 //
 //   for (;;) {
 //     poll(outputs, control socket, signals, until(supervisor.deadline()));
@@ -17,12 +17,13 @@
 //                                     \--(told to leave)--> leaving --(ended)--> out, running or forgotten
 //
 // A member is given up when it has died kFastDeaths times in a row within kFastDeath of its start, and at
-// once when its first process leaves by itself within that time: what cannot start will not start the next
-// time. A death while a disk is full is not counted, so that everything comes back once there is space.
+// once when its first process exits by itself within that time, since a program that cannot start will not
+// start the next time. A death while a disk is full is not counted, so that everything is restarted once
+// there is space.
 //
 // Invariants (see check_invariants):
 //   1. There is at most one broker. Names are unique.
-//   2. A worker runs only after the broker has said where it serves.
+//   2. A worker runs only after the broker has reported its address.
 //   3. backing_off has a due time, the other stages have none.
 #pragma once
 
@@ -38,7 +39,7 @@ namespace weft::cluster {
 enum class Stage { waiting, running, backing_off, leaving, out };
 const char* name_of(Stage stage);
 
-/// What becomes of a member that has left as it was told.
+/// What follows when a member has left on request.
 enum class Afterwards { out, start, forget };
 
 struct Member {
@@ -47,13 +48,13 @@ struct Member {
   bool remote = false;
   Stage stage = Stage::waiting;
   Afterwards afterwards = Afterwards::out;  // leaving
-  bool drained = false;                     // out on request; else given up
-  bool first = true;                        // its first process since it was added, revived or restarted
+  bool drained = false;                     // stage out: on request; otherwise given up
+  bool first = true;  // this is its first process since it was added, revived or restarted
   int restarts = 0;
   int fast_deaths = 0;  // in a row
-  Duration delay{};     // before the next start
+  Duration delay{};     // delay of the next restart
   std::optional<Time> due = {};
-  std::string reason = {};  // why it was given up, or what keeps it from running
+  std::string reason = {};  // why it was given up, or is not running
 };
 
 class Supervisor {
@@ -62,17 +63,16 @@ class Supervisor {
   static constexpr int kFastDeaths = 5;
   static constexpr Duration kDelayFirst = std::chrono::milliseconds(200);
   static constexpr Duration kDelayMax = std::chrono::seconds(5);
-  static constexpr Duration kSteady =
-      std::chrono::seconds(60);  // after such a life the delay is the first again
+  static constexpr Duration kSteady = std::chrono::seconds(60);  // after this long the delay is reset
   static constexpr Duration kBrokerGraceMax = std::chrono::seconds(2);
 
-  /// Applies one event at `now`, appending what must be done to `actions` in order.
+  /// Applies one event at `now` and appends the resulting actions to `actions`, in order.
   void step(Time now, const Event& event, Actions& actions);
-  /// When to deliver the next Tick at the latest.
+  /// The latest time to deliver the next Tick.
   std::optional<Time> deadline() const;
   void check_invariants() const;
 
-  /// The broker first, then workers in the order of their start.
+  /// The broker, then the workers in the order in which they were added.
   const std::vector<Member>& members() const { return members_; }
   const Member* find(const std::string& name) const;
   bool stopping() const { return stopping_; }
@@ -113,11 +113,11 @@ class Supervisor {
   Time now_{};
   Actions* actions_ = nullptr;  // within step()
   std::vector<Member> members_;
-  bool serving_ = false;  // the broker has said where
+  bool serving_ = false;  // the broker has reported its address
   bool stopping_ = false;
   bool stopped_ = false;
   Duration grace_{};
-  std::optional<Time> force_at_;  // of those that are told to leave because of Stop
+  std::optional<Time> force_at_;  // when Stop kills members that have not left
 };
 
 }  // namespace weft::cluster

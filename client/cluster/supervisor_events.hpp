@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What can happen to a Supervisor, and what it can want done. Pure data.
+// Events into Supervisor and actions out of it. Plain values.
 #pragma once
 
 #include <string>
@@ -14,46 +14,46 @@ namespace weft::cluster {
 
 struct Tick {};
 
-/// The broker has said where it serves.
+/// The broker has printed its address.
 struct Serving {};
 
-/// A member's process has ended, with all that it left in its session, or could not be started.
+/// A member's process has ended, with all processes of its session, or could not be started.
 struct Ended {
   std::string name;
-  bool by_code = false;  // it left by itself, with this exit code; else a signal ended it, or ssh has failed
+  bool by_code = false;  // it exited with `code`; otherwise killed by a signal, or ssh failed
   int code = 0;
   std::string how;         // "left with exit code 1 after 0.0 s"
-  std::string last_words;  // the end of its output, on one line
+  std::string last_words;  // the last lines of its output, joined to one
   Duration lived{};
-  std::string full_disk;  // a directory that it needs and that has no space left; "": none
+  std::string full_disk;  // a directory that it needs and that has no free space; "": none
 };
 
 // ---- events: requests; each is answered by one Answer, Stop also by Stopped ----
 
 struct AddBroker {};
 struct AddWorker {
-  std::string name;  // "": worker-N, which the answer says
+  std::string name;  // "": worker-N, returned by the answer
   bool remote = false;
 };
-/// So many workers: those that are out come back first, then new ones start here; or the newest leave.
+/// Sets the number of workers: restarts those that are out, then starts new ones here; or the newest leave.
 struct Scale {
   int workers = 0;
 };
-/// Members that were drained or given up start again.
+/// Restarts members that were drained or given up.
 struct Revive {};
 /// The worker finishes its tasks and stays out until Scale or Revive.
 struct DrainMember {
   std::string name;
 };
-/// The member finishes its tasks and starts again.
+/// The member finishes its tasks and is restarted.
 struct RestartMember {
   std::string name;
 };
-/// SIGKILL; the worker is not started again.
+/// SIGKILL; the worker is not restarted.
 struct KillMember {
   std::string name;
 };
-/// Everything ends: first the workers, then the broker; by force after `grace`.
+/// Stops first the workers, then the broker; by force after `grace`.
 struct Stop {
   Duration grace{};
 };
@@ -66,7 +66,7 @@ using Event = std::variant<Tick, Serving, Ended, AddBroker, AddWorker, Scale, Re
 struct Start {
   std::string name;
 };
-/// Repeated gently, it would mean "now": a member is told once.
+/// Sent once without `force`: a second SIGTERM would make a member leave at once.
 struct TellToLeave {
   std::string name;
   bool force = false;
@@ -76,7 +76,7 @@ struct Note {
   std::string name;
   std::string text;
 };
-/// A line for those who asked for Stop.
+/// A line for the connections that have requested Stop.
 struct Say {
   std::string text;
 };
@@ -84,7 +84,7 @@ struct Answer {
   bool ok = true;
   std::string text;
 };
-/// Nothing is left of the cluster.
+/// No member is left.
 struct Stopped {};
 
 using Action = std::variant<Start, TellToLeave, Note, Say, Answer, Stopped>;

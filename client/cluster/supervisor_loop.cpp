@@ -16,12 +16,12 @@ namespace weft::cluster {
 
 namespace {
 
-constexpr Duration kLeftoversLive = std::chrono::seconds(1);  // then they are killed: see is_over()
+constexpr Duration kLeftoversLive = std::chrono::seconds(1);  // after that they are killed: see is_over()
 constexpr Duration kLeftoversCheck = std::chrono::milliseconds(50);
 constexpr Duration kForceWait = std::chrono::seconds(2);
 constexpr std::size_t kRequestMax = 1 << 16;
 constexpr std::size_t kReasonLines = 3;
-constexpr int kSshFailed = 255;  // its exit code; no program of ours has it
+constexpr int kSshFailed = 255;  // ssh's exit code, which our programs never use
 
 Time now() {
   return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
@@ -34,7 +34,7 @@ Fd make_signalfd() {
   return checked(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
 }
 
-/// Readable once that process, our parent, has ended. Throws std::system_error.
+/// A pidfd of our parent, readable once it has ended. Throws std::system_error.
 Fd open_owner(pid_t owner) {
   if (owner == 0) return {};
   Fd process = checked(static_cast<int>(syscall(SYS_pidfd_open, owner, 0)), "pidfd_open");
@@ -43,7 +43,7 @@ Fd open_owner(pid_t owner) {
 }
 
 void send_to(const Fd& socket, const std::string& text) {
-  const timeval patience{1, 0};  // for a reply that is larger than the socket's buffer
+  const timeval patience{1, 0};  // for replies that are larger than the socket's buffer
   setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   std::string_view rest = text;
   while (!rest.empty()) {
@@ -105,7 +105,7 @@ void SupervisorLoop::wait() {
   poll_for(items, std::chrono::ceil<std::chrono::milliseconds>(left));
 }
 
-// ---- what happens ----
+// ---- events ----
 
 void SupervisorLoop::take_signals() {
   signalfd_siginfo info{};
@@ -154,7 +154,7 @@ std::string SupervisorLoop::reply_to(Connection& connection, const std::string& 
 }
 
 void SupervisorLoop::read_output(const std::string& name, Running& running) {
-  constexpr int kReadsMax = 16;  // then the others have their turn
+  constexpr int kReadsMax = 16;  // then the other members have their turn
   char bytes[1 << 16];
   for (int i = 0; running.open && i < kReadsMax; ++i) {
     const ssize_t got = read(running.process->output().get(), bytes, sizeof bytes);
@@ -167,7 +167,7 @@ void SupervisorLoop::read_output(const std::string& name, Running& running) {
   }
 }
 
-/// The line in which the broker says what it serves; that port is its own for good.
+/// Finds the broker's address in its output. The port is used for all later restarts.
 void SupervisorLoop::look_for_address(std::string_view bytes) {
   constexpr std::string_view kBefore = "serving on tcp://";
   broker_said_ += bytes;
@@ -180,7 +180,7 @@ void SupervisorLoop::look_for_address(std::string_view bytes) {
   const std::string port = address_.substr(colon + 1);
   const std::string host = address_.substr(0, colon);
   settings_.port = std::atoi(port.c_str());
-  // From here, any address is reached by loopback.
+  // A wildcard address is reachable by loopback from here.
   if (host == "0.0.0.0" || host == "*") address_ = "127.0.0.1:" + port;
   if (host == "[::]") address_ = "[::1]:" + port;
   broker_said_.clear();
@@ -197,8 +197,8 @@ void SupervisorLoop::reap() {
       }
 }
 
-/// Whether nothing is left of the member. A worker's children end by themselves within a second of it, and
-/// know better than we do what has left its session; what remains after that is killed.
+/// Whether no process of the member is left. A worker's children end by themselves within a second, and also
+/// find processes that have left its session; what remains after that is killed.
 bool SupervisorLoop::is_over(Running& running) {
   if (running.kill_at && *running.kill_at <= now()) {
     kill(running.process->pid(), SIGKILL);
@@ -236,17 +236,17 @@ Ended SupervisorLoop::ended(const std::string& name, const Running& running) {
           .code = code,
           .how = fmt::format("{} after {:.1f} s", describe_exit(status),
                              std::chrono::duration<double>(lived).count()),
-          .last_words = words.empty() ? "it has printed nothing" : words,
+          .last_words = words.empty() ? "it has not printed anything" : words,
           .lived = lived,
           .full_disk = full_disk()};
 }
 
-// ---- what is to be done ----
+// ---- actions ----
 
 void SupervisorLoop::feed(const Event& event) {
   supervisor_.step(now(), event, actions_);
   supervisor_.check_invariants();
-  while (!actions_.empty()) {  // what is performed may feed
+  while (!actions_.empty()) {  // performing may feed further events
     const Actions actions = std::exchange(actions_, {});
     for (const Action& action : actions) std::visit([this](const auto& a) { perform(a); }, action);
     changed_ = true;

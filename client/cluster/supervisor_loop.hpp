@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// SupervisorLoop is the shell of Supervisor: a process of its own, without a terminal, that starts members by
-// launchers, reads what they print into their logs, takes requests from the control socket, and writes the
-// state down. A disk that is full costs it lines of logs and a state file that is late, nothing else.
+// SupervisorLoop is the shell of Supervisor, in a separate process without a terminal. It starts members by
+// launchers, writes their output to their logs, accepts requests on the control socket, and stores the state.
+// A full disk costs it only log lines and delays of the state file.
 #pragma once
 
 #include <sys/signalfd.h>
@@ -22,9 +22,9 @@ namespace weft::cluster {
 
 class SupervisorLoop {
  public:
-  /// Throws std::system_error. `state` has the settings.
+  /// `state` contains the settings. Throws std::system_error.
   SupervisorLoop(StateDirectory directory, ClusterState state);
-  /// Until nothing is left of the cluster; then run/ is gone.
+  /// Runs until no member is left, then removes run/.
   void run();
 
  private:
@@ -33,15 +33,15 @@ class SupervisorLoop {
     std::unique_ptr<LaunchedProcess> process;
     std::string identity;
     Time began{};
-    bool open = true;                     // its output
-    std::optional<int> wait_status = {};  // it has been reaped
+    bool open = true;                     // its output has not ended
+    std::optional<int> wait_status = {};  // set once it has been reaped
     Time reaped{};
-    std::optional<Time> kill_at = {};  // it was told to end by force
+    std::optional<Time> kill_at = {};  // when to kill it, after it was told to leave by force
   };
   struct Connection {
     Fd socket;
     std::string request;
-    bool hears = false;  // what is said while the cluster stops
+    bool hears = false;  // it gets the Say lines while the cluster stops
     bool over = false;
   };
 
@@ -87,12 +87,12 @@ class SupervisorLoop {
   std::vector<Connection> connections_;
   Fd signals_;
   Fd listener_;
-  Fd owner_;  // a pidfd of the process whose cluster this is
+  Fd owner_;  // pidfd of the process that owns this cluster
   std::string broker_said_;
   Actions actions_;
   std::optional<Answer> answer_;
-  bool changed_ = true;  // since the state was last written down
-  Time publish_at_{};    // not before: there was no space
+  bool changed_ = true;  // the state has changed since it was last stored
+  Time publish_at_{};    // earliest retry after there was no space
   std::map<std::string, std::string> published_;
   bool stopped_ = false;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How a SupervisorLoop writes down what it knows, and its start.
+// How a SupervisorLoop stores its state, and its main function.
 #include <fmt/format.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -57,8 +57,8 @@ ClusterState SupervisorLoop::state_now(bool with_lines) const {
   return state;
 }
 
-/// Writes down what has changed. What finds no space is written later; requests are answered with it all the
-/// same.
+/// Stores what has changed. Files for which there is no space are written later; requests are answered from
+/// memory in any case.
 void SupervisorLoop::publish() {
   if (!changed_ || now() < publish_at_) return;
   changed_ = false;

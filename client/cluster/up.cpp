@@ -24,7 +24,7 @@ bool is_loopback(const std::string& host) {
 
 bool is_wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::" || host == "*"; }
 
-/// A word that ssh takes for a machine, and no option.
+/// A word that ssh interprets as a host and not as an option.
 bool is_host_word(const std::string& word) {
   if (word.empty() || word[0] == '-') return false;
   for (const char c : word)
@@ -37,7 +37,7 @@ int slots_from(const std::string& word, const std::string& where) {
   char* end = nullptr;
   const long slots = std::strtol(word.c_str(), &end, 10);
   if (*end != '\0' || slots < 1 || slots > 9999)
-    throw WrongUsage(fmt::format("{} wants a number from 1 to 9999, not '{}'", where, word));
+    throw WrongUsage(fmt::format("{} needs a number from 1 to 9999, not '{}'", where, word));
   return static_cast<int>(slots);
 }
 
@@ -46,9 +46,9 @@ void check(const UpOptions& options) {
     throw WrongUsage("with --hosts, give --host the address by which those machines reach this one");
   if (!options.insecure && !is_loopback(options.host))
     throw Failed(fmt::format(
-        "not without --insecure: anyone who reaches {} can run any program here. Add --insecure if "
+        "--insecure is required: anyone who can reach {} can run any program here. Add --insecure if "
         "everyone on that "
-        "network may, or leave --host out",
+        "network may, or omit --host",
         options.host));
 }
 
@@ -70,13 +70,13 @@ ClusterSettings settings_from(const UpOptions& options) {
   return settings;
 }
 
-/// Members that were drained or given up start again.
+/// Restarts members that were drained or given up.
 int up_again(const StateDirectory& directory, milliseconds timeout) {
   const Reply revived = ask(directory, "revive");
   const bool changed = revived.ok && !revived.text.empty();
   if (changed) await_cluster(directory, timeout);
   const ClusterView view = look_at(directory, milliseconds(5000));
-  fmt::print("already running; {}\n", changed ? "started again: " + revived.text : "nothing is changed");
+  fmt::print("already running; {}\n", changed ? "restarted: " + revived.text : "nothing has changed");
   if (view.broker)
     print_running(view, directory);
   else
@@ -88,7 +88,7 @@ int up_again(const StateDirectory& directory, milliseconds timeout) {
 
 std::vector<Host> read_hosts(const std::string& path, const std::string& broker_host) {
   std::ifstream file(path);
-  if (!file) throw Failed(fmt::format("cannot read the file of hosts {}", path));
+  if (!file) throw Failed(fmt::format("cannot read the hosts file {}", path));
   std::vector<Host> hosts;
   for (std::string line; std::getline(file, line);) {
     std::istringstream words(line.substr(0, line.find('#')));
@@ -111,7 +111,7 @@ std::vector<Host> read_hosts(const std::string& path, const std::string& broker_
 
 namespace {
 
-/// An `up` that fails or is interrupted leaves nothing behind but the logs.
+/// Cleans up after an `up` that failed or was interrupted; only logs remain.
 void abandon(const StateDirectory& directory) {
   ignore_signals();
   ask_to_stop(directory, milliseconds(2000), milliseconds(20'000), [](const std::string&) {});
@@ -121,7 +121,7 @@ void abandon(const StateDirectory& directory) {
 bool is_running(const StateDirectory& directory) try {
   return look_at_processes(directory).anything_runs();
 } catch (const std::runtime_error&) {
-  return false;  // a directory without a state
+  return false;  // a directory without state
 }
 
 }  // namespace
@@ -133,7 +133,7 @@ int up(const UpOptions& options) {
   directory.make();
   const Fd lock = directory.lock();
   if (directory.has_cluster() && is_running(directory)) return up_again(directory, options.timeout);
-  directory.remove_run();  // of a cluster that a reboot or a kill -9 has ended
+  directory.remove_run();  // left by a cluster that ended by a reboot or kill -9
   heed_signals();
   try {
     start_supervisor(directory, settings, (own_directory() / "weft").string());

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-//
-// Reads the UCI adult data set (does a person earn more than 50 000 dollars a year?) and turns it
-// into the 108 columns of adult_grid.cpp: 6 numbers, and one column of zeros and ones for each of
-// the 102 words that the other 8 fields take in adult.data. "?", which stands for a value that is
-// not known, is such a word. scripts/get_adult.sh fetches the two files.
+// Reads the UCI adult data set (does a person earn more than 50 000 dollars a year?) and turns it into the
+// 108 columns of adult_grid.cpp: 6 numbers, and one column of zeros and ones for each of the 102 words that
+// the other 8 fields take in adult.data. "?", which stands for an unknown value, is one of these words.
+// scripts/get_adult.sh downloads the two files.
 #pragma once
 
 #include "random_forest.hpp"
@@ -47,11 +46,11 @@ inline constexpr std::array<Field, 14> kFields{{{"age", true},
 
 struct Person {
   std::array<float, kFields.size()> numbers{};    // set where kFields says is_number
-  std::array<std::string, kFields.size()> words;  // set elsewhere
+  std::array<std::string, kFields.size()> words;  // set in the other fields
   bool rich = false;                              // more than 50K
 };
 
-/// Something is wrong with a file; the text says which, where, what, and what to do.
+/// Something is wrong with a file. The text names the file, the line, the problem and the remedy.
 class DataError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -96,14 +95,14 @@ inline Person parse_line(std::string_view line) {
 
 inline DataError data_error(const std::string& name, const std::string& what) {
   const auto slash = name.rfind('/');
-  const std::string folder = slash == name.npos ? "." : name.substr(0, slash);
-  return DataError(name + ": " + what + "; fetch the data with: scripts/get_adult.sh " + folder);
+  const std::string directory = slash == name.npos ? "." : name.substr(0, slash);
+  return DataError(name + ": " + what + "; fetch the data with: scripts/get_adult.sh " + directory);
 }
 
 }  // namespace detail
 
-/// Reads all of `in`; `name` is the file's name for messages. Skips blank lines (both files end in
-/// one) and lines that begin with a bar (adult.test opens with "|1x3 Cross validator").
+/// Reads all of `in`; `name` is the file's name in messages. Skips blank lines (both files end in one) and
+/// lines that begin with a bar (adult.test starts with "|1x3 Cross validator").
 inline std::vector<Person> parse(std::istream& in, const std::string& name) {
   std::vector<Person> people;
   std::string line;
@@ -134,7 +133,7 @@ inline forest::Labels labels(const std::vector<Person>& people) {
   return result;
 }
 
-/// The encoding learned from the training data. A word that it never saw is a row of zeros.
+/// The encoding learned from the training data. An unknown word becomes a row of zeros.
 class OneHot {
  public:
   explicit OneHot(const std::vector<Person>& training) {
@@ -166,14 +165,14 @@ class OneHot {
   std::array<std::set<std::string>, kFields.size()> words_;  // in the order of their columns
 };
 
-/// Both files of a folder, ready for a forest.
+/// Both files of a directory, ready for a forest.
 struct Data {
   forest::Table training, test;
   forest::Labels training_labels, test_labels;
 
-  static Data load(const std::string& folder) {
-    const auto training = read_file(folder + "/adult.data");
-    const auto test = read_file(folder + "/adult.test");
+  static Data load(const std::string& directory) {
+    const auto training = read_file(directory + "/adult.data");
+    const auto test = read_file(directory + "/adult.test");
     const OneHot encoding(training);
     const auto columns = encoding.encode(training);
     const forest::Binning binning(columns);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//
 // A grid search on real data: 3200 random forests, one task each, on the UCI adult data set
-// (random_forest.hpp, adult.hpp). The data does not travel. Each worker reads it from its own disk,
-// from the folder that every task names, and only once in each runner.
+// (random_forest.hpp, adult.hpp). The data is not sent. Each worker reads it from its own disk, from the
+// directory that every task names, and only once in each runner.
 //
 //   scripts/get_adult.sh ~/adult          # on each worker's machine
 //   adult_grid --data ~/adult             # the whole grid; rows go to adult_grid.csv
@@ -27,11 +26,11 @@
 #include <string>
 #include <vector>
 
-// MSGPACK_DEFINE makes a struct of one's own an argument or a result.
+// With MSGPACK_DEFINE a struct can be an argument or a result.
 struct Point {
   std::string criterion;  // gini or entropy
   int trees = 0;
-  int features = 0;  // that each split chooses from
+  int features = 0;  // from which each split chooses
   int depth = 0;
   std::uint64_t seed = 0;
   MSGPACK_DEFINE(criterion, trees, features, depth, seed)
@@ -44,16 +43,16 @@ struct Row {
   MSGPACK_DEFINE(point, accuracy, seconds)
 };
 
-// A runner lives on from task to task and runs one at a time, so a static is a cache without a lock.
-const adult::Data& data_in(const std::string& folder) {
+// A runner runs many tasks, one at a time, so a static variable is a cache without a lock.
+const adult::Data& data_in(const std::string& directory) {
   static std::map<std::string, adult::Data> cache;
-  const auto known = cache.find(folder);
+  const auto known = cache.find(directory);
   return known != cache.end() ? known->second
-                              : cache.emplace(folder, adult::Data::load(folder)).first->second;
+                              : cache.emplace(directory, adult::Data::load(directory)).first->second;
 }
 
-Row fit(const Point& point, const std::string& folder) {
-  const adult::Data& data = data_in(folder);
+Row fit(const Point& point, const std::string& directory) {
+  const adult::Data& data = data_in(directory);
   const auto start = std::chrono::steady_clock::now();
   const forest::RandomForest model(
       data.training, data.training_labels,
@@ -88,15 +87,16 @@ void print_best(std::vector<Row> rows) {
   }
 }
 
-void run(const std::string& broker, const std::string& folder, const std::string& csv_file,
+void run(const std::string& broker, const std::string& directory, const std::string& csv_file,
          std::size_t points, std::uint64_t seed) {
   weft::Client client(broker);
-  std::ofstream csv(csv_file);  // before the work: a folder that cannot be written to should cost no hour
+  std::ofstream csv(csv_file);  // opened before the work: an unwritable directory should not cost an hour
   if (!csv) throw std::runtime_error("cannot write " + csv_file);
 
   const auto start = std::chrono::steady_clock::now();
-  // A task's working directory is a scratch folder of its worker, so the path must be absolute.
-  auto futures = client.map<fit>(grid(points, seed), weft::same(std::filesystem::absolute(folder).string()));
+  // A task's working directory is a scratch directory of its worker, so the path must be absolute.
+  auto futures =
+      client.map<fit>(grid(points, seed), weft::same(std::filesystem::absolute(directory).string()));
   weft::progress(futures);
 
   std::vector<Row> rows;
@@ -122,14 +122,14 @@ void run(const std::string& broker, const std::string& folder, const std::string
 int main(int argc, char** argv) {
   const char* const home = std::getenv("HOME");
   std::string broker;
-  std::string folder = home != nullptr ? std::string(home) + "/adult" : "adult";
+  std::string directory = home != nullptr ? std::string(home) + "/adult" : "adult";
   std::string csv_file = "adult_grid.csv";
   std::size_t points = 3200;
   std::uint64_t seed = 1;
   CLI::App app{"Searches a grid of random forests on the UCI adult data.", "adult_grid"};
   app.failure_message(CLI::FailureMessage::help);
   app.add_option("--broker", broker, "address of the broker; default $WEFT_BROKER or 127.0.0.1:8786");
-  app.add_option("--data", folder, "folder of adult.data and adult.test on each worker")
+  app.add_option("--data", directory, "directory of adult.data and adult.test on each worker")
       ->capture_default_str();
   app.add_option("--csv", csv_file, "file for all rows")->capture_default_str();
   app.add_option("--points", points, "how many points of the grid to take, evenly spread")
@@ -138,7 +138,7 @@ int main(int argc, char** argv) {
   app.add_option("--seed", seed, "seed of every forest")->capture_default_str();
   try {
     app.parse(argc, argv);
-    run(broker, folder, csv_file, points, seed);
+    run(broker, directory, csv_file, points, seed);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::invalid_argument& error) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//
-// Any program as a task: arguments and stdin in, exit code, stdout and stderr out. It must be
-// installed on the workers; a script need not be, since it can travel in an argument or as stdin.
+// Any program as a task: arguments and stdin go in; exit code, stdout and stderr come out. The program must
+// be installed on the workers; a script need not be, since it can be passed as an argument or as stdin.
 //
 //   commands --each 10,100,1000 -- python3 -c 'import sys; print(sum(range(int(sys.argv[1]))))' {}
 //   commands --each a,b,c --stdin script.py -- python3 - {}
@@ -28,7 +27,7 @@ std::string read(const std::string& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// Returns how many commands did not end well.
+// Returns the number of failed commands.
 int run(const std::string& broker, const std::vector<std::vector<std::string>>& commands,
         const std::string& input) {
   weft::Client client(broker);
@@ -39,7 +38,7 @@ int run(const std::string& broker, const std::vector<std::vector<std::string>>& 
   const auto outcomes = client.gather(futures, weft::outcomes);  // one for each, in order
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     fmt::print("$ {}\n", fmt::join(commands[i], " "));
-    if (!outcomes[i].ok()) {  // it did not run: there is no such program, say
+    if (!outcomes[i].ok()) {  // it did not run, for example because the program does not exist
       fmt::print("{}\n", outcomes[i].error().what());
       ++failed;
       continue;
@@ -67,7 +66,7 @@ int main(int argc, char** argv) {
   app.add_option("command", command, "after --: the program and its arguments")->required();
   try {
     app.parse(argc, argv);
-    if (each.empty()) each.push_back("{}");  // once, as it stands
+    if (each.empty()) each.push_back("{}");  // once, unchanged
     std::vector<std::vector<std::string>> commands;
     for (const std::string& value : each) {
       auto& one = commands.emplace_back(command);

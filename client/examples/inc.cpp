@@ -21,7 +21,7 @@
 #include <utility>
 
 long inc(long x, long iterations) {
-  volatile long i = 0;  // volatile: a compiler folds the plain loop away
+  volatile long i = 0;  // volatile, so that the compiler does not optimise the loop away
   while (i < iterations) {
     x += i;
     i = i + 1;
@@ -57,7 +57,7 @@ int main(int argc, char** argv) {
   app.add_option("--broker", broker, "address of the broker; default $WEFT_BROKER or 127.0.0.1:8786");
   app.add_option("--n", n, "number of calls")->check(CLI::Range(1L, 1'000'000'000L))->capture_default_str();
   app.add_option("--iterations", iterations, "turns of the loop in each call")
-      ->check(CLI::Range(0L, 4'000'000'000L))  // beyond, the sum would overflow
+      ->check(CLI::Range(0L, 4'000'000'000L))  // beyond this the sum would overflow
       ->capture_default_str();
   auto* const results = app.add_flag("--results", one_by_one, "print the results one by one, in flat memory");
   app.add_flag("--gather", gather, "wait for all results, then print them; the default")->excludes(results);

@@ -43,7 +43,7 @@ using Labels = std::vector<std::uint8_t>;         // 0 or 1 for each row
 // The same columns with every number replaced by its bin. A one-hot column has two bins.
 struct Table {
   std::vector<std::vector<std::uint8_t>> columns;  // [column][row]
-  std::vector<int> bins;                           // how many, for each column
+  std::vector<int> bins;                           // number of bins of each column
 
   std::size_t rows() const { return columns.empty() ? 0 : columns.front().size(); }
 };
@@ -145,7 +145,8 @@ class RandomForest {
 
  private:
   struct Node {
-    std::size_t right = 0;  // where rows above `bin` go on, the others at the next node; 0: a leaf
+    // next node for rows above `bin`; the others continue at the following node; 0: a leaf
+    std::size_t right = 0;
     std::size_t column = 0;
     std::size_t bin = 0;
     double probability = 0;  // of class 1, for the rows that came here in training
@@ -247,7 +248,7 @@ class RandomForest {
       }
     }
 
-    // The standard fixes what the generator yields, but not what its distributions make of that.
+    // The standard specifies the numbers of the generator, but not those of the distributions.
     std::size_t below(std::size_t n) { return static_cast<std::size_t>(((random_() >> 32) * n) >> 32); }
 
     // Higher is purer; the sum over both sides ranks splits as the mean impurity does.

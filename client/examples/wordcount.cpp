@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-//
-// Counts words in files: one task for each file, taken in the order in which they finish, so that
-// the counts of a small file are in while a large one is still read. The text travels as an
-// argument, so the workers need not see the files. A file that fails is reported; the others count.
+// Counts words in files: one task for each file, taken in the order in which they finish, so that the counts
+// of a small file are printed while a large one is still being read. The text is sent as an argument, so the
+// workers need not see the files. A file that fails is reported; the others count.
 //
 //   wordcount --top 20 *.txt
 #include <weft/weft.hpp>
@@ -24,10 +23,10 @@
 
 using Counts = std::map<std::string, long>;
 
-// A word is a run of letters and digits, in lower case. Bytes beyond ASCII belong to words: that
-// keeps UTF-8 whole without knowing its alphabets.
+// A word is a sequence of letters and digits, in lower case. Bytes beyond ASCII belong to words, which keeps
+// UTF-8 intact for every alphabet.
 Counts count_words(const std::string& text) {
-  if (text.find('\0') != text.npos) throw std::invalid_argument("this is not a text: it has a zero byte");
+  if (text.find('\0') != text.npos) throw std::invalid_argument("this is not text: it contains a zero byte");
   Counts counts;
   std::string word;
   for (const char c : text + " ") {
@@ -43,7 +42,7 @@ Counts count_words(const std::string& text) {
 }
 
 std::string read(const std::string& file) {
-  if (std::filesystem::is_directory(file)) throw std::runtime_error("it is a folder");
+  if (std::filesystem::is_directory(file)) throw std::runtime_error("it is a directory");
   std::ifstream in(file, std::ios::binary);
   if (!in) throw std::runtime_error("cannot open it");
   return {std::istreambuf_iterator<char>(in), {}};

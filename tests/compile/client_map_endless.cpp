@@ -1,4 +1,4 @@
-// expect: map needs a range that ends: for an endless one use stream
+// expect: map needs a range that ends: limit an endless one with std::views::take
 #include <weft/weft.hpp>
 
 #include <ranges>

@@ -160,7 +160,7 @@ std::vector<pid_t> runners_of(pid_t worker) {
   std::erase_if(runners, [](pid_t pid) {
     std::string name;
     std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/comm"), name);
-    return name == "weft-forkserver" || name == "weft-keeper";
+    return name == "weft-forkserver" || name == "weft-reaper";
   });
   return runners;
 }

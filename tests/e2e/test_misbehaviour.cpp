@@ -328,7 +328,7 @@ TEST_SUITE("orphans") {
       for (int i = 0; i < 4; ++i) futures.push_back(client.submit<leaves_daemon_and_stays>(mark));
       REQUIRE(eventually([this] { return marked(mark).size() == 4; }));
       processes = descendants_of(cluster.worker().pid());
-      CHECK(processes.size() >= 1 + 4 + 4 + 4);  // fork server, keepers, runners, daemons
+      CHECK(processes.size() >= 1 + 4 + 4 + 4);  // fork server, reapers, runners, daemons
     }
     bool nothing_left() const {
       return marked(mark).empty() && std::ranges::none_of(processes, process_exists);
@@ -364,7 +364,7 @@ TEST_SUITE("orphans") {
     CHECK(eventually([&] { return busy.nothing_left(); }, 1s));
   }
 
-  TEST_CASE("kill -9 of a keeper is the death of its runner, and leaves nothing of it") {
+  TEST_CASE("kill -9 of a reaper is the death of its runner, and leaves nothing of it") {
     Cluster cluster({.nprocs = 1});
     weft::Client client(cluster.address());
     const std::string mark = new_mark();

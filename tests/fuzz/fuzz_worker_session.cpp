@@ -24,7 +24,7 @@ struct FakeRunner {
   std::uint32_t slot = 0;
   bool ready = false;
   bool ending = false;
-  bool recalling = false;  // TasksRecalled is owed
+  bool taking_back = false;  // TasksTakenBack is owed
   std::uint64_t sent = 0;
   std::deque<std::uint64_t> channel;  // ordinals
 };
@@ -103,7 +103,7 @@ class Story {
       case 21:
         if (in_.one_in(8)) return step(Drain{});
         if (in_.one_in(16)) return step(Stop{});
-        if (in_.one_in(4)) return recall();
+        if (in_.one_in(4)) return take_back_unstarted();
         if (in_.one_in(3)) return step(MemoryUsed{in_.below(100), 100, "its memory"});
         return break_runner();
       default:
@@ -217,16 +217,16 @@ class Story {
     if (chosen != nullptr && chosen->second.ready) step(RunnerBroken{chosen->first, "garbage"});
   }
   /// Takes back what some runner has not begun; of one that was not asked, anything may be said.
-  void recall() {
+  void take_back_unstarted() {
     auto* chosen = any_runner();
     if (chosen == nullptr || !chosen->second.ready) return;
     FakeRunner& runner = chosen->second;
-    if (!std::exchange(runner.recalling, false)) return step(TasksRecalled{chosen->first, in_.number()});
+    if (!std::exchange(runner.taking_back, false)) return step(TasksTakenBack{chosen->first, in_.number()});
     for (std::size_t count = in_.below(runner.channel.size() + 1); count > 0; --count) {
       runner.channel.pop_back();
       --runner.sent;
     }
-    step(TasksRecalled{chosen->first, runner.sent});
+    step(TasksTakenBack{chosen->first, runner.sent});
   }
   void die() {
     auto* chosen = any_runner();
@@ -312,7 +312,7 @@ class Story {
   }
   void perform(const RunTask& run) {
     FakeRunner& runner = runners_.at(run.runner);
-    WEFT_CHECK(runner.ready && !runner.ending && !runner.recalling);
+    WEFT_CHECK(runner.ready && !runner.ending && !runner.taking_back);
     WEFT_CHECK(run.ordinal == ++runner.sent);
     runner.channel.push_back(run.ordinal);
     if (run.payload.is_blob()) WEFT_CHECK(searches_.at({BlobPlace::argument, run.payload.blob().id}).ready);
@@ -320,10 +320,10 @@ class Story {
   void perform(const RequestStop& stop) {
     WEFT_CHECK(runners_.at(stop.runner).channel.front() == stop.ordinal);
   }
-  void perform(const RecallTasks& recall) {
+  void perform(const TakeBackTasks& recall) {
     FakeRunner& runner = runners_.at(recall.runner);
-    WEFT_CHECK(runner.ready && !runner.recalling && runner.channel.size() > 1);
-    runner.recalling = true;
+    WEFT_CHECK(runner.ready && !runner.taking_back && runner.channel.size() > 1);
+    runner.taking_back = true;
   }
   void perform(const EndRunner& end) {
     FakeRunner& runner = runners_.at(end.runner);

@@ -129,12 +129,12 @@ test_the_dead_are_started_again() {
   address=$(sed -n 's/^address: *//p' <<<"$out")
   before=$(pid_of worker-2)
   kill -s KILL "$before"
-  expect "a worker is started again" await 10 status_says '^worker-2 +alive .*started again 1 times'
+  expect "a worker is started again" await 10 status_says '^worker-2 +alive .*restarted 1 time'
   expect "as another process" test "$(pid_of worker-2)" != "$before"
   expect "all is well again" await 15 well
   expect "the log says why" grep -q 'worker-2 was killed by SIGKILL' "$WEFT_STATE_DIR/logs/worker-2.log"
   kill -s KILL "$(pid_of broker)"
-  expect "the broker is started again" await 10 status_says '^broker +alive .*started again 1 times'
+  expect "the broker is started again" await 10 status_says '^broker +alive .*restarted 1 time'
   expect "all is well again" await 15 well
   run "$cluster" status
   expect "it serves the same port" contains "$out" "$address"
@@ -151,7 +151,7 @@ test_five_fast_deaths_give_up() {
   expect "with the exit code" status_says 'exit code 3'
   expect "with its last words" status_says 'broken on purpose'
   expect "not all is well" fails well
-  expect "the log says so" grep -q 'worker-2 is given up' "$WEFT_STATE_DIR/logs/worker-2.log"
+  expect "the log says so" grep -q 'worker-2 has been given up' "$WEFT_STATE_DIR/logs/worker-2.log"
   expect "the others are alive" status_says '^worker-1 +alive'
   rm "$work/bin/broken"
   run "$cluster" scale 2
@@ -164,7 +164,7 @@ test_an_up_that_fails_leaves_nothing() {
   up --workers 1
   printf '%s\n' "$err"
   expect "up fails" equal "$code" 1
-  expect "it says who was given up" contains "$err" "worker-1 is given up"
+  expect "it says who was given up" contains "$err" "worker-1 has been given up"
   expect "and why" contains "$err" "no luck today"
   expect "no file is left but the logs" only_logs
 
@@ -181,7 +181,7 @@ test_a_taken_port() {
   run "$cluster" up --port "$port"
   printf '%s\n' "$err"
   expect "up fails" equal "$code" 1
-  expect "it says who was given up" contains "$err" "broker is given up"
+  expect "it says who was given up" contains "$err" "broker has been given up"
   expect "it names the port" contains "$err" "$port"
   expect "no file is left but the logs" only_logs
 }
@@ -217,7 +217,7 @@ test_workers_by_ssh() {
   expect "status names the machine" status_says '^worker-1 +alive +on localhost'
   remote=$(remote_worker_pid worker-2)
   kill -s KILL "$remote"
-  expect "a worker that died there is started again" await 10 status_says '^worker-2 +alive .*started again 1 times'
+  expect "a worker that died there is started again" await 10 status_says '^worker-2 +alive .*restarted 1 time'
   expect "all is well again" await 15 well
   remote=$(remote_worker_pid worker-2)
   run "$cluster" down
@@ -405,7 +405,7 @@ test_drained_workers_stay_out() {
   expect "that worker stays out, too" await 10 status_says '^worker-1 +dead +drained'
   run "$cluster" up
   expect "up succeeds" equal "$code" 0
-  expect "it says who is back" contains "$out" "started again: worker-1"
+  expect "it says who is back" contains "$out" "restarted: worker-1"
   expect "all is well" await 10 well
   expect "both are alive" status_says '^worker-1 +alive'
   run "$cluster" drain worker-7
@@ -510,10 +510,10 @@ test_a_full_disk() {
   expect "the disk is full" fails dd if=/dev/zero of="$disk/more" bs=64k count=1
   before=$(pid_of worker-1)
   kill -s KILL "$before"
-  expect "a worker is started again" await 10 status_says '^worker-1 +alive .*started again 1 times'
+  expect "a worker is started again" await 10 status_says '^worker-1 +alive .*restarted 1 time'
   expect "all is well" await 15 well
   kill -s KILL "$(pid_of broker)"
-  expect "the broker is started again" await 10 status_says '^broker +alive .*started again 1 times'
+  expect "the broker is started again" await 10 status_says '^broker +alive .*restarted 1 time'
   expect "all is well" await 15 well
   rm -f "$disk/ballast" "$disk/more"
   expect "once there is space, the state is written down" await 10 new_pid worker-1 "$before"

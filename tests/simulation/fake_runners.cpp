@@ -96,12 +96,12 @@ void FakeRunners::perform(const worker::RequestStop& stop) {
                 [this, id = stop.runner](Runner& r) { finish(id, r, End::stopped); });
 }
 
-void FakeRunners::perform(const worker::RecallTasks& recall) {
+void FakeRunners::perform(const worker::TakeBackTasks& recall) {
   const auto found = runners_.find(recall.runner);
   if (found == runners_.end()) return;
   world_.coverage().count("tasks are recalled from a runner", found->second.channel.size());
   found->second.channel.clear();
-  agent_.emit(worker::TasksRecalled{recall.runner, found->second.started});
+  agent_.emit(worker::TasksTakenBack{recall.runner, found->second.started});
 }
 
 void FakeRunners::perform(const worker::EndRunner& end) {

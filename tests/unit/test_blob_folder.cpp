@@ -134,7 +134,7 @@ TEST_SUITE("blob folder") {
     CHECK(has(refusal([&] { BlobFolder blobs(path); }), "chmod 700 it, or name another journal"));
     fs::remove(path);
     std::ofstream file(path);
-    CHECK(has(refusal([&] { BlobFolder blobs(path); }), "is not a folder"));
+    CHECK(has(refusal([&] { BlobFolder blobs(path); }), "is not a directory"));
   }
 
   TEST_CASE("a full disk refuses a blob, and takes it when there is space") {

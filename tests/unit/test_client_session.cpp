@@ -289,7 +289,7 @@ TEST_SUITE("client session: tasks") {
     const Actions actions = h.join(5, true, 3);
     REQUIRE(!actions.empty());
     CHECK(actions[0] == Action(CloseLink{}));
-    CHECK(h.session.last_reason() == "the broker has task 3, and none after 2 was sent");
+    CHECK(h.session.last_reason() == "the broker claims to have task 3, but none after 2 has been sent");
     CHECK(h.session.open_tasks() == 2);
   }
 

@@ -282,7 +282,7 @@ TEST_SUITE("runner loop") {
     runner.run<throws_long>(std::size_t{1'000'000});
     const std::string message = runner.failure().message;
     CHECK(message.starts_with(std::string(kErrorMessageBytesMax, 'x')));
-    CHECK(message.ends_with(" ... (cut: the message had 1000000 bytes)"));
+    CHECK(message.ends_with(" ... (truncated: the message had 1000000 bytes)"));
   }
 
   TEST_CASE("arguments that do not decode, and functions that are not there, fail the task alone") {
@@ -412,7 +412,7 @@ TEST_SUITE("runner loop") {
     while (runner.page().started != 1) std::this_thread::yield();
     for (long i = 0; i < 5; ++i) runner.run<inc>(i);
     std::uint64_t started = 1;
-    REQUIRE(runner.page().started.compare_exchange_strong(started, 1 | kRecalled));
+    REQUIRE(runner.page().started.compare_exchange_strong(started, 1 | kTakenBack));
     runner.send(RunnerWelcome{});
     runner.send(RunTask{.ordinal = 2,
                         .function_index = table_index<inc>(),
@@ -430,7 +430,7 @@ TEST_SUITE("runner loop") {
     runner.hello();
     runner.send_together([&] {
       std::uint64_t started = kNoneStarted;
-      REQUIRE(runner.page().started.compare_exchange_strong(started, kNoneStarted | kRecalled));
+      REQUIRE(runner.page().started.compare_exchange_strong(started, kNoneStarted | kTakenBack));
       runner.send(RunnerWelcome{"w1"});
       runner.run<inc>(1);
       runner.send(RunnerWelcome{});

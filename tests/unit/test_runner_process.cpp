@@ -95,7 +95,7 @@ TEST_CASE("noise and the end of its socket are no end of a runner, only that it 
   Shell shell("printf xyz >&3; exec 3>&-; sleep 1000");
   shell.wait_for([&] {
     shell.process->read_socket();
-    return shell.process->mute();
+    return shell.process->unpollable();
   });
   CHECK(shell.process->receive().kind == runner::Received::Kind::again);
   CHECK(!shell.process->death());

@@ -200,7 +200,7 @@ TEST_CASE("a large result is served until it is dropped") {
   h.receive(wire::Get{kWorker, id, kChunk, 7});
   CHECK(h.take() == Actions{ServeChunk{id, 0, kChunk}, ServeChunk{id, kChunk, 7}});
   h.receive(wire::Get{kWorker, id, kChunk, 8});
-  CHECK(h.take() == Actions{Send{wire::Gone{id, "there is no such part of this blob"}}});
+  CHECK(h.take() == Actions{Send{wire::Gone{id, "the blob has no such range"}}});
 
   h.event(LinkDown{"broke"});  // the next broker must know, to say END_SESSION in time
   h.join(8);
@@ -209,7 +209,7 @@ TEST_CASE("a large result is served until it is dropped") {
   SUBCASE("its session has ended") { h.receive(wire::EndSession{kAda}); }
   CHECK(h.take() == Actions{ReleaseBlob{{BlobPlace::result, id}}});
   h.receive(wire::Get{kWorker, id, 0, kChunk});
-  CHECK(h.take() == Actions{Send{wire::Gone{id, "the worker does not have this result any more"}}});
+  CHECK(h.take() == Actions{Send{wire::Gone{id, "the worker no longer has this result"}}});
 }
 
 TEST_CASE("a large result that nobody wants is not kept") {

@@ -207,7 +207,7 @@ TEST_SUITE("worker cache") {
     chmod((folder.path + "/open").c_str(), 0755);
     refuses(folder.path + "/open", "other users may enter");
     std::ofstream(folder.path + "/file") << "";
-    refuses(folder.path + "/file", "is not a folder");
+    refuses(folder.path + "/file", "is not a directory");
   }
 
   TEST_CASE("old builds of a program go first, then what was used longest ago") {

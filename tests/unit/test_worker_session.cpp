@@ -16,7 +16,7 @@ TEST_CASE("a worker connects, says HELLO and is READY when it is welcome") {
   CHECK(h.take() == Actions{Send{settings_of(1).hello}});
   h.welcome();
   CHECK(h.take() == Actions{Send{wire::Ready{}}});
-  CHECK(h.last_log == "joined the broker at 127.0.0.1:8786, epoch 0000000000000007, with 1 slots as w1");
+  CHECK(h.last_log == "joined the broker at 127.0.0.1:8786, epoch 0000000000000007, with 1 slot as w1");
 }
 
 TEST_CASE("a worker without a broker says for whom it waits, and keeps trying") {
@@ -198,8 +198,8 @@ TEST_CASE("what waits behind a task of some milliseconds is taken back when that
   h.advance(milliseconds(9));
   CHECK(h.take() == Actions{});
   h.advance(milliseconds(1));
-  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, RecallTasks{1}});
-  h.event(TasksRecalled{1, 2});
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, TakeBackTasks{1}});
+  h.event(TasksTakenBack{1, 2});
   h.revoke(3, wire::RevokeMode::retract);
   CHECK(h.take() == Actions{h.returned(3)});
 }
@@ -273,8 +273,8 @@ TEST_CASE("a runner that has nothing to do gets what waits in the channel of ano
   };
   SUBCASE("when it would wait for long") {
     ends(5000);
-    CHECK(h.take() == Actions{h.result(3, 4, false, 5000), RecallTasks{1}});
-    h.event(TasksRecalled{1, 2});
+    CHECK(h.take() == Actions{h.result(3, 4, false, 5000), TakeBackTasks{1}});
+    h.event(TasksTakenBack{1, 2});
     CHECK(h.take() == Actions{h.run(2, 3, 5)});
   }
   SUBCASE("not when it begins in a moment") {
@@ -284,7 +284,7 @@ TEST_CASE("a runner that has nothing to do gets what waits in the channel of ano
   SUBCASE("not when it has begun by now") {
     ends(5000);
     h.skip();
-    h.event(TasksRecalled{1, 3});
+    h.event(TasksTakenBack{1, 3});
     CHECK(h.take() == Actions{});
   }
 }
@@ -300,9 +300,9 @@ TEST_CASE("what waits in a channel behind a task that is long after all is taken
   CHECK(h.take() == Actions{h.start(2, 1), h.run(1, 3, 3), h.run(1, 4, 4), h.run(1, 5, 5)});
   h.started(1, 2);
   h.advance(milliseconds(2));
-  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, RecallTasks{1}});
+  CHECK(h.take() == Actions{Send{wire::Started{kAda, {h.attempt(2)}}}, TakeBackTasks{1}});
   SUBCASE("it goes to others, in its order") {
-    h.event(TasksRecalled{1, 2});
+    h.event(TasksTakenBack{1, 2});
     CHECK(h.take() == Actions{});
     h.ready(2);
     CHECK(h.take() == Actions{h.run(2, 1, 3), h.run(2, 2, 4), h.run(2, 3, 5)});
@@ -313,20 +313,20 @@ TEST_CASE("what waits in a channel behind a task that is long after all is taken
   SUBCASE("what had begun in that moment stays") {
     h.finished(1, 2, 100);
     h.ready(2);
-    h.event(TasksRecalled{1, 3});
+    h.event(TasksTakenBack{1, 3});
     CHECK(h.take() == Actions{h.result(2, 2, false, 100), h.run(2, 1, 4), h.run(1, 4, 5)});
     h.finished(1, 3, 100);
     h.skip();
   }
   SUBCASE("and can be given back to the broker") {
-    h.event(TasksRecalled{1, 2});
+    h.event(TasksTakenBack{1, 2});
     h.revoke(4, wire::RevokeMode::retract);
     CHECK(h.take() == Actions{h.returned(4)});
   }
   SUBCASE("a cancelled one is answered") {
     h.revoke(4);
     CHECK(h.take() == Actions{});
-    h.event(TasksRecalled{1, 2});
+    h.event(TasksTakenBack{1, 2});
     CHECK(h.take_error(4, wire::Outcome::cancelled).message == "cancelled before it started");
   }
   SUBCASE("the runner dies first: only the one that ran is charged") {
@@ -334,7 +334,7 @@ TEST_CASE("what waits in a channel behind a task that is long after all is taken
     const Actions actions = h.take();
     REQUIRE(actions.size() >= 1);
     CHECK(h.error_in(actions[0], 2, wire::Outcome::crashed).signal == SIGSEGV);
-    h.event(TasksRecalled{1, 2});
+    h.event(TasksTakenBack{1, 2});
     CHECK(h.take() == Actions{});
   }
 }
@@ -451,7 +451,7 @@ TEST_CASE("a runner that leaves since it cannot be put in order charges nobody")
   h.skip();
   h.event(RunnerDied{1, 1, 0, runner::kExitReplace, "", "", 5000});
   CHECK(h.take() == Actions{h.start(2)});
-  CHECK(h.last_log == "the runner in slot 0 has left for a new one, as it says above");
+  CHECK(h.last_log == "the runner in slot 0 has exited to be replaced, for the reason it has logged above");
   h.ready(2);
   CHECK(h.take() == Actions{h.run(2, 1, 2), h.run(2, 2, 3), h.run(2, 3, 4)});
 }
@@ -490,7 +490,7 @@ TEST_CASE("two programs in one slot: each keeps it for a while, then the older t
   h.running(1);
   h.assign(2, 2, 2);
   h.assign(3, 4);
-  h.finished(1, 1);  // within its tenure: its own tasks first
+  h.finished(1, 1);  // within its min_runner_lifetime: its own tasks first
   CHECK(h.take() == Actions{h.result(1, 1, true), h.run(1, 2, 3)});
   h.advance(milliseconds(51));
   h.finished(1, 2);
@@ -698,7 +698,7 @@ TEST_CASE("a runner that never gets ready is killed and counts as not started") 
   CHECK(h.take() == Actions{KillRunner{1, SIGKILL}});
   h.ready(1);  // too late
   h.event(RunnerFailedToStart{1, "killed by signal 9"});
-  CHECK(h.take_error(1, wire::Outcome::cannot_start).message.find("did not get ready within 10 s") !=
+  CHECK(h.take_error(1, wire::Outcome::cannot_start).message.find("was not ready within 10 s") !=
         std::string::npos);
 }
 
@@ -917,7 +917,7 @@ TEST_CASE("everything survives the broker: it is claimed from the next one with 
   h.skip();
   h.event(LinkDown{"the connection broke"});
   CHECK(h.take() == Actions{});
-  CHECK(h.last_log == "lost the broker at 127.0.0.1:8786 (the connection broke); 2 tasks go on");
+  CHECK(h.last_log == "lost the broker at 127.0.0.1:8786 (the connection broke), still holding 2 tasks");
   h.finished(1, 2);  // its result waits, task 3 runs
   CHECK(h.take() == Actions{h.run(1, 3, 3)});
   h.started(1, 3);
@@ -1073,8 +1073,8 @@ TEST_CASE("a draining worker gives back what waits, finishes what runs, and leav
     h.advance(milliseconds(9999));
     CHECK(h.take() == Actions{});
     h.advance(milliseconds(1));
-    CHECK(h.take() == Actions{Send{wire::Goodbye{"drained, but not every result was fetched"}},
-                              Exit{0, "drained, but not every result was fetched"}});
+    CHECK(h.take() == Actions{Send{wire::Goodbye{"drained, but not every result has been fetched"}},
+                              Exit{0, "drained, but not every result has been fetched"}});
   }
   SUBCASE("the broker comes back meanwhile") {
     h.event(LinkDown{"broke"});
@@ -1138,8 +1138,8 @@ TEST_CASE("the second signal means now") {
   h.event(Drain{});
   h.skip();
   h.event(Stop{});
-  CHECK(h.take() == Actions{KillRunner{1, SIGKILL}, Send{wire::Goodbye{"told to leave at once"}},
-                            Exit{0, "told to leave at once"}});
+  CHECK(h.take() == Actions{KillRunner{1, SIGKILL}, Send{wire::Goodbye{"stopped by a second signal"}},
+                            Exit{0, "stopped by a second signal"}});
 }
 
 TEST_SUITE_END();

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: MIT
-// What a runner's loader is told of the program's own libraries, as an auditor (LD_AUDIT, rtld-audit(7)):
-// wherever a library is looked for, by DT_NEEDED or dlopen(), the one that the client has shipped is taken,
-// from the descriptor that holds its verified bytes. DT_RPATH, DT_RUNPATH, LD_LIBRARY_PATH and the host's own
-// copies come after that, and the order in which symbols are searched is that of the client.
-// client/SHIPPING.md says why this way.
+// Auditor for the loader of runners (LD_AUDIT, rtld-audit(7)): wherever the loader searches for a library, by
+// DT_NEEDED or dlopen(), it takes the one that the client has shipped, from the descriptor that holds its
+// verified bytes. DT_RPATH, DT_RUNPATH, LD_LIBRARY_PATH and the host's own copies come after that, and
+// symbols are searched in the client's order. The reasons are in client/SHIPPING.md.
 //
-// A shared object without a C library, which weft-worker carries in itself: an auditor has a namespace of its
-// own, and would bring a second C library into each runner.
+// A shared object without a C library, embedded in weft-worker: an auditor lives in a separate link
+// namespace, and would bring a second C library into each runner.
 #include "common/shipped_library.hpp"
 
 namespace {
 
 using namespace weft;
 
-constexpr unsigned kAskedFor = 1;  // LA_SER_ORIG: the name as it was asked for, before any directory is tried
+constexpr unsigned kAskedFor = 1;  // LA_SER_ORIG: the name as requested, before any directory is tried
 
 const char* names = nullptr;  // the value of WEFT_LIBRARIES
-bool started = false;         // all that the program is linked with is there
+bool started = false;         // all libraries that the program is linked with are loaded
 
 struct Text {
   const char* begin;
@@ -57,10 +56,10 @@ std::uint64_t number_of(const char* digits) {
   return number;
 }
 
-/// The number of the library that is meant by `wanted`; -1: none of them.
+/// The index of the shipped library that `wanted` refers to; -1: none.
 int find(const Text& wanted) {
   const bool is_path = has(wanted, '/');
-  // $ORIGIN and the like mean a directory of the client's host.
+  // $ORIGIN and similar tokens refer to a directory on the client's host.
   const Text name = is_path && has(wanted, '$') ? base_of(wanted) : wanted;
   const std::uint64_t hash = hash_of_path(wanted.begin, wanted.size);
   int index = 0;
@@ -72,7 +71,7 @@ int find(const Text& wanted) {
     const Text known{entry.begin, entry.size - kNameTailBytes};
     const char* const digits = known.begin + known.size + 2;
     const bool by_path = is_path && number_of(digits) == hash;
-    // What is linked with a library of that name has never meant a plug-in.
+    // A DT_NEEDED entry of that name never refers to a plug-in.
     const bool may_be_meant = started || known.begin[known.size + 1] == kRoleLinked;
     const bool by_name = may_be_meant && !has(name, '/') && same(known, name);
     if (by_path || by_name) return index;

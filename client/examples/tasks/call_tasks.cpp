@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     std::cout << "fib(30) = " << fib.result() << "\nthe mean of 1, 2, 3, 4 = " << mean.result()
               << "\nweft reversed = " << reversed.result() << "\nprimes below a million = " << total << '\n';
 
-    // A name that no library has: the error lists those that there are.
+    // A name that no library has: the error lists the existing ones.
     if (const auto error = client.call<long>("fibonacci", 30L).error()) std::cout << error->what() << '\n';
   } catch (const std::exception& error) {
     std::cerr << "call_tasks: " << error.what() << '\n';

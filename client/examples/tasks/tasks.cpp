@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-//
-// A task library: functions that any client can call by name, without having them itself. Each
-// worker loads it when it starts: weft-worker HOST:PORT --load libtasks.so
+// A task library: functions that any client can call by name without having their code. Each worker loads it
+// at start: weft-worker HOST:PORT --load libtasks.so
 #include <weft/task_library.hpp>
 
 #include <numeric>
@@ -9,7 +8,7 @@
 #include <string>
 #include <vector>
 
-// The slow way, on purpose: a task to keep a core busy with.
+// Slow on purpose: a task that keeps a core busy.
 long fib(long n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
 
 // Primes p with first <= p < last.

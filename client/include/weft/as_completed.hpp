@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// as_completed: futures in the order in which their tasks finish. weft::progress(weft::as_completed(futures))
-// draws a bar meanwhile.
+// as_completed: iterates over futures in the order in which their tasks finish.
+// weft::progress(weft::as_completed(futures)) also draws a progress bar.
 //
 //   for (weft::Future<long>& future : weft::as_completed(futures)) use(future.result());
 #pragma once
@@ -22,11 +22,11 @@ namespace weft {
 
 namespace detail {
 
-/// Which of some futures are done, in order.
+/// The indexes of futures that are done, in the order in which they finished.
 class Arrivals {
  public:
   void add(std::size_t index);
-  /// Waits for arrival number `n` (from 0), or until `deadline`.
+  /// Waits for arrival number `n` (from 0), at most until `deadline`.
   std::optional<std::size_t> wait_for(std::size_t n, const FutureState::Deadline& deadline);
 
  private:
@@ -38,12 +38,12 @@ class Arrivals {
 /// Reports future `index` to `arrivals` when it is done.
 void report_to(FutureState& state, std::shared_ptr<Arrivals> arrivals, std::size_t index);
 
-/// A progress bar on stderr, drawn while a range is walked.
+/// A progress bar on stderr, drawn while the range is iterated.
 class Drawing;
 std::shared_ptr<Drawing> start_drawing(const std::vector<FutureState*>& states);
-/// Waits for arrival number `n`, and draws.
+/// Waits for arrival number `n`, drawing in between.
 std::size_t draw_until(Drawing& drawing, Arrivals& arrivals, std::size_t n);
-/// All have arrived.
+/// Draws the final state. REQUIRES: all have arrived.
 void finish_drawing(Drawing& drawing);
 
 template <class T>
@@ -53,16 +53,16 @@ inline constexpr bool kIsFuture<Future<R>> = true;
 
 }  // namespace detail
 
-/// A range over futures that it owns copies of; each turn waits for the next one that is done,
-/// whatever way it ended. Each future comes as often as it was given. The step past the last one returns when
-/// the on_done callbacks of all of them have returned. Walk it once.
+/// A single-pass range over copies of futures. Each step waits for the next one that is done, however it
+/// ended; a future that was given several times appears as often. The step past the last one returns when the
+/// on_done callbacks of all of them have returned.
 template <class R>
 class AsCompleted {
  public:
   explicit AsCompleted(std::vector<Future<R>> futures)
       : futures_(std::move(futures)), arrivals_(std::make_shared<detail::Arrivals>()) {
     for (std::size_t i = 0; i < futures_.size(); ++i) {
-      static_cast<void>(futures_[i].id());  // throws when it stands for no task
+      static_cast<void>(futures_[i].id());  // throws if the future has no task
       detail::report_to(*futures_[i].handle(), arrivals_, i);
     }
   }
@@ -76,7 +76,7 @@ class AsCompleted {
     using iterator_concept = std::input_iterator_tag;
 
     iterator() = default;
-    /// Waits. The reference holds as long as the range.
+    /// Waits. The reference is valid as long as the range.
     Future<R>& operator*() const { return owner_->next_done(); }
     Future<R>* operator->() const { return &**this; }
     iterator& operator++() {
@@ -94,7 +94,7 @@ class AsCompleted {
 
   iterator begin() { return iterator(this); }
   std::default_sentinel_t end() const { return {}; }
-  /// Futures that have not been passed yet.
+  /// Number of futures that the iteration has not passed.
   std::size_t remaining() const { return futures_.size() - passed_; }
 
   /// For weft::progress.
@@ -126,12 +126,12 @@ class AsCompleted {
   }
 
   std::vector<Future<R>> futures_;
-  std::shared_ptr<detail::Arrivals> arrivals_;  // shared with the futures, which may outlive this
+  std::shared_ptr<detail::Arrivals> arrivals_;  // shared with the futures, which may outlive the range
   std::shared_ptr<detail::Drawing> drawing_;
-  std::vector<detail::Ref<detail::FutureState>> called_;  // had callbacks that had not returned
+  std::vector<detail::Ref<detail::FutureState>> called_;  // had callbacks that had not returned yet
   std::size_t passed_ = 0;
-  std::size_t seen_ = 0;     // steps that have waited
-  std::size_t current_ = 0;  // index of the future that step `passed_` is about
+  std::size_t seen_ = 0;     // number of steps that have waited
+  std::size_t current_ = 0;  // index of the future of step `passed_`
 };
 
 template <class R>
@@ -139,7 +139,7 @@ AsCompleted<R> as_completed(std::vector<Future<R>> futures) {
   return AsCompleted<R>(std::move(futures));
 }
 
-/// The same for any other range of futures, which is copied.
+/// The same for any other range of futures; copies them.
 template <std::ranges::input_range Range>
 requires detail::kIsFuture<std::ranges::range_value_t<Range>>
 auto as_completed(Range&& range) {

@@ -26,31 +26,31 @@ struct outcomes_t {
 };
 inline constexpr outcomes_t outcomes{};
 
-/// One connection to one broker, with a thread that delivers. submit, map, call and command are those of
-/// Submitter. May be used from any thread, but not in a child of fork(), where everything but the
-/// destructor throws Error.
+/// A connection to one broker, with an I/O thread. submit, map, call and command are inherited from
+/// Submitter. Thread-safe, but not usable in a child of fork(), where everything except the destructor throws
+/// Error.
 class Client : public Submitter {
  public:
-  /// "host:port" or "tcp://host:port"; "": what $WEFT_BROKER says, else 127.0.0.1:8786. Throws
-  /// ConnectionError, naming the address and the last reason, when no broker answers within 10 s,
-  /// std::invalid_argument when that is not an address. Calls weft::init() first. From then on an Error that
-  /// nothing catches ends the program with its text on stderr and exit code 1, unless the program has set a
-  /// terminate handler.
+  /// "host:port" or "tcp://host:port"; "": $WEFT_BROKER, or 127.0.0.1:8786 if that is not set. Throws
+  /// ConnectionError, which names the address and the last reason, when no broker answers within 10 s, and
+  /// std::invalid_argument for an invalid address. Calls weft::init() first. From then on an uncaught Error
+  /// ends the program with its text on stderr and exit code 1, unless the program has set a terminate
+  /// handler.
   explicit Client(std::string address = "");
   explicit Client(ClientOptions options);
-  /// Within a second: unfinished tasks are cancelled, here and on the cluster, but not the detached ones;
-  /// when some of those, or their cancels, are still on their way to the broker it waits for them, up to 10
-  /// s. What was lost or refused, and flush() has not said, is printed on stderr. Futures stay usable.
+  /// Cancels unfinished tasks, here and on the cluster, except detached ones; takes up to a second. If
+  /// detached tasks, or cancels of them, have not reached the broker yet, waits for that, up to 10 s. Prints
+  /// on stderr what was lost or refused and has not been reported by flush(). Futures stay usable.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
-  /// A view of this client whose tasks have these options: client.with({.retries = 2}).map<f>(inputs).
-  /// Throws std::invalid_argument for options that make no sense. Must not outlive the client.
+  /// A view of this client whose tasks have these options: client.with({.retries = 2}).map<f>(inputs). Throws
+  /// std::invalid_argument for invalid options. Must not outlive the client.
   ClientWith with(TaskOptions options);
 
-  /// Waits for all results, in order, and until the on_done callbacks of these futures have returned; throws
-  /// the first failure in that order. For Future<void>: waits.
+  /// Waits for all results, and for the on_done callbacks of these futures. Returns the results in order, or
+  /// throws the first failure in that order. For Future<void>: only waits.
   template <class R>
   auto gather(const std::vector<Future<R>>& futures) {
     if constexpr (std::is_void_v<R>) {
@@ -69,8 +69,8 @@ class Client : public Submitter {
     }
   }
 
-  /// Waits for all, and for their callbacks; outcome i is the result of future i, or its error. When the
-  /// broker is gone for good, the results that had come are there, and each other outcome is a
+  /// Waits for all futures and their callbacks. Outcome i is the result of future i, or its error. If the
+  /// broker is lost for good, results that have arrived are included, and each other outcome is a
   /// ConnectionError.
   template <class R>
   std::vector<Outcome<R>> gather(const std::vector<Future<R>>& futures, outcomes_t) {
@@ -84,19 +84,19 @@ class Client : public Submitter {
   }
 
   /// Calls F(arguments...) once in each process that runs functions of this program, before the first of its
-  /// tasks that are submitted after this. What F leaves behind there (variables, locale, signal handlers,
-  /// open files ...) stays for all tasks. Several are called in their order. When F throws, the task fails
-  /// with that, and the next one tries again. Throws std::length_error for arguments of more than 8 KiB.
+  /// tasks that are submitted later. The process state that F leaves (variables, locale, signal handlers,
+  /// open files ...) stays for all tasks. Several such calls are made in order. If F throws, the task fails
+  /// with that exception, and the next task tries the call again. Throws std::length_error for arguments of
+  /// more than 8 KiB.
   template <auto F, class... Args>
   void on_worker_start(Args&&... arguments) {
     detail::add_start_call(core_, detail::function_index<F>(),
                            detail::Call<F>::encode(std::forward<Args>(arguments)...));
   }
 
-  /// Calls F(arguments...) once on each worker that has joined and takes tasks, before tasks of this client
-  /// that wait there. Waits for all; the results by the names of the workers (std::monostate for void).
-  /// Throws the first failure in that order. What F leaves behind in the process that it ran in does not
-  /// stay.
+  /// Calls F(arguments...) once on each worker that has joined and accepts tasks, ahead of queued tasks of
+  /// this client there. Waits for all; returns the results by worker name (std::monostate for void), or
+  /// throws the first failure in that order. Changes that F makes to the state of its process do not persist.
   template <auto F, class... Args>
   auto run_on_workers(const Args&... arguments) {
     using R = typename detail::Call<F>::Result;
@@ -118,31 +118,30 @@ class Client : public Submitter {
     return results;
   }
 
-  /// The detached tasks (TaskOptions::detach) with this label, of whatever client, in the order in which they
-  /// were submitted, under their ids and function names; none: an empty vector. Those that are finished are
-  /// done() at once, unless their results are large. R is what their function returns: a result that is none
-  /// is a TaskFailed. The broker keeps an answer until some program has asked one of these futures, or the
-  /// Future of the client that submitted it, for it (result(), error()), and no other program that holds a
-  /// Future for it is still without it. Cancelling such a future cancels the task. Throws ConnectionError
-  /// when the broker does not answer.
+  /// Futures for the detached tasks (TaskOptions::detach) with this label, of any client, in the order of
+  /// submission; empty if there are none. They have the ids and function names of the tasks. Finished tasks
+  /// are done() at once, unless their results are large. R must be the result type of the function; a result
+  /// of another type is a TaskFailed. The broker retains an answer until a program has asked for it
+  /// (result(), error()) by such a future or by the Future of the original client, and no other program that
+  /// holds a Future for the task still lacks it. Cancelling such a future cancels the task. Throws
+  /// ConnectionError when the broker does not answer.
   template <class R>
   std::vector<Future<R>> attach(const std::string& label) {
     return attach_to<R>(detail::find_detached(core_, label), nullptr);
   }
-  /// The same for one of the sweeps that have its label.
+  /// The same for one of the sweeps with that label.
   template <class R>
   std::vector<Future<R>> attach(const Sweep& sweep) {
     return attach_to<R>(detail::find_detached(core_, sweep.label), &sweep);
   }
 
-  /// Who has submitted detached tasks with this label, of which function, when, and how many of them are
-  /// finished: the earliest first. Throws ConnectionError when the broker does not answer.
+  /// Which clients have submitted detached tasks with this label, of which function, when, and how many of
+  /// them are finished; the earliest first. Throws ConnectionError when the broker does not answer.
   std::vector<Sweep> sweeps(const std::string& label) { return detail::find_detached(core_, label).sweeps; }
 
-  /// Runs a task that has failed again, with the same arguments and options: a new task, with new attempts.
-  /// Throws Error when it is not done, succeeded, was cancelled, or is not one that this client has
-  /// submitted: its arguments are kept by the Future of its submit, and by no broker, so that an attached one
-  /// cannot be run again.
+  /// Runs a failed task again, with the same arguments and options, as a new task with new attempts. Throws
+  /// Error when the task is not done, has succeeded, was cancelled, or was not submitted by this client: only
+  /// the Future of its submit retains the arguments, so an attached task cannot be retried.
   template <class R>
   Future<R> retry(const Future<R>& failed) {
     static_cast<void>(failed.id());  // throws when it stands for no task
@@ -151,12 +150,12 @@ class Client : public Submitter {
     return Future<R>(std::move(state));
   }
 
-  /// Waits until every detached task that this client has submitted is in the broker's journal, from when on
-  /// it survives this program and the broker, and until the broker has every cancel(). Throws Error with the
-  /// reason when tasks were refused since the last flush, ConnectionError when the broker is gone for good.
+  /// Waits until every detached task of this client is in the broker's journal, from when on it survives this
+  /// program and the broker, and until the broker has every cancel(). Throws Error with the reason when tasks
+  /// have been refused since the last flush(), and ConnectionError when the broker is lost for good.
   void flush();
 
-  /// Asks the broker for its workers, slots and tasks. Throws ConnectionError when it does not answer.
+  /// Queries the broker's workers, slots and tasks. Throws ConnectionError when it does not answer.
   ClusterInfo cluster();
 
  private:
@@ -170,19 +169,19 @@ class Client : public Submitter {
       } else {
         return Outcome<R>(future.result());
       }
-    } catch (const TaskError& error) {  // it does not decode
+    } catch (const TaskError& error) {  // the result cannot be decoded
       return Outcome<R>(error);
     } catch (const ConnectionError& error) {
       return Outcome<R>(error);
     }
   }
 
-  /// `only` null: all of them.
+  /// `only`: the sweep to attach to; null: all.
   template <class R>
   std::vector<Future<R>> attach_to(const detail::DetachedTasks& found, const Sweep* only) {
     std::vector<Future<R>> futures;
     std::vector<detail::FutureState*> finished;
-    std::optional<detail::Submission> submission;  // of tasks of sweep `current`
+    std::optional<detail::Submission> submission;  // for the tasks of sweep `current`
     TaskOptions options;
     std::size_t current = 0;
     for (const detail::DetachedTask& task : found.tasks) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a cluster looks like at one moment, as Client::cluster() returns it.
+// A snapshot of a cluster, as returned by Client::cluster().
 #pragma once
 
 #include <chrono>
@@ -16,8 +16,8 @@ struct WorkerInfo {
   std::uint64_t pid = 0;
   std::string state;           ///< idle, busy, draining or lost
   std::uint32_t slots = 0;     ///< tasks that it runs at once
-  std::uint32_t running = 0;   ///< tasks that run now
-  std::uint64_t assigned = 0;  ///< tasks that it has, with those that wait there
+  std::uint32_t running = 0;   ///< tasks that are running
+  std::uint64_t assigned = 0;  ///< tasks assigned to it, including queued ones
   std::uint64_t finished = 0;  ///< since it joined
   std::map<std::string, double> resources;
   std::map<std::string, double> resources_free;
@@ -25,14 +25,14 @@ struct WorkerInfo {
 
 struct ClusterInfo {
   std::string version;      ///< of the broker
-  std::uint64_t epoch = 0;  ///< changes when the broker is started again
+  std::uint64_t epoch = 0;  ///< changes when the broker restarts
   std::chrono::milliseconds uptime{0};
   std::uint32_t clients = 0;
   std::uint32_t slots = 0;
   std::uint32_t slots_busy = 0;
-  std::uint64_t tasks_queued = 0;    ///< wait in the broker, of all clients
-  std::uint64_t tasks_assigned = 0;  ///< are with a worker
-  std::uint64_t tasks_finished = 0;  ///< since the broker's start
+  std::uint64_t tasks_queued = 0;    ///< queued in the broker, of all clients
+  std::uint64_t tasks_assigned = 0;  ///< assigned to a worker
+  std::uint64_t tasks_finished = 0;  ///< since the broker started
   std::vector<WorkerInfo> workers;
 };
 

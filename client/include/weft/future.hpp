@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Future<R>: the result of a task that runs, or will run, somewhere else.
+// Future<R>: the result of a task that runs, or will run, on a worker.
 #pragma once
 
 #include <chrono>
@@ -11,28 +11,27 @@
 
 namespace weft {
 
-/// A cheap handle (one pointer); copies share one state and may be used from different threads. It
-/// outlives the Client: a value stays, a task that was not done becomes TaskCancelled. Dropping
-/// every copy does not cancel the task.
+/// A cheap handle (one pointer). Copies share one state and may be used from different threads. A Future
+/// outlives its Client: values stay, and tasks that were not done become TaskCancelled. Destroying every copy
+/// does not cancel the task.
 ///
-/// A Future that was made by its default constructor stands for nothing, and everything but
-/// assigning to it throws Error.
+/// A default-constructed Future has no task: everything except assigning to it throws Error.
 template <class R>
 class Future {
  public:
   Future() = default;
 
-  /// Waits for the value. Throws the task's error, every time it is asked (TaskFailed, TaskCrashed,
-  /// TaskTimeout, TaskCancelled, TaskUnschedulable), ConnectionError when the broker is gone for good,
-  /// Error when the value was moved out before.
+  /// Waits for the value. Throws the task's error on every call (TaskFailed, TaskCrashed, TaskTimeout,
+  /// TaskCancelled, TaskUnschedulable), ConnectionError when the broker is lost for good, and Error when the
+  /// value has been moved out.
   decltype(auto) result() const& { return shared().get(); }
 
-  /// The same, but moves the value out and frees it: for results that are large, or many. It is gone
-  /// for the other copies of this future as well.
+  /// The same, but moves the value out, for results that are large or many. The value is then gone for the
+  /// other copies of this future too.
   R result() && { return shared().take(); }
 
-  /// A copy of the value, or nullopt when the task is not done within `time`. Throws as result().
-  /// For Future<void>: whether it was done.
+  /// A copy of the value, or nullopt if the task is not done within `time`. Throws like result(). For
+  /// Future<void>: whether the task is done.
   template <class Rep, class Period>
   auto result_for(std::chrono::duration<Rep, Period> time) const {
     if constexpr (std::is_void_v<R>) {
@@ -44,47 +43,48 @@ class Future {
     }
   }
 
-  /// Waits until the task is done, however it ended. (Not for callbacks: weft::wait does.)
+  /// Waits until the task is done, however it ended. (Does not wait for callbacks; weft::wait does.)
   void wait() const { shared().wait_until(std::nullopt); }
-  /// The same for at most `time`; false: it is not done. Any duration will do: its max() is for ever, a
-  /// negative one is 0.
+  /// The same, for at most `time`; false: not done. Any duration is valid: max() means for ever, a negative
+  /// one means 0.
   template <class Rep, class Period>
   bool wait_for(std::chrono::duration<Rep, Period> time) const {
     return shared().wait_until(detail::deadline_after(time));
   }
 
-  /// True once result() would not wait.
+  /// Whether result() returns without waiting.
   bool done() const { return shared().done(); }
-  /// queued, running (which may come a little late, or not at all), done, failed or cancelled.
+  /// queued, running (reported with a delay, or never for short tasks), done, failed or cancelled.
   TaskState state() const { return shared().state(); }
 
-  /// Waits. Why there is no value, or nullopt: it succeeded. Throws ConnectionError when that is why.
+  /// Waits, then returns why there is no value; nullopt: the task succeeded. Throws ConnectionError if that
+  /// is the reason.
   std::optional<TaskError> error() const {
     wait();
     return state_->error();
   }
 
-  /// Cancels the task: the future is TaskCancelled from here on, and the cluster is told to stop it.
-  /// Of a finished task: nothing happens.
+  /// Cancels the task: the future becomes TaskCancelled at once, and the cluster is told to stop the task.
+  /// Does nothing if the task is finished.
   void cancel() { shared().cancel(); }
 
-  /// Calls `callback` with this future once the task is done, however it ended: in the client's
-  /// callback thread, in the order in which tasks finish; at once and here when it is done already.
-  /// weft::wait, weft::progress, gather and the last step of as_completed return when it has returned, unless
-  /// they are called in a callback. An exception that leaves it goes no further: the first is reported on
-  /// stderr, further ones are counted.
+  /// Calls `callback` with this future once the task is done, however it ended: in the client's callback
+  /// thread, in the order in which tasks finish; or at once in this thread if it is done already. weft::wait,
+  /// weft::progress, gather and the last step of as_completed wait until it has returned, unless they are
+  /// called in a callback. Exceptions do not propagate: the first is reported on stderr, further ones are
+  /// counted.
   void on_done(std::function<void(Future)> callback);
 
-  /// Names the task in messages and in `weft status`.
+  /// The id of the task, as in messages and in `weft status`.
   TaskId id() const { return shared().id(); }
 
-  /// For the library.
+  /// For the library's use.
   explicit Future(detail::Ref<detail::TypedState<R>> state) : state_(std::move(state)) {}
   const detail::Ref<detail::TypedState<R>>& handle() const { return state_; }
 
  private:
   detail::TypedState<R>& shared() const {
-    if (!state_) throw Error("this weft::Future stands for no task: it was not made by a Client");
+    if (!state_) throw Error("this weft::Future has no task: it was not made by a Client");
     return *state_;
   }
 

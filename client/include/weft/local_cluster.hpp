@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A cluster on this machine, for as long as an object lives: for tests of programs, and for programs that
-// bring their own.
+// A cluster on this machine, for the lifetime of an object: for tests of programs, and for programs that
+// bring their own cluster.
 #pragma once
 
 #include <memory>
@@ -11,41 +11,42 @@ namespace weft {
 
 struct LocalClusterOptions {
   int workers = 1;
-  int nprocs = 0;  ///< slots of each worker; 0: the cores, shared out among the workers
-  std::vector<std::string> worker_args = {};  ///< for each weft-worker: {"--resources", "gpu=1"}
+  int nprocs = 0;  ///< slots of each worker; 0: the cores, divided among the workers
+  std::vector<std::string> worker_args = {};  ///< arguments of each weft-worker: {"--resources", "gpu=1"}
 };
 
-/// A broker on a free port of loopback and workers, with a directory of their own under $XDG_RUNTIME_DIR or
-/// /tmp. The programs weft, weft-broker and weft-worker are those in $WEFT_BIN_DIR, where Weft is installed,
-/// or on PATH. A broker or worker that dies is started again, as by `weft cluster up`; one that kill_worker()
-/// has killed is not.
+/// A broker on a free loopback port, and workers, with a private directory under $XDG_RUNTIME_DIR or /tmp.
+/// The programs weft, weft-broker and weft-worker are those in $WEFT_BIN_DIR, where Weft is installed, or on
+/// PATH. A broker or worker that dies is restarted, as by `weft cluster up`; one that was killed by
+/// kill_worker() is not.
 ///
 ///   weft::LocalCluster cluster({.workers = 2, .nprocs = 4});
 ///   weft::Client client(cluster.address());
 ///   auto futures = client.map<inc>(std::views::iota(0L, 1000L));
-///   cluster.kill_worker(0);                     // what it ran is executed again
+///   cluster.kill_worker(0);                     // its running tasks are executed again
 ///   client.gather(futures);
 ///
-/// The cluster ends with this object, and also when this process ends in any other way. A Client of it is to
-/// end first, or waits for a broker that will not come back. Calls are not to overlap.
+/// The cluster ends with this object, or when this process ends in any other way. A Client of it must be
+/// destroyed first; otherwise it waits for a broker that will not come back. Not thread-safe.
 ///
-/// In a runner (a task, or a static initialiser that runs there, too) nothing is started, and every call
-/// throws Error; the constructor as well, inside a task.
+/// In a runner (a task, or a static initialiser there) no cluster is started, and every call throws Error;
+/// inside a task, so does the constructor.
 class LocalCluster {
  public:
-  /// Returns when all workers have joined. Throws Error with the reason when they do not.
+  /// Returns when all workers have joined. Throws Error with the reason if they do not.
   LocalCluster();
   explicit LocalCluster(LocalClusterOptions options);
   ~LocalCluster();
   LocalCluster(const LocalCluster&) = delete;
   LocalCluster& operator=(const LocalCluster&) = delete;
 
-  /// Of the broker: "127.0.0.1:40123".
+  /// The address of the broker: "127.0.0.1:40123".
   const std::string& address() const;
-  /// Starts one more worker and returns its number when it has joined: 0 is the first that was ever started.
+  /// Starts another worker and returns its number when it has joined. Numbers count all workers ever started,
+  /// from 0.
   int start_worker();
-  /// SIGKILL for worker number i, with all that it runs. It is not started again, and its number goes to no
-  /// other. Throws std::out_of_range when there has been no such worker.
+  /// Kills worker number `i`, with everything that it runs, by SIGKILL. It is not restarted, and its number
+  /// is not reused. Throws std::out_of_range if there has never been such a worker.
   void kill_worker(int i);
 
  private:

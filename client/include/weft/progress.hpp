@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// progress: a bar on stderr while tasks run.
+// progress: a progress bar on stderr while tasks run.
 //
 //   fit [#####>....] 1234/5000 24% | 812 task/s | running 16, failed 2 | 00:12 ETA 00:31
 #pragma once
@@ -20,16 +20,16 @@ void draw_progress_of(const std::vector<Future<R>>& futures) {
   std::vector<FutureState*> states;
   states.reserve(futures.size());
   for (const Future<R>& future : futures) {
-    static_cast<void>(future.id());  // throws when it stands for no task
+    static_cast<void>(future.id());  // throws if the future has no task
     states.push_back(future.handle().get());
   }
   draw_progress(states);
 }
 }  // namespace detail
 
-/// Waits until all are done, whatever way they end, and their on_done callbacks have returned, and draws that
-/// on stderr: on a terminal a line that stays when it is complete, elsewhere a line for each tenth. It begins
-/// with the label of the tasks, and says so when no worker has joined. Returns what it was given.
+/// Waits until all futures are done, however they end, and their on_done callbacks have returned, and draws
+/// the progress on stderr: on a terminal one line, elsewhere a line for each tenth. The line starts with the
+/// label of the tasks, and reports when no worker has joined. Returns its argument.
 template <class R>
 const std::vector<Future<R>>& progress(const std::vector<Future<R>>& futures) {
   detail::draw_progress_of(futures);
@@ -46,7 +46,7 @@ Future<R> progress(const Future<R>& future) {
   return future;
 }
 
-/// The same while results are taken one by one, each as soon as it is there:
+/// The same while results are taken one by one, each as soon as it is available:
 ///
 ///   for (auto& future : weft::progress(weft::as_completed(futures))) use(future.result());
 template <class R>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Submitter: the ways to make tasks, which a Client and a view of it with options share.
+// Submitter: the functions that create tasks, shared by Client and its views with options.
 #pragma once
 
 #include <concepts>
@@ -20,16 +20,16 @@
 
 namespace weft {
 
-/// Every function returns at once; what a task does and how it fails shows in its Future. They throw
-/// ConnectionError when the broker is gone for good, std::out_of_range for an integer that does not fit
-/// the parameter, Error after fork(). May be used from any thread.
+/// All functions return at once; results and failures of a task are reported by its Future. They throw
+/// ConnectionError when the broker is lost for good, std::out_of_range for an integer that does not fit the
+/// parameter, and Error after fork(). Thread-safe.
 ///
-/// Compilers show the lines of submit and map to who gives them a template or an overloaded function without
-/// saying which: so the remedy stands there.
+/// The comments in the lines of submit and map are for users: compilers show these lines in the error about a
+/// template or an overloaded function that does not say which function is meant.
 class Submitter {
  public:
-  /// Calls F(arguments...) on a worker. F is a free or static function; arguments are converted to its
-  /// parameter types here, and copied.
+  /// Calls F(arguments...) on a worker. F is a free or static function. Arguments are converted to its
+  /// parameter types and copied in this call.
   template <auto F, class... Args>
   auto submit(Args&&... arguments) {  // weft: F is one function: f<int>, or static_cast<int (*)(int)>(f)
     return submit_call<detail::Call<F>>(detail::function_index<F>(), std::forward<Args>(arguments)...);
@@ -45,10 +45,10 @@ class Submitter {
     }
   }
 
-  /// Calls F once for each element of `range`, or for the elements of several ranges of equal length
-  /// taken together; weft::same(x) stands for one value in every call. The futures are in the order of
-  /// the elements; they share memory, 4 kB at a time, which one that is kept keeps. Throws
-  /// std::invalid_argument when the lengths differ (what was sent is cancelled).
+  /// Calls F once for each element of a range, or for the elements of several ranges of equal length taken
+  /// together; weft::same(x) is the same value in every call. The futures are in the order of the elements.
+  /// They share memory in blocks of 4 kB, which a single retained future keeps allocated. Throws
+  /// std::invalid_argument if the lengths differ (tasks already sent are cancelled).
   template <auto F, class... Ranges>
   auto map(Ranges&&... ranges) {  // weft: F is one function: f<int>, or static_cast<int (*)(int)>(f)
     return map_call<detail::Call<F>>(detail::function_index<F>(), std::forward<Ranges>(ranges)...);
@@ -63,8 +63,8 @@ class Submitter {
     }
   }
 
-  /// Calls a task by its name in a library that a worker has loaded. The types of the arguments, as
-  /// they are given here, and R must be those of the registered function; else TaskFailed shows both.
+  /// Calls a task of a library that workers have loaded, by name. R and the types of the arguments, as they
+  /// are given here, must be those of the registered function; otherwise TaskFailed shows both.
   template <class R, class... Args>
   Future<R> call(std::string_view task, Args&&... arguments) {
     using Named = detail::NamedCall<R, std::remove_cvref_t<Args>...>;
@@ -73,9 +73,9 @@ class Submitter {
                             Named::encode(std::forward<Args>(arguments)...));
   }
 
-  /// Runs a program: argv[0] is looked up in the worker's PATH, `input` is its stdin. Any exit code
-  /// is a result; a program that cannot be started is a TaskFailed. Throws std::invalid_argument for
-  /// an empty argv.
+  /// Runs a program: argv[0] is searched on the worker's PATH, `input` is its stdin. Any exit code is a
+  /// result; a program that cannot be started is a TaskFailed. Throws std::invalid_argument for an empty
+  /// argv.
   Future<CommandResult> command(std::vector<std::string> argv, std::string input = "");
 
  protected:
@@ -108,7 +108,7 @@ class Submitter {
   auto map_call(std::uint32_t index, Ranges&&... ranges) {
     using R = typename C::Result;
     detail::require_mappable<Ranges...>();
-    detail::Cursors cursors(ranges...);  // throws when sizes differ that are known
+    detail::Cursors cursors(ranges...);  // throws if two known sizes differ
     std::vector<Future<R>> futures;
     futures.reserve(cursors.known_size());
     detail::RefBlocks<detail::TypedState<R>> states(cursors.known_size());
@@ -124,7 +124,7 @@ class Submitter {
       }
       cursors.check_ends(futures.size());
       submission.flush();
-    } catch (...) {  // nobody will hold these futures
+    } catch (...) {  // the caller will not get these futures
       for (auto& future : futures) future.cancel();
       throw;
     }
@@ -137,7 +137,7 @@ class Submitter {
   }
 };
 
-/// A Client with options for what is submitted through it. Must not outlive the Client.
+/// A view of a Client that submits tasks with options. Must not outlive the Client.
 class ClientWith : public Submitter {
  private:
   friend class Client;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sweep: detached tasks of one function that one client has submitted under one label, as Client::sweeps()
-// returns them.
+// Sweep: the detached tasks of one function that one client has submitted under one label, as returned by
+// Client::sweeps().
 #pragma once
 
 #include <chrono>
@@ -12,12 +12,12 @@ namespace weft {
 struct Sweep {
   std::string label;
   std::string function;
-  std::string client;   ///< ClientOptions::name, else program@host
+  std::string client;   ///< ClientOptions::name, or program@host
   std::string host;     ///< of that client
-  std::string session;  ///< that client: the first part of the ids of its tasks, in full
-  std::chrono::system_clock::time_point submitted;  ///< its first task that the broker has
+  std::string session;  ///< of that client: the first part of its task ids, in full
+  std::chrono::system_clock::time_point submitted;  ///< when its first task reached the broker
   std::size_t tasks = 0;
-  std::size_t finished = 0;  ///< and how many of them have an answer
+  std::size_t finished = 0;  ///< how many of them have an answer
 };
 
 }  // namespace weft

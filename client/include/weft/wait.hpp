@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Waiting for many futures: for all of them, or for any.
+// Waiting for several futures: for all of them, or for any.
 #pragma once
 
 #include <chrono>
@@ -11,7 +11,7 @@
 
 namespace weft {
 
-/// Which futures were done when the waiting ended, each in the order in which they were given.
+/// Which futures were done at the end of the wait; each list in the given order.
 template <class R>
 struct Waited {
   std::vector<Future<R>> done;
@@ -20,7 +20,7 @@ struct Waited {
 
 namespace detail {
 
-/// Waits until one of them is done, or `deadline`.
+/// Waits until one of them is done, or until `deadline`.
 void wait_for_any(const std::vector<FutureState*>& states, const FutureState::Deadline& deadline);
 
 template <class R>
@@ -33,7 +33,7 @@ Waited<R> sorted(const std::vector<Future<R>>& futures) {
 template <class R>
 Waited<R> wait_all_until(const std::vector<Future<R>>& futures, const FutureState::Deadline& deadline) {
   for (const Future<R>& future : futures) {
-    static_cast<void>(future.id());  // throws when it stands for no task
+    static_cast<void>(future.id());  // throws if the future has no task
     const auto& state = *future.handle();
     if (!state.wait_until(deadline) || !state.wait_for_callbacks(deadline)) break;
   }
@@ -54,8 +54,8 @@ Waited<R> wait_any_until(const std::vector<Future<R>>& futures, const FutureStat
 
 }  // namespace detail
 
-/// Waits until all are done, however they ended, and their on_done callbacks have returned, or until
-/// `timeout` has passed.
+/// Waits until all futures are done, however they ended, and their on_done callbacks have returned; at most
+/// for `timeout`.
 template <class R>
 Waited<R> wait(const std::vector<Future<R>>& futures,
                std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
@@ -66,8 +66,8 @@ Waited<R> wait(const std::vector<Future<R>>& futures, std::chrono::duration<Rep,
   return detail::wait_all_until(futures, detail::deadline_after(timeout));
 }
 
-/// Waits until at least one is done, however it ended, or until `timeout` has passed. Without any futures:
-/// returns at once.
+/// Waits until at least one future is done, however it ended; at most for `timeout`. Returns at once if there
+/// are no futures.
 template <class R>
 Waited<R> wait_any(const std::vector<Future<R>>& futures,
                    std::optional<std::chrono::milliseconds> timeout = std::nullopt) {

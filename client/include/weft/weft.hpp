@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Everything that a program needs to run its functions on a cluster:
+// Everything that a program needs to run functions on a cluster:
 //
 //   long inc(long x) { return x + 1; }
 //

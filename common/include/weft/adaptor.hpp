@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// adaptor: how a type that is not yours travels. Specialise it for the type, or for a template:
+// adaptor: how a type that is not yours is sent. Specialise it for the type or for a template:
 //
 //   template <>
 //   struct weft::adaptor<std::filesystem::path> {
@@ -7,11 +7,11 @@
 //     static std::filesystem::path from_wire(std::string text) { return text; }
 //   };
 //
-// to_wire() returns any type that travels, from_wire() makes a value from that, and may throw. The type needs
-// no default constructor, and may stand wherever a value may: as an argument or a result, in containers, as a
-// key, as a member. The specialisation must be visible wherever such a value travels, and comes before
-// everything else that could make the type travel. On the wire the value looks like what to_wire() returns;
-// in a signature it has the name of the type.
+// to_wire() returns a value of any serialisable type; from_wire() makes a value of T from it, and may throw.
+// T needs no default constructor, and can be used wherever a value can: as an argument or result, in
+// containers, as a key, as a member. The specialisation must be visible wherever such a value is sent or
+// received, and takes precedence over every other way in which the type could be serialised. On the wire the
+// value is what to_wire() returns; in a signature it has the name of T.
 #pragma once
 
 #include <concepts>
@@ -25,13 +25,13 @@ struct adaptor;
 
 namespace detail {
 
-/// There is a specialisation, which may lack something.
+/// A specialisation exists, though it may be incomplete.
 template <class T>
 concept Adapted = requires {
   sizeof(adaptor<T>);
 };
 
-/// What a T travels as.
+/// The type that is sent for a T.
 template <class T>
 using WireOf = std::remove_cvref_t<decltype(adaptor<T>::to_wire(std::declval<const T&>()))>;
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A command as a task: any executable, arguments and stdin in, stdout and stderr out.
+// Commands as tasks: any executable; arguments and stdin go in, stdout and stderr come out.
 #pragma once
 
 #include <string>
@@ -9,12 +9,12 @@
 
 namespace weft {
 
-/// How a command ended. A command that ran is a success whatever its exit code; one that cannot be
-/// run at all is a TaskFailed.
+/// How a command ended. A command that ran is a success whatever its exit code; one that cannot be run is a
+/// TaskFailed.
 struct CommandResult {
   int exit_code = 0;  // 128 + signal when a signal ended it, as in a shell
-  std::string out;    // stdout, whole
-  std::string err;    // stderr, whole
+  std::string out;    // all of stdout
+  std::string err;    // all of stderr
   MSGPACK_DEFINE(exit_code, out, err)
   bool operator==(const CommandResult&) const = default;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What can go wrong, as values: Error > ConnectionError, TaskError > TaskFailed, TaskCrashed,
-// TaskTimeout, TaskCancelled, TaskUnschedulable. A TaskError holds everything itself and its
-// subclasses add nothing, so it may be kept, copied and thrown as a TaskError: nothing is sliced.
+// Errors as values: Error > ConnectionError, TaskError > TaskFailed, TaskCrashed, TaskTimeout, TaskCancelled,
+// TaskUnschedulable. A TaskError holds everything itself and its subclasses add nothing, so it can be stored,
+// copied and thrown as a TaskError without slicing.
 #pragma once
 
 #include <algorithm>
@@ -18,44 +18,44 @@
 
 namespace weft {
 
-/// Everything that Weft throws by itself, but for std::invalid_argument and std::out_of_range about
-/// an argument of the very call.
+/// The base of everything that Weft throws, except std::invalid_argument and std::out_of_range for arguments
+/// of the call itself.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// No broker was there in time, or it refused us. The text names the address.
+/// No broker answered in time, or the broker refused this client. The text names the address.
 class ConnectionError : public Error {
  public:
   using Error::Error;
 };
 
-/// How a task ended that has no result.
+/// How a task without a result ended.
 enum class TaskErrorKind : std::uint8_t {
   failed,         // the function threw, or could not be started
-  crashed,        // its runner or worker was lost while it ran, as often as crash_limit says
+  crashed,        // its runner or worker was lost while it ran, crash_limit times
   timeout,        // it ran longer than TaskOptions::timeout
-  cancelled,      // somebody asked for it
+  cancelled,      // it was cancelled
   unschedulable,  // no worker could take it within TaskOptions::queue_timeout
 };
 
-/// What a TaskError is made of. Filled by the client from what broker and worker said.
+/// The content of a TaskError, collected by the client from broker and worker.
 struct TaskErrorDetails {
   TaskErrorKind kind = TaskErrorKind::failed;
   TaskId task;
   std::string function;              // display name, or the name in a library
   std::string label;                 // TaskOptions::label
-  std::string worker;                // name; "" when no worker had it
-  std::string host;                  // where that worker runs
-  std::uint32_t attempt = 0;         // executions started, with this one; 0: none
-  std::string type;                  // of the exception: "std::out_of_range"; "" when it was none
+  std::string worker;                // name; "" if no worker had the task
+  std::string host;                  // of that worker
+  std::uint32_t attempt = 0;         // executions started, including this one; 0: none
+  std::string type;                  // of the exception: "std::out_of_range"; "": no exception
   std::string text;                  // what() of the exception, or how it ended; see TaskError::text()
-  std::vector<std::string> history;  // one line for each attempt that was lost, the oldest first
+  std::vector<std::string> history;  // one line for each lost attempt, oldest first
   std::string directory;             // where it ran, on `host`; see TaskError::directory()
 };
 
-/// Why a task has no result. One copyable value; copies share their text and never throw.
+/// Why a task has no result. Copies share their content and never throw.
 class TaskError : public Error {
  public:
   explicit TaskError(TaskErrorDetails details)
@@ -69,29 +69,29 @@ class TaskError : public Error {
   /// Name and host of the worker of the last attempt; "" when no worker had the task.
   const std::string& worker() const { return details_->worker; }
   const std::string& host() const { return details_->host; }
-  /// Working directory of the task on host() when it threw, from which the relative paths in its message
-  /// start; of a task that crashed, TaskOptions::directory. "" when that was not set: the scratch directory
-  /// of a runner goes with the runner.
+  /// Working directory of the task on host() when it threw, to which relative paths in its message refer; for
+  /// a crash, TaskOptions::directory. "" if that was not set: the scratch directory of a runner is removed
+  /// with the runner.
   const std::string& directory() const { return details_->directory; }
-  /// Executions started, with the one that this is about; 0: it was never started.
+  /// Executions started, including the last one; 0: the task never started.
   std::uint32_t attempt() const { return details_->attempt; }
   /// Type name of the exception that the function threw; "" when there was none.
   const std::string& type() const { return details_->type; }
-  /// what() of that exception, or how the task ended. Error::what() is the whole sentence. Of an exception
-  /// the runner sends 10,000 bytes of what() and 1,000 of type(); where it has cut, the text ends in "...
-  /// (cut: ...)". Of stderr it is the last 50 lines, of at most 4,096 bytes.
+  /// what() of that exception, or how the task ended. Error::what() is the whole sentence. A runner sends up
+  /// to 10,000 bytes of what() and 1,000 of type(); a longer text is truncated and ends in "... (truncated:
+  /// ...)". stderr is limited to the last 50 lines and 4,096 bytes.
   const std::string& text() const { return details_->text; }
-  /// One line for each attempt that was lost, the oldest first.
+  /// One line for each lost attempt, oldest first.
   const std::vector<std::string>& history() const { return details_->history; }
   const TaskErrorDetails& details() const { return *details_; }
 
-  /// Throws this as the subclass that its kind says.
+  /// Throws this error as the subclass for its kind.
   [[noreturn]] inline void rethrow() const;
 
  private:
   static inline std::string sentence(const TaskErrorDetails& details);
 
-  std::shared_ptr<const TaskErrorDetails> details_;  // shared by the copies of one error
+  std::shared_ptr<const TaskErrorDetails> details_;  // shared by copies
 };
 
 /// The function threw: type() and text(); or it could not be started: text().
@@ -148,7 +148,7 @@ std::string TaskError::sentence(const TaskErrorDetails& details) {
   if (details.attempt > 0) out += ", attempt " + std::to_string(details.attempt);
   if (!details.type.empty()) out += ": " + details.type;
   if (!details.text.empty()) out += ": " + details.text;
-  // What the last attempt ended with was said above, and others that ended with the same need not say it.
+  // The last attempt is described above; earlier attempts that ended the same way are abbreviated.
   const std::string type = details.type.empty() ? "" : details.type + ": ";
   const std::string said =
       ": " + type + details.text.substr(0, std::min<std::size_t>(details.text.find('\n'), 200));
@@ -163,7 +163,7 @@ std::string TaskError::sentence(const TaskErrorDetails& details) {
 
 namespace detail {
 
-/// Why an Outcome has no value: the task's error, or that the broker was lost before there was an answer.
+/// Why an Outcome has no value: the task's error, or the loss of the broker before an answer.
 class NoValue {
  public:
   explicit NoValue(TaskError error) : error_(std::move(error)) {}
@@ -183,7 +183,7 @@ class NoValue {
 
 }  // namespace detail
 
-/// The result of a task or the reason why there is none.
+/// The result of a task, or why there is none.
 template <class R>
 class [[nodiscard]] Outcome {
  public:
@@ -193,10 +193,10 @@ class [[nodiscard]] Outcome {
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
-  /// The broker was lost for good before the task was answered: value() and error() throw ConnectionError.
+  /// The broker was lost for good before it answered: value() and error() throw ConnectionError.
   bool connection_lost() const { return !ok() && std::get<1>(state_).connection_lost(); }
 
-  /// The result; throws the task's error (as its own class) when there is none.
+  /// The result. Throws the task's error, as the class for its kind, if there is none.
   const R& value() const& {
     if (!ok()) std::get<1>(state_).rethrow();
     return std::get<0>(state_);
@@ -225,7 +225,7 @@ class [[nodiscard]] Outcome<void> {
   bool ok() const { return !none_; }
   explicit operator bool() const { return ok(); }
   bool connection_lost() const { return none_ && none_->connection_lost(); }
-  /// Throws the task's error (as its own class) when there is one.
+  /// Throws the task's error, as the class for its kind, if there is one.
   void value() const {
     if (none_) none_->rethrow();
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Functions as tasks: what their parameters and results are, how a call becomes bytes on the client,
-// and how the bytes become a call in a runner. Shared by libclient and task libraries.
+// Functions as tasks: their parameter and result types, how the client encodes a call, and how a runner
+// decodes and makes it. Shared by libclient and task libraries.
 #pragma once
 
 #include <array>
@@ -39,7 +39,7 @@ struct Prototype {};
 
 template <class F>
 struct PrototypeOf {
-  using type = void;  // not a function that can be called by itself
+  using type = void;  // not a function that can be called on its own
 };
 template <class R, class... P>
 struct PrototypeOf<R (*)(P...)> {
@@ -66,7 +66,7 @@ struct PrototypeOf<R (L::*)(P...) const noexcept> {
   using type = Prototype<R, P...>;
 };
 
-/// What an argument for a parameter P is kept as. A view is filled from a value of its own.
+/// The type that stores an argument for parameter P; for a view, the container that it views.
 template <class P>
 struct StoredAs {
   using type = P;
@@ -82,7 +82,7 @@ struct StoredAs<std::span<const T>> {
 template <class P>
 using Stored = typename StoredAs<std::remove_cvref_t<P>>::type;
 
-/// Compiles when P can be the parameter of a task.
+/// Compiles if P can be a parameter of a task.
 template <class P>
 consteval void require_parameter() {
   if constexpr (std::is_lvalue_reference_v<P> && !std::is_const_v<std::remove_reference_t<P>>) {
@@ -94,7 +94,7 @@ consteval void require_parameter() {
   }
 }
 
-/// Compiles when R can be the result of a task.
+/// Compiles if R can be the result of a task.
 template <class R>
 consteval void require_result() {
   if constexpr (std::is_lvalue_reference_v<R> && !std::is_const_v<std::remove_reference_t<R>>) {
@@ -113,11 +113,11 @@ inline constexpr bool is_optional_number = false;
 template <class T>
 inline constexpr bool is_optional_number<std::optional<T>> = std::is_arithmetic_v<T>;
 
-/// Whole numbers in the sense of a conversion: enum class is not one, a plain enum is.
+/// Types that convert to an integer: a plain enum does, an enum class does not.
 template <class A>
 concept WholeNumber = std::is_integral_v<A> ||(std::is_enum_v<A>&& std::is_convertible_v<A, int>);
 
-/// `value` as an S. Throws std::out_of_range, naming the argument by its `position` from 1.
+/// Converts `value` to S. Throws std::out_of_range, which names the argument by its `position` from 1.
 template <class S, WholeNumber A>
 S convert_integer(A value, std::size_t position) {
   const auto converted = static_cast<S>(value);
@@ -130,8 +130,8 @@ S convert_integer(A value, std::size_t position) {
   return converted;
 }
 
-/// `argument` as the stored type S of a parameter: a reference to it when it is one already, else
-/// converted as in a call, but for numbers that would not arrive as they are.
+/// Converts `argument` to the stored type S of a parameter: returns a reference if it has that type already;
+/// otherwise converts as in a call, except that numbers must keep their value.
 template <class S, class A>
 decltype(auto) convert_argument(A&& argument, std::size_t position) {
   using Given = std::remove_cvref_t<A>;
@@ -173,7 +173,7 @@ struct ArgumentWriter {
 
 // ---- a call ----
 
-/// `stored` as parameter P takes it: moved into a value, referred to by a reference, viewed by a view.
+/// Passes `stored` to parameter P: moved into a value, bound to a reference, or viewed by a view.
 template <class P>
 decltype(auto) pass(Stored<P>& stored) {
   if constexpr (std::is_same_v<Stored<P>, std::remove_cvref_t<P>>)
@@ -202,8 +202,8 @@ struct CallOf<Callable, Prototype<R, P...>> {
   }
   static_assert(check());
 
-  /// The payload of a call with `arguments`, each converted to its parameter's type. Throws
-  /// std::out_of_range when an integer does not fit, weft::Error when it is too large.
+  /// Encodes a call with `arguments`, each converted to the parameter's type. Throws std::out_of_range when
+  /// an integer does not fit, and weft::Error when the call is too large.
   template <class... A>
   static ByteBuffer encode(A&&... arguments) {
     if constexpr (sizeof...(A) == sizeof...(P)) {
@@ -215,8 +215,8 @@ struct CallOf<Callable, Prototype<R, P...>> {
     }
   }
 
-  /// In a runner: decodes, calls, encodes the result. Throws what the function throws, and
-  /// weft::Error when the bytes are not its arguments.
+  /// In a runner: decodes the arguments, calls the function, encodes the result. Throws what the function
+  /// throws, and weft::Error when `payload` is not a call of this function.
   static ByteBuffer invoke(std::string_view payload) {
     Parameters parameters = decode<Parameters>(payload);
     return apply(parameters, std::index_sequence_for<P...>{});
@@ -291,7 +291,7 @@ struct LambdaCall : CallOf<LambdaCallable<L>, decltype(prototype_of_lambda<L>())
 
 // ---- a call by name ----
 
-/// What an argument of a call by name is taken for: as it is, a literal or view as std::string.
+/// The type of an argument in a call by name: its own; std::string for literals and views.
 template <class A>
 struct NamedAs {
   using type = Stored<std::decay_t<A>>;
@@ -300,7 +300,7 @@ template <class A>
 requires std::is_same_v < std::decay_t<A>,
 const char* > || std::is_same_v<std::decay_t<A>, char*> struct NamedAs<A> { using type = std::string; };
 
-/// A call<R>("task", arguments...): encode(arguments...) and signature() as a library's task has it.
+/// A call<R>("task", arguments...): encode(arguments...), and signature() as for a task of a library.
 template <class R, class... A>
 struct NamedCall {
   using Result = R;
@@ -320,21 +320,21 @@ struct NamedCall {
 
 // ---- the functions of this program ----
 
-/// An entry of the program's table. Its index is what travels.
+/// An entry of the program's function table.
 struct RegisteredFunction {
   std::string (*name)() = nullptr;       // for people
   std::string (*signature)() = nullptr;  // "long(long,double)"
   ByteBuffer (*invoke)(std::string_view payload) = nullptr;
 };
 
-/// Adds to the table and returns the index. Called by static initialisers only.
+/// Adds a function to the table and returns its index. Called by static initialisers only.
 std::uint32_t register_function(const RegisteredFunction& function);
-/// The table; complete once static initialisation is over. Copies it.
+/// A copy of the table; complete once static initialisation is over.
 std::vector<RegisteredFunction> registered_functions();
 
-/// Naming a call's index makes the compiler emit `registered`, whose initialiser runs before main in
-/// every process of this program, the runner's too. The function-local static inside serves those who
-/// ask during static initialisation, before that initialiser has run.
+/// Using the index of a call makes the compiler emit `registered`, whose initialiser runs before main in
+/// every process of the program, runners included. The function-local static serves callers during static
+/// initialisation, before that initialiser has run.
 template <class C>
 struct Registration {
   static std::uint32_t index() {
@@ -348,7 +348,7 @@ const std::uint32_t Registration<C>::registered = Registration<C>::index();
 
 template <class C>
 std::uint32_t index_of_call() {
-  // The address is used, so that no optimiser may drop the variable with its initialiser.
+  // Reads through the address, so that the optimiser cannot drop the variable and its initialiser.
   static_cast<void>(*static_cast<const volatile std::uint32_t*>(&Registration<C>::registered));
   return Registration<C>::index();
 }

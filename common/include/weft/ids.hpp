@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Names of things that outlive a connection: sessions, worker incarnations, tasks, blobs.
+// Ids that outlive a connection: sessions, worker incarnations, tasks, blobs.
 #pragma once
 
 #include <array>
@@ -12,13 +12,13 @@
 
 namespace weft {
 
-/// A fixed number of bytes that is compared, hashed and printed, and has no other meaning.
+/// A fixed number of opaque bytes, which can be compared, hashed and printed.
 template <std::size_t N>
 struct OpaqueId {
   std::array<std::uint8_t, N> bytes{};
 
   auto operator<=>(const OpaqueId&) const = default;
-  /// Whole words: these are compared for every task, and memcmp would be called for so few bytes.
+  /// Compares whole words: ids are compared for every task, and memcmp would be a call.
   bool operator==(const OpaqueId& other) const {
     static_assert(N % sizeof(std::uint64_t) == 0);
     std::uint64_t differing = 0;
@@ -32,7 +32,7 @@ struct OpaqueId {
     return differing == 0;
   }
 
-  /// True when every byte is zero, which is never given out.
+  /// All bytes are zero; no id is ever assigned that value.
   bool empty() const { return *this == OpaqueId{}; }
 
   /// Lower-case hexadecimal of the first `digits / 2` bytes.
@@ -59,7 +59,7 @@ struct TaskId {
 
   auto operator<=>(const TaskId&) const = default;
 
-  /// "3f2a91c0-17": enough of the session to tell clients apart, and the number.
+  /// "3f2a91c0-17": the first 8 digits of the session, and the number.
   std::string text() const { return session.text(8) + "-" + std::to_string(seq); }
 };
 
@@ -68,7 +68,7 @@ struct TaskId {
 template <std::size_t N>
 struct std::hash<weft::OpaqueId<N>> {
   std::size_t operator()(const weft::OpaqueId<N>& id) const noexcept {
-    std::size_t h;  // the bytes are random or a hash already
+    std::size_t h;  // the bytes are random or a hash
     std::memcpy(&h, id.bytes.data(), sizeof h);
     return h;
   }

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Which values can be arguments and results, and how they become bytes.
+// Which values can be arguments and results, and how they are encoded.
 //
-// What travels: arithmetic types, enums, std::string, std::vector, array, deque, list, (multi)set,
-// (multi)map and their unordered kin, optional (nested too), variant, monostate, pair, tuple, complex,
+// Serialisable are arithmetic types, enums, std::string, std::vector, array, deque, list, (multi)set,
+// (multi)map and their unordered variants, optional (also nested), variant, monostate, pair, tuple, complex,
 // chrono durations and system_clock time points, structs with MSGPACK_DEFINE(members...) or
 // MSGPACK_DEFINE_MAP(members...) in their public part, aggregates (structs of 1 to 32 public members, without
-// constructors and bases) as they are, and every type with a weft::adaptor, all in any combination. Vectors
-// and arrays of numbers, enums, bytes, and of trivially copyable structs whose members are sent in order and
-// leave no byte over, travel as the bytes that they are. A member that MSGPACK_DEFINE does not name stays
-// here.
+// constructors and bases), and every type with a weft::adaptor, in any combination. Vectors and arrays of
+// numbers, enums, bytes, and of trivially copyable structs without padding whose members are all sent in
+// order, are copied as raw bytes. A member that MSGPACK_DEFINE does not list is not sent.
 //
-// What does not: anything that points (pointers, views, iterators, references, smart pointers),
-// functions, and classes that say nothing about their members. Each is refused with a sentence.
+// Not serialisable are types that point elsewhere (pointers, views, iterators, references, smart pointers),
+// functions, and classes whose members are unknown. The compiler rejects each with a sentence that says why.
 #pragma once
 
 #include <string>
@@ -26,9 +25,8 @@
 
 namespace weft {
 
-/// True when values of T can travel to another process. Recursive through all standard types, aggregates and
-/// adaptors; a struct counts as soon as it has MSGPACK_DEFINE, its members are checked when it is written or
-/// read.
+/// Whether values of T can be sent to another process. Checks all standard types, aggregates and adaptors
+/// recursively; the members of a struct with MSGPACK_DEFINE are only checked when it is written or read.
 template <class T>
 concept serialisable = detail::travels<T>();
 
@@ -36,14 +34,13 @@ namespace detail {
 
 inline constexpr std::size_t kEncodedBytesMax = UINT32_MAX;
 
-/// Throws Error when `bytes` are more than can travel in one piece (4 GiB).
+/// Throws Error when `bytes` exceed the maximum of 4 GiB.
 inline ByteBuffer&& checked_size(ByteBuffer&& bytes) {
-  if (bytes.size() > kEncodedBytesMax)
-    throw Error("a value of more than 4 GiB cannot travel: send it in pieces");
+  if (bytes.size() > kEncodedBytesMax) throw Error("a value of more than 4 GiB cannot be sent: split it");
   return std::move(bytes);
 }
 
-/// `value` as msgpack. Throws Error when it is too large.
+/// Encodes `value` as msgpack. Throws Error when it is too large.
 template <class T>
 ByteBuffer encode(const T& value) {
   ByteBuffer out;
@@ -51,8 +48,8 @@ ByteBuffer encode(const T& value) {
   return checked_size(std::move(out));
 }
 
-/// The value that `bytes` are. Throws Error with a sentence when they are anything else: another type,
-/// another size, a number out of range, bytes left over.
+/// Decodes `bytes`. Throws Error, with a sentence, on anything unexpected: another type or size, a number out
+/// of range, bytes left over.
 template <class T>
 T decode(std::string_view bytes) {
   try {
@@ -65,7 +62,7 @@ T decode(std::string_view bytes) {
   }
 }
 
-/// decode() for the result of a task: void is nil.
+/// decode() for the result of a task, where void is nil.
 template <class R>
 R decode_result(std::string_view bytes) {
   if constexpr (std::is_void_v<R>) {
@@ -75,7 +72,7 @@ R decode_result(std::string_view bytes) {
   }
 }
 
-// ---- for plain msgpack, what detail/msgpack.hpp declares ----
+// ---- for plain msgpack: definitions for detail/msgpack.hpp ----
 
 template <class T>
 T convert_object(const msgpack::object& object) {
@@ -91,7 +88,8 @@ T convert_object(const msgpack::object& object) {
 template <class Stream, class T>
 void pack_value(msgpack::packer<Stream>& packer, const T& value) {
   const ByteBuffer bytes = detail::encode(value);
-  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));  // they are msgpack already
+  // the bytes are msgpack already
+  packer.pack_bin_body(bytes.data(), static_cast<std::uint32_t>(bytes.size()));
 }
 template <class T>
 void replace_by_object(const msgpack::object& object, T& value) {

@@ -5,8 +5,8 @@
  *
  *   const struct weft_task_library* weft_task_library_v1(void);
  *
- * which the runner finds with dlsym after dlopen(RTLD_NOW | RTLD_LOCAL). What it returns must stay as
- * it is for as long as the library is loaded. Nothing may be thrown through any of these functions.
+ * which the runner finds with dlsym after dlopen(RTLD_NOW | RTLD_LOCAL). The returned table must not
+ * change while the library is loaded. No exception may pass through any of these functions.
  */
 #ifndef WEFT_TASK_ABI_H
 #define WEFT_TASK_ABI_H
@@ -29,22 +29,22 @@ struct weft_task_call {
   const char* worker; /* name */
   uint32_t attempt;   /* executions started, from 1 */
 
-  /* Gives the runner the result as msgpack (nil for none), which it copies. Call it once, or error. */
+  /* Passes the result to the runner, as msgpack (nil for none); it is copied. Call this or error, once. */
   void (*result)(const struct weft_task_call* call, const char* bytes, size_t size);
-  /* Says that the task failed: type of the error ("" for none) and its message, both ended by 0. */
+  /* Fails the task: type of the error ("" for none) and its message, both NUL-terminated. */
   void (*error)(const struct weft_task_call* call, const char* type, const char* message);
-  /* 1 once the task was cancelled or timed out; for any thread. */
+  /* 1 once the task has been cancelled or has timed out; thread-safe. */
   int (*stop_requested)(const struct weft_task_call* call);
 
-  void* runner; /* the runner's own */
+  void* runner; /* for the runner's use */
 };
 
-/* One task. Names are unique in a runner, whatever the number of libraries. */
+/* One task. Names are unique in a runner, across all its libraries. */
 struct weft_task_entry {
   const char* name;
-  const char* signature; /* "long(long,double)", as callers must have it; names of types as in C++ */
+  const char* signature; /* "long(long,double)", which callers must match; type names as in C++ */
   void (*invoke)(const struct weft_task_entry* entry, const struct weft_task_call* call);
-  void* library; /* the library's own */
+  void* library; /* for the library's use */
 };
 
 struct weft_task_library {

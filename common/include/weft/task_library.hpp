@@ -5,11 +5,10 @@
 //   long add(long a, long b) { return a + b; }
 //   WEFT_TASK(add, add)              // or WEFT_TASK("sums/add", add)
 //
-// Build it as a shared library with the CMake target weft::task_library (headers only). The client
-// calls it with client.call<long>("add", 1L, 2L): types must be exactly those of the function, for a
-// signature travels with the call and is compared. Include this only in task libraries: it defines
-// the exported symbol. Everything but that symbol is hidden, so that libraries in one runner stay
-// out of each other's way.
+// Build it as a shared library with the CMake target weft::task_library (headers only). The client calls it
+// with client.call<long>("add", 1L, 2L). The types must be exactly those of the function: the call carries a
+// signature, which is compared. Include this header only in task libraries, since it defines the exported
+// symbol. All other symbols are hidden, so that libraries in one runner do not interfere.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +25,8 @@
 
 namespace weft::detail {
 
-/// The tasks of this shared object. Hidden: a function-local static of an exported inline function
-/// would be one for all libraries of a process.
+/// The tasks of this shared object. Hidden: the static variable of an exported inline function would be
+/// shared by all libraries of a process.
 WEFT_HIDDEN inline std::vector<weft_task_entry>& library_tasks() {
   static std::vector<weft_task_entry> tasks;
   return tasks;
@@ -45,18 +44,18 @@ WEFT_HIDDEN void invoke_in_library(const weft_task_entry*, const weft_task_call*
   }
 }
 
-/// `name` as it was written in WEFT_TASK: an identifier or a literal.
+/// `name` as written in WEFT_TASK: an identifier or a string literal.
 template <class C>
 WEFT_HIDDEN bool add_library_task(std::string_view name) {
   if (name.size() >= 2 && name.front() == '"') name = name.substr(1, name.size() - 2);
-  // Never freed: the table points to them until the process ends.
+  // Never freed, since the table refers to them until the process ends.
   const auto* kept_name = new std::string(name);
   const auto* kept_signature = new std::string(C::signature());
   library_tasks().push_back({kept_name->c_str(), kept_signature->c_str(), &invoke_in_library<C>, nullptr});
   return true;
 }
 
-/// What the exported function returns; complete once the library is loaded.
+/// The table that the exported function returns; complete once the library is loaded.
 WEFT_HIDDEN inline const weft_task_library& library_table() {
   static weft_task_library table{WEFT_TASK_ABI_VERSION, 0, nullptr};
   table.count = static_cast<std::uint32_t>(library_tasks().size());
@@ -66,7 +65,7 @@ WEFT_HIDDEN inline const weft_task_library& library_table() {
 
 }  // namespace weft::detail
 
-/// The one symbol of a task library.
+/// The only exported symbol of a task library.
 extern "C" __attribute__((visibility("default"), used)) inline const weft_task_library*
 weft_task_library_v1() {
   return &weft::detail::library_table();
@@ -75,7 +74,7 @@ weft_task_library_v1() {
 #define WEFT_TASK_JOIN_(a, b) a##b
 #define WEFT_TASK_JOIN(a, b) WEFT_TASK_JOIN_(a, b)
 
-/// Registers `function` under `name`, an identifier or a string literal. At namespace scope, once for
+/// Registers `function` under `name`, an identifier or a string literal. Use at namespace scope, once for
 /// each task; the function may be static.
 #define WEFT_TASK(name, ...)                                                              \
   [[maybe_unused]] static const bool WEFT_TASK_JOIN(weft_task_registered_, __COUNTER__) = \

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What a function can ask about the task that it runs in, from any thread of that task. Outside a
-// task (in the client's own process, say, where the same function may be called directly) each
-// answer is the neutral one, so that a function needs no special case.
+// What a function can ask about the task in which it runs, from any thread of that task. Outside a task, for
+// example when the client calls the same function directly, each query returns a neutral value, so that the
+// function needs no special case.
 #pragma once
 
 #include <cstdint>
@@ -12,24 +12,23 @@
 
 namespace weft::this_task {
 
-/// The task's id; outside a task an empty one (seq 0).
+/// The id of the task; outside a task, an empty id (seq 0).
 TaskId id();
 
-/// Executions started, with this one: 1 the first time, more after a retry or a crash. 0 outside a task.
+/// Executions started, including this one: 1 for the first, more after a retry or a crash. 0 outside a task.
 std::uint32_t attempt();
 
 /// Name of the worker; "" outside a task.
 std::string worker();
 
-/// Which indices of a worker's resource this task holds, as `weft-worker --resources gpu=[0,1]` lists them:
-/// as many as TaskOptions::resources asks for, a part of one counting as one. The same number may be held by
-/// several tasks that ask for parts. Empty when the resource is only an amount ("gpu=2"), when the task did
-/// not ask for it, and outside a task. For "gpu", CUDA_VISIBLE_DEVICES says the same to the libraries that
-/// read it.
+/// The indices of a worker's resource that this task holds, of those listed by `weft-worker --resources
+/// gpu=[0,1]`: as many as TaskOptions::resources asks for, where a fraction counts as one. Several tasks that
+/// ask for fractions may hold the same index. Empty when the resource is only an amount ("gpu=2"), when the
+/// task did not ask for it, and outside a task. For "gpu", CUDA_VISIBLE_DEVICES is set accordingly.
 std::vector<int> resource(const std::string& name);
 
-/// True once the task was cancelled or timed out: return soon, for about a second later it is
-/// terminated. Cheap enough for an inner loop. False outside a task.
+/// True once the task has been cancelled or has timed out. Then return soon: the process is terminated about
+/// a second later. Cheap enough for an inner loop. False outside a task.
 bool stop_requested() noexcept;
 
 }  // namespace weft::this_task

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// FutureState: what all copies of one Future share. Written once, by whoever finishes the task first
-// (the client's I/O thread, a cancel() or ~Client), read by any thread. The bytes of a result are
-// decoded by the first thread that asks for the value.
+// FutureState: the state that all copies of a Future share. Written once, by the first that finishes the task
+// (the client's I/O thread, a cancel() or ~Client), and read by any thread. The first thread that asks for
+// the value decodes it.
 //
 //   queued <-> running --> raw --> decoding --> value --> taken
 //                     \--> failed <---/
-//                      \-> cancelled (by cancel(): what comes of the task is not wanted)
+//                      \-> cancelled (by cancel(): the outcome of the task is ignored)
 //
-// Its size counts: a program may hold a million. tests/unit/test_client_api.cpp has a limit.
+// Its size matters, since a program may hold a million; tests/unit/test_client_api.cpp checks it.
 #pragma once
 
 #include <atomic>
@@ -27,21 +27,21 @@
 
 namespace weft {
 
-/// Where a task is, as far as its client knows.
+/// The state of a task, as known to its client.
 enum class TaskState { queued, running, done, failed, cancelled };
 
 namespace detail {
 
 class FutureState;
 class Hub;
-class TaskInfo;  // what tasks of one call have in common: session, function, label
+class TaskInfo;  // shared by the tasks of one call: session, function, label
 struct Failure;  // why there is no value
 
-/// Something to do when a task is finished; a list of them hangs on its FutureState.
+/// An action to run when a task is finished; FutureState has a list of them.
 class Continuation {
  public:
-  /// `immediate`: runs in the thread that finishes the task, must be short and must not throw; else
-  /// it runs in the client's callback thread.
+  /// `immediate`: runs in the thread that finishes the task, and must be short and not throw; otherwise runs
+  /// in the client's callback thread.
   explicit Continuation(bool immediate) : immediate_(immediate) {}
   virtual ~Continuation() = default;
   Continuation(const Continuation&) = delete;
@@ -52,7 +52,7 @@ class Continuation {
   friend class FutureState;
   friend class CallbackThread;
   const bool immediate_;
-  Ref<FutureState> state_;  // while it waits to run
+  Ref<FutureState> state_;  // set while it is queued
   Continuation* next_ = nullptr;
 };
 
@@ -64,43 +64,43 @@ class FutureState : public RefCounted {
 
   // ---- for Future ----
   bool done() const noexcept;
-  /// True when done, false when `deadline` came first. Throws Error in a process that was forked from
-  /// the client's, where nothing would ever come.
+  /// True: done; false: `deadline` has passed. Throws Error in a child forked from the client's process,
+  /// where no answer can arrive.
   bool wait_until(const Deadline& deadline) const;
-  /// False: every callback that was added has returned.
+  /// Whether an added callback has not returned yet.
   bool has_callbacks() const noexcept { return word_.load() >= kCallback; }
-  /// Of a task that is done: waits until every callback that was added has returned; false when `deadline`
-  /// came first. On the callback thread, and in one of these callbacks, it does not wait.
+  /// For a task that is done: waits until every added callback has returned; false: `deadline` has passed.
+  /// Does not wait on the callback thread or inside one of these callbacks.
   bool wait_for_callbacks(const Deadline& deadline) const {
     return !has_callbacks() || sleep_for_callbacks(deadline);
   }
   TaskState state() const noexcept;
   virtual TaskId id() const;
-  /// Of a task that is done: its error, or nullopt. Throws ConnectionError when that is the reason.
+  /// For a task that is done: its error, or nullopt. Throws ConnectionError if that is the reason.
   std::optional<TaskError> error() const;
   void cancel();
-  /// Runs it when the task is done: at once, here, when it is already.
+  /// Runs `continuation` when the task is done; in this thread if it is done already.
   void add(std::unique_ptr<Continuation> continuation);
 
   // ---- for the client ----
-  /// Before anybody else sees it.
+  /// Called before other threads can see this object.
   void open(std::uint64_t seq, Ref<TaskInfo> info);
   void mark_running(bool running) noexcept;
-  /// Ends it, unless a cancel() has: with an encoded result, or with an encoded error and why. What has to
-  /// run in the callback thread is handed to it. For one thread at a time. True: threads sleep until it is
-  /// done, which wake() tells.
+  /// Finishes the task, unless cancel() has: with an encoded result, or with an encoded error and a Failure.
+  /// Queues callbacks for the callback thread. Called by one thread at a time. True: threads are sleeping
+  /// until it is done, so call wake().
   bool finish(std::string raw, std::unique_ptr<Failure> failure);
   void wake() const noexcept;
-  /// One of the callbacks that were added has returned.
+  /// An added callback has returned.
   void callback_returned() noexcept;
   const TaskInfo* info() const noexcept { return info_.get(); }
-  /// Submits the task, which has failed, once more by `hub`, as that of `fresh`. Throws Error.
+  /// Submits the failed task again through `hub`, for the future `fresh`. Throws Error.
   void submit_again(Hub& hub, Ref<FutureState> fresh) const;
 
  protected:
   ~FutureState() override;
 
-  /// Waits and decodes; throws the task's error.
+  /// Waits for the value and decodes it; throws the task's error.
   void need_value();
   /// Marks the value as moved out.
   void take_value();
@@ -111,10 +111,11 @@ class FutureState : public RefCounted {
  private:
   enum class Phase : std::uint32_t { queued, running, raw, decoding, value, taken, failed, cancelled };
 
-  // What word_ consists of.
+  // The parts of word_.
   static constexpr std::uint32_t kPhase = 0xff;
-  static constexpr std::uint32_t kWaiters = 0x100;   // a thread sleeps on it
-  static constexpr std::uint32_t kCallback = 0x200;  // times the callbacks that have not returned
+  static constexpr std::uint32_t kWaiters = 0x100;  // a thread is sleeping on it
+  // multiplied by the number of callbacks that have not returned
+  static constexpr std::uint32_t kCallback = 0x200;
 
   Phase phase() const noexcept;
   bool set_phase(Phase from, Phase to) noexcept;
@@ -180,7 +181,7 @@ class TypedState<void> : public FutureState {
   std::string value_type() const override { return "void"; }
 };
 
-/// The state of a Future<R> for a detached task that another client may have submitted.
+/// The state of a Future<R> for a detached task, possibly of another client.
 template <class R>
 class AttachedState final : public TypedState<R> {
  public:

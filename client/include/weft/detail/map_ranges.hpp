@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The arguments of map: ranges that are walked together, values that are the same in every call, and
-// the sentences for what is neither.
+// The arguments of map: ranges that are iterated together, values that are the same in every call, and
+// compile-time errors for anything else.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +30,7 @@ inline constexpr bool kIsEndless = false;
 template <std::ranges::range R>
 inline constexpr bool kIsEndless<R> = std::same_as<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>;
 
-/// True, or a sentence at compile time, for what is given to submit or map in the place of a lambda.
+/// True if L is a lambda that submit and map accept; otherwise a compile-time error with a sentence.
 template <class L>
 consteval bool is_shippable_lambda() {
   if constexpr (std::is_class_v<L> && std::is_empty_v<L> && std::default_initializable<L>) {
@@ -40,9 +40,9 @@ consteval bool is_shippable_lambda() {
     static_assert(
         always_false<L> || !pointer,
         "weft: a function is named as a template argument: write submit<inc>(1), not submit(inc, 1)");
-    static_assert(
-        pointer || std::is_class_v<L>,
-        "weft: this is no function: write submit<f>(arguments...), or give a lambda without captures first");
+    static_assert(pointer || std::is_class_v<L>,
+                  "weft: this is not a function: write submit<f>(arguments...), or pass a lambda without "
+                  "captures first");
     static_assert(!std::is_class_v<L> || !is_standard<L>,
                   "weft: a std::function or std::bind does not say which function it holds: write "
                   "submit<f>(arguments...), or give a lambda without captures");
@@ -62,12 +62,11 @@ consteval void require_mappable() {
                 "weft: map takes ranges: wrap a value that is the same in every call in weft::same(value)");
   static_assert((!kIsSame<std::remove_cvref_t<Ranges>> || ...),
                 "weft: map needs at least one range: for one call there is submit");
-  static_assert(
-      (!kIsEndless<Ranges> && ...),
-      "weft: map needs a range that ends: for an endless one use stream, or cut it with std::views::take");
+  static_assert((!kIsEndless<Ranges> && ...),
+                "weft: map needs a range that ends: limit an endless one with std::views::take");
 }
 
-/// A range and where we are in it.
+/// A range and a position in it.
 template <class R>
 class Cursor {
  public:
@@ -91,7 +90,7 @@ requires kIsSame<std::remove_const_t<S>>
 class Cursor<S> {
  public:
   explicit Cursor(S& same) : same_(same) {}
-  static constexpr bool kCounts = false;  // has no length of its own
+  static constexpr bool kCounts = false;  // does not determine the number of calls
   std::optional<std::size_t> size() const { return std::nullopt; }
   bool at_end() const { return false; }
   const auto& element() { return same_.value; }
@@ -101,17 +100,17 @@ class Cursor<S> {
   S& same_;
 };
 
-/// All of them together. REQUIRES: the ranges outlive it.
+/// The cursors of all arguments. REQUIRES: the ranges outlive it.
 template <class... Ranges>
 class Cursors {
  public:
-  /// Throws std::invalid_argument when two sizes are known and differ.
+  /// Throws std::invalid_argument if two known sizes differ.
   explicit Cursors(Ranges&... ranges) : cursors_(Cursor<Ranges>(ranges)...) {
     std::apply([this](const auto&... cursor) { (compare(cursor.size()), ...); }, cursors_);
   }
 
   std::size_t known_size() const { return size_.value_or(0); }
-  /// True when any range is at its end.
+  /// Whether any range is at its end.
   bool at_end() const {
     return std::apply([](const auto&... cursor) { return (cursor.at_end() || ...); }, cursors_);
   }
@@ -122,7 +121,8 @@ class Cursors {
   void apply(F f) {
     std::apply([&](auto&... cursor) { f(cursor.element()...); }, cursors_);
   }
-  /// At the end of one range after `count` elements: throws std::invalid_argument unless all ended.
+  /// Called when one range has ended after `count` elements: throws std::invalid_argument unless all have
+  /// ended.
   void check_ends(std::size_t count) const {
     const bool all = std::apply(
         [](const auto&... cursor) { return ((!cursor.kCounts || cursor.at_end()) && ...); }, cursors_);

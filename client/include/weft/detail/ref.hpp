@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Ref<T>: a counted reference to an object that carries its own count: one word a handle and no
-// control block, since a program may hold a million futures.
+// Ref<T>: an intrusive reference-counted pointer. A handle is one word and needs no control block, since a
+// program may hold a million futures.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace weft::detail {
 
-/// Base of what a Ref can hold. Starts with a count of 0; the last Ref ends it.
+/// Base of objects held by Ref. The count starts at 0; the last Ref destroys the object.
 class RefCounted {
  public:
   RefCounted() = default;
@@ -21,7 +21,7 @@ class RefCounted {
   RefCounted& operator=(const RefCounted&) = delete;
 
   void retain(std::uint32_t times = 1) noexcept { count_.fetch_add(times, std::memory_order_relaxed); }
-  /// The same while no other thread can have a reference, which costs nothing.
+  /// retain() while no other thread can have a reference: not atomic, so it costs nothing.
   void retain_early() noexcept {
     count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
@@ -36,9 +36,9 @@ class RefCounted {
   template <class T>
   friend class RefBlocks;
 
-  /// What a block of RefBlocks begins with.
+  /// The header of a block of RefBlocks.
   struct Block {
-    std::atomic<std::uint32_t> users;  // objects in it that live, and RefBlocks while it fills it
+    std::atomic<std::uint32_t> users;  // living objects, plus places that RefBlocks may still fill
     void release(std::uint32_t count) noexcept {
       if (users.fetch_sub(count, std::memory_order_acq_rel) == count) ::operator delete(this);
     }
@@ -47,7 +47,7 @@ class RefCounted {
   void end() noexcept;
 
   std::atomic<std::uint32_t> count_{0};
-  std::uint32_t offset_ = 0;  // in its block; 0: it has none
+  std::uint32_t offset_ = 0;  // offset in its block; 0: not in a block
 };
 
 template <class T>
@@ -57,13 +57,13 @@ class Ref {
   explicit Ref(T* object) : object_(object) {
     if (object_ != nullptr) object_->retain();
   }
-  /// Takes over what somebody has retained.
+  /// Takes over a reference that has already been retained.
   static Ref adopt(T* object) noexcept {
     Ref ref;
     ref.object_ = object;
     return ref;
   }
-  /// As Ref(object), for an object of which no other thread can have a reference yet.
+  /// Like Ref(object), for an object to which no other thread can have a reference yet.
   static Ref early(T* object) noexcept {
     object->retain_early();
     return adopt(object);
@@ -89,12 +89,12 @@ class Ref {
   T* object_ = nullptr;
 };
 
-/// Makes objects that come and go by the million, and mostly together: several share a piece of memory, which
-/// goes with the last of them. Used by one thread; the objects may outlive it.
+/// Allocates objects that come and go by the million, mostly together: several share a block of memory, which
+/// is freed with the last of them. Used by one thread; the objects may outlive it.
 template <class T>
 class RefBlocks {
  public:
-  /// `expected`: how many will be made; 0: not known.
+  /// `expected`: number of objects that will be made; 0: unknown.
   explicit RefBlocks(std::size_t expected) : expected_(expected) {}
   ~RefBlocks() { close(); }
   RefBlocks(const RefBlocks&) = delete;
@@ -118,7 +118,7 @@ class RefBlocks {
  private:
   using Block = RefCounted::Block;
   static constexpr std::size_t kFirst = std::max(sizeof(Block), alignof(T));
-  static constexpr std::size_t kBlockBytes = 4000;  // one object that is kept keeps all of them
+  static constexpr std::size_t kBlockBytes = 4000;  // small, since one living object retains the whole block
   static constexpr std::size_t kMost = (kBlockBytes - kFirst) / sizeof(T);
 
   void open() {
@@ -129,7 +129,7 @@ class RefBlocks {
     capacity_ = capacity;
     total_ += capacity;
   }
-  /// What it has not made will not be.
+  /// Gives up the remaining places of the block.
   void close() noexcept {
     if (made_ < capacity_) block_->release(static_cast<std::uint32_t>(capacity_ - made_));
     made_ = capacity_ = 0;
@@ -139,7 +139,7 @@ class RefBlocks {
   std::size_t total_ = 0;  // places in all blocks
   Block* block_ = nullptr;
   std::size_t capacity_ = 0;  // of block_
-  std::size_t made_ = 0;      // in it
+  std::size_t made_ = 0;      // objects made in block_
 };
 
 }  // namespace weft::detail

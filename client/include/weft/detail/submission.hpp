@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The way from the templates to the library: what is called, with which arguments, for which future.
+// The interface between the templates and the library: what is called, with which arguments, for which
+// future.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@
 #include "weft/options.hpp"
 #include "weft/sweep.hpp"
 
-/// Where a program's containers have another layout than the library's, the linker says so by this name.
+/// If a program's containers have another layout than the library's, the linker error contains this name.
 #if defined(_GLIBCXX_DEBUG)
 #define WEFT_LAYOUT_BEGIN inline namespace GLIBCXX_DEBUG_must_be_defined_for_the_weft_library_too {
 #define WEFT_LAYOUT_END }
@@ -30,12 +31,12 @@ class Core;
 
 enum class CallKind : std::uint8_t { program, library, command, attached };  // as wire::TaskKind
 
-/// What a task calls. Views must last for the call that they are given to.
+/// What a task calls. Views must be valid for the duration of the call to which they are passed.
 struct CallTarget {
   CallKind kind = CallKind::program;
   std::uint32_t function_index = 0;         // kind program
-  std::string (*display_name)() = nullptr;  // kind program; asked once
-  std::string_view function{};              // its name in a library, or the command
+  std::string (*display_name)() = nullptr;  // kind program; called once
+  std::string_view function{};              // the name of the task in a library, or the command
   std::string_view signature{};             // kind library
 };
 
@@ -44,29 +45,30 @@ struct DetachedTask {
   TaskId id;
   std::size_t sweep = 0;  // index
   bool finished = false;
-  std::string arguments() const;  // of a task that is attached to it
+  std::string arguments() const;  // arguments of a task that attaches to it
 };
 struct DetachedTasks {
   std::vector<Sweep> sweeps;
-  std::vector<DetachedTask> tasks;  // in the order in which they were submitted
+  std::vector<DetachedTask> tasks;  // in the order of submission
 };
 
 WEFT_LAYOUT_BEGIN
 
-/// Tasks of one target that are handed over together, a bundle at a time, so that the first ones
-/// run while the last ones are still being encoded. Used by one thread.
+/// Submits tasks of one target in bundles, so that the first ones run while the last ones are still being
+/// encoded. Used by one thread.
 class Submission {
  public:
-  /// `options` null: the defaults. Both must outlive it. Throws Error when `core` cannot be used here.
+  /// `options` null: the defaults. `core` and `options` must outlive it. Throws Error when `core` cannot be
+  /// used in this process.
   Submission(Core* core, const CallTarget& target, const TaskOptions* options);
   ~Submission();
   Submission(const Submission&) = delete;
   Submission& operator=(const Submission&) = delete;
 
-  /// Adds a task with encoded `arguments`, which are copied. Throws ConnectionError when the broker
-  /// is gone for good, Error when the Client is.
+  /// Adds a task with encoded `arguments`, which are copied. Throws ConnectionError when the broker is lost
+  /// for good, and Error when the Client is being destroyed.
   void add(std::string_view arguments, Ref<FutureState> state);
-  /// Hands over what was added. Without it the destructor drops what was not handed over.
+  /// Submits the added tasks. The destructor drops those that have not been submitted.
   void flush();
 
  private:
@@ -74,24 +76,24 @@ class Submission {
   std::unique_ptr<Bundle> bundle_;
 };
 
-/// One task, as with a Submission.
+/// Submits one task, like a Submission.
 void submit_one(Core* core, const CallTarget& target, const TaskOptions* options, std::string_view arguments,
                 Ref<FutureState> state);
 
-/// See Client::on_worker_start. Throws std::length_error when the arguments are too large for that.
+/// See Client::on_worker_start. Throws std::length_error when the arguments are too large.
 void add_start_call(Core* core, std::uint32_t function_index, std::string_view arguments);
 
 WEFT_LAYOUT_END
 
-/// The task of `failed` once more, as that of `fresh`. Throws Error that says why it cannot be.
+/// Submits the task of `failed` again, for `fresh`. Throws Error that says why this is not possible.
 void submit_again(Core* core, const FutureState& failed, Ref<FutureState> fresh);
 
-/// Those with this label. Throws ConnectionError when the broker does not answer.
+/// The detached tasks with this label. Throws ConnectionError when the broker does not answer.
 DetachedTasks find_detached(Core* core, const std::string& label);
-/// Waits a moment for answers that the broker has: small ones are here at once.
+/// Waits a moment for answers that the broker has, so that small ones are available at once.
 void await_finished(const std::vector<FutureState*>& states);
 
-/// Throws std::invalid_argument that names the field which makes no sense.
+/// Throws std::invalid_argument, which names the invalid field.
 void check_options(const TaskOptions& options);
 
 }  // namespace weft::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The members of an aggregate without a macro: how many there are, their types, and references to them. C++20
-// has no reflection: members are counted by trying how many initialisers the type takes, and reached by a
-// structured binding, of which there must be one for each number of members.
+// Finds the members of an aggregate without a macro: their number, types, and references to them. C++20 has
+// no reflection: members are counted by trying how many initialisers the type accepts, and accessed by a
+// structured binding, which is written out for each number of members.
 #pragma once
 
 #include <cstddef>
@@ -58,19 +58,19 @@ inline constexpr std::size_t kMembersMax = 32;
 
 // ---- how many ----
 
-/// Initialises any member. It is no T, so that T{AnyMember<T>()} does not copy one.
+/// Converts to any member type, but not to T itself, so that T{AnyMember<T>()} does not copy.
 template <class T>
 struct AnyMember {
   template <class M>
   requires(!std::is_same_v<M, T>) operator M() const;
 };
-/// Initialises a base of T.
+/// Converts to any base of T.
 template <class T>
 struct AnyBase {
   template <class B>
   requires(std::is_base_of_v<B, T> && !std::is_same_v<B, T>) operator B() const;
 };
-struct NoMember {};  // initialises nothing but what takes everything, such as std::any
+struct NoMember {};  // initialises only types that accept everything, such as std::any
 
 template <class T, class I>
 concept TakesFirst = requires {
@@ -79,10 +79,10 @@ concept TakesFirst = requires {
 template <class T>
 inline constexpr bool has_base = TakesFirst<T, AnyBase<T>> && !TakesFirst<T, NoMember>;
 
-/// What counting found.
+/// The result of counting.
 struct MemberCount {
   std::size_t members = 0;  // kMembersMax + 1: too many
-  bool certain = true;      // false: there is an array beside a member that {} does not initialise
+  bool certain = true;      // false: there are both an array and a member that {} does not initialise
 };
 
 template <class T, std::size_t... I>
@@ -97,8 +97,8 @@ consteval bool takes_pair(std::index_sequence<Before...>, std::index_sequence<Af
       (static_cast<void>(After), AnyMember<T>())...};
   };
 }
-/// True when initialiser At of Count is for the first element of an array: a pair in braces stands for
-/// several initialisers then, and fewer may come behind it than behind a class.
+/// Whether initialiser At of Count initialises the first element of an array: then a pair in braces replaces
+/// several initialisers, and fewer may follow it than for a class.
 template <class T, std::size_t Count, std::size_t At, std::size_t... Fewer>
 consteval bool begins_array(std::index_sequence<Fewer...>) {
   constexpr std::make_index_sequence<At> before;
@@ -109,7 +109,7 @@ template <class T, std::size_t... At>
 consteval bool has_array(std::index_sequence<At...>) {
   return (begins_array<T, sizeof...(At), At>(std::make_index_sequence<sizeof...(At) - At - 1>()) || ...);
 }
-/// With an initialiser of any type for each member; an array takes several of these.
+/// Counts with an AnyMember for each member; an array takes several of these.
 template <class T, std::size_t Count = kMembersMax + 1>
 consteval MemberCount count_by_any() {
   if constexpr (Count == 0 || takes_any<T>(std::make_index_sequence<Count>()))
@@ -127,7 +127,7 @@ consteval MemberCount count_by_any() {
     else                                                                       \
       return {n - 1};                                                          \
   } else
-/// With {} for each member, whatever it is; when there is one that {} does not initialise, by other means.
+/// Counts with {} for each member; if a member cannot be initialised by {}, uses count_by_any().
 template <class T>
 consteval MemberCount count_members() {
   if constexpr (!requires { T{}; }) {
@@ -152,8 +152,8 @@ inline constexpr MemberCount member_count = count_members<T>();
 #define WEFT_HAS_ADDRESS(i) \
   requires { &m##i; }
 
-/// The types of the members as they are declared, const and references included, and whether each has an
-/// address, as all have but bit-fields.
+/// The declared types of the members, with const and references, and whether all have an address, as all but
+/// bit-fields do.
 template <class Members, bool AllHaveAddresses>
 struct MemberTypes {
   using Declared = Members;
@@ -171,7 +171,7 @@ template <class... B>
 consteval bool all_of(B... flags) {
   return (flags && ...);
 }
-/// Never called.
+/// Only for its return type; never called.
 template <class T>
 auto find_member_types([[maybe_unused]] T& value) {
   WEFT_FOR_EACH_COUNT(WEFT_TYPES_IF)
@@ -185,7 +185,7 @@ using MembersOf = decltype(find_member_types(std::declval<T&>()));
     auto& [WEFT_LIST_##n(WEFT_NAME, last)] = value;                  \
     return visitor(WEFT_LIST_##n(WEFT_NAME, last));                  \
   } else
-/// visitor(members...), as references.
+/// Calls visitor(members...) with references to the members.
 template <class T, class V>
 decltype(auto) visit_members(T& value, V&& visitor) {
   WEFT_FOR_EACH_COUNT(WEFT_VISIT_IF)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// ByteBuffer: bytes that grow at their end. Everything that Weft encodes goes into one: frames, messages to
-// runners, rows of the journal, arguments and results. Room for a whole record is made at once, where
-// std::string would check its capacity for every field. Small contents need no allocation.
+// ByteBuffer: a growing byte array, the target of all encoding: frames, messages to runners, journal entries,
+// arguments and results. Room for a whole record is reserved at once, where std::string would check its
+// capacity for every field. Contents up to 104 bytes need no allocation.
 #pragma once
 
 #include <algorithm>
@@ -30,17 +30,17 @@ class ByteBuffer {
   std::size_t size() const { return size_; }
   char* data() { return data_; }
   const char* data() const { return data_; }
-  /// Valid until the buffer grows, moves or ends.
+  /// Valid until the buffer grows, is moved from or destroyed.
   std::string_view view() const { return {data_, size_}; }
   operator std::string_view() const { return view(); }
   friend bool operator==(const ByteBuffer& a, std::string_view b) { return a.view() == b; }
 
-  /// Where the next `bytes` bytes go. They belong to the content once end_at() has said so.
+  /// Room for the next `bytes` bytes, which become part of the content by end_at().
   char* room(std::size_t bytes) {
     if (capacity_ - size_ < bytes) grow(bytes);
     return data_ + size_;
   }
-  /// REQUIRES: `end` is inside the room that was asked for last.
+  /// REQUIRES: `end` is inside the room returned last.
   void end_at(const char* end) { size_ = static_cast<std::size_t>(end - data_); }
   void append(const void* bytes, std::size_t size) {
     if (size == 0) return;
@@ -49,7 +49,7 @@ class ByteBuffer {
   }
   /// Keeps only the first `size` bytes.
   void truncate(std::size_t size) { size_ = size; }
-  /// The content as a string; the buffer is empty afterwards, and without memory.
+  /// Returns the content as a string and releases the memory of the buffer.
   std::string take() {
     std::string bytes(view());
     *this = {};
@@ -57,7 +57,7 @@ class ByteBuffer {
   }
 
  private:
-  static constexpr std::size_t kInPlace = 104;  // arguments and results of most calls, without an allocation
+  static constexpr std::size_t kInPlace = 104;  // arguments and results of most calls fit
 
   void grow(std::size_t bytes) {
     constexpr std::size_t kFirst = 512;

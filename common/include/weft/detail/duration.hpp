@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
-// bounded: a duration that a program or a command line gives, as one that can be added to any clock.
+// bounded: clamps a duration from a program or a command line, so that it can be added to any clock.
 #pragma once
 
 #include <chrono>
 
 namespace weft::detail {
 
-/// A century means "for ever". Each clock here can add it to the time of day without an overflow, which
-/// milliseconds::max() cannot be.
+/// A century, meaning "for ever". It can be added to the time of any clock without overflow, unlike
+/// milliseconds::max().
 inline constexpr std::chrono::milliseconds kForever = std::chrono::hours(100L * 365 * 24);
 
 /// `time` in milliseconds, rounded up, between 0 (also for NaN) and kForever.

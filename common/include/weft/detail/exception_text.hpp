@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The exception that is being handled, as two strings: all that can leave a process.
+// The current exception as two strings, which is all that can leave a process.
 #pragma once
 
 #include <cxxabi.h>
@@ -19,8 +19,8 @@
 namespace weft::detail {
 
 struct ExceptionText {
-  std::string type;     // "std::out_of_range"; "" when it cannot be had
-  std::string message;  // what(), with what it was caused by; for a thrown text or number that
+  std::string type;     // "std::out_of_range"; "": unknown
+  std::string message;  // what(), with nested causes; for a thrown string or number, its value
 };
 
 inline std::string demangled(const char* name) {
@@ -30,18 +30,19 @@ inline std::string demangled(const char* name) {
   return tidy_name(text ? text.get() : name);
 }
 
-/// The type that was thrown, without the wrapper of std::throw_with_nested.
+/// The thrown type, without the wrapper of std::throw_with_nested.
 inline std::string thrown_type(const std::type_info& type) {
   std::string name = demangled(type.name());
   constexpr std::string_view kWrapper = "std::_Nested_exception<";
   if (name.starts_with(kWrapper) && name.ends_with('>'))
     name = name.substr(kWrapper.size(), name.size() - kWrapper.size() - 1);
-  if (name.ends_with(' ')) name.pop_back();  // in front of a second '>'
+  if (name.ends_with(' ')) name.pop_back();  // as in "> >"
   return name;
 }
 
-/// what() of each std::exception in `object`, which is a `type`, however many there are: with more than one,
-/// no conversion to std::exception is possible, and no handler catches it as one. Each message once.
+/// Appends what() of each std::exception base of `object`, whose type is `type`. With more than one such
+/// base, the conversion to std::exception is ambiguous, so no handler catches it. Equal messages are listed
+/// once.
 inline void collect_messages(const std::type_info& type, const char* object, std::string& out) {
   if (type == typeid(std::exception)) {
     const char* what = reinterpret_cast<const std::exception*>(object)->what();
@@ -54,7 +55,7 @@ inline void collect_messages(const std::type_info& type, const char* object, std
       const auto& base = several->__base_info[i];
       if (!base.__is_public_p()) continue;
       std::ptrdiff_t offset = base.__offset();
-      if (base.__is_virtual_p()) {  // then it says where in the table of virtual functions the offset is
+      if (base.__is_virtual_p()) {  // then `offset` is the position in the vtable of the actual offset
         const char* table;
         std::memcpy(&table, object, sizeof table);
         std::memcpy(&offset, table + offset, sizeof offset);
@@ -64,7 +65,7 @@ inline void collect_messages(const std::type_info& type, const char* object, std
   }
 }
 
-/// The same for the exception that is being handled, whatever it is.
+/// The same for the current exception.
 inline std::string messages_of_current(const std::type_info& type) {
   const std::exception_ptr current = std::current_exception();
   const char* object = nullptr;
@@ -75,7 +76,7 @@ inline std::string messages_of_current(const std::type_info& type) {
   return out;
 }
 
-// What is thrown though it is no std::exception, and has a text all the same.
+// The text of thrown values that are not std::exceptions.
 inline std::string text_of_value(const std::string& value) { return value; }
 inline std::string text_of_value(std::string_view value) { return std::string(value); }
 inline std::string text_of_value(const char* value) { return value != nullptr ? value : ""; }
@@ -89,7 +90,7 @@ inline std::string text_of_value(const std::exception* value) {
 template <class T>
 requires std::is_arithmetic_v<T> std::string text_of_value(T value) { return std::to_string(value); }
 
-/// Whether the exception that is being handled is one of these, and then its text.
+/// Whether the current exception is one of T; then `out` becomes its text.
 template <class... T>
 bool is_value(std::string& out) {
   const auto is = [&]<class U>(std::type_identity<U>) {
@@ -114,7 +115,7 @@ inline bool is_known_value(std::string& out) {
 
 inline ExceptionText current_exception_text(int depth = 0);
 
-/// "; caused by std::logic_error: inner" when the exception that is being handled has another one in it.
+/// "; caused by std::logic_error: inner" if the current exception has a nested one; "" otherwise.
 inline std::string cause_of_current(int depth) {
   constexpr int kDepthMax = 10;
   if (depth == kDepthMax) return "";

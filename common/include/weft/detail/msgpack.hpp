@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// msgpack-c, without Boost, and the adaptors that it lacks. MSGPACK_DEFINE writes a msgpack_unpack()
-// that must compile for every member, so an enum, a std::variant or a duration in a struct needs an
-// adaptor even though Weft reads and writes structs itself (writer.hpp, reader.hpp). The adaptors
-// also make such a struct usable with plain msgpack. What msgpack-c has is not replaced: two files of
-// a program, one with and one without this header, must not disagree about it. Other classes that it cannot
-// convert go through Weft's own reader and writer (serialise.hpp), which also say in one sentence why a class
-// cannot travel.
+// msgpack-c without Boost, and the adaptors that it lacks. MSGPACK_DEFINE generates a msgpack_unpack() that
+// must compile for every member, so an enum, a std::variant or a duration in a struct needs an adaptor,
+// although Weft reads and writes structs itself (value_writer.hpp, value_reader.hpp). The adaptors also make
+// such a struct usable with plain msgpack. Existing adaptors of msgpack-c are not replaced: files of a
+// program with and without this header must agree. Other classes that it cannot convert use Weft's own reader
+// and writer (serialise.hpp), which also explain in a sentence why a class cannot be sent.
 #pragma once
 
 #ifndef MSGPACK_NO_BOOST
@@ -22,7 +21,7 @@
 
 namespace weft::detail {
 
-/// Classes for which msgpack-c has nothing, unless there is a more special adaptor.
+/// Classes for which msgpack-c has no adaptor, unless a more specialised one exists.
 template <class T>
 concept NotConverted = std::is_union_v<T> ||
     (std::is_class_v<T> &&
@@ -43,8 +42,8 @@ void pack_value(msgpack::packer<Stream>& packer, const T& value);
 }  // namespace weft::detail
 
 namespace msgpack {
-// In the oldest version of its interface, where msgpack-c has its own adaptors: they are more special, and
-// win.
+// In the oldest version of msgpack-c's interface, which contains its own adaptors: these are more specialised
+// and take precedence.
 MSGPACK_API_VERSION_NAMESPACE(v1) {
   namespace adaptor {
 
@@ -63,7 +62,7 @@ MSGPACK_API_VERSION_NAMESPACE(v1) {
       return o;
     }
   };
-  // Where msgpack-c would need a default constructor. (What points is refused here.)
+  // Where msgpack-c would need a default constructor. (Pointers are rejected here.)
   template <class T>
   requires(std::is_pointer_v<T> || std::is_member_pointer_v<T> ||
            (weft::detail::NotConverted<T> && !std::default_initializable<T>)) struct as<T> {
@@ -75,7 +74,7 @@ MSGPACK_API_VERSION_NAMESPACE(v1) {
 MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS) {
   namespace adaptor {
 
-  // Enums, as their number. (A MSGPACK_ADD_ENUM in the program is more special, and wins.)
+  // Enums, as their number. (A MSGPACK_ADD_ENUM in the program is more specialised and takes precedence.)
   template <class E>
   struct convert<E, std::enable_if_t<std::is_enum_v<E>>> {
     msgpack::object const& operator()(msgpack::object const& o, E& v) const {
@@ -91,7 +90,7 @@ MSGPACK_API_VERSION_NAMESPACE(MSGPACK_DEFAULT_API_NS) {
     }
   };
 
-  // Number types that msgpack-c does not know, as the next larger one that it does.
+  // Number types that msgpack-c does not know, as the next larger type that it knows.
   template <class T, class As>
   struct convert_as {
     msgpack::object const& operator()(msgpack::object const& o, T& v) const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// MsgpackReader: msgpack in place, one token at a time, without a tree of objects. It trusts nothing. The
-// first token that is not what was asked for sets a flag, and everything after it fails as well, so a caller
-// may read a whole record and ask ok() once; fault() then says what was expected and what was found.
+// MsgpackReader: reads msgpack in place, token by token, without building a tree of objects. It trusts
+// nothing. The first unexpected token sets a flag, after which all reads fail, so a caller may read a whole
+// record and check ok() once. fault() then says what was expected and what was found.
 #pragma once
 
 #include <bit>
@@ -18,7 +18,7 @@
 
 namespace weft::detail {
 
-/// "unsigned long", for people.
+/// "unsigned long", for messages.
 template <class I>
 constexpr const char* integer_name() {
   constexpr std::pair<bool, const char*> kNames[] = {
@@ -49,7 +49,7 @@ class MsgpackReader {
   bool at_end() const { return next_ == end_; }
   std::size_t remaining() const { return static_cast<std::size_t>(end_ - next_); }
   const char* next() const { return next_; }
-  /// Goes on at `next`: what is before it was read by other means.
+  /// Continues at `next`; the bytes before it have been read by other means.
   void skip_to(const char* next) { next_ = next; }
   /// "expected a bool, found text". REQUIRES: !ok().
   std::string fault() const;
@@ -68,7 +68,7 @@ class MsgpackReader {
     if ((tag | 1) != 0xc3) fail("a bool", 1);
     return tag == 0xc3;
   }
-  /// An integer that fits I, in any of msgpack's widths. I may be any integer type but bool.
+  /// An integer that fits I, in any of msgpack's widths. I may be any integer type except bool.
   template <class I>
   I integer();
   /// A floating number, or an integer.
@@ -82,7 +82,8 @@ class MsgpackReader {
     fail("bytes", 1);
     return {};
   }
-  /// The number of elements, or of pairs. Each takes a byte at least, so it is never more than what remains.
+  /// The number of elements, or of pairs. Each takes at least a byte, so the number never exceeds the
+  /// remaining bytes.
   std::size_t array() { return container("an array", 0x90, 0xdc, 1); }
   std::size_t map() { return container("a map", 0x80, 0xde, 2); }
   void array_of(std::size_t size) {
@@ -93,11 +94,11 @@ class MsgpackReader {
     }
   }
   void map_of(std::size_t size) { exactly("a map of", size, map()); }
-  /// Passes over one value, whatever it is, and returns its bytes.
+  /// Skips one value of any type and returns its bytes.
   std::string_view skip();
 
-  /// Marks the input as not acceptable; `expected` is a literal. Nothing can be read from here on. `back`:
-  /// the token that is at fault began so many bytes ago.
+  /// Rejects the input; nothing can be read after that. `expected` is a literal. `back`: how many bytes ago
+  /// the faulty token began.
   void fail(const char* expected, std::size_t back = 0);
   /// Fails unless `size` is the `expected` one; `what` is a literal.
   void exactly(const char* what, std::size_t expected, std::size_t size) {
@@ -110,7 +111,7 @@ class MsgpackReader {
   enum class FaultKind : std::uint8_t { token, size, range };
   struct Fault {
     const char* expected = nullptr;
-    const char* at = nullptr;  // of the token
+    const char* at = nullptr;  // the faulty token
     FaultKind kind = FaultKind::token;
     bool negative = false;     // range: `got` is the bits of a negative number
     std::uint64_t wanted = 0;  // size
@@ -135,7 +136,7 @@ class MsgpackReader {
     ok_ = false;
     next_ = end_;
   }
-  /// 0 at the end, where it fails.
+  /// The next byte; 0 at the end, which is a fault.
   std::uint8_t byte() {
     if (next_ == end_) {
       fail("more");
@@ -264,12 +265,12 @@ inline std::size_t MsgpackReader::container(const char* what, std::uint8_t small
   } else {
     fail(what, 1);
   }
-  // A size that lies must not make anybody reserve memory for it.
+  // A false size must not cause memory to be reserved.
   if (size * parts > remaining()) fail_at_end();
   return ok_ ? size : 0;
 }
 
-/// Not recursive: what is nested deeper is only more to pass over.
+/// Not recursive: nested values are added to the number of values to skip.
 inline std::string_view MsgpackReader::skip() {
   const char* const begin = next_;
   for (std::uint64_t values = 1; values > 0 && ok_; --values) {

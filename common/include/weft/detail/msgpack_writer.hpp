@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// MsgpackWriter: one msgpack token at a time, each in its shortest form. It writes into a ByteBuffer, or,
-// through ReservedRoom, into memory in which the caller has made room for everything that it writes.
+// MsgpackWriter: writes msgpack tokens, each in its shortest form, into a ByteBuffer, or through ReservedRoom
+// into memory that the caller has reserved for everything that is written.
 #pragma once
 
 #include <bit>
@@ -15,7 +15,7 @@
 
 namespace weft::detail {
 
-/// `value` with its most significant byte first in memory, or back from that.
+/// Converts between native and big-endian order.
 template <class U>
 constexpr U big_endian(U value) {
   if constexpr (std::endian::native == std::endian::big || sizeof(U) == 1) {
@@ -29,11 +29,11 @@ constexpr U big_endian(U value) {
   }
 }
 
-/// The most bytes that a number, or what stands in front of bytes, an array or a map, takes.
+/// The maximum size of a number, or of the header of bytes, an array or a map.
 inline constexpr std::size_t kTokenBytesMax = 9;
 
-/// Room that was made before, as MsgpackWriter's Out. Nothing is checked: a record's small fields are written
-/// without asking for room once a field, which is a third of what encoding a record costs.
+/// Reserved memory as MsgpackWriter's Out, without any check: checking the capacity for each small field
+/// would take a third of the time of encoding a record.
 class ReservedRoom {
  public:
   explicit ReservedRoom(char* begin) : end_(begin) {}
@@ -80,7 +80,7 @@ class MsgpackWriter {
     binary_of(size);
     raw(bytes, size);
   }
-  /// What stands in front of `size` bytes, which the caller writes.
+  /// The header of `size` bytes, which the caller writes next.
   void binary_of(std::size_t size) { sized(size, 0xc4, 0xc5, 0xc6); }
   void array(std::size_t size) {
     if (size < 16) return byte(static_cast<std::uint8_t>(0x90 | size));
@@ -90,14 +90,14 @@ class MsgpackWriter {
     if (size < 16) return byte(static_cast<std::uint8_t>(0x80 | size));
     sized(size, 0, 0xde, 0xdf);
   }
-  /// Bytes as they are: of a `binary_of`, or tokens that were written before.
+  /// Writes bytes unchanged: the content after binary_of(), or tokens encoded before.
   void raw(const void* bytes, std::size_t size) {
     if (size == 0) return;
     char* const at = out_.room(size);
     std::memcpy(at, bytes, size);
     out_.end_at(at + size);
   }
-  /// As raw(), from a container that copies itself and may write up to C::kSpare bytes more.
+  /// Like raw(), for a container with copy_to(), which may write up to C::kSpare extra bytes.
   template <class C>
   void copy_of(const C& bytes) {
     out_.end_at(bytes.copy_to(out_.room(bytes.size() + C::kSpare)));
@@ -110,12 +110,12 @@ class MsgpackWriter {
     if (value <= UINT32_MAX) return tagged(0xce, static_cast<std::uint32_t>(value));
     tagged(0xcf, value);
   }
-  /// `size` behind the tag for its width; `tag8` is 0 where msgpack has none.
+  /// The tag for the width of `size`, then `size`; `tag8` is 0 where msgpack has none.
   void sized(std::size_t size, std::uint8_t tag8, std::uint8_t tag16, std::uint8_t tag32) {
     if (tag8 != 0 && size <= UINT8_MAX) return tagged(tag8, static_cast<std::uint8_t>(size));
     if (size <= UINT16_MAX) return tagged(tag16, static_cast<std::uint16_t>(size));
     if (size <= UINT32_MAX) return tagged(tag32, static_cast<std::uint32_t>(size));
-    throw Error("a value of more than 4 GiB (or 4 G elements) cannot travel: send it in pieces");
+    throw Error("a value of more than 4 GiB (or 4 G elements) cannot be sent: split it");
   }
   void byte(std::uint8_t value) {
     char* const at = out_.room(1);

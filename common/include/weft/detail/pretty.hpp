@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The compiler's own spelling of a type or a function.
+// The compiler's spelling of a type or a function.
 #pragma once
 
 #include <string_view>
@@ -15,8 +15,8 @@ constexpr const char* pretty_value() {
   return __PRETTY_FUNCTION__;
 }
 
-/// What stands for the template argument in a __PRETTY_FUNCTION__: "... [with T = HERE]" (GCC) or
-/// "... [T = HERE]" (Clang).
+/// Extracts the template argument from a __PRETTY_FUNCTION__: "... [with T = HERE]" (GCC) or "... [T = HERE]"
+/// (Clang).
 constexpr std::string_view pretty_argument(std::string_view text) {
   const auto begin = text.find("= ") + 2;
   std::string_view out = text.substr(begin, text.rfind(']') - begin);
@@ -24,7 +24,7 @@ constexpr std::string_view pretty_argument(std::string_view text) {
   return out;
 }
 
-/// True for what the standard library has.
+/// Whether T is a type of the standard library.
 template <class T>
 inline constexpr bool is_standard = pretty_argument(pretty_type<T>()).starts_with("std::");
 

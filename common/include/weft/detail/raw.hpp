@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Raw elements: what a vector may send as the bytes that it has, because every one of these bytes is to be
-// sent.
+// Raw elements: element types that a vector sends as its bytes in memory, because every one of these bytes
+// has to be sent.
 #pragma once
 
 #include <cstddef>
@@ -23,14 +23,14 @@ inline constexpr bool is_raw_leaf<std::complex<double>> = true;
 
 template <class T>
 inline constexpr bool may_be_raw = false;
-/// True when T has these members and nothing between or behind them: their sizes add up.
+/// Whether T consists of these members without padding: their sizes add up.
 template <class T, class... M>
 consteval bool consists_of(Types<M...>) {
   return (may_be_raw<M> && ...) && (sizeof(M) + ...) == sizeof(T) && fills<T>();
 }
 
-/// True when values of T may be raw, as far as the type says. A struct with MSGPACK_DEFINE decides with
-/// is_raw(value): the types of its members are not to be had.
+/// Whether values of T can be raw, judged by the type. A struct with MSGPACK_DEFINE is decided by
+/// is_raw(value), since the types of its members are not accessible.
 template <class T>
 requires(!Adapted<T> &&
          (is_raw_leaf<T> || (std::is_trivially_copyable_v<T> &&
@@ -47,9 +47,9 @@ inline constexpr bool may_be_raw<T[N]> = may_be_raw<T>;
 template <class T>
 bool is_raw(const T& value);
 
-/// Given to a struct's msgpack_pack, it visits the members, and finds out whether they cover the struct: raw,
-/// in order, and with no gap. A gap is padding, which may hold anything that was in this memory before, or a
-/// member that MSGPACK_DEFINE does not name; neither is to be sent.
+/// A "packer" for a struct's msgpack_pack that checks whether the members cover the struct: raw, in order,
+/// and without gaps. A gap is either padding, which may hold old memory content, or a member that
+/// MSGPACK_DEFINE does not list; neither may be sent.
 class RawProbe {
  public:
   explicit RawProbe(const void* begin) : next_(static_cast<const char*>(begin)) {}
@@ -68,7 +68,7 @@ class RawProbe {
     }
   }
 
-  /// True when the members covered everything up to `end`.
+  /// Whether the members have covered everything up to `end`.
   bool covered(const void* end) {
     reach(end);
     return raw_;

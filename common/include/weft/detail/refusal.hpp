@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Why a type cannot travel, in one sentence at compile time. The condition of each static_assert is the
-// concept can_travel, which makes GCC and Clang name the type beside the sentence.
+// Says at compile time, in one sentence, why a type cannot be sent. The condition of each static_assert is
+// the concept can_travel, so that GCC and Clang also name the type.
 #pragma once
 
 #include "weft/detail/shape.hpp"
@@ -38,7 +38,7 @@ consteval void require_all_travel(Types<T...>) {
   (require_travels<T, Above...>(), ...);
 }
 
-/// A class or union that does not travel. Stops with a sentence.
+/// Rejects a class or union with a sentence.
 template <class T>
 consteval void refuse_class() {
   if constexpr (Adapted<T>) {
@@ -88,8 +88,8 @@ consteval void refuse_class() {
   }
 }
 
-/// Compiles when T can travel, else stops with one sentence that says why it cannot. The members of
-/// a struct with MSGPACK_DEFINE are checked where they are written.
+/// Compiles if T can be sent; otherwise fails with one sentence that says why not. The members of a struct
+/// with MSGPACK_DEFINE are checked where they are written.
 template <class T, class... Above>
 consteval void require_travels() {
   if constexpr ((std::is_same_v<T, Above> || ...)) {

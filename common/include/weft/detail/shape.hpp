@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which types can travel, and how each one is laid out: the one table that the concept, its
-// sentences, the writer and the reader share.
+// Which types can be sent, and how each is encoded: one table that the concept, its error sentences, the
+// writer and the reader share.
 #pragma once
 
 #include <array>
@@ -46,12 +46,12 @@ static_assert(std::endian::native == std::endian::little, "weft: raw elements tr
 template <class>
 inline constexpr bool always_false = false;
 
-/// How a type travels. In msgpack: numbers as numbers, text as str, nil and arrays as one expects;
-/// a variant as [index, value]; a map as map; a sequence of raw elements as one bin of their bytes;
-/// an optional as nil or the value, which is put in an array of one where it could be nil itself; what an
-/// adaptor makes of a value as that.
+/// How a type is encoded in msgpack: numbers as numbers, text as str, nil and arrays as usual; a variant as
+/// [index, value]; a map as map; a sequence of raw elements as one bin of their bytes; an optional as nil or
+/// the value, in an array of one if the value could itself be nil; a type with an adaptor as the adaptor's
+/// result.
 enum class Shape {
-  none,  // it cannot
+  none,  // cannot be sent
   boolean,
   integer,
   floating,
@@ -72,24 +72,25 @@ enum class Shape {
   map,
   record,     // a struct with MSGPACK_DEFINE
   custom,     // a struct with msgpack_pack and msgpack_unpack written by hand
-  aggregate,  // a struct that says nothing: its members are found
-  adapted,    // by a weft::adaptor
+  aggregate,  // a struct without declarations for msgpack: its members are detected
+  adapted,    // has a weft::adaptor
 };
 
-/// A struct whose msgpack_pack and msgpack_unpack can be called.
+/// A struct with callable msgpack_pack and msgpack_unpack.
 template <class T>
 concept Packable = std::is_class_v<T> &&
     requires(T& v, msgpack::packer<msgpack::sbuffer>& packer, msgpack::object o) {
   static_cast<const T&>(v).msgpack_pack(packer);
   v.msgpack_unpack(o);
 };
-/// One for which MSGPACK_DEFINE made them: then its packing visits the members themselves.
+/// A struct for which MSGPACK_DEFINE has generated them, so that its msgpack_pack visits the members
+/// themselves.
 template <class T>
 concept Defined = Packable<T> && requires(const T& v, msgpack::object* o, msgpack::zone& zone) {
   v.msgpack_object(o, zone);
 };
 
-/// True when T has MSGPACK_DEFINE from a base alone, and members of its own, which would be left behind.
+/// Whether T inherits MSGPACK_DEFINE from a base but has members itself, which would not be sent.
 template <class F>
 struct ClassOf {};
 template <class C>
@@ -103,7 +104,7 @@ requires requires { typename ClassOf<decltype(&T::msgpack_unpack)>::type; }
 inline constexpr bool leaves_members_behind<T> =
     sizeof(typename ClassOf<decltype(&T::msgpack_unpack)>::type) != sizeof(T);
 
-/// A struct whose members may be looked for.
+/// A struct whose members may be detected.
 template <class T>
 concept PlainAggregate =
     std::is_class_v<T> && std::is_aggregate_v<T> && !is_standard<T> && !Packable<T> && !requires {
@@ -115,7 +116,7 @@ inline constexpr bool has_reference = false;
 template <class... M>
 inline constexpr bool has_reference<Types<M...>> = (std::is_reference_v<M> || ...);
 
-/// Why an aggregate does not travel, whatever its members are.
+/// Why an aggregate cannot be sent, regardless of the types of its members.
 enum class AggregateFault { none, base, members, array, reference, bit_field };
 template <PlainAggregate T>
 consteval AggregateFault find_aggregate_fault() {
@@ -166,7 +167,7 @@ consteval Shape shape_of_other() {
 template <Shape S, class... Part>
 struct Described {
   static constexpr Shape shape = S;
-  using Parts = Types<Part...>;  // that must be able to travel too
+  using Parts = Types<Part...>;  // which must be sendable too
 };
 template <class... Part>
 Described<Shape::aggregate, std::remove_cv_t<Part>...> described_by(Types<Part...>);
@@ -223,7 +224,7 @@ struct BuiltIn<std::unordered_map<K, V, H, E, A>> : Described<Shape::map, K, V> 
 template <class K, class V, class H, class E, class A>
 struct BuiltIn<std::unordered_multimap<K, V, H, E, A>> : Described<Shape::map, K, V> {};
 
-/// An adaptor comes first.
+/// An adaptor takes precedence.
 template <class T>
 struct Description : BuiltIn<T> {};
 template <Adapted T>
@@ -241,8 +242,7 @@ inline constexpr bool has_const = false;
 template <class... M>
 inline constexpr bool has_const<Types<M...>> = (std::is_const_v<std::remove_all_extents_t<M>> || ...);
 
-/// True when it may be: an empty value first, which is then filled. What stands in a container does not
-/// matter here.
+/// Whether a default-constructed value can be filled in place. Elements of containers do not matter here.
 template <class T>
 consteval bool fills();
 template <class... T>
@@ -266,7 +266,8 @@ consteval bool fills() {
   }
 }
 
-/// True when it can be at all: from its parts otherwise, which an array in a struct cannot.
+/// Whether a value can be decoded: in place, or constructed from its parts, which is not possible for an
+/// array in a struct.
 template <class T>
 consteval bool decodes();
 template <class... T>
@@ -286,9 +287,9 @@ consteval bool decodes() {
     return false;
 }
 
-// ---- what travels ----
+// ---- what can be sent ----
 
-/// `Above`: the types around T that may contain themselves, as a tree does.
+/// `Above`: the enclosing types, for recursive ones such as trees.
 template <class T, class... Above>
 consteval bool travels();
 template <class... Above, class... T>
@@ -307,7 +308,7 @@ consteval bool travels() {
     return decodes<T>() && all_travel<Above...>(typename Description<T>::Parts{});
 }
 
-/// The elements lie one behind the other, as in a vector.
+/// The elements are contiguous in memory.
 template <class C>
 concept Contiguous = std::is_array_v<C> ||
     (std::ranges::contiguous_range<C>&& requires(const C& c) { c.data(); });

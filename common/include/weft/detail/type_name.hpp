@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Names of types and functions for people, and for the signatures that calls by name are checked
-// with: so a type has the same name whatever the compiler, and whatever the library calls it inside.
+// Names of types and functions, for messages and for the signatures of calls by name: a type has the same
+// name with every compiler and standard library.
 #pragma once
 
 #include <array>
@@ -17,10 +17,10 @@ inline void replace_all(std::string& text, std::string_view from, std::string_vi
     text.replace(at, from.size(), to);
 }
 
-/// The compilers' spellings of the same thing, made one.
+/// Unifies the spellings of different compilers.
 inline std::string tidy_name(std::string_view name) {
   std::string out(name);
-  // Not static: it would be one object for all task libraries of a runner, whatever their versions.
+  // Not static: all task libraries of a runner, of whatever version, would share one object.
   constexpr std::array<std::array<std::string_view, 2>, 13> kSpellings = {{
       {"{anonymous}", "(anonymous namespace)"},
       {"std::__cxx11::", "std::"},
@@ -37,7 +37,7 @@ inline std::string tidy_name(std::string_view name) {
       {" >", ">"},
   }};
   for (const auto& [from, to] : kSpellings) replace_all(out, from, to);
-  constexpr std::string_view kLambda = "(lambda at ";  // Clang's, with the whole path
+  constexpr std::string_view kLambda = "(lambda at ";  // Clang's spelling, with the whole path
   if (const auto at = out.find(kLambda); at != std::string::npos) {
     const auto slash = out.rfind('/');
     if (slash != std::string::npos && slash > at)
@@ -60,25 +60,24 @@ std::string type_list(Types<T...>) {
   return out;
 }
 
-/// A standard template by its own name and the arguments that matter: without allocators and the like.
+/// The name of a standard template with the arguments that matter: without allocators and the like.
 template <class T>
 std::string template_name() {
   std::string name = tidy_name(pretty_argument(pretty_type<T>()));
   return name.substr(0, name.find('<')) + "<" + type_list(typename Description<T>::Parts{});
 }
 
-/// What is not a class, or no instance of a template whose arguments are types alone, as compilers agree on
-/// it.
+/// The name of a type that is not a template instance with type arguments only; compilers agree on it.
 template <class T>
 struct OwnName {
   static std::string get() { return tidy_name(pretty_argument(pretty_type<T>())); }
 };
-/// Compilers differ in how they spell arguments, and whether they show those that are there by default.
+/// Compilers differ in the spelling of template arguments, and in whether they show default ones.
 template <template <class...> class C, class... A>
 struct OwnName<C<A...>> {
   static std::string get() {
     const std::string name = tidy_name(pretty_argument(pretty_type<C<A...>>()));
-    std::size_t begin = name.size();  // of the last argument list
+    std::size_t begin = name.size();  // start of the last argument list
     for (int depth = 0; begin > 0;) {
       const char c = name[--begin];
       depth += (c == '>') - (c == '<');

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// ValueReader: msgpack to values of a program, without a tree of objects in between. Types, sizes and ranges
-// must be exactly right, and no more memory is reserved than bytes are there.
+// ValueReader: decodes msgpack into C++ values, without an intermediate tree of objects. Types, sizes and
+// ranges must match exactly, and no more memory is reserved than there are bytes.
 //
-// A struct with MSGPACK_DEFINE is filled through the msgpack_pack that the macro made: it hands every member
-// to our "packer" as const M&, and the reader writes to it. That is sound because the struct itself is never
-// const here. (MSGPACK_DEFINE's own msgpack_unpack takes a tree of msgpack objects, accepts arrays of any
-// size, and sees raw vectors as msgpack-c does.)
+// A struct with MSGPACK_DEFINE is filled through the generated msgpack_pack: it passes every member to our
+// "packer" as const M&, and the reader writes to it. This is sound because the struct itself is never const
+// here. (The generated msgpack_unpack takes a tree of msgpack objects, accepts arrays of any size, and reads
+// raw vectors in msgpack-c's encoding.)
 #pragma once
 
 #include <cstdint>
@@ -25,16 +25,16 @@
 
 namespace weft::detail {
 
-/// The tokens of a MsgpackReader, each as asked for or an Error with a sentence.
+/// Reads through a MsgpackReader; every unexpected token throws an Error with a sentence.
 class ValueReader {
  public:
   /// `bytes` must outlive the reader and whatever text() returns.
   explicit ValueReader(std::string_view bytes) : bytes_(bytes), in_(bytes) {}
 
-  /// Replaces `value` by what comes next.
+  /// Decodes the next value into `value`.
   template <class T>
   void read(T& value);
-  /// What comes next, of a type that needs no default constructor.
+  /// Decodes and returns the next value; T needs no default constructor.
   template <class T>
   T make();
 
@@ -51,7 +51,7 @@ class ValueReader {
   }
 
  private:
-  static constexpr int kDepthMax = 500;  // structs in structs: a stack is finite
+  static constexpr int kDepthMax = 500;  // of nested structs, since the stack is finite
 
   template <class T>
   void read_floating(T& value);
@@ -113,7 +113,7 @@ class ValueReader {
   int depth_ = 0;
 };
 
-/// Assigns, also to what has no assignment.
+/// Assigns, even if T has no assignment operator.
 template <class T>
 void replace(T& value, T&& by) {
   if constexpr (std::is_move_assignable_v<T>) {
@@ -152,7 +152,7 @@ class MemberReader {
 
  private:
   ValueReader& reader_;
-  bool keys_ = false;  // MSGPACK_DEFINE_MAP: names and members take turns
+  bool keys_ = false;  // MSGPACK_DEFINE_MAP: names and members alternate
   bool key_next_ = true;
 };
 
@@ -304,7 +304,7 @@ template <class T, class... M>
 T ValueReader::make_aggregate(Types<M...>) {
   enter();
   array_of(sizeof...(M));
-  T value{make<M>()...};  // in braces: one after the other
+  T value{make<M>()...};  // braces guarantee the order of evaluation
   leave();
   return value;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ValueWriter: values of a program to msgpack. A struct with MSGPACK_DEFINE is visited through the
-// msgpack_pack that the macro made, which is a template on its packer and so takes ours.
+// ValueWriter: encodes C++ values as msgpack. A struct with MSGPACK_DEFINE is visited through the generated
+// msgpack_pack, a template that accepts our packer.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@
 
 namespace weft::detail {
 
-/// True when a value of T may travel as nil, so that an optional around it needs an array of one.
+/// Whether a value of T may be encoded as nil, so that an optional around it needs an array of one.
 template <class T>
 inline constexpr bool may_be_nil =
     shape_of<T> == Shape::optional || shape_of<T> == Shape::unit || shape_of<T> == Shape::custom;
@@ -29,7 +29,7 @@ class ValueWriter : public MsgpackWriter<ByteBuffer&> {
  public:
   using MsgpackWriter::MsgpackWriter;
 
-  /// Any value that can travel; anything else does not compile, with a sentence.
+  /// Encodes a value of any serialisable type; others are rejected at compile time with a sentence.
   template <class T>
   void write(const T& value);
 
@@ -40,7 +40,7 @@ class ValueWriter : public MsgpackWriter<ByteBuffer&> {
   void write_optional(const T& value);
 };
 
-/// The packer that a struct's msgpack_pack sees.
+/// The packer that is passed to a struct's msgpack_pack.
 class MemberWriter {
  public:
   explicit MemberWriter(ValueWriter& writer) : writer_(writer) {}
@@ -52,7 +52,7 @@ class MemberWriter {
   template <class M>
   void pack(const M& member) {
     if (keys_ && std::exchange(key_next_, !key_next_)) {
-      // Only a key converts to text here: a member that does is written as its own type below.
+      // Keys are text. A member that converts to text is written as its own type below.
       if constexpr (std::is_convertible_v<const M&, std::string_view>) writer_.text(member);
     } else {
       writer_.write(member);
@@ -61,7 +61,7 @@ class MemberWriter {
 
  private:
   ValueWriter& writer_;
-  bool keys_ = false;  // MSGPACK_DEFINE_MAP: names and members take turns
+  bool keys_ = false;  // MSGPACK_DEFINE_MAP: names and members alternate
   bool key_next_ = true;
 };
 

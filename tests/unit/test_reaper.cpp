@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What runners leave behind, and who ends it: whichever of the agent, the fork server, the keeper and the
+// What runners leave behind, and who ends it: whichever of the agent, the fork server, the reaper and the
 // runner dies, and whatever the runner's processes did to get away.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -80,7 +80,7 @@ pid_t parent_of(pid_t pid) {
 
 }  // namespace
 
-TEST_SUITE("keeper") {
+TEST_SUITE("reaper") {
   TEST_CASE("when a runner's death is known, nothing that it started is left") {
     SUBCASE("it exits") {
       Shell shell(std::string(kEscapes) + "read end <&3");
@@ -126,11 +126,11 @@ TEST_SUITE("keeper") {
     for (int i = 0; i < 10; ++i) CHECK(marked(mark).empty());
   }
 
-  TEST_CASE("a keeper that is killed counts as its runner's death, and the fork server ends the rest") {
+  TEST_CASE("a reaper that is killed counts as its runner's death, and the fork server ends the rest") {
     Shell shell(std::string(kEscapes) + "read end <&3");
     const auto pids = escaped(shell);
     shell.process->death();
-    kill(shell.process->keeper(), SIGKILL);
+    kill(shell.process->reaper(), SIGKILL);
     CHECK(shell.death().signal == SIGKILL);
     check_gone(pids);
   }
@@ -139,7 +139,7 @@ TEST_SUITE("keeper") {
     Shell shell(std::string(kEscapes) + "read end <&3");
     const auto pids = escaped(shell);
     shell.process->death();
-    kill(parent_of(shell.process->keeper()), SIGKILL);
+    kill(parent_of(shell.process->reaper()), SIGKILL);
     pollfd polled{shell.server.fd(), POLLIN, 0};
     CHECK(poll(&polled, 1, 10'000) == 1);
     CHECK_THROWS_AS(shell.server.start({}), std::system_error);
@@ -148,11 +148,11 @@ TEST_SUITE("keeper") {
     for (const pid_t pid : pids) CHECK(!lives(pid));
   }
 
-  TEST_CASE("an agent that is killed leaves nothing, alone or with the fork server or the keeper") {
+  TEST_CASE("an agent that is killed leaves nothing, alone or with the fork server or the reaper") {
     int also = 0;
     SUBCASE("alone") {}
     SUBCASE("with the fork server") { also = 1; }
-    SUBCASE("with the keeper") { also = 2; }
+    SUBCASE("with the reaper") { also = 2; }
     int ends[2];
     REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
     const pid_t agent = fork();
@@ -160,8 +160,8 @@ TEST_SUITE("keeper") {
       Shell shell(std::string(kEscapes) + "read end <&3");
       std::vector<pid_t> pids = escaped(shell);
       shell.process->death();
-      pids.push_back(parent_of(shell.process->keeper()));
-      pids.push_back(shell.process->keeper());
+      pids.push_back(parent_of(shell.process->reaper()));
+      pids.push_back(shell.process->reaper());
       if (write(ends[1], pids.data(), pids.size() * sizeof(pid_t)) < 0) _exit(1);
       pause();
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "worker/keeper.hpp"
+#include "worker/reaper.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -25,8 +25,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr auto kGiveUp = std::chrono::seconds(5);  // for what even SIGKILL does not end
-constexpr timespec kLookAgain{0, 10'000'000};      // children that were adopted meanwhile send no signal
+constexpr auto kGiveUp = std::chrono::seconds(5);  // on processes that even SIGKILL does not end
+constexpr timespec kLookAgain{0, 10'000'000};      // newly adopted children send no signal
 
 sigset_t only(int signal) {
   sigset_t set;
@@ -35,21 +35,21 @@ sigset_t only(int signal) {
   return set;
 }
 
-void send_report(int line, const KeeperReport& report) {
-  // Without anybody to hear it there is nothing else to do.
+void send_report(int line, const ReaperReport& report) {
+  // If the agent is gone, the report is lost, and there is nothing left to do.
   [[maybe_unused]] const auto sent = send(line, &report, sizeof report, MSG_NOSIGNAL);
 }
 
-class Keeper {
+class Reaper {
  public:
-  Keeper(pid_t runner, Fd line, Fd kill_switch)
+  Reaper(pid_t runner, Fd line, Fd kill_switch)
       : runner_(runner), line_(std::move(line)), kill_switch_(std::move(kill_switch)) {}
 
   void run() {
     watch();
     end_all();
     const int status = status_.value_or(SIGKILL);
-    send_report(line_.get(), {.kind = KeeperReport::Kind::ended,
+    send_report(line_.get(), {.kind = ReaperReport::Kind::ended,
                               .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
                               .exit_code = WIFSIGNALED(status) ? 0 : WEXITSTATUS(status)});
   }
@@ -63,12 +63,12 @@ class Keeper {
 
   pid_t runner_;
   Fd line_;
-  Fd kill_switch_;             // of the runner's cgroup; none: there is none
-  std::optional<int> status_;  // of the runner, once it was reaped
+  Fd kill_switch_;             // cgroup.kill of the runner's cgroup, if it has one
+  std::optional<int> status_;  // of the runner, once it has been reaped
 };
 
-/// Until the runner has ended or must end.
-void Keeper::watch() {
+/// Returns when the runner has ended or must be ended.
+void Reaper::watch() {
   const sigset_t set = only(SIGCHLD);
   const Fd children(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   while (!status_) {
@@ -85,35 +85,36 @@ void Keeper::watch() {
   }
 }
 
-/// Not reaped yet, so that its number, which is that of its group, is nobody else's.
-void Keeper::pass_on(int signal) const {
-  // Before its setsid() there is no group of its own.
+/// The runner has not been reaped yet, so its pid, which is also its group's id, has not been reused.
+void Reaper::pass_on(int signal) const {
+  // Before its setsid() the runner has no process group.
   if (kill(-runner_, signal) < 0) kill(runner_, signal);
 }
 
-/// The runner's status is kept; the others are what its processes have left behind.
-void Keeper::reap() {
+/// Records the runner's status. The other children are leftovers of its processes.
+void Reaper::reap() {
   int status = 0;
   for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;)
     if (pid == runner_) status_ = status;
 }
 
-/// Whoever loses its parent by this becomes a child of ours, and its turn comes.
-void Keeper::end_all() {
+/// Kills all descendants. A process that loses its parent by this becomes our child, and is killed in a later
+/// round.
+void Reaper::end_all() {
   if (kill_switch_ && write(kill_switch_.get(), "1", 1) < 0) {
-    // Then one by one.
+    // Otherwise kill them one by one.
   }
   const sigset_t set = only(SIGCHLD);
   for (const auto end = Clock::now() + kGiveUp; kill_children() && Clock::now() < end; reap()) {
     sigtimedwait(&set, nullptr, &kLookAgain);
   }
   for (const pid_t child : own_children()) {
-    report_line(fmt::format("weft-worker: process {}, which a task has left behind, cannot be ended", child));
+    report_line(fmt::format("weft-worker: process {}, left behind by a task, cannot be ended", child));
   }
 }
 
-/// Whether there are any that may be killed.
-bool Keeper::kill_children() {
+/// Returns whether any child could be signalled.
+bool Reaper::kill_children() {
   bool any = false;
   for (const pid_t child : own_children()) any = kill(child, SIGKILL) == 0 || errno != EPERM || any;
   return any;
@@ -121,11 +122,11 @@ bool Keeper::kill_children() {
 
 }  // namespace
 
-void keep(RunnerOrder order) {
+void run_reaper(RunnerOrder order) {
   prctl(PR_SET_CHILD_SUBREAPER, 1);
-  prctl(PR_SET_NAME, "weft-keeper");
+  prctl(PR_SET_NAME, "weft-reaper");
   const pid_t self = getpid();
-  send_report(order.fds[RunnerOrder::line].get(), {.kind = KeeperReport::Kind::started, .keeper = self});
+  send_report(order.fds[RunnerOrder::line].get(), {.kind = ReaperReport::Kind::started, .reaper = self});
   const pid_t runner = fork();
   if (runner == 0) become_runner(order, self);
   if (runner < 0) {
@@ -134,16 +135,16 @@ void keep(RunnerOrder order) {
   }
   Fd kill_switch;
   if (order.cgroup() >= 0) kill_switch = Fd(openat(order.cgroup(), "cgroup.kill", O_WRONLY | O_CLOEXEC));
-  Keeper keeper(runner, std::move(order.fds[RunnerOrder::line]), std::move(kill_switch));
-  order.fds.clear();  // the runner's ends: nobody else may hold them open
-  keeper.run();
+  Reaper reaper(runner, std::move(order.fds[RunnerOrder::line]), std::move(kill_switch));
+  order.fds.clear();  // only the runner may hold its ends open
+  reaper.run();
   _exit(0);
 }
 
 void report_failure(const RunnerOrder& order) {
   const std::string text = fmt::format("cannot start a process: {}\n", std::strerror(errno));
   [[maybe_unused]] const auto written = write(order.fds[RunnerOrder::err].get(), text.data(), text.size());
-  send_report(order.fds[RunnerOrder::line].get(), {.kind = KeeperReport::Kind::ended, .exit_code = 127});
+  send_report(order.fds[RunnerOrder::line].get(), {.kind = ReaperReport::Kind::ended, .exit_code = 127});
 }
 
 std::vector<pid_t> own_children() {
