@@ -10,9 +10,9 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "broker/journal_writer.hpp"
+#include "broker/journal/journal_writer.hpp"
 #include "broker/memory_return.hpp"
-#include "broker/scheduler.hpp"
+#include "broker/scheduler/scheduler.hpp"
 #include "common/codec.hpp"
 #include "common/fd.hpp"
 

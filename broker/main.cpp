@@ -110,10 +110,10 @@ void parse(CLI::App& app, Options& options) {
 
 /// Opens the journal and its folder and has the broker begin with what they hold.
 void use_journal(weft::broker::Broker& broker, const Options& options) {
-  using weft::broker::BlobFolder, weft::broker::JournalFile;
+  using weft::broker::BlobDirectory, weft::broker::JournalFile;
   JournalFile file(options.journal, options.salvage ? JournalFile::Mode::salvage : JournalFile::Mode::normal);
   for (const std::string& notice : file.notices()) spdlog::warn("{}: {}", options.journal, notice);
-  BlobFolder folder(options.journal + ".blobs");
+  BlobDirectory folder(options.journal + ".blobs");
   weft::broker::Recovered recovered;
   for (const std::string& row : file.read()) {
     auto records = weft::broker::decode_row(row);

@@ -8,7 +8,7 @@
 #include <exception>
 #include <filesystem>
 
-#include "broker/journal_writer.hpp"
+#include "broker/journal/journal_writer.hpp"
 
 namespace weft::broker {
 
@@ -22,7 +22,7 @@ constexpr std::chrono::seconds kRun{4};
 /// Of records that wait at most; of records in one order, as a submit brings them.
 void measure(const std::string& path, std::uint64_t waiting_max, std::uint64_t packed) {
   std::filesystem::remove(path);
-  JournalWriter writer{JournalFile(path), BlobFolder(path + ".blobs")};
+  JournalWriter writer{JournalFile(path), BlobDirectory(path + ".blobs")};
   const std::string records(kRecordBytes * packed, 'r');
   std::uint64_t given = 0;
   std::uint64_t durable = 0;

@@ -8,7 +8,7 @@
 #include <deque>
 #include <vector>
 
-#include "broker/scheduler.hpp"
+#include "broker/scheduler/scheduler.hpp"
 #include "client/bench_clock.hpp"
 
 namespace weft::bench {

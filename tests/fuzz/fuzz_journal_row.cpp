@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Arbitrary bytes as the content of a row of the broker's journal: no crash, and what decodes is written as
 // something that decodes to as many records and is written as the same.
-#include "broker/journal_records.hpp"
+#include "broker/scheduler/journal_records.hpp"
 #include "tests/fuzz/input.hpp"
 
 using namespace weft;

@@ -8,7 +8,7 @@
 #include <set>
 #include <unordered_set>
 
-#include "broker/scheduler.hpp"
+#include "broker/scheduler/scheduler.hpp"
 #include "common/codec.hpp"
 #include "tests/fuzz/draw.hpp"
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <vector>
 
-#include "broker/scheduler.hpp"
+#include "broker/scheduler/scheduler.hpp"
 #include "common/codec.hpp"
 #include "tests/simulation/disk.hpp"
 #include "tests/simulation/node.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Disk: the journal and the folder of blobs beside a simulated broker, which outlive it. Does what
-// broker/journal_writer.cpp does with SQLite and files: orders in turn, each after a while, answers later.
-// What was answered is durable. The order that a death interrupts is done or is not; those behind it are
-// lost, and so is every blob that was not sealed. A deletion is not synced: a power cut may undo it.
+// broker/journal/journal_writer.cpp does with SQLite and files: orders in turn, each after a while, answers
+// later. What was answered is durable. The order that a death interrupts is done or is not; those behind it
+// are lost, and so is every blob that was not sealed. A deletion is not synced: a power cut may undo it.
 #pragma once
 
 #include <deque>
@@ -11,7 +11,7 @@
 #include <set>
 #include <string>
 
-#include "broker/events.hpp"
+#include "broker/scheduler/events.hpp"
 #include "tests/simulation/blobs.hpp"
 #include "tests/simulation/network.hpp"
 #include "tests/simulation/oracle.hpp"

@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "broker/journal_records.hpp"
+#include "broker/scheduler/journal_records.hpp"
 #include "client/session_events.hpp"
 #include "tests/simulation/scenario.hpp"
 #include "tests/simulation/world.hpp"

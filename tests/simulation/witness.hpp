@@ -10,7 +10,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "broker/scheduler.hpp"
+#include "broker/scheduler/scheduler.hpp"
 #include "tests/simulation/world.hpp"
 
 namespace weft::sim {

@@ -11,7 +11,7 @@
 #include <cstdio>
 #include <exception>
 
-#include "broker/journal_writer.hpp"
+#include "broker/journal/journal_writer.hpp"
 #include "common/hash.hpp"
 #include "journal_victim.hpp"
 
@@ -29,7 +29,7 @@ void work(const std::string& path) {
   std::uint64_t record = 0;
   for (const std::string& row : rows)
     record += static_cast<std::uint64_t>(std::count(row.begin(), row.end(), '\n'));
-  JournalWriter writer(std::move(file), BlobFolder(path + ".blobs"));
+  JournalWriter writer(std::move(file), BlobDirectory(path + ".blobs"));
   for (std::uint64_t round = 1; round <= kRoundsMax; ++round) {
     std::size_t awaited = 2;
     for (int i = 0; i < 3; ++i) {

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "broker/scheduler.hpp"
+#include "broker/scheduler/scheduler.hpp"
 #include "common/codec.hpp"
 
 namespace weft::broker {

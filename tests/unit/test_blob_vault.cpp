@@ -3,7 +3,7 @@
 // test_blob_fetch.cpp.
 #include <doctest/doctest.h>
 
-#include "broker/blob_vault.hpp"
+#include "broker/scheduler/blob_vault.hpp"
 
 namespace weft::broker {
 

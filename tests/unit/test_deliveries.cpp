@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "broker/deliveries.hpp"
+#include "broker/scheduler/deliveries.hpp"
 
 using namespace weft;
 using namespace weft::broker;

@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "broker/state.hpp"
+#include "broker/scheduler/state.hpp"
 
 using namespace weft::broker;
 

@@ -6,9 +6,9 @@
 #include <filesystem>
 #include <map>
 
-#include "broker/journal_file.hpp"
-#include "broker/journal_row.hpp"
-#include "broker/sqlite.hpp"
+#include "broker/journal/journal_file.hpp"
+#include "broker/journal/journal_row.hpp"
+#include "broker/journal/sqlite.hpp"
 #include "common/codec.hpp"
 #include "tests/unit/folder.hpp"
 #include "tests/unit/scheduler_harness.hpp"

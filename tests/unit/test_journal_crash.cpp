@@ -9,8 +9,8 @@
 #include <random>
 #include <set>
 
-#include "broker/blob_folder.hpp"
-#include "broker/journal_file.hpp"
+#include "broker/journal/blob_directory.hpp"
+#include "broker/journal/journal_file.hpp"
 #include "common/crash_point.hpp"
 #include "common/hash.hpp"
 #include "folder.hpp"
@@ -71,7 +71,7 @@ std::uint64_t check(const std::string& path, const Told& told) {
   CHECK(records == expected);
   CHECK(last >= told.appended);
 
-  const BlobFolder folder(path + ".blobs");
+  const BlobDirectory folder(path + ".blobs");
   for (const std::uint64_t number : told.durable) {
     const std::string content = blob_content(number);
     CHECK(folder.read(hash_of(content), 0, static_cast<std::uint32_t>(content.size())) == Bytes(content));

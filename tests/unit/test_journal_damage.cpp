@@ -8,7 +8,7 @@
 #include <fstream>
 #include <random>
 
-#include "broker/journal_file.hpp"
+#include "broker/journal/journal_file.hpp"
 #include "folder.hpp"
 
 namespace weft::broker {

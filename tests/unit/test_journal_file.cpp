@@ -12,7 +12,7 @@
 #include <functional>
 #include <random>
 
-#include "broker/journal_file.hpp"
+#include "broker/journal/journal_file.hpp"
 #include "folder.hpp"
 
 namespace weft::broker {

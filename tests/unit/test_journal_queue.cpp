@@ -2,7 +2,7 @@
 // JournalQueue: group commit, faults, and when the journal is rewritten.
 #include <doctest/doctest.h>
 
-#include "broker/journal_queue.hpp"
+#include "broker/scheduler/journal_queue.hpp"
 
 namespace weft::broker {
 

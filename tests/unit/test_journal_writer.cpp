@@ -8,7 +8,7 @@
 #include <numeric>
 #include <optional>
 
-#include "broker/journal_writer.hpp"
+#include "broker/journal/journal_writer.hpp"
 #include "common/hash.hpp"
 #include "folder.hpp"
 
@@ -21,7 +21,7 @@ struct Fixture {
   std::string path = folder.path + "/journal";
   std::optional<JournalWriter> writer;
 
-  Fixture() { writer.emplace(JournalFile(path), BlobFolder(path + ".blobs")); }
+  Fixture() { writer.emplace(JournalFile(path), BlobDirectory(path + ".blobs")); }
 
   /// Waits for answers until there are `count`.
   std::vector<JournalWriter::Answer> answers(std::size_t count) {

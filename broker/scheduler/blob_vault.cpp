@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+#include "broker/scheduler/blob_vault.hpp"
+
+#include <utility>
+
+#include "common/check.hpp"
+
+namespace weft::broker {
+
+bool BlobVault::keep(const BlobId& id, std::uint64_t size, const Uuid& holder) {
+  const auto [entry, added] = blobs_.try_emplace(id);
+  Blob& blob = entry->second;
+  ++blob.users;
+  if (blob.state == State::kept) return true;
+  if (added) {
+    fetch_.start(id, size, {holder});
+  } else {
+    fetch_.prefer_holder(id, holder);  // who spoke last is the likeliest to be there
+  }
+  return false;
+}
+
+void BlobVault::release(const BlobId& id, Actions& actions) {
+  const auto found = blobs_.find(id);
+  WEFT_CHECK(found != blobs_.end() && found->second.users > 0);
+  if (--found->second.users > 0 || fetch_.is_verifying(id)) return;  // on_stored() follows
+  if (found->second.state == State::fetching) fetch_.remove(id);
+  actions.push_back(ForgetBlob{id});
+  blobs_.erase(found);
+}
+
+bool BlobVault::has(const BlobId& id) const {
+  const auto found = blobs_.find(id);
+  return found != blobs_.end() && found->second.state == State::kept;
+}
+
+void BlobVault::on_data(Time now, const wire::Data& data, Actions& actions) {
+  fetch_.on_data(now, data);
+  perform(now, actions);
+}
+
+void BlobVault::on_gone(Time now, const wire::Gone& gone, Actions& actions) {
+  fetch_.on_gone(now, gone);
+  perform(now, actions);
+}
+
+void BlobVault::on_stored(Time now, const BlobStored& event, Actions& actions) {
+  if (!fetch_.is_verifying(event.id)) return;
+  Blob& blob = blobs_.at(event.id);
+  if (blob.users == 0) {  // the last user released it while it was sealed
+    fetch_.remove(event.id);
+    blobs_.erase(event.id);
+    actions.push_back(ForgetBlob{event.id});
+  } else if (!event.fault.empty()) {
+    fetch_.on_bad(now, event.id, event.fault);
+    perform(now, actions);
+  } else {
+    fetch_.on_good(event.id);
+    blob.state = State::kept;
+    settled_.push_back({event.id, ""});
+  }
+}
+
+void BlobVault::collect(Actions& actions) {
+  for (auto entry = blobs_.begin(); entry != blobs_.end();) {
+    if (entry->second.users > 0) {
+      ++entry;
+      continue;
+    }
+    WEFT_CHECK(entry->second.state == State::kept);
+    actions.push_back(ForgetBlob{entry->first});
+    entry = blobs_.erase(entry);
+  }
+}
+
+void BlobVault::tick(Time now, Actions& actions) {
+  fetch_.tick(now);
+  perform(now, actions);
+}
+
+std::vector<wire::Get> BlobVault::take_gets(Time now, Actions& actions) {
+  perform(now, actions);
+  return std::exchange(gets_, {});
+}
+
+void BlobVault::perform(Time now, Actions& actions) {
+  for (BlobFetch::Action& action : fetch_.take(now)) {
+    if (auto* get = std::get_if<wire::Get>(&action)) {
+      gets_.push_back(*get);
+    } else if (auto* chunk = std::get_if<BlobFetch::StoreChunk>(&action)) {
+      actions.push_back(StoreChunk{chunk->id, chunk->size, chunk->offset, std::move(chunk->bytes)});
+    } else if (const auto* verify = std::get_if<BlobFetch::VerifyBlob>(&action)) {
+      if (verify->size == 0) actions.push_back(StoreChunk{verify->id, 0, 0, {}});  // an empty file
+      actions.push_back(SealBlob{verify->id});
+    } else if (auto* failed = std::get_if<BlobFetch::Failed>(&action)) {
+      settled_.push_back({failed->id, std::move(failed->reason)});
+    }
+  }
+}
+
+void BlobVault::check_invariants() const {
+  for (const auto& [id, blob] : blobs_) {
+    WEFT_CHECK((blob.state == State::fetching) == fetch_.contains(id));
+    WEFT_CHECK(blob.users > 0 || blob.state == State::kept || fetch_.is_verifying(id));
+  }
+  fetch_.check_invariants();
+}
+
+}  // namespace weft::broker

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+// BlobVault decides which blobs the directory beside the journal holds: those that detached tasks need. It
+// counts their users, and has BlobFetch get them from their holders. Pure; a part of Scheduler.
+//
+//   absent --keep()--> fetching --all chunks--> sealing --stored--> kept --last release()--> forgotten
+//                       ^    |                     |
+//                       |    +- GONE, silence -----+ the disk was at fault
+//                       +--------------------------+ tried again, as long as it has users
+#pragma once
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker/scheduler/events.hpp"
+#include "common/blob_fetch.hpp"
+
+namespace weft::broker {
+
+class BlobVault {
+ public:
+  struct Settings {
+    BlobFetch::Settings fetch{.give_up = std::chrono::seconds(4), .tries = 5};
+  };
+  /// A blob that is wanted is kept, or (with a fault) could not be: it is tried again while it has users.
+  struct Settled {
+    BlobId id;
+    std::string fault;
+  };
+
+  explicit BlobVault(const Settings& settings) : fetch_(settings.fetch) { fetch_.on_joined(); }
+
+  /// The directory holds the blob already.
+  void found(const BlobId& id) { blobs_[id].state = State::kept; }
+  /// Adds a user, who can have the blob from `holder`. True: it is kept. False: Settled follows.
+  bool keep(const BlobId& id, std::uint64_t size, const Uuid& holder);
+  /// Removes a user.
+  void release(const BlobId& id, Actions& actions);
+  bool has(const BlobId& id) const;
+  void on_data(Time now, const wire::Data& data, Actions& actions);
+  void on_gone(Time now, const wire::Gone& gone, Actions& actions);
+  void on_stored(Time now, const BlobStored& event, Actions& actions);
+  /// Deletes what the directory holds without a user: once all tasks of the journal have said what they need.
+  void collect(Actions& actions);
+
+  void tick(Time now, Actions& actions);
+  std::optional<Time> deadline() const { return fetch_.deadline(); }
+  /// What is to be asked of holders.
+  std::vector<wire::Get> take_gets(Time now, Actions& actions);
+  std::vector<Settled> take_settled() { return std::exchange(settled_, {}); }
+
+  void check_invariants() const;
+
+ private:
+  enum class State : std::uint8_t { fetching, kept };  // fetching: sealing, if BlobFetch is verifying
+  struct Blob {
+    State state = State::fetching;
+    std::uint32_t users = 0;
+  };
+
+  void perform(Time now, Actions& actions);
+
+  BlobFetch fetch_;
+  std::unordered_map<BlobId, Blob> blobs_;
+  std::vector<wire::Get> gets_;
+  std::vector<Settled> settled_;
+};
+
+}  // namespace weft::broker

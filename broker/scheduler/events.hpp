@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+// What goes into Scheduler and what comes out. Plain values; actions compare.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "broker/scheduler/journal_records.hpp"
+#include "common/messages.hpp"
+
+namespace weft::broker {
+
+/// A connection, as the shell numbers them. Never reused.
+using PeerId = std::uint64_t;
+inline constexpr PeerId kNoPeer = 0;
+
+// ---- events ----
+
+struct Received {
+  PeerId peer = kNoPeer;
+  wire::Message message;
+  std::uint8_t minor = wire::kMinor;  // version of the peer
+};
+/// A frame from a connection that cannot be decoded; `version` when it is of another major version.
+struct ReceivedGarbage {
+  PeerId peer = kNoPeer;
+  std::string reason;
+  bool version = false;
+};
+/// The connection is closed, or a send to it failed for good.
+struct PeerGone {
+  PeerId peer = kNoPeer;
+  bool by_peer = true;  // the peer's kernel closed or reset it; false: it could not be reached any more
+};
+/// The process of the client that has this session has ended, on this host.
+struct ProcessGone {
+  Uuid session;
+};
+struct Tick {};
+/// The broker is about to leave: says GOODBYE to everybody.
+struct Shutdown {
+  std::string reason;
+};
+/// What the journal and its folder held when the broker started. The first event, when there is a journal.
+struct Recovered {
+  std::vector<JournalRecord> records;
+  std::vector<BlobId> blobs;
+};
+/// Answers Persist and RewriteJournal.
+struct Persisted {
+  std::uint64_t number = 0;
+  std::string fault;  // "": it is durable; else nothing of it is, and why
+};
+/// Answers SealBlob.
+struct BlobStored {
+  BlobId id;
+  std::string fault;  // as above
+};
+using Event = std::variant<Received, ReceivedGarbage, PeerGone, ProcessGone, Tick, Shutdown, Recovered,
+                           Persisted, BlobStored>;
+
+// ---- actions ----
+
+struct Send {
+  PeerId peer = kNoPeer;
+  wire::Message message;
+  bool operator==(const Send&) const = default;
+};
+/// After what was sent to it has gone out, this connection has no meaning any more.
+struct ForgetPeer {
+  PeerId peer = kNoPeer;
+  bool operator==(const ForgetPeer&) const = default;
+};
+struct Log {
+  enum class Level : std::uint8_t { info, warning } level = Level::info;
+  std::string text;
+  bool operator==(const Log&) const = default;
+};
+/// Append a row to the journal. One is under way at a time.
+struct Persist {
+  std::uint64_t number = 0;
+  std::string row;
+  bool operator==(const Persist&) const = default;
+};
+/// Replace the whole journal by these rows.
+struct RewriteJournal {
+  std::uint64_t number = 0;
+  std::vector<std::string> rows;
+  bool operator==(const RewriteJournal&) const = default;
+};
+/// Keep these bytes of a blob of `size` bytes in the folder, until it is sealed under its name.
+struct StoreChunk {
+  BlobId id;
+  std::uint64_t size = 0;
+  std::uint64_t offset = 0;
+  Bytes bytes;
+  bool operator==(const StoreChunk&) const = default;
+};
+/// All of it is stored: check the hash and make it durable.
+struct SealBlob {
+  BlobId id;
+  bool operator==(const SealBlob&) const = default;
+};
+/// Delete it, or what was stored of it.
+struct ForgetBlob {
+  BlobId id;
+  bool operator==(const ForgetBlob&) const = default;
+};
+/// Answer this GET of `peer` with DATA from the folder, or GONE.
+struct ReadBlob {
+  PeerId peer = kNoPeer;
+  wire::Get get;
+  bool operator==(const ReadBlob&) const = default;
+};
+using Action =
+    std::variant<Send, ForgetPeer, Log, Persist, RewriteJournal, StoreChunk, SealBlob, ForgetBlob, ReadBlob>;
+using Actions = std::vector<Action>;
+
+}  // namespace weft::broker

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+// FairQueue: the ready queues of all clients, and whose turn it is to get a slot (FairTurns). A client waits
+// for a turn while it has queued tasks, may start some, and is not too far behind with fetching its results.
+#pragma once
+
+#include <cstddef>
+
+#include "broker/scheduler/eligibility.hpp"
+#include "broker/scheduler/fair_turns.hpp"
+#include "broker/scheduler/roster.hpp"
+#include "broker/scheduler/settings.hpp"
+
+namespace weft::broker {
+
+class FairQueue {
+ public:
+  FairQueue(const Settings& settings, const Roster& roster, const Eligibility& eligibility)
+      : settings_(settings),
+        roster_(roster),
+        eligibility_(eligibility),
+        turns_(static_cast<double>(settings.quantum.count())) {}
+
+  // ---- clients ----
+
+  void add(Session& session) { turns_.join(session.turn, session, session.serial); }
+  /// Its queued tasks, its state or the results that wait for it have changed: it waits for a turn, or not.
+  void update(Session& session);
+  /// Backpressure: more bytes of results may not wait for one client before no more of its tasks start.
+  std::size_t backlog_max() const { return backlog_max_; }
+  /// At the start of a step: shares the memory budget out among the sessions.
+  void update_backlog_max();
+  /// The client has used so much slot time; negative: it was charged for more in advance.
+  void charge(Session& session, double us) { turns_.charge(session.turn, us); }
+  bool others_wait(const Session& session) const { return turns_.others_wait(session.turn); }
+
+  // ---- tasks ----
+
+  /// The queue of `session` for tasks of this placement. Lives as long as the session.
+  static ReadyQueue& queue_for(Session& session, const Placement& placement);
+  /// Into its ready queue, by its age. REQUIRES: it is in no list.
+  void push(Task& task);
+  /// Out of its ready queue, or out of whichever other list it is in. REQUIRES: no worker has it.
+  void remove(Task& task);
+  /// A worker with less memory than all others has joined: sets apart the tasks whose arguments are too large
+  /// for it.
+  void set_large_apart() const;
+
+  // ---- a scheduling pass ----
+
+  void begin_pass() { turns_.begin_pass(); }
+  FairTurns::Next next() { return turns_.next(); }
+  bool nobody_waits() const { return turns_.nobody_waits(); }
+  /// The queue with the oldest task of the highest priority, among those that are not blocked in this pass;
+  /// nullptr: none, and the client is not asked again in this pass.
+  ReadyQueue* best_queue(Session& session) const;
+  /// There is no room for any task of the queue. Room only shrinks within a pass.
+  void block(ReadyQueue& queue) const { queue.blocked_in_pass = turns_.pass(); }
+  void block_retries(ReadyQueue& queue) const { queue.retries_blocked_in_pass = turns_.pass(); }
+  bool retries_blocked(const ReadyQueue& queue) const {
+    return queue.retries_blocked_in_pass == turns_.pass();
+  }
+
+  void check_invariants() const;
+
+ private:
+  static bool may_start(const Session& session);
+  void set_apart(Task& task) const;
+
+  const Settings& settings_;
+  const Roster& roster_;
+  const Eligibility& eligibility_;
+  FairTurns turns_;
+  std::size_t backlog_max_ = 0;
+};
+
+}  // namespace weft::broker

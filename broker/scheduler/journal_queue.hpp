@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// JournalQueue is the write-behind queue in front of the journal. It gathers records into rows; one row is
+// under way at a time, and the records that come until it is durable share the next commit (group commit).
+// Pure; a part of Scheduler.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "broker/scheduler/events.hpp"
+#include "common/time.hpp"
+
+namespace weft::broker {
+
+class JournalQueue {
+ public:
+  struct Settings {
+    std::size_t row_bytes_max = 16 << 20;
+    std::size_t rewrite_bytes = 64 << 20;      // of rows since the journal was last rewritten
+    Duration retry = std::chrono::seconds(1);  // after a fault
+  };
+
+  explicit JournalQueue(const Settings& settings) : settings_(settings) {}
+
+  void record(JournalRecord record) { queue_.push_back(std::move(record)); }
+  /// The next row, when there is something to write and nothing is under way.
+  std::optional<Persist> next_row(Time now);
+  /// Whether the journal has grown so much that it should be rewritten.
+  bool wants_rewrite(Time now) const;
+  RewriteJournal rewrite(std::vector<std::string> rows);
+  /// The answer: what is durable now. After a fault: the tasks that will not be; the other records are
+  /// written again later.
+  std::vector<JournalRecord> on_persisted(Time now, const Persisted& event);
+  /// Of the last write; "": none.
+  const std::string& fault() const { return fault_; }
+
+  std::optional<Time> deadline() const;
+
+  void check_invariants() const;
+
+ private:
+  Settings settings_;
+  std::deque<JournalRecord> queue_;
+  std::size_t under_way_records_ = 0;  // at the front of queue_
+  std::size_t under_way_bytes_ = 0;
+  std::uint64_t number_ = 0;  // of the last row
+  bool under_way_ = false;    // a row or a rewrite
+  bool rewriting_ = false;
+  std::optional<Time> not_before_;  // after a fault
+  std::string fault_;
+  std::size_t written_ = 0;     // bytes since the last rewrite
+  std::size_t rewrite_at_ = 0;  // of written_; 0: at the first opportunity
+};
+
+}  // namespace weft::broker

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// The journal, read when a broker starts and written anew when it has grown. Reading a record twice changes
+// nothing, since a row may be written again after the journal was written anew.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "broker/scheduler/scheduler.hpp"
+#include "common/codec.hpp"
+
+namespace weft::broker {
+
+void Scheduler::on(const Recovered& event) {
+  for (const JournalRecord& record : event.records) std::visit([this](const auto& r) { replay(r); }, record);
+  for (const BlobId& id : event.blobs) blob_vault_.found(id);
+  std::size_t open = 0;
+  std::size_t finished = 0;
+  for (const auto& [id, session] : roster_.sessions()) {
+    if (session->detached.empty()) {  // nothing of it is left
+      session->state = SessionState::detached;
+      delivery_.mark_dirty(*session);
+    }
+    durable_.hold_again(*session);
+    for (const auto& [seq, entry] : session->detached)
+      ++(entry.phase == Detached::Phase::open ? open : finished);
+  }
+  blob_vault_.collect(step_.actions());
+  step_.actions().push_back(journal_queue_.rewrite(durable_.journal_rows()));
+  step_.log(Log::Level::info,
+            fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched", open,
+                        finished));
+}
+
+/// As if its client had just been lost: it may come back, and workers may claim what they run.
+void Scheduler::replay(const SessionRecord& record) {
+  if (roster_.sessions().contains(record.id)) return;
+  Session& session = add_session(record.id);
+  session.name = record.name;
+  session.host = record.host;
+  session.recorded = true;
+  session.state = SessionState::lost;
+  session.loss = "this broker was started anew";
+  session.grace_ends = adoption_.window_ends() + settings_.patience(session.give_up);
+  step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+}
+
+void Scheduler::replay(const SpecRecord& record) {
+  Session* session = roster_.find_session(record.session);
+  if (session == nullptr || session->specs.contains(record.spec)) return;
+  std::string refusal;
+  if (record.minor > settings_.minor) {
+    refusal = fmt::format(
+        "it was accepted by a broker that speaks protocol {}.{} and asks for what this one, which speaks "
+        "{}.{}, would ignore: start a newer broker on this journal",
+        wire::kMajor, record.minor, wire::kMajor, settings_.minor);
+  }
+  Spec& spec = specs_.define(*session, record.spec, record.content, std::move(refusal));
+  spec.recorded = true;
+  spec.minor = record.minor;
+}
+
+void Scheduler::replay(const TaskRecord& record) {
+  Session* session = roster_.find_session(record.session);
+  if (session == nullptr || !session->specs.contains(record.spec) || session->detached.contains(record.seq))
+    return;
+  Task& task = lifecycle_.add(*session, record.seq, *session->specs.at(record.spec), record.payload);
+  Detached& entry = session->detached[record.seq];
+  entry.phase = Detached::Phase::open;
+  entry.recorded = entry.journaled = true;
+  entry.spec = task.spec;
+  entry.submitted_ms = record.submitted_ms;
+  ++task.spec->open_tasks;
+  const std::int64_t waited_ms = step_.unix_ms(step_.now()) - record.submitted_ms;
+  lifecycle_.start_queue_timeout(task, static_cast<std::uint64_t>(std::max<std::int64_t>(waited_ms, 0)));
+  lifecycle_.await_claim(task);
+}
+
+void Scheduler::replay(const ChargeRecord& record) {
+  Session* session = roster_.find_session(record.session);
+  Task* task = session != nullptr ? find_task(*session, record.charge.seq) : nullptr;
+  if (task == nullptr) return;
+  if (record.charge.retries_used + record.charge.crashes < task->execution()) return;  // read before
+  Detached& entry = session->detached.at(task->seq);
+  entry.charges.push_back(record.charge);
+  entry.charges_saved = entry.charges.size();
+  task->retries_used = record.charge.retries_used;
+  task->crashes = record.charge.crashes;
+}
+
+void Scheduler::replay(const FinalRecord& record) {
+  Session* session = roster_.find_session(record.session);
+  Task* task = session != nullptr ? find_task(*session, record.answer.seq) : nullptr;
+  if (task == nullptr) return;
+  Detached& entry = session->detached.at(task->seq);
+  entry.phase = Detached::Phase::finished;
+  roster_.change_bytes(*session, entry.answer.payload.size(), record.answer.payload.size());
+  entry.answer = record.answer;
+  entry.finished_ms = record.finished_ms;
+  lifecycle_.erase(*task);
+}
+
+void Scheduler::replay(const GoneRecord& record) {
+  Session* session = roster_.find_session(record.session);
+  if (session == nullptr || !session->detached.contains(record.seq)) return;
+  if (Task* task = find_task(*session, record.seq)) lifecycle_.erase(*task);
+  durable_.drop(*session, record.seq);
+}
+
+}  // namespace weft::broker

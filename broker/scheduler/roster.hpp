@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+// Roster: the peers that are connected, the sessions of clients and the workers, each found by its id.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "broker/scheduler/state.hpp"
+#include "common/seq_table.hpp"
+
+namespace weft::broker {
+
+class Roster {
+ public:
+  using Sessions = std::unordered_map<Uuid, std::unique_ptr<Session>>;
+  using Workers = std::unordered_map<Uuid, std::unique_ptr<Worker>>;
+
+  // ---- peers, by connection ----
+
+  SeqTable<Peer>& peers() { return peers_; }
+  const SeqTable<Peer>& peers() const { return peers_; }
+
+  // ---- sessions ----
+
+  const Sessions& sessions() const { return sessions_; }
+  /// nullptr: unknown.
+  Session* find_session(const Uuid& id) const {
+    const auto found = sessions_.find(id);
+    return found != sessions_.end() ? found->second.get() : nullptr;
+  }
+  /// REQUIRES: `id` is unknown.
+  Session& add_session(const Uuid& id) {
+    Session& session = *sessions_.emplace(id, std::make_unique<Session>()).first->second;
+    session.id = id;
+    session.serial = next_serial_++;
+    return session;
+  }
+  void remove_session(const Uuid& id) { sessions_.erase(id); }
+
+  // ---- workers ----
+
+  /// By incarnation.
+  const Workers& workers() const { return workers_; }
+  const std::unordered_map<std::string, Worker*>& names() const { return names_; }
+  Worker* find_worker(const Uuid& incarnation) const {
+    const auto found = workers_.find(incarnation);
+    return found != workers_.end() ? found->second.get() : nullptr;
+  }
+  Worker* find_worker_called(const std::string& name) const {
+    const auto found = names_.find(name);
+    return found != names_.end() ? found->second : nullptr;
+  }
+  /// REQUIRES: neither its incarnation nor its name is taken.
+  Worker& add_worker(const wire::HelloWorker& hello) {
+    Worker& worker = *workers_.emplace(hello.incarnation, std::make_unique<Worker>()).first->second;
+    worker.hello = hello;
+    worker.serial = next_serial_++;
+    names_[hello.name] = &worker;
+    return worker;
+  }
+  void remove_worker(const Worker& worker) {
+    const Uuid incarnation = worker.hello.incarnation;
+    names_.erase(worker.hello.name);
+    workers_.erase(incarnation);
+  }
+
+  // ---- memory ----
+
+  /// A payload that the session makes this broker keep has another size now. 0: there is none.
+  void change_bytes(Session& session, std::size_t before, std::size_t after) {
+    session.queued_bytes += after - before;
+    queued_bytes_ += after - before;
+  }
+  /// Payloads of all tasks, and answers that are kept.
+  std::size_t queued_bytes() const { return queued_bytes_; }
+
+  void check_invariants() const;
+
+ private:
+  SeqTable<Peer> peers_;
+  Sessions sessions_;
+  Workers workers_;
+  std::unordered_map<std::string, Worker*> names_;
+  std::uint64_t next_serial_ = 1;
+  std::size_t queued_bytes_ = 0;
+};
+
+}  // namespace weft::broker

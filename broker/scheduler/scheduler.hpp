@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+// Scheduler decides which worker runs which task, who hears of it and what happens when somebody
+// dies. It never sends, sleeps or reads a clock: the shell feeds it events and performs the actions
+// it returns. The loop is
+//
+//   for (;;) {
+//     poll(sockets, until(scheduler.deadline()));
+//     for each message received:  scheduler.step(now, Received{peer, message}, actions);
+//     scheduler.step(now, Tick{}, actions);
+//     for each action:            perform(action);   // a failed send becomes PeerGone
+//   }
+//
+// A step first applies its event and then assigns whatever can be assigned. Not thread-safe; owned by
+// one loop. common/PROTOCOL.md describes what it keeps to.
+//
+// Invariants (see check_invariants):
+//   1. A task is in exactly one list, and that list fits its state.
+//   2. A worker's assigned tasks never exceed its credit, nor their resources what it has.
+//   3. An attempt number is given out once; a failure bearing another than the current one counts for
+//   nothing.
+//   4. Every task that arrived is answered by exactly one final delivery, or its session has ended.
+//   5. A worker's result is released only when its client has it, or when nobody needs it.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "broker/scheduler/adoption.hpp"
+#include "broker/scheduler/blob_relay.hpp"
+#include "broker/scheduler/blob_vault.hpp"
+#include "broker/scheduler/delivery.hpp"
+#include "broker/scheduler/durable.hpp"
+#include "broker/scheduler/eligibility.hpp"
+#include "broker/scheduler/events.hpp"
+#include "broker/scheduler/fair_queue.hpp"
+#include "broker/scheduler/journal_queue.hpp"
+#include "broker/scheduler/lifecycle.hpp"
+#include "broker/scheduler/placer.hpp"
+#include "broker/scheduler/roster.hpp"
+#include "broker/scheduler/settings.hpp"
+#include "broker/scheduler/specs.hpp"
+#include "broker/scheduler/step.hpp"
+#include "broker/scheduler/worker_health.hpp"
+
+namespace weft::broker {
+
+class Scheduler {
+ public:
+  /// `now` is the start of this broker's life.
+  Scheduler(Settings settings, Time now);
+  ~Scheduler();
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  /// Applies one event at `now`, appending what must be done to `actions` in order.
+  /// REQUIRES: `now` never goes backwards between calls.
+  void step(Time now, const Event& event, Actions& actions);
+
+  /// When to deliver the next Tick at the latest.
+  Time deadline() const;
+
+  /// Aborts if an invariant is broken. Called after every step in tests and simulation.
+  void check_invariants() const;
+
+  // ---- queries ----
+  wire::Status status(bool details) const;
+  bool knows(PeerId peer) const { return roster_.peers().contains(peer); }
+  bool has_session(const Uuid& id) const { return roster_.sessions().contains(id); }
+  std::uint64_t finished() const { return lifecycle_.finished(); }
+
+ private:
+  // scheduler.cpp: dispatch, presence, timers
+  void on(const Received& event);
+  void on(const ReceivedGarbage& event);
+  void on(const PeerGone& event);
+  void on(const ProcessGone& event);
+  void on(const Tick& event);
+  void on(const Shutdown& event);
+  void on(const Recovered& event);
+  void on(const Persisted& event);
+  void on(const BlobStored& event);
+  void on_timer(const Timer& timer);
+  void scan_peers();
+  void refuse(PeerId peer, wire::RefuseCode code, std::string text);
+  /// How it is known that a peer is lost.
+  enum class Loss : std::uint8_t {
+    closed,       // by its kernel: it has ended, or is about to come back
+    unreachable,  // nothing says that it has ended
+  };
+  void lose_peer(PeerId peer, const std::string& why, Loss loss);
+  void on_clock_jump();
+  void finish_dirty();
+  void drop_peer(PeerId peer);
+
+  // on_client.cpp: one function for each message of a client
+  void on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor);
+  Session& add_session(const Uuid& id);
+  void on_client_message(Session& session, const wire::Message& message);
+  void on(Session& session, const wire::Define& define);
+  void on(Session& session, const wire::Forget& forget);
+  void on(Session& session, const wire::Submit& submit);
+  void on(Session& session, const wire::Reannounce& reannounce);
+  void on(Session& session, const wire::Synced& synced);
+  void on(Session& session, const wire::Cancel& cancel);
+  void on(Session& session, const wire::Ack& ack);
+  void on(Session& session, const wire::Fetched& fetched);
+  bool within_window(Session& session, std::size_t bytes);
+  void ask_again(Session& session);
+  Spec* spec_of(Session& session, std::uint64_t seq, std::uint32_t number);
+  void lose_session(Session& session, const std::string& why, Loss loss);
+  void fall_silent(Session& session, const std::string& why);
+  void hear_again(Session& session);
+  void end_session(Session& session, const std::string& why);
+  void finish_ending(Session& session);
+  void end_at_workers(const Uuid& session);
+
+  // on_worker.cpp: one function for each message of a worker
+  void on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8_t minor);
+  void on_worker_message(Worker& worker, const wire::Message& message);
+  void on(Worker& worker, const wire::Claims& claims);
+  void on(Worker& worker, const wire::Ready& ready);
+  void on(Worker& worker, const wire::Results& results);
+  void on(Worker& worker, const wire::Started& started);
+  void on(Worker& worker, const wire::Returned& returned);
+  void on(Worker& worker, const wire::Draining& draining);
+  void on(Worker& worker, const wire::Heartbeat& beat);
+  void set_hold(Worker& worker, const wire::Heartbeat& beat);
+  void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
+  bool try_adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
+  void take_results(Worker& worker, const wire::Results& results);
+  void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
+                   const wire::ResultRecord& record);
+  void note_end(Worker& worker, const Task& task, wire::Outcome outcome);
+  enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
+  void lose_worker(Worker& worker, const std::string& why, Blame blame = Blame::running);
+  void lose_connection(Worker& worker);
+
+  // detached.cpp: tasks that outlive their client
+  void keep(Task& task);
+  void refuse_detached(Task& task, const std::string& reason);
+  void accepted(const TaskRecord& record);
+  bool take_blob_result(Worker& worker, Task& task, bool current, const wire::ResultRecord& record);
+  void fetch_result(Task& task, Detached& entry, const wire::Payload& result);
+  void result_kept(Task& task, Detached& entry);
+  void result_lost(Task& task, Detached& entry, const std::string& fault);
+  void settle_blobs();
+  bool again_detached(Session& session, const wire::ReannounceRecord& record);
+  void cancel_watched(Session& session, std::uint64_t seq);
+  void leave_detached(Session& session);
+  void forget_deliveries(Session& session);
+  void poll_journal();
+  void write_journal();
+
+  // recovery.cpp: the journal is read
+  void replay(const SessionRecord& record);
+  void replay(const SpecRecord& record);
+  void replay(const TaskRecord& record);
+  void replay(const ChargeRecord& record);
+  void replay(const FinalRecord& record);
+  void replay(const GoneRecord& record);
+
+  // assign.cpp: who gets what
+  void schedule();
+  void serve(Session& session, double used_us_max);
+  std::pair<Task*, Worker*> next_of(ReadyQueue& queue);
+  std::pair<Task*, Worker*> next_retry(ReadyQueue& queue);
+  void avoid_bad_workers();
+  void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
+  void fail_refused(ReadyQueue& queue, const Refusal& latest);
+  double assign(Task& task, Worker& worker);
+  void flush_assignments();
+  void rebalance();
+  void refuse_too_large(ReadyQueue& queue);
+  void explain_waiting();
+
+  // questions.cpp: from people, and what is found without being asked
+  bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
+  wire::Answer drain(const std::string& name);
+  wire::Answer why(const std::string& text) const;
+  std::string why_here(const Session& session, const Task& task) const;
+  std::string failed_where(const Task& task) const;
+  std::string why_waiting(const Session& session, const ReadyQueue& queue) const;
+  void watch_worker(Worker& worker);
+
+  // blobs
+  void pass_on(BlobRelay::Outbox& outbox);
+  void remove_holder(const Uuid& holder);
+  void fall_back_from(const Uuid& holder);
+  void on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message);
+  BlobRelay::Reachable reachable() const;
+
+  static Task* find_task(Session& session, std::uint64_t seq);
+
+  // The parts, each of which uses only those before it.
+  const Settings settings_;
+  Roster roster_;
+  Step step_;
+  BlobRelay blobs_{settings_.program_bytes_max};
+  JournalQueue journal_queue_{settings_.journal_queue};
+  BlobVault blob_vault_{settings_.blob_vault};
+  Eligibility eligibility_{settings_, roster_, step_};
+  FairQueue fair_queue_{settings_, roster_, eligibility_};
+  Placer placer_{settings_, roster_, eligibility_, step_};
+  WorkerHealth health_{settings_, roster_, step_};
+  Delivery delivery_{settings_, roster_, fair_queue_, step_};
+  Specs specs_{roster_, blob_vault_, blobs_, step_};
+  Durable durable_{settings_, roster_, delivery_, specs_, journal_queue_, blob_vault_, step_};
+  Adoption adoption_{settings_, roster_, delivery_, placer_, step_};
+  Lifecycle lifecycle_{
+      settings_,
+      {roster_, step_, eligibility_, fair_queue_, placer_, delivery_, specs_, durable_, adoption_}};
+
+  Time started_;
+  Time stepped_;  // the previous step
+  Time next_scan_;
+  Time next_explain_;
+  std::vector<Worker*> assigned_to_;                   // in this scheduling pass
+  std::deque<std::pair<Time, std::string>> departed_;  // clients that left open tasks lately, for people
+};
+
+}  // namespace weft::broker

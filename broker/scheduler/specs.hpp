@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// Specs: what the tasks of a session have in common (function, program, options), by the number under which
+// the client defined it, and which worker has been sent which spec. A spec goes when the client has forgotten
+// it and its last task is over.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "broker/scheduler/blob_relay.hpp"
+#include "broker/scheduler/blob_vault.hpp"
+#include "broker/scheduler/roster.hpp"
+#include "broker/scheduler/step.hpp"
+
+namespace weft::broker {
+
+class Specs {
+ public:
+  Specs(const Roster& roster, BlobVault& blob_vault, BlobRelay& blobs, Step& step)
+      : roster_(roster), blob_vault_(blob_vault), blobs_(blobs), step_(step) {}
+
+  /// nullptr: not defined.
+  static Spec* find(Session& session, std::uint32_t number);
+  /// `refusal`: why no task of it can be run by this broker; "": one can. REQUIRES: `number` is not defined.
+  Spec& define(Session& session, std::uint32_t number, const wire::TaskSpec& content, std::string refusal);
+  /// The client submits no more tasks of it.
+  void forget(Session& session, std::uint32_t number);
+  /// A task of the spec is over. May end the life of `spec`.
+  void release(Session& session, Spec& spec);
+  /// The session ends: the blobs that its specs hold are needed no more.
+  void release_blobs_of(Session& session);
+
+  /// Sends the spec to the worker, unless it was sent on this connection before.
+  void send_to(Worker& worker, const Session& session, const Spec& spec);
+
+ private:
+  void remove(Session& session, std::uint32_t number);
+
+  const Roster& roster_;
+  BlobVault& blob_vault_;
+  BlobRelay& blobs_;
+  Step& step_;
+};
+
+}  // namespace weft::broker
