@@ -41,21 +41,21 @@ void Delivery::acknowledge(Session& session, std::uint64_t delivered) {
 void Delivery::restart(Session& session) {
   session.deliveries.restart();
   session.releases.restart();
-  session.kept.clear();
+  session.journaled_unsent.clear();
 }
 
 void Delivery::tell_journaled(Session& session, std::uint64_t seq) {
-  session.kept.push_back(seq);
+  session.journaled_unsent.push_back(seq);
   mark_dirty(session);
 }
 
 void Delivery::send_journaled(Session& session) {
-  for (auto from = session.kept.begin(); from != session.kept.end();) {
-    const auto to = from + std::min<std::ptrdiff_t>(session.kept.end() - from, kSeqsMax);
+  for (auto from = session.journaled_unsent.begin(); from != session.journaled_unsent.end();) {
+    const auto to = from + std::min<std::ptrdiff_t>(session.journaled_unsent.end() - from, kSeqsMax);
     step_.send(session.peer, wire::Kept{{from, to}});
     from = to;
   }
-  session.kept.clear();
+  session.journaled_unsent.clear();
 }
 
 // ---- results that workers keep ----

@@ -134,7 +134,7 @@ void Scheduler::cancel_watched(Session& session, std::uint64_t seq) {
 /// Its client is gone for good, and what it detached goes on.
 void Scheduler::leave_detached(Session& session) {
   session.state = SessionState::detached;
-  session.met = false;
+  session.handshake_confirmed = false;
   session.synced = true;
   adoption_.reject_claims_of(session);
   forget_deliveries(session);

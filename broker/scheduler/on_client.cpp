@@ -25,7 +25,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
     return refuse(peer, wire::RefuseCode::unknown_peer, "this session is just being ended: try again");
   }
   // One that has not heard of our having it (its WELCOME was lost) begins as if we did not.
-  const bool resumed = session != nullptr && session->met;
+  const bool resumed = session != nullptr && session->handshake_confirmed;
   // What it has had is more than there was: it said so on another connection before its session here ended
   // and began anew, and hears of that on a later one.
   if (resumed && hello.epoch == settings_.epoch && hello.delivered > session->deliveries.last()) {
@@ -70,7 +70,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
 }
 
 void Scheduler::on_client_message(Session& session, const wire::Message& message) {
-  session.met = true;
+  session.handshake_confirmed = true;
   std::visit(
       [&]<class M>(const M& m) {
         if constexpr (requires { this->on(session, m); }) {

@@ -29,7 +29,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   }
 
   Worker* worker = roster_.find_worker(hello.incarnation);
-  const bool resumed = worker != nullptr && worker->met;
+  const bool resumed = worker != nullptr && worker->handshake_confirmed;
   if (worker == nullptr) {
     worker = &roster_.add_worker(hello);
     worker->resources_free = hello.resources;
@@ -44,8 +44,8 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   worker->claims.clear();
   adoption_.remove_zombies(*worker);  // it says again what it has
   worker->executions.clear();
-  worker->sessions.for_each([](WorkerSession& known) { known.told.clear(); });
-  worker->told_session = 0;
+  worker->sessions.for_each([](WorkerSession& known) { known.spec_sent.clear(); });
+  worker->last_spec_session = 0;
   set_hold(*worker, {});  // it says again whether it does
   roster_.peers().emplace(peer, Peer{nullptr, worker, minor, step_.now(), step_.now()});
   placer_.update(*worker);
@@ -83,7 +83,7 @@ void Scheduler::on(Worker& worker, const wire::Claims& claims) {
 void Scheduler::on(Worker& worker, const wire::Ready&) {
   if (worker.state != WorkerState::joining) return;
   worker.state = WorkerState::ready;
-  worker.met = true;
+  worker.handshake_confirmed = true;
 
   // What we assigned and it does not have: the ASSIGN was lost with the old connection. It may still have
   // an earlier attempt of the same task.
@@ -297,7 +297,7 @@ void Scheduler::note_end(Worker& worker, const Task& task, wire::Outcome outcome
     case wire::Outcome::failed:
     case wire::Outcome::timed_out:
     case wire::Outcome::crashed:
-      if (health_.note_failure(worker)) avoid_bad_workers();
+      if (health_.note_failure(worker)) assigner_.avoid_bad_workers();
       return;
     default:
       return;
@@ -378,7 +378,6 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
   adoption_.forget_claims_of(worker);
   adoption_.remove_zombies(worker);
   const Uuid incarnation = worker.hello.incarnation;
-  std::erase(assigned_to_, &worker);
   eligibility_.remove(worker);
   roster_.remove_worker(worker);
   remove_holder(incarnation);

@@ -36,9 +36,12 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
   std::visit([this](const auto& e) { on(e); }, event);
   while (const auto timer = step_.take_due_timer()) on_timer(*timer);
   if (step_.now() >= next_scan_) scan_peers();
-  if (step_.now() >= next_explain_) explain_waiting();
+  if (step_.now() >= next_explain_) {
+    next_explain_ = step_.now() + settings_.explain_after;
+    explainer_.log_waiting();
+  }
   if (settings_.journal) poll_journal();
-  schedule();
+  assigner_.run_pass();
   finish_dirty();
   if (settings_.journal) write_journal();
   step_.end();
@@ -224,7 +227,7 @@ void Scheduler::scan_peers() {
     lose_worker(*peer.worker, "no heartbeat");
   }
   for (auto& [id, session] : roster_.sessions()) delivery_.send_received(*session);
-  avoid_bad_workers();
+  assigner_.avoid_bad_workers();
 }
 
 void Scheduler::refuse(PeerId peer, wire::RefuseCode code, std::string text) {

@@ -28,12 +28,14 @@
 #include <vector>
 
 #include "broker/scheduler/adoption.hpp"
+#include "broker/scheduler/assigner.hpp"
 #include "broker/scheduler/blob_relay.hpp"
 #include "broker/scheduler/blob_vault.hpp"
 #include "broker/scheduler/delivery.hpp"
 #include "broker/scheduler/durable.hpp"
 #include "broker/scheduler/eligibility.hpp"
 #include "broker/scheduler/events.hpp"
+#include "broker/scheduler/explainer.hpp"
 #include "broker/scheduler/fair_queue.hpp"
 #include "broker/scheduler/journal_queue.hpp"
 #include "broker/scheduler/lifecycle.hpp"
@@ -161,28 +163,9 @@ class Scheduler {
   void replay(const FinalRecord& record);
   void replay(const GoneRecord& record);
 
-  // assign.cpp: who gets what
-  void schedule();
-  void serve(Session& session, double used_us_max);
-  std::pair<Task*, Worker*> next_of(ReadyQueue& queue);
-  std::pair<Task*, Worker*> next_retry(ReadyQueue& queue);
-  void avoid_bad_workers();
-  void refuse_too_new(ReadyQueue& queue, std::uint8_t minor);
-  void fail_refused(ReadyQueue& queue, const Refusal& latest);
-  double assign(Task& task, Worker& worker);
-  void flush_assignments();
-  void rebalance();
-  void refuse_too_large(ReadyQueue& queue);
-  void explain_waiting();
-
-  // questions.cpp: from people, and what is found without being asked
+  // questions.cpp: what people ask by way of `weft`, which needs no HELLO
   bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
   wire::Answer drain(const std::string& name);
-  wire::Answer why(const std::string& text) const;
-  std::string why_here(const Session& session, const Task& task) const;
-  std::string failed_where(const Task& task) const;
-  std::string why_waiting(const Session& session, const ReadyQueue& queue) const;
-  void watch_worker(Worker& worker);
 
   // blobs
   void pass_on(BlobRelay::Outbox& outbox);
@@ -208,15 +191,17 @@ class Scheduler {
   Specs specs_{roster_, blob_vault_, blobs_, step_};
   Durable durable_{settings_, roster_, delivery_, specs_, journal_queue_, blob_vault_, step_};
   Adoption adoption_{settings_, roster_, delivery_, placer_, step_};
-  Lifecycle lifecycle_{
-      settings_,
-      {roster_, step_, eligibility_, fair_queue_, placer_, delivery_, specs_, durable_, adoption_}};
+  const Lifecycle::Parts parts_{roster_,   step_,  eligibility_, fair_queue_, placer_,
+                                delivery_, specs_, durable_,     adoption_};
+  Lifecycle lifecycle_{settings_, parts_};
+  Assigner assigner_{settings_, parts_, health_, lifecycle_};
+  Explainer explainer_{settings_, roster_, eligibility_,   fair_queue_,
+                       placer_,   health_, journal_queue_, step_};
 
   Time started_;
   Time stepped_;  // the previous step
   Time next_scan_;
   Time next_explain_;
-  std::vector<Worker*> assigned_to_;                   // in this scheduling pass
   std::deque<std::pair<Time, std::string>> departed_;  // clients that left open tasks lately, for people
 };
 

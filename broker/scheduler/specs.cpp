@@ -51,8 +51,8 @@ void Specs::remove(Session& session, std::uint32_t number) {
   for (const auto& [id, worker] : roster_.workers()) {
     WorkerSession* const known = worker->sessions.find(session.id);
     if (known == nullptr || known->specs.erase(number) == 0) continue;
-    known->told.erase(number);
-    worker->told_session = 0;
+    known->spec_sent.erase(number);
+    worker->last_spec_session = 0;
     step_.send(worker->peer, wire::ForgetFor{session.id, number});
   }
   for (const BlobId& id : session.specs.at(number)->holds) blob_vault_.release(id, step_.actions());
@@ -66,14 +66,14 @@ void Specs::release_blobs_of(Session& session) {
 }
 
 void Specs::send_to(Worker& worker, const Session& session, const Spec& spec) {
-  if (worker.told_session == session.serial && worker.told_spec == spec.number) return;
+  if (worker.last_spec_session == session.serial && worker.last_spec_sent == spec.number) return;
   WorkerSession& known = worker.sessions.of(session.id);
-  if (known.told.insert(spec.number).second) {
+  if (known.spec_sent.insert(spec.number).second) {
     known.specs.insert(spec.number);
     step_.send(worker.peer, wire::DefineFor{session.id, spec.number, spec.content});
   }
-  worker.told_session = session.serial;
-  worker.told_spec = spec.number;
+  worker.last_spec_session = session.serial;
+  worker.last_spec_sent = spec.number;
 }
 
 }  // namespace weft::broker

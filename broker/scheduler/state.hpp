@@ -156,7 +156,7 @@ struct Session {
   std::string loss;                             // silent, lost: how, for the log
   std::optional<Time> heard_again;              // after it had been silent
   Duration give_up = std::chrono::seconds(60);  // so long it waits for a lost broker, as its HELLO says
-  bool met = false;                             // it has said something after our WELCOME
+  bool handshake_confirmed = false;             // it has sent something after our WELCOME
   bool synced = false;
   std::uint64_t received = 0;      // highest task number that was announced here: not what the journal has
   bool received_withheld = false;  // RECEIVED is owed
@@ -173,9 +173,9 @@ struct Session {
   std::size_t queued_bytes = 0;  // payload of all its tasks, and the answers that are kept
 
   std::map<std::uint64_t, Detached> detached;
-  std::map<std::uint64_t, TaskId> watches;  // its attached tasks, until it has fetched their answers
-  std::vector<std::uint64_t> kept;          // to be told to the client
-  bool recorded = false;                    // the journal has it, or will before its first task
+  std::map<std::uint64_t, TaskId> watches;      // its attached tasks, until it has fetched their answers
+  std::vector<std::uint64_t> journaled_unsent;  // detached tasks of which the client is to be sent KEPT
+  bool recorded = false;                        // the journal has it, or will before its first task
 
   Deliveries deliveries;
   PendingReleases releases;
@@ -227,9 +227,9 @@ struct Refusal {
 
 /// What a worker has of one session.
 struct WorkerSession {
-  std::optional<std::uint64_t> next_outbox;  // number of the next result to take
-  std::unordered_set<std::uint32_t> specs;   // that it was told
-  std::unordered_set<std::uint32_t> told;    // and those of them on this connection: the others may be lost
+  std::optional<std::uint64_t> next_outbox;     // number of the next result to take
+  std::unordered_set<std::uint32_t> specs;      // that were sent to it
+  std::unordered_set<std::uint32_t> spec_sent;  // those on this connection: the others may be lost
 };
 
 /// By session. The first has its place in the Worker: most have one at a time, and of a hundred thousand
@@ -280,22 +280,23 @@ struct Worker {
   // What each of its messages touches stands together: of many thousand workers each is out of every cache.
   PeerId peer = kNoPeer;
   WorkerState state = WorkerState::joining;
-  bool met = false;             // it has heard our WELCOME
-  bool oversubscribed = false;  // it has more tasks than slots
-  std::uint8_t minor = 0;       // version of the protocol that it speaks
-  std::uint32_t slots = 0;      // as `hello` says, which is far from here
-  TaskList tasks;               // in order of assignment
-  LoadPlace open;               // in Placer::open_
-  std::size_t extra = 0;        // slots that its tasks take beyond one each
-  std::size_t credit = 0;       // slots that its tasks may take, with those that wait there
-  double average_us = 0;        // of recent tasks; 0: none yet
-  Outcomes outcomes;            // of the last attempts
-  bool holds = false;           // it gets nothing new, but what `hold` says
-  bool avoided = false;         // until `avoided_until` it gets nothing new: nearly everything fails there
-  Time progressed{};            // it last started, finished or returned something, or had nothing to do
+  bool handshake_confirmed = false;  // it has sent something after our WELCOME
+  bool oversubscribed = false;       // it has more tasks than slots
+  std::uint8_t minor = 0;            // version of the protocol that it speaks
+  std::uint32_t slots = 0;           // as `hello` says, which is far from here
+  TaskList tasks;                    // in order of assignment
+  LoadPlace open;                    // in Placer::open_
+  std::size_t extra = 0;             // slots that its tasks take beyond one each
+  std::size_t credit = 0;            // slots that its tasks may take, with those that wait there
+  double average_us = 0;             // of recent tasks; 0: none yet
+  Outcomes outcomes;                 // of the last attempts
+  bool holds = false;                // it gets nothing new, but what `hold` says
+  bool avoided = false;  // until `avoided_until` it gets nothing new: nearly everything fails there
+  Time progressed{};     // it last started, finished or returned something, or had nothing to do
   std::uint64_t finished = 0;
-  std::uint64_t told_session = 0;  // serial and spec of the assignment that was sent last: it knows that one
-  std::uint32_t told_spec = 0;
+  std::uint64_t last_spec_session =
+      0;  // serial and spec of the assignment that was sent last: it knows that one
+  std::uint32_t last_spec_sent = 0;
   std::uint64_t releasing = 0;  // the last of its outbox that this flush of releases lets go
   // What it still has and no task here stands for: it was asked to stop it, or its session is not known
   // yet. They take slots and, as nobody knows how much of them, all of its resources.

@@ -19,7 +19,9 @@ const char* name_of(const Session& session) {
     case SessionState::silent:
       return "silent";
     case SessionState::lost:
-      return session.met ? "lost" : "detached";  // the journal has it, and its client may be gone for long
+      return session.handshake_confirmed
+                 ? "lost"
+                 : "detached";  // the journal has it, and its client may be gone for long
     case SessionState::ending:
       return "leaving";
     case SessionState::detached:
@@ -69,14 +71,15 @@ wire::Status Scheduler::status(bool details) const {
   for (const auto& [id, session] : roster_.sessions()) {
     const std::size_t waiting =
         session->queued + session->delayed.size() + session->awaiting.size() + session->saving.size();
-    status.clients += session->state != SessionState::detached && (session->met || session->peer != kNoPeer);
+    status.clients += session->state != SessionState::detached &&
+                      (session->handshake_confirmed || session->peer != kNoPeer);
     status.queued += waiting;
     if (!details) continue;
     status.client_list.push_back({session->name, session->host, session->id.text(8), name_of(*session),
                                   waiting, session->tasks.size() - waiting, session->finished});
     for (const ReadyQueue* queue : session->order) {
       if (queue->empty()) continue;
-      const std::string reason = why_waiting(*session, *queue);
+      const std::string reason = explainer_.why_waiting(*session, *queue);
       if (reason.empty()) continue;
       status.waiting_list.push_back({session->name, label_of(*session, *queue), queue->size(), reason});
     }
