@@ -682,7 +682,7 @@ TEST_SUITE("client session: blobs") {
     CHECK(actions[0] == Action(DropBlob{ref.id}));
     CHECK(actions[1] ==
           Action(Log{Log::Level::warning,
-                     "the result of task 1 is lost (its holder does not answer): it is made again"}));
+                     "the result of task 1 is lost (its holder does not answer): the task runs again"}));
     CHECK(actions[2] == Action(Send{wire::Drop{uuid(9), ref.id}}));
     CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[3]).message).tasks[0].seq == 1);
     CHECK_ACTIONS(h.receive(chunk(ref, kChunk, kChunk)), {});
