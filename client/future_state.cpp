@@ -123,7 +123,7 @@ bool FutureState::wait_until(const Deadline& deadline) const {
     if (info_ && info_->hub->forked())
       throw Error("a weft::Future that is not done cannot be waited for after fork()");
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
-    if (!info_ || !info_->hub->steer(*this, deadline)) wait_while(now, deadline);
+    if (!info_ || !info_->hub->run_until(*this, deadline)) wait_while(now, deadline);
   }
   return true;
 }

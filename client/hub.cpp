@@ -84,7 +84,7 @@ void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, con
     if (options != nullptr && options->detach) unsettled_.tasks += records.size();
     sleeps = !std::exchange(woken_, true);
   }
-  if (!sleeps || helm.submit()) return;
+  if (!sleeps || lease.submit()) return;
   wake(true);
 }
 
@@ -177,11 +177,11 @@ void Hub::wake(bool needed) {
   const std::uint64_t one = 1;
   // fails only when the counter is full, and the descriptor is readable then
   (void)!::write(wake_fd_, &one, sizeof one);
-  if (helm.is_free()) helm.recall();
+  if (lease.is_free()) lease.reclaim();
 }
 
-bool Hub::steer(const FutureState& state, const FutureState::Deadline& deadline) {
-  return helm.steer([&] { return state.done(); }, deadline);
+bool Hub::run_until(const FutureState& state, const FutureState::Deadline& deadline) {
+  return lease.run_until([&] { return state.done(); }, deadline);
 }
 
 bool Hub::has_news() {

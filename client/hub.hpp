@@ -17,7 +17,7 @@
 
 #include "client/blob_store.hpp"
 #include "client/callback_thread.hpp"
-#include "client/helm.hpp"
+#include "client/loop_lease.hpp"
 #include "client/spec_table.hpp"
 
 namespace weft::detail {
@@ -68,7 +68,7 @@ class Hub {
 
   /// Runs the loop in this thread until `state` is done, at most until `deadline`. False: another thread has
   /// the loop.
-  bool steer(const FutureState& state, const FutureState::Deadline& deadline);
+  bool run_until(const FutureState& state, const FutureState::Deadline& deadline);
 
   /// The program has the answer, so the broker need not retain it.
   void taken(std::uint64_t seq);
@@ -90,7 +90,7 @@ class Hub {
   void post(client::Event event);
 
   const std::string address;
-  client::Helm helm;
+  client::LoopLease lease;
   client::ArgumentStore arguments;
   const std::shared_ptr<CallbackThread> callbacks;
 

@@ -35,20 +35,20 @@ Time IoLoop::now() {
 }
 
 void IoLoop::run() {
-  client::Helm::Lock lock = hub_->helm.begin(*this);
+  client::LoopLease::Lock lock = hub_->lease.begin(*this);
   step(client::Tick{});
   perform();
   while (!session_.over()) {
-    turn(std::nullopt);
+    poll_once(std::nullopt);
     if (std::exchange(answered_awaited_, false) && session_.joined() && !busy())
-      hub_->helm.step_back(lock, [this] { return hub_->has_news(); });
+      hub_->lease.yield(lock, [this] { return hub_->has_news(); });
   }
-  hub_->helm.end(std::move(lock));
+  hub_->lease.end(std::move(lock));
   greet("this weft::Client was destroyed");
   finish_all("");
 }
 
-void IoLoop::turn(const client::Helm::Deadline& until) noexcept {
+void IoLoop::poll_once(const client::LoopLease::Deadline& until) noexcept {
   poll(until);
   turn_ = now();
   take_inbox();
@@ -63,7 +63,7 @@ void IoLoop::turn(const client::Helm::Deadline& until) noexcept {
 bool IoLoop::busy() const { return session_.open_tasks() > 0 || refused_ || !verified_.empty(); }
 
 /// Does not poll at all if `until` has passed.
-void IoLoop::poll(const client::Helm::Deadline& until) {
+void IoLoop::poll(const client::LoopLease::Deadline& until) {
   const auto left = until ? *until - std::chrono::steady_clock::now() : std::chrono::hours(1);
   if (left <= left.zero()) return;
   polled_.assign({{hub_->wake_fd(), POLLIN, 0}});

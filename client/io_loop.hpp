@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// IoLoop: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time, as Helm decides.
+// IoLoop: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time, as LoopLease
+// decides.
 #pragma once
 
 #include <functional>
@@ -14,7 +15,7 @@
 
 namespace weft::detail {
 
-class IoLoop final : private client::Helm::Loop {
+class IoLoop final : private client::LoopLease::Loop {
  public:
   /// Called once: with "" after the first WELCOME, otherwise with the reason why there will be none.
   using Greeted = std::function<void(const std::string& reason)>;
@@ -25,12 +26,12 @@ class IoLoop final : private client::Helm::Loop {
   void run();
 
  private:
-  void turn(const client::Helm::Deadline& until) noexcept override;
+  void poll_once(const client::LoopLease::Deadline& until) noexcept override;
   bool busy() const override;
   bool over() const override { return session_.over(); }
 
   static Time now();
-  void poll(const client::Helm::Deadline& until);
+  void poll(const client::LoopLease::Deadline& until);
   void take_inbox();
   void take_frames();
   void take_frame(const zmq::message_t& frame);
