@@ -12,7 +12,7 @@
 #include <set>
 
 #include "client/failure.hpp"
-#include "client/hub.hpp"
+#include "client/inbox.hpp"
 #include "client/progress_line.hpp"
 #include "client/query.hpp"
 
@@ -111,7 +111,7 @@ class Drawing {
     for (FutureState* state : states) pending_.emplace_back(state);
     counts_.total = states.size();
     counts_.label = label_of(states);
-    if (!states.empty()) hub_ = states.front()->info()->hub;
+    if (!states.empty()) inbox_ = states.front()->info()->inbox;
     refresh();
   }
   ~Drawing() {
@@ -186,7 +186,7 @@ class Drawing {
     } else if (now >= ask_) {
       ask_ = now + kAskAgain;
       try {
-        counts_.no_worker = client::query_status(hub_->address, false, kAnswerPatience).workers == 0;
+        counts_.no_worker = client::query_status(inbox_->address, false, kAnswerPatience).workers == 0;
       } catch (const ConnectionError&) {  // the client reports itself that the broker is lost
       }
     }
@@ -217,7 +217,7 @@ class Drawing {
 
   std::vector<Ref<FutureState>> pending_;
   std::vector<Ref<FutureState>> called_;  // done, but with callbacks that had not returned
-  std::shared_ptr<Hub> hub_;              // of the first future
+  std::shared_ptr<Inbox> inbox_;          // of the first future
   const bool terminal_;
   const Clock::time_point start_;
   Clock::time_point due_{};

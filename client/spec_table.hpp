@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SpecTable numbers the specs of a program: the same function with the same options is the same spec, which
 // is sent once. Specs that have not been used for long are retired, so that a program that labels each task
-// differently does not fill client and broker. Pure; part of Hub.
+// differently does not fill client and broker. Pure; part of Inbox.
 #pragma once
 
 #include <functional>

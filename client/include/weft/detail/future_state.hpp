@@ -33,7 +33,7 @@ enum class TaskState { queued, running, done, failed, cancelled };
 namespace detail {
 
 class FutureState;
-class Hub;
+class Inbox;
 class TaskInfo;  // shared by the tasks of one call: session, function, label
 struct Failure;  // why there is no value
 
@@ -94,8 +94,8 @@ class FutureState : public RefCounted {
   /// An added callback has returned.
   void callback_returned() noexcept;
   const TaskInfo* info() const noexcept { return info_.get(); }
-  /// Submits the failed task again through `hub`, for the future `fresh`. Throws Error.
-  void submit_again(Hub& hub, Ref<FutureState> fresh) const;
+  /// Submits the failed task again through `inbox`, for the future `fresh`. Throws Error.
+  void submit_again(Inbox& inbox, Ref<FutureState> fresh) const;
 
  protected:
   ~FutureState() override;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Hub: what a program's threads share with the client's I/O thread: an inbox, the large arguments and the
+// Inbox: what a program's threads share with the client's I/O thread: an inbox, the large arguments and the
 // callback thread. It outlives the Client, since futures do. Thread-safe.
 #pragma once
 
@@ -22,13 +22,13 @@
 
 namespace weft::detail {
 
-class Hub {
+class Inbox {
  public:
   /// `address`: address of the broker.
-  Hub(const Uuid& session, std::string address);
-  ~Hub();
-  Hub(const Hub&) = delete;
-  Hub& operator=(const Hub&) = delete;
+  Inbox(const Uuid& session, std::string address);
+  ~Inbox();
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
 
   /// Whether this is a child forked after construction, which has no I/O thread.
   bool forked() const;
@@ -37,7 +37,7 @@ class Hub {
 
   /// Submits tasks with their futures, which are moved from. Numbers and specs are assigned here, so that
   /// tasks reach the session in order. Throws ConnectionError or Error after close().
-  void submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
+  void submit(const std::shared_ptr<Inbox>& self, const CallTarget& target, const TaskOptions* options,
               std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states);
   /// Submits a task with the spec of an earlier one.
   void submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments, Ref<FutureState> state);
@@ -105,9 +105,9 @@ class Hub {
 
   std::mutex mutex_;
   client::SpecTable specs_;
-  std::uint64_t loads_ = 0;     // loader_changes() when the libraries of specs_ were last updated
-  std::uint64_t loads_at_ = 0;  // TickClock::ticks() of the last check
-  std::shared_ptr<Hub> self_;   // set during submit(), for the TaskInfo of new specs
+  std::uint64_t loads_ = 0;      // loader_changes() when the libraries of specs_ were last updated
+  std::uint64_t loads_at_ = 0;   // TickClock::ticks() of the last check
+  std::shared_ptr<Inbox> self_;  // set during submit(), for the TaskInfo of new specs
   std::vector<client::Event> events_;
   std::vector<Ref<FutureState>> opened_;
   std::uint64_t next_seq_ = 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// IoLoop: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time, as LoopLease
+// IoThread: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time, as LoopLease
 // decides.
 #pragma once
 
@@ -8,19 +8,19 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "client/hub.hpp"
+#include "client/inbox.hpp"
 #include "client/session.hpp"
 #include "common/codec.hpp"
 #include "common/link.hpp"
 
 namespace weft::detail {
 
-class IoLoop final : private client::LoopLease::Loop {
+class IoThread final : private client::LoopLease::Loop {
  public:
   /// Called once: with "" after the first WELCOME, otherwise with the reason why there will be none.
   using Greeted = std::function<void(const std::string& reason)>;
 
-  IoLoop(client::Session::Settings settings, std::shared_ptr<Hub> hub, Greeted greeted);
+  IoThread(client::Session::Settings settings, std::shared_ptr<Inbox> inbox, Greeted greeted);
 
   /// Returns when the session is over and every future is done.
   void run();
@@ -59,7 +59,7 @@ class IoLoop final : private client::LoopLease::Loop {
   void greet(const std::string& reason);
 
   const std::string address_;
-  std::shared_ptr<Hub> hub_;
+  std::shared_ptr<Inbox> inbox_;
   Greeted greeted_;
   zmq::context_t context_;
   Link link_;
@@ -70,8 +70,8 @@ class IoLoop final : private client::LoopLease::Loop {
   std::optional<std::string> refused_;  // the frame that the link has refused for now
   SeqTable<Ref<FutureState>> futures_;
   client::ResultStore results_;
-  std::vector<client::Event> verified_;  // results of VerifyBlob, for the next turn
-  std::vector<client::Event> inbox_;     // a member to reuse its memory
+  std::vector<client::Event> verified_;      // results of VerifyBlob, for the next turn
+  std::vector<client::Event> taken_events_;  // a member to reuse its memory
   std::vector<Ref<FutureState>> opened_;
   std::vector<pollfd> polled_;
   bool finished_ = false;                  // a future has finished since the last wake_waiters()
