@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "common/messages.hpp"
-#include "weft/detail/ref.hpp"
+#include "weft/detail/intrusive_ptr.hpp"
 
 namespace weft::detail {
 

@@ -150,7 +150,7 @@ TaskState FutureState::state() const noexcept {
 
 TaskId FutureState::id() const { return {info_ ? info_->session : Uuid{}, seq_}; }
 
-void FutureState::open(std::uint64_t seq, Ref<TaskInfo> info) {
+void FutureState::open(std::uint64_t seq, IntrusivePtr<TaskInfo> info) {
   seq_ = seq;
   info_ = std::move(info);
 }
@@ -189,7 +189,7 @@ void FutureState::run_continuations() {
     due.emplace_back(node);
     node = std::exchange(node->next_, nullptr);
   }
-  const Ref<FutureState> self(this);  // a continuation may drop the last handle
+  const IntrusivePtr<FutureState> self(this);  // a continuation may drop the last handle
   for (auto it = due.rbegin(); it != due.rend(); ++it) {
     if ((*it)->immediate_) {
       (*it)->run(*this);
@@ -205,7 +205,7 @@ void FutureState::add(std::unique_ptr<Continuation> continuation) {
   if (!immediate) {
     // counted before the future is done, so that waiters wait for this callback too
     word_.fetch_add(kCallback);
-    if (done()) return info_->inbox->callbacks->run(Ref<FutureState>(this), std::move(continuation));
+    if (done()) return info_->inbox->callbacks->run(IntrusivePtr<FutureState>(this), std::move(continuation));
   }
   Continuation* const added = continuation.release();
   added->next_ = continuations_.load();
@@ -277,7 +277,7 @@ std::optional<TaskError> FutureState::error() const {
   return TaskError(std::move(details));
 }
 
-void FutureState::submit_again(Inbox& inbox, Ref<FutureState> fresh) const {
+void FutureState::submit_again(Inbox& inbox, IntrusivePtr<FutureState> fresh) const {
   const Phase now = phase();
   const auto refuse = [this](const char* why) {
     throw Error("task " + id().text() + " cannot be tried again: " + why);

@@ -36,7 +36,7 @@ Inbox::Inbox(const Uuid& session, std::string broker)
       wake_fd_(make_eventfd()),
       specs_(
           [this](const std::string& function, const std::string& label) {
-            Ref<TaskInfo> info(new TaskInfo);
+            IntrusivePtr<TaskInfo> info(new TaskInfo);
             info->session = session_;
             info->function = function;
             info->label = label;
@@ -56,7 +56,7 @@ Failure::~Failure() {
 bool Inbox::forked() const { return client::fork_generation() != generation_; }
 
 void Inbox::submit(const std::shared_ptr<Inbox>& self, const CallTarget& target, const TaskOptions* options,
-                   std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states) {
+                   std::span<wire::SubmitRecord> records, std::span<IntrusivePtr<FutureState>> states) {
   // hashes the files, so not under the mutex
   if (target.kind == CallKind::program) client::Program::current();
   bool sleeps = false;
@@ -77,7 +77,7 @@ void Inbox::submit(const std::shared_ptr<Inbox>& self, const CallTarget& target,
     for (std::size_t i = 0; i < records.size(); ++i) {
       records[i].seq = next_seq_++;
       records[i].spec = spec.number;
-      states[i]->open(records[i].seq, Ref<TaskInfo>::adopt(spec.info.get()));
+      states[i]->open(records[i].seq, IntrusivePtr<TaskInfo>::adopt(spec.info.get()));
       opened_.push_back(std::move(states[i]));
       tasks.push_back(std::move(records[i]));
     }
@@ -88,8 +88,8 @@ void Inbox::submit(const std::shared_ptr<Inbox>& self, const CallTarget& target,
   wake(true);
 }
 
-void Inbox::submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments_of,
-                         Ref<FutureState> state) {
+void Inbox::submit_again(const IntrusivePtr<TaskInfo>& info, const wire::Payload& arguments_of,
+                         IntrusivePtr<FutureState> state) {
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
@@ -195,7 +195,7 @@ void Inbox::clear_wake() {
   (void)!::read(wake_fd_, &count, sizeof count);
 }
 
-void Inbox::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened,
+void Inbox::take(std::vector<client::Event>& events, std::vector<IntrusivePtr<FutureState>>& opened,
                  std::uint64_t& first) {
   const std::lock_guard lock(mutex_);
   woken_ = false;

@@ -38,9 +38,10 @@ class Inbox {
   /// Submits tasks with their futures, which are moved from. Numbers and specs are assigned here, so that
   /// tasks reach the session in order. Throws ConnectionError or Error after close().
   void submit(const std::shared_ptr<Inbox>& self, const CallTarget& target, const TaskOptions* options,
-              std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states);
+              std::span<wire::SubmitRecord> records, std::span<IntrusivePtr<FutureState>> states);
   /// Submits a task with the spec of an earlier one.
-  void submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments, Ref<FutureState> state);
+  void submit_again(const IntrusivePtr<TaskInfo>& info, const wire::Payload& arguments,
+                    IntrusivePtr<FutureState> state);
   /// Registers a call that every runner of this program makes before its first task among those submitted
   /// later.
   void add_start_call(std::uint32_t function_index, std::string_view encoded);
@@ -81,7 +82,8 @@ class Inbox {
   /// Whether the inbox is not empty.
   bool has_news();
   /// Takes the content of the inbox. opened[i] belongs to task number `first` + i.
-  void take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first);
+  void take(std::vector<client::Event>& events, std::vector<IntrusivePtr<FutureState>>& opened,
+            std::uint64_t& first);
   /// Makes submit() throw: ConnectionError with `reason`, or Error if `reason` is "".
   void close(const std::string& reason);
   void mark_kept(const client::MarkKept& mark);
@@ -109,7 +111,7 @@ class Inbox {
   std::uint64_t loads_at_ = 0;   // TickClock::ticks() of the last check
   std::shared_ptr<Inbox> self_;  // set during submit(), for the TaskInfo of new specs
   std::vector<client::Event> events_;
-  std::vector<Ref<FutureState>> opened_;
+  std::vector<IntrusivePtr<FutureState>> opened_;
   std::uint64_t next_seq_ = 1;
   // cancels that the broker may not have, by task number: whether `lasting`
   std::unordered_map<std::uint64_t, bool> cancels_;

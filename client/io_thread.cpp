@@ -82,7 +82,7 @@ void IoThread::poll(const client::LoopLease::Deadline& until) {
 void IoThread::take_inbox() {
   std::uint64_t first = 0;
   inbox_->take(taken_events_, opened_, first);
-  for (Ref<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
+  for (IntrusivePtr<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
   opened_.clear();
   for (client::Event& event : taken_events_) step(event);
   taken_events_.clear();
@@ -134,7 +134,7 @@ void IoThread::perform() {
 /// the other then finds several; woken earlier, it would take the processor from this thread, find one, and
 /// sleep again.
 void IoThread::wake_waiters() {
-  for (const Ref<FutureState>& state : awaited_) state->wake();
+  for (const IntrusivePtr<FutureState>& state : awaited_) state->wake();
   answered_awaited_ = !awaited_.empty();
   awaited_.clear();
   if (std::exchange(finished_, false)) client::AnyFinished::instance().announce();
@@ -166,14 +166,14 @@ void IoThread::perform(client::Send& action) { packer_.add(action.message); }
 
 void IoThread::perform(client::Complete& action) {
   for (client::Completion& completion : action.tasks) {
-    Ref<FutureState>* state = futures_.find(completion.seq);
+    IntrusivePtr<FutureState>* state = futures_.find(completion.seq);
     WEFT_CHECK(state != nullptr);
     finish(*state, completion);
     futures_.erase(completion.seq);
   }
 }
 
-void IoThread::finish(Ref<FutureState>& state, client::Completion& completion) {
+void IoThread::finish(IntrusivePtr<FutureState>& state, client::Completion& completion) {
   std::string bytes;
   if (completion.payload.is_blob()) {
     bytes = results_.take(completion.payload.blob().id, completion.takes_blob);
@@ -192,14 +192,14 @@ void IoThread::finish(Ref<FutureState>& state, client::Completion& completion) {
 }
 
 /// Finishes a future; threads that wait for it are woken by wake_waiters().
-void IoThread::end(Ref<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure) {
+void IoThread::end(IntrusivePtr<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure) {
   finished_ = true;
   if (state->finish(std::move(bytes), std::move(failure))) awaited_.push_back(std::move(state));
 }
 
 void IoThread::perform(const client::MarkRunning& action) {
   for (const std::uint64_t seq : action.seqs) {
-    if (Ref<FutureState>* state = futures_.find(seq)) (*state)->mark_running(action.running);
+    if (IntrusivePtr<FutureState>* state = futures_.find(seq)) (*state)->mark_running(action.running);
   }
 }
 
@@ -241,13 +241,13 @@ void IoThread::finish_all(const std::string& reason) {
   inbox_->close(reason);
   std::uint64_t first = 0;
   inbox_->take(taken_events_, opened_, first);  // tasks submitted before the inbox was closed
-  for (Ref<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
+  for (IntrusivePtr<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
   opened_.clear();
   taken_events_.clear();
   const bool connection = !reason.empty();
   std::string text = reason;
   if (!connection) text = wire::encode_error({.message = "its weft::Client was destroyed"});
-  futures_.for_each([&](std::uint64_t, Ref<FutureState>& state) {
+  futures_.for_each([&](std::uint64_t, IntrusivePtr<FutureState>& state) {
     end(state, text, make_failure(wire::Outcome::cancelled, connection));
   });
   futures_.clear();

@@ -51,8 +51,8 @@ class IoThread final : private client::LoopLease::Loop {
   void perform(const client::ServeChunk& action);
   void perform(const client::GaveUp& action);
   void perform(const client::Log& action);
-  void finish(Ref<FutureState>& state, client::Completion& completion);
-  void end(Ref<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure);
+  void finish(IntrusivePtr<FutureState>& state, client::Completion& completion);
+  void end(IntrusivePtr<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure);
   void finish_all(const std::string& reason);
   void wake_waiters();
   void flush();
@@ -68,15 +68,15 @@ class IoThread final : private client::LoopLease::Loop {
   client::Actions actions_;
   wire::Packer packer_;
   std::optional<std::string> refused_;  // the frame that the link has refused for now
-  SeqTable<Ref<FutureState>> futures_;
+  SeqTable<IntrusivePtr<FutureState>> futures_;
   client::ResultStore results_;
   std::vector<client::Event> verified_;      // results of VerifyBlob, for the next turn
   std::vector<client::Event> taken_events_;  // a member to reuse its memory
-  std::vector<Ref<FutureState>> opened_;
+  std::vector<IntrusivePtr<FutureState>> opened_;
   std::vector<pollfd> polled_;
-  bool finished_ = false;                  // a future has finished since the last wake_waiters()
-  std::vector<Ref<FutureState>> awaited_;  // finished futures that threads sleep for
-  bool answered_awaited_ = false;          // the last turn finished a future that a thread was sleeping for
+  bool finished_ = false;                           // a future has finished since the last wake_waiters()
+  std::vector<IntrusivePtr<FutureState>> awaited_;  // finished futures that threads sleep for
+  bool answered_awaited_ = false;  // the last turn finished a future that a thread was sleeping for
 };
 
 }  // namespace weft::detail

@@ -133,12 +133,12 @@ class Drawing {
 
   void run() {
     while (!pending_.empty()) {
-      for (const Ref<FutureState>& state : pending_) {
+      for (const IntrusivePtr<FutureState>& state : pending_) {
         if (!state->wait_until(due_)) break;
       }
       refresh();
     }
-    for (const Ref<FutureState>& state : called_) state->wait_for_callbacks(std::nullopt);
+    for (const IntrusivePtr<FutureState>& state : called_) state->wait_for_callbacks(std::nullopt);
     end_line();
   }
 
@@ -152,7 +152,7 @@ class Drawing {
   void count() {
     const auto begin = Clock::now();
     counts_.running = 0;
-    std::erase_if(pending_, [this](const Ref<FutureState>& state) {
+    std::erase_if(pending_, [this](const IntrusivePtr<FutureState>& state) {
       switch (state->state()) {
         case TaskState::queued:
           return false;
@@ -215,9 +215,9 @@ class Drawing {
     std::fflush(stderr);
   }
 
-  std::vector<Ref<FutureState>> pending_;
-  std::vector<Ref<FutureState>> called_;  // done, but with callbacks that had not returned
-  std::shared_ptr<Inbox> inbox_;          // of the first future
+  std::vector<IntrusivePtr<FutureState>> pending_;
+  std::vector<IntrusivePtr<FutureState>> called_;  // done, but with callbacks that had not returned
+  std::shared_ptr<Inbox> inbox_;                   // of the first future
   const bool terminal_;
   const Clock::time_point start_;
   Clock::time_point due_{};

@@ -64,7 +64,7 @@ struct Submission::Bundle {
   const CallTarget target;
   const TaskOptions* const options;
   std::vector<wire::SubmitRecord> records;
-  std::vector<Ref<FutureState>> states;
+  std::vector<IntrusivePtr<FutureState>> states;
   std::size_t bytes = 0;
 };
 
@@ -81,7 +81,7 @@ Submission::~Submission() {
   }
 }
 
-void Submission::add(std::string_view arguments, Ref<FutureState> state) {
+void Submission::add(std::string_view arguments, IntrusivePtr<FutureState> state) {
   bundle_->records.push_back(
       {.seq = 0, .spec = 0, .payload = bundle_->connection.inbox()->payload_of(arguments)});
   bundle_->states.push_back(std::move(state));
@@ -99,7 +99,7 @@ void Submission::flush() {
 }
 
 void submit_one(Connection* connection, const CallTarget& target, const TaskOptions* options,
-                std::string_view arguments, Ref<FutureState> state) {
+                std::string_view arguments, IntrusivePtr<FutureState> state) {
   const auto& inbox = usable(connection).inbox();
   wire::SubmitRecord record{.seq = 0, .spec = 0, .payload = inbox->payload_of(arguments)};
   inbox->submit(inbox, target, options, {&record, 1}, {&state, 1});
@@ -116,7 +116,7 @@ void add_start_call(Connection* connection, std::uint32_t function_index, std::s
 
 WEFT_LAYOUT_END
 
-void submit_again(Connection* connection, const FutureState& failed, Ref<FutureState> fresh) {
+void submit_again(Connection* connection, const FutureState& failed, IntrusivePtr<FutureState> fresh) {
   failed.submit_again(*usable(connection).inbox(), std::move(fresh));
 }
 

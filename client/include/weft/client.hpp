@@ -147,7 +147,7 @@ class Client : public Submitter {
   template <class R>
   Future<R> retry(const Future<R>& failed) {
     static_cast<void>(failed.id());  // throws when it stands for no task
-    detail::Ref<detail::TypedState<R>> state(new detail::TypedState<R>);
+    detail::IntrusivePtr<detail::TypedState<R>> state(new detail::TypedState<R>);
     detail::submit_again(connection_, *failed.handle(), state);
     return Future<R>(std::move(state));
   }
@@ -197,7 +197,7 @@ class Client : public Submitter {
                            detail::CallTarget{.kind = detail::CallKind::attached, .function = sweep.function},
                            &options);
       }
-      detail::Ref<detail::TypedState<R>> state(new detail::AttachedState<R>(task.id));
+      detail::IntrusivePtr<detail::TypedState<R>> state(new detail::AttachedState<R>(task.id));
       submission->add(task.arguments(), state);
       if (task.finished) finished.push_back(state.get());
       futures.emplace_back(std::move(state));

@@ -92,9 +92,9 @@ class Submitter {
  private:
   template <class R>
   Future<R> submit_target(const detail::CallTarget& target, std::string_view arguments) {
-    auto state = detail::Ref<detail::TypedState<R>>::early(new detail::TypedState<R>);
+    auto state = detail::IntrusivePtr<detail::TypedState<R>>::early(new detail::TypedState<R>);
     detail::submit_one(connection_, target, options_.get(), arguments,
-                       detail::Ref<detail::FutureState>::early(state.get()));
+                       detail::IntrusivePtr<detail::FutureState>::early(state.get()));
     return Future<R>(std::move(state));
   }
 
@@ -115,10 +115,10 @@ class Submitter {
     detail::Submission submission(connection_, program_target<C>(index), options_.get());
     try {
       for (; !cursors.at_end(); cursors.next()) {
-        detail::Ref<detail::TypedState<R>> state = states.make();
+        detail::IntrusivePtr<detail::TypedState<R>> state = states.make();
         cursors.apply([&](auto&&... elements) {
           submission.add(C::encode(std::forward<decltype(elements)>(elements)...),
-                         detail::Ref<detail::FutureState>::early(state.get()));
+                         detail::IntrusivePtr<detail::FutureState>::early(state.get()));
         });
         futures.emplace_back(std::move(state));
       }

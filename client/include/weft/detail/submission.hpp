@@ -67,7 +67,7 @@ class Submission {
 
   /// Adds a task with encoded `arguments`, which are copied. Throws ConnectionError when the broker is lost
   /// for good, and Error when the Client is being destroyed.
-  void add(std::string_view arguments, Ref<FutureState> state);
+  void add(std::string_view arguments, IntrusivePtr<FutureState> state);
   /// Submits the added tasks. The destructor drops those that have not been submitted.
   void flush();
 
@@ -78,7 +78,7 @@ class Submission {
 
 /// Submits one task, like a Submission.
 void submit_one(Connection* connection, const CallTarget& target, const TaskOptions* options,
-                std::string_view arguments, Ref<FutureState> state);
+                std::string_view arguments, IntrusivePtr<FutureState> state);
 
 /// See Client::on_worker_start. Throws std::length_error when the arguments are too large.
 void add_start_call(Connection* connection, std::uint32_t function_index, std::string_view arguments);
@@ -86,7 +86,7 @@ void add_start_call(Connection* connection, std::uint32_t function_index, std::s
 WEFT_LAYOUT_END
 
 /// Submits the task of `failed` again, for `fresh`. Throws Error that says why this is not possible.
-void submit_again(Connection* connection, const FutureState& failed, Ref<FutureState> fresh);
+void submit_again(Connection* connection, const FutureState& failed, IntrusivePtr<FutureState> fresh);
 
 /// The detached tasks with this label. Throws ConnectionError when the broker does not answer.
 DetachedTasks find_detached(Connection* connection, const std::string& label);
