@@ -202,7 +202,7 @@ class Drawing {
       return;
     }
     const std::size_t tenth = counts_.total == 0 ? 10 : counts_.done * 10 / counts_.total;
-    const bool news = counts_.no_worker && !std::exchange(told_no_worker_, counts_.no_worker);
+    const bool news = counts_.no_worker && !std::exchange(no_worker_reported_, counts_.no_worker);
     if (!news && tenth <= tenth_ && (counts_.done < counts_.total || complete_)) return;
     tenth_ = tenth;
     complete_ = counts_.done == counts_.total;
@@ -226,7 +226,7 @@ class Drawing {
   Clock::duration counting_{};
   std::size_t quiet_done_ = ~std::size_t{0};
   std::size_t tenth_ = 0;
-  bool told_no_worker_ = false;
+  bool no_worker_reported_ = false;
   bool complete_ = false;
   bool finished_ = false;
 };

@@ -136,11 +136,11 @@ DetachedTasks find_detached(Connection* connection, const std::string& label) {
          .session = sweep.session.text(),
          .submitted = std::chrono::system_clock::time_point(std::chrono::milliseconds(sweep.submitted_ms))});
   }
-  std::map<Uuid, std::size_t> untold;  // sweeps from a broker that is too old to report them
+  std::map<Uuid, std::size_t> unreported;  // sweeps from a broker that is too old to report them
   for (const wire::FoundRecord& task : found.tasks) {
     std::size_t index = task.sweep - 1;
     if (task.sweep == 0 || task.sweep > found.sweeps.size()) {
-      const auto [known, added] = untold.try_emplace(task.session, out.sweeps.size());
+      const auto [known, added] = unreported.try_emplace(task.session, out.sweeps.size());
       if (added)
         out.sweeps.push_back({.label = label, .function = "detached task", .session = task.session.text()});
       index = known->second;
