@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Connection: the shell around client::Session. One thread owns the link, the session and the table of
-// futures; it turns frames and the Inbox's inbox into events and performs the actions. Its state is shared by
-// the Client and that thread, so that a Client can be destroyed while the thread is blocked in a name lookup.
+// futures; it turns frames and the content of the Inbox into events and performs the actions. Its state is
+// shared by the Client and that thread, so that a Client can be destroyed while the thread is blocked in a
+// name lookup.
 #pragma once
 
 #include <condition_variable>

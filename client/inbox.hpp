@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Inbox: what a program's threads share with the client's I/O thread: an inbox, the large arguments and the
-// callback thread. It outlives the Client, since futures do. Thread-safe.
+// Inbox: what a program's threads share with the client's I/O thread: the submission queue, the large
+// arguments and the callback thread. It outlives the Client, since futures do. Thread-safe.
 #pragma once
 
 #include <atomic>

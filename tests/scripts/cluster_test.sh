@@ -232,7 +232,7 @@ test_workers_by_ssh() {
   expect "a line of three words is wrong usage" equal "$code" 2
 }
 
-# Workers that are not their keeper's own children, by their command line.
+# The process of the remote worker with the name $1, found by its command line.
 remote_worker_pid() {
   local file
   for file in /proc/[0-9]*/cmdline; do
