@@ -6,7 +6,7 @@
 // calling thread, and the thread that waits for the answer runs the loop until the answer arrives.
 //
 //   I/O thread has it -- yield() --> free <-- run_until(), submit(): for a while --> that thread has it
-//                     <-- reclaim(), or nobody has wanted it for a moment --
+//                     <-- reclaim(), or no thread has run it for a moment --
 #pragma once
 
 #include <atomic>

@@ -104,10 +104,9 @@ TEST_SUITE("cluster supervisor") {
       cluster.killed("worker-1", seconds(1));
       cluster.after(seconds(5));
     }
-    CHECK(
-        cluster.killed("worker-1", seconds(1)) ==
-        Words{"note worker-1 is given up: it died 5 times in a row within 5 s of its start; the last time it "
-              "was killed by SIGKILL: bye"});
+    CHECK(cluster.killed("worker-1", seconds(1)) ==
+          Words{"note worker-1 has been given up: it died 5 times in a row within 5 s of its start; the last "
+                "time it was killed by SIGKILL: bye"});
     CHECK(cluster.stage("worker-1") == Stage::out);
     CHECK(cluster.supervisor.deadline() == std::nullopt);
   }
@@ -124,7 +123,7 @@ TEST_SUITE("cluster supervisor") {
   TEST_CASE("what cannot even start is given up at once") {
     Cluster cluster(1);
     CHECK(cluster.leaves("worker-1", 1, milliseconds(10)) ==
-          Words{"note worker-1 is given up: it left with exit code 1: bye"});
+          Words{"note worker-1 has been given up: it left with exit code 1: bye"});
     SUBCASE("but not when it has been up before") {
       cluster.step(Revive{});
       cluster.killed("worker-1", seconds(1));
