@@ -106,7 +106,8 @@ TEST_SUITE("cluster supervisor") {
     }
     CHECK(cluster.killed("worker-1", seconds(1)) ==
           Words{"note worker-1 has been given up: it died 5 times in a row within 5 s of its start; the last "
-                "time it was killed by SIGKILL: bye"});
+                "time it "
+                "was killed by SIGKILL: bye"});
     CHECK(cluster.stage("worker-1") == Stage::out);
     CHECK(cluster.supervisor.deadline() == std::nullopt);
   }
