@@ -28,7 +28,7 @@ bool CallbackThread::must_not_wait_for(const FutureState& state) noexcept {
   return false;
 }
 
-void CallbackThread::call(Ref<FutureState> state, std::unique_ptr<Continuation> continuation,
+void CallbackThread::call(IntrusivePtr<FutureState> state, std::unique_ptr<Continuation> continuation,
                           Role role) noexcept {
   const Frame frame{state.get(), role == Role::in_turn, innermost};
   innermost = &frame;
@@ -44,7 +44,8 @@ void CallbackThread::call(Ref<FutureState> state, std::unique_ptr<Continuation> 
   state->callback_returned();
 }
 
-void CallbackThread::run(Ref<FutureState> state, std::unique_ptr<Continuation> continuation) noexcept {
+void CallbackThread::run(IntrusivePtr<FutureState> state,
+                         std::unique_ptr<Continuation> continuation) noexcept {
   call(std::move(state), std::move(continuation), Role::inline_call);
 }
 
@@ -64,7 +65,7 @@ void CallbackThread::report_exceptions() noexcept {
   exceptions_ = 0;
 }
 
-void CallbackThread::post(Ref<FutureState> state, std::unique_ptr<Continuation> continuation) {
+void CallbackThread::post(IntrusivePtr<FutureState> state, std::unique_ptr<Continuation> continuation) {
   std::unique_lock lock(mutex_);
   if (stopping_) {
     lock.unlock();
@@ -89,7 +90,7 @@ void CallbackThread::loop() {
     std::unique_ptr<Continuation> next = std::move(queue_.front());
     queue_.pop_front();
     lock.unlock();
-    Ref<FutureState> state = std::move(next->state_);
+    IntrusivePtr<FutureState> state = std::move(next->state_);
     call(std::move(state), std::move(next), Role::in_turn);
     lock.lock();
   }

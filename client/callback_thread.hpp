@@ -24,12 +24,12 @@ class CallbackThread : public std::enable_shared_from_this<CallbackThread> {
   CallbackThread& operator=(const CallbackThread&) = delete;
 
   /// Queues `continuation`. After stop(), runs it in the calling thread.
-  void post(Ref<FutureState> state, std::unique_ptr<Continuation> continuation);
+  void post(IntrusivePtr<FutureState> state, std::unique_ptr<Continuation> continuation);
   /// Returns when everything queued has run, or after `patience`: then a detached thread runs the rest.
   void stop(std::chrono::milliseconds patience);
 
   /// Runs `continuation` in the calling thread, for a task that is already done.
-  void run(Ref<FutureState> state, std::unique_ptr<Continuation> continuation) noexcept;
+  void run(IntrusivePtr<FutureState> state, std::unique_ptr<Continuation> continuation) noexcept;
   /// Whether the calling thread is running queued callbacks, or a callback of `state`: waiting here for the
   /// callbacks of `state` would deadlock.
   static bool must_not_wait_for(const FutureState& state) noexcept;
@@ -38,7 +38,7 @@ class CallbackThread : public std::enable_shared_from_this<CallbackThread> {
   enum class Role : bool { inline_call, in_turn };
 
   void loop();
-  void call(Ref<FutureState> state, std::unique_ptr<Continuation> continuation, Role role) noexcept;
+  void call(IntrusivePtr<FutureState> state, std::unique_ptr<Continuation> continuation, Role role) noexcept;
   void count_exception(const FutureState& state, const std::string& what) noexcept;
   void report_exceptions() noexcept;
 

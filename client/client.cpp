@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "client/core.hpp"
+#include "client/connection.hpp"
 #include "client/query.hpp"
 #include "client/uncaught.hpp"
 #include "weft/init.hpp"
@@ -17,29 +17,29 @@ Client::Client(ClientOptions options) {
   // A static Client in a runner: main, which serves the tasks, has not been called yet.
   if (in_runner()) return;
   client::report_uncaught_errors();
-  owned_core_ = std::make_unique<detail::Core>(std::move(options));
-  core_ = owned_core_.get();
+  owned_connection_ = std::make_unique<detail::Connection>(std::move(options));
+  connection_ = owned_connection_.get();
 }
 
 Client::~Client() = default;
 
 ClientWith Client::with(TaskOptions options) {
   detail::check_options(options);
-  return ClientWith(core_, std::make_shared<const TaskOptions>(std::move(options)));
+  return ClientWith(connection_, std::make_shared<const TaskOptions>(std::move(options)));
 }
 
 void Client::flush() {
-  if (core_ == nullptr) throw Error("this weft::Client is not connected: it was made in a weft runner");
-  core_->check_usable();
-  core_->hub()->settle(std::nullopt, true);
-  if (const auto refusals = core_->hub()->take_refusals(); refusals.tasks > 0)
+  if (connection_ == nullptr) throw Error("this weft::Client is not connected: it was made in a weft runner");
+  connection_->check_usable();
+  connection_->inbox()->settle(std::nullopt, true);
+  if (const auto refusals = connection_->inbox()->take_refusals(); refusals.tasks > 0)
     throw Error(detail::text_of(refusals));
 }
 
 ClusterInfo Client::cluster() {
-  if (core_ == nullptr) throw Error("this weft::Client is not connected: it was made in a weft runner");
-  core_->check_usable();
-  const wire::Status status = client::query_status(core_->address(), true, std::chrono::seconds(10));
+  if (connection_ == nullptr) throw Error("this weft::Client is not connected: it was made in a weft runner");
+  connection_->check_usable();
+  const wire::Status status = client::query_status(connection_->address(), true, std::chrono::seconds(10));
   ClusterInfo info{.version = status.version,
                    .epoch = status.epoch,
                    .uptime = std::chrono::milliseconds(status.uptime_ms),

@@ -8,11 +8,11 @@
 #include <vector>
 
 #include "common/messages.hpp"
-#include "weft/detail/ref.hpp"
+#include "weft/detail/intrusive_ptr.hpp"
 
 namespace weft::detail {
 
-class Hub;
+class Inbox;
 
 /// Why a future has no value. The bytes of its FutureState are an encoded wire::ErrorInfo, or the reason if
 /// `connection`.
@@ -24,8 +24,8 @@ struct Failure {
   bool local = false;          // decoding failed in this client; the broker's answer was valid
   std::uint32_t attempts = 0;  // executions
   std::vector<std::string> history;
-  wire::Payload arguments;   // for Client::retry
-  std::shared_ptr<Hub> hub;  // stores the arguments if they are a blob
+  wire::Payload arguments;       // for Client::retry
+  std::shared_ptr<Inbox> inbox;  // stores the arguments if they are a blob
 };
 
 /// What all tasks of one function with the same options share.
@@ -34,9 +34,9 @@ class TaskInfo : public RefCounted {
   Uuid session;
   std::string function;
   std::string label;
-  bool kept = false;         // the broker retains the answer until the program has it
-  wire::TaskSpec content;    // for Client::retry
-  std::shared_ptr<Hub> hub;  // futures outlive their Client
+  bool kept = false;             // the broker retains the answer until the program has it
+  wire::TaskSpec content;        // for Client::retry
+  std::shared_ptr<Inbox> inbox;  // futures outlive their Client
 };
 
 }  // namespace weft::detail

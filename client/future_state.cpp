@@ -6,7 +6,7 @@
 #include "client/failure.hpp"
 #include "client/fork_guard.hpp"
 #include "client/futex.hpp"
-#include "client/hub.hpp"
+#include "client/inbox.hpp"
 #include "common/check.hpp"
 #include "common/codec.hpp"
 
@@ -98,7 +98,7 @@ void FutureState::sleep(std::uint32_t word, const Deadline& deadline) const {
 }
 
 bool FutureState::sleep_for_callbacks(const Deadline& deadline) const {
-  if (CallbackThread::must_not_wait_for(*this) || info_->hub->forked()) return true;
+  if (CallbackThread::must_not_wait_for(*this) || info_->inbox->forked()) return true;
   for (std::uint32_t word = word_.load(); word >= kCallback; word = word_.load()) {
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
     sleep(word, deadline);
@@ -120,10 +120,10 @@ bool FutureState::done() const noexcept { return phase() > Phase::running; }
 
 bool FutureState::wait_until(const Deadline& deadline) const {
   for (Phase now = phase(); now <= Phase::running; now = phase()) {
-    if (info_ && info_->hub->forked())
+    if (info_ && info_->inbox->forked())
       throw Error("a weft::Future that is not done cannot be waited for after fork()");
     if (deadline && std::chrono::steady_clock::now() >= *deadline) return false;
-    if (!info_ || !info_->hub->steer(*this, deadline)) wait_while(now, deadline);
+    if (!info_ || !info_->inbox->run_until(*this, deadline)) wait_while(now, deadline);
   }
   return true;
 }
@@ -150,7 +150,7 @@ TaskState FutureState::state() const noexcept {
 
 TaskId FutureState::id() const { return {info_ ? info_->session : Uuid{}, seq_}; }
 
-void FutureState::open(std::uint64_t seq, Ref<TaskInfo> info) {
+void FutureState::open(std::uint64_t seq, IntrusivePtr<TaskInfo> info) {
   seq_ = seq;
   info_ = std::move(info);
 }
@@ -161,13 +161,13 @@ void FutureState::mark_running(bool is_running) noexcept {
 
 void FutureState::cancel() {
   if (done() || !info_) return;  // without info it has never been submitted
-  if (info_->hub->forked()) throw Error("a weft::Future cannot be cancelled after fork()");
+  if (info_->inbox->forked()) throw Error("a weft::Future cannot be cancelled after fork()");
   const std::optional<bool> awaited = end(Phase::cancelled);
   if (!awaited) return;
   if (*awaited) wake();
   run_continuations();
   client::AnyFinished::instance().announce();
-  info_->hub->cancel(seq_, info_->kept);
+  info_->inbox->cancel(seq_, info_->kept);
 }
 
 bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
@@ -189,12 +189,12 @@ void FutureState::run_continuations() {
     due.emplace_back(node);
     node = std::exchange(node->next_, nullptr);
   }
-  const Ref<FutureState> self(this);  // a continuation may drop the last handle
+  const IntrusivePtr<FutureState> self(this);  // a continuation may drop the last handle
   for (auto it = due.rbegin(); it != due.rend(); ++it) {
     if ((*it)->immediate_) {
       (*it)->run(*this);
     } else {
-      info_->hub->callbacks->post(self, std::move(*it));
+      info_->inbox->callbacks->post(self, std::move(*it));
     }
   }
 }
@@ -205,7 +205,7 @@ void FutureState::add(std::unique_ptr<Continuation> continuation) {
   if (!immediate) {
     // counted before the future is done, so that waiters wait for this callback too
     word_.fetch_add(kCallback);
-    if (done()) return info_->hub->callbacks->run(Ref<FutureState>(this), std::move(continuation));
+    if (done()) return info_->inbox->callbacks->run(IntrusivePtr<FutureState>(this), std::move(continuation));
   }
   Continuation* const added = continuation.release();
   added->next_ = continuations_.load();
@@ -237,7 +237,7 @@ void FutureState::need_value() {
       decode_value(raw_);
       std::string().swap(raw_);
       enter(Phase::value);
-      if (info_ && info_->kept) info_->hub->taken(seq_);
+      if (info_ && info_->kept) info_->inbox->taken(seq_);
     } catch (const std::exception& error) {
       fail_decoding(error.what());
     } catch (...) {
@@ -260,10 +260,10 @@ std::optional<TaskError> FutureState::error() const {
   const Phase now = phase();
   if (now == Phase::cancelled) return TaskError(details_of(TaskErrorKind::cancelled));
   // the caller has learned that there is no error
-  if (now == Phase::raw && info_->kept) info_->hub->taken(seq_);
+  if (now == Phase::raw && info_->kept) info_->inbox->taken(seq_);
   if (now != Phase::failed) return std::nullopt;
   if (failure_->connection) throw ConnectionError(raw_);
-  if (info_->kept && !failure_->local) info_->hub->taken(seq_);
+  if (info_->kept && !failure_->local) info_->inbox->taken(seq_);
   wire::ErrorInfo info;
   if (auto decoded = wire::decode_error(raw_)) info = *decoded;
   TaskErrorDetails details = details_of(kind_of(failure_->outcome));
@@ -277,7 +277,7 @@ std::optional<TaskError> FutureState::error() const {
   return TaskError(std::move(details));
 }
 
-void FutureState::submit_again(Hub& hub, Ref<FutureState> fresh) const {
+void FutureState::submit_again(Inbox& inbox, IntrusivePtr<FutureState> fresh) const {
   const Phase now = phase();
   const auto refuse = [this](const char* why) {
     throw Error("task " + id().text() + " cannot be tried again: " + why);
@@ -287,13 +287,13 @@ void FutureState::submit_again(Hub& hub, Ref<FutureState> fresh) const {
   if (now != Phase::failed) refuse("it has succeeded");
   if (failure_->connection) refuse("its broker was lost; submit it to another weft::Client");
   if (failure_->local) refuse("it has succeeded, but its result cannot be decoded");
-  if (info_->hub.get() != &hub) refuse("another weft::Client has submitted it");
+  if (info_->inbox.get() != &inbox) refuse("another weft::Client has submitted it");
   if (info_->content.kind == wire::TaskKind::attached)
     refuse(
         "it was attached, and the broker does not retain the arguments of a finished task: submit it "
         "again in a program that has them");
   if (failure_->outcome == wire::Outcome::cancelled) refuse("it was cancelled");
-  hub.submit_again(info_, failure_->arguments, std::move(fresh));
+  inbox.submit_again(info_, failure_->arguments, std::move(fresh));
 }
 
 TaskErrorDetails FutureState::details_of(TaskErrorKind kind) const {

@@ -12,7 +12,7 @@
 #include <set>
 
 #include "client/failure.hpp"
-#include "client/hub.hpp"
+#include "client/inbox.hpp"
 #include "client/progress_line.hpp"
 #include "client/query.hpp"
 
@@ -111,7 +111,7 @@ class Drawing {
     for (FutureState* state : states) pending_.emplace_back(state);
     counts_.total = states.size();
     counts_.label = label_of(states);
-    if (!states.empty()) hub_ = states.front()->info()->hub;
+    if (!states.empty()) inbox_ = states.front()->info()->inbox;
     refresh();
   }
   ~Drawing() {
@@ -133,12 +133,12 @@ class Drawing {
 
   void run() {
     while (!pending_.empty()) {
-      for (const Ref<FutureState>& state : pending_) {
+      for (const IntrusivePtr<FutureState>& state : pending_) {
         if (!state->wait_until(due_)) break;
       }
       refresh();
     }
-    for (const Ref<FutureState>& state : called_) state->wait_for_callbacks(std::nullopt);
+    for (const IntrusivePtr<FutureState>& state : called_) state->wait_for_callbacks(std::nullopt);
     end_line();
   }
 
@@ -152,7 +152,7 @@ class Drawing {
   void count() {
     const auto begin = Clock::now();
     counts_.running = 0;
-    std::erase_if(pending_, [this](const Ref<FutureState>& state) {
+    std::erase_if(pending_, [this](const IntrusivePtr<FutureState>& state) {
       switch (state->state()) {
         case TaskState::queued:
           return false;
@@ -186,7 +186,7 @@ class Drawing {
     } else if (now >= ask_) {
       ask_ = now + kAskAgain;
       try {
-        counts_.no_worker = client::query_status(hub_->address, false, kAnswerPatience).workers == 0;
+        counts_.no_worker = client::query_status(inbox_->address, false, kAnswerPatience).workers == 0;
       } catch (const ConnectionError&) {  // the client reports itself that the broker is lost
       }
     }
@@ -202,7 +202,7 @@ class Drawing {
       return;
     }
     const std::size_t tenth = counts_.total == 0 ? 10 : counts_.done * 10 / counts_.total;
-    const bool news = counts_.no_worker && !std::exchange(told_no_worker_, counts_.no_worker);
+    const bool news = counts_.no_worker && !std::exchange(no_worker_reported_, counts_.no_worker);
     if (!news && tenth <= tenth_ && (counts_.done < counts_.total || complete_)) return;
     tenth_ = tenth;
     complete_ = counts_.done == counts_.total;
@@ -215,9 +215,9 @@ class Drawing {
     std::fflush(stderr);
   }
 
-  std::vector<Ref<FutureState>> pending_;
-  std::vector<Ref<FutureState>> called_;  // done, but with callbacks that had not returned
-  std::shared_ptr<Hub> hub_;              // of the first future
+  std::vector<IntrusivePtr<FutureState>> pending_;
+  std::vector<IntrusivePtr<FutureState>> called_;  // done, but with callbacks that had not returned
+  std::shared_ptr<Inbox> inbox_;                   // of the first future
   const bool terminal_;
   const Clock::time_point start_;
   Clock::time_point due_{};
@@ -226,7 +226,7 @@ class Drawing {
   Clock::duration counting_{};
   std::size_t quiet_done_ = ~std::size_t{0};
   std::size_t tenth_ = 0;
-  bool told_no_worker_ = false;
+  bool no_worker_reported_ = false;
   bool complete_ = false;
   bool finished_ = false;
 };

@@ -46,7 +46,7 @@ std::optional<Time> Session::deadline() const {
   if (presence_.joined() && ack_due_) due = earlier(due, ack_at_);
   if (!presence_.joined()) {
     due = earlier(due, lost_since_ + (ever_joined() ? settings_.give_up : settings_.connect_timeout));
-    if (!ever_joined() && !nobody_logged_) due = earlier(due, lost_since_ + kNotice);
+    if (!ever_joined() && !no_answer_logged_) due = earlier(due, lost_since_ + kNotice);
   }
   return due;
 }
@@ -103,15 +103,15 @@ void Session::on(const Tick&) {
                           ever_joined() ? "the broker was lost and did not come back" : "no broker answered",
                           settings_.address, seconds_of(patience),
                           last_reason_.empty() ? "no answer" : last_reason_));
-    } else if (!ever_joined() && !nobody_logged_ && now_ >= lost_since_ + kNotice) {
-      tell_that_nobody_answers();
+    } else if (!ever_joined() && !no_answer_logged_ && now_ >= lost_since_ + kNotice) {
+      log_no_answer();
     }
   }
   if (!over_) fetcher_.tick(now_, *actions_);
 }
 
-void Session::tell_that_nobody_answers() {
-  nobody_logged_ = true;
+void Session::log_no_answer() {
+  no_answer_logged_ = true;
   log(Log::Level::warning,
       fmt::format("no broker answers at {} ({}); waiting {} for one: is weft-broker running there?",
                   settings_.address, last_reason_.empty() ? "no answer" : last_reason_,

@@ -134,7 +134,7 @@ class Session {
   void on_message(const wire::Goodbye& goodbye);
   void lose_link(const std::string& reason);
   void note_progress() { loss_logged_ = back_logged_ = false; }
-  void tell_that_nobody_answers();
+  void log_no_answer();
   void break_link(const std::string& reason);
   void give_up(const std::string& reason);
   void begin_epoch(const wire::Welcome& welcome);
@@ -164,7 +164,7 @@ class Session {
   void take(const wire::DeliveryRecord& record);
   void take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
   void take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
-  void tell_of_crash(std::uint64_t seq, const Task& task, const wire::DeliveryRecord& record);
+  void log_crash(std::uint64_t seq, const Task& task, const wire::DeliveryRecord& record);
   void add_history(Extra& extra, const wire::DeliveryRecord& record);
   void remake(std::uint64_t seq);
   void remake_lost();
@@ -192,7 +192,7 @@ class Session {
   Time lost_since_;           // first loss since a connection last made progress; valid while not joined
   bool loss_logged_ = false;  // the loss has been logged, and no connection has made progress since
   bool back_logged_ = false;
-  bool nobody_logged_ = false;  // it has been logged that no broker answers
+  bool no_answer_logged_ = false;  // it has been logged that no broker answers
   Time joined_at_{};
   Time crash_log_at_{};               // earliest next log line
   std::size_t crashes_unlogged_ = 0;  // crashes since that line

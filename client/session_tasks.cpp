@@ -428,7 +428,7 @@ void Session::take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRec
     extra.retries_used = record.retries_used;
     extra.crashes = record.crashes;
     add_history(extra, record);
-    if (record.outcome == wire::Outcome::crashed) tell_of_crash(seq, task, record);
+    if (record.outcome == wire::Outcome::crashed) log_crash(seq, task, record);
   }
   if (task.state == TaskState::running) {
     task.state = TaskState::open;
@@ -439,7 +439,7 @@ void Session::take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRec
 
 /// Logs a crash: the task runs again, up to crash_limit times, before its Future fails, and the user may want
 /// to know now. At most one line every few seconds.
-void Session::tell_of_crash(std::uint64_t seq, const Task& task, const wire::DeliveryRecord& record) {
+void Session::log_crash(std::uint64_t seq, const Task& task, const wire::DeliveryRecord& record) {
   constexpr Duration kInterval = std::chrono::seconds(5);
   if (now_ < crash_log_at_) {
     ++crashes_unlogged_;

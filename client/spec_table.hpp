@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SpecTable numbers the specs of a program: the same function with the same options is the same spec, which
 // is sent once. Specs that have not been used for long are retired, so that a program that labels each task
-// differently does not fill client and broker. Pure; part of Hub.
+// differently does not fill client and broker. Pure; part of Inbox.
 #pragma once
 
 #include <functional>
@@ -24,12 +24,12 @@ class SpecTable {
  public:
   struct Spec {
     std::uint32_t number = 0;
-    detail::Ref<detail::TaskInfo> info;
+    detail::IntrusivePtr<detail::TaskInfo> info;
     std::uint64_t used = 0;
   };
   /// Makes the TaskInfo that the futures of a new spec share.
-  using MakeInfo =
-      std::function<detail::Ref<detail::TaskInfo>(const std::string& function, const std::string& label)>;
+  using MakeInfo = std::function<detail::IntrusivePtr<detail::TaskInfo>(const std::string& function,
+                                                                        const std::string& label)>;
 
   /// Completes a spec of kind program with its files and the definition of the function. May throw Error.
   using Describe = std::function<void(std::uint32_t function_index, wire::TaskSpec& spec)>;

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "client/core.hpp"
+#include "client/connection.hpp"
 #include "client/query.hpp"
 #include "client/spec_table.hpp"
 #include "common/codec.hpp"
@@ -24,16 +24,16 @@ constexpr std::size_t kEnvironmentBytesMax = 16 << 10;  // both are sent to the 
 constexpr std::size_t kBundleTasks = 512;
 constexpr std::size_t kBundleBytes = 128 << 10;
 
-Core& usable(Core* core) {
-  if (core == nullptr)
+Connection& usable(Connection* connection) {
+  if (connection == nullptr)
     throw Error(
         runner::is_serving()
             ? "this weft::Client was made inside a task, which cannot submit tasks: return the next work to "
               "the program that submitted this one"
             : "a static initialiser of this program submits a task, and static initialisers run in a weft "
               "runner too: submit in main, or only if !weft::in_runner()");
-  core->check_usable();
-  return *core;
+  connection->check_usable();
+  return *connection;
 }
 
 [[noreturn]] void refuse(const std::string& what) { throw std::invalid_argument("TaskOptions::" + what); }
@@ -60,26 +60,30 @@ std::string largest_of(const TaskOptions& options) {
 WEFT_LAYOUT_BEGIN
 
 struct Submission::Bundle {
-  Core& core;
+  Connection& connection;
   const CallTarget target;
   const TaskOptions* const options;
   std::vector<wire::SubmitRecord> records;
-  std::vector<Ref<FutureState>> states;
+  std::vector<IntrusivePtr<FutureState>> states;
   std::size_t bytes = 0;
 };
 
-Submission::Submission(Core* core, const CallTarget& target, const TaskOptions* options)
-    : bundle_(new Bundle{
-          .core = usable(core), .target = target, .options = options, .records = {}, .states = {}}) {}
+Submission::Submission(Connection* connection, const CallTarget& target, const TaskOptions* options)
+    : bundle_(new Bundle{.connection = usable(connection),
+                         .target = target,
+                         .options = options,
+                         .records = {},
+                         .states = {}}) {}
 
 Submission::~Submission() {
   for (const wire::SubmitRecord& record : bundle_->records) {
-    if (record.payload.is_blob()) bundle_->core.hub()->arguments.release(record.payload.blob().id);
+    if (record.payload.is_blob()) bundle_->connection.inbox()->arguments.release(record.payload.blob().id);
   }
 }
 
-void Submission::add(std::string_view arguments, Ref<FutureState> state) {
-  bundle_->records.push_back({.seq = 0, .spec = 0, .payload = bundle_->core.hub()->payload_of(arguments)});
+void Submission::add(std::string_view arguments, IntrusivePtr<FutureState> state) {
+  bundle_->records.push_back(
+      {.seq = 0, .spec = 0, .payload = bundle_->connection.inbox()->payload_of(arguments)});
   bundle_->states.push_back(std::move(state));
   bundle_->bytes += arguments.size();
   if (bundle_->records.size() >= kBundleTasks || bundle_->bytes >= kBundleBytes) flush();
@@ -87,40 +91,41 @@ void Submission::add(std::string_view arguments, Ref<FutureState> state) {
 
 void Submission::flush() {
   if (bundle_->records.empty()) return;
-  const auto& hub = bundle_->core.hub();
-  hub->submit(hub, bundle_->target, bundle_->options, bundle_->records, bundle_->states);
+  const auto& inbox = bundle_->connection.inbox();
+  inbox->submit(inbox, bundle_->target, bundle_->options, bundle_->records, bundle_->states);
   bundle_->records.clear();
   bundle_->states.clear();
   bundle_->bytes = 0;
 }
 
-void submit_one(Core* core, const CallTarget& target, const TaskOptions* options, std::string_view arguments,
-                Ref<FutureState> state) {
-  const auto& hub = usable(core).hub();
-  wire::SubmitRecord record{.seq = 0, .spec = 0, .payload = hub->payload_of(arguments)};
-  hub->submit(hub, target, options, {&record, 1}, {&state, 1});
+void submit_one(Connection* connection, const CallTarget& target, const TaskOptions* options,
+                std::string_view arguments, IntrusivePtr<FutureState> state) {
+  const auto& inbox = usable(connection).inbox();
+  wire::SubmitRecord record{.seq = 0, .spec = 0, .payload = inbox->payload_of(arguments)};
+  inbox->submit(inbox, target, options, {&record, 1}, {&state, 1});
 }
 
-void add_start_call(Core* core, std::uint32_t function_index, std::string_view arguments) {
-  const auto& hub = usable(core).hub();
+void add_start_call(Connection* connection, std::uint32_t function_index, std::string_view arguments) {
+  const auto& inbox = usable(connection).inbox();
   if (arguments.size() > kStartBytesMax) {
     throw std::length_error("on_worker_start: its arguments take " + std::to_string(arguments.size()) +
                             " bytes; at most " + std::to_string(kStartBytesMax) + " are possible");
   }
-  hub->add_start_call(function_index, arguments);
+  inbox->add_start_call(function_index, arguments);
 }
 
 WEFT_LAYOUT_END
 
-void submit_again(Core* core, const FutureState& failed, Ref<FutureState> fresh) {
-  failed.submit_again(*usable(core).hub(), std::move(fresh));
+void submit_again(Connection* connection, const FutureState& failed, IntrusivePtr<FutureState> fresh) {
+  failed.submit_again(*usable(connection).inbox(), std::move(fresh));
 }
 
 std::string DetachedTask::arguments() const { return wire::encode_ref({id.session, id.seq}); }
 
-DetachedTasks find_detached(Core* core, const std::string& label) {
+DetachedTasks find_detached(Connection* connection, const std::string& label) {
   check_options({.label = label});
-  const wire::Found found = client::query_detached(usable(core).address(), label, std::chrono::seconds(10));
+  const wire::Found found =
+      client::query_detached(usable(connection).address(), label, std::chrono::seconds(10));
   DetachedTasks out;
   for (const wire::Sweep& sweep : found.sweeps) {
     out.sweeps.push_back(
@@ -131,11 +136,11 @@ DetachedTasks find_detached(Core* core, const std::string& label) {
          .session = sweep.session.text(),
          .submitted = std::chrono::system_clock::time_point(std::chrono::milliseconds(sweep.submitted_ms))});
   }
-  std::map<Uuid, std::size_t> untold;  // sweeps from a broker that is too old to report them
+  std::map<Uuid, std::size_t> unreported;  // sweeps from a broker that is too old to report them
   for (const wire::FoundRecord& task : found.tasks) {
     std::size_t index = task.sweep - 1;
     if (task.sweep == 0 || task.sweep > found.sweeps.size()) {
-      const auto [known, added] = untold.try_emplace(task.session, out.sweeps.size());
+      const auto [known, added] = unreported.try_emplace(task.session, out.sweeps.size());
       if (added)
         out.sweeps.push_back({.label = label, .function = "detached task", .session = task.session.text()});
       index = known->second;

@@ -15,7 +15,7 @@
 #include "client/cache_command.hpp"
 #include "client/cluster/cluster_command.hpp"
 #include "client/cluster/run_command.hpp"
-#include "client/core.hpp"
+#include "client/connection.hpp"
 #include "client/query.hpp"
 #include "client/status_text.hpp"
 #include "common/program_cache.hpp"

@@ -16,31 +16,31 @@ namespace weft::detail {
 
 namespace {
 
-struct Place {
+struct CrashPoint {
   std::string name;
   int passes = 1;  // the process is killed at the last of them
 };
 
-Place place_from_environment() {
+CrashPoint from_environment() {
   const char* value = std::getenv("WEFT_CRASH_AT");
   const std::string_view text = value != nullptr ? value : "";
-  Place place{std::string(text.substr(0, text.find(':')))};
+  CrashPoint wanted{std::string(text.substr(0, text.find(':')))};
   if (const auto colon = text.find(':'); colon != std::string_view::npos) {
-    std::from_chars(text.data() + colon + 1, text.data() + text.size(), place.passes);
+    std::from_chars(text.data() + colon + 1, text.data() + text.size(), wanted.passes);
   }
-  return place;
+  return wanted;
 }
 
-const Place place = place_from_environment();
+const CrashPoint wanted = from_environment();
 std::atomic<int> passed{0};
 
 }  // namespace
 
-const bool crash_wanted = !place.name.empty();
+const bool crash_wanted = !wanted.name.empty();
 
 void crash_if_named(std::string_view name) {
   WEFT_CHECK(std::find(kCrashPoints.begin(), kCrashPoints.end(), name) != kCrashPoints.end());
-  if (name == place.name && ++passed == place.passes) kill(getpid(), SIGKILL);
+  if (name == wanted.name && ++passed == wanted.passes) kill(getpid(), SIGKILL);
 }
 
 }  // namespace weft::detail

@@ -284,7 +284,7 @@ std::uint64_t Channel::room(Look look) {
   return used <= kRingBytes ? kRingBytes - used : 0;
 }
 
-bool Channel::crowded() { return room() < kRingBytes / 2 && room(Look::again) < kRingBytes / 2; }
+bool Channel::above_half() { return room() < kRingBytes / 2 && room(Look::again) < kRingBytes / 2; }
 
 bool Channel::was_read() {
   const std::uint64_t before = out_read_;
@@ -433,7 +433,7 @@ bool Channel::read_socket() {
 int Channel::wait(bool room) {
   auto& sleeps = room ? out_->writer_sleeps : in_->reader_sleeps;
   sleeps.store(1);
-  const bool ready = room ? !crowded() : there() > 0;
+  const bool ready = room ? !above_half() : there() > 0;
   Taken taken = Taken::something;
   if (!ready) taken = take_from_socket(true);
   const int error = errno;

@@ -198,7 +198,7 @@ class Channel {
   /// Wakes the other side if it sleeps. Returns 0, or errno if the socket is closed.
   int wake();
   /// Unread messages fill more than half of the outgoing ring.
-  bool crowded();
+  bool above_half();
   /// The other side has read something since the last check.
   bool was_read();
 

@@ -403,12 +403,12 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   }
   // Results are safe in the ring. Waking the agent for each would cost more than a short task; the agent
   // polls while a long one runs.
-  if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.crowded()) return 0;
+  if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.above_half()) return 0;
   announced_us_ = ended_us_;
   // If the agent has just read from this ring, it will check it again before it sleeps. So of a hundred busy
   // runners only one has to wake it.
   const bool just_now = channel_.was_read() && run_us < kAnnounce_us;
-  if (just_now && !channel_.crowded()) return 0;
+  if (just_now && !channel_.above_half()) return 0;
   return channel_.wake();
 }
 

@@ -9,8 +9,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/box.hpp"
-#include "common/local_ref.hpp"
+#include "common/indirect.hpp"
+#include "common/local_shared_ptr.hpp"
 #include "common/messages.hpp"
 #include "common/runner_channel.hpp"
 #include "common/time.hpp"
@@ -53,7 +53,7 @@ struct LinkDown {
 };
 /// A message from the broker, over the link that is up.
 struct Received {
-  Box<wire::Message> message;
+  Indirect<wire::Message> message;
   std::uint8_t minor = wire::kMinor;  // the broker's minor version
 };
 
@@ -152,7 +152,7 @@ struct CloseLink {
 };
 /// Send over the link. Issued only while the link is up.
 struct Send {
-  Box<wire::Message> message;
+  Indirect<wire::Message> message;
   bool operator==(const Send&) const = default;
 };
 
@@ -168,11 +168,11 @@ struct RunTask {
   RunnerId runner = 0;
   std::uint64_t ordinal = 0;  // 1, 2, 3 ..., counted for each runner
   TaskId id;
-  LocalRef<const wire::TaskSpec> spec;  // shared by all tasks of one submit or map
+  LocalSharedPtr<const wire::TaskSpec> spec;  // shared by all tasks of one submit or map
   std::uint32_t execution = 1;
-  wire::Payload payload;             // if a blob: it is BlobReady as BlobPlace::argument
-  std::uint32_t function_index = 0;  // of a function of a program: in the table of its runners
-  LocalRef<const Indices> indices;   // resource indices that the task holds; null: none
+  wire::Payload payload;                  // if a blob: it is BlobReady as BlobPlace::argument
+  std::uint32_t function_index = 0;       // of a function of a program: in the table of its runners
+  LocalSharedPtr<const Indices> indices;  // resource indices that the task holds; null: none
   friend bool operator==(const RunTask& a, const RunTask& b) {
     return a.runner == b.runner && a.ordinal == b.ordinal && a.id == b.id && a.execution == b.execution &&
            a.payload == b.payload && a.function_index == b.function_index && same(a.spec, b.spec) &&
@@ -181,7 +181,7 @@ struct RunTask {
 
  private:
   template <class T>
-  static bool same(const LocalRef<T>& a, const LocalRef<T>& b) {
+  static bool same(const LocalSharedPtr<T>& a, const LocalSharedPtr<T>& b) {
     return a == b || (a && b && *a == *b);
   }
 };

@@ -62,7 +62,7 @@ std::string find_program(const std::string& name) {
     const auto program = directory / name;
     if (access(program.c_str(), X_OK) == 0) return std::filesystem::absolute(program, error).string();
   }
-  throw std::runtime_error(name + " is neither beside weft-worker nor in $WEFT_BIN_DIR nor on $PATH");
+  throw std::runtime_error(name + " not found next to weft-worker, in $WEFT_BIN_DIR or on $PATH");
 }
 
 std::string read_all(int fd) {

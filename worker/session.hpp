@@ -155,7 +155,7 @@ class Session {
   ProgramState& program_of(const wire::TaskSpec& spec);
   void forget_spec(SpecState& spec);
   void release_files(const SpecState& spec);
-  void assign(ClientState& owner, const AttemptKey& key, const LocalRef<SpecState>* spec,
+  void assign(ClientState& owner, const AttemptKey& key, const LocalSharedPtr<SpecState>* spec,
               const wire::AssignRecord& record);
   std::vector<Task*> tasks_in_order();
   bool is_known(const AttemptKey& key, std::uint64_t& last);

@@ -229,7 +229,7 @@ void Session::run(Runner& runner, Task& task) {
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,
                          task.spec->content, task.execution, task.payload, task.spec->function_index,
-                         task.spec->takes_indices ? runner.indices : LocalRef<const Indices>());
+                         task.spec->takes_indices ? runner.indices : LocalSharedPtr<const Indices>());
 }
 
 /// Takes resource indices for `task`, which this idle runner is about to get.
@@ -237,7 +237,7 @@ bool Session::take_indices(Runner& runner, const Task& task) {
   const Amounts& amounts = task.spec->content->resources;
   if (runner.indices) return indices_.take_again(amounts, *runner.indices);
   auto taken = indices_.take(amounts);
-  if (taken) runner.indices = LocalRef<const Indices>::make(*std::move(taken));
+  if (taken) runner.indices = LocalSharedPtr<const Indices>::make(*std::move(taken));
   return taken.has_value();
 }
 

@@ -81,8 +81,8 @@ void Session::receive(const wire::DefineFor& define) {
   ClientState& owner = client(define.session);
   auto& spec = owner.specs[define.spec];
   if (spec && *spec->content == define.content) return;  // a restarted broker repeats its definitions
-  const auto old = std::exchange(spec, LocalRef<SpecState>::make());
-  spec->content = LocalRef<const wire::TaskSpec>::make(define.content);
+  const auto old = std::exchange(spec, LocalSharedPtr<SpecState>::make());
+  spec->content = LocalSharedPtr<const wire::TaskSpec>::make(define.content);
   spec->client = &owner;
   spec->program = &program_of(define.content);
   spec->fault = fault_of(define.content, presence_.broker_minor());
@@ -126,7 +126,7 @@ void Session::release_files(const SpecState& spec) {
 void Session::receive(const wire::Assign& message) {
   ClientState& owner = client(message.session);
   std::uint64_t& last = assigned_last_[epoch_];
-  const LocalRef<SpecState>* spec = nullptr;
+  const LocalSharedPtr<SpecState>* spec = nullptr;
   std::uint32_t number = 0;  // of `spec`; consecutive records mostly share it
   for (const wire::AssignRecord& record : message.tasks) {
     const AttemptKey key{{message.session, record.seq}, {epoch_, record.number}};
@@ -154,7 +154,7 @@ bool Session::is_known(const AttemptKey& key, std::uint64_t& last) {
 }
 
 /// `spec` is null when the broker has not defined it.
-void Session::assign(ClientState& owner, const AttemptKey& key, const LocalRef<SpecState>* spec,
+void Session::assign(ClientState& owner, const AttemptKey& key, const LocalSharedPtr<SpecState>* spec,
                      const wire::AssignRecord& record) {
   if (draining_) {  // the assignment crossed our DRAINING
     send(wire::Returned{key.id.session, {{record.seq, key.attempt}}});

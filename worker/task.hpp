@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "common/fifo.hpp"
-#include "common/local_ref.hpp"
+#include "common/local_shared_ptr.hpp"
 #include "worker/events.hpp"
 #include "worker/outbox.hpp"
 
@@ -75,8 +75,8 @@ struct ProgramState {
 /// What the tasks of one submit or map share. Owned by its session's table and by its tasks: a task
 /// may outlive FORGET_FOR and END_SESSION.
 struct SpecState {
-  LocalRef<const wire::TaskSpec> content;  // shared with the RunTask actions
-  ClientState* client = nullptr;           // gone after END_SESSION, when its tasks are unwanted
+  LocalSharedPtr<const wire::TaskSpec> content;  // shared with the RunTask actions
+  ClientState* client = nullptr;                 // gone after END_SESSION, when its tasks are unwanted
   ProgramState* program = nullptr;
   double estimate_us = -1;           // expected run time of a task; -1: no task has run yet
   bool function_known = false;       // the function needs no lookup, or was found at `function_index`
@@ -93,7 +93,7 @@ struct SpecState {
 /// What this worker holds for one client session.
 struct ClientState {
   ClientState(const Uuid& id, std::uint64_t outbox_first) : outbox(id, outbox_first) {}
-  std::unordered_map<std::uint32_t, LocalRef<SpecState>> specs;
+  std::unordered_map<std::uint32_t, LocalSharedPtr<SpecState>> specs;
   Outbox outbox;
 };
 
@@ -120,7 +120,7 @@ struct Needs {
 /// Kept small, since thousands are in flight at once and every line is a possible cache miss.
 struct Task {
   AttemptKey key;
-  LocalRef<SpecState> spec;
+  LocalSharedPtr<SpecState> spec;
   std::uint64_t order = 0;  // of arrival here
   wire::Payload payload;
   std::unique_ptr<Needs> needs;  // nullptr: the task needs no blobs
@@ -197,7 +197,7 @@ struct Runner {
   std::string kill_reason;  // why it is being killed, for the error of that task; "": by signal or exit code
   // Resource indices of the last task that needed some. A process may hold on to the devices that it saw
   // first, so this runner gets only tasks with the same indices.
-  LocalRef<const Indices> indices;
+  LocalSharedPtr<const Indices> indices;
 
   bool idle() const { return state == State::ready && channel.empty() && !taking_back; }
 };

@@ -2,8 +2,8 @@
 // The state directory of a cluster: logs/ stays, run/ is removed by `down`. In run/:
 //   cluster.json     see cluster_state.hpp
 //   control          the socket on which the supervisor accepts requests
-// and for scripts: address (of the broker), MEMBER.process and MEMBER.keeper (pid, start time and boot id of
-// the process and of its supervisor).
+// and for scripts: address (of the broker), MEMBER.process and MEMBER.supervisor (pid, start time and boot id
+// of the process and of its supervisor).
 #pragma once
 
 #include <filesystem>

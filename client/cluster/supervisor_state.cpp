@@ -66,7 +66,7 @@ void SupervisorLoop::publish() {
   if (!address_.empty()) files["address"] = address_ + "\n";
   for (const auto& [name, running] : running_) {
     files[name + ".process"] = running.identity + "\n";
-    files[name + ".keeper"] = identity_ + "\n";
+    files[name + ".supervisor"] = identity_ + "\n";
   }
   for (const auto& [name, content] : files) publish_file(name, content);
   std::erase_if(published_, [&](const auto& published) {

@@ -79,7 +79,7 @@ TEST_CASE("attach tells at once what is done, under the name and id of the origi
   CHECK(futures[200].error()->function() == originals[200].error()->function());
   CHECK(futures[200].error()->label() == "sweep");
   CHECK_THROWS_WITH_AS(client.retry(futures[200]),
-                       doctest::Contains("it was attached, and a broker forgets the arguments of a task"),
+                       doctest::Contains("it was attached, and the broker does not retain the arguments"),
                        weft::Error);
   CHECK_THROWS_AS(owner.retry(originals[200]).result(), weft::TaskFailed);  // the owner has the arguments
 }

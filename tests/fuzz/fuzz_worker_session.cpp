@@ -320,8 +320,8 @@ class Story {
   void perform(const RequestStop& stop) {
     WEFT_CHECK(runners_.at(stop.runner).channel.front() == stop.ordinal);
   }
-  void perform(const TakeBackTasks& recall) {
-    FakeRunner& runner = runners_.at(recall.runner);
+  void perform(const TakeBackTasks& take_back) {
+    FakeRunner& runner = runners_.at(take_back.runner);
     WEFT_CHECK(runner.ready && !runner.taking_back && runner.channel.size() > 1);
     runner.taking_back = true;
   }

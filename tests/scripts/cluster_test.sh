@@ -17,8 +17,8 @@ status_says() {
   grep -qE "$1" "$work/status"
 }
 
-# All processes of the cluster, keepers included.
-all_pids() { cut -d' ' -f1 "$WEFT_STATE_DIR"/run/*.keeper "$WEFT_STATE_DIR"/run/*.process; }
+# All processes of the cluster, its supervisor included.
+all_pids() { cut -d' ' -f1 "$WEFT_STATE_DIR"/run/*.supervisor "$WEFT_STATE_DIR"/run/*.process; }
 
 all_dead() {
   local pid
@@ -232,11 +232,11 @@ test_workers_by_ssh() {
   expect "a line of three words is wrong usage" equal "$code" 2
 }
 
-# Workers that are not their keeper's own children, by their command line.
+# The process of the remote worker with the name $1, found by its command line.
 remote_worker_pid() {
   local file
   for file in /proc/[0-9]*/cmdline; do
-    # Its fork server and keepers have its command line, and names of their own.
+    # its fork server and reapers have its command line, and names of their own.
     if [[ $(cat "${file%cmdline}comm" 2>/dev/null) == weft-worker ]] && tr '\0' ' ' 2>/dev/null <"$file" | grep -qE "(^|[ /])weft-worker $(<"$WEFT_STATE_DIR/run/address") --name $1 "; then
       file=${file#/proc/}
       printf '%s\n' "${file%/cmdline}"
@@ -254,7 +254,7 @@ test_stale_state() {
   sleep 300 & # as if its pid had belonged to the broker before a reboot
   stranger=$!
   started[$stranger]=1
-  sed -i "s/^[0-9]*/$stranger/" "$WEFT_STATE_DIR"/run/*.keeper "$WEFT_STATE_DIR"/run/*.process
+  sed -i "s/^[0-9]*/$stranger/" "$WEFT_STATE_DIR"/run/*.supervisor "$WEFT_STATE_DIR"/run/*.process
   expect "status sees that the broker is dead" status_says '^broker +dead'
   up --nprocs 1
   expect "up starts a new cluster" equal "$code" 0
@@ -283,7 +283,7 @@ test_a_lost_supervisor() {
   local pids
   up --nprocs 1
   mapfile -t pids < <(all_pids)
-  kill -s KILL "$(cut -d' ' -f1 "$WEFT_STATE_DIR/run/worker-1.keeper")"
+  kill -s KILL "$(cut -d' ' -f1 "$WEFT_STATE_DIR/run/worker-1.supervisor")"
   expect "status says so" await 10 status_says '^worker-1 +alive .*nothing supervises it'
   expect "not all is well" fails well
   run "$cluster" down

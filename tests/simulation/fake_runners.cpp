@@ -96,12 +96,12 @@ void FakeRunners::perform(const worker::RequestStop& stop) {
                 [this, id = stop.runner](Runner& r) { finish(id, r, End::stopped); });
 }
 
-void FakeRunners::perform(const worker::TakeBackTasks& recall) {
-  const auto found = runners_.find(recall.runner);
+void FakeRunners::perform(const worker::TakeBackTasks& take_back) {
+  const auto found = runners_.find(take_back.runner);
   if (found == runners_.end()) return;
-  world_.coverage().count("tasks are recalled from a runner", found->second.channel.size());
+  world_.coverage().count("tasks are taken back from a runner", found->second.channel.size());
   found->second.channel.clear();
-  agent_.emit(worker::TasksTakenBack{recall.runner, found->second.started});
+  agent_.emit(worker::TasksTakenBack{take_back.runner, found->second.started});
 }
 
 void FakeRunners::perform(const worker::EndRunner& end) {

@@ -37,7 +37,7 @@ class FakeRunners {
   void perform(const worker::StartRunner& start);
   void perform(const worker::RunTask& run);
   void perform(const worker::RequestStop& stop);
-  void perform(const worker::TakeBackTasks& recall);
+  void perform(const worker::TakeBackTasks& take_back);
   void perform(const worker::EndRunner& end);
   void perform(const worker::KillRunner& kill);
 

@@ -295,7 +295,7 @@ TEST_SUITE("client: one task after the other") {
     CHECK(eventually([&] { return called == 66; }));
   }
 
-  TEST_CASE("then by callback: nobody steers, and the answers come all the same") {
+  TEST_CASE("then by callback: no waiting thread runs the loop, and the answers come all the same") {
     FakeBroker broker;
     weft::Client client(broker.address());
     for (long i = 0; i < 50; ++i) {

@@ -9,12 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include "common/box.hpp"
 #include "common/bytes.hpp"
 #include "common/fifo.hpp"
-#include "common/local_ref.hpp"
+#include "common/indirect.hpp"
+#include "common/local_shared_ptr.hpp"
 #include "common/rare.hpp"
-#include "weft/detail/ref.hpp"
+#include "weft/detail/intrusive_ptr.hpp"
 #include "worker/task_table.hpp"
 
 namespace weft {
@@ -63,16 +63,16 @@ TEST_SUITE("containers") {
     CHECK(owned.use_count() == 1);
   }
 
-  TEST_CASE("a Box is copied and compared by what is in it") {
-    Box<std::string> one("text");
-    Box<std::string> other = one;
+  TEST_CASE("a Indirect is copied and compared by what is in it") {
+    Indirect<std::string> one("text");
+    Indirect<std::string> other = one;
     CHECK(one == other);
     *other += "s";
     CHECK(*one == "text");
     CHECK(other->size() == 5);
     one = other;
     CHECK(one == other);
-    const Box<std::string> moved = std::move(other);
+    const Indirect<std::string> moved = std::move(other);
     CHECK(*moved == "texts");
   }
 
@@ -103,16 +103,16 @@ TEST_SUITE("containers") {
     }
   }
 
-  TEST_CASE("a LocalRef keeps what it refers to until the last one is gone") {
+  TEST_CASE("a LocalSharedPtr keeps what it refers to until the last one is gone") {
     const auto owned = std::make_shared<int>(1);
-    using Ref = LocalRef<std::shared_ptr<int>>;
-    Ref empty;
+    using IntrusivePtr = LocalSharedPtr<std::shared_ptr<int>>;
+    IntrusivePtr empty;
     CHECK(!empty);
-    Ref one = Ref::make(owned);
+    IntrusivePtr one = IntrusivePtr::make(owned);
     CHECK(owned.use_count() == 2);
-    Ref other = one;
+    IntrusivePtr other = one;
     CHECK(one == other);
-    CHECK(one != Ref::make(owned));
+    CHECK(one != IntrusivePtr::make(owned));
     one = std::move(other);
     CHECK(*one == owned);
     CHECK(owned.use_count() == 2);
@@ -138,7 +138,7 @@ TEST_SUITE("containers") {
       for (const int made : {0, 1, 4, 5, 6, 13, 100}) {
         CAPTURE(expected);
         CAPTURE(made);
-        std::vector<detail::Ref<Object>> objects;
+        std::vector<detail::IntrusivePtr<Object>> objects;
         {
           detail::RefBlocks<Object> blocks(expected);
           for (int i = 0; i < made; ++i) {
@@ -155,7 +155,7 @@ TEST_SUITE("containers") {
         }
         REQUIRE(Object::living() == left);
         if (left > 1) {  // one that is kept does not keep the others
-          const detail::Ref<Object> kept = objects.back();
+          const detail::IntrusivePtr<Object> kept = objects.back();
           objects.clear();
           REQUIRE(Object::living() == 1);
         }

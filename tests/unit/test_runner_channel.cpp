@@ -127,9 +127,9 @@ TEST_SUITE("runner channel") {
     std::uint64_t sent = 0;
     while (ends.runner.send(done(sent + 1, 5000)) == 0) ++sent;
     CHECK(sent > 40);
-    CHECK(ends.runner.crowded());
+    CHECK(ends.runner.above_half());
     for (std::uint64_t i = 1; i <= sent; ++i) CHECK(ends.agent.receive().message == Message(done(i, 5000)));
-    CHECK_FALSE(ends.runner.crowded());
+    CHECK_FALSE(ends.runner.above_half());
     CHECK(ends.runner.send(done(7, 5000)) == 0);
   }
 

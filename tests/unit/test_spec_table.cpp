@@ -21,7 +21,7 @@ struct Stage {
   std::vector<Event> events;
   std::size_t described = 0;
   SpecTable specs{[](const std::string&, const std::string&) {
-                    return detail::Ref<detail::TaskInfo>(new detail::TaskInfo);
+                    return detail::IntrusivePtr<detail::TaskInfo>(new detail::TaskInfo);
                   },
                   [this](std::uint32_t, wire::TaskSpec&) { ++described; }};
 

@@ -176,14 +176,15 @@ class Harness {
   static Action run(RunnerId runner, std::uint64_t ordinal, std::uint64_t seq,
                     const wire::TaskSpec& spec = library_spec(), const Uuid& client = kAda,
                     const Indices& indices = {}) {
-    return RunTask{runner,
-                   ordinal,
-                   {client, seq},
-                   LocalRef<const wire::TaskSpec>::make(spec),
-                   1,
-                   wire::Payload("argument"),
-                   0,
-                   indices.empty() ? LocalRef<const Indices>() : LocalRef<const Indices>::make(indices)};
+    return RunTask{
+        runner,
+        ordinal,
+        {client, seq},
+        LocalSharedPtr<const wire::TaskSpec>::make(spec),
+        1,
+        wire::Payload("argument"),
+        0,
+        indices.empty() ? LocalSharedPtr<const Indices>() : LocalSharedPtr<const Indices>::make(indices)};
   }
   static Action start(RunnerId runner, std::uint32_t slot = 0, const wire::TaskSpec& spec = library_spec()) {
     if (spec.kind != wire::TaskKind::program)

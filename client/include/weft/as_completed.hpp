@@ -128,7 +128,7 @@ class AsCompleted {
   std::vector<Future<R>> futures_;
   std::shared_ptr<detail::Arrivals> arrivals_;  // shared with the futures, which may outlive the range
   std::shared_ptr<detail::Drawing> drawing_;
-  std::vector<detail::Ref<detail::FutureState>> called_;  // had callbacks that had not returned yet
+  std::vector<detail::IntrusivePtr<detail::FutureState>> called_;  // had callbacks that had not returned yet
   std::size_t passed_ = 0;
   std::size_t seen_ = 0;     // number of steps that have waited
   std::size_t current_ = 0;  // index of the future of step `passed_`

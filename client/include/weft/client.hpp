@@ -90,7 +90,7 @@ class Client : public Submitter {
   /// more than 8 KiB.
   template <auto F, class... Args>
   void on_worker_start(Args&&... arguments) {
-    detail::add_start_call(core_, detail::function_index<F>(),
+    detail::add_start_call(connection_, detail::function_index<F>(),
                            detail::Call<F>::encode(std::forward<Args>(arguments)...));
   }
 
@@ -127,17 +127,19 @@ class Client : public Submitter {
   /// ConnectionError when the broker does not answer.
   template <class R>
   std::vector<Future<R>> attach(const std::string& label) {
-    return attach_to<R>(detail::find_detached(core_, label), nullptr);
+    return attach_to<R>(detail::find_detached(connection_, label), nullptr);
   }
   /// The same for one of the sweeps with that label.
   template <class R>
   std::vector<Future<R>> attach(const Sweep& sweep) {
-    return attach_to<R>(detail::find_detached(core_, sweep.label), &sweep);
+    return attach_to<R>(detail::find_detached(connection_, sweep.label), &sweep);
   }
 
   /// Which clients have submitted detached tasks with this label, of which function, when, and how many of
   /// them are finished; the earliest first. Throws ConnectionError when the broker does not answer.
-  std::vector<Sweep> sweeps(const std::string& label) { return detail::find_detached(core_, label).sweeps; }
+  std::vector<Sweep> sweeps(const std::string& label) {
+    return detail::find_detached(connection_, label).sweeps;
+  }
 
   /// Runs a failed task again, with the same arguments and options, as a new task with new attempts. Throws
   /// Error when the task is not done, has succeeded, was cancelled, or was not submitted by this client: only
@@ -145,8 +147,8 @@ class Client : public Submitter {
   template <class R>
   Future<R> retry(const Future<R>& failed) {
     static_cast<void>(failed.id());  // throws when it stands for no task
-    detail::Ref<detail::TypedState<R>> state(new detail::TypedState<R>);
-    detail::submit_again(core_, *failed.handle(), state);
+    detail::IntrusivePtr<detail::TypedState<R>> state(new detail::TypedState<R>);
+    detail::submit_again(connection_, *failed.handle(), state);
     return Future<R>(std::move(state));
   }
 
@@ -191,11 +193,11 @@ class Client : public Submitter {
         if (submission) submission->flush();
         current = task.sweep;
         options.label = sweep.label;
-        submission.emplace(core_,
+        submission.emplace(connection_,
                            detail::CallTarget{.kind = detail::CallKind::attached, .function = sweep.function},
                            &options);
       }
-      detail::Ref<detail::TypedState<R>> state(new detail::AttachedState<R>(task.id));
+      detail::IntrusivePtr<detail::TypedState<R>> state(new detail::AttachedState<R>(task.id));
       submission->add(task.arguments(), state);
       if (task.finished) finished.push_back(state.get());
       futures.emplace_back(std::move(state));
@@ -205,7 +207,7 @@ class Client : public Submitter {
     return futures;
   }
 
-  std::unique_ptr<detail::Core> owned_core_;
+  std::unique_ptr<detail::Connection> owned_connection_;
 };
 
 }  // namespace weft

@@ -79,8 +79,8 @@ class Future {
   TaskId id() const { return shared().id(); }
 
   /// For the library's use.
-  explicit Future(detail::Ref<detail::TypedState<R>> state) : state_(std::move(state)) {}
-  const detail::Ref<detail::TypedState<R>>& handle() const { return state_; }
+  explicit Future(detail::IntrusivePtr<detail::TypedState<R>> state) : state_(std::move(state)) {}
+  const detail::IntrusivePtr<detail::TypedState<R>>& handle() const { return state_; }
 
  private:
   detail::TypedState<R>& shared() const {
@@ -88,7 +88,7 @@ class Future {
     return *state_;
   }
 
-  detail::Ref<detail::TypedState<R>> state_;
+  detail::IntrusivePtr<detail::TypedState<R>> state_;
 };
 
 namespace detail {
@@ -100,7 +100,7 @@ class Callback final : public Continuation {
   explicit Callback(std::function<void(Future<R>)> function)
       : Continuation(false), function_(std::move(function)) {}
   void run(FutureState& state) override {
-    function_(Future<R>(Ref<TypedState<R>>(static_cast<TypedState<R>*>(&state))));
+    function_(Future<R>(IntrusivePtr<TypedState<R>>(static_cast<TypedState<R>*>(&state))));
   }
 
  private:

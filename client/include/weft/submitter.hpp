@@ -80,21 +80,21 @@ class Submitter {
 
  protected:
   Submitter() = default;
-  Submitter(detail::Core* core, std::shared_ptr<const TaskOptions> options)
-      : core_(core), options_(std::move(options)) {}
+  Submitter(detail::Connection* connection, std::shared_ptr<const TaskOptions> options)
+      : connection_(connection), options_(std::move(options)) {}
   Submitter(const Submitter&) = default;
   Submitter& operator=(const Submitter&) = default;
   ~Submitter() = default;
 
-  detail::Core* core_ = nullptr;                // null: a Client in a runner
+  detail::Connection* connection_ = nullptr;    // null: a Client in a runner
   std::shared_ptr<const TaskOptions> options_;  // null: the defaults
 
  private:
   template <class R>
   Future<R> submit_target(const detail::CallTarget& target, std::string_view arguments) {
-    auto state = detail::Ref<detail::TypedState<R>>::early(new detail::TypedState<R>);
-    detail::submit_one(core_, target, options_.get(), arguments,
-                       detail::Ref<detail::FutureState>::early(state.get()));
+    auto state = detail::IntrusivePtr<detail::TypedState<R>>::early(new detail::TypedState<R>);
+    detail::submit_one(connection_, target, options_.get(), arguments,
+                       detail::IntrusivePtr<detail::FutureState>::early(state.get()));
     return Future<R>(std::move(state));
   }
 
@@ -112,13 +112,13 @@ class Submitter {
     std::vector<Future<R>> futures;
     futures.reserve(cursors.known_size());
     detail::RefBlocks<detail::TypedState<R>> states(cursors.known_size());
-    detail::Submission submission(core_, program_target<C>(index), options_.get());
+    detail::Submission submission(connection_, program_target<C>(index), options_.get());
     try {
       for (; !cursors.at_end(); cursors.next()) {
-        detail::Ref<detail::TypedState<R>> state = states.make();
+        detail::IntrusivePtr<detail::TypedState<R>> state = states.make();
         cursors.apply([&](auto&&... elements) {
           submission.add(C::encode(std::forward<decltype(elements)>(elements)...),
-                         detail::Ref<detail::FutureState>::early(state.get()));
+                         detail::IntrusivePtr<detail::FutureState>::early(state.get()));
         });
         futures.emplace_back(std::move(state));
       }

@@ -20,7 +20,7 @@
 #include <utility>
 
 #include "weft/detail/duration.hpp"
-#include "weft/detail/ref.hpp"
+#include "weft/detail/intrusive_ptr.hpp"
 #include "weft/error.hpp"
 #include "weft/ids.hpp"
 #include "weft/serialise.hpp"
@@ -33,7 +33,7 @@ enum class TaskState { queued, running, done, failed, cancelled };
 namespace detail {
 
 class FutureState;
-class Hub;
+class Inbox;
 class TaskInfo;  // shared by the tasks of one call: session, function, label
 struct Failure;  // why there is no value
 
@@ -52,7 +52,7 @@ class Continuation {
   friend class FutureState;
   friend class CallbackThread;
   const bool immediate_;
-  Ref<FutureState> state_;  // set while it is queued
+  IntrusivePtr<FutureState> state_;  // set while it is queued
   Continuation* next_ = nullptr;
 };
 
@@ -84,7 +84,7 @@ class FutureState : public RefCounted {
 
   // ---- for the client ----
   /// Called before other threads can see this object.
-  void open(std::uint64_t seq, Ref<TaskInfo> info);
+  void open(std::uint64_t seq, IntrusivePtr<TaskInfo> info);
   void mark_running(bool running) noexcept;
   /// Finishes the task, unless cancel() has: with an encoded result, or with an encoded error and a Failure.
   /// Queues callbacks for the callback thread. Called by one thread at a time. True: threads are sleeping
@@ -94,8 +94,8 @@ class FutureState : public RefCounted {
   /// An added callback has returned.
   void callback_returned() noexcept;
   const TaskInfo* info() const noexcept { return info_.get(); }
-  /// Submits the failed task again through `hub`, for the future `fresh`. Throws Error.
-  void submit_again(Hub& hub, Ref<FutureState> fresh) const;
+  /// Submits the failed task again through `inbox`, for the future `fresh`. Throws Error.
+  void submit_again(Inbox& inbox, IntrusivePtr<FutureState> fresh) const;
 
  protected:
   ~FutureState() override;
@@ -131,7 +131,7 @@ class FutureState : public RefCounted {
 
   mutable std::atomic<std::uint32_t> word_{0};  // a futex
   std::uint64_t seq_ = 0;
-  Ref<TaskInfo> info_;
+  IntrusivePtr<TaskInfo> info_;
   std::string raw_;  // the encoded result, or an encoded error
   std::unique_ptr<Failure> failure_;
   std::atomic<Continuation*> continuations_{nullptr};  // newest first

@@ -27,7 +27,7 @@
 
 namespace weft::detail {
 
-class Core;
+class Connection;
 
 enum class CallKind : std::uint8_t { program, library, command, attached };  // as wire::TaskKind
 
@@ -58,16 +58,16 @@ WEFT_LAYOUT_BEGIN
 /// encoded. Used by one thread.
 class Submission {
  public:
-  /// `options` null: the defaults. `core` and `options` must outlive it. Throws Error when `core` cannot be
-  /// used in this process.
-  Submission(Core* core, const CallTarget& target, const TaskOptions* options);
+  /// `options` null: the defaults. `connection` and `options` must outlive it. Throws Error when `connection`
+  /// cannot be used in this process.
+  Submission(Connection* connection, const CallTarget& target, const TaskOptions* options);
   ~Submission();
   Submission(const Submission&) = delete;
   Submission& operator=(const Submission&) = delete;
 
   /// Adds a task with encoded `arguments`, which are copied. Throws ConnectionError when the broker is lost
   /// for good, and Error when the Client is being destroyed.
-  void add(std::string_view arguments, Ref<FutureState> state);
+  void add(std::string_view arguments, IntrusivePtr<FutureState> state);
   /// Submits the added tasks. The destructor drops those that have not been submitted.
   void flush();
 
@@ -77,19 +77,19 @@ class Submission {
 };
 
 /// Submits one task, like a Submission.
-void submit_one(Core* core, const CallTarget& target, const TaskOptions* options, std::string_view arguments,
-                Ref<FutureState> state);
+void submit_one(Connection* connection, const CallTarget& target, const TaskOptions* options,
+                std::string_view arguments, IntrusivePtr<FutureState> state);
 
 /// See Client::on_worker_start. Throws std::length_error when the arguments are too large.
-void add_start_call(Core* core, std::uint32_t function_index, std::string_view arguments);
+void add_start_call(Connection* connection, std::uint32_t function_index, std::string_view arguments);
 
 WEFT_LAYOUT_END
 
 /// Submits the task of `failed` again, for `fresh`. Throws Error that says why this is not possible.
-void submit_again(Core* core, const FutureState& failed, Ref<FutureState> fresh);
+void submit_again(Connection* connection, const FutureState& failed, IntrusivePtr<FutureState> fresh);
 
 /// The detached tasks with this label. Throws ConnectionError when the broker does not answer.
-DetachedTasks find_detached(Core* core, const std::string& label);
+DetachedTasks find_detached(Connection* connection, const std::string& label);
 /// Waits a moment for answers that the broker has, so that small ones are available at once.
 void await_finished(const std::vector<FutureState*>& states);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/hub.hpp"
+#include "client/inbox.hpp"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -28,7 +28,7 @@ int make_eventfd() {
 }
 }  // namespace
 
-Hub::Hub(const Uuid& session, std::string broker)
+Inbox::Inbox(const Uuid& session, std::string broker)
     : address(std::move(broker)),
       callbacks(std::make_shared<CallbackThread>()),
       session_(session),
@@ -36,27 +36,27 @@ Hub::Hub(const Uuid& session, std::string broker)
       wake_fd_(make_eventfd()),
       specs_(
           [this](const std::string& function, const std::string& label) {
-            Ref<TaskInfo> info(new TaskInfo);
+            IntrusivePtr<TaskInfo> info(new TaskInfo);
             info->session = session_;
             info->function = function;
             info->label = label;
-            info->hub = self_;
+            info->inbox = self_;
             return info;
           },
           [](std::uint32_t function_index, wire::TaskSpec& spec) {
             client::Program::current().describe(function_index, spec);
           }) {}
 
-Hub::~Hub() { ::close(wake_fd_); }
+Inbox::~Inbox() { ::close(wake_fd_); }
 
 Failure::~Failure() {
-  if (arguments.is_blob()) hub->arguments.release(arguments.blob().id);
+  if (arguments.is_blob()) inbox->arguments.release(arguments.blob().id);
 }
 
-bool Hub::forked() const { return client::fork_generation() != generation_; }
+bool Inbox::forked() const { return client::fork_generation() != generation_; }
 
-void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
-                 std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states) {
+void Inbox::submit(const std::shared_ptr<Inbox>& self, const CallTarget& target, const TaskOptions* options,
+                   std::span<wire::SubmitRecord> records, std::span<IntrusivePtr<FutureState>> states) {
   // hashes the files, so not under the mutex
   if (target.kind == CallKind::program) client::Program::current();
   bool sleeps = false;
@@ -77,18 +77,19 @@ void Hub::submit(const std::shared_ptr<Hub>& self, const CallTarget& target, con
     for (std::size_t i = 0; i < records.size(); ++i) {
       records[i].seq = next_seq_++;
       records[i].spec = spec.number;
-      states[i]->open(records[i].seq, Ref<TaskInfo>::adopt(spec.info.get()));
+      states[i]->open(records[i].seq, IntrusivePtr<TaskInfo>::adopt(spec.info.get()));
       opened_.push_back(std::move(states[i]));
       tasks.push_back(std::move(records[i]));
     }
     if (options != nullptr && options->detach) unsettled_.tasks += records.size();
     sleeps = !std::exchange(woken_, true);
   }
-  if (!sleeps || helm.submit()) return;
+  if (!sleeps || lease.submit()) return;
   wake(true);
 }
 
-void Hub::submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments_of, Ref<FutureState> state) {
+void Inbox::submit_again(const IntrusivePtr<TaskInfo>& info, const wire::Payload& arguments_of,
+                         IntrusivePtr<FutureState> state) {
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
@@ -110,7 +111,7 @@ void Hub::submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments
 /// A function that was submitted before a library was opened is shipped with it from then on. Asking the
 /// loader takes 60 ns, a sixth of a submit, so it is skipped if the last check is more recent than any
 /// dlopen() could be. REQUIRES: mutex_ is held.
-void Hub::notice_libraries() {
+void Inbox::notice_libraries() {
   constexpr std::uint64_t kTicksOfLoading = 10'000;
   const std::uint64_t now = runner::TickClock::ticks();
   if (loads_ != 0 && now - loads_at_ < kTicksOfLoading) return;
@@ -122,24 +123,24 @@ void Hub::notice_libraries() {
 }
 
 /// REQUIRES: mutex_ is held.
-void Hub::check_open() const {
+void Inbox::check_open() const {
   if (closed_ && !reason_.empty()) throw ConnectionError(reason_);
   if (closed_) throw Error("this weft::Client is being destroyed and accepts no more tasks");
 }
 
-void Hub::add_start_call(std::uint32_t function_index, std::string_view encoded) {
+void Inbox::add_start_call(std::uint32_t function_index, std::string_view encoded) {
   wire::TaskSpec spec;
   client::Program::current().describe(function_index, spec);
   const std::lock_guard lock(mutex_);
   specs_.add_start_call({spec.signature, Bytes(encoded)});
 }
 
-wire::Payload Hub::payload_of(std::string_view bytes) {
+wire::Payload Inbox::payload_of(std::string_view bytes) {
   if (bytes.size() <= wire::kInlineBytesMax) return wire::Payload(bytes);
   return wire::Payload(wire::BlobRef{.holder = session_, .id = arguments.add(bytes), .size = bytes.size()});
 }
 
-void Hub::cancel(std::uint64_t seq, bool lasting) {
+void Inbox::cancel(std::uint64_t seq, bool lasting) {
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
@@ -156,11 +157,11 @@ void Hub::cancel(std::uint64_t seq, bool lasting) {
   wake(sleeps);
 }
 
-void Hub::taken(std::uint64_t seq) {
+void Inbox::taken(std::uint64_t seq) {
   if (!forked()) post(client::Taken{seq});
 }
 
-void Hub::post(client::Event event) {
+void Inbox::post(client::Event event) {
   bool sleeps = false;
   {
     const std::lock_guard lock(mutex_);
@@ -172,30 +173,30 @@ void Hub::post(client::Event event) {
 }
 
 /// One write per burst: the I/O thread is awake until it has taken the inbox.
-void Hub::wake(bool needed) {
+void Inbox::wake(bool needed) {
   if (!needed) return;
   const std::uint64_t one = 1;
   // fails only when the counter is full, and the descriptor is readable then
   (void)!::write(wake_fd_, &one, sizeof one);
-  if (helm.is_free()) helm.recall();
+  if (lease.is_free()) lease.reclaim();
 }
 
-bool Hub::steer(const FutureState& state, const FutureState::Deadline& deadline) {
-  return helm.steer([&] { return state.done(); }, deadline);
+bool Inbox::run_until(const FutureState& state, const FutureState::Deadline& deadline) {
+  return lease.run_until([&] { return state.done(); }, deadline);
 }
 
-bool Hub::has_news() {
+bool Inbox::has_news() {
   const std::lock_guard lock(mutex_);
   return woken_;
 }
 
-void Hub::clear_wake() {
+void Inbox::clear_wake() {
   std::uint64_t count = 0;
   (void)!::read(wake_fd_, &count, sizeof count);
 }
 
-void Hub::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened,
-               std::uint64_t& first) {
+void Inbox::take(std::vector<client::Event>& events, std::vector<IntrusivePtr<FutureState>>& opened,
+                 std::uint64_t& first) {
   const std::lock_guard lock(mutex_);
   woken_ = false;
   std::swap(events, events_);
@@ -203,7 +204,7 @@ void Hub::take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>
   first = next_seq_ - opened.size();
 }
 
-Hub::Unsettled Hub::settle(std::optional<std::chrono::milliseconds> patience, bool all) {
+Inbox::Unsettled Inbox::settle(std::optional<std::chrono::milliseconds> patience, bool all) {
   std::unique_lock lock(mutex_);
   const auto none = [&] { return unsettled_.none() && (!all || cancels_.empty()); };
   const auto settled = [&] { return none() || closed_; };
@@ -216,17 +217,17 @@ Hub::Unsettled Hub::settle(std::optional<std::chrono::milliseconds> patience, bo
   return unsettled_;
 }
 
-Hub::Unsettled Hub::unsettled() {
+Inbox::Unsettled Inbox::unsettled() {
   const std::lock_guard lock(mutex_);
   return unsettled_;
 }
 
-Hub::Refusals Hub::take_refusals() {
+Inbox::Refusals Inbox::take_refusals() {
   const std::lock_guard lock(mutex_);
   return std::exchange(refusals_, {});
 }
 
-void Hub::mark_kept(const client::MarkKept& mark) {
+void Inbox::mark_kept(const client::MarkKept& mark) {
   const std::lock_guard lock(mutex_);
   unsettled_.tasks -= mark.tasks;
   if (mark.refused > 0 && refusals_.tasks == 0) refusals_.reason = mark.reason;
@@ -234,7 +235,7 @@ void Hub::mark_kept(const client::MarkKept& mark) {
   settled_.notify_all();
 }
 
-void Hub::mark_settled(const client::CancelsSettled& settled) {
+void Inbox::mark_settled(const client::CancelsSettled& settled) {
   const std::lock_guard lock(mutex_);
   for (const std::uint64_t seq : settled.seqs) {
     const auto found = cancels_.find(seq);
@@ -245,13 +246,13 @@ void Hub::mark_settled(const client::CancelsSettled& settled) {
   settled_.notify_all();
 }
 
-void Hub::close(const std::string& reason) {
+void Inbox::close(const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (closed_) return;
   closed_ = true;
   settled_.notify_all();
   reason_ = reason;
-  specs_.clear();  // breaks the reference cycle between this hub and the TaskInfo of its specs
+  specs_.clear();  // breaks the reference cycle between this inbox and the TaskInfo of its specs
 }
 
 }  // namespace weft::detail

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/helm.hpp"
+#include "client/loop_lease.hpp"
 
 #include <utility>
 
@@ -13,25 +13,25 @@ namespace {
 constexpr std::chrono::milliseconds kPatience(1);
 }  // namespace
 
-Helm::Lock Helm::begin(Loop& loop) {
+LoopLease::Lock LoopLease::begin(Loop& loop) {
   Lock lock(mutex_);
   loop_ = &loop;
   return lock;
 }
 
-void Helm::end(Lock lock) {
+void LoopLease::end(Lock lock) {
   loop_ = nullptr;
   lock.unlock();
 }
 
-void Helm::step_back(Lock& lock, const std::function<bool()>& wanted) {
-  const std::uint32_t ticket = recalls_.load();
+void LoopLease::yield(Lock& lock, const std::function<bool()>& wanted) {
+  const std::uint32_t ticket = reclaims_.load();
   used_ = submitted_ = false;
   free_.store(true);
   if (!wanted()) {  // otherwise work may have arrived before other threads could see that the loop is free
     lock.unlock();
-    while (recalls_.load() == ticket) {
-      futex_wait(recalls_, ticket, std::chrono::steady_clock::now() + kPatience);
+    while (reclaims_.load() == ticket) {
+      futex_wait(reclaims_, ticket, std::chrono::steady_clock::now() + kPatience);
       Lock mine(mutex_, std::try_to_lock);
       if (!mine || (std::exchange(used_, false) && !loop_->busy())) continue;
       lock = std::move(mine);
@@ -43,7 +43,7 @@ void Helm::step_back(Lock& lock, const std::function<bool()>& wanted) {
 }
 
 /// Takes the loop if it is free.
-Helm::Lock Helm::take() {
+LoopLease::Lock LoopLease::take() {
   if (!free_.load()) return {};
   Lock lock(mutex_, std::try_to_lock);
   if (!lock || loop_ == nullptr || loop_->over() || !free_.load()) return {};
@@ -51,28 +51,28 @@ Helm::Lock Helm::take() {
   return lock;
 }
 
-bool Helm::steer(const std::function<bool()>& done, const Deadline& deadline) {
+bool LoopLease::run_until(const std::function<bool()>& done, const Deadline& deadline) {
   const Lock lock = take();
   if (!lock) return false;
   submitted_ = false;
   while (!done() && !loop_->over()) {
     if (deadline && std::chrono::steady_clock::now() >= *deadline) break;
-    loop_->turn(deadline);
+    loop_->poll_once(deadline);
   }
-  if (loop_->busy() || loop_->over()) recall();
+  if (loop_->busy() || loop_->over()) reclaim();
   return true;
 }
 
-bool Helm::submit() {
+bool LoopLease::submit() {
   const Lock lock = take();
   if (!lock || std::exchange(submitted_, true)) return false;
-  loop_->turn(std::chrono::steady_clock::now());
+  loop_->poll_once(std::chrono::steady_clock::now());
   return true;
 }
 
-void Helm::recall() {
-  recalls_.fetch_add(1);
-  futex_wake_all(recalls_);
+void LoopLease::reclaim() {
+  reclaims_.fetch_add(1);
+  futex_wake_all(reclaims_);
 }
 
 }  // namespace weft::client

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// IoLoop: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time, as Helm decides.
+// IoThread: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time, as LoopLease
+// decides.
 #pragma once
 
 #include <functional>
@@ -7,30 +8,30 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "client/hub.hpp"
+#include "client/inbox.hpp"
 #include "client/session.hpp"
 #include "common/codec.hpp"
 #include "common/link.hpp"
 
 namespace weft::detail {
 
-class IoLoop final : private client::Helm::Loop {
+class IoThread final : private client::LoopLease::Loop {
  public:
   /// Called once: with "" after the first WELCOME, otherwise with the reason why there will be none.
   using Greeted = std::function<void(const std::string& reason)>;
 
-  IoLoop(client::Session::Settings settings, std::shared_ptr<Hub> hub, Greeted greeted);
+  IoThread(client::Session::Settings settings, std::shared_ptr<Inbox> inbox, Greeted greeted);
 
   /// Returns when the session is over and every future is done.
   void run();
 
  private:
-  void turn(const client::Helm::Deadline& until) noexcept override;
+  void poll_once(const client::LoopLease::Deadline& until) noexcept override;
   bool busy() const override;
   bool over() const override { return session_.over(); }
 
   static Time now();
-  void poll(const client::Helm::Deadline& until);
+  void poll(const client::LoopLease::Deadline& until);
   void take_inbox();
   void take_frames();
   void take_frame(const zmq::message_t& frame);
@@ -50,15 +51,15 @@ class IoLoop final : private client::Helm::Loop {
   void perform(const client::ServeChunk& action);
   void perform(const client::GaveUp& action);
   void perform(const client::Log& action);
-  void finish(Ref<FutureState>& state, client::Completion& completion);
-  void end(Ref<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure);
+  void finish(IntrusivePtr<FutureState>& state, client::Completion& completion);
+  void end(IntrusivePtr<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure);
   void finish_all(const std::string& reason);
   void wake_waiters();
   void flush();
   void greet(const std::string& reason);
 
   const std::string address_;
-  std::shared_ptr<Hub> hub_;
+  std::shared_ptr<Inbox> inbox_;
   Greeted greeted_;
   zmq::context_t context_;
   Link link_;
@@ -67,15 +68,15 @@ class IoLoop final : private client::Helm::Loop {
   client::Actions actions_;
   wire::Packer packer_;
   std::optional<std::string> refused_;  // the frame that the link has refused for now
-  SeqTable<Ref<FutureState>> futures_;
+  SeqTable<IntrusivePtr<FutureState>> futures_;
   client::ResultStore results_;
-  std::vector<client::Event> verified_;  // results of VerifyBlob, for the next turn
-  std::vector<client::Event> inbox_;     // a member to reuse its memory
-  std::vector<Ref<FutureState>> opened_;
+  std::vector<client::Event> verified_;      // results of VerifyBlob, for the next turn
+  std::vector<client::Event> taken_events_;  // a member to reuse its memory
+  std::vector<IntrusivePtr<FutureState>> opened_;
   std::vector<pollfd> polled_;
-  bool finished_ = false;                  // a future has finished since the last wake_waiters()
-  std::vector<Ref<FutureState>> awaited_;  // finished futures that threads sleep for
-  bool answered_awaited_ = false;          // the last turn finished a future that a thread was sleeping for
+  bool finished_ = false;                           // a future has finished since the last wake_waiters()
+  std::vector<IntrusivePtr<FutureState>> awaited_;  // finished futures that threads sleep for
+  bool answered_awaited_ = false;  // the last turn finished a future that a thread was sleeping for
 };
 
 }  // namespace weft::detail

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Ref<T>: an intrusive reference-counted pointer. A handle is one word and needs no control block, since a
-// program may hold a million futures.
+// IntrusivePtr<T>: an intrusive reference-counted pointer. A handle is one word and needs no control block,
+// since a program may hold a million futures.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 
 namespace weft::detail {
 
-/// Base of objects held by Ref. The count starts at 0; the last Ref destroys the object.
+/// Base of objects held by IntrusivePtr. The count starts at 0; the last IntrusivePtr destroys the object.
 class RefCounted {
  public:
   RefCounted() = default;
@@ -51,32 +51,33 @@ class RefCounted {
 };
 
 template <class T>
-class Ref {
+class IntrusivePtr {
  public:
-  Ref() = default;
-  explicit Ref(T* object) : object_(object) {
+  IntrusivePtr() = default;
+  explicit IntrusivePtr(T* object) : object_(object) {
     if (object_ != nullptr) object_->retain();
   }
   /// Takes over a reference that has already been retained.
-  static Ref adopt(T* object) noexcept {
-    Ref ref;
+  static IntrusivePtr adopt(T* object) noexcept {
+    IntrusivePtr ref;
     ref.object_ = object;
     return ref;
   }
-  /// Like Ref(object), for an object to which no other thread can have a reference yet.
-  static Ref early(T* object) noexcept {
+  /// Like IntrusivePtr(object), for an object to which no other thread can have a reference yet.
+  static IntrusivePtr early(T* object) noexcept {
     object->retain_early();
     return adopt(object);
   }
-  Ref(const Ref& other) : Ref(other.object_) {}
-  Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  IntrusivePtr(const IntrusivePtr& other) : IntrusivePtr(other.object_) {}
+  IntrusivePtr(IntrusivePtr&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   template <class U>
-  Ref(const Ref<U>& other) : Ref(other.get()) {}  // NOLINT: to a base, as pointers do
-  Ref& operator=(Ref other) noexcept {
+  IntrusivePtr(const IntrusivePtr<U>& other)
+      : IntrusivePtr(other.get()) {}  // NOLINT: to a base, as pointers do
+  IntrusivePtr& operator=(IntrusivePtr other) noexcept {
     std::swap(object_, other.object_);
     return *this;
   }
-  ~Ref() {
+  ~IntrusivePtr() {
     if (object_ != nullptr) object_->release();
   }
 
@@ -100,10 +101,10 @@ class RefBlocks {
   RefBlocks(const RefBlocks&) = delete;
   RefBlocks& operator=(const RefBlocks&) = delete;
 
-  Ref<T> make() {
+  IntrusivePtr<T> make() {
     static_assert(std::is_nothrow_default_constructible_v<T>);
     if constexpr (kMost < 2 || alignof(T) > __STDCPP_DEFAULT_NEW_ALIGNMENT__) {
-      return Ref<T>::early(new T);
+      return IntrusivePtr<T>::early(new T);
     } else {
       if (made_ == capacity_) open();
       void* const place = reinterpret_cast<char*>(block_) + kFirst + made_++ * sizeof(T);
@@ -111,7 +112,7 @@ class RefBlocks {
       RefCounted& counted = *object;
       counted.offset_ =
           static_cast<std::uint32_t>(reinterpret_cast<char*>(&counted) - reinterpret_cast<char*>(block_));
-      return Ref<T>::early(object);
+      return IntrusivePtr<T>::early(object);
     }
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "weft/detail/ref.hpp"
+#include "weft/detail/intrusive_ptr.hpp"
 
 namespace weft::detail {
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Core: the shell around client::Session. One thread owns the link, the session and the table of futures; it
-// turns frames and the Hub's inbox into events and performs the actions. Its state is shared by the Client
-// and that thread, so that a Client can be destroyed while the thread is blocked in a name lookup.
+// Connection: the shell around client::Session. One thread owns the link, the session and the table of
+// futures; it turns frames and the content of the Inbox into events and performs the actions. Its state is
+// shared by the Client and that thread, so that a Client can be destroyed while the thread is blocked in a
+// name lookup.
 #pragma once
 
 #include <condition_variable>
@@ -10,23 +11,23 @@
 #include <string>
 #include <thread>
 
-#include "client/hub.hpp"
+#include "client/inbox.hpp"
 #include "weft/options.hpp"
 
 namespace weft::detail {
 
-class Core {
+class Connection {
  public:
   /// Connects. Throws ConnectionError, which names the address, and std::invalid_argument for invalid
   /// options.
-  explicit Core(ClientOptions options);
+  explicit Connection(ClientOptions options);
   /// Sends GOODBYE; tasks that are neither done nor detached are cancelled. Takes at most a second, plus up
   /// to 10 s while detached tasks or cancels of them are in flight. Does nothing in a forked child.
-  ~Core();
-  Core(const Core&) = delete;
-  Core& operator=(const Core&) = delete;
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
-  const std::shared_ptr<Hub>& hub() const { return hub_; }
+  const std::shared_ptr<Inbox>& inbox() const { return inbox_; }
   const std::string& address() const { return options_.address; }
   /// Throws Error in a forked child.
   void check_usable() const;
@@ -37,13 +38,13 @@ class Core {
   void stop();
 
   ClientOptions options_;
-  std::shared_ptr<Hub> hub_;
+  std::shared_ptr<Inbox> inbox_;
   std::shared_ptr<Progress> progress_;
   std::thread thread_;
 };
 
 /// "3 detached tasks were refused, ...: the reason"
-std::string text_of(const Hub::Refusals& refusals);
+std::string text_of(const Inbox::Refusals& refusals);
 
 /// The address from the options or $WEFT_BROKER, as "tcp://host:port". Throws std::invalid_argument.
 std::string broker_address(const std::string& address);

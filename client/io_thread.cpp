@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/io_loop.hpp"
+#include "client/io_thread.hpp"
 
 #include "client/failure.hpp"
 #include "client/futex.hpp"
@@ -22,33 +22,33 @@ std::unique_ptr<Failure> make_failure(wire::Outcome outcome, bool connection) {
 }
 }  // namespace
 
-IoLoop::IoLoop(client::Session::Settings settings, std::shared_ptr<Hub> hub, Greeted greeted)
+IoThread::IoThread(client::Session::Settings settings, std::shared_ptr<Inbox> inbox, Greeted greeted)
     : address_(settings.address),
-      hub_(std::move(hub)),
+      inbox_(std::move(inbox)),
       greeted_(std::move(greeted)),
       link_(context_),
       turn_(now()),
       session_(std::move(settings), turn_) {}
 
-Time IoLoop::now() {
+Time IoThread::now() {
   return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
-void IoLoop::run() {
-  client::Helm::Lock lock = hub_->helm.begin(*this);
+void IoThread::run() {
+  client::LoopLease::Lock lock = inbox_->lease.begin(*this);
   step(client::Tick{});
   perform();
   while (!session_.over()) {
-    turn(std::nullopt);
+    poll_once(std::nullopt);
     if (std::exchange(answered_awaited_, false) && session_.joined() && !busy())
-      hub_->helm.step_back(lock, [this] { return hub_->has_news(); });
+      inbox_->lease.yield(lock, [this] { return inbox_->has_news(); });
   }
-  hub_->helm.end(std::move(lock));
+  inbox_->lease.end(std::move(lock));
   greet("this weft::Client was destroyed");
   finish_all("");
 }
 
-void IoLoop::turn(const client::Helm::Deadline& until) noexcept {
+void IoThread::poll_once(const client::LoopLease::Deadline& until) noexcept {
   poll(until);
   turn_ = now();
   take_inbox();
@@ -60,13 +60,13 @@ void IoLoop::turn(const client::Helm::Deadline& until) noexcept {
   if (session_.ever_joined()) greet("");
 }
 
-bool IoLoop::busy() const { return session_.open_tasks() > 0 || refused_ || !verified_.empty(); }
+bool IoThread::busy() const { return session_.open_tasks() > 0 || refused_ || !verified_.empty(); }
 
 /// Does not poll at all if `until` has passed.
-void IoLoop::poll(const client::Helm::Deadline& until) {
+void IoThread::poll(const client::LoopLease::Deadline& until) {
   const auto left = until ? *until - std::chrono::steady_clock::now() : std::chrono::hours(1);
   if (left <= left.zero()) return;
-  polled_.assign({{hub_->wake_fd(), POLLIN, 0}});
+  polled_.assign({{inbox_->wake_fd(), POLLIN, 0}});
   link_.watch(polled_);
   auto wait = std::chrono::milliseconds(1000);
   if (const auto due = session_.deadline()) {
@@ -76,19 +76,19 @@ void IoLoop::poll(const client::Helm::Deadline& until) {
   if (!verified_.empty() || !link_.quiet()) wait = std::chrono::milliseconds(0);
   poll_for(polled_, wait);
   link_.notice(polled_);
-  if (polled_[0].revents != 0) hub_->clear_wake();
+  if (polled_[0].revents != 0) inbox_->clear_wake();
 }
 
-void IoLoop::take_inbox() {
+void IoThread::take_inbox() {
   std::uint64_t first = 0;
-  hub_->take(inbox_, opened_, first);
-  for (Ref<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
+  inbox_->take(taken_events_, opened_, first);
+  for (IntrusivePtr<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
   opened_.clear();
-  for (client::Event& event : inbox_) step(event);
-  inbox_.clear();
+  for (client::Event& event : taken_events_) step(event);
+  taken_events_.clear();
 }
 
-void IoLoop::take_frames() {
+void IoThread::take_frames() {
   for (int i = 0; i < kFramesPerTurn; ++i) {
     std::optional<Link::Event> event = link_.next();
     if (!event) return;
@@ -104,7 +104,7 @@ void IoLoop::take_frames() {
   }
 }
 
-void IoLoop::take_frame(const zmq::message_t& frame) {
+void IoThread::take_frame(const zmq::message_t& frame) {
   const std::string_view text(frame.data<char>(), frame.size());
   if (auto mismatch = wire::version_mismatch(text)) {
     step(client::ReceivedGarbage{*mismatch, true});
@@ -118,9 +118,9 @@ void IoLoop::take_frame(const zmq::message_t& frame) {
   }
 }
 
-void IoLoop::step(const client::Event& event) { session_.step(turn_, event, actions_); }
+void IoThread::step(const client::Event& event) { session_.step(turn_, event, actions_); }
 
-void IoLoop::perform() {
+void IoThread::perform() {
   client::Actions actions = std::exchange(actions_, {});
   for (client::Action& action : actions) {
     std::visit([this](auto& a) { perform(a); }, action);
@@ -133,14 +133,14 @@ void IoLoop::perform() {
 /// Wakes waiting threads after everything received has been processed. A thread that takes one result after
 /// the other then finds several; woken earlier, it would take the processor from this thread, find one, and
 /// sleep again.
-void IoLoop::wake_waiters() {
-  for (const Ref<FutureState>& state : awaited_) state->wake();
+void IoThread::wake_waiters() {
+  for (const IntrusivePtr<FutureState>& state : awaited_) state->wake();
   answered_awaited_ = !awaited_.empty();
   awaited_.clear();
   if (std::exchange(finished_, false)) client::AnyFinished::instance().announce();
 }
 
-void IoLoop::flush() {
+void IoThread::flush() {
   while (refused_ || (refused_ = packer_.take())) {
     if (!link_.send(*refused_)) break;
     refused_.reset();
@@ -149,31 +149,31 @@ void IoLoop::flush() {
 
 // ---- actions ----
 
-void IoLoop::perform(const client::OpenLink&) {
+void IoThread::perform(const client::OpenLink&) {
   packer_ = {};
   refused_.reset();
   link_.open(address_);
 }
 
-void IoLoop::perform(const client::CloseLink&) {
+void IoThread::perform(const client::CloseLink&) {
   if (session_.over()) flush();  // GOODBYE
   packer_ = {};
   refused_.reset();
   link_.close(session_.over() ? kLinger : std::chrono::milliseconds(0));
 }
 
-void IoLoop::perform(client::Send& action) { packer_.add(action.message); }
+void IoThread::perform(client::Send& action) { packer_.add(action.message); }
 
-void IoLoop::perform(client::Complete& action) {
+void IoThread::perform(client::Complete& action) {
   for (client::Completion& completion : action.tasks) {
-    Ref<FutureState>* state = futures_.find(completion.seq);
+    IntrusivePtr<FutureState>* state = futures_.find(completion.seq);
     WEFT_CHECK(state != nullptr);
     finish(*state, completion);
     futures_.erase(completion.seq);
   }
 }
 
-void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
+void IoThread::finish(IntrusivePtr<FutureState>& state, client::Completion& completion) {
   std::string bytes;
   if (completion.payload.is_blob()) {
     bytes = results_.take(completion.payload.blob().id, completion.takes_blob);
@@ -186,33 +186,33 @@ void IoLoop::finish(Ref<FutureState>& state, client::Completion& completion) {
     failure->attempts = completion.attempts;
     failure->history = std::move(completion.history);
     failure->arguments = std::move(completion.arguments);
-    failure->hub = hub_;
+    failure->inbox = inbox_;
   }
   end(state, std::move(bytes), std::move(failure));
 }
 
 /// Finishes a future; threads that wait for it are woken by wake_waiters().
-void IoLoop::end(Ref<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure) {
+void IoThread::end(IntrusivePtr<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure) {
   finished_ = true;
   if (state->finish(std::move(bytes), std::move(failure))) awaited_.push_back(std::move(state));
 }
 
-void IoLoop::perform(const client::MarkRunning& action) {
+void IoThread::perform(const client::MarkRunning& action) {
   for (const std::uint64_t seq : action.seqs) {
-    if (Ref<FutureState>* state = futures_.find(seq)) (*state)->mark_running(action.running);
+    if (IntrusivePtr<FutureState>* state = futures_.find(seq)) (*state)->mark_running(action.running);
   }
 }
 
-void IoLoop::perform(const client::MarkKept& action) { hub_->mark_kept(action); }
-void IoLoop::perform(const client::CancelsSettled& action) { hub_->mark_settled(action); }
-void IoLoop::perform(const client::StoreChunk& action) { results_.store(action); }
-void IoLoop::perform(const client::VerifyBlob& action) { verified_.push_back(results_.verify(action.id)); }
-void IoLoop::perform(const client::DropBlob& action) { results_.drop(action.id); }
-void IoLoop::perform(const client::ReleaseArgument& action) { hub_->arguments.release(action.id); }
+void IoThread::perform(const client::MarkKept& action) { inbox_->mark_kept(action); }
+void IoThread::perform(const client::CancelsSettled& action) { inbox_->mark_settled(action); }
+void IoThread::perform(const client::StoreChunk& action) { results_.store(action); }
+void IoThread::perform(const client::VerifyBlob& action) { verified_.push_back(results_.verify(action.id)); }
+void IoThread::perform(const client::DropBlob& action) { results_.drop(action.id); }
+void IoThread::perform(const client::ReleaseArgument& action) { inbox_->arguments.release(action.id); }
 
-void IoLoop::perform(const client::ServeChunk& action) {
+void IoThread::perform(const client::ServeChunk& action) {
   const wire::Get& get = action.get;
-  std::optional<Bytes> bytes = hub_->arguments.read(get.id, get.offset, get.bytes);
+  std::optional<Bytes> bytes = inbox_->arguments.read(get.id, get.offset, get.bytes);
   std::string reason = "the client does not have these bytes";
   try {
     if (!bytes) bytes = client::Program::current().read(get.id, get.offset, get.bytes);
@@ -226,35 +226,35 @@ void IoLoop::perform(const client::ServeChunk& action) {
   }
 }
 
-void IoLoop::perform(const client::GaveUp& action) {
-  hub_->close(action.reason);
+void IoThread::perform(const client::GaveUp& action) {
+  inbox_->close(action.reason);
   greet(action.reason);
   finish_all(action.reason);
 }
 
-void IoLoop::perform(const client::Log& action) {
+void IoThread::perform(const client::Log& action) {
   if (action.level == client::Log::Level::warning) report_line("weft: " + action.text);
 }
 
 /// Finishes all open futures: with ConnectionError and `reason`, or as cancelled if `reason` is "".
-void IoLoop::finish_all(const std::string& reason) {
-  hub_->close(reason);
+void IoThread::finish_all(const std::string& reason) {
+  inbox_->close(reason);
   std::uint64_t first = 0;
-  hub_->take(inbox_, opened_, first);  // tasks submitted before the hub was closed
-  for (Ref<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
+  inbox_->take(taken_events_, opened_, first);  // tasks submitted before the inbox was closed
+  for (IntrusivePtr<FutureState>& state : opened_) futures_.emplace(first++, std::move(state));
   opened_.clear();
-  inbox_.clear();
+  taken_events_.clear();
   const bool connection = !reason.empty();
   std::string text = reason;
   if (!connection) text = wire::encode_error({.message = "its weft::Client was destroyed"});
-  futures_.for_each([&](std::uint64_t, Ref<FutureState>& state) {
+  futures_.for_each([&](std::uint64_t, IntrusivePtr<FutureState>& state) {
     end(state, text, make_failure(wire::Outcome::cancelled, connection));
   });
   futures_.clear();
   wake_waiters();
 }
 
-void IoLoop::greet(const std::string& reason) {
+void IoThread::greet(const std::string& reason) {
   if (greeted_) std::exchange(greeted_, nullptr)(reason);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Hub: what a program's threads share with the client's I/O thread: an inbox, the large arguments and the
-// callback thread. It outlives the Client, since futures do. Thread-safe.
+// Inbox: what a program's threads share with the client's I/O thread: the submission queue, the large
+// arguments and the callback thread. It outlives the Client, since futures do. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -17,18 +17,18 @@
 
 #include "client/blob_store.hpp"
 #include "client/callback_thread.hpp"
-#include "client/helm.hpp"
+#include "client/loop_lease.hpp"
 #include "client/spec_table.hpp"
 
 namespace weft::detail {
 
-class Hub {
+class Inbox {
  public:
   /// `address`: address of the broker.
-  Hub(const Uuid& session, std::string address);
-  ~Hub();
-  Hub(const Hub&) = delete;
-  Hub& operator=(const Hub&) = delete;
+  Inbox(const Uuid& session, std::string address);
+  ~Inbox();
+  Inbox(const Inbox&) = delete;
+  Inbox& operator=(const Inbox&) = delete;
 
   /// Whether this is a child forked after construction, which has no I/O thread.
   bool forked() const;
@@ -37,10 +37,11 @@ class Hub {
 
   /// Submits tasks with their futures, which are moved from. Numbers and specs are assigned here, so that
   /// tasks reach the session in order. Throws ConnectionError or Error after close().
-  void submit(const std::shared_ptr<Hub>& self, const CallTarget& target, const TaskOptions* options,
-              std::span<wire::SubmitRecord> records, std::span<Ref<FutureState>> states);
+  void submit(const std::shared_ptr<Inbox>& self, const CallTarget& target, const TaskOptions* options,
+              std::span<wire::SubmitRecord> records, std::span<IntrusivePtr<FutureState>> states);
   /// Submits a task with the spec of an earlier one.
-  void submit_again(const Ref<TaskInfo>& info, const wire::Payload& arguments, Ref<FutureState> state);
+  void submit_again(const IntrusivePtr<TaskInfo>& info, const wire::Payload& arguments,
+                    IntrusivePtr<FutureState> state);
   /// Registers a call that every runner of this program makes before its first task among those submitted
   /// later.
   void add_start_call(std::uint32_t function_index, std::string_view encoded);
@@ -68,7 +69,7 @@ class Hub {
 
   /// Runs the loop in this thread until `state` is done, at most until `deadline`. False: another thread has
   /// the loop.
-  bool steer(const FutureState& state, const FutureState::Deadline& deadline);
+  bool run_until(const FutureState& state, const FutureState::Deadline& deadline);
 
   /// The program has the answer, so the broker need not retain it.
   void taken(std::uint64_t seq);
@@ -81,7 +82,8 @@ class Hub {
   /// Whether the inbox is not empty.
   bool has_news();
   /// Takes the content of the inbox. opened[i] belongs to task number `first` + i.
-  void take(std::vector<client::Event>& events, std::vector<Ref<FutureState>>& opened, std::uint64_t& first);
+  void take(std::vector<client::Event>& events, std::vector<IntrusivePtr<FutureState>>& opened,
+            std::uint64_t& first);
   /// Makes submit() throw: ConnectionError with `reason`, or Error if `reason` is "".
   void close(const std::string& reason);
   void mark_kept(const client::MarkKept& mark);
@@ -90,7 +92,7 @@ class Hub {
   void post(client::Event event);
 
   const std::string address;
-  client::Helm helm;
+  client::LoopLease lease;
   client::ArgumentStore arguments;
   const std::shared_ptr<CallbackThread> callbacks;
 
@@ -105,11 +107,11 @@ class Hub {
 
   std::mutex mutex_;
   client::SpecTable specs_;
-  std::uint64_t loads_ = 0;     // loader_changes() when the libraries of specs_ were last updated
-  std::uint64_t loads_at_ = 0;  // TickClock::ticks() of the last check
-  std::shared_ptr<Hub> self_;   // set during submit(), for the TaskInfo of new specs
+  std::uint64_t loads_ = 0;      // loader_changes() when the libraries of specs_ were last updated
+  std::uint64_t loads_at_ = 0;   // TickClock::ticks() of the last check
+  std::shared_ptr<Inbox> self_;  // set during submit(), for the TaskInfo of new specs
   std::vector<client::Event> events_;
-  std::vector<Ref<FutureState>> opened_;
+  std::vector<IntrusivePtr<FutureState>> opened_;
   std::uint64_t next_seq_ = 1;
   // cancels that the broker may not have, by task number: whether `lasting`
   std::unordered_map<std::uint64_t, bool> cancels_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Who runs the client's loop. Everything waits for a condition, with a deadline.
-#include "client/helm.hpp"
+#include "client/loop_lease.hpp"
 
 #include <doctest/doctest.h>
 
@@ -27,30 +27,30 @@ bool eventually(F condition) {
   return true;
 }
 
-/// A loop that counts its turns by thread, and its I/O thread, which steps back whenever it is told to.
-class Rig : private Helm::Loop {
+/// A loop that counts its turns by thread, and its I/O thread, which yields the loop whenever it is told to.
+class Rig : private LoopLease::Loop {
  public:
   Rig() : io_([this] { run(); }) {}
   ~Rig() override {
     over_ = true;
-    helm.recall();
+    lease.reclaim();
     io_.join();
   }
 
-  /// The I/O thread steps back; true when it has. It stays away for a millisecond only, which this thread may
-  /// miss on a busy machine: so it is asked until it is seen to be away.
-  bool step_back() {
+  /// The I/O thread yields the loop; true when it has. It stays away for a millisecond only, which this
+  /// thread may miss on a busy machine: so it is asked until it is seen to be away.
+  bool yield() {
     const bool away = eventually([this] {
-      may_step_back = true;
-      return helm.is_free();
+      may_yield = true;
+      return lease.is_free();
     });
-    may_step_back = false;
+    may_yield = false;
     return away;
   }
-  /// Steers once the I/O thread has stepped back, which it does for a moment only.
-  bool steer(const std::function<bool()>& done, const Helm::Deadline& deadline = std::nullopt) {
+  /// Runs the loop once the I/O thread has yielded the loop, which it does for a moment only.
+  bool run_until(const std::function<bool()>& done, const LoopLease::Deadline& deadline = std::nullopt) {
     for (int i = 0; i < 100; ++i) {
-      if (step_back() && helm.steer(done, deadline)) return true;
+      if (yield() && lease.run_until(done, deadline)) return true;
     }
     return false;
   }
@@ -66,27 +66,27 @@ class Rig : private Helm::Loop {
   int turns_here() { return turns(std::this_thread::get_id()); }
   bool at_once() const { return inside_max_ > 1; }
 
-  Helm helm;
-  std::atomic<bool> may_step_back{false};
+  LoopLease lease;
+  std::atomic<bool> may_yield{false};
   std::atomic<bool> wanted{false};
-  std::atomic<int> refusals{0};  // to step back, since something was wanted
+  std::atomic<int> refusals{0};  // to yield the loop, since something was wanted
   std::atomic<bool> open{false};
 
  private:
   void run() {
-    Helm::Lock lock = helm.begin(*this);
+    LoopLease::Lock lock = lease.begin(*this);
     while (!over_) {
-      turn(std::nullopt);
-      if (!may_step_back.exchange(false)) continue;
-      helm.step_back(lock, [this] {
+      poll_once(std::nullopt);
+      if (!may_yield.exchange(false)) continue;
+      lease.yield(lock, [this] {
         if (wanted) ++refusals;
         return wanted.load();
       });
     }
-    helm.end(std::move(lock));
+    lease.end(std::move(lock));
   }
 
-  void turn(const Helm::Deadline&) noexcept override {
+  void poll_once(const LoopLease::Deadline&) noexcept override {
     const int inside = ++inside_;
     inside_max_ = std::max(inside_max_.load(), inside);
     {
@@ -111,20 +111,21 @@ bool never() { return false; }
 
 }  // namespace
 
-TEST_SUITE("helm") {
+TEST_SUITE("lease") {
   TEST_CASE("while the I/O thread runs the loop nobody else does") {
     Rig rig;
     REQUIRE(rig.io_runs());
-    CHECK_FALSE(rig.helm.is_free());
-    CHECK_FALSE(rig.helm.steer(never, std::nullopt));
-    CHECK_FALSE(rig.helm.submit());
+    CHECK_FALSE(rig.lease.is_free());
+    CHECK_FALSE(rig.lease.run_until(never, std::nullopt));
+    CHECK_FALSE(rig.lease.submit());
     CHECK(rig.turns_here() == 0);
   }
 
-  TEST_CASE("when it has stepped back, a thread that waits runs the loop until it has what it waits for") {
+  TEST_CASE(
+      "when it has yielded the loop, a thread that waits runs the loop until it has what it waits for") {
     Rig rig;
     int turns = 0;
-    REQUIRE(rig.steer([&] { return ++turns > 5; }));
+    REQUIRE(rig.run_until([&] { return ++turns > 5; }));
     CHECK(rig.turns_here() == 5);
     CHECK(rig.io_runs());  // nobody wants it any more
   }
@@ -132,7 +133,7 @@ TEST_SUITE("helm") {
   TEST_CASE("a thread that waits no longer than until a point in time leaves the loop then") {
     Rig rig;
     const auto deadline = Clock::now() + 30ms;
-    REQUIRE(rig.steer(never, deadline));
+    REQUIRE(rig.run_until(never, deadline));
     CHECK(Clock::now() >= deadline);
     CHECK(rig.io_runs());
   }
@@ -140,42 +141,42 @@ TEST_SUITE("helm") {
   TEST_CASE("one that leaves it while answers are outstanding gives it back") {
     Rig rig;
     int turns = 0;
-    REQUIRE(rig.steer([&] {
+    REQUIRE(rig.run_until([&] {
       rig.open = true;
       return ++turns > 1;
     }));
     CHECK(rig.io_runs());
-    CHECK_FALSE(rig.helm.is_free());
+    CHECK_FALSE(rig.lease.is_free());
   }
 
   TEST_CASE("the first submit sends by itself, the second wakes the I/O thread") {
     Rig rig;
     bool first = false;
     for (int i = 0; i < 100 && !first; ++i) {  // it stays away for a moment only
-      REQUIRE(rig.step_back());
-      first = rig.helm.submit();
+      REQUIRE(rig.yield());
+      first = rig.lease.submit();
     }
     REQUIRE(first);
     CHECK(rig.turns_here() == 1);
-    CHECK_FALSE(rig.helm.submit());
+    CHECK_FALSE(rig.lease.submit());
     CHECK(rig.turns_here() == 1);
-    rig.helm.recall();
+    rig.lease.reclaim();
     CHECK(rig.io_runs());
   }
 
-  TEST_CASE("it does not step back when something came in at the last moment") {
+  TEST_CASE("it does not yield the loop when something came in at the last moment") {
     Rig rig;
     rig.wanted = true;
-    rig.may_step_back = true;
+    rig.may_yield = true;
     REQUIRE(eventually([&] { return rig.refusals > 0; }));
     CHECK(rig.io_runs());
   }
 
-  TEST_CASE("answers that nobody steers for are not left waiting") {
+  TEST_CASE("answers that nobody runs the loop for are not left waiting") {
     Rig rig;
     rig.open = true;
-    REQUIRE(rig.step_back());
-    rig.helm.submit();
+    REQUIRE(rig.yield());
+    rig.lease.submit();
     CHECK(rig.io_runs());
   }
 
@@ -187,11 +188,11 @@ TEST_SUITE("helm") {
     for (int i = 0; i < 4; ++i) {
       threads.emplace_back([&, i] {
         while (!stop) {
-          if (i == 0) rig.may_step_back = true;
-          if (i == 1) rig.helm.submit();
+          if (i == 0) rig.may_yield = true;
+          if (i == 1) rig.lease.submit();
           int turns = 0;
-          if (rig.helm.steer([&] { return ++turns > 3; }, std::nullopt)) ++steered;
-          if (i == 3) rig.helm.recall();
+          if (rig.lease.run_until([&] { return ++turns > 3; }, std::nullopt)) ++steered;
+          if (i == 3) rig.lease.reclaim();
           std::this_thread::yield();
         }
       });

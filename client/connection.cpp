@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "client/core.hpp"
+#include "client/connection.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 #include <optional>
 #include <stdexcept>
 
-#include "client/io_loop.hpp"
+#include "client/io_thread.hpp"
 #include "common/blocked_signals.hpp"
 #include "common/hash.hpp"
 #include "common/link.hpp"
@@ -57,14 +57,14 @@ client::Session::Settings settings_of(const ClientOptions& options, const Uuid& 
 }  // namespace
 
 /// The progress of the I/O thread.
-struct Core::Progress {
+struct Connection::Progress {
   std::mutex mutex;
   std::condition_variable changed;
   std::optional<std::string> greeting;  // "" for WELCOME
   bool ended = false;
 };
 
-std::string text_of(const Hub::Refusals& refusals) {
+std::string text_of(const Inbox::Refusals& refusals) {
   return fmt::format(
       "{} refused, and will not run: {}",
       refusals.tasks == 1 ? "a detached task was" : fmt::format("{} detached tasks were", refusals.tasks),
@@ -80,7 +80,8 @@ std::string broker_address(const std::string& address) {
   return endpoint_of(wanted);
 }
 
-Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std::make_shared<Progress>()) {
+Connection::Connection(ClientOptions options)
+    : options_(std::move(options)), progress_(std::make_shared<Progress>()) {
   if (options_.connect_timeout.count() <= 0)
     throw std::invalid_argument("ClientOptions::connect_timeout must be positive");
   if (options_.give_up.count() < 0)
@@ -93,16 +94,16 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
   options_.address = broker_address(options_.address);
   open_standard_files();  // the program may have closed them
   const Uuid session = random_uuid();
-  hub_ = std::make_shared<Hub>(session, options_.address);
+  inbox_ = std::make_shared<Inbox>(session, options_.address);
   {
     const BlockedSignals blocked;
-    thread_ = std::thread([settings = settings_of(options_, session), hub = hub_, progress = progress_] {
+    thread_ = std::thread([settings = settings_of(options_, session), inbox = inbox_, progress = progress_] {
       const auto greeted = [&](const std::string& reason) {
         const std::lock_guard lock(progress->mutex);
         progress->greeting = reason;
         progress->changed.notify_all();
       };
-      IoLoop(settings, hub, greeted).run();
+      IoThread(settings, inbox, greeted).run();
       const std::lock_guard lock(progress->mutex);
       progress->ended = true;
       progress->changed.notify_all();
@@ -120,19 +121,19 @@ Core::Core(ClientOptions options) : options_(std::move(options)), progress_(std:
   }
 }
 
-Core::~Core() {
-  if (hub_->forked()) {  // a forked child: threads and connection belong to the parent
+Connection::~Connection() {
+  if (inbox_->forked()) {  // a forked child: threads and connection belong to the parent
     if (thread_.joinable()) thread_.detach();
-    new std::shared_ptr<Hub>(hub_);  // deliberately leaked: nothing of it may be destroyed here
+    new std::shared_ptr<Inbox>(inbox_);  // deliberately leaked: nothing of it may be destroyed here
     return;
   }
   std::string why = fmt::format("within {} s", kKeepPatience.count());
-  Hub::Unsettled left;
+  Inbox::Unsettled left;
   try {
-    left = hub_->settle(kKeepPatience, false);
+    left = inbox_->settle(kKeepPatience, false);
   } catch (const ConnectionError& error) {
     why = fmt::format("before it was lost ({})", error.what());
-    left = hub_->unsettled();
+    left = inbox_->unsettled();
   }
   if (left.tasks > 0)
     fmt::print(stderr, "weft: {} did not reach the broker's journal {}: {} lost\n",
@@ -140,14 +141,14 @@ Core::~Core() {
   if (left.cancels > 0)
     fmt::print(stderr, "weft: {} of detached tasks did not reach the broker {}: those tasks may still run\n",
                count_text(left.cancels, "cancel"), why);
-  if (const auto refusals = hub_->take_refusals(); refusals.tasks > 0)
+  if (const auto refusals = inbox_->take_refusals(); refusals.tasks > 0)
     fmt::print(stderr, "weft: {}\n", text_of(refusals));
-  hub_->close("");
+  inbox_->close("");
   stop();
 }
 
-void Core::stop() {
-  hub_->post(client::Close{});
+void Connection::stop() {
+  inbox_->post(client::Close{});
   {
     std::unique_lock lock(progress_->mutex);
     const bool ended = progress_->changed.wait_for(lock, kThreadPatience, [&] { return progress_->ended; });
@@ -158,11 +159,11 @@ void Core::stop() {
       thread_.detach();  // for example blocked in a name lookup; it ends later
     }
   }
-  hub_->callbacks->stop(kCallbackPatience);
+  inbox_->callbacks->stop(kCallbackPatience);
 }
 
-void Core::check_usable() const {
-  if (hub_->forked()) throw Error("a weft::Client cannot be used after fork(): make one in the child");
+void Connection::check_usable() const {
+  if (inbox_->forked()) throw Error("a weft::Client cannot be used after fork(): make one in the child");
 }
 
 }  // namespace weft::detail

@@ -5,8 +5,8 @@
 // arrived and nothing else is open, the I/O thread yields for a moment: the next submit() sends in the
 // calling thread, and the thread that waits for the answer runs the loop until the answer arrives.
 //
-//   I/O thread has it -- step_back() --> free <-- steer(), submit(): for a while --> that thread has it
-//                     <-- recall(), or nobody has wanted it for a moment --
+//   I/O thread has it -- yield() --> free <-- run_until(), submit(): for a while --> that thread has it
+//                     <-- reclaim(), or no thread has run it for a moment --
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@
 
 namespace weft::client {
 
-class Helm {
+class LoopLease {
  public:
   using Deadline = std::optional<std::chrono::steady_clock::time_point>;  // nullopt: never
 
@@ -30,7 +30,7 @@ class Helm {
     Loop& operator=(const Loop&) = delete;
     virtual ~Loop() = default;
     /// One turn: waits, at most until `until`, and handles what has happened.
-    virtual void turn(const Deadline& until) noexcept = 0;
+    virtual void poll_once(const Deadline& until) noexcept = 0;
     /// Answers are outstanding, so some thread has to run the loop.
     virtual bool busy() const = 0;
     /// The loop has ended.
@@ -44,19 +44,19 @@ class Helm {
   Lock begin(Loop& loop);
   void end(Lock lock);
   /// Lets other threads run the loop, unless `wanted` returns true. Returns with the lock when it is
-  /// recalled, or when no thread has run the loop for a moment, or one has and left it busy.
-  void step_back(Lock& lock, const std::function<bool()>& wanted);
+  /// reclaimed, or when no thread has run the loop for a moment, or one has and left it busy.
+  void yield(Lock& lock, const std::function<bool()>& wanted);
 
   // ---- for any thread ----
 
   /// Runs the loop in this thread until `done`, which is checked after each turn, or until `deadline`. False:
   /// another thread has the loop.
-  bool steer(const std::function<bool()>& done, const Deadline& deadline);
+  bool run_until(const std::function<bool()>& done, const Deadline& deadline);
   /// Runs one turn in this thread, to send what was submitted. False: wake the I/O thread. Also false for the
-  /// second submit without a steer() in between, since more will follow.
+  /// second submit without a run_until() in between, since more will follow.
   bool submit();
   /// Makes the I/O thread run the loop again.
-  void recall();
+  void reclaim();
   /// Whether the I/O thread has yielded the loop.
   bool is_free() const { return free_.load(); }
 
@@ -66,9 +66,9 @@ class Helm {
   std::mutex mutex_;
   Loop* loop_ = nullptr;    // null: not registered
   bool used_ = false;       // another thread has run the loop since the I/O thread checked
-  bool submitted_ = false;  // a submit() has run a turn since the last steer()
+  bool submitted_ = false;  // a submit() has run a turn since the last run_until()
   std::atomic<bool> free_{false};
-  std::atomic<std::uint32_t> recalls_{0};  // the I/O thread sleeps on it while it has yielded
+  std::atomic<std::uint32_t> reclaims_{0};  // the I/O thread sleeps on it while it has yielded
 };
 
 }  // namespace weft::client
