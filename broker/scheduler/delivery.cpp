@@ -91,11 +91,6 @@ void Delivery::flush_releases(Session& session) {
 
 // ---- flow control of submits ----
 
-bool Delivery::within_window(Session& session, std::size_t bytes) const {
-  session.unreceived += bytes;
-  return session.unreceived <= settings_.submit_bytes_max;
-}
-
 void Delivery::schedule_received(Session& session) {
   session.received_withheld = true;
   if (session.unreceived >= settings_.received_bytes) send_received(session);

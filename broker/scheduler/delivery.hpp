@@ -43,7 +43,10 @@ class Delivery {
   // ---- flow control of submits ----
 
   /// False: the client has sent more than its window allows.
-  bool within_window(Session& session, std::size_t bytes) const;
+  bool within_window(Session& session, std::size_t bytes) const {
+    session.unreceived += bytes;
+    return session.unreceived <= settings_.submit_bytes_max;
+  }
   /// Tasks have come, so RECEIVED is owed. A message of its own would only wake the client while its window
   /// is open: RECEIVED goes out with the next DELIVER, when much has come, or at the next scan.
   void schedule_received(Session& session);

@@ -55,17 +55,19 @@ std::string Explainer::why_here(const Session& session, const Task& task) const 
         return "it waits: " + reason;
       std::string reason;
       if (task.failed) {
-        reason = fmt::format("it failed on {}, and waits for {:.1f} s for another worker", failed_where(task),
-                             age);
+        reason = fmt::format("it failed on {}, and has been waiting for {:.1f} s for another worker",
+                             failed_where(task), age);
       } else if (queue.retries.contains(task)) {
-        reason = fmt::format("it waits for {:.1f} s for a worker with the memory for its argument of {}", age,
-                             format_bytes(task.payload.blob().size));
+        reason = fmt::format(
+            "it has been waiting for {:.1f} s for a worker with the memory for its argument of {}", age,
+            format_bytes(task.payload.blob().size));
       } else {
         std::size_t before = queue.retries.size();
         for (const Task* other = queue.tasks.front(); other != &task; other = TaskList::after(*other))
           ++before;
-        reason = fmt::format("it waits for a free slot for {:.1f} s: {} tasks of its kind are before it", age,
-                             before);
+        reason = fmt::format(
+            "it has been waiting for a free slot for {:.1f} s: {} tasks of its kind are before it", age,
+            before);
       }
       for (const auto& [id, worker] : roster_.workers()) {
         if (!eligibility_.may_ever_run(*worker, *queue.placement)) continue;
@@ -88,15 +90,14 @@ std::string Explainer::why_here(const Session& session, const Task& task) const 
                          seconds_of(step_.now() - started_));
     case TaskState::assigned:
       return fmt::format(
-          "it is with worker {} for {:.1f} s and waits there for a runner, its program or its "
-          "argument{}",
+          "it has been with worker {} for {:.1f} s, waiting for a runner, its program or its argument{}",
           task.worker->hello.name, age,
           task.worker->note.empty() ? "" : "; that worker: " + task.worker->note);
     case TaskState::running:
-      return fmt::format("it runs on worker {} for {:.1f} s", task.worker->hello.name, age);
+      return fmt::format("it has been running on worker {} for {:.1f} s", task.worker->hello.name, age);
     case TaskState::cancelling:
-      return fmt::format("it is cancelled; worker {} is stopping it for {:.1f} s", task.worker->hello.name,
-                         age);
+      return fmt::format("it is cancelled; worker {} has been stopping it for {:.1f} s",
+                         task.worker->hello.name, age);
   }
   return "";
 }

@@ -53,7 +53,7 @@ void FairQueue::push(Task& task) {
   update(*task.session);
 }
 
-void FairQueue::remove(Task& task) {
+void FairQueue::take_out(Task& task) {
   WEFT_CHECK(!task.with_worker());
   const bool queued = task.state == TaskState::queued && task.spec->queue->contains(task);
   TaskList::remove(task);

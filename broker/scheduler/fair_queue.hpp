@@ -40,7 +40,9 @@ class FairQueue {
   /// Into its ready queue, by its age. REQUIRES: it is in no list.
   void push(Task& task);
   /// Out of its ready queue, or out of whichever other list it is in. REQUIRES: no worker has it.
-  void remove(Task& task);
+  void remove(Task& task) {
+    if (TaskList::is_in_any(task)) take_out(task);
+  }
   /// A worker with less memory than all others has joined: sets apart the tasks whose arguments are too large
   /// for it.
   void set_large_apart() const;
@@ -65,6 +67,7 @@ class FairQueue {
  private:
   static bool may_start(const Session& session);
   void set_apart(Task& task) const;
+  void take_out(Task& task);
 
   const Settings& settings_;
   const Roster& roster_;

@@ -24,9 +24,8 @@ Task& Lifecycle::add(Session& session, std::uint64_t seq, Spec& spec, const wire
   return task;
 }
 
-void Lifecycle::start_queue_timeout(Task& task, std::uint64_t waited_ms) {
+void Lifecycle::arm_queue_timeout(Task& task, std::uint64_t waited_ms) {
   const std::uint64_t ms = task.spec->content.queue_timeout_ms;
-  if (ms == 0) return;
   task.due = parts_.step.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, waited_ms), 1));
   parts_.step.start_timer(task.due, TimerKind::queue_timeout, task.session->id, task.seq);
 }

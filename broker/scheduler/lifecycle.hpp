@@ -45,7 +45,9 @@ class Lifecycle {
 
   Task& add(Session& session, std::uint64_t seq, Spec& spec, const wire::Payload& payload);
   /// Starts its queue_timeout, if it has one, of which `waited_ms` have passed.
-  void start_queue_timeout(Task& task, std::uint64_t waited_ms);
+  void start_queue_timeout(Task& task, std::uint64_t waited_ms) {
+    if (task.spec->content.queue_timeout_ms > 0) arm_queue_timeout(task, waited_ms);
+  }
   /// The task was answered here, and an attempt of it is being stopped; its client does not have the answer.
   void reopen(Task& task, const wire::ReannounceRecord& record);
   void erase(Task& task);
@@ -113,6 +115,7 @@ class Lifecycle {
 
  private:
   bool journal_charges_of_client(Detached& entry, Task& task, const wire::ReannounceRecord& record);
+  void arm_queue_timeout(Task& task, std::uint64_t waited_ms);
   bool may_be_elsewhere(const Task& task) const;
   void bind(Task& task, Worker& worker, const wire::Attempt& attempt, TaskState state);
   void take_executed_failure(const Worker& worker, Task& task, const wire::ResultRecord& record);

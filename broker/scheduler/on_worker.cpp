@@ -121,8 +121,8 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   blobs_.resume(worker.hello.incarnation, outbox);
   pass_on(outbox);
   placer_.update(worker);
-  step_.log(Log::Level::info, fmt::format("worker {} joined from {} with {} slots", worker.hello.name,
-                                          worker.hello.host, worker.slots));
+  step_.log(Log::Level::info, fmt::format("worker {} joined from {} with {} slot{}", worker.hello.name,
+                                          worker.hello.host, worker.slots, worker.slots == 1 ? "" : "s"));
 }
 
 void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim) {

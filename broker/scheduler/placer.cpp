@@ -155,10 +155,6 @@ bool Placer::failed_on(const Task& task, const Worker& worker) const {
   return std::find(there.begin(), there.end(), worker.serial) != there.end();
 }
 
-void Placer::forget(const Task& task) {
-  if (task.failed) failed_on_.erase(TaskId{task.session->id, task.seq});
-}
-
 // ---- rebalancing ----
 
 std::vector<const Task*> Placer::take_rebalance() {

@@ -47,7 +47,9 @@ class Placer {
   void note_failed_on(Task& task, const Worker& worker);
   bool failed_on(const Task& task, const Worker& worker) const;
   /// The task is over.
-  void forget(const Task& task);
+  void forget(const Task& task) {
+    if (task.failed) failed_on_.erase(TaskId{task.session->id, task.seq});
+  }
 
   // ---- rebalancing ----
 

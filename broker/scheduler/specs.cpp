@@ -65,8 +65,7 @@ void Specs::release_blobs_of(Session& session) {
   }
 }
 
-void Specs::send_to(Worker& worker, const Session& session, const Spec& spec) {
-  if (worker.last_spec_session == session.serial && worker.last_spec_sent == spec.number) return;
+void Specs::send_unless_known(Worker& worker, const Session& session, const Spec& spec) {
   WorkerSession& known = worker.sessions.of(session.id);
   if (known.spec_sent.insert(spec.number).second) {
     known.specs.insert(spec.number);

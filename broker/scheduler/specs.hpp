@@ -31,10 +31,14 @@ class Specs {
   void release_blobs_of(Session& session);
 
   /// Sends the spec to the worker, unless it was sent on this connection before.
-  void send_to(Worker& worker, const Session& session, const Spec& spec);
+  void send_to(Worker& worker, const Session& session, const Spec& spec) {
+    if (worker.last_spec_session == session.serial && worker.last_spec_sent == spec.number) return;
+    send_unless_known(worker, session, spec);
+  }
 
  private:
   void remove(Session& session, std::uint32_t number);
+  void send_unless_known(Worker& worker, const Session& session, const Spec& spec);
 
   const Roster& roster_;
   BlobVault& blob_vault_;

@@ -85,6 +85,7 @@ class TaskList {
   static Task* after(const Task& task) { return task.next_; }
   static Task* before(const Task& task) { return task.previous_; }
   bool contains(const Task& task) const { return task.list_ == this; }
+  static bool is_in_any(const Task& task) { return task.list_ != nullptr; }
 
   void push_back(Task& task) { insert(task, last_, nullptr); }
   void push_front(Task& task) { insert(task, nullptr, first_); }

@@ -30,7 +30,7 @@ TEST_CASE("weft bench prints a line for each row, and says it when nobody has jo
   const Cluster cluster;
   Process bench({binary("weft"), "bench", cluster.address(), "--tasks", "1000", "--trips", "20"});
   REQUIRE_MESSAGE(bench.wait(60s) == 0, bench.err());
-  CHECK(bench.out().find("1 workers, 2 slots") != std::string::npos);
+  CHECK(bench.out().find("1 worker, 2 slots") != std::string::npos);
   CHECK(bench.out().find("map and gather of 1000 no-ops") != std::string::npos);
   CHECK(bench.out().find("tasks of 10000 us use") != std::string::npos);
 

@@ -253,8 +253,8 @@ TEST_CASE("weft why says in a sentence why a task is where it is") {
   auto queued = client.submit<sleeps>(1);
   auto stuck = client.with({.resources = {{"gpu", 2}}}).submit<sleeps>(1);
   CHECK(eventually([&] { return cluster.status("queued") == 2; }));
-  CHECK(why(running.id().text()).find("it runs on worker ") == 0);
-  CHECK(why(queued.id().text()).find("it waits for a free slot for ") == 0);
+  CHECK(why(running.id().text()).find("it has been running on worker ") == 0);
+  CHECK(why(queued.id().text()).find("it has been waiting for a free slot for ") == 0);
   CHECK(why(stuck.id().text()) == "it waits: it needs gpu=2, and the most that a worker here has is 0\n");
   CHECK(why("nonsense").find("weft: 'nonsense' is not the name of a task") == 0);
   CHECK(why("00000000-3").find("weft: no client here has a session that begins with 00000000") == 0);

@@ -71,7 +71,7 @@ TEST_SUITE("scheduler, bad workers") {
     REQUIRE(s.assigned(bad) == Seqs{2});
     s.fail(bad, 2);
     CHECK(s.assigned(bad) == Seqs{2, 3});
-    CHECK(s.why(2).find("it failed on bad, and waits for") == 0);
+    CHECK(s.why(2).find("it failed on bad, and has been waiting for") == 0);
     s.fail(bad, 3);
     CHECK(s.assigned(bad) == Seqs{2, 3});
     SUBCASE("until that one is free") {

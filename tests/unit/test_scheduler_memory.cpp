@@ -107,7 +107,7 @@ TEST_SUITE("scheduler, memory") {
     SUBCASE("while another gets them") {
       TestWorker other = s.join("other");
       CHECK(s.assigned(other) == Seqs{2});
-      CHECK(s.why(3).find("it waits for a free slot for") == 0);
+      CHECK(s.why(3).find("it has been waiting for a free slot for") == 0);
       CHECK(s.why(3).find("; worker full: it takes nothing new: " + kReason) != std::string::npos);
     }
   }
