@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // TickClock: CLOCK_MONOTONIC derived from the time stamp counter, which is read in half the time. A runner
-// reads it after every task.
+// reads it between tasks, so it computes with integers: a floating-point operation would leave its exception
+// flags to the next task.
 #pragma once
 
 #include <time.h>
@@ -30,10 +31,11 @@ class TickClock {
   std::int64_t us_at(std::uint64_t ticks) {
     const std::uint64_t since = ticks - base_.ticks;
     if (since >= valid_ticks_) return now_ns() / 1000;
-    return (base_.ns + static_cast<std::int64_t>(static_cast<double>(since) * ns_per_tick_)) / 1000;
+    return (base_.ns + static_cast<std::int64_t>(since * ns_per_tick_ >> kFractionBits)) / 1000;
   }
 
  private:
+  __extension__ using Wide = unsigned __int128;
   struct Pair {
     std::uint64_t ticks = 0;
     std::int64_t ns = 0;
@@ -41,6 +43,7 @@ class TickClock {
   // below this, the measured rate is not accurate enough
   static constexpr std::int64_t kBaseline_ns = 500'000;
   static constexpr std::int64_t kValid_ns = 1'000'000;  // after this, both clocks are read again
+  static constexpr int kFractionBits = 32;
 
   static std::int64_t monotonic_ns() {
     timespec now{};
@@ -78,8 +81,10 @@ class TickClock {
     base_ = read_both();
     const std::int64_t baseline = base_.ns - first_.ns;
     if (baseline >= kBaseline_ns && base_.ticks > first_.ticks) {
-      ns_per_tick_ = static_cast<double>(baseline) / static_cast<double>(base_.ticks - first_.ticks);
-      valid_ticks_ = static_cast<std::uint64_t>(static_cast<double>(kValid_ns) / ns_per_tick_);
+      const auto fraction = static_cast<Wide>(baseline) << kFractionBits;
+      ns_per_tick_ =
+          std::max<std::uint64_t>(static_cast<std::uint64_t>(fraction / (base_.ticks - first_.ticks)), 1);
+      valid_ticks_ = (static_cast<std::uint64_t>(kValid_ns) << kFractionBits) / ns_per_tick_;
     }
     return base_.ns;
   }
@@ -87,7 +92,7 @@ class TickClock {
   const bool steady_ = is_steady();
   const Pair first_ = read_both();
   Pair base_;
-  double ns_per_tick_ = 0;
+  std::uint64_t ns_per_tick_ = 0;  // fixed point: so many 2^32ths of a nanosecond
   std::uint64_t valid_ticks_ = 0;
 };
 
