@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "broker/scheduler/blob_vault.hpp"
+#include "scheduler_harness.hpp"
 
 namespace weft::broker {
 
@@ -11,16 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-BlobId blob(std::uint8_t n) {
-  BlobId id;
-  id.bytes.fill(n);
-  return id;
-}
-Uuid holder(std::uint8_t n) {
-  Uuid id;
-  id.bytes.fill(n);
-  return id;
-}
 Bytes bytes(std::size_t size = 100) { return Bytes(std::string(size, 'x')); }
 
 using Gets = std::vector<wire::Get>;
@@ -28,7 +19,7 @@ using Gets = std::vector<wire::Get>;
 class Stage {
  public:
   bool keep(std::uint8_t id = 1, std::uint8_t from = 9, std::uint64_t size = 100) {
-    return vault.keep(blob(id), size, holder(from));
+    return vault.keep(blob_id(id), size, uuid(from));
   }
   Gets gets() { return vault.take_gets(now, actions); }
   /// What the directory is told since the last call.
@@ -40,13 +31,13 @@ class Stage {
   std::string settled() {
     const auto all = vault.take_settled();
     REQUIRE(all.size() == 1);
-    CHECK(all[0].id == blob(1));
+    CHECK(all[0].id == blob_id(1));
     return all[0].fault;
   }
-  void data(std::size_t size = 100) { vault.on_data(now, {blob(1), 0, bytes(size)}, actions); }
-  void gone() { vault.on_gone(now, {blob(1), "away"}, actions); }
-  void stored(const std::string& fault = "") { vault.on_stored(now, {blob(1), fault}, actions); }
-  void release(std::uint8_t id = 1) { vault.release(blob(id), actions); }
+  void data(std::size_t size = 100) { vault.on_data(now, {blob_id(1), 0, bytes(size)}, actions); }
+  void gone() { vault.on_gone(now, {blob_id(1), "away"}, actions); }
+  void stored(const std::string& fault = "") { vault.on_stored(now, {blob_id(1), fault}, actions); }
+  void release(std::uint8_t id = 1) { vault.release(blob_id(id), actions); }
   void pass(Duration duration) {
     now += duration;
     vault.tick(now, actions);
@@ -57,8 +48,8 @@ class Stage {
   Actions actions;
 };
 
-const Gets kGet{{holder(9), blob(1), 0, 100}};
-const Actions kForget{ForgetBlob{blob(1)}};
+const Gets kGet{{uuid(9), blob_id(1), 0, 100}};
+const Actions kForget{ForgetBlob{blob_id(1)}};
 
 }  // namespace
 
@@ -69,25 +60,25 @@ TEST_SUITE("blob vault") {
     CHECK(!s.keep());
     CHECK(s.gets() == kGet);
     s.data();
-    CHECK(s.take() == Actions{StoreChunk{blob(1), 100, 0, bytes()}, SealBlob{blob(1)}});
-    CHECK(!s.vault.has(blob(1)));
+    CHECK(s.take() == Actions{StoreChunk{blob_id(1), 100, 0, bytes()}, SealBlob{blob_id(1)}});
+    CHECK(!s.vault.has(blob_id(1)));
     s.stored();
     CHECK(s.settled().empty());
-    CHECK(s.vault.has(blob(1)));
+    CHECK(s.vault.has(blob_id(1)));
     CHECK(s.keep());
     s.release();
     s.release();
     CHECK(s.take() == Actions{});
     s.release();
     CHECK(s.take() == kForget);
-    CHECK(!s.vault.has(blob(1)));
+    CHECK(!s.vault.has(blob_id(1)));
   }
 
   TEST_CASE("an empty blob is an empty file") {
     Stage s;
     s.keep(1, 9, 0);
     CHECK(s.gets() == Gets{});
-    CHECK(s.take() == Actions{StoreChunk{blob(1), 0, 0, {}}, SealBlob{blob(1)}});
+    CHECK(s.take() == Actions{StoreChunk{blob_id(1), 0, 0, {}}, SealBlob{blob_id(1)}});
   }
 
   TEST_CASE("a blob that is released while it is fetched is forgotten at once") {
@@ -156,7 +147,7 @@ TEST_SUITE("blob vault") {
     Stage s;
     s.keep(1, 9);
     s.keep(1, 8);
-    CHECK(s.gets() == Gets{{holder(8), blob(1), 0, 100}});
+    CHECK(s.gets() == Gets{{uuid(8), blob_id(1), 0, 100}});
     s.gone();
     s.pass(1s);
     CHECK(s.gets() == kGet);
@@ -164,12 +155,12 @@ TEST_SUITE("blob vault") {
 
   TEST_CASE("what the directory holds without a user is deleted when all users are known") {
     Stage s;
-    s.vault.found(blob(1));
-    s.vault.found(blob(2));
+    s.vault.found(blob_id(1));
+    s.vault.found(blob_id(2));
     CHECK(s.keep(2));
     s.vault.collect(s.actions);
     CHECK(s.take() == kForget);
-    CHECK(s.vault.has(blob(2)));
+    CHECK(s.vault.has(blob_id(2)));
   }
 }
 

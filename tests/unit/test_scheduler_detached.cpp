@@ -118,6 +118,15 @@ struct Next {
     h.result(worker, of, 1, outcome, error, 1000, second);
     h.commit();
   }
+  /// The client of task 1, with what it was told: so many retries and crashes. It has yet to say SYNCED.
+  TestClient client_is_back(TestClient of, const wire::TaskSpec& spec, std::uint32_t retries_used,
+                            std::uint32_t crashes) {
+    h.hello(of, 0, kEpoch);
+    h.define(of, 2, spec);
+    h.skip();
+    h.say(of, wire::Reannounce{{{1, 2, retries_used, crashes, 0, wire::Payload(std::string_view("arg"))}}});
+    return of;
+  }
   void attach(const TestClient& of, std::uint64_t seq) { h.submit(client, 1, 1, name_of(of, seq)); }
 };
 
@@ -510,11 +519,8 @@ TEST_SUITE("scheduler, detached") {
     const wire::Attempt second{first.epoch, first.number + 1};
     Next n(s);  // the first crashed, which the client knows and the journal does not
     n.second_fails(s.client, second, Outcome::crashed, "the second");
-    TestClient client = s.client;
-    n.h.hello(client, 0, kEpoch);
-    n.h.define(client, 2, twice);
     n.h.skip();
-    n.h.say(client, wire::Reannounce{{{1, 2, 0, 1, 0, wire::Payload(std::string_view("arg"))}}});
+    n.client_is_back(s.client, twice, 0, 1);
     n.h.commit();
     const auto delivered = std::get<wire::Deliver>(std::get<Send>(n.h.take().back()).message).records;
     CHECK(delivered.back() == wire::DeliveryRecord{1, wire::DeliveryKind::final, Outcome::crashed, 0, 2,
@@ -538,10 +544,7 @@ TEST_SUITE("scheduler, detached") {
     n.h.claims(other, s.client, {{1, first, wire::ClaimState::done, 1}});
     n.h.ready(other);
     n.h.result(other, s.client, 1, Outcome::crashed, "the first", 1000, first);
-    TestClient client = s.client;
-    n.h.hello(client, 0, kEpoch);
-    n.h.define(client, 2, spec);
-    n.h.say(client, wire::Reannounce{{{1, 2, 0, 1, 0, wire::Payload(std::string_view("arg"))}}});
+    const TestClient client = n.client_is_back(s.client, spec, 0, 1);
     n.h.synced(client);
     n.h.commit();
     n.h.advance(5s);
@@ -562,10 +565,7 @@ TEST_SUITE("scheduler, detached") {
     Next n(s);  // the second crashed, which the client knows and the journal does not
     n.worker_comes(s.client, {{1, third, wire::ClaimState::done, 3}});
     n.h.result(n.worker, s.client, 1, Outcome::not_fetched, "no holder", 1000, third);
-    TestClient client = s.client;
-    n.h.hello(client, 0, kEpoch);
-    n.h.define(client, 2, thrice);
-    n.h.say(client, wire::Reannounce{{{1, 2, 0, 2, 0, wire::Payload(std::string_view("arg"))}}});
+    const TestClient client = n.client_is_back(s.client, thrice, 0, 2);
     n.h.synced(client);
     n.h.commit();
     n.h.advance(5s);
@@ -771,10 +771,7 @@ TEST_SUITE("scheduler, detached") {
     const wire::Attempt attempt = s.h.attempt(s.worker, s.client, 1);
     Next n(s);
     n.worker_comes(s.client, {{1, attempt, wire::ClaimState::done, 1}});
-    TestClient client = s.client;
-    n.h.hello(client, 0, kEpoch);
-    n.h.define(client, 2, retried_spec(1));
-    n.h.say(client, wire::Reannounce{{{1, 2, 1, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    n.client_is_back(s.client, retried_spec(1), 1, 0);
     n.h.skip();
     n.h.result(n.worker, s.client, 1, Outcome::failed, "it threw", 1000, attempt);
     n.h.commit();
