@@ -74,7 +74,7 @@ void Fetcher::perform(Time now, Actions& actions) {
     if (auto* get = std::get_if<wire::Get>(&action)) {
       actions.push_back(Send{*get});
     } else if (auto* chunk = std::get_if<BlobFetch::StoreChunk>(&action)) {
-      actions.push_back(StoreChunk{chunk->id, chunk->size, chunk->offset, std::move(chunk->bytes)});
+      actions.push_back(std::move(*chunk));
     } else if (const auto* verify = std::get_if<BlobFetch::VerifyBlob>(&action)) {
       actions.push_back(VerifyBlob{verify->id});
     } else if (auto* failed = std::get_if<BlobFetch::Failed>(&action)) {

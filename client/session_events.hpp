@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/blob_fetch.hpp"
 #include "common/messages.hpp"
 
 namespace weft::client {
@@ -112,13 +113,7 @@ struct CancelsSettled {
 };
 
 /// Store a chunk of a result of `size` bytes.
-struct StoreChunk {
-  BlobId id;
-  std::uint64_t size = 0;
-  std::uint64_t offset = 0;
-  Bytes bytes;
-  bool operator==(const StoreChunk&) const = default;
-};
+using StoreChunk = BlobFetch::StoreChunk;
 /// All chunks are stored: check the hash, and answer with BlobVerified.
 struct VerifyBlob {
   BlobId id;

@@ -16,7 +16,7 @@ void Adoption::open_window() {
 void Adoption::await_session(const Uuid& session) {
   Time& until = awaited_sessions_[session];
   until = step_.now() + settings_.adoption_window + settings_.patience(Session{}.give_up);
-  step_.start_timer(until, TimerKind::orphans, session);
+  step_.start_timer(until, TimerKind::awaited_session, session);
 }
 
 bool Adoption::give_up(const Uuid& session) {

@@ -45,7 +45,7 @@ void Assigner::serve(Session& session, double used_us_max) {
   if (used_us > 0) parts_.fair_queue.charge(session, used_us);
 }
 
-/// The next task of `queue` and a worker for it; two nulls: there is no room.
+/// The next task of `queue` and a worker for it, or two nulls if no worker has room.
 std::pair<Task*, Worker*> Assigner::next_of(ReadyQueue& queue) {
   const bool retry_first = !queue.retries.empty() && queue.front() == queue.retries.front();
   if (retry_first) {
@@ -79,8 +79,8 @@ void Assigner::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
   }
 }
 
-/// Tells each task the reason at once. A reason that is no longer fresh may no longer be true: then the
-/// program is tried on all workers again.
+/// Fails every task in `queue` with the reason. A reason older than cannot_start_memory may be outdated: then
+/// the program is tried on all workers again.
 void Assigner::fail_refused(ReadyQueue& queue, const Refusal& latest) {
   if (parts_.step.now() - latest.at >= settings_.cannot_start_memory) {
     parts_.eligibility.forget_refusals(queue.placement->program);

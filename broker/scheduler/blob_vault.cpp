@@ -88,7 +88,7 @@ void BlobVault::perform(Time now, Actions& actions) {
     if (auto* get = std::get_if<wire::Get>(&action)) {
       gets_.push_back(*get);
     } else if (auto* chunk = std::get_if<BlobFetch::StoreChunk>(&action)) {
-      actions.push_back(StoreChunk{chunk->id, chunk->size, chunk->offset, std::move(chunk->bytes)});
+      actions.push_back(std::move(*chunk));
     } else if (const auto* verify = std::get_if<BlobFetch::VerifyBlob>(&action)) {
       if (verify->size == 0) actions.push_back(StoreChunk{verify->id, 0, 0, {}});  // an empty file
       actions.push_back(SealBlob{verify->id});

@@ -56,6 +56,8 @@ class Durable {
   /// The journal gets the answer; nothing is sent before it has it. An entry that nothing was promised about
   /// is answered at once, and dropped.
   void take_answer(Detached& entry, Task& task, wire::DeliveryRecord answer);
+  /// Replaces the answer of the entry, and accounts for its bytes.
+  void set_answer(Session& session, Detached& entry, wire::DeliveryRecord answer);
   /// The journal has an answer: it is delivered.
   void on_answer_saved(const FinalRecord& record);
 
@@ -106,7 +108,6 @@ class Durable {
   void await_blob(Detached& entry, const TaskId& id, const BlobId& blob);
   void forget_watchers(Detached& entry);
   void release_blobs(std::vector<BlobId>& blobs);
-  void set_answer(Session& session, Detached& entry, wire::DeliveryRecord answer);
 
   const Settings& settings_;
   Roster& roster_;

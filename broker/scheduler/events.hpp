@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "broker/scheduler/journal_records.hpp"
+#include "common/blob_fetch.hpp"
 #include "common/messages.hpp"
 
 namespace weft::broker {
@@ -89,14 +90,8 @@ struct RewriteJournal {
   std::vector<std::string> rows;
   bool operator==(const RewriteJournal&) const = default;
 };
-/// Keep these bytes of a blob of `size` bytes in the folder, until it is sealed under its name.
-struct StoreChunk {
-  BlobId id;
-  std::uint64_t size = 0;
-  std::uint64_t offset = 0;
-  Bytes bytes;
-  bool operator==(const StoreChunk&) const = default;
-};
+/// Keep these bytes of a blob of `size` bytes in the blob directory, until it is sealed under its name.
+using StoreChunk = BlobFetch::StoreChunk;
 /// All of it is stored: check the hash and make it durable.
 struct SealBlob {
   BlobId id;

@@ -74,7 +74,7 @@ std::string Explainer::why_here(const Session& session, const Task& task) const 
         if (worker->avoided || worker->holds)
           reason += fmt::format(
               "; worker {}: {}", worker->hello.name,
-              worker->avoided ? health_.why_avoided(*worker) : eligibility_.why_held(worker->hold));
+              worker->avoided ? health_.why_avoided(*worker) : Eligibility::why_held(worker->hold));
       }
       return reason;
     }
@@ -87,7 +87,7 @@ std::string Explainer::why_here(const Session& session, const Task& task) const 
                  : "it is detached, and the journal cannot be written: " + journal_queue_.fault();
     case TaskState::awaiting:
       return fmt::format("the broker was started {:.1f} s ago: a worker that runs it may still say so",
-                         seconds_of(step_.now() - started_));
+                         seconds_of(step_.now() - step_.started()));
     case TaskState::assigned:
       return fmt::format(
           "it has been with worker {} for {:.1f} s, waiting for a runner, its program or its argument{}",

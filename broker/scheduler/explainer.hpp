@@ -24,8 +24,7 @@ class Explainer {
         placer_(placer),
         health_(health),
         journal_queue_(journal_queue),
-        step_(step),
-        started_(step.now()) {}
+        step_(step) {}
 
   /// WHY: `text` is the id of a task, of which the session may be abbreviated.
   wire::Answer why(const std::string& text) const;
@@ -47,7 +46,6 @@ class Explainer {
   const WorkerHealth& health_;
   const JournalQueue& journal_queue_;
   Step& step_;
-  Time started_;  // of this broker
 };
 
 }  // namespace weft::broker

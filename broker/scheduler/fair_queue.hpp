@@ -55,7 +55,7 @@ class FairQueue {
   /// The queue with the oldest task of the highest priority, among those that are not blocked in this pass;
   /// nullptr: none, and the client is not asked again in this pass.
   ReadyQueue* best_queue(Session& session) const;
-  /// There is no room for any task of the queue. Room only shrinks within a pass.
+  /// No worker has room for a task of the queue, and room only shrinks within a pass.
   void block(ReadyQueue& queue) const { queue.blocked_in_pass = turns_.pass(); }
   void block_retries(ReadyQueue& queue) const { queue.retries_blocked_in_pass = turns_.pass(); }
   bool retries_blocked(const ReadyQueue& queue) const {

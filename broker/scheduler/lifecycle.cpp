@@ -39,11 +39,7 @@ void Lifecycle::reopen(Task& task, const wire::ReannounceRecord& record) {
 
 void Lifecycle::erase(Task& task) {
   Session& session = *task.session;
-  if (task.with_worker()) {
-    unbind(task);
-  } else {
-    parts_.fair_queue.remove(task);
-  }
+  leave_place(task);
   parts_.roster.change_bytes(session, task.payload.size(), 0);
   parts_.placer.forget(task);
   Spec& spec = *task.spec;
@@ -64,9 +60,8 @@ void Lifecycle::queue(Task& task) {
 }
 
 void Lifecycle::requeue(Task& task, Duration delay) {
-  if (task.with_worker()) unbind(task);
+  leave_place(task);
   if (delay == Duration(0)) return queue(task);
-  parts_.fair_queue.remove(task);
   task.state = TaskState::delayed;
   task.since = parts_.step.now();
   task.due = parts_.step.now() + delay;
@@ -76,7 +71,7 @@ void Lifecycle::requeue(Task& task, Duration delay) {
 
 void Lifecycle::put_back(Task& task) {
   if (!may_be_elsewhere(task)) return requeue(task, Duration(0));
-  if (task.with_worker()) unbind(task);
+  leave_place(task);
   start_unclaimed(task);
 }
 
@@ -92,11 +87,7 @@ void Lifecycle::await_claim(Task& task) {
 }
 
 void Lifecycle::await_journal(Task& task) {
-  if (task.with_worker()) {
-    unbind(task);
-  } else {
-    parts_.fair_queue.remove(task);
-  }
+  leave_place(task);
   task.state = TaskState::saving;
   task.since = parts_.step.now();
   task.session->saving.push_back(task);
@@ -138,6 +129,20 @@ void Lifecycle::unbind(Task& task) {
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] += amount;
   task.worker = nullptr;
   parts_.placer.update(worker);
+}
+
+/// Away from its worker, or out of its queue.
+void Lifecycle::leave_place(Task& task) {
+  if (task.with_worker()) {
+    unbind(task);
+  } else {
+    parts_.fair_queue.remove(task);
+  }
+}
+
+void Lifecycle::note_started(Task& task) {
+  task.state = TaskState::running;
+  task.since = parts_.step.now();
 }
 
 void Lifecycle::assign(Task& task, Worker& worker) {
@@ -386,6 +391,16 @@ void Lifecycle::answer_cancelled(Task& task) {
 void Lifecycle::cancel(Task& task) {
   if (task.state == TaskState::cancelling) return;
   answer_cancelled(task);
+  stop_or_erase(task);
+}
+
+void Lifecycle::complete(Task& task, bool current, const wire::Payload& result) {
+  answer(task, wire::Outcome::ok, result);
+  current ? erase(task) : stop_or_erase(task);
+}
+
+/// The task is answered. If a worker has it, it goes when that worker has stopped it.
+void Lifecycle::stop_or_erase(Task& task) {
   if (!task.with_worker()) return erase(task);
   revoke(task, wire::RevokeMode::cancel);
   task.state = TaskState::cancelling;

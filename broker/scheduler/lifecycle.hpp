@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Lifecycle: the states of a task, from its arrival to its one final answer, and what a failed attempt costs.
-// PROTOCOL.md section 3 draws the states; TaskState lists them. Every change of Task::state and Task::worker
-// is here, but for a worker's report that an attempt has started.
+// PROTOCOL.md section 3 draws the states; TaskState lists them. Every change of Task::state and
+// Task::worker is here.
 //
 // Invariants:
 //   1. A task is in exactly one list, and that list fits its state.
@@ -77,6 +77,8 @@ class Lifecycle {
   /// The worker has it, as it claims.
   void adopt(Task& task, Worker& worker, const wire::ClaimRecord& claim);
   void unbind(Task& task);
+  /// The worker says that the current attempt has started.
+  void note_started(Task& task);
   /// The task goes on without its worker, which has been told to stop the attempt.
   void abandon_attempt(Task& task);
   void revoke(const Task& task, wire::RevokeMode mode);
@@ -105,6 +107,8 @@ class Lifecycle {
   /// Answers and erases every task in the queue.
   void answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire::Payload& payload);
   void refuse(Task& task, const std::string& reason);
+  /// An attempt succeeded, the current one or another: then the current one is stopped, if there is one.
+  void complete(Task& task, bool current, const wire::Payload& result);
   void cancel(Task& task);
   void answer_cancelled(Task& task);
   void fail_unschedulable(Task& task);
@@ -117,6 +121,8 @@ class Lifecycle {
   bool journal_charges_of_client(Detached& entry, Task& task, const wire::ReannounceRecord& record);
   void arm_queue_timeout(Task& task, std::uint64_t waited_ms);
   bool may_be_elsewhere(const Task& task) const;
+  void leave_place(Task& task);
+  void stop_or_erase(Task& task);
   void bind(Task& task, Worker& worker, const wire::Attempt& attempt, TaskState state);
   void take_executed_failure(const Worker& worker, Task& task, const wire::ResultRecord& record);
   void take_refused_start(Worker& worker, Task& task, const wire::ResultRecord& record);

@@ -148,8 +148,7 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     if (task->state == TaskState::cancelling) {
       lifecycle_.revoke(*task, wire::RevokeMode::cancel);
     } else if (claim.state == wire::ClaimState::running && task->state == TaskState::assigned) {
-      task->state = TaskState::running;
-      task->since = step_.now();
+      lifecycle_.note_started(*task);
     }
     return;
   }
@@ -190,7 +189,7 @@ void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) {
 
 /// From now on its credit is what it says.
 void Scheduler::set_hold(Worker& worker, const wire::Heartbeat& beat) {
-  if (worker.holds || !beat.hold.empty()) worker.note = eligibility_.why_held(beat);
+  if (worker.holds || !beat.hold.empty()) worker.note = Eligibility::why_held(beat);
   worker.hold = beat;
   worker.holds = !beat.hold.empty();
   placer_.update_credit(worker);
@@ -201,7 +200,7 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
   worker.progressed = step_.now();
   take_results(worker, results);
   if (worker.zombies.empty()) return;
-  // Only now: a result may have made a stray of the attempt whose own result comes behind it.
+  // Only now: a result may have made a zombie of the attempt whose own result follows it.
   for (const wire::ResultRecord& record : results.records) {
     adoption_.remove_zombie(worker, TaskId{results.session, record.seq},
                             wire::Attempt{results.epoch, record.number});
@@ -274,14 +273,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
   }
   if (record.outcome == wire::Outcome::ok) {
     if (take_blob_result(worker, task, current, record)) return;
-    lifecycle_.answer(task, wire::Outcome::ok, record.payload);
-    if (task.with_worker() && !current) {
-      lifecycle_.revoke(task, wire::RevokeMode::cancel);
-      task.state = TaskState::cancelling;
-    } else {
-      lifecycle_.erase(task);
-    }
-    return;
+    return lifecycle_.complete(task, current, record.payload);
   }
   if (!current) return lifecycle_.take_lost_failure(worker, task, attempt, record);
   lifecycle_.take_failure(worker, task, record);
@@ -313,8 +305,7 @@ void Scheduler::on(Worker& worker, const wire::Started& started) {
     Task* task = find_task(*session, record.seq);
     if (task == nullptr || task->worker != &worker || task->attempt != record.attempt) continue;
     if (task->state != TaskState::assigned) continue;
-    task->state = TaskState::running;
-    task->since = step_.now();
+    lifecycle_.note_started(*task);
     running.seqs.push_back(task->seq);
   }
   if (!running.seqs.empty()) step_.send(session->peer, std::move(running));

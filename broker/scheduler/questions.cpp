@@ -9,7 +9,7 @@
 
 namespace weft::broker {
 
-/// False: it is no question.
+/// False: the message does not ask for an answer.
 bool Scheduler::answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor) {
   if (const auto* request = std::get_if<wire::StatusRequest>(&message)) {
     step_.send(peer, status(request->details));

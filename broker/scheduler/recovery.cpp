@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The journal, read when a broker starts and written anew when it has grown. Reading a record twice changes
-// nothing, since a row may be written again after the journal was written anew.
+// The journal is read when a broker starts. Reading a record twice changes nothing, since a row may be
+// written again after the journal was rewritten.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -93,8 +93,7 @@ void Scheduler::replay(const FinalRecord& record) {
   if (task == nullptr) return;
   Detached& entry = session->detached.at(task->seq);
   entry.phase = Detached::Phase::finished;
-  roster_.change_bytes(*session, entry.answer.payload.size(), record.answer.payload.size());
-  entry.answer = record.answer;
+  durable_.set_answer(*session, entry, record.answer);
   entry.finished_ms = record.finished_ms;
   lifecycle_.erase(*task);
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Dispatch, presence and timers. The messages are handled in on_client.cpp and on_worker.cpp, what
-// happens to a task in lifecycle.cpp, who gets what in assign.cpp.
+// Dispatch, presence and timers. The messages are handled in on_client.cpp and on_worker.cpp.
 #include "broker/scheduler/scheduler.hpp"
 
 #include <fmt/format.h>
@@ -12,7 +11,6 @@ namespace weft::broker {
 Scheduler::Scheduler(Settings settings, Time now)
     : settings_(std::move(settings)),
       step_(roster_, now, settings_.unix_us_at_zero),
-      started_(now),
       stepped_(now),
       next_scan_(now + settings_.heartbeat_interval / 2),
       next_explain_(now + settings_.explain_after) {
@@ -152,7 +150,7 @@ void Scheduler::on_timer(const Timer& timer) {
         while (Task* task = session->awaiting.front()) lifecycle_.start_again(*task);
       }
       return;
-    case TimerKind::orphans:
+    case TimerKind::awaited_session:
       if (!adoption_.give_up(timer.who)) return;
       adoption_.forget_claims_of(timer.who);
       end_at_workers(timer.who);
@@ -174,10 +172,7 @@ void Scheduler::on_timer(const Timer& timer) {
       return;
     case TimerKind::avoided: {
       Worker* worker = roster_.find_worker(timer.who);
-      if (worker == nullptr || !worker->avoided || worker->avoided_until > step_.now()) return;
-      worker->avoided = false;
-      worker->outcomes.keep(kBadMin - 1);  // the next one that fails is enough
-      placer_.update(*worker);
+      if (worker != nullptr && health_.end_avoidance(*worker)) placer_.update(*worker);
       return;
     }
   }

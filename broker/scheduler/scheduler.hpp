@@ -198,7 +198,6 @@ class Scheduler {
   Explainer explainer_{settings_, roster_, eligibility_,   fair_queue_,
                        placer_,   health_, journal_queue_, step_};
 
-  Time started_;
   Time stepped_;  // the previous step
   Time next_scan_;
   Time next_explain_;

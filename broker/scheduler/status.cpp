@@ -48,7 +48,7 @@ wire::Status Scheduler::status(bool details) const {
   wire::Status status;
   status.version = settings_.version;
   status.epoch = settings_.epoch;
-  status.uptime_ms = ms(step_.now() - started_);
+  status.uptime_ms = ms(step_.now() - step_.started());
   status.finished = lifecycle_.finished();
   status.queued_bytes = roster_.queued_bytes();
   for (const auto& [id, worker] : roster_.workers()) {

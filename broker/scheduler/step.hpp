@@ -22,7 +22,7 @@ enum class TimerKind : std::uint8_t {
   task_due,
   queue_timeout,
   adoption,
-  orphans,
+  awaited_session,
   keep,
   found,
   rebalance,
@@ -42,7 +42,7 @@ class Step {
  public:
   /// `unix_us_at_zero`: the wall clock at Time{}, in microseconds since 1970.
   Step(Roster& roster, Time now, std::int64_t unix_us_at_zero)
-      : roster_(roster), now_(now), unix_us_at_zero_(unix_us_at_zero) {}
+      : roster_(roster), started_(now), now_(now), unix_us_at_zero_(unix_us_at_zero) {}
 
   /// REQUIRES: `now` is not before now(). `actions` outlives the step.
   void begin(Time now, Actions& actions) {
@@ -53,6 +53,8 @@ class Step {
   void end() { actions_ = nullptr; }
 
   Time now() const { return now_; }
+  /// When this life of the broker began.
+  Time started() const { return started_; }
   /// Milliseconds since 1970.
   std::int64_t unix_ms(Time time) const {
     return (unix_us_at_zero_ + time.time_since_epoch().count()) / 1000;
@@ -83,6 +85,7 @@ class Step {
 
  private:
   Roster& roster_;
+  const Time started_;
   Time now_;
   std::int64_t unix_us_at_zero_;
   Actions* actions_ = nullptr;
