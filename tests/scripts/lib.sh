@@ -51,7 +51,12 @@ run() {
   out=$(<"$work/out") err=$(<"$work/err")
 }
 
-dead() { [[ ! -e /proc/$1 || $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null) == Z* ]]; }
+# One read: a process that ends between two looks at /proc has no state.
+dead() {
+  local state
+  state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null)
+  [[ -z $state || $state == Z* ]]
+}
 
 # Holds a free port on loopback, listening or (refused) only bound; sets port and holder.
 hold_port() { # listening|refusing|full
