@@ -23,7 +23,7 @@ void BrokerNode::start() {
   next_peer_ = 1;
   if (minor_ != wire::kMinor) count(minor_ < wire::kMinor ? "minors: older broker" : "minors: newer broker");
   oracle_.broker_started();
-  witness_.broker_started(settings_.scheduler.epoch);
+  witness_.broker_started(settings_.scheduler.epoch, minor_);
   network_.broker_up();
   note([&] { return fmt::format("starts, epoch {:x}", settings_.scheduler.epoch); });
   start_process();

@@ -17,8 +17,9 @@ constexpr Duration kShortFreeze = std::chrono::milliseconds(1000 + 20);
 
 }  // namespace
 
-void Witness::broker_started(std::uint64_t epoch) {
+void Witness::broker_started(std::uint64_t epoch, std::uint8_t minor) {
   epoch_ = epoch;
+  minor_ = minor;
   awake_since_ = world_.now();
   peers_.clear();
   sessions_.clear();
@@ -103,7 +104,8 @@ void Witness::hear_client(Session& session, const wire::Message& message, std::u
     for (const wire::ReannounceRecord& record : reannounce->tasks) {
       add(session, record.seq, record.spec);
       Task& task = session.tasks[record.seq];
-      if (minor < kCancelledMinor) task.cancelled = false;  // its CANCEL follows
+      // Neither an older client nor an older broker knows the field: a CANCEL follows.
+      if (std::min(minor, minor_) < kCancelledMinor) task.cancelled = false;
       // Of what its client was still fetching when it said SYNCED, this broker may never have had the answer.
       if (std::exchange(task.final, 0) != 0 || session.synced) task.again = true;
     }

@@ -20,7 +20,7 @@ class Witness {
   explicit Witness(World& world) : world_(world) {}
 
   /// A new life of the broker, which knows nothing of the one before.
-  void broker_started(std::uint64_t epoch);
+  void broker_started(std::uint64_t epoch, std::uint8_t minor);
   /// The broker could not do anything from `since` until now.
   void broker_woke(Time since);
   /// What the broker's machine is told, before it acts on it.
@@ -76,6 +76,7 @@ class Witness {
 
   World& world_;
   std::uint64_t epoch_ = 0;
+  std::uint8_t minor_ = wire::kMinor;  // of the broker
   Time awake_since_{};
   const broker::Event* event_ = nullptr;
   std::map<broker::PeerId, Peer> peers_;
