@@ -14,7 +14,7 @@
 #include <utility>
 
 #include "broker/peer_end.hpp"
-#include "common/crash_point.hpp"
+#include "common/system/crash_point.hpp"
 
 namespace weft::broker {
 

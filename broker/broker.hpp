@@ -13,8 +13,8 @@
 #include "broker/journal/journal_writer.hpp"
 #include "broker/memory_return.hpp"
 #include "broker/scheduler/scheduler.hpp"
-#include "common/codec.hpp"
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::broker {
 

@@ -12,11 +12,11 @@
 #include <cstdlib>
 
 #include "broker/broker.hpp"
-#include "common/daemon.hpp"
-#include "common/hash.hpp"
-#include "common/link.hpp"
-#include "common/log_sink.hpp"
-#include "common/standard_files.hpp"
+#include "common/net/link.hpp"
+#include "common/system/daemon.hpp"
+#include "common/system/hash.hpp"
+#include "common/system/log_sink.hpp"
+#include "common/system/standard_files.hpp"
 
 namespace {
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-#include "common/time.hpp"
+#include "common/base/time.hpp"
 
 namespace weft::broker {
 

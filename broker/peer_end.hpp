@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft::broker {
 

@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "common/record_codec.hpp"
+#include "common/wire/record_codec.hpp"
 
 namespace weft::wire {
 

@@ -18,18 +18,18 @@
 #include <filesystem>
 #include <sstream>
 
-#include "common/byte_size.hpp"
-#include "common/daemon.hpp"
-#include "common/hash.hpp"
-#include "common/log_sink.hpp"
-#include "common/program_cache.hpp"
-#include "common/standard_files.hpp"
-#include "worker/cores.hpp"
-#include "worker/fork_server.hpp"
-#include "worker/limits.hpp"
-#include "worker/memory_meter.hpp"
-#include "worker/resources.hpp"
-#include "worker/thread_variables.hpp"
+#include "common/base/byte_size.hpp"
+#include "common/system/daemon.hpp"
+#include "common/system/hash.hpp"
+#include "common/system/log_sink.hpp"
+#include "common/system/program_cache.hpp"
+#include "common/system/standard_files.hpp"
+#include "worker/core/limits.hpp"
+#include "worker/core/resources.hpp"
+#include "worker/runners/cores.hpp"
+#include "worker/runners/fork_server.hpp"
+#include "worker/runners/memory_meter.hpp"
+#include "worker/runners/thread_variables.hpp"
 #include "worker/worker.hpp"
 
 namespace {

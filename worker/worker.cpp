@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <csignal>
 
-#include "common/crash_point.hpp"
+#include "common/system/crash_point.hpp"
 
 namespace weft::worker {
 
@@ -51,7 +51,7 @@ Worker::Worker(Settings settings, ForkServer& server)
       blobs_(cache_, settings.blob_files_max),
       runners_(in_directory(std::move(settings.runners), cache_.run_directory()), server, blobs_),
       memory_(settings.memory),
-      session_(std::move(settings.session)),
+      core_(std::move(settings.session)),
       signals_(stop_signals()),
       link_(context_) {}
 
@@ -91,7 +91,7 @@ void Worker::poll() {
 }
 
 int Worker::timeout_ms() const {
-  std::optional<Time> due = earlier(session_.deadline(), runners_.deadline());
+  std::optional<Time> due = earlier(core_.deadline(), runners_.deadline());
   due = earlier(due, memory_due_);
   const Time current = now();
   if (blobs_.waits_for_others()) due = earlier(due, current + kRetryInterval);
@@ -146,7 +146,7 @@ void Worker::deliver(Event event) { events_.push_back(std::move(event)); }
 void Worker::pump() {
   while (!events_.empty()) {
     in_hand_.swap(events_);
-    session_.step(now(), in_hand_, actions_);
+    core_.step(now(), in_hand_, actions_);
     crash_point("worker.stepped");
     in_hand_.clear();
     for (const Action& action : actions_) std::visit([this](const auto& a) { perform(a); }, action);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Worker: the shell around worker::Session. One thread polls the link to the broker, the runners and the
+// Worker: the shell around worker::WorkerCore. One thread polls the link to the broker, the runners and the
 // signals, turns what happens into events, and performs actions. It makes no decisions.
 #pragma once
 
@@ -9,22 +9,22 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "common/codec.hpp"
-#include "common/fd.hpp"
-#include "common/link.hpp"
-#include "worker/blob_store.hpp"
-#include "worker/cache.hpp"
-#include "worker/fork_server.hpp"
-#include "worker/memory_meter.hpp"
-#include "worker/runner_pool.hpp"
-#include "worker/session.hpp"
+#include "common/net/link.hpp"
+#include "common/system/fd.hpp"
+#include "common/wire/codec.hpp"
+#include "worker/core/worker_core.hpp"
+#include "worker/runners/fork_server.hpp"
+#include "worker/runners/memory_meter.hpp"
+#include "worker/runners/runner_pool.hpp"
+#include "worker/store/blob_store.hpp"
+#include "worker/store/cache.hpp"
 
 namespace weft::worker {
 
 class Worker {
  public:
   struct Settings {
-    Session::Settings session;
+    WorkerCore::Settings session;
     RunnerPool::Settings runners;  // `directory` is set by Worker
     std::string cache_directory;
     std::optional<std::uint64_t> memory;    // --memory, in bytes
@@ -77,7 +77,7 @@ class Worker {
   RunnerPool runners_;
   MemoryMeter memory_;
   Time memory_due_{};  // when to read it again
-  Session session_;
+  WorkerCore core_;
   Fd signals_;
   bool draining_ = false;
 

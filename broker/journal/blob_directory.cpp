@@ -11,9 +11,9 @@
 #include <optional>
 #include <stdexcept>
 
-#include "common/crash_point.hpp"
-#include "common/hash.hpp"
-#include "common/private_directory.hpp"
+#include "common/system/crash_point.hpp"
+#include "common/system/hash.hpp"
+#include "common/system/private_directory.hpp"
 
 namespace weft::broker {
 

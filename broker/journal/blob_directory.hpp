@@ -15,8 +15,8 @@
 #include <string_view>
 #include <vector>
 
-#include "common/bytes.hpp"
-#include "common/fd.hpp"
+#include "common/base/bytes.hpp"
+#include "common/system/fd.hpp"
 #include "weft/ids.hpp"
 
 namespace weft::broker {

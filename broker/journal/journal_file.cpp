@@ -12,7 +12,7 @@
 #include "broker/journal/journal_salvage.hpp"
 #include "broker/journal/sqlite.hpp"
 #include "broker/journal/wal_check.hpp"
-#include "common/crash_point.hpp"
+#include "common/system/crash_point.hpp"
 
 namespace weft::broker {
 

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "common/hash.hpp"
+#include "common/system/hash.hpp"
 
 namespace weft::broker {
 

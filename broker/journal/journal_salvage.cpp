@@ -15,7 +15,7 @@
 #include "broker/journal/journal_row.hpp"
 #include "broker/journal/sqlite.hpp"
 #include "broker/journal/wal_check.hpp"
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft::broker {
 

@@ -6,7 +6,7 @@
 #include <exception>
 #include <utility>
 
-#include "common/blocked_signals.hpp"
+#include "common/system/blocked_signals.hpp"
 
 namespace weft::broker {
 

@@ -17,8 +17,8 @@
 
 #include "broker/journal/blob_directory.hpp"
 #include "broker/journal/journal_file.hpp"
-#include "common/bytes.hpp"
-#include "common/fd.hpp"
+#include "common/base/bytes.hpp"
+#include "common/system/fd.hpp"
 #include "weft/ids.hpp"
 
 namespace weft::broker {

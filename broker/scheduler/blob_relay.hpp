@@ -13,7 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/messages.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::broker {
 

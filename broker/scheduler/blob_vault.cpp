@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "common/check.hpp"
+#include "common/base/check.hpp"
 
 namespace weft::broker {
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "broker/scheduler/events.hpp"
-#include "common/blob_fetch.hpp"
+#include "common/wire/blob_fetch.hpp"
 
 namespace weft::broker {
 

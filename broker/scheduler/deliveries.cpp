@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/check.hpp"
+#include "common/base/check.hpp"
 
 namespace weft::broker {
 

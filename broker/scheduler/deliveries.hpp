@@ -9,8 +9,8 @@
 #include <cstdint>
 
 #include "broker/scheduler/events.hpp"
-#include "common/fifo.hpp"
-#include "common/messages.hpp"
+#include "common/base/fifo.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::broker {
 

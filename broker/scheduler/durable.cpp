@@ -7,8 +7,8 @@
 #include <map>
 #include <utility>
 
-#include "common/check.hpp"
-#include "common/codec.hpp"
+#include "common/base/check.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::broker {
 

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/byte_size.hpp"
+#include "common/base/byte_size.hpp"
 
 namespace weft::broker {
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "broker/scheduler/journal_records.hpp"
-#include "common/blob_fetch.hpp"
-#include "common/messages.hpp"
+#include "common/wire/blob_fetch.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::broker {
 

@@ -8,7 +8,7 @@
 #include <charconv>
 #include <utility>
 
-#include "common/byte_size.hpp"
+#include "common/base/byte_size.hpp"
 
 namespace weft::broker {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "common/check.hpp"
+#include "common/base/check.hpp"
 
 namespace weft::broker {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "broker/scheduler/events.hpp"
-#include "common/time.hpp"
+#include "common/base/time.hpp"
 
 namespace weft::broker {
 

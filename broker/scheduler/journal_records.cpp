@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "common/record_codec.hpp"
+#include "common/wire/record_codec.hpp"
 
 namespace weft::wire {
 

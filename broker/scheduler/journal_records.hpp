@@ -7,8 +7,8 @@
 #include <variant>
 #include <vector>
 
-#include "common/messages.hpp"
-#include "common/result.hpp"
+#include "common/base/result.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::broker {
 

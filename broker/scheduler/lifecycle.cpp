@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/check.hpp"
-#include "common/codec.hpp"
+#include "common/base/check.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::broker {
 

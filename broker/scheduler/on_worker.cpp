@@ -5,7 +5,7 @@
 #include <set>
 
 #include "broker/scheduler/scheduler.hpp"
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::broker {
 

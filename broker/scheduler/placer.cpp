@@ -6,7 +6,7 @@
 #include <cmath>
 #include <utility>
 
-#include "common/check.hpp"
+#include "common/base/check.hpp"
 
 namespace weft::broker {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "broker/scheduler/roster.hpp"
 
-#include "common/check.hpp"
+#include "common/base/check.hpp"
 
 namespace weft::broker {
 

@@ -7,7 +7,7 @@
 #include <unordered_map>
 
 #include "broker/scheduler/state.hpp"
-#include "common/seq_table.hpp"
+#include "common/base/seq_table.hpp"
 
 namespace weft::broker {
 

@@ -6,8 +6,8 @@
 
 #include "broker/scheduler/blob_vault.hpp"
 #include "broker/scheduler/journal_queue.hpp"
-#include "common/messages.hpp"
-#include "common/time.hpp"
+#include "common/base/time.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::broker {
 

@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "broker/scheduler/fair_queue.hpp"
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::broker {
 

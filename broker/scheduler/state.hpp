@@ -20,8 +20,8 @@
 #include "broker/scheduler/fair_turns.hpp"
 #include "broker/scheduler/load_index.hpp"
 #include "broker/scheduler/task.hpp"
-#include "common/rare.hpp"
-#include "common/seq_table.hpp"
+#include "common/base/rare.hpp"
+#include "common/base/seq_table.hpp"
 
 namespace weft::broker {
 

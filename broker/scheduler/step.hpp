@@ -11,8 +11,8 @@
 
 #include "broker/scheduler/events.hpp"
 #include "broker/scheduler/roster.hpp"
-#include "common/check.hpp"
-#include "common/time.hpp"
+#include "common/base/check.hpp"
+#include "common/base/time.hpp"
 
 namespace weft::broker {
 

@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "common/check.hpp"
-#include "common/messages.hpp"
-#include "common/time.hpp"
+#include "common/base/check.hpp"
+#include "common/base/time.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::broker {
 

@@ -9,7 +9,7 @@
 #include "client/cluster/binaries.hpp"
 #include "client/cluster/control.hpp"
 #include "client/cluster/process.hpp"
-#include "client/query.hpp"
+#include "client/connection/query.hpp"
 #include "weft/error.hpp"
 
 namespace weft::cluster {

@@ -12,7 +12,7 @@
 
 #include "client/cluster/cluster_state.hpp"
 #include "client/cluster/state_directory.hpp"
-#include "common/messages.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::cluster {
 

@@ -17,7 +17,7 @@
 #include "client/cluster/cluster_state.hpp"
 #include "client/cluster/state_directory.hpp"
 #include "client/cluster/supervisor_events.hpp"
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft::cluster {
 

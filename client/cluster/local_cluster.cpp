@@ -7,7 +7,7 @@
 
 #include "client/cluster/binaries.hpp"
 #include "client/cluster/private_cluster.hpp"
-#include "common/runner_loop.hpp"
+#include "common/runner/runner_loop.hpp"
 #include "weft/error.hpp"
 #include "weft/init.hpp"
 

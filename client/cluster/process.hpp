@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft::cluster {
 

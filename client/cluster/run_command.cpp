@@ -13,7 +13,7 @@
 
 #include "client/cluster/binaries.hpp"
 #include "client/cluster/private_cluster.hpp"
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft::cluster {
 

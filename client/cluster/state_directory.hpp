@@ -9,7 +9,7 @@
 #include <filesystem>
 #include <string>
 
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft::cluster {
 

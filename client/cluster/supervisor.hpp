@@ -32,7 +32,7 @@
 #include <vector>
 
 #include "client/cluster/supervisor_events.hpp"
-#include "common/time.hpp"
+#include "common/base/time.hpp"
 
 namespace weft::cluster {
 

@@ -6,7 +6,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/time.hpp"
+#include "common/base/time.hpp"
 
 namespace weft::cluster {
 

@@ -10,7 +10,7 @@
 #include <csignal>
 
 #include "client/cluster/process.hpp"
-#include "common/daemon.hpp"
+#include "common/system/daemon.hpp"
 
 namespace weft::cluster {
 

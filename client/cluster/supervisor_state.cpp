@@ -8,8 +8,8 @@
 
 #include "client/cluster/process.hpp"
 #include "client/cluster/supervisor_loop.hpp"
-#include "common/daemon.hpp"
-#include "common/program_cache.hpp"
+#include "common/system/daemon.hpp"
+#include "common/system/program_cache.hpp"
 
 namespace weft::cluster {
 

@@ -3,8 +3,8 @@
 find_package(Threads REQUIRED)
 find_package(cppzmq REQUIRED)
 find_package(fmt REQUIRED)
-# weft_fmt: the headers of fmt without its library, which common/format_library.cpp compiles into weft_common. That file
-# is written for these versions; with any other, fmt is header-only.
+# weft_fmt: the headers of fmt without its library, which common/base/format_library.cpp compiles into weft_base. That
+# file is written for these versions; with any other, fmt is header-only.
 add_library(weft_fmt INTERFACE)
 if(fmt_VERSION VERSION_GREATER_EQUAL 9 AND fmt_VERSION VERSION_LESS 11)
   target_include_directories(weft_fmt SYSTEM INTERFACE $<TARGET_PROPERTY:fmt::fmt,INTERFACE_INCLUDE_DIRECTORIES>)

@@ -14,7 +14,7 @@
 #include <thread>
 #include <weft/weft.hpp>
 
-#include "client/bench.hpp"
+#include "client/cli/bench.hpp"
 #include "tests/bench/cluster.hpp"
 #include "tests/bench/workload.hpp"
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 #include "tests/e2e/process.hpp"
 
 namespace weft::bench {

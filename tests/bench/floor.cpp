@@ -9,7 +9,7 @@
 #include <exception>
 #include <vector>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 #include "tests/bench/workload.hpp"
 
 namespace {

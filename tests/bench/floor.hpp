@@ -8,7 +8,7 @@
 #include <functional>
 #include <string>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 
 namespace weft::bench {
 

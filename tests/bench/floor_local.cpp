@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 #include "tests/bench/floor.hpp"
 
 namespace weft::bench {

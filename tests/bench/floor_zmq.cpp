@@ -9,8 +9,8 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "client/bench_clock.hpp"
-#include "common/check.hpp"
+#include "client/cli/bench_clock.hpp"
+#include "common/base/check.hpp"
 #include "tests/bench/floor.hpp"
 #include "tests/bench/workload.hpp"
 

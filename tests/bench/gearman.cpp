@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 
 namespace {
 

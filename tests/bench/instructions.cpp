@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "common/check.hpp"
-#include "common/codec.hpp"
+#include "common/base/check.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/bench/scheduler_load.hpp"
 
 namespace {
@@ -104,8 +104,8 @@ constexpr Work kWork[] = {
     {"encode", run_encode},
     {"decode", run_decode},
     {"packer", run_packer},
-    {"client", run_client_session},
-    {"worker", run_worker_session},
+    {"client", run_client_core},
+    {"worker", run_worker_core},
 };
 
 }  // namespace

@@ -26,9 +26,9 @@ class Counted {
 /// What was counted so far was the stage being set.
 inline void count_from_here() { CALLGRIND_ZERO_STATS; }
 
-/// client::Session: submit, RECEIVED, DELIVER, ACK of so many tasks.
-void run_client_session(std::uint64_t tasks);
-/// worker::Session: ASSIGN, run, RESULTS, RELEASE of so many tasks.
-void run_worker_session(std::uint64_t tasks);
+/// client::ClientCore: submit, RECEIVED, DELIVER, ACK of so many tasks.
+void run_client_core(std::uint64_t tasks);
+/// worker::WorkerCore: ASSIGN, run, RESULTS, RELEASE of so many tasks.
+void run_worker_core(std::uint64_t tasks);
 
 }  // namespace weft::bench

@@ -12,7 +12,7 @@
 #include <fstream>
 #include <thread>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 #include "tests/bench/cluster.hpp"
 #include "tests/bench/rows.hpp"
 

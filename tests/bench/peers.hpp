@@ -3,7 +3,7 @@
 // ends it. They throw when a package is missing.
 #pragma once
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 
 namespace weft::bench {
 

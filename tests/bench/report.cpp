@@ -7,7 +7,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 
 namespace weft::bench {
 

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <thread>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 #include "tests/bench/cluster.hpp"
 #include "tests/bench/rows.hpp"
 #include "tests/bench/scheduler_load.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <fmt/format.h>
 
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 #include "tests/bench/cluster.hpp"
 #include "tests/bench/floor.hpp"
 #include "tests/bench/peers.hpp"

@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "common/check.hpp"
-#include "common/codec.hpp"
+#include "common/base/check.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/bench/instructions.hpp"
 
 namespace weft::bench {

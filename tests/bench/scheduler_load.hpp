@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "broker/scheduler/scheduler.hpp"
-#include "client/bench_clock.hpp"
+#include "client/cli/bench_clock.hpp"
 
 namespace weft::bench {
 

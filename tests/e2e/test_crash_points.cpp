@@ -9,7 +9,7 @@
 #include <ranges>
 #include <weft/weft.hpp>
 
-#include "common/crash_point.hpp"
+#include "common/system/crash_point.hpp"
 #include "tests/e2e/executions.hpp"
 #include "tests/e2e/harness.hpp"
 

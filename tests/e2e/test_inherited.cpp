@@ -13,7 +13,7 @@
 #include <sstream>
 #include <weft/weft.hpp>
 
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
 #include "tests/e2e/harness.hpp"
 
 using namespace weft::e2e;

@@ -8,7 +8,7 @@
 #include <weft/weft.hpp>
 #include <zmq.hpp>
 
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/e2e/harness.hpp"
 #include "tests/e2e/raw_connection.hpp"
 #include "tests/newer_peer.hpp"

@@ -7,9 +7,9 @@
 #include <limits>
 #include <type_traits>
 
-#include "common/enumerations.hpp"
-#include "common/layout.hpp"
-#include "common/time.hpp"
+#include "common/base/time.hpp"
+#include "common/wire/enumerations.hpp"
+#include "common/wire/layout.hpp"
 #include "tests/fuzz/input.hpp"
 
 namespace weft::fuzz {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Arbitrary bytes as a frame, to sides of each minor version, and as an ErrorInfo: no crash, and what decodes
 // encodes to something that decodes to the same.
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/fuzz/input.hpp"
 
 using namespace weft;

@@ -3,7 +3,7 @@
 // order and with the same numbers.
 #include <vector>
 
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/fuzz/draw.hpp"
 
 using namespace weft;

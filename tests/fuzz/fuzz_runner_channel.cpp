@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "common/runner_channel.hpp"
+#include "common/runner/runner_channel.hpp"
 #include "tests/fuzz/input.hpp"
 
 using namespace weft;

@@ -9,7 +9,7 @@
 #include <unordered_set>
 
 #include "broker/scheduler/scheduler.hpp"
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/fuzz/draw.hpp"
 
 using namespace weft;

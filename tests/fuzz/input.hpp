@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/check.hpp"
+#include "common/base/check.hpp"
 
 namespace weft::fuzz {
 

@@ -7,7 +7,7 @@
 #include <set>
 #include <string>
 
-#include "common/bytes.hpp"
+#include "common/base/bytes.hpp"
 #include "tests/simulation/random.hpp"
 #include "weft/ids.hpp"
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "broker/scheduler/scheduler.hpp"
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/simulation/disk.hpp"
 #include "tests/simulation/node.hpp"
 #include "tests/simulation/witness.hpp"

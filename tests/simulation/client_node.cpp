@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::sim {
 
@@ -14,7 +14,7 @@ ClientNode::ClientNode(World& world, Network& network, Oracle& oracle, const Sce
 }
 
 void ClientNode::start() {
-  client::Session::Settings settings;
+  client::ClientCore::Settings settings;
   settings.id = id_ = random_.id<16>();
   settings.jitter_seed = random_.next();
   settings.name = name();
@@ -22,7 +22,7 @@ void ClientNode::start() {
   settings.address = "broker";
   settings.connect_timeout = settings.give_up = std::chrono::minutes(5);
   settings.window_bytes = random_.chance(0.3) ? 1000 : 4 << 20;
-  session_ = std::make_unique<client::Session>(settings, clock());
+  core_ = std::make_unique<client::ClientCore>(settings, clock());
   oracle_.session_started(id_, minor_);
   note([&] { return "starts, session " + id_.text(8); });
   start_process();
@@ -56,7 +56,7 @@ void ClientNode::close() {
 
 std::string ClientNode::leftovers() const {
   if (closed_) return "";
-  if (session_->open_tasks() > 0) return fmt::format("{} open tasks in the session", session_->open_tasks());
+  if (core_->open_tasks() > 0) return fmt::format("{} open tasks in the session", core_->open_tasks());
   if (!results_.empty()) return fmt::format("{} parts of results", results_.size());
   for (const auto& [id, users] : arguments_) {
     if (users != 0) return fmt::format("argument {} has {} users", id.text(8), users);
@@ -172,8 +172,8 @@ void ClientNode::receive(wire::Message message, std::uint8_t broker_minor) {
 }
 
 void ClientNode::step(const client::Event& event) {
-  session_->step(clock(), event, actions_);
-  session_->check_invariants();
+  core_->step(clock(), event, actions_);
+  core_->check_invariants();
   const client::Actions actions = std::exchange(actions_, {});
   for (const client::Action& action : actions) {
     std::visit([this](const auto& a) { perform(a); }, action);

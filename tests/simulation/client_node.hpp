@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// ClientNode: the real client::Session in a simulated process, with a program that submits, cancels and
-// waits; does what client/client.cpp does with zmq and threads.
+// ClientNode: the real client::ClientCore in a simulated process, with a program that submits, cancels and
+// waits; does what client/connection/client.cpp does with zmq and threads.
 #pragma once
 
 #include <map>
 #include <memory>
 
-#include "client/session.hpp"
+#include "client/core/client_core.hpp"
 #include "tests/simulation/blobs.hpp"
 #include "tests/simulation/node.hpp"
 
@@ -45,7 +45,7 @@ class ClientNode : public DialerNode {
   void link_is_up() override;
   void link_is_down(const std::string& reason) override;
   void receive(wire::Message message, std::uint8_t broker_minor) override;
-  std::optional<Time> deadline() const override { return session_->deadline(); }
+  std::optional<Time> deadline() const override { return core_->deadline(); }
   void submit(const Wave& wave);
   void cancel(const Own& task);
   void attach(const Wave& wave);
@@ -69,7 +69,7 @@ class ClientNode : public DialerNode {
 
   const Scenario& scenario_;
   ClientPlan plan_;
-  std::unique_ptr<client::Session> session_;
+  std::unique_ptr<client::ClientCore> core_;
   client::Actions actions_;
   Uuid id_;
   bool closing_ = false;

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <csignal>
 
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::sim {
 

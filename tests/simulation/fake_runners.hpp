@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "tests/simulation/oracle.hpp"
-#include "worker/events.hpp"
+#include "worker/core/events.hpp"
 
 namespace weft::sim {
 

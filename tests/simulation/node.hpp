@@ -9,8 +9,8 @@
 #include <functional>
 #include <string>
 
-#include "common/codec.hpp"
-#include "common/messages.hpp"
+#include "common/wire/codec.hpp"
+#include "common/wire/messages.hpp"
 #include "tests/newer_peer.hpp"
 #include "tests/simulation/network.hpp"
 #include "tests/simulation/oracle.hpp"

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/simulation/blobs.hpp"
 
 namespace weft::sim {

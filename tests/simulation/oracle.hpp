@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "broker/scheduler/journal_records.hpp"
-#include "client/session_events.hpp"
+#include "client/core/events.hpp"
 #include "tests/simulation/scenario.hpp"
 #include "tests/simulation/world.hpp"
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "common/check.hpp"
-#include "common/time.hpp"
+#include "common/base/check.hpp"
+#include "common/base/time.hpp"
 #include "weft/ids.hpp"
 
 namespace weft::sim {

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "common/messages.hpp"
+#include "common/wire/messages.hpp"
 #include "tests/simulation/network.hpp"
 #include "tests/simulation/random.hpp"
 

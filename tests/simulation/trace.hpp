@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "common/time.hpp"
+#include "common/base/time.hpp"
 
 namespace weft::sim {
 

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/simulation/scenario.hpp"
 
 namespace weft::sim {

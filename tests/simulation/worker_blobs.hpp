@@ -9,7 +9,7 @@
 
 #include "tests/simulation/blobs.hpp"
 #include "tests/simulation/world.hpp"
-#include "worker/events.hpp"
+#include "worker/core/events.hpp"
 
 namespace weft::sim {
 

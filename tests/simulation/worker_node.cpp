@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tests/simulation/worker_node.hpp"
-#include "common/record_codec.hpp"
+#include "common/wire/record_codec.hpp"
 
 #include <fmt/format.h>
 
@@ -31,7 +31,7 @@ WorkerNode::WorkerNode(World& world, Network& network, Oracle& oracle, const Sce
       }) {}
 
 void WorkerNode::start() {
-  worker::Session::Settings settings;
+  worker::WorkerCore::Settings settings;
   settings.hello.incarnation = incarnation_ = random_.id<16>();
   settings.hello.name = name();
   settings.hello.host = "host-of-" + name();
@@ -43,7 +43,7 @@ void WorkerNode::start() {
   settings.broker = "broker";
   settings.jitter_seed = random_.next();
   settings.prefetch_max = scenario_.prefetch_max;
-  session_ = std::make_unique<worker::Session>(settings);
+  core_ = std::make_unique<worker::WorkerCore>(settings);
   assigned_by_.clear();
   exiting_ = false;
   network_.host_up(host());
@@ -76,8 +76,8 @@ void WorkerNode::drain() {
 }
 
 std::string WorkerNode::leftovers() const {
-  if (!session_) return "no process";
-  if (session_->task_count() > 0) return fmt::format("{} tasks", session_->task_count());
+  if (!core_) return "no process";
+  if (core_->task_count() > 0) return fmt::format("{} tasks", core_->task_count());
   if (blobs_.results() > 0) return fmt::format("{} result blobs", blobs_.results());
   return "";
 }
@@ -155,8 +155,8 @@ void WorkerNode::step(const worker::Event& event) {
   if (!std::holds_alternative<worker::Received>(event) && !std::holds_alternative<worker::Tick>(event)) {
     note([&] { return worker::describe(event); });
   }
-  session_->step(clock(), event, actions_);
-  session_->check_invariants();
+  core_->step(clock(), event, actions_);
+  core_->check_invariants();
   const worker::Actions actions = std::exchange(actions_, {});
   for (const worker::Action& action : actions) {
     if (!std::holds_alternative<worker::Send>(action)) note([&] { return "  " + worker::describe(action); });

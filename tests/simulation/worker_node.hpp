@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WorkerNode: the real worker::Session in a simulated process, with fake runners and blobs; does what
+// WorkerNode: the real worker::WorkerCore in a simulated process, with fake runners and blobs; does what
 // worker/worker.cpp does with zmq and processes.
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "tests/simulation/fake_runners.hpp"
 #include "tests/simulation/node.hpp"
 #include "tests/simulation/worker_blobs.hpp"
-#include "worker/session.hpp"
+#include "worker/core/worker_core.hpp"
 
 namespace weft::sim {
 
@@ -32,7 +32,7 @@ class WorkerNode : public DialerNode {
   void link_is_down(const std::string& reason) override;
   void receive(wire::Message message, std::uint8_t broker_minor) override;
   void check_newer(const wire::Message& message) const;
-  std::optional<Time> deadline() const override { return session_->deadline(); }
+  std::optional<Time> deadline() const override { return core_->deadline(); }
   void step(const worker::Event& event);
   void read_memory();
   void perform(const worker::OpenLink&);
@@ -47,7 +47,7 @@ class WorkerNode : public DialerNode {
   const WorkerPlan& plan_;
   FakeRunners runners_;
   WorkerBlobs blobs_;
-  std::unique_ptr<worker::Session> session_;
+  std::unique_ptr<worker::WorkerCore> core_;
   worker::Actions actions_;
   Uuid incarnation_;
   std::uint64_t epoch_ = 0;

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/time.hpp"
+#include "common/base/time.hpp"
 #include "tests/simulation/coverage.hpp"
 #include "tests/simulation/random.hpp"
 #include "tests/simulation/trace.hpp"

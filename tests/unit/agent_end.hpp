@@ -11,8 +11,8 @@
 #include <array>
 #include <utility>
 
-#include "common/fd.hpp"
-#include "common/runner_channel.hpp"
+#include "common/runner/runner_channel.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft::runner {
 

@@ -19,11 +19,11 @@
 #include <utility>
 #include <vector>
 
-#include "common/codec.hpp"
-#include "common/program_functions.hpp"
-#include "common/runner_channel.hpp"
-#include "common/runner_libraries.hpp"
-#include "common/runner_loop.hpp"
+#include "common/runner/program_functions.hpp"
+#include "common/runner/runner_channel.hpp"
+#include "common/runner/runner_libraries.hpp"
+#include "common/runner/runner_loop.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/unit/agent_end.hpp"
 #include "weft/function.hpp"
 

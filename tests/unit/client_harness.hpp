@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Drives a client::Session by hand: verbs in, whole action lists out.
+// Drives a client::ClientCore by hand: verbs in, whole action lists out.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -8,8 +8,8 @@
 #include <utility>
 #include <vector>
 
-#include "client/session.hpp"
-#include "common/codec.hpp"
+#include "client/core/client_core.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::client {
 
@@ -49,9 +49,9 @@ inline std::string lines(const Actions& actions) {
 
 class Harness {
  public:
-  explicit Harness(Session::Settings settings = defaults()) : session(std::move(settings), Time{}) {}
+  explicit Harness(ClientCore::Settings settings = defaults()) : session(std::move(settings), Time{}) {}
 
-  static Session::Settings defaults() {
+  static ClientCore::Settings defaults() {
     return {.id = uuid(1), .name = "test", .host = "here", .pid = 7, .address = "tcp://broker:8786"};
   }
 
@@ -108,7 +108,7 @@ class Harness {
   }
 
   Time now{};
-  Session session;
+  ClientCore session;
   Actions hello;  // what followed the last LinkUp
 };
 

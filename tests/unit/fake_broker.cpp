@@ -3,8 +3,8 @@
 
 #include <typeinfo>
 
-#include "common/codec.hpp"
-#include "common/hash.hpp"
+#include "common/system/hash.hpp"
+#include "common/wire/codec.hpp"
 #include "weft/function.hpp"
 
 namespace weft::client::test {

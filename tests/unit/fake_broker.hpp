@@ -11,7 +11,7 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "common/messages.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::client::test {
 

@@ -12,7 +12,7 @@
 #include <exception>
 
 #include "broker/journal/journal_writer.hpp"
-#include "common/hash.hpp"
+#include "common/system/hash.hpp"
 #include "journal_victim.hpp"
 
 namespace weft::broker {

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "broker/scheduler/scheduler.hpp"
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 
 namespace weft::broker {
 

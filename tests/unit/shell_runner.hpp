@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "worker/fork_server.hpp"
-#include "worker/runner_process.hpp"
+#include "worker/runners/fork_server.hpp"
+#include "worker/runners/runner_process.hpp"
 
 namespace weft::worker {
 

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: MIT
-// The rooms of the house, kept apart: broker, worker and client do not include one another, all stand on
-// common, and the pure files know no socket, thread, clock or file.
+// The modules of the repository, kept apart: broker, worker and client do not include one another, the parts
+// of common include only those before them, and the step machines need neither socket, thread, clock, file
+// nor randomness. The last is read from the undefined symbols of their archives.
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fs = std::filesystem;
@@ -21,9 +26,9 @@ struct Include {
   std::string line;
 };
 
-std::vector<Include> includes_of(const fs::path& folder) {
+std::vector<Include> includes_of(const fs::path& directory) {
   std::vector<Include> found;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
     const auto extension = entry.path().extension();
     if (extension != ".cpp" && extension != ".hpp") continue;
     std::ifstream file(entry.path());
@@ -34,8 +39,8 @@ std::vector<Include> includes_of(const fs::path& folder) {
   return found;
 }
 
-void check_room(const std::string& room, const std::vector<std::string>& closed_to_it) {
-  const auto includes = includes_of(kRoot / room);
+void check_includes(const std::string& directory, const std::vector<std::string>& closed_to_it) {
+  const auto includes = includes_of(kRoot / directory);
   REQUIRE(includes.size() > 10);
   for (const Include& include : includes) {
     for (const std::string& other : closed_to_it) {
@@ -45,47 +50,120 @@ void check_room(const std::string& room, const std::vector<std::string>& closed_
   }
 }
 
+struct Symbols {
+  std::set<std::string> undefined;
+  std::set<std::string> defined;
+};
+
+/// The symbols of an archive, without the version of a library ("read@GLIBC_2.2.5").
+Symbols symbols_of(const std::string& archive) {
+  const std::string command = "nm --demangle --portability '" + archive + "' 2>&1";
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  REQUIRE(pipe);
+  Symbols symbols;
+  std::array<char, 64 << 10> line{};
+  while (std::fgets(line.data(), line.size(), pipe.get()) != nullptr) {
+    // NAME TYPE [VALUE [SIZE]], where a NAME may have spaces
+    const std::string_view text(line.data());
+    for (const std::string_view type : {" U ", " w ", " T ", " W ", " V ", " B ", " D ", " R ", " u "}) {
+      const auto at = text.rfind(type);
+      if (at == std::string_view::npos ||
+          text.substr(at + 3).find_first_not_of("0123456789abcdef \n") != std::string_view::npos)
+        continue;
+      const bool undefined =
+          type == " U " ||
+          (type == " w " && text.substr(at + 3).find_first_of("0123456789") == std::string_view::npos);
+      std::string name(text.substr(0, at));
+      if (undefined) name = name.substr(0, name.find('@'));
+      (undefined ? symbols.undefined : symbols.defined).insert(std::move(name));
+      break;
+    }
+  }
+  REQUIRE(symbols.defined.size() > 10);
+  return symbols;
+}
+
+/// What the outside world is reached by.
+bool is_impure(const std::string& symbol) {
+  static const std::set<std::string> functions = {
+      "accept",    "access",       "bind",          "clock_gettime",  "clock_nanosleep",
+      "close",     "connect",      "epoll_create1", "epoll_ctl",      "epoll_wait",
+      "eventfd",   "execve",       "fopen",         "fopen64",        "fork",
+      "fread",     "fstat",        "fsync",         "getenv",         "getpid",
+      "getrandom", "gettimeofday", "gmtime_r",      "ioctl",          "kill",
+      "listen",    "localtime_r",  "lseek",         "memfd_create",   "mkdir",
+      "mmap",      "nanosleep",    "open",          "open64",         "openat",
+      "pipe2",     "poll",         "ppoll",         "pthread_create", "pthread_mutex_lock",
+      "rand",      "random",       "read",          "recv",           "recvmsg",
+      "rename",    "select",       "send",          "sendmsg",        "setenv",
+      "signal",    "sigaction",    "sleep",         "socket",         "srand",
+      "stat",      "syscall",      "system",        "time",           "unlink",
+      "usleep",    "write"};
+  if (functions.contains(symbol)) return true;
+  for (const std::string_view part :
+       {"zmq_", "_clock::now", "std::thread", "std::random_device", "std::basic_filebuf",
+        "std::basic_ifstream", "std::basic_ofstream", "std::filesystem", "std::condition_variable",
+        "randombytes", "crypto_", "spdlog", "std::cout", "std::cerr", "sqlite3_"}) {
+    if (symbol.find(part) != std::string::npos) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 TEST_SUITE("architecture") {
-  TEST_CASE("the rooms do not include one another, and nothing includes tests") {
-    check_room("common", {"broker", "worker", "client", "tests"});
-    check_room("broker", {"worker", "client", "tests"});
-    check_room("worker", {"broker", "client", "tests"});
-    check_room("client", {"broker", "worker", "tests"});
+  TEST_CASE("the modules do not include one another, and nothing includes tests") {
+    check_includes("common", {"broker", "worker", "client", "tests"});
+    check_includes("broker", {"worker", "client", "tests"});
+    check_includes("worker", {"broker", "client", "tests"});
+    check_includes("client", {"broker", "worker", "tests"});
   }
 
-  TEST_CASE("the pure files include no socket, thread, clock, randomness or file") {
-    const std::vector<std::string> pure = WEFT_PURE_FILES;
-    const std::vector<std::string> closed = {
-        "zmq",        "<thread>",     "<mutex>",  "<random>",        "<fstream>",
-        "<atomic>",   "<unistd.h>",   "<poll.h>", "common/link.hpp", "common/hash.hpp",
-        "<iostream>", "<filesystem>", "<sys/",    "spdlog"};
-    std::set<std::string> seen;
-    for (const char* room : {"common", "broker", "worker", "client"}) {
-      for (const Include& include : includes_of(kRoot / room)) {
-        const std::string stem = fs::path(include.file).replace_extension().string();
-        if (std::find(pure.begin(), pure.end(), stem) == pure.end()) continue;
-        seen.insert(stem);
-        for (const std::string& name : closed) {
-          CHECK_MESSAGE(include.line.find(name) == std::string::npos, include.file.string()
-                                                                          << ": " << include.line);
+  TEST_CASE("each part of common includes only those before it") {
+    check_includes("common/base", {"common/wire", "common/system", "common/net", "common/runner"});
+    check_includes("common/wire", {"common/system", "common/net", "common/runner"});
+    check_includes("common/system", {"common/wire", "common/net", "common/runner"});
+    check_includes("common/runner", {"common/net"});
+  }
+
+  TEST_CASE("the step machines need no socket, thread, clock, file or randomness") {
+    const std::vector<std::string> machines = {WEFT_BROKER_CORE, WEFT_WORKER_CORE, WEFT_CLIENT_CORE,
+                                               WEFT_CLUSTER_CORE};
+    const Symbols wire = symbols_of(WEFT_WIRE);
+    const Symbols base = symbols_of(WEFT_BASE);
+    for (const std::string& machine : machines) {
+      const Symbols own = symbols_of(machine);
+      REQUIRE(own.undefined.size() > 10);
+      for (const std::string& symbol : own.undefined) {
+        CHECK_MESSAGE(!is_impure(symbol), fs::path(machine).filename().string() << " uses " << symbol);
+        // And nothing of Weft that might: everything comes from the machine itself, from wire or from base.
+        if (symbol.starts_with("weft::")) {
+          const bool known =
+              own.defined.contains(symbol) || wire.defined.contains(symbol) || base.defined.contains(symbol);
+          CHECK_MESSAGE(known, fs::path(machine).filename().string()
+                                   << " uses " << symbol << ", which is neither in wire nor in base");
         }
       }
     }
-    CHECK(seen.size() == pure.size());
+    for (const std::string& symbol : wire.undefined)
+      CHECK_MESSAGE(!is_impure(symbol), "wire uses " << symbol);
   }
 
-  TEST_CASE("no file reads a clock but the shells") {
+  TEST_CASE("what is impure is found: the libraries that may use it do") {
+    for (const char* archive : {WEFT_SYSTEM, WEFT_NET, WEFT_RUNNER}) {
+      const Symbols symbols = symbols_of(archive);
+      CHECK_MESSAGE(std::any_of(symbols.undefined.begin(), symbols.undefined.end(), is_impure), archive);
+    }
+  }
+
+  TEST_CASE("in the broker only the shell reads a clock") {
     const std::set<std::string> shells = {"broker/broker.cpp", "broker/main.cpp"};
-    for (const char* room : {"broker"}) {
-      for (const auto& entry : fs::recursive_directory_iterator(kRoot / room)) {
-        const std::string name = fs::relative(entry.path(), kRoot);
-        if (!entry.is_regular_file() || shells.contains(name)) continue;
-        std::ifstream file(entry.path());
-        const std::string text((std::istreambuf_iterator<char>(file)), {});
-        CHECK_MESSAGE(text.find("_clock::") == std::string::npos, name);
-      }
+    for (const auto& entry : fs::recursive_directory_iterator(kRoot / "broker")) {
+      const std::string name = fs::relative(entry.path(), kRoot);
+      if (!entry.is_regular_file() || shells.contains(name)) continue;
+      std::ifstream file(entry.path());
+      const std::string text((std::istreambuf_iterator<char>(file)), {});
+      CHECK_MESSAGE(text.find("_clock::") == std::string::npos, name);
     }
   }
 }

@@ -9,7 +9,7 @@
 #include <fstream>
 
 #include "broker/journal/blob_directory.hpp"
-#include "common/hash.hpp"
+#include "common/system/hash.hpp"
 #include "folder.hpp"
 
 namespace weft::broker {

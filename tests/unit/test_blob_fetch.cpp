@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
-#include "common/blob_fetch.hpp"
+#include "common/wire/blob_fetch.hpp"
 
 namespace weft {
 

@@ -11,7 +11,7 @@
 #include <numeric>
 #include <sstream>
 
-#include "client/progress_line.hpp"
+#include "client/connection/progress_line.hpp"
 #include "tests/unit/fake_broker.hpp"
 #include "weft/weft.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Messages to bytes and back. test_golden.cpp has the very bytes, test_codec_growth.cpp what peers of other
 // minor versions make of them.
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 
 #include <doctest/doctest.h>
 

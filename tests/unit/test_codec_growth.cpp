@@ -2,8 +2,8 @@
 // Peers of different minor versions: what an older one makes of a newer one's messages, and the reverse.
 #include <doctest/doctest.h>
 
-#include "common/codec.hpp"
-#include "common/record_codec.hpp"
+#include "common/wire/codec.hpp"
+#include "common/wire/record_codec.hpp"
 #include "tests/newer_peer.hpp"
 #include "tests/unit/wire_samples.hpp"
 

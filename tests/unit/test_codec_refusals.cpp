@@ -3,7 +3,7 @@
 // costs no more than its own size.
 #include <doctest/doctest.h>
 
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/unit/wire_samples.hpp"
 
 namespace weft::wire {

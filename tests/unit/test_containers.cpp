@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "common/bytes.hpp"
-#include "common/fifo.hpp"
-#include "common/indirect.hpp"
-#include "common/local_shared_ptr.hpp"
-#include "common/rare.hpp"
+#include "common/base/bytes.hpp"
+#include "common/base/fifo.hpp"
+#include "common/base/indirect.hpp"
+#include "common/base/local_shared_ptr.hpp"
+#include "common/base/rare.hpp"
 #include "weft/detail/intrusive_ptr.hpp"
-#include "worker/task_table.hpp"
+#include "worker/core/task_table.hpp"
 
 namespace weft {
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // How many cores a worker may use: by made-up trees of cgroups, and by a real affinity.
-#include "worker/cores.hpp"
+#include "worker/runners/cores.hpp"
 
 #include <doctest/doctest.h>
 #include <sched.h>
@@ -9,7 +9,7 @@
 #include <fstream>
 
 #include "folder.hpp"
-#include "worker/limits.hpp"
+#include "worker/core/limits.hpp"
 
 namespace weft::worker {
 

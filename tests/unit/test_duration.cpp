@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "common/time.hpp"
+#include "common/base/time.hpp"
 
 using namespace std::chrono_literals;
 using weft::detail::bounded;

@@ -10,8 +10,8 @@
 #include <iterator>
 #include <set>
 
-#include "common/codec.hpp"
-#include "common/schema.hpp"
+#include "common/wire/codec.hpp"
+#include "common/wire/schema.hpp"
 #include "tests/unit/wire_samples.hpp"
 
 namespace weft::wire {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/hash.hpp"
+#include "common/system/hash.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>

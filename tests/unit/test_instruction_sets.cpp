@@ -4,7 +4,7 @@
 #include <initializer_list>
 #include <vector>
 
-#include "common/instruction_sets.hpp"
+#include "common/runner/instruction_sets.hpp"
 
 namespace weft::runner {
 

@@ -9,7 +9,7 @@
 #include "broker/journal/journal_file.hpp"
 #include "broker/journal/journal_row.hpp"
 #include "broker/journal/sqlite.hpp"
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/unit/folder.hpp"
 #include "tests/unit/scheduler_harness.hpp"
 

@@ -11,8 +11,8 @@
 
 #include "broker/journal/blob_directory.hpp"
 #include "broker/journal/journal_file.hpp"
-#include "common/crash_point.hpp"
-#include "common/hash.hpp"
+#include "common/system/crash_point.hpp"
+#include "common/system/hash.hpp"
 #include "folder.hpp"
 #include "journal_victim.hpp"
 

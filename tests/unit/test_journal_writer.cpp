@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "broker/journal/journal_writer.hpp"
-#include "common/hash.hpp"
+#include "common/system/hash.hpp"
 #include "folder.hpp"
 
 namespace weft::broker {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Link against real sockets on loopback. Everything waits for an event, with a deadline.
-#include "common/link.hpp"
+#include "common/net/link.hpp"
 
 #include <arpa/inet.h>
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@
 #include <string>
 #include <thread>
 
-#include "common/fd.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // LogWriter and report_line() into pipes that are full, closed, slow or nonblocking, and into files without
 // room.
-#include "common/log_writer.hpp"
+#include "common/system/log_writer.hpp"
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include <csignal>
 #include <fstream>
 
-#include "common/fd.hpp"
-#include "common/standard_files.hpp"
+#include "common/system/fd.hpp"
+#include "common/system/standard_files.hpp"
 #include "folder.hpp"
 
 namespace weft {

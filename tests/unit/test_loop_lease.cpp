@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Who runs the client's loop. Everything waits for a condition, with a deadline.
-#include "client/loop_lease.hpp"
+#include "client/connection/loop_lease.hpp"
 
 #include <doctest/doctest.h>
 

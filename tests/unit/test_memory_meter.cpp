@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How much memory a worker may use and has used: by made-up control groups and machines, and by real
 // processes.
-#include "worker/memory_meter.hpp"
+#include "worker/runners/memory_meter.hpp"
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
@@ -14,7 +14,7 @@
 #include <memory>
 
 #include "folder.hpp"
-#include "worker/memory.hpp"
+#include "worker/runners/memory.hpp"
 
 namespace weft::worker {
 

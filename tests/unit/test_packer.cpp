@@ -2,7 +2,7 @@
 // Packer: many small messages to one peer in few frames, in order, and nothing held back.
 #include <doctest/doctest.h>
 
-#include "common/codec.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/unit/wire_samples.hpp"
 
 namespace weft::wire {

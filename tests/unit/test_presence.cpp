@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/presence.hpp"
+#include "common/wire/presence.hpp"
 
 #include <doctest/doctest.h>
 

@@ -5,7 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "common/runner_loop.hpp"
+#include "common/runner/runner_loop.hpp"
 #include "tests/unit/agent_end.hpp"
 
 using namespace weft;

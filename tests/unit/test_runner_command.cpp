@@ -3,8 +3,8 @@
 
 #include <csignal>
 
-#include "common/runner_loop.hpp"
-#include "worker/runner_command.hpp"
+#include "common/runner/runner_loop.hpp"
+#include "worker/runners/runner_command.hpp"
 
 using namespace weft;
 

@@ -18,11 +18,11 @@
 #include <system_error>
 #include <thread>
 
-#include "common/codec.hpp"
-#include "common/program_functions.hpp"
-#include "common/runner_channel.hpp"
-#include "common/runner_libraries.hpp"
-#include "common/runner_loop.hpp"
+#include "common/runner/program_functions.hpp"
+#include "common/runner/runner_channel.hpp"
+#include "common/runner/runner_libraries.hpp"
+#include "common/runner/runner_loop.hpp"
+#include "common/wire/codec.hpp"
 #include "tests/unit/agent_end.hpp"
 #include "tests/unit/child_runner.hpp"
 #include "weft/function.hpp"

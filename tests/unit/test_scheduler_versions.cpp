@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Peers of other minor versions: what a newer one asks for is refused with both versions, and never done by
 // halves. PROTOCOL.md section 1.
-#include "common/codec.hpp"
-#include "common/layout.hpp"
+#include "common/wire/codec.hpp"
+#include "common/wire/layout.hpp"
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {

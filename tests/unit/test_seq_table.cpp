@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/seq_table.hpp"
+#include "common/base/seq_table.hpp"
 
 #include <doctest/doctest.h>
 

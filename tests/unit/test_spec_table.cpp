@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "client/spec_table.hpp"
+#include "client/connection/spec_table.hpp"
 
 using namespace weft;
 using namespace weft::client;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Blobs in worker::Session: programs and arguments that it fetches, results that it holds.
+// Blobs in worker::WorkerCore: programs and arguments that it fetches, results that it holds.
 #include "worker_harness.hpp"
 
 namespace weft::worker {

@@ -7,14 +7,14 @@
 #include <filesystem>
 #include <fstream>
 
-#include "common/byte_size.hpp"
-#include "common/hash.hpp"
-#include "common/program_cache.hpp"
+#include "common/base/byte_size.hpp"
+#include "common/system/hash.hpp"
+#include "common/system/program_cache.hpp"
 #include "folder.hpp"
-#include "worker/blob_store.hpp"
-#include "worker/cache.hpp"
-#include "worker/cgroup.hpp"
-#include "worker/memory.hpp"
+#include "worker/runners/cgroup.hpp"
+#include "worker/runners/memory.hpp"
+#include "worker/store/blob_store.hpp"
+#include "worker/store/cache.hpp"
 
 namespace weft::worker {
 

@@ -7,8 +7,8 @@
 
 #include <string>
 
-#include "common/fd.hpp"
-#include "worker/elf.hpp"
+#include "common/system/fd.hpp"
+#include "worker/store/elf.hpp"
 
 namespace weft::worker {
 

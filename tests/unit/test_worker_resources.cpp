@@ -2,7 +2,7 @@
 // Resources with indices: how --resources is read, who holds which index, and that a runner keeps the indices
 // that it saw first.
 #include "tests/unit/worker_harness.hpp"
-#include "worker/resources.hpp"
+#include "worker/core/resources.hpp"
 
 namespace weft::worker {
 
@@ -61,8 +61,8 @@ TEST_SUITE("worker resources") {
 
   // ---- in a session ----
 
-  Session::Settings with_gpus(std::uint32_t slots) {
-    Session::Settings settings = settings_of(slots);
+  WorkerCore::Settings with_gpus(std::uint32_t slots) {
+    WorkerCore::Settings settings = settings_of(slots);
     settings.hello.resources = {{"gpu", 2}};
     settings.indices = {{"gpu", {0, 1}}};
     return settings;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "common/messages.hpp"
+#include "common/wire/messages.hpp"
 
 namespace weft::wire {
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Drives a worker::Session by hand: verbs for what the broker and the runners do, virtual time, and
+// Drives a worker::WorkerCore by hand: verbs for what the broker and the runners do, virtual time, and
 // the actions of every step, which a test must claim whole.
 #pragma once
 
@@ -8,8 +8,8 @@
 #include <csignal>
 #include <ostream>
 
-#include "common/codec.hpp"
-#include "worker/session.hpp"
+#include "common/wire/codec.hpp"
+#include "worker/core/worker_core.hpp"
 
 namespace weft::worker {
 
@@ -34,8 +34,8 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-inline Session::Settings settings_of(std::uint32_t slots) {
-  Session::Settings settings;
+inline WorkerCore::Settings settings_of(std::uint32_t slots) {
+  WorkerCore::Settings settings;
   settings.hello = {kWorker, "w1", "host1", 42, slots, "x86_64", "glibc 2.36", {}, {}};
   settings.broker = "127.0.0.1:8786";
   return settings;
@@ -64,10 +64,10 @@ inline const std::vector<runner::FunctionEntry> kFunctions{{"f", "long(long)"}};
 class Harness {
  public:
   explicit Harness(std::uint32_t slots = 1) : Harness(settings_of(slots)) {}
-  explicit Harness(const Session::Settings& settings) : session(settings) {}
+  explicit Harness(const WorkerCore::Settings& settings) : session(settings) {}
   ~Harness() { CHECK(take() == Actions{}); }
 
-  Session session;
+  WorkerCore session;
   Time now{seconds(100)};
   bool broker_beats = true;  // a heartbeat comes whenever time passes
   std::string last_log;
@@ -221,7 +221,7 @@ class Harness {
     return the_hello();
   }
   /// What HELLO_WORKER is from now on.
-  static void hello_of(const Session::Settings& settings) { the_hello() = settings.hello; }
+  static void hello_of(const WorkerCore::Settings& settings) { the_hello() = settings.hello; }
 
  private:
   static wire::HelloWorker& the_hello() {
@@ -236,7 +236,7 @@ class Harness {
 class Joined : public Harness {
  public:
   explicit Joined(std::uint32_t slots = 1) : Joined(settings_of(slots)) {}
-  explicit Joined(const Session::Settings& settings) : Harness(settings) {
+  explicit Joined(const WorkerCore::Settings& settings) : Harness(settings) {
     hello_of(settings);
     join();
     CHECK(take() == Actions{Send{wire::Ready{}}});

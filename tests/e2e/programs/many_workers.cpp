@@ -18,11 +18,11 @@
 #include <vector>
 #include <zmq.hpp>
 
-#include "common/codec.hpp"
-#include "common/fd.hpp"
-#include "common/hash.hpp"
-#include "common/link.hpp"
-#include "worker/session.hpp"
+#include "common/net/link.hpp"
+#include "common/system/fd.hpp"
+#include "common/system/hash.hpp"
+#include "common/wire/codec.hpp"
+#include "worker/core/worker_core.hpp"
 
 namespace {
 
@@ -36,11 +36,11 @@ Time now() {
 class OneWorker {
  public:
   OneWorker(zmq::context_t& context, const std::string& broker, int number)
-      : broker_(broker), link_(context), session_(settings(broker, number)) {}
+      : broker_(broker), link_(context), core_(settings(broker, number)) {}
 
-  bool joined() const { return session_.joined(); }
-  bool exited() const { return session_.exited(); }
-  Time deadline() const { return session_.deadline().value_or(Time::max()); }
+  bool joined() const { return core_.joined(); }
+  bool exited() const { return core_.exited(); }
+  Time deadline() const { return core_.deadline().value_or(Time::max()); }
   void watch(std::vector<pollfd>& items) { link_.watch(items); }
   bool quiet() { return link_.quiet(); }
   void notice(const std::vector<pollfd>& items) { link_.notice(items); }
@@ -63,7 +63,7 @@ class OneWorker {
     std::deque<Event> events{std::move(event)};
     for (; !events.empty(); events.pop_front()) {
       Actions actions;
-      session_.step(now(), events.front(), actions);
+      core_.step(now(), events.front(), actions);
       for (const Action& action : actions) perform(action, events);
     }
     while (auto frame = packer_.take()) frames_.push_back(std::move(*frame));
@@ -71,8 +71,8 @@ class OneWorker {
   }
 
  private:
-  static Session::Settings settings(const std::string& broker, int number) {
-    Session::Settings settings;
+  static WorkerCore::Settings settings(const std::string& broker, int number) {
+    WorkerCore::Settings settings;
     settings.broker = broker;
     settings.jitter_seed = random_number();
     settings.hello.incarnation = random_uuid();
@@ -102,7 +102,7 @@ class OneWorker {
 
   std::string broker_;
   Link link_;
-  Session session_;
+  WorkerCore core_;
   wire::Packer packer_;
   std::deque<std::string> frames_;
 };

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Bytes that are too large for a message: arguments, which workers fetch, and results that are being fetched.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+
+#include "client/core/events.hpp"
+#include "common/base/bytes.hpp"
+#include "common/system/hash.hpp"
+
+namespace weft::client {
+
+/// The large arguments of tasks without a final answer, each stored once however many tasks use it.
+/// Thread-safe.
+class ArgumentStore {
+ public:
+  /// Adds a user of these bytes, and stores them if they are new. Returns their id.
+  BlobId add(std::string_view bytes);
+  /// Adds a user of stored bytes.
+  void retain(const BlobId& id);
+  /// Removes a user.
+  void release(const BlobId& id);
+  std::optional<Bytes> read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
+  std::size_t size() const;
+
+ private:
+  struct Entry {
+    std::shared_ptr<const std::string> text;
+    std::size_t tasks = 0;
+  };
+  mutable std::mutex mutex_;
+  std::unordered_map<BlobId, Entry> entries_;
+};
+
+/// Large results, received chunk by chunk. Chunks are hashed as they arrive, so that verifying takes no
+/// longer than a chunk. Owned by one thread.
+class ResultStore {
+ public:
+  void store(const StoreChunk& chunk);
+  /// Checks the hash after all chunks have been stored.
+  BlobVerified verify(const BlobId& id);
+  /// The bytes of a verified blob; `move`: it is not needed again.
+  std::string take(const BlobId& id, bool move);
+  void drop(const BlobId& id) { entries_.erase(id); }
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    std::string text;
+    std::set<std::uint64_t> early;  // offsets of chunks that have not been hashed yet
+    std::uint64_t hashed = 0;       // number of bytes hashed, from the start
+    std::unique_ptr<Hasher> hasher;
+    bool no_room = false;
+  };
+  std::unordered_map<BlobId, Entry> entries_;
+};
+
+}  // namespace weft::client

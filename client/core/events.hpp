@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// Events into client::ClientCore and actions out of it. Plain values; actions can be compared.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/wire/blob_fetch.hpp"
+#include "common/wire/messages.hpp"
+
+namespace weft::client {
+
+// ---- events, from the link ----
+
+struct LinkUp {};
+/// The connection was lost, or could not be made.
+struct LinkDown {
+  std::string reason;
+};
+struct Received {
+  wire::Message message;
+  std::uint8_t minor = wire::kMinor;  // the broker's minor version
+};
+/// A frame that cannot be decoded; `version`: because it has another major version.
+struct ReceivedGarbage {
+  std::string reason;
+  bool version = false;
+};
+
+// ---- events, from the program ----
+
+/// Defines spec number `spec` for later tasks. Numbers are not reused.
+struct DefineSpec {
+  std::uint32_t spec = 0;
+  wire::TaskSpec content;
+};
+/// No further task will refer to the spec.
+struct RetireSpec {
+  std::uint32_t spec = 0;
+};
+/// REQUIRES: each seq is larger than all before it, and its spec is defined.
+struct Submit {
+  std::vector<wire::SubmitRecord> tasks;
+};
+struct CancelTasks {
+  std::vector<std::uint64_t> seqs;
+};
+/// The program has the answer of this task, which was detached or attached. (CancelTasks implies this.)
+struct Taken {
+  std::uint64_t seq = 0;
+};
+/// Answers VerifyBlob.
+struct BlobVerified {
+  BlobId id;
+  enum class Verdict : std::uint8_t { whole, corrupt, no_room } verdict = Verdict::whole;
+};
+/// The program is done with this client: sends GOODBYE and forgets every open task.
+struct Close {};
+struct Tick {};
+
+using Event = std::variant<LinkUp, LinkDown, Received, ReceivedGarbage, DefineSpec, RetireSpec, Submit,
+                           CancelTasks, Taken, BlobVerified, Close, Tick>;
+
+// ---- actions ----
+
+struct OpenLink {
+  bool operator==(const OpenLink&) const = default;
+};
+struct CloseLink {
+  bool operator==(const CloseLink&) const = default;
+};
+struct Send {
+  wire::Message message;
+  bool operator==(const Send&) const = default;
+};
+
+/// The only answer to a task.
+struct Completion {
+  std::uint64_t seq = 0;
+  wire::Outcome outcome = wire::Outcome::ok;
+  std::uint32_t attempts = 1;  // executions that ended, including this one; 0: it never ran
+  bool takes_blob = false;     // the payload is a stored blob that no other task needs, so it can be moved
+  wire::Payload payload;       // the result (inline, or a stored blob), an ErrorInfo, or nothing
+  std::vector<std::string> history;  // a line for each lost or failed attempt
+  wire::Payload arguments;           // of a failed task; the receiver must release a blob
+  bool operator==(const Completion&) const = default;
+};
+struct Complete {
+  std::vector<Completion> tasks;
+  bool operator==(const Complete&) const = default;
+};
+/// A hint: these tasks are running (or, if not `running`, queued again).
+struct MarkRunning {
+  std::vector<std::uint64_t> seqs;
+  bool running = true;
+  bool operator==(const MarkRunning&) const = default;
+};
+
+/// `tasks` further detached tasks are safe: the broker's journal has them, or they are answered. `refused` of
+/// them were refused by the broker; `reason` is that of the first.
+struct MarkKept {
+  std::size_t tasks = 0;
+  std::size_t refused = 0;
+  std::string reason;
+  bool operator==(const MarkKept&) const = default;
+};
+/// The broker has the CANCEL of these tasks, or does not need one.
+struct CancelsSettled {
+  std::vector<std::uint64_t> seqs;
+  bool operator==(const CancelsSettled&) const = default;
+};
+
+/// Store a chunk of a result of `size` bytes.
+using StoreChunk = BlobFetch::StoreChunk;
+/// All chunks are stored: check the hash, and answer with BlobVerified.
+struct VerifyBlob {
+  BlobId id;
+  bool operator==(const VerifyBlob&) const = default;
+};
+/// Discard the stored chunks of this result.
+struct DropBlob {
+  BlobId id;
+  bool operator==(const DropBlob&) const = default;
+};
+/// One task fewer needs this argument; the shell counts users.
+struct ReleaseArgument {
+  BlobId id;
+  bool operator==(const ReleaseArgument&) const = default;
+};
+/// The broker asks for a chunk of an argument or program file: answer with DATA or GONE.
+struct ServeChunk {
+  wire::Get get;
+  bool operator==(const ServeChunk&) const = default;
+};
+
+/// The session is over: every open task fails with this reason.
+struct GaveUp {
+  std::string reason;
+  bool operator==(const GaveUp&) const = default;
+};
+struct Log {
+  enum class Level : std::uint8_t { info, warning } level = Level::info;
+  std::string text;
+  bool operator==(const Log&) const = default;
+};
+
+using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, MarkKept, CancelsSettled,
+                            StoreChunk, VerifyBlob, DropBlob, ReleaseArgument, ServeChunk, GaveUp, Log>;
+using Actions = std::vector<Action>;
+
+}  // namespace weft::client

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: MIT
+#include "common/runner/runner_channel.hpp"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "common/wire/runner_layout.hpp"
+
+namespace weft::runner {
+namespace {
+
+// more than the one that is expected, so that extra ones are closed
+constexpr std::size_t kDescriptorsMax = 16;
+constexpr std::size_t kDescriptorsWaitingMax = 64;  // more than a correct runner has in flight
+
+// Messages on the socket, of one byte.
+constexpr char kWake = 'w';
+constexpr char kDescriptor = 'd';  // the descriptor belongs to the next large message
+
+bool is_large(const Message& message) {
+  if (const auto* done = std::get_if<TaskDone>(&message)) return done->large_bytes > 0;
+  if (const auto* run = std::get_if<RunTask>(&message)) return run->large_bytes > 0;
+  if (const auto* named = std::get_if<RunNamed>(&message)) return named->task.large_bytes > 0;
+  return false;
+}
+
+/// Copy into or out of a ring, wrapping around its end.
+void copy_in(char* ring, std::uint64_t at, const char* from, std::size_t size) {
+  const std::size_t begin = at % kRingBytes;
+  const std::size_t first = std::min(size, kRingBytes - begin);
+  std::memcpy(ring + begin, from, first);
+  if (first < size) std::memcpy(ring, from + first, size - first);
+}
+void copy_out(char* to, const char* ring, std::uint64_t at, std::size_t size) {
+  const std::size_t begin = at % kRingBytes;
+  const std::size_t first = std::min(size, kRingBytes - begin);
+  std::memcpy(to, ring + begin, first);
+  if (first < size) std::memcpy(to + first, ring, size - first);
+}
+
+/// The descriptors in a received message.
+std::vector<int> descriptors_of(msghdr& header) {
+  std::vector<int> taken;
+  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    taken.resize((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+    std::memcpy(taken.data(), CMSG_DATA(part), taken.size() * sizeof(int));
+  }
+  return taken;
+}
+
+}  // namespace
+
+Channel::Channel(int socket, void* memory, Role role)
+    : socket_(socket), role_(role), copy_(std::make_unique<char[]>(kChannelBytesMax + kSlack)) {
+  auto* page = static_cast<Page*>(memory);
+  char* const rings = static_cast<char*>(memory) + kPageBytes;
+  const bool agent = role == Role::agent;
+  out_ = agent ? &page->runs : &page->results;
+  in_ = agent ? &page->results : &page->runs;
+  out_memory_ = agent ? rings : rings + kRingBytes;
+  in_memory_ = agent ? rings + kRingBytes : rings;
+}
+
+Channel::~Channel() {
+  for (const int fd : descriptors_) close(fd);
+}
+
+// ---- out ----
+
+template <class M>
+int Channel::send(const M& message, int fd) {
+  if (fd < 0 && write_in_place(message)) return 0;
+  buffer_.truncate(0);
+  buffer_.append("\0\0\0", kSizeBytes);
+  encode(buffer_, message);
+  return publish(fd);
+}
+template int Channel::send(const Message& message, int fd);
+template int Channel::send(const RunnerHello& message, int fd);
+template int Channel::send(const TaskDone& message, int fd);
+template int Channel::send(const RunnerWelcome& message, int fd);
+template int Channel::send(const RunTask& message, int fd);
+template int Channel::send(const RunNamed& message, int fd);
+template int Channel::send(const TaskPrinted& message, int fd);
+
+/// Encodes directly into the ring. False: there may be too little contiguous room.
+template <class M>
+bool Channel::write_in_place(const M& message) {
+  if constexpr (wire::bytes_max_of<M>() > 0) {
+    if (!wire::is_quick(message)) return false;
+    const std::size_t most = kSizeBytes + 1 + wire::room_for(message);
+    const std::size_t begin = written_ % kRingBytes;
+    if (most > room() || most > kRingBytes - begin || most > kChannelBytesMax) return false;
+    char* const at = out_memory_ + begin;
+    at[kSizeBytes] = type_of<M>();
+    const char* const end = wire::write_quickly(at + kSizeBytes + 1, message);
+    const auto size = static_cast<std::uint32_t>(end - (at + kSizeBytes));
+    std::memcpy(at, &size, kSizeBytes);
+    publish_to(written_ + kSizeBytes + size);
+    return true;
+  } else {
+    return false;
+  }
+}
+
+/// Publishes the content of buffer_.
+int Channel::publish(int fd) {
+  const auto size = static_cast<std::uint32_t>(buffer_.size() - kSizeBytes);
+  if (size > kChannelBytesMax) return EMSGSIZE;
+  std::memcpy(buffer_.data(), &size, kSizeBytes);
+  if (room() < buffer_.size() && room(Look::again) < buffer_.size()) return EAGAIN;
+  if (fd >= 0) {
+    if (const int error = ring_bell(kDescriptor, fd)) return error;
+  }
+  copy_in(out_memory_, written_, buffer_.data(), buffer_.size());
+  publish_to(written_ + buffer_.size());
+  return 0;
+}
+
+void Channel::publish_to(std::uint64_t written) {
+  written_ = written;
+  out_->written.store(written_, std::memory_order_release);
+}
+
+/// Free bytes of the outgoing ring. Never more than the ring has, whatever the other side has written to the
+/// page.
+std::uint64_t Channel::room(Look look) {
+  if (look == Look::again) out_read_ = out_->read.load();
+  const std::uint64_t used = written_ - out_read_;
+  return used <= kRingBytes ? kRingBytes - used : 0;
+}
+
+bool Channel::above_half() { return room() < kRingBytes / 2 && room(Look::again) < kRingBytes / 2; }
+
+bool Channel::was_read() {
+  const std::uint64_t before = out_read_;
+  room(Look::again);
+  return out_read_ != before;
+}
+
+int Channel::wake() {
+  // Dekker's pattern: this side publishes its positions, then checks whether the other side sleeps; the other
+  // side announces that it sleeps, then checks the positions again. All four accesses are sequentially
+  // consistent, so at least one side sees the other. The positions are stored again in case a task has
+  // overwritten them.
+  out_->written.store(written_);
+  in_->read.store(read_);
+  const bool reader =
+      out_->reader_sleeps.load() != 0 && out_->read.load(std::memory_order_relaxed) != written_;
+  const bool writer = in_->writer_sleeps.load() != 0;
+  if (!reader && !writer) return 0;
+  if (reader) out_->reader_sleeps.store(0, std::memory_order_relaxed);
+  if (writer) in_->writer_sleeps.store(0, std::memory_order_relaxed);
+  const int error = ring_bell(kWake, -1);
+  return error == EAGAIN ? 0 : error;  // EAGAIN: unread bytes in the socket will wake it anyway
+}
+
+int Channel::ring_bell(char what, int fd) {
+  iovec piece{&what, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  msghdr header{};
+  header.msg_iov = &piece;
+  header.msg_iovlen = 1;
+  if (fd >= 0) {
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* part = CMSG_FIRSTHDR(&header);
+    part->cmsg_level = SOL_SOCKET;
+    part->cmsg_type = SCM_RIGHTS;
+    part->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
+  }
+  for (;;) {
+    if (sendmsg(socket_, &header, MSG_NOSIGNAL) >= 0) return 0;
+    if (errno != EINTR) return errno;
+  }
+}
+
+// ---- in ----
+
+/// The number of bytes to read. A value larger than the ring means that a task has overwritten the page; it
+/// counts as 0, and the next message corrects it.
+std::uint64_t Channel::there() {
+  if (in_written_ == read_) in_written_ = in_->written.load();
+  const std::uint64_t bytes = in_written_ - read_;
+  if (bytes <= kRingBytes) return bytes;
+  in_written_ = read_;
+  return 0;
+}
+
+/// A copy of the next message; empty: there is none, or there is a fault.
+std::string_view Channel::next_text(std::string& fault) {
+  const std::uint64_t bytes = there();
+  if (bytes == 0) return {};
+  std::uint32_t size = 0;
+  if (bytes >= kSizeBytes) copy_out(reinterpret_cast<char*>(&size), in_memory_, read_, kSizeBytes);
+  if (size == 0 || size > kChannelBytesMax || size + kSizeBytes > bytes) {
+    fault = "a message of impossible size";
+    return {};
+  }
+  copy_out(copy_.get(), in_memory_, read_ + kSizeBytes, size);
+  read_ += kSizeBytes + size;
+  in_->read.store(read_, std::memory_order_release);
+  return {copy_.get(), size};
+}
+
+Received Channel::receive() {
+  Received received;
+  const std::string_view text = next_text(received.reason);
+  if (text.empty()) {
+    if (!received.reason.empty()) received.kind = Received::Kind::garbage;
+    return received;
+  }
+  received.reason = decode_into(text, received.message);
+  if (!received.reason.empty()) {
+    received.kind = Received::Kind::garbage;
+    received.message.reset();  // partially decoded
+    return received;
+  }
+  received.kind = Received::Kind::message;
+  if (is_large(*received.message)) received.fd = take_descriptor();
+  return received;
+}
+
+/// Takes the descriptor of a large message, which is sent before it; -1: none was sent.
+int Channel::take_descriptor() {
+  while (descriptors_.empty()) {
+    if (take_from_socket(role_ == Role::runner) != Taken::something) return -1;
+  }
+  const int fd = descriptors_.front();
+  descriptors_.pop_front();
+  return fd;
+}
+
+Channel::Taken Channel::take_from_socket(bool wait) {
+  char what = 0;
+  iovec piece{&what, 1};
+  alignas(cmsghdr) char control[CMSG_SPACE(kDescriptorsMax * sizeof(int))];
+  msghdr header{};
+  header.msg_iov = &piece;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  ssize_t size;
+  do {
+    size = recvmsg(socket_, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
+    // ECONNRESET is reported once if the other side ended with unread messages.
+  } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
+  if (size < 0) return errno == EAGAIN ? Taken::nothing : Taken::error;
+  std::vector<int> fds = descriptors_of(header);
+  // Anything that a task writes to the socket by accident is ignored, and only expected descriptors are kept.
+  const bool expected = what == kDescriptor && size == 1 && (header.msg_flags & MSG_TRUNC) == 0 &&
+                        fds.size() == 1 && descriptors_.size() < kDescriptorsWaitingMax;
+  if (expected) {
+    descriptors_.push_back(fds.front());
+  } else {
+    for (const int fd : fds) close(fd);
+  }
+  return size == 0 ? Taken::end : Taken::something;
+}
+
+bool Channel::sleep() {
+  in_->reader_sleeps.store(1);
+  if (there() == 0) return true;
+  awake();
+  return false;
+}
+
+bool Channel::read_socket() {
+  constexpr int kATurn = 64;
+  for (int count = 0; count < kATurn; ++count) {
+    const Taken taken = take_from_socket(false);
+    if (taken == Taken::nothing) return true;
+    if (taken != Taken::something) return false;
+  }
+  return true;
+}
+
+int Channel::wait(bool room) {
+  auto& sleeps = room ? out_->writer_sleeps : in_->reader_sleeps;
+  sleeps.store(1);
+  const bool ready = room ? !above_half() : there() > 0;
+  Taken taken = Taken::something;
+  if (!ready) taken = take_from_socket(true);
+  const int error = errno;
+  sleeps.store(0, std::memory_order_relaxed);
+  if (taken == Taken::end) return ECONNRESET;
+  return taken == Taken::error ? error : 0;
+}
+
+}  // namespace weft::runner

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// The channel between an agent (weft-worker) and a runner. Messages go through two rings in memory that both
+// have mapped and that outlives the runner: messages sent before it died can still be read, and no message
+// costs a system call. A socketpair wakes a side that sleeps, carries the descriptors of large payloads, and
+// closes when the other side ends. The rules are in PROTOCOL.md, "The runner channel". The version is in the
+// environment variable, so that a program linked with another libclient is recognised before the first
+// message.
+//
+// The agent numbers the tasks of each runner with ordinals: 1, 2, 3 ... A runner executes them strictly in
+// that order, so `started` and `finished` in the page tell exactly which task was running when it died,
+// whatever the task did to its descriptors.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "common/wire/runner_messages.hpp"
+#include "weft/detail/byte_buffer.hpp"
+
+namespace weft::runner {
+
+inline constexpr int kChannelVersion = 4;
+
+/// WEFT_RUNNER="<kChannelVersion>:<channel fd>:<memory fd>" selects runner mode. Removed from the environment
+/// as soon as it has been read.
+inline constexpr const char* kEnvironment = "WEFT_RUNNER";
+
+/// Maximum size of a message; an inline payload of kInlineBytesMax and a header fit.
+inline constexpr std::size_t kChannelBytesMax = 128 << 10;
+inline constexpr std::size_t kRingBytes = 256 << 10;  // of each ring; a power of two
+
+/// Initial value of Page::started; 0 would look like a page that a task has overwritten with zeros.
+inline constexpr std::uint64_t kNoneStarted = 0x7765'6674'7061'6765;
+
+/// Set in Page::started by the agent: the runner skips the messages in the ring, up to the next WELCOME.
+inline constexpr std::uint64_t kTakenBack = std::uint64_t{1} << 63;
+
+/// How many bytes have been written to and read from a ring since its creation.
+struct Ring {
+  alignas(64) std::atomic<std::uint64_t> written;
+  alignas(64) std::atomic<std::uint64_t> read;
+  std::atomic<std::uint32_t> reader_sleeps;  // the reader must be woken when there is data
+  std::atomic<std::uint32_t> writer_sleeps;  // the writer must be woken when there is room
+};
+
+/// The first page of the shared memory (a memfd of sealed size, mapped by both). Except for the rings, only
+/// the runner writes to it; the agent writes `stop`, `output` and one bit of `started`.
+struct Page {
+  std::atomic<std::uint64_t> started;       // ordinal of the last task started; kNoneStarted before the first
+  std::atomic<std::uint64_t> finished;      // ordinal of the last task whose result has been published
+  std::atomic<std::int64_t> started_at_us;  // CLOCK_MONOTONIC
+  // ordinal of the task for which this_task::stop_requested() is true
+  alignas(64) std::atomic<std::uint64_t> stop;
+  struct Output {
+    std::atomic<std::uint64_t> read;     // bytes that the agent has read from the pipe
+    std::atomic<std::uint32_t> reading;  // the agent is reading: `read` is not valid
+  };
+  alignas(64) Output output[2];  // stdout, stderr
+  Ring runs;                     // agent to runner
+  Ring results;                  // runner to agent
+};
+inline constexpr std::size_t kPageBytes = 4096;
+static_assert(sizeof(Page) <= kPageBytes && std::atomic<std::uint64_t>::is_always_lock_free);
+/// The page, then the ring `runs`, then the ring `results`.
+inline constexpr std::size_t kMemoryBytes = kPageBytes + 2 * kRingBytes;
+
+/// The result of receive(): a message, with its descriptor (-1: none; owned by the caller), or why there is
+/// none.
+struct Received {
+  enum class Kind { message, again, garbage } kind = Kind::again;
+  std::optional<Message> message;
+  int fd = -1;
+  std::string reason;  // for garbage
+};
+
+/// One end of a channel. What the other end has written is not trusted: indexes and messages are copied
+/// before they are checked. Not thread-safe.
+class Channel {
+ public:
+  enum class Role : std::uint8_t { agent, runner };
+
+  /// `socket` and `memory` (kMemoryBytes) are owned by the caller and must outlive this object. Calls block
+  /// if the socket is blocking.
+  Channel(int socket, void* memory, Role role);
+  ~Channel();
+  Channel(const Channel&) = delete;
+  Channel& operator=(const Channel&) = delete;
+
+  /// Publishes one message, with descriptor `fd` if it is not -1 (the caller keeps it). Returns 0, EAGAIN if
+  /// there is no room, EMSGSIZE, or the error of the socket. The other side may be sleeping, so the caller
+  /// must call wake() before it sleeps itself.
+  template <class M>
+  int send(const M& message, int fd = -1);
+  /// Wakes the other side if it sleeps. Returns 0, or errno if the socket is closed.
+  int wake();
+  /// Unread messages fill more than half of the outgoing ring.
+  bool above_half();
+  /// The other side has read something since the last check.
+  bool was_read();
+
+  /// The next message. Never blocks, except a runner's for the descriptor of a large message.
+  Received receive();
+
+  /// Agent: asks to be woken by the socket. False: there is a message already.
+  bool sleep();
+  void awake() { in_->reader_sleeps.store(0, std::memory_order_relaxed); }
+  /// Reads wake-ups and descriptors from the socket. False: it has been closed.
+  bool read_socket();
+
+  /// Runner: blocks until there may be a message or (`room`) room for one. Returns 0, ECONNRESET when the
+  /// other side has ended, or the error of the socket.
+  int wait(bool room);
+
+ private:
+  // the size that precedes each message in a ring
+  static constexpr std::size_t kSizeBytes = sizeof(std::uint32_t);
+
+  template <class M>
+  bool write_in_place(const M& message);
+  int publish(int fd);
+  void publish_to(std::uint64_t written);
+  enum class Taken { something, nothing, end, error };
+  Taken take_from_socket(bool wait);
+  int take_descriptor();
+  enum class Look { known, again };
+  std::uint64_t room(Look look = Look::known);
+  std::uint64_t there();
+  std::string_view next_text(std::string& fault);
+  int ring_bell(char what, int fd);
+
+  int socket_;
+  Role role_;
+  Ring* out_;
+  Ring* in_;
+  char* out_memory_;
+  char* in_memory_;
+  std::uint64_t written_ = 0;  // position in out_, not read back from shared memory
+  std::uint64_t read_ = 0;     // position in in_
+  // Cached positions of the other side: reading the shared ones moves a cache line between both cores.
+  std::uint64_t out_read_ = 0;
+  std::uint64_t in_written_ = 0;
+  std::deque<int> descriptors_;   // received, in the order of their messages
+  detail::ByteBuffer buffer_;     // for an outgoing message that cannot be encoded in place
+  std::unique_ptr<char[]> copy_;  // for an incoming message
+};
+
+}  // namespace weft::runner

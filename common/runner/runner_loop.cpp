@@ -1,0 +1,591 @@
+// SPDX-License-Identifier: MIT
+#include "common/runner/runner_loop.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <climits>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include "common/runner/output_meter.hpp"
+#include "common/runner/process_state.hpp"
+#include "common/runner/program_functions.hpp"
+#include "common/runner/runner_libraries.hpp"
+#include "common/runner/running_task.hpp"
+#include "common/runner/tick_clock.hpp"
+#include "common/wire/codec.hpp"
+#include "weft/detail/exception_text.hpp"
+#include "weft/function.hpp"
+
+namespace weft::runner {
+namespace {
+
+constexpr std::size_t kNameBytesMax = 1000;        // of a function, in HELLO
+constexpr std::size_t kHelloPartBytes = 64 << 10;  // approximate size of names and signatures in one message
+constexpr std::uint32_t kMeasureEvery = 256;       // tasks
+constexpr std::int64_t kLong_us = 200;       // after a task that takes this long, everything is restored
+constexpr std::int64_t kAnnounce_us = 2000;  // how often results are announced while there are more tasks
+
+std::string system_text(const std::string& what) { return what + ": " + std::strerror(errno); }
+
+/// Maps the memory that is shared with the agent; nullptr if `fd` does not refer to it.
+void* map_memory(int fd) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0 || status.st_size < static_cast<off_t>(kMemoryBytes)) return nullptr;
+  void* memory = mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  return memory == MAP_FAILED ? nullptr : memory;
+}
+
+/// The payload of a task: inline, or mapped from `fd`, the descriptor that came with the task. `task` and
+/// `fd` must outlive this object.
+class Arguments {
+ public:
+  Arguments(const RunTask& task, int fd) : size_(task.large_bytes) {
+    if (size_ == 0) {
+      view_ = task.payload.inline_bytes();
+      return;
+    }
+    struct stat status {};
+    if (fd < 0 || fstat(fd, &status) != 0 || static_cast<std::uint64_t>(status.st_size) < size_) {
+      size_ = 0;
+      throw Error("the worker announced a large argument but did not send it");
+    }
+    memory_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (memory_ == MAP_FAILED) throw Error(system_text("the arguments cannot be mapped"));
+    view_ = {static_cast<const char*>(memory_), size_};
+  }
+  ~Arguments() {
+    if (memory_ != MAP_FAILED) munmap(memory_, size_);
+  }
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+
+  std::string_view view() const { return view_; }
+
+ private:
+  std::size_t size_;
+  void* memory_ = MAP_FAILED;
+  std::string_view view_;
+};
+
+/// Owns a descriptor; -1: none.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// A memfd with `bytes`, sealed so that the agent can map it safely. -1 with errno if there is no memory.
+int make_memfd(std::string_view bytes) {
+  const int fd = memfd_create("weft-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  while (fd >= 0 && !bytes.empty()) {
+    const ssize_t written = write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      const int why = errno;
+      close(fd);
+      errno = why;
+      return -1;
+    }
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+  if (fd >= 0) fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
+  return fd;
+}
+
+std::string cut(std::string text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  const std::size_t size = text.size();
+  std::size_t end = bytes_max;
+  while (end > bytes_max - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+    --end;  // do not split a UTF-8 character
+  text.resize(end);
+  return text + " ... (truncated: the message had " + std::to_string(size) + " bytes)";
+}
+
+std::string current_directory() {
+  char path[PATH_MAX];
+  return getcwd(path, sizeof path) == nullptr ? "" : path;
+}
+
+detail::ByteBuffer encode_failure(std::string type, std::string message, std::string directory = "") {
+  wire::ErrorInfo info;
+  info.directory = std::move(directory);
+  info.type = cut(std::move(type), kNameBytesMax);
+  info.message = cut(std::move(message), kErrorMessageBytesMax);
+  return detail::ByteBuffer(wire::encode_error(info));
+}
+
+/// Learns which functions leave the process state unchanged, so that it need not be checked after each short
+/// call. The check takes some microseconds, which do not matter after a long call.
+class Habits {
+ public:
+  /// Whether to check the state after this short call of `function`.
+  bool suspicious(std::uint64_t function) {
+    Habit& habit = habits_[function];
+    if (habit.left_something || habit.clean < kTrustedAfter) return true;
+    return ++habit.calls % kSample == 0;
+  }
+  void saw(std::uint64_t function, bool left_something) {
+    Habit& habit = habits_[function];
+    habit.left_something = habit.left_something || left_something;
+    if (habit.clean < kTrustedAfter) ++habit.clean;
+  }
+
+ private:
+  static constexpr std::uint32_t kTrustedAfter = 32;
+  static constexpr std::uint32_t kSample = 64;
+  struct Habit {
+    std::uint32_t clean = 0;
+    std::uint32_t calls = 0;
+    bool left_something = false;
+  };
+  std::unordered_map<std::uint64_t, Habit> habits_;
+};
+
+/// Detects a fork by a page that the kernel wipes in every child, whichever call created it.
+class ForkMark {
+ public:
+  ForkMark() : page_(mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    if (page_ == MAP_FAILED || madvise(page_, kPageBytes, MADV_WIPEONFORK) != 0) return;
+    mark() = true;
+    works_ = true;
+  }
+  bool in_child() const { return works_ ? !mark() : getpid() != pid_; }
+
+ private:
+  bool& mark() const { return *static_cast<bool*>(page_); }
+
+  void* page_;
+  bool works_ = false;
+  const pid_t pid_ = getpid();
+};
+
+/// Enters the working directory of a task, and returns to the previous one at its end.
+class WorkingDirectory {
+ public:
+  /// Throws Failure when `path` cannot be entered; "": nothing changes.
+  explicit WorkingDirectory(const std::string& path) {
+    if (path.empty()) return;
+    before_ = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (chdir(path.c_str()) == 0) return;
+    const std::string why = system_text("cannot enter the working directory '" + path + "' of this task");
+    if (before_ >= 0) close(before_);
+    throw Failure{"", why + ": it must exist on the host of the worker"};
+  }
+  ~WorkingDirectory() {
+    if (before_ < 0) return;
+    if (fchdir(before_) != 0)
+      std::fprintf(stderr, "weft runner: %s\n",
+                   system_text("cannot return from the working directory of a task").c_str());
+    close(before_);
+  }
+  WorkingDirectory(const WorkingDirectory&) = delete;
+  WorkingDirectory& operator=(const WorkingDirectory&) = delete;
+
+ private:
+  int before_ = -1;
+};
+
+/// The exit code when the channel is closed. If a task has closed it, this is written to stderr; otherwise
+/// the agent is gone, and the runner ends quietly.
+int exit_code_of(int error) {
+  if (error != EBADF && error != ENOTSOCK) return 0;
+  std::fprintf(stderr, "weft runner: the task has closed the channel to the worker\n");
+  return kExitChannel;
+}
+
+class Loop {
+ public:
+  Loop(int socket, void* memory, const Source& source)
+      : channel_(socket, memory, Channel::Role::runner),
+        page_(*static_cast<Page*>(memory)),
+        source_(source),
+        meter_(page_, {state_.copy_of(STDOUT_FILENO), state_.copy_of(STDERR_FILENO)}) {}
+
+  int run();
+
+ private:
+  int say_hello();
+  template <class M>
+  int send_soon(const M& message, int fd = -1);
+  int sleep();
+  std::optional<int> take(Received& received);
+  bool begin(std::uint64_t ordinal, std::int64_t now_us);
+  int perform(const RunTask& task, const RunNamed* named, int fd);
+  std::pair<wire::Outcome, detail::ByteBuffer> execute(const RunTask& task, const RunNamed* named, int fd);
+  detail::ByteBuffer call(const RunTask& task, const RunNamed* named, std::string_view payload);
+  detail::ByteBuffer execute_set_up(const RunTask& task, const RunNamed* named, std::string_view payload);
+  std::uint64_t set_ended();
+  void measure_a_call();
+  void prepare(const std::vector<wire::StartCall>& calls);
+  int report(TaskDone& done, std::string_view payload);
+  void restore(const RunTask& task, const RunNamed* named, std::int64_t run_us);
+
+  Channel channel_;
+  Page& page_;
+  const Source& source_;
+  const ForkMark fork_mark_;
+  ProcessState state_;
+  OutputMeter meter_;
+  Habits habits_;
+  std::vector<wire::StartCall> prepared_;  // calls already made
+  TickClock clock_;
+  CallGate gate_;
+  std::uint32_t performed_ = 0;
+  std::uint64_t started_ = kNoneStarted;  // expected value in the page
+  std::string failed_in_;                 // working directory of the task that has just thrown
+  bool skipping_ = false;                 // tasks are skipped until the next WELCOME
+  std::int64_t ended_us_ = 0;             // when the last task ended; 0: the runner has slept since
+  std::int64_t announced_us_ = 0;         // when results were last announced to the agent
+};
+
+/// Sends, and waits for room if necessary. Returns 0 or errno.
+template <class M>
+int Loop::send_soon(const M& message, int fd) {
+  for (;;) {
+    const int error = channel_.send(message, fd);
+    if (error != EAGAIN) return error;
+    if (const int lost = channel_.wake()) return lost;
+    if (const int lost = channel_.wait(true)) return lost;
+  }
+}
+
+/// Returns 0 or errno.
+int Loop::say_hello() {
+  state_.flush_output();
+  // Output of static initialisers does not belong to any task.
+  if (const auto printed = meter_.more()) {
+    if (const int error = send_soon(*printed)) return error;
+  }
+  RunnerHello hello{.pid = static_cast<std::uint64_t>(getpid()),
+                    .total = static_cast<std::uint32_t>(source_.functions.size())};
+  std::size_t bytes = 0;
+  for (const FunctionEntry& entry : source_.functions) {
+    hello.functions.push_back({cut(entry.name, kNameBytesMax), cut(entry.signature, kNameBytesMax)});
+    bytes += hello.functions.back().name.size() + hello.functions.back().signature.size();
+    if (bytes < kHelloPartBytes) continue;
+    if (const int error = send_soon(hello)) return error;
+    hello.functions.clear();
+    bytes = 0;
+  }
+  // The last part, or the only part of an empty table.
+  if (!hello.functions.empty() || hello.total == 0) {
+    if (const int error = send_soon(hello)) return error;
+  }
+  return channel_.wake();
+}
+
+int Loop::run() {
+  for (int i = 0; i < 16; ++i) measure_a_call();
+  if (say_hello() != 0) return 0;  // the agent is gone
+  for (;;) {
+    Received received = channel_.receive();
+    switch (received.kind) {
+      case Received::Kind::again:
+        if (const int error = sleep()) return exit_code_of(error);
+        break;
+      case Received::Kind::garbage:
+        std::fprintf(stderr, "weft runner: the worker sent a malformed message: %s\n",
+                     received.reason.c_str());
+        return kExitChannel;
+      case Received::Kind::message:
+        if (const auto code = take(received)) return *code;
+    }
+  }
+}
+
+/// Announces all results to the agent, then waits for a message. Returns 0 or errno.
+int Loop::sleep() {
+  ended_us_ = 0;
+  announced_us_ = 0;
+  if (const int error = channel_.wake()) return error;
+  measure_a_call();
+  const int error = channel_.wait(false);
+  (void)channel_.was_read();  // reads during the sleep do not count as recent
+  return error;
+}
+
+/// Handles one message. Returns the exit code if the runner must end.
+std::optional<int> Loop::take(Received& received) {
+  int error = 0;
+  if (const auto* task = std::get_if<RunTask>(&*received.message)) {
+    error = perform(*task, nullptr, received.fd);
+  } else if (const auto* named = std::get_if<RunNamed>(&*received.message)) {
+    error = perform(named->task, named, received.fd);
+  } else if (const auto* welcome = std::get_if<RunnerWelcome>(&*received.message)) {
+    // The first WELCOME, which has the name, does not end the skipping: the agent may have taken back tasks
+    // before we read it.
+    if (!welcome->worker.empty()) {
+      RunningTask::set_worker(welcome->worker);
+    } else {
+      skipping_ = false;
+      page_.started.store(started_, std::memory_order_release);
+    }
+  } else {
+    std::fprintf(stderr, "weft runner: the worker sent an unexpected message\n");
+    return kExitChannel;
+  }
+  if (error != 0) return exit_code_of(error);
+  if (!state_.unusable().empty()) {
+    if (const int lost = channel_.wake()) return exit_code_of(lost);
+    std::fprintf(stderr, "weft runner: this runner is being replaced: %s\n", state_.unusable().c_str());
+    return kExitReplace;
+  }
+  return std::nullopt;
+}
+
+/// Announces in the page that a task starts. False: the agent has taken it back. Both sides decide by
+/// compare-and-swap on `started`.
+bool Loop::begin(std::uint64_t ordinal, std::int64_t now_us) {
+  if (skipping_) return false;
+  page_.started_at_us.store(now_us, std::memory_order_relaxed);
+  std::uint64_t value = started_;
+  if (!page_.started.compare_exchange_strong(value, ordinal)) {
+    skipping_ = value == (started_ | kTakenBack);
+    if (skipping_) return false;
+    page_.started.store(ordinal);  // a task has overwritten it
+  }
+  started_ = ordinal;
+  return true;
+}
+
+/// Runs one task and reports its result. Returns 0, or errno if the channel is closed.
+int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
+  // The run time of a task that follows another one counts from the end of that one.
+  const std::int64_t started_us = ended_us_ != 0 ? ended_us_ : clock_.us_at(TickClock::ticks());
+  const Descriptor owned(fd);
+  if (!begin(task.ordinal, started_us)) return 0;
+  if (++performed_ % kMeasureEvery == 1) measure_a_call();
+  const std::uint64_t begun = TickClock::ticks();
+  auto [outcome, payload] = execute(task, named, fd);
+  // The child of a task that forked has returned here instead of calling _exit(): it is not a runner.
+  if (fork_mark_.in_child()) _exit(1);
+  // All output of a task is in the pipes before its result is announced.
+  const bool flushed = state_.flush_output();
+  const std::uint64_t took = set_ended() - begun;
+  const bool may_have_called = flushed || gate_.may_have_called(took);
+  // negative after the clock was corrected
+  const std::int64_t run_us = std::max(std::int64_t{0}, ended_us_ - started_us);
+  TaskDone done{.ordinal = task.ordinal, .run_us = static_cast<std::uint64_t>(run_us), .outcome = outcome};
+  if (may_have_called) {
+    if (const auto printed = meter_.more()) {
+      if (const int error = send_soon(*printed)) return error;
+    }
+  }
+  if (const int error = report(done, payload)) return error;
+  page_.finished.store(task.ordinal, std::memory_order_release);
+  state_.restore_memory(gate_.may_have_changed_locale(took));
+  if (may_have_called) {
+    restore(task, named, run_us);
+    set_ended();  // not counted as run time of the next task
+  }
+  // Results are safe in the ring. Waking the agent for each would cost more than a short task; the agent
+  // polls while a long one runs.
+  if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.above_half()) return 0;
+  announced_us_ = ended_us_;
+  // If the agent has just read from this ring, it will check it again before it sleeps. So of a hundred busy
+  // runners only one has to wake it.
+  const bool just_now = channel_.was_read() && run_us < kAnnounce_us;
+  if (just_now && !channel_.above_half()) return 0;
+  return channel_.wake();
+}
+
+/// Records the end of a task. Returns the current ticks.
+std::uint64_t Loop::set_ended() {
+  const std::uint64_t now = TickClock::ticks();
+  ended_us_ = clock_.us_at(now);
+  return now;
+}
+
+void Loop::measure_a_call() {
+  const std::uint64_t before = TickClock::ticks();
+  syscall(SYS_getppid);
+  gate_.saw_call(TickClock::ticks() - before);
+}
+
+/// Restores the state in the kernel, as much of it as this call may have changed.
+void Loop::restore(const RunTask& task, const RunNamed* named, std::int64_t run_us) {
+  const std::uint64_t function =
+      named != nullptr ? std::hash<std::string>()(named->function) : task.function_index;
+  if (run_us >= kLong_us || habits_.suspicious(function)) {
+    habits_.saw(function, state_.restore_everything());
+  } else if (state_.restore_kernel()) {
+    habits_.saw(function, true);
+  }
+}
+
+std::pair<wire::Outcome, detail::ByteBuffer> Loop::execute(const RunTask& task, const RunNamed* named,
+                                                           int fd) {
+  const RunningTask running(task, page_);
+  try {
+    const Arguments arguments(task, fd);
+    if (!task.setup.empty()) return {wire::Outcome::ok, execute_set_up(task, named, arguments.view())};
+    return {wire::Outcome::ok, call(task, named, arguments.view())};
+  } catch (Failure& failure) {
+    return {wire::Outcome::failed, encode_failure(std::move(failure.type), std::move(failure.message),
+                                                  std::exchange(failed_in_, {}))};
+  } catch (...) {
+    detail::ExceptionText text = detail::current_exception_text();
+    return {wire::Outcome::failed,
+            encode_failure(std::move(text.type), std::move(text.message), std::exchange(failed_in_, {}))};
+  }
+}
+
+/// Records the working directory when a task throws: relative paths in its message refer to it.
+detail::ByteBuffer Loop::call(const RunTask& task, const RunNamed* named, std::string_view payload) {
+  try {
+    return source_.execute({task, named}, payload);
+  } catch (...) {
+    failed_in_ = current_directory();
+    throw;
+  }
+}
+
+detail::ByteBuffer Loop::execute_set_up(const RunTask& task, const RunNamed* named,
+                                        std::string_view payload) {
+  const auto setup = decode_setup(task.setup.view());
+  if (!setup) throw Failure{"", setup.fault()};
+  if (!setup->start.empty()) prepare(setup->start);
+  if (!setup->environment.empty()) state_.set_variables(setup->environment);
+  const WorkingDirectory directory(setup->directory);
+  const HeldIndices indices(setup->indices);
+  return call(task, named, payload);
+}
+
+/// Makes those calls that this runner has not made yet. The state that they leave is the one in which tasks
+/// start.
+void Loop::prepare(const std::vector<wire::StartCall>& calls) {
+  for (const wire::StartCall& call : calls) {
+    if (std::find(prepared_.begin(), prepared_.end(), call) != prepared_.end()) continue;
+    const auto function =
+        std::find_if(source_.functions.begin(), source_.functions.end(),
+                     [&](const FunctionEntry& entry) { return entry.signature == call.signature; });
+    if (function == source_.functions.end())
+      throw Failure{"", "the function that has to run before (on_worker_start) is not in this program: " +
+                            call.signature};
+    try {
+      const auto index = static_cast<std::uint32_t>(function - source_.functions.begin());
+      source_.execute({RunTask{.function_index = index}}, call.arguments.view());
+    } catch (...) {
+      detail::ExceptionText text = detail::current_exception_text();
+      throw Failure{std::move(text.type),
+                    function->name + ", which has to run before (on_worker_start), threw: " + text.message};
+    }
+    prepared_.push_back(call);
+    state_.keep();
+  }
+}
+
+int Loop::report(TaskDone& done, std::string_view payload) {
+  if (payload.size() <= wire::kInlineBytesMax) {
+    done.payload = wire::Payload(payload);
+    return send_soon(done);
+  }
+  const Descriptor memory(make_memfd(payload));
+  if (memory.get() < 0) {
+    done.outcome = wire::Outcome::failed;
+    done.payload = wire::Payload(encode_failure(
+        "", system_text("cannot store its result") + " (" + std::to_string(payload.size()) + " bytes)"));
+    return send_soon(done);
+  }
+  done.large_bytes = payload.size();
+  return send_soon(done, memory.get());
+}
+
+detail::ByteBuffer execute_program(const std::vector<detail::RegisteredFunction>& functions, const Call& call,
+                                   std::string_view payload) {
+  const RunTask& task = call.task;
+  if (call.named != nullptr) throw Failure{"", "a shipped program serves its own functions only"};
+  if (task.function_index >= functions.size()) {
+    throw Failure{"", "function number " + std::to_string(task.function_index) +
+                          " was asked for, this program has " + std::to_string(functions.size())};
+  }
+  return functions[task.function_index].invoke(payload);
+}
+
+}  // namespace
+
+std::optional<Start> parse_start(std::string_view text) {
+  Start out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  for (int* field : {&out.version, &out.channel, &out.memory}) {
+    const auto [next, error] = std::from_chars(at, end, *field);
+    if (error != std::errc{} || *field < 0) return std::nullopt;
+    at = next;
+    // For another version, the rest may have another format.
+    if (field == &out.version && out.version != kChannelVersion) return Start{.version = out.version};
+    if (field != &out.memory && (at == end || *at++ != ':')) return std::nullopt;
+  }
+  return at == end ? std::optional(out) : std::nullopt;
+}
+
+Source program_source() {
+  Source out;
+  // Sorted by definition, so that the order is the same in every runner of the program.
+  std::map<std::string, detail::RegisteredFunction> by_definition;
+  for (const detail::RegisteredFunction& function : detail::registered_functions()) {
+    if (const auto where = locate_code(address_of(function)))
+      by_definition.emplace(definition_of(function, object_of(*where), where->offset), function);
+  }
+  std::vector<detail::RegisteredFunction> functions;
+  for (const auto& [definition, function] : by_definition) {
+    out.functions.push_back({function.name(), definition});
+    functions.push_back(function);
+  }
+  out.execute = [functions = std::move(functions)](const Call& call, std::string_view payload) {
+    return execute_program(functions, call, payload);
+  };
+  return out;
+}
+
+int serve(const Start& start, const Source& source) {
+  if (start.version != kChannelVersion) {
+    std::fprintf(
+        stderr,
+        "weft runner: this program was linked with a libclient whose runner channel has version %d, the "
+        "worker's has version %d: build both with the same Weft\n",
+        kChannelVersion, start.version);
+    return kExitVersion;
+  }
+  void* memory = map_memory(start.memory);
+  if (memory == nullptr) {
+    std::fprintf(stderr, "weft runner: %s does not refer to memory that can be mapped\n", kEnvironment);
+    return kExitChannel;
+  }
+  close(start.memory);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // runners die with their reaper, whatever a task does
+  // Processes started by a task expect default SIGPIPE and no blocked signals, which may differ in the agent.
+  std::signal(SIGPIPE, SIG_DFL);
+  sigset_t none;
+  sigemptyset(&none);
+  pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  const int flags = fcntl(start.channel, F_GETFL);
+  if (flags >= 0 && (flags & O_NONBLOCK) != 0) fcntl(start.channel, F_SETFL, flags & ~O_NONBLOCK);
+  // The memory stays mapped: a thread that a task has left running may still read the page.
+  return Loop(start.channel, memory, source).run();
+}
+
+}  // namespace weft::runner

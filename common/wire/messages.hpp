@@ -1,0 +1,569 @@
+// SPDX-License-Identifier: MIT
+// Every message on the wire as a plain value. PROTOCOL.md says who may send which message and what answers
+// it, layout.hpp what each field means; codec.hpp encodes and decodes.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/base/bytes.hpp"
+#include "common/wire/payload.hpp"
+#include "weft/ids.hpp"
+
+namespace weft::wire {
+
+inline constexpr std::uint8_t kMajor = 2;  // must be equal on both sides
+inline constexpr std::uint8_t kMinor = 3;
+
+inline constexpr std::size_t kMessageBytesMax = 1 << 20;  // no message is larger
+inline constexpr std::size_t kChunkBytes = 512 << 10;     // of a blob, in one DATA message
+inline constexpr std::size_t kChunksInFlight = 8;         // outstanding GETs per blob
+
+/// The holder id for blobs that are stored with the broker's journal.
+inline constexpr Uuid kJournalHolder{
+    {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}};
+
+/// An executable or shared object, shipped as a blob.
+struct FileRef {
+  std::string name;
+  BlobId id;
+  std::uint64_t size = 0;
+  auto operator<=>(const FileRef&) const = default;
+};
+
+enum class TaskKind : std::uint8_t { program = 0, library = 1, command = 2, attached = 3, unknown = 255 };
+
+/// A call that each runner makes before its first task (Client::on_worker_start).
+struct StartCall {
+  std::string signature;  // as in TaskSpec
+  Bytes arguments;
+  bool operator==(const StartCall&) const = default;
+};
+
+/// What the tasks of one `submit` or `map` have in common. A session defines each once, by number.
+struct TaskSpec {
+  TaskKind kind = TaskKind::program;
+  FileRef program;
+  std::vector<FileRef> libraries;
+  std::uint32_t function_index = 0;
+  std::string function;
+  std::string signature;
+  std::string label;
+  std::int32_t priority = 0;
+  std::uint32_t retries = 0;
+  std::uint64_t retry_delay_ms = 0;
+  std::uint64_t timeout_ms = 0;
+  std::uint64_t queue_timeout_ms = 0;
+  std::uint32_t crash_limit = 3;
+  std::map<std::string, double> resources;
+  std::vector<std::string> workers;
+  std::vector<std::string> prefer;
+  bool detach = false;
+  std::string directory;
+  std::uint32_t threads = 1;
+  std::map<std::string, std::string> environment;
+  std::vector<StartCall> start;
+  Tail tail;
+  bool operator==(const TaskSpec&) const = default;
+};
+
+/// How an attempt ended.
+enum class Outcome : std::uint8_t {
+  ok = 0,
+  failed = 1,
+  crashed = 2,
+  timed_out = 3,
+  cancelled = 4,
+  cannot_start = 5,
+  unschedulable = 6,
+  not_fetched = 7,
+  refused = 8,
+  unknown = 255
+};
+
+/// The payload of every outcome except ok. The broker writes it only for losses that it has detected itself.
+struct ErrorInfo {
+  std::string type;
+  std::string message;
+  std::string worker;
+  std::string host;
+  std::int32_t signal = 0;
+  std::int32_t exit_code = 0;
+  std::int64_t started_ms = 0;
+  std::int64_t ended_ms = 0;
+  std::string stderr_tail;
+  std::string directory;
+  bool operator==(const ErrorInfo&) const = default;
+};
+
+/// `type` of a cannot_start that concerns one function only: the program itself starts.
+inline constexpr std::string_view kMissingFunction = "weft::MissingFunction";
+
+/// Identifies one assignment of a task: the broker's epoch and a number that this broker assigns once.
+struct Attempt {
+  std::uint64_t epoch = 0;
+  std::uint64_t number = 0;
+  auto operator<=>(const Attempt&) const = default;
+};
+
+// ---- presence, both roles ----
+
+struct HelloClient {
+  Uuid session;
+  std::string name;
+  std::string host;
+  std::uint64_t pid = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t delivered = 0;
+  std::uint64_t give_up_ms = 60'000;
+  bool operator==(const HelloClient&) const = default;
+};
+
+struct HelloWorker {
+  Uuid incarnation;
+  std::string name;
+  std::string host;
+  std::uint64_t pid = 0;
+  std::uint32_t slots = 0;
+  std::string arch;
+  std::string libc;
+  std::map<std::string, double> resources;
+  std::vector<std::string> functions;
+  std::uint64_t memory = 0;
+  bool operator==(const HelloWorker&) const = default;
+};
+
+struct Welcome {
+  std::uint64_t epoch = 0;
+  std::uint32_t heartbeat_ms = 0;
+  std::uint32_t liveness = 0;
+  bool resumed = false;
+  std::uint64_t received = 0;
+  bool operator==(const Welcome&) const = default;
+};
+
+enum class RefuseCode : std::uint8_t {
+  version = 0,
+  name_taken = 1,
+  unknown_peer = 2,
+  malformed = 3,
+  not_allowed = 4,
+  unknown = 255
+};
+
+struct Refuse {
+  RefuseCode code = RefuseCode::malformed;
+  std::string text;
+  bool operator==(const Refuse&) const = default;
+};
+
+struct Heartbeat {
+  std::string hold;
+  std::uint32_t hold_slots = 0;
+  bool operator==(const Heartbeat&) const = default;
+};
+
+struct Goodbye {
+  std::string reason;
+  bool operator==(const Goodbye&) const = default;
+};
+
+// ---- client to broker ----
+
+struct Define {
+  std::uint32_t spec = 0;
+  TaskSpec content;
+  bool operator==(const Define&) const = default;
+};
+
+struct Forget {
+  std::uint32_t spec = 0;
+  bool operator==(const Forget&) const = default;
+};
+
+struct SubmitRecord {
+  std::uint64_t seq = 0;
+  std::uint32_t spec = 0;
+  Payload payload;
+  bool operator==(const SubmitRecord&) const = default;
+};
+struct Submit {
+  std::vector<SubmitRecord> tasks;
+  bool operator==(const Submit&) const = default;
+};
+
+struct ReannounceRecord {
+  std::uint64_t seq = 0;
+  std::uint32_t spec = 0;
+  std::uint32_t retries_used = 0;
+  std::uint32_t crashes = 0;
+  std::uint64_t waited_ms = 0;
+  Payload payload;
+  bool operator==(const ReannounceRecord&) const = default;
+};
+struct Reannounce {
+  std::vector<ReannounceRecord> tasks;
+  bool cancelled = false;
+  bool operator==(const Reannounce&) const = default;
+};
+
+/// Follows a WELCOME: the client has announced everything that is open.
+struct Synced {
+  bool operator==(const Synced&) const = default;
+};
+
+struct Cancel {
+  std::vector<std::uint64_t> seqs;
+  bool operator==(const Cancel&) const = default;
+};
+
+struct Ack {
+  std::uint64_t delivered = 0;
+  bool operator==(const Ack&) const = default;
+};
+
+// ---- broker to client ----
+
+struct Received {
+  std::uint64_t seq = 0;
+  bool operator==(const Received&) const = default;
+};
+
+enum class DeliveryKind : std::uint8_t { final = 0, charged = 1, unknown = 255 };
+
+struct DeliveryRecord {
+  std::uint64_t seq = 0;
+  DeliveryKind kind = DeliveryKind::final;
+  Outcome outcome = Outcome::ok;
+  std::uint32_t retries_used = 0;
+  std::uint32_t crashes = 0;
+  Payload payload;
+  bool operator==(const DeliveryRecord&) const = default;
+};
+/// Record i has delivery number first + i.
+struct Deliver {
+  std::uint64_t first = 0;
+  std::vector<DeliveryRecord> records;
+  bool operator==(const Deliver&) const = default;
+};
+
+/// A hint, for display: these tasks have been running for a while.
+struct Running {
+  std::vector<std::uint64_t> seqs;
+  bool operator==(const Running&) const = default;
+};
+
+// ---- broker to worker ----
+
+struct DefineFor {
+  Uuid session;
+  std::uint32_t spec = 0;
+  TaskSpec content;
+  bool operator==(const DefineFor&) const = default;
+};
+
+struct ForgetFor {
+  Uuid session;
+  std::uint32_t spec = 0;
+  bool operator==(const ForgetFor&) const = default;
+};
+
+struct AssignRecord {
+  std::uint64_t seq = 0;
+  std::uint64_t number = 0;
+  std::uint32_t spec = 0;
+  std::uint32_t execution = 1;
+  bool alone = false;
+  Payload payload;
+  bool operator==(const AssignRecord&) const = default;
+};
+struct Assign {
+  Uuid session;
+  std::vector<AssignRecord> tasks;
+  bool operator==(const Assign&) const = default;
+};
+
+enum class RevokeMode : std::uint8_t { cancel = 0, retract = 1, unknown = 255 };
+
+struct AttemptRecord {
+  std::uint64_t seq = 0;
+  Attempt attempt;
+  bool operator==(const AttemptRecord&) const = default;
+};
+
+struct Revoke {
+  Uuid session;
+  RevokeMode mode = RevokeMode::cancel;
+  std::vector<AttemptRecord> tasks;
+  bool operator==(const Revoke&) const = default;
+};
+
+struct Release {
+  Uuid session;
+  std::uint64_t outbox = 0;
+  bool operator==(const Release&) const = default;
+};
+
+/// Asks the worker to send all unreleased results of this session again, from the oldest.
+struct Resend {
+  Uuid session;
+  bool operator==(const Resend&) const = default;
+};
+
+/// The session is over: stop its tasks, drop its results, specs and blobs.
+struct EndSession {
+  Uuid session;
+  bool operator==(const EndSession&) const = default;
+};
+
+// ---- worker to broker ----
+
+enum class ClaimState : std::uint8_t { queued = 0, running = 1, done = 2, unknown = 255 };
+
+struct ClaimRecord {
+  std::uint64_t seq = 0;
+  Attempt attempt;
+  ClaimState state = ClaimState::queued;
+  std::uint32_t execution = 1;
+  bool operator==(const ClaimRecord&) const = default;
+};
+struct Claims {
+  Uuid session;
+  std::vector<ClaimRecord> tasks;
+  bool operator==(const Claims&) const = default;
+};
+
+/// Follows a WELCOME: all claims have been made, and the worker accepts tasks.
+struct Ready {
+  bool operator==(const Ready&) const = default;
+};
+
+struct ResultRecord {
+  std::uint64_t seq = 0;
+  std::uint64_t number = 0;
+  std::uint64_t run_us = 0;
+  Outcome outcome = Outcome::ok;
+  Payload payload;
+  bool operator==(const ResultRecord&) const = default;
+};
+/// Record i has outbox number first + i of this session on this worker incarnation.
+struct Results {
+  Uuid session;
+  std::uint64_t epoch = 0;
+  bool fresh = false;
+  std::uint64_t first = 0;
+  std::vector<ResultRecord> records;
+  bool operator==(const Results&) const = default;
+};
+
+struct Started {
+  Uuid session;
+  std::vector<AttemptRecord> tasks;
+  bool operator==(const Started&) const = default;
+};
+
+/// These tasks have not started here and will not: nothing is charged.
+struct Returned {
+  Uuid session;
+  std::vector<AttemptRecord> tasks;
+  bool operator==(const Returned&) const = default;
+};
+
+/// The worker accepts no new tasks. It finishes or returns the others; then GOODBYE follows.
+struct Draining {
+  bool operator==(const Draining&) const = default;
+};
+
+// ---- blobs: fetched in chunks by the peer that needs them ----
+
+struct Get {
+  Uuid holder;
+  BlobId id;
+  std::uint64_t offset = 0;
+  std::uint32_t bytes = 0;
+  bool operator==(const Get&) const = default;
+};
+
+struct Data {
+  BlobId id;
+  std::uint64_t offset = 0;
+  Bytes bytes;
+  bool operator==(const Data&) const = default;
+};
+
+struct Gone {
+  BlobId id;
+  std::string reason;
+  bool operator==(const Gone&) const = default;
+};
+
+/// The client has fetched the result blob of a task, or does not want it: the worker need not retain it.
+struct Drop {
+  Uuid holder;
+  BlobId id;
+  bool operator==(const Drop&) const = default;
+};
+
+// ---- status: from any peer, without a HELLO ----
+
+struct StatusRequest {
+  bool details = false;
+  bool operator==(const StatusRequest&) const = default;
+};
+
+struct WorkerStatus {
+  std::string name;
+  std::string host;
+  std::uint64_t pid = 0;
+  std::string state;
+  std::uint32_t slots = 0;
+  std::uint32_t running = 0;
+  std::uint64_t assigned = 0;
+  std::map<std::string, double> resources;
+  std::map<std::string, double> resources_free;
+  std::uint64_t finished = 0;
+  std::uint64_t heard_ms_ago = 0;
+  std::string note;
+  bool operator==(const WorkerStatus&) const = default;
+};
+
+struct ClientStatus {
+  std::string name;
+  std::string host;
+  std::string session;
+  std::string state;
+  std::uint64_t queued = 0;
+  std::uint64_t assigned = 0;
+  std::uint64_t finished = 0;
+  bool operator==(const ClientStatus&) const = default;
+};
+
+/// Why some tasks wait although there are workers, in one sentence.
+struct WaitingStatus {
+  std::string client;
+  std::string label;
+  std::uint64_t tasks = 0;
+  std::string reason;
+  bool operator==(const WaitingStatus&) const = default;
+};
+
+struct Status {
+  std::string version;
+  std::uint64_t epoch = 0;
+  std::uint64_t uptime_ms = 0;
+  std::uint32_t workers = 0;
+  std::uint32_t slots = 0;
+  std::uint32_t slots_busy = 0;
+  std::uint32_t clients = 0;
+  std::uint64_t queued = 0;
+  std::uint64_t assigned = 0;
+  std::uint64_t finished = 0;
+  std::uint64_t queued_bytes = 0;
+  std::vector<WorkerStatus> worker_list;
+  std::vector<ClientStatus> client_list;
+  std::vector<WaitingStatus> waiting_list;
+  std::vector<std::string> departed;
+  bool operator==(const Status&) const = default;
+};
+
+// ---- detached tasks ----
+
+/// These detached tasks are in the broker's journal: from now on they survive their client.
+struct Kept {
+  std::vector<std::uint64_t> seqs;
+  bool operator==(const Kept&) const = default;
+};
+
+/// Asks which detached tasks have this label. From any peer, without a HELLO.
+struct Find {
+  std::string label;
+  bool operator==(const Find&) const = default;
+};
+
+struct TaskRef {
+  Uuid session;
+  std::uint64_t seq = 0;
+  bool operator==(const TaskRef&) const = default;
+};
+/// The program has fetched the answers of these detached tasks: the broker need not retain them.
+struct Fetched {
+  std::vector<TaskRef> tasks;
+  bool operator==(const Fetched&) const = default;
+};
+/// A detached task with the label. `sweep`: position in Found::sweeps, from 1; 0: none.
+struct FoundRecord {
+  Uuid session;
+  std::uint64_t seq = 0;
+  std::uint32_t sweep = 0;
+  bool finished = false;
+  bool operator==(const FoundRecord&) const = default;
+};
+/// The tasks of one function that one client has submitted.
+struct Sweep {
+  Uuid session;
+  std::string client;
+  std::string host;
+  std::string function;
+  std::int64_t submitted_ms = 0;
+  bool operator==(const Sweep&) const = default;
+};
+/// The answer to Find: `total` tasks, split into several messages if needed.
+struct Found {
+  std::string label;
+  std::uint64_t total = 0;
+  std::vector<FoundRecord> tasks;
+  std::vector<Sweep> sweeps;
+  bool operator==(const Found&) const = default;
+};
+
+// ---- from `weft`, without a HELLO ----
+
+/// Asks a worker to finish its running tasks, accept no new ones, and leave.
+struct DrainWorker {
+  std::string worker;
+  bool operator==(const DrainWorker&) const = default;
+};
+/// Asks why a task is in its current state.
+struct Why {
+  std::string task;
+  bool operator==(const Why&) const = default;
+};
+/// The answer to DrainWorker and Why.
+struct Answer {
+  bool ok = false;
+  std::string text;
+  bool operator==(const Answer&) const = default;
+};
+/// Broker to worker: drain, as after SIGTERM.
+struct Leave {
+  bool operator==(const Leave&) const = default;
+};
+
+/// The position in this list, from 1, is the type number on the wire: append only.
+using AnyMessage =
+    std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbeat, Goodbye, Define, Forget, Submit,
+                 Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor, ForgetFor, Assign,
+                 Revoke, Release, Resend, EndSession, Claims, Ready, Results, Started, Returned, Draining,
+                 Get, Data, Gone, Drop, StatusRequest, Status, Kept, Find, Found, DrainWorker, Why, Answer,
+                 Leave, Fetched>;
+
+/// Any message. A class rather than an alias, so that its copy, destruction and comparison are compiled once.
+class Message : public AnyMessage {
+ public:
+  using AnyMessage::AnyMessage;
+  Message();
+  Message(const Message& other);
+  Message(Message&& other) noexcept;
+  Message& operator=(const Message& other);
+  Message& operator=(Message&& other) noexcept;
+  ~Message();
+  friend bool operator==(const Message& a, const Message& b);
+};
+
+/// One line for logs and traces: the name and the identifying fields, never payload bytes.
+std::string describe(const Message& message);
+
+}  // namespace weft::wire
