@@ -112,6 +112,10 @@ void BrokerNode::receive(ConnectionId id, HostId host, const std::string& frame)
 
 void BrokerNode::step(const broker::Event& event) {
   witness_.heard(event);
+  // GUARANTEES: "detached tasks are refused with that reason", those too that arrive after the write has
+  // failed and before the broker hears of it.
+  const auto* persisted = std::get_if<broker::Persisted>(&event);
+  if (persisted != nullptr && !persisted->fault.empty()) oracle_.disk_failed();
   scheduler_->step(clock(), event, actions_);
   if (++steps_ % settings_.check_every == 0) scheduler_->check_invariants();
   for (broker::Action& action : actions_) {
