@@ -12,37 +12,37 @@
 namespace weft::broker {
 
 void Assigner::run_pass() {
-  parts_.fair_queue.begin_pass();
-  while (!parts_.placer.none_open()) {
-    const FairTurns::Next next = parts_.fair_queue.next();
+  tables_.fair_queue.begin_pass();
+  while (!tables_.placer.none_open()) {
+    const FairTurns::Next next = tables_.fair_queue.next();
     if (next.turn == nullptr) break;
     serve(*next.turn->session, next.until_us);
   }
   flush_assignments();
-  if (parts_.fair_queue.nobody_waits()) rebalance();
+  if (tables_.fair_queue.nobody_waits()) rebalance();
 }
 
 /// Assigns tasks of `session` until it has used slot time up to `used_us_max`, or nothing of it can be
 /// placed.
 void Assigner::serve(Session& session, double used_us_max) {
   double used_us = 0;
-  while (session.turn.waits && !parts_.placer.none_open() && session.turn.used_us + used_us <= used_us_max) {
-    ReadyQueue* const queue = parts_.fair_queue.best_queue(session);
+  while (session.turn.waits && !tables_.placer.none_open() && session.turn.used_us + used_us <= used_us_max) {
+    ReadyQueue* const queue = tables_.fair_queue.best_queue(session);
     if (queue == nullptr) break;
     if (const auto [task, worker] = next_of(*queue); task != nullptr) {
       used_us += assign(*task, *worker);
     } else {
-      parts_.fair_queue.block(*queue);
-      if (const auto minor = parts_.eligibility.too_old_for(*queue->placement)) {
+      tables_.fair_queue.block(*queue);
+      if (const auto minor = tables_.eligibility.too_old_for(*queue->placement)) {
         refuse_too_new(*queue, *minor);
-      } else if (const Refusal* latest = parts_.eligibility.refused_everywhere(*queue->placement)) {
+      } else if (const Refusal* latest = tables_.eligibility.refused_everywhere(*queue->placement)) {
         fail_refused(*queue, *latest);
       } else if (!queue->retries.empty()) {
         refuse_too_large(*queue);
       }
     }
   }
-  if (used_us > 0) parts_.fair_queue.charge(session, used_us);
+  if (used_us > 0) tables_.fair_queue.charge(session, used_us);
 }
 
 /// The next task of `queue` and a worker for it, or two nulls if no worker has room.
@@ -51,19 +51,19 @@ std::pair<Task*, Worker*> Assigner::next_of(ReadyQueue& queue) {
   if (retry_first) {
     if (const auto next = next_retry(queue); next.first != nullptr) return next;
   }
-  if (Worker* worker = queue.tasks.empty() ? nullptr : parts_.placer.choose(queue))
+  if (Worker* worker = queue.tasks.empty() ? nullptr : tables_.placer.choose(queue))
     return {queue.tasks.front(), worker};
   return retry_first || queue.retries.empty() ? std::pair<Task*, Worker*>() : next_retry(queue);
 }
 
 std::pair<Task*, Worker*> Assigner::next_retry(ReadyQueue& queue) {
   constexpr int kLookedAt = 16;  // others may be waiting for the same worker
-  if (parts_.fair_queue.retries_blocked(queue)) return {};
+  if (tables_.fair_queue.retries_blocked(queue)) return {};
   Task* task = queue.retries.front();
   for (int i = 0; i < kLookedAt && task != nullptr; ++i, task = TaskList::after(*task)) {
-    if (Worker* worker = parts_.placer.choose_for_retry(queue, *task)) return {task, worker};
+    if (Worker* worker = tables_.placer.choose_for_retry(queue, *task)) return {task, worker};
   }
-  parts_.fair_queue.block_retries(queue);
+  tables_.fair_queue.block_retries(queue);
   return {};
 }
 
@@ -82,8 +82,8 @@ void Assigner::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
 /// Fails every task in `queue` with the reason. A reason older than cannot_start_memory may be outdated: then
 /// the program is tried on all workers again.
 void Assigner::fail_refused(ReadyQueue& queue, const Refusal& latest) {
-  if (parts_.step.now() - latest.at >= settings_.cannot_start_memory) {
-    parts_.eligibility.forget_refusals(queue.placement->program);
+  if (tables_.step.now() - latest.at >= settings_.cannot_start_memory) {
+    tables_.eligibility.forget_refusals(queue.placement->program);
     queue.blocked_in_pass = 0;
     return;
   }
@@ -93,13 +93,13 @@ void Assigner::fail_refused(ReadyQueue& queue, const Refusal& latest) {
 /// Returns the slot time, in microseconds, that it is to be charged for in advance.
 double Assigner::assign(Task& task, Worker& worker) {
   Session& session = *task.session;
-  parts_.specs.send_to(worker, session, *task.spec);
+  tables_.specs.send_to(worker, session, *task.spec);
   lifecycle_.assign(task, worker);
   task.charged_us = static_cast<std::uint32_t>(std::min(session.average_us * task.spec->slots, 1e9));
 
   wire::Assign& outgoing = worker.outgoing;
   if (!outgoing.tasks.empty() && outgoing.session != session.id) {
-    parts_.step.send(worker.peer, std::exchange(outgoing, {}));
+    tables_.step.send(worker.peer, std::exchange(outgoing, {}));
   }
   if (outgoing.tasks.empty()) assigned_to_.push_back(&worker);
   outgoing.session = session.id;
@@ -110,24 +110,29 @@ double Assigner::assign(Task& task, Worker& worker) {
 
 void Assigner::flush_assignments() {
   for (Worker* worker : assigned_to_) {
-    if (!worker->outgoing.tasks.empty()) parts_.step.send(worker->peer, std::exchange(worker->outgoing, {}));
+    if (!worker->outgoing.tasks.empty()) tables_.step.send(worker->peer, std::exchange(worker->outgoing, {}));
   }
   assigned_to_.clear();
 }
 
 /// Nothing is queued: takes back tasks that wait behind others on one worker while another is idle.
 void Assigner::rebalance() {
-  for (const Task* task : parts_.placer.take_rebalance()) lifecycle_.revoke(*task, wire::RevokeMode::retract);
+  for (const Task* task : tables_.placer.take_rebalance())
+    lifecycle_.revoke(*task, wire::RevokeMode::retract);
 }
 
 void Assigner::avoid_bad_workers() {
-  for (const WorkerHealth::Bad& bad : health_.find_bad()) {
-    health_.avoid(bad);
-    parts_.placer.update(*bad.worker);
+  for (const WorkerHealth::Bad& bad : tables_.health.find_bad()) {
+    tables_.health.avoid(bad);
+    tables_.placer.update(*bad.worker);
     for (const Task* task = bad.worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       if (task->state == TaskState::assigned) lifecycle_.revoke(*task, wire::RevokeMode::retract);
     }
   }
+}
+
+void Assigner::check_invariants() const {
+  for (const auto& [id, worker] : tables_.roster.workers()) WEFT_CHECK(worker->outgoing.tasks.empty());
 }
 
 // ---- large arguments ----
@@ -135,16 +140,16 @@ void Assigner::avoid_bad_workers() {
 /// Of the tasks that wait apart, since workers or tasks came or went, or the program did not start on one:
 /// those whose argument is too large, and those whose program starts on no worker that has memory for it.
 void Assigner::refuse_too_large(ReadyQueue& queue) {
-  if (queue.sized_for == parts_.eligibility.membership() || parts_.adoption.window_is_open()) return;
-  queue.sized_for = parts_.eligibility.membership();
+  if (queue.sized_for == tables_.eligibility.membership() || tables_.adoption.window_is_open()) return;
+  queue.sized_for = tables_.eligibility.membership();
   for (Task* next = queue.retries.front(); next != nullptr;) {
     Task& task = *next;
     next = TaskList::after(task);
-    if (!parts_.eligibility.is_large(task)) continue;
-    if (const std::string refusal = parts_.eligibility.why_too_large(task); !refusal.empty()) {
+    if (!tables_.eligibility.is_large(task)) continue;
+    if (const std::string refusal = tables_.eligibility.why_too_large(task); !refusal.empty()) {
       lifecycle_.refuse(task, refusal);
-    } else if (const Refusal* latest = parts_.eligibility.refused_everywhere(*queue.placement, &task);
-               latest != nullptr && parts_.step.now() - latest->at < settings_.cannot_start_memory) {
+    } else if (const Refusal* latest = tables_.eligibility.refused_everywhere(*queue.placement, &task);
+               latest != nullptr && tables_.step.now() - latest->at < settings_.cannot_start_memory) {
       lifecycle_.answer(task, wire::Outcome::cannot_start, latest->reason);
       lifecycle_.erase(task);
     }

@@ -9,20 +9,21 @@
 #include <vector>
 
 #include "broker/scheduler/lifecycle.hpp"
-#include "broker/scheduler/worker_health.hpp"
 
 namespace weft::broker {
 
 class Assigner {
  public:
-  Assigner(const Settings& settings, const Lifecycle::Parts& parts, WorkerHealth& health,
-           Lifecycle& lifecycle)
-      : settings_(settings), parts_(parts), health_(health), lifecycle_(lifecycle) {}
+  Assigner(const Settings& settings, Tables& tables, Lifecycle& lifecycle)
+      : settings_(settings), tables_(tables), lifecycle_(lifecycle) {}
 
   /// Assigns whatever can be assigned, and sends it. When nothing waits, moves tasks to idle workers.
   void run_pass();
   /// Finds workers where nearly everything fails, and takes back what has not started there.
   void avoid_bad_workers();
+
+  /// Nothing is assigned that is not sent.
+  void check_invariants() const;
 
  private:
   void serve(Session& session, double used_us_max);
@@ -36,8 +37,7 @@ class Assigner {
   void refuse_too_large(ReadyQueue& queue);
 
   const Settings& settings_;
-  Lifecycle::Parts parts_;
-  WorkerHealth& health_;
+  Tables& tables_;
   Lifecycle& lifecycle_;
   std::vector<Worker*> assigned_to_;  // in this pass
 };

@@ -20,23 +20,23 @@ void Scheduler::keep(Task& task) {
                              "with weft-broker --journal FILE");
   }
   lifecycle_.await_journal(task);
-  durable_.save(task);
+  tables_.durable.save(task);
 }
 
 void Scheduler::refuse_detached(Task& task, const std::string& reason) {
-  if (Durable::find(*task.session, task.seq) != nullptr) durable_.drop(*task.session, task.seq);
+  if (Durable::find(*task.session, task.seq) != nullptr) tables_.durable.drop(*task.session, task.seq);
   lifecycle_.refuse(task, reason);
 }
 
 /// The journal has the task.
 void Scheduler::accepted(const TaskRecord& record) {
-  Session* session = roster_.find_session(record.session);
+  Session* session = tables_.roster.find_session(record.session);
   Detached* entry = session != nullptr ? Durable::find(*session, record.seq) : nullptr;
   if (entry == nullptr) return;
   entry->journaled = true;
   if (entry->phase != Detached::Phase::saving) return;  // cancelled before it was journaled
   entry->phase = Detached::Phase::open;
-  delivery_.tell_journaled(*session, record.seq);
+  tables_.delivery.tell_journaled(*session, record.seq);
   lifecycle_.queue(session->tasks.at(record.seq));
 }
 
@@ -56,7 +56,7 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
     return true;
   }
   if (task.state == TaskState::saving) {  // it was never accepted here, and nothing was promised
-    step_.send(worker.peer, wire::Drop{ref.holder, ref.id});
+    tables_.step.send(worker.peer, wire::Drop{ref.holder, ref.id});
     return true;
   }
   if (task.with_worker() && !current) {
@@ -70,7 +70,7 @@ bool Scheduler::take_blob_result(Worker& worker, Task& task, bool current, const
 }
 
 void Scheduler::fetch_result(Task& task, Detached& entry, const wire::Payload& result) {
-  if (durable_.fetch_result(task, entry, result)) result_kept(task, entry);
+  if (tables_.durable.fetch_result(task, entry, result)) result_kept(task, entry);
 }
 
 void Scheduler::result_kept(Task& task, Detached& entry) {
@@ -84,16 +84,17 @@ void Scheduler::result_kept(Task& task, Detached& entry) {
 
 /// The result that was being fetched is lost: that of another attempt serves, or it is made again.
 void Scheduler::result_lost(Task& task, Detached& entry, const std::string& fault) {
-  step_.log(Log::Level::warning, fmt::format("the result of task {} is lost: {}",
-                                             TaskId{task.session->id, task.seq}.text(), fault));
-  if (const auto spare = durable_.drop_result(*task.session, entry)) return fetch_result(task, entry, *spare);
+  tables_.step.log(Log::Level::warning, fmt::format("the result of task {} is lost: {}",
+                                                    TaskId{task.session->id, task.seq}.text(), fault));
+  if (const auto spare = tables_.durable.drop_result(*task.session, entry))
+    return fetch_result(task, entry, *spare);
   lifecycle_.start_again(task);
 }
 
 /// Blobs that are kept now, or will not be.
 void Scheduler::settle_blobs() {
-  for (const auto& [id, fault] : durable_.take_settled()) {
-    Session* session = roster_.find_session(id.session);
+  for (const auto& [id, fault] : tables_.durable.take_settled()) {
+    Session* session = tables_.roster.find_session(id.session);
     Detached* entry = session != nullptr ? Durable::find(*session, id.seq) : nullptr;
     if (entry == nullptr) continue;  // refused for another blob
     Task& task = session->tasks.at(id.seq);
@@ -102,7 +103,7 @@ void Scheduler::settle_blobs() {
       is_result ? result_lost(task, *entry, fault)
                 : refuse_detached(task, "what it needs cannot be kept: " + fault);
     } else {
-      is_result ? result_kept(task, *entry) : durable_.record(task);
+      is_result ? result_kept(task, *entry) : tables_.durable.record(task);
     }
   }
 }
@@ -113,9 +114,9 @@ void Scheduler::settle_blobs() {
 bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& record) {
   Detached* entry = Durable::find(session, record.seq);
   if (entry == nullptr) return false;
-  if (entry->journaled) delivery_.tell_journaled(session, record.seq);
+  if (entry->journaled) tables_.delivery.tell_journaled(session, record.seq);
   if (entry->phase == Detached::Phase::finished) {
-    durable_.deliver_copy(session, record.seq, *entry);
+    tables_.durable.deliver_copy(session, record.seq, *entry);
   } else if (Task* task = session.tasks.find(record.seq)) {
     lifecycle_.take_charges_of_client(*entry, *task, record);
   }
@@ -125,7 +126,7 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
 void Scheduler::cancel_watched(Session& session, std::uint64_t seq) {
   const auto found = session.watches.find(seq);
   if (found == session.watches.end()) return;
-  Session* owner = roster_.find_session(found->second.session);
+  Session* owner = tables_.roster.find_session(found->second.session);
   Task* task = owner != nullptr ? owner->tasks.find(found->second.seq) : nullptr;
   if (task != nullptr && Durable::find(*owner, task->seq)->phase == Detached::Phase::open)
     lifecycle_.cancel(*task);
@@ -136,30 +137,31 @@ void Scheduler::leave_detached(Session& session) {
   session.state = SessionState::detached;
   session.handshake_confirmed = false;
   session.synced = true;
-  adoption_.reject_claims_of(session);
+  tables_.adoption.reject_claims_of(session);
   forget_deliveries(session);
   remove_holder(session.id);           // what was asked of it is asked of others
   std::vector<std::uint64_t> fetched;  // by other clients, while this one may still have wanted them
   for (const auto& [seq, entry] : session.detached) {
     if (entry.fetched) fetched.push_back(seq);
   }
-  for (const std::uint64_t seq : fetched) durable_.drop_when_free(session, seq);
+  for (const std::uint64_t seq : fetched) tables_.durable.drop_when_free(session, seq);
 }
 
 /// The next client of this session knows of no delivery, and says again what it waits for.
 void Scheduler::forget_deliveries(Session& session) {
-  delivery_.restart(session);
-  durable_.stop_watching(session);
-  delivery_.flush_releases(session);
+  tables_.delivery.restart(session);
+  tables_.durable.stop_watching(session);
+  tables_.delivery.flush_releases(session);
 }
 
 // ---- the journal ----
 
 void Scheduler::on(const Persisted& event) {
-  const std::vector<JournalRecord> records = journal_queue_.on_persisted(step_.now(), event);
+  const std::vector<JournalRecord> records = tables_.journal_queue.on_persisted(tables_.step.now(), event);
   if (!event.fault.empty()) {
-    step_.log(Log::Level::warning,
-              fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
+    tables_.step.log(
+        Log::Level::warning,
+        fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
   }
   for (const JournalRecord& record : records) {
     if (const auto* task = std::get_if<TaskRecord>(&record)) {
@@ -167,30 +169,33 @@ void Scheduler::on(const Persisted& event) {
         accepted(*task);
         continue;
       }
-      Session* session = roster_.find_session(task->session);
+      Session* session = tables_.roster.find_session(task->session);
       Task* lost = session != nullptr ? session->tasks.find(task->seq) : nullptr;
       if (lost != nullptr && lost->state == TaskState::saving)
         refuse_detached(*lost, "the broker's journal cannot take it: " + event.fault);
     } else if (const auto* charge = std::get_if<ChargeRecord>(&record)) {
-      durable_.on_charge_saved(*charge);
+      tables_.durable.on_charge_saved(*charge);
     } else if (const auto* answer = std::get_if<FinalRecord>(&record)) {
-      durable_.on_answer_saved(*answer);
+      tables_.durable.on_answer_saved(*answer);
     }
   }
 }
 
-void Scheduler::on(const BlobStored& event) { blob_vault_.on_stored(step_.now(), event, step_.actions()); }
+void Scheduler::on(const BlobStored& event) {
+  tables_.blob_vault.on_stored(tables_.step.now(), event, tables_.step.actions());
+}
 
 /// Asks for the blobs that detached tasks need, and takes what has come of them.
 void Scheduler::poll_journal() {
-  blob_vault_.tick(step_.now(), step_.actions());
+  tables_.blob_vault.tick(tables_.step.now(), tables_.step.actions());
   for (;;) {
     settle_blobs();
-    const std::vector<wire::Get> gets = blob_vault_.take_gets(step_.now(), step_.actions());
+    const std::vector<wire::Get> gets =
+        tables_.blob_vault.take_gets(tables_.step.now(), tables_.step.actions());
     if (gets.empty()) break;
     for (const wire::Get& get : gets) {
       BlobRelay::Outbox outbox;
-      blobs_.get(BlobRelay::kOwnPeer, get, reachable(), outbox);
+      tables_.blobs.get(BlobRelay::kOwnPeer, get, reachable(), outbox);
       pass_on(outbox);
     }
   }
@@ -198,9 +203,10 @@ void Scheduler::poll_journal() {
 
 /// What this step has recorded, unless a row is under way: then it goes with the next.
 void Scheduler::write_journal() {
-  if (journal_queue_.wants_rewrite(step_.now()))
-    step_.actions().push_back(journal_queue_.rewrite(durable_.journal_rows()));
-  if (auto row = journal_queue_.next_row(step_.now())) step_.actions().push_back(std::move(*row));
+  if (tables_.journal_queue.wants_rewrite(tables_.step.now()))
+    tables_.step.actions().push_back(tables_.journal_queue.rewrite(tables_.durable.journal_rows()));
+  if (auto row = tables_.journal_queue.next_row(tables_.step.now()))
+    tables_.step.actions().push_back(std::move(*row));
 }
 
 }  // namespace weft::broker

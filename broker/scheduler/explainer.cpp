@@ -28,7 +28,7 @@ wire::Answer Explainer::why(const std::string& text) const {
   }
   const std::string prefix = text.substr(0, dash);
   std::vector<const Session*> sessions;
-  for (const auto& [id, session] : roster_.sessions()) {
+  for (const auto& [id, session] : tables_.roster.sessions()) {
     if (id.text().starts_with(prefix)) sessions.push_back(session.get());
   }
   if (sessions.empty())
@@ -47,7 +47,7 @@ wire::Answer Explainer::why(const std::string& text) const {
 }
 
 std::string Explainer::why_here(const Session& session, const Task& task) const {
-  const double age = seconds_of(step_.now() - task.since);
+  const double age = seconds_of(tables_.step.now() - task.since);
   switch (task.state) {
     case TaskState::queued: {
       const ReadyQueue& queue = *task.spec->queue;
@@ -69,25 +69,25 @@ std::string Explainer::why_here(const Session& session, const Task& task) const 
             "it has been waiting for a free slot for {:.1f} s: {} tasks of its kind are before it", age,
             before);
       }
-      for (const auto& [id, worker] : roster_.workers()) {
-        if (!eligibility_.may_ever_run(*worker, *queue.placement)) continue;
+      for (const auto& [id, worker] : tables_.roster.workers()) {
+        if (!tables_.eligibility.may_ever_run(*worker, *queue.placement)) continue;
         if (worker->avoided || worker->holds)
           reason += fmt::format(
               "; worker {}: {}", worker->hello.name,
-              worker->avoided ? health_.why_avoided(*worker) : Eligibility::why_held(worker->hold));
+              worker->avoided ? tables_.health.why_avoided(*worker) : Eligibility::why_held(worker->hold));
       }
       return reason;
     }
     case TaskState::delayed:
       return fmt::format("it failed, and is tried again in {:.1f} s (its retry_delay)",
-                         seconds_of(task.due - step_.now()));
+                         seconds_of(task.due - tables_.step.now()));
     case TaskState::saving:
-      return journal_queue_.fault().empty()
+      return tables_.journal_queue.fault().empty()
                  ? "it is detached, and it or its result is on the way into the journal"
-                 : "it is detached, and the journal cannot be written: " + journal_queue_.fault();
+                 : "it is detached, and the journal cannot be written: " + tables_.journal_queue.fault();
     case TaskState::awaiting:
       return fmt::format("the broker was started {:.1f} s ago: a worker that runs it may still say so",
-                         seconds_of(step_.now() - step_.started()));
+                         seconds_of(tables_.step.now() - tables_.step.started()));
     case TaskState::assigned:
       return fmt::format(
           "it has been with worker {} for {:.1f} s, waiting for a runner, its program or its argument{}",
@@ -105,8 +105,8 @@ std::string Explainer::why_here(const Session& session, const Task& task) const 
 /// The workers on which the task failed, as far as they are still here.
 std::string Explainer::failed_where(const Task& task) const {
   std::vector<std::string> names;
-  for (const auto& [name, worker] : roster_.names()) {
-    if (placer_.failed_on(task, *worker)) names.push_back(name);
+  for (const auto& [name, worker] : tables_.roster.names()) {
+    if (tables_.placer.failed_on(task, *worker)) names.push_back(name);
   }
   std::sort(names.begin(), names.end());
   return names.empty() ? "a worker that has left" : fmt::format("{}", fmt::join(names, ", "));
@@ -117,63 +117,64 @@ std::string Explainer::why_waiting(const Session& session, const ReadyQueue& que
   if (session.away() && !queue.placement->detach) {
     return fmt::format("{} of its client: nothing new starts until it is back, for which it has {:.0f} s",
                        session.state == SessionState::silent ? "nothing is heard" : "the connection is lost",
-                       seconds_of(session.grace_ends - step_.now()));
+                       seconds_of(session.grace_ends - tables_.step.now()));
   }
-  if (std::string reason = eligibility_.explain(*queue.placement); !reason.empty()) return reason;
-  if (std::string reason = eligibility_.why_held(*queue.placement); !reason.empty()) return reason;
-  if (session.deliveries.bytes() >= fair_queue_.backlog_max()) {
+  if (std::string reason = tables_.eligibility.explain(*queue.placement); !reason.empty()) return reason;
+  if (std::string reason = tables_.eligibility.why_held(*queue.placement); !reason.empty()) return reason;
+  if (session.deliveries.bytes() >= tables_.fair_queue.backlog_max()) {
     return fmt::format("its client has {:.0f} MiB of results to fetch first",
                        static_cast<double>(session.deliveries.bytes()) / (1 << 20));
   }
   const Task* oldest = queue.tasks.front();
-  if (oldest == nullptr || step_.now() - oldest->since < settings_.stall_after) return "";
-  const Worker* worker = placer_.open_worker_for(*queue.placement);
+  if (oldest == nullptr || tables_.step.now() - oldest->since < settings_.stall_after) return "";
+  const Worker* worker = tables_.placer.open_worker_for(*queue.placement);
   if (worker == nullptr) return "";
   return fmt::format("this is a fault of the broker: task {} has waited {:.0f} s though worker {} has room",
-                     TaskId{session.id, oldest->seq}.text(), seconds_of(step_.now() - oldest->since),
+                     TaskId{session.id, oldest->seq}.text(), seconds_of(tables_.step.now() - oldest->since),
                      worker->hello.name);
 }
 
 /// Notes when a worker has tasks and does nothing with them.
 void Explainer::watch_worker(Worker& worker) {
-  std::string note = worker.avoided ? health_.why_avoided(worker) : eligibility_.why_held(worker.hold);
+  std::string note =
+      worker.avoided ? tables_.health.why_avoided(worker) : tables_.eligibility.why_held(worker.hold);
   if (!worker.avoided && worker.state == WorkerState::ready &&
-      step_.now() - worker.progressed >= settings_.stall_after) {
+      tables_.step.now() - worker.progressed >= settings_.stall_after) {
     const Task* idle = nullptr;
     bool runs = false;
     for (const Task* task = worker.tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       runs = runs || task->state == TaskState::running;
-      const bool late = step_.now() - task->since >= settings_.stall_after;
+      const bool late = tables_.step.now() - task->since >= settings_.stall_after;
       if (late && task->state == TaskState::cancelling) {
-        note =
-            fmt::format("it was told {:.0f} s ago to stop task {} and has not said that it did",
-                        seconds_of(step_.now() - task->since), TaskId{task->session->id, task->seq}.text());
+        note = fmt::format("it was told {:.0f} s ago to stop task {} and has not said that it did",
+                           seconds_of(tables_.step.now() - task->since),
+                           TaskId{task->session->id, task->seq}.text());
         break;
       }
       if (late && idle == nullptr) idle = task;
     }
     if (note.empty() && !runs && idle != nullptr) {
       note = fmt::format("it has {} tasks and has started none for {:.0f} s, the oldest is {}",
-                         worker.tasks.size(), seconds_of(step_.now() - worker.progressed),
+                         worker.tasks.size(), seconds_of(tables_.step.now() - worker.progressed),
                          TaskId{idle->session->id, idle->seq}.text());
     }
   }
   if (!note.empty() && worker.note.empty())
-    step_.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, note));
+    tables_.step.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, note));
   worker.note = std::move(note);
 }
 
 void Explainer::log_waiting() {
-  for (auto& [id, worker] : roster_.workers()) watch_worker(*worker);
-  for (auto& [id, session] : roster_.sessions()) {
+  for (auto& [id, worker] : tables_.roster.workers()) watch_worker(*worker);
+  for (auto& [id, session] : tables_.roster.sessions()) {
     for (ReadyQueue* queue : session->order) {
       std::string reason;
-      if (!queue->empty() && step_.now() - queue->front()->since >= settings_.explain_after / 2) {
+      if (!queue->empty() && tables_.step.now() - queue->front()->since >= settings_.explain_after / 2) {
         reason = why_waiting(*session, *queue);
       }
       if (!reason.empty() && reason != queue->explained) {
-        step_.log(Log::Level::warning,
-                  fmt::format("{} tasks of {} wait: {}", queue->size(), session->name, reason));
+        tables_.step.log(Log::Level::warning,
+                         fmt::format("{} tasks of {} wait: {}", queue->size(), session->name, reason));
       }
       queue->explained = std::move(reason);
     }

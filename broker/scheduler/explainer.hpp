@@ -5,26 +5,14 @@
 
 #include <string>
 
-#include "broker/scheduler/fair_queue.hpp"
-#include "broker/scheduler/journal_queue.hpp"
-#include "broker/scheduler/placer.hpp"
-#include "broker/scheduler/worker_health.hpp"
+#include "broker/scheduler/settings.hpp"
+#include "broker/scheduler/tables.hpp"
 
 namespace weft::broker {
 
 class Explainer {
  public:
-  Explainer(const Settings& settings, const Roster& roster, const Eligibility& eligibility,
-            const FairQueue& fair_queue, const Placer& placer, const WorkerHealth& health,
-            const JournalQueue& journal_queue, Step& step)
-      : settings_(settings),
-        roster_(roster),
-        eligibility_(eligibility),
-        fair_queue_(fair_queue),
-        placer_(placer),
-        health_(health),
-        journal_queue_(journal_queue),
-        step_(step) {}
+  Explainer(const Settings& settings, Tables& tables) : settings_(settings), tables_(tables) {}
 
   /// WHY: `text` is the id of a task, of which the session may be abbreviated.
   wire::Answer why(const std::string& text) const;
@@ -39,13 +27,7 @@ class Explainer {
   void watch_worker(Worker& worker);
 
   const Settings& settings_;
-  const Roster& roster_;
-  const Eligibility& eligibility_;
-  const FairQueue& fair_queue_;
-  const Placer& placer_;
-  const WorkerHealth& health_;
-  const JournalQueue& journal_queue_;
-  Step& step_;
+  Tables& tables_;
 };
 
 }  // namespace weft::broker

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/base/check.hpp"
@@ -20,14 +21,14 @@ Task& Lifecycle::add(Session& session, std::uint64_t seq, Spec& spec, const wire
   task.spec = &spec;
   task.payload = payload;
   ++task.spec->open_tasks;
-  parts_.roster.change_bytes(session, 0, payload.size());
+  tables_.roster.change_bytes(session, 0, payload.size());
   return task;
 }
 
 void Lifecycle::arm_queue_timeout(Task& task, std::uint64_t waited_ms) {
   const std::uint64_t ms = task.spec->content.queue_timeout_ms;
-  task.due = parts_.step.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, waited_ms), 1));
-  parts_.step.start_timer(task.due, TimerKind::queue_timeout, task.session->id, task.seq);
+  task.due = tables_.step.now() + milliseconds_of(std::max<std::uint64_t>(ms - std::min(ms, waited_ms), 1));
+  tables_.step.start_timer(task.due, TimerKind::queue_timeout, task.session->id, task.seq);
 }
 
 void Lifecycle::reopen(Task& task, const wire::ReannounceRecord& record) {
@@ -40,33 +41,33 @@ void Lifecycle::reopen(Task& task, const wire::ReannounceRecord& record) {
 void Lifecycle::erase(Task& task) {
   Session& session = *task.session;
   leave_place(task);
-  parts_.roster.change_bytes(session, task.payload.size(), 0);
-  parts_.placer.forget(task);
+  tables_.roster.change_bytes(session, task.payload.size(), 0);
+  tables_.placer.forget(task);
   Spec& spec = *task.spec;
   session.tasks.erase(task.seq);
-  parts_.specs.release(session, spec);
-  if (session.tasks.empty()) parts_.delivery.mark_dirty(session);
+  tables_.specs.release(session, spec);
+  if (session.tasks.empty()) tables_.delivery.mark_dirty(session);
 }
 
 // ---- waiting ----
 
 void Lifecycle::queue(Task& task) {
   if (!task.spec->refusal.empty()) return refuse(task, task.spec->refusal);
-  parts_.fair_queue.remove(task);
+  tables_.fair_queue.remove(task);
   task.state = TaskState::queued;
-  task.since = parts_.step.now();
-  if (task.due <= parts_.step.now()) start_queue_timeout(task, 0);  // it waits once more
-  parts_.fair_queue.push(task);
+  task.since = tables_.step.now();
+  if (task.due <= tables_.step.now()) start_queue_timeout(task, 0);  // it waits once more
+  tables_.fair_queue.push(task);
 }
 
 void Lifecycle::requeue(Task& task, Duration delay) {
   leave_place(task);
   if (delay == Duration(0)) return queue(task);
   task.state = TaskState::delayed;
-  task.since = parts_.step.now();
-  task.due = parts_.step.now() + delay;
+  task.since = tables_.step.now();
+  task.due = tables_.step.now() + delay;
   task.session->delayed.push_back(task);
-  parts_.step.start_timer(task.due, TimerKind::task_due, task.session->id, task.seq);
+  tables_.step.start_timer(task.due, TimerKind::task_due, task.session->id, task.seq);
 }
 
 void Lifecycle::put_back(Task& task) {
@@ -82,19 +83,19 @@ bool Lifecycle::may_be_elsewhere(const Task& task) const {
 
 void Lifecycle::await_claim(Task& task) {
   task.state = TaskState::awaiting;
-  task.since = parts_.step.now();
+  task.since = tables_.step.now();
   task.session->awaiting.push_back(task);
 }
 
 void Lifecycle::await_journal(Task& task) {
   leave_place(task);
   task.state = TaskState::saving;
-  task.since = parts_.step.now();
+  task.since = tables_.step.now();
   task.session->saving.push_back(task);
 }
 
 void Lifecycle::start_unclaimed(Task& task) {
-  if (parts_.adoption.window_is_open()) {
+  if (tables_.adoption.window_is_open()) {
     await_claim(task);
   } else {
     start_again(task);
@@ -114,12 +115,12 @@ void Lifecycle::bind(Task& task, Worker& worker, const wire::Attempt& attempt, T
   task.answered = false;
   task.adopted.current = false;
   task.state = state;
-  task.since = parts_.step.now();
-  if (worker.tasks.empty()) worker.progressed = parts_.step.now();
+  task.since = tables_.step.now();
+  if (worker.tasks.empty()) worker.progressed = tables_.step.now();
   worker.tasks.push_back(task);
   worker.extra += task.spec->slots - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] -= amount;
-  parts_.placer.update(worker);
+  tables_.placer.update(worker);
 }
 
 void Lifecycle::unbind(Task& task) {
@@ -128,7 +129,7 @@ void Lifecycle::unbind(Task& task) {
   worker.extra -= task.spec->slots - 1;
   for (const auto& [name, amount] : task.spec->content.resources) worker.resources_free[name] += amount;
   task.worker = nullptr;
-  parts_.placer.update(worker);
+  tables_.placer.update(worker);
 }
 
 /// Away from its worker, or out of its queue.
@@ -136,23 +137,23 @@ void Lifecycle::leave_place(Task& task) {
   if (task.with_worker()) {
     unbind(task);
   } else {
-    parts_.fair_queue.remove(task);
+    tables_.fair_queue.remove(task);
   }
 }
 
 void Lifecycle::note_started(Task& task) {
   task.state = TaskState::running;
-  task.since = parts_.step.now();
+  task.since = tables_.step.now();
 }
 
 void Lifecycle::assign(Task& task, Worker& worker) {
-  parts_.fair_queue.remove(task);
+  tables_.fair_queue.remove(task);
   bind(task, worker, wire::Attempt{settings_.epoch, next_attempt_++}, TaskState::assigned);
 }
 
 void Lifecycle::adopt(Task& task, Worker& worker, const wire::ClaimRecord& claim) {
-  parts_.adoption.remove_zombie(worker, TaskId{task.session->id, task.seq}, claim.attempt);
-  parts_.fair_queue.remove(task);
+  tables_.adoption.remove_zombie(worker, TaskId{task.session->id, task.seq}, claim.attempt);
+  tables_.fair_queue.remove(task);
   // An attempt that is done, however it ended, is not lost with its worker: assigned, not running.
   const bool running = claim.state == wire::ClaimState::running;
   bind(task, worker, claim.attempt, running ? TaskState::running : TaskState::assigned);
@@ -163,12 +164,12 @@ void Lifecycle::adopt(Task& task, Worker& worker, const wire::ClaimRecord& claim
 }
 
 void Lifecycle::abandon_attempt(Task& task) {
-  parts_.adoption.add_zombie(*task.worker, TaskId{task.session->id, task.seq}, task.attempt);
+  tables_.adoption.add_zombie(*task.worker, TaskId{task.session->id, task.seq}, task.attempt);
   unbind(task);
 }
 
 void Lifecycle::revoke(const Task& task, wire::RevokeMode mode) {
-  parts_.step.send(task.worker->peer, wire::Revoke{task.session->id, mode, {{task.seq, task.attempt}}});
+  tables_.step.send(task.worker->peer, wire::Revoke{task.session->id, mode, {{task.seq, task.attempt}}});
 }
 
 // ---- failures ----
@@ -223,14 +224,14 @@ void Lifecycle::take_executed_failure(const Worker& worker, Task& task, const wi
 
 /// Its program, or its function, did not start there.
 void Lifecycle::take_refused_start(Worker& worker, Task& task, const wire::ResultRecord& record) {
-  const Eligibility& eligibility = parts_.eligibility;
+  const Eligibility& eligibility = tables_.eligibility;
   const Placement& placement = *task.spec->queue->placement;
   const auto info = record.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
                                              : wire::decode_error(record.payload.inline_bytes());
   // A function that is missing says nothing of the program's other functions.
   const bool marks = !placement.program.empty() && !(info && info->type == wire::kMissingFunction);
   if (marks) eligibility.note_refusal(worker, placement.program, record.payload);
-  const auto& workers = parts_.roster.workers();
+  const auto& workers = tables_.roster.workers();
   const auto may = [&](const auto& entry) {
     return entry.second.get() != &worker && eligibility.could_run(*entry.second, placement);
   };
@@ -258,19 +259,19 @@ void Lifecycle::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (task.with_worker()) {
     const Detached* entry = task.adopted.current ? Durable::find(*task.session, task.seq) : nullptr;
     if (entry != nullptr) task.adopted.charge = static_cast<std::uint32_t>(entry->charges.size());
-    parts_.placer.note_failed_on(task, *task.worker);
+    tables_.placer.note_failed_on(task, *task.worker);
   }
   Duration delay = crashed ? Duration(0) : milliseconds_of(task.spec->content.retry_delay_ms);
   // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
-  if (may_be_elsewhere(task) && parts_.adoption.window_is_open())
-    delay = std::max(delay, parts_.adoption.window_ends() - parts_.step.now());
+  if (may_be_elsewhere(task) && tables_.adoption.window_is_open())
+    delay = std::max(delay, tables_.adoption.window_ends() - tables_.step.now());
   requeue(task, delay);
 }
 
 void Lifecycle::charge_unknown_start(Task& task) {
   wire::ErrorInfo info;
   info.message = "it may have been started before, and must not be started twice";
-  info.ended_ms = parts_.step.unix_ms(parts_.step.now());
+  info.ended_ms = tables_.step.unix_ms(tables_.step.now());
   charge(task, wire::Outcome::crashed, wire::Payload(wire::encode_error(info)));
 }
 
@@ -291,8 +292,8 @@ void Lifecycle::count(Task& task, wire::Outcome outcome, wire::Payload error) {
   wire::DeliveryRecord charged{
       task.seq, wire::DeliveryKind::charged, outcome, task.retries_used, task.crashes, std::move(error)};
   if (task.spec->content.detach)
-    parts_.durable.take_charge(*task.session, task.session->detached.at(task.seq), charged);
-  parts_.delivery.deliver(*task.session, std::move(charged));
+    tables_.durable.take_charge(*task.session, task.session->detached.at(task.seq), charged);
+  tables_.delivery.deliver(*task.session, std::move(charged));
 }
 
 void Lifecycle::take_lost_failure(const Worker& worker, Task& task, const wire::Attempt& attempt,
@@ -315,8 +316,8 @@ void Lifecycle::take_loss(Task& task, const std::string& how) {
   info.message = how;
   info.worker = task.worker->hello.name;
   info.host = task.worker->hello.host;
-  info.started_ms = task.state == TaskState::running ? parts_.step.unix_ms(task.since) : 0;
-  info.ended_ms = parts_.step.unix_ms(parts_.step.now());
+  info.started_ms = task.state == TaskState::running ? tables_.step.unix_ms(task.since) : 0;
+  info.ended_ms = tables_.step.unix_ms(tables_.step.now());
   charge(task, wire::Outcome::crashed, wire::Payload(wire::encode_error(info)));
 }
 
@@ -350,7 +351,7 @@ bool Lifecycle::journal_charges_of_client(Detached& entry, Task& task, const wir
   const std::string error = wire::encode_error(
       {.message =
            "its client was told of this failure, by a broker that ended before it had written it down"});
-  parts_.durable.take_charge(
+  tables_.durable.take_charge(
       *task.session, entry,
       {task.seq, wire::DeliveryKind::charged, crashed ? wire::Outcome::crashed : wire::Outcome::failed,
        task.retries_used, task.crashes, wire::Payload(error)});
@@ -365,8 +366,8 @@ void Lifecycle::answer(Task& task, wire::Outcome outcome, wire::Payload payload)
   wire::DeliveryRecord record{task.seq,     wire::DeliveryKind::final, outcome, task.retries_used,
                               task.crashes, std::move(payload)};
   Detached* entry = task.spec->content.detach ? Durable::find(*task.session, task.seq) : nullptr;
-  if (entry != nullptr) return parts_.durable.take_answer(*entry, task, std::move(record));
-  parts_.delivery.deliver(*task.session, std::move(record));
+  if (entry != nullptr) return tables_.durable.take_answer(*entry, task, std::move(record));
+  tables_.delivery.deliver(*task.session, std::move(record));
 }
 
 void Lifecycle::answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire::Payload& payload) {
@@ -379,7 +380,7 @@ void Lifecycle::answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire:
 void Lifecycle::refuse(Task& task, const std::string& reason) {
   wire::ErrorInfo info;
   info.message = reason;
-  info.ended_ms = parts_.step.unix_ms(parts_.step.now());
+  info.ended_ms = tables_.step.unix_ms(tables_.step.now());
   answer(task, wire::Outcome::refused, wire::Payload(wire::encode_error(info)));
   erase(task);
 }
@@ -407,18 +408,18 @@ void Lifecycle::stop_or_erase(Task& task) {
 }
 
 void Lifecycle::fail_unschedulable(Task& task) {
-  std::string reason = parts_.eligibility.explain(*task.spec->queue->placement);
+  std::string reason = tables_.eligibility.explain(*task.spec->queue->placement);
   if (reason.empty()) reason = "all slots that could run it were busy";
   wire::ErrorInfo info;
   info.message = fmt::format("it waited longer than its queue_timeout of {:.1f} s: {}",
                              static_cast<double>(task.spec->content.queue_timeout_ms) / 1e3, reason);
-  info.ended_ms = parts_.step.unix_ms(parts_.step.now());
+  info.ended_ms = tables_.step.unix_ms(tables_.step.now());
   answer(task, wire::Outcome::unschedulable, wire::Payload(wire::encode_error(info)));
   erase(task);
 }
 
 void Lifecycle::check_invariants() const {
-  for (const auto& [id, session] : parts_.roster.sessions()) {
+  for (const auto& [id, session] : tables_.roster.sessions()) {
     session->tasks.for_each([&, session = session.get()](std::uint64_t seq, const Task& task) {
       const bool has_worker = task.state == TaskState::assigned || task.state == TaskState::running ||
                               task.state == TaskState::cancelling;
@@ -431,6 +432,26 @@ void Lifecycle::check_invariants() const {
         WEFT_CHECK(session->saving.contains(task) && session->detached.contains(seq));
       if (task.state == TaskState::awaiting) WEFT_CHECK(session->awaiting.contains(task));
     });
+  }
+  for (const auto& [id, worker] : tables_.roster.workers()) {
+    for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
+      WEFT_CHECK(task->worker == worker.get());
+    }
+    // Adopted tasks were started by another life of the broker; ours alone never over-commit.
+    for (const auto& [name, free] : worker->resources_free) {
+      double used = 0;
+      bool adopted = false;
+      for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
+        const auto need = task->spec->content.resources.find(name);
+        if (need == task->spec->content.resources.end()) continue;
+        used += need->second;
+        adopted = adopted || task->adopted.current;
+      }
+      const auto total = worker->hello.resources.find(name);
+      const double has = total != worker->hello.resources.end() ? total->second : 0;
+      WEFT_CHECK(std::abs(has - used - free) < 1e-6);
+      WEFT_CHECK(adopted || free > -1e-6);
+    }
   }
 }
 

@@ -12,34 +12,14 @@
 #include <cstdint>
 #include <string>
 
-#include "broker/scheduler/adoption.hpp"
-#include "broker/scheduler/delivery.hpp"
-#include "broker/scheduler/durable.hpp"
-#include "broker/scheduler/eligibility.hpp"
-#include "broker/scheduler/fair_queue.hpp"
-#include "broker/scheduler/placer.hpp"
-#include "broker/scheduler/roster.hpp"
 #include "broker/scheduler/settings.hpp"
-#include "broker/scheduler/specs.hpp"
-#include "broker/scheduler/step.hpp"
+#include "broker/scheduler/tables.hpp"
 
 namespace weft::broker {
 
 class Lifecycle {
  public:
-  /// The parts below this one. Each outlives it.
-  struct Parts {
-    Roster& roster;
-    Step& step;
-    const Eligibility& eligibility;
-    FairQueue& fair_queue;
-    Placer& placer;
-    Delivery& delivery;
-    Specs& specs;
-    Durable& durable;
-    Adoption& adoption;
-  };
-  Lifecycle(const Settings& settings, const Parts& parts) : settings_(settings), parts_(parts) {}
+  Lifecycle(const Settings& settings, Tables& tables) : settings_(settings), tables_(tables) {}
 
   // ---- arrival ----
 
@@ -133,7 +113,7 @@ class Lifecycle {
   void fail_for_good(Task& task, wire::Outcome outcome, wire::Payload error);
 
   const Settings& settings_;
-  Parts parts_;
+  Tables& tables_;
   std::uint64_t next_attempt_ = 1;
   std::uint64_t finished_ = 0;
 };

@@ -14,7 +14,7 @@ constexpr std::size_t kRecordBytes = 16;  // about what a task costs on the wire
 }  // namespace
 
 void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor) {
-  Session* session = roster_.find_session(hello.session);
+  Session* session = tables_.roster.find_session(hello.session);
   bool stopping = false;
   if (session != nullptr && session->state == SessionState::detached) {
     session->tasks.for_each(
@@ -34,7 +34,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   if (session == nullptr) {
     session = &add_session(hello.session);
     // Whoever has claimed something of it may have sent results, and we had no use for them yet.
-    for (const auto& [incarnation, worker] : roster_.workers()) {
+    for (const auto& [incarnation, worker] : tables_.roster.workers()) {
       if (worker->sessions.find(session->id) != nullptr) session->resend.insert(incarnation);
     }
   }
@@ -48,24 +48,25 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   session->unreceived = 0;
   if (resumed) {
     for (const auto& [seq, entry] : session->detached) {
-      if (entry.journaled) delivery_.tell_journaled(*session, seq);  // the last KEPT may be lost
+      if (entry.journaled) tables_.delivery.tell_journaled(*session, seq);  // the last KEPT may be lost
     }
   } else {
     forget_deliveries(*session);
   }
-  roster_.peers().emplace(peer, Peer{session, nullptr, minor, step_.now(), step_.now()});
+  tables_.roster.peers().emplace(peer, Peer{session, nullptr, minor, tables_.step.now(), tables_.step.now()});
 
-  step_.send(peer, wire::Welcome{settings_.epoch,
-                                 static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
-                                 settings_.heartbeat_liveness, resumed, session->received});
-  step_.log(Log::Level::info,
-            fmt::format("client {} {} from {}", hello.name, resumed ? "is back" : "joined", hello.host));
-  if (resumed && hello.epoch == settings_.epoch) delivery_.acknowledge(*session, hello.delivered);
+  tables_.step.send(
+      peer,
+      wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
+                    settings_.heartbeat_liveness, resumed, session->received});
+  tables_.step.log(Log::Level::info, fmt::format("client {} {} from {}", hello.name,
+                                                 resumed ? "is back" : "joined", hello.host));
+  if (resumed && hello.epoch == settings_.epoch) tables_.delivery.acknowledge(*session, hello.delivered);
   session->deliveries.send_again();
-  delivery_.mark_dirty(*session);
-  fair_queue_.update(*session);
+  tables_.delivery.mark_dirty(*session);
+  tables_.fair_queue.update(*session);
   BlobRelay::Outbox outbox;
-  blobs_.resume(session->id, outbox);
+  tables_.blobs.resume(session->id, outbox);
   pass_on(outbox);
 }
 
@@ -91,8 +92,8 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
 }
 
 Session& Scheduler::add_session(const Uuid& id) {
-  Session& session = roster_.add_session(id);
-  fair_queue_.add(session);
+  Session& session = tables_.roster.add_session(id);
+  tables_.fair_queue.add(session);
   return session;
 }
 
@@ -108,15 +109,17 @@ void Scheduler::on(Session& session, const wire::Define& message) {
     refusal = fmt::format(
         "this broker does not know this kind of task: its client speaks protocol {}.{}, the broker {}.{}; "
         "use a broker that is as new as the client",
-        wire::kMajor, roster_.peers().at(session.peer).minor, wire::kMajor, settings_.minor);
+        wire::kMajor, tables_.roster.peers().at(session.peer).minor, wire::kMajor, settings_.minor);
   }
-  specs_.define(session, message.spec, message.content, std::move(refusal));
+  tables_.specs.define(session, message.spec, message.content, std::move(refusal));
 }
 
-void Scheduler::on(Session& session, const wire::Forget& forget) { specs_.forget(session, forget.spec); }
+void Scheduler::on(Session& session, const wire::Forget& forget) {
+  tables_.specs.forget(session, forget.spec);
+}
 
 void Scheduler::on(Session& session, const wire::Submit& submit) {
-  if (fair_queue_.others_wait(session)) placer_.note_competition();
+  if (tables_.fair_queue.others_wait(session)) tables_.placer.note_competition();
   Spec* spec = nullptr;
   for (const wire::SubmitRecord& record : submit.tasks) {
     if (record.seq <= session.received) continue;  // sent again after a reconnect
@@ -125,7 +128,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
     if (spec == nullptr) return;
     session.received = record.seq;
     if (spec->content.kind == wire::TaskKind::attached) {
-      durable_.watch(session, record.seq, record.payload, 0);
+      tables_.durable.watch(session, record.seq, record.payload, 0);
       continue;
     }
     Task& task = lifecycle_.add(session, record.seq, *spec, record.payload);
@@ -133,9 +136,9 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
       lifecycle_.refuse(task, spec->refusal);
       continue;
     }
-    if (eligibility_.is_large(task) &&
-        !adoption_.window_is_open()) {  // a larger worker may be about to come back
-      if (const std::string refusal = eligibility_.why_too_large(task); !refusal.empty()) {
+    if (tables_.eligibility.is_large(task) &&
+        !tables_.adoption.window_is_open()) {  // a larger worker may be about to come back
+      if (const std::string refusal = tables_.eligibility.why_too_large(task); !refusal.empty()) {
         lifecycle_.refuse(task, refusal);
         continue;
       }
@@ -143,7 +146,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
     lifecycle_.start_queue_timeout(task, 0);
     spec->content.detach ? keep(task) : lifecycle_.queue(task);
   }
-  delivery_.schedule_received(session);
+  tables_.delivery.schedule_received(session);
 }
 
 void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
@@ -159,7 +162,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     Spec* const spec = spec_of(session, record.seq, record.spec);
     if (spec == nullptr) return;
     if (spec->content.kind == wire::TaskKind::attached) {
-      durable_.watch(session, record.seq, record.payload, record.retries_used + record.crashes);
+      tables_.durable.watch(session, record.seq, record.payload, record.retries_used + record.crashes);
       continue;
     }
     Task& task = lifecycle_.add(session, record.seq, *spec, record.payload);
@@ -174,10 +177,10 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       keep(task);
       continue;
     }
-    const auto claimed = adoption_.take_claim(TaskId{session.id, record.seq});
+    const auto claimed = tables_.adoption.take_claim(TaskId{session.id, record.seq});
     if (!claimed || !try_adopt(*claimed->worker, task, claimed->claim)) lifecycle_.start_unclaimed(task);
   }
-  delivery_.schedule_received(session);
+  tables_.delivery.schedule_received(session);
 }
 
 /// That of task `seq`, which is being announced; null: it was not defined, and the client is refused.
@@ -190,7 +193,7 @@ Spec* Scheduler::spec_of(Session& session, std::uint64_t seq, std::uint32_t numb
 
 /// False: it sends more than its window allows, and is refused.
 bool Scheduler::within_window(Session& session, std::size_t bytes) {
-  if (delivery_.within_window(session, bytes)) return true;
+  if (tables_.delivery.within_window(session, bytes)) return true;
   refuse(session.peer, wire::RefuseCode::not_allowed,
          "tasks came faster than RECEIVED allows: a client sends at most 4 MiB ahead");
   return false;
@@ -198,14 +201,15 @@ bool Scheduler::within_window(Session& session, std::size_t bytes) {
 
 void Scheduler::on(Session& session, const wire::Synced&) {
   session.synced = true;
-  adoption_.reject_claims_of(session);
+  tables_.adoption.reject_claims_of(session);
   ask_again(session);
 }
 
 /// For results that were refused while it was not known whether anybody waits for them.
 void Scheduler::ask_again(Session& session) {
   for (const Uuid& id : session.resend) {
-    if (const Worker* worker = roster_.find_worker(id)) step_.send(worker->peer, wire::Resend{session.id});
+    if (const Worker* worker = tables_.roster.find_worker(id))
+      tables_.step.send(worker->peer, wire::Resend{session.id});
   }
   session.resend.clear();
 }
@@ -220,11 +224,13 @@ void Scheduler::on(Session& session, const wire::Cancel& cancelled) {
   }
 }
 
-void Scheduler::on(Session& session, const wire::Fetched& fetched) { durable_.on_fetched(session, fetched); }
+void Scheduler::on(Session& session, const wire::Fetched& fetched) {
+  tables_.durable.on_fetched(session, fetched);
+}
 
 void Scheduler::on(Session& session, const wire::Ack& ack) {
-  delivery_.acknowledge(session, ack.delivered);
-  delivery_.mark_dirty(session);
+  tables_.delivery.acknowledge(session, ack.delivered);
+  tables_.delivery.mark_dirty(session);
 }
 
 /// A closed connection is a hint: the client has ended, or is about to come back by another one. What cannot
@@ -233,25 +239,26 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
   const bool was_silent = session.state == SessionState::silent;
   // What it had sent before comes first when its network returns, and the end of that connection behind it.
   const Duration silence = settings_.heartbeat_interval * settings_.heartbeat_liveness;
-  const bool just_heard = session.heard_again && step_.now() < *session.heard_again + silence;
+  const bool just_heard = session.heard_again && tables_.step.now() < *session.heard_again + silence;
   session.peer = kNoPeer;
   session.state = SessionState::lost;
   if (loss == Loss::closed) {
-    Time ends = step_.now() + settings_.client_grace;
+    Time ends = tables_.step.now() + settings_.client_grace;
     // A client that hears nothing closes its connection, and hears of the network's return by its next
     // attempt to connect, while its kernel may have told us of the end before.
     if (was_silent || just_heard) ends += silence;
     session.grace_ends = was_silent ? std::min(session.grace_ends, ends) : ends;
   } else if (!was_silent) {
-    session.grace_ends = step_.now() + settings_.patience(session.give_up);
+    session.grace_ends = tables_.step.now() + settings_.patience(session.give_up);
   }
   session.loss = why;
-  step_.log(
+  tables_.step.log(
       Log::Level::warning,
       fmt::format("client {} is lost: {}; it may come back within {:.1f} s, what runs goes on until then",
-                  session.name, why, static_cast<double>((session.grace_ends - step_.now()).count()) / 1e6));
-  step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
-  fair_queue_.update(session);
+                  session.name, why,
+                  static_cast<double>((session.grace_ends - tables_.step.now()).count()) / 1e6));
+  tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+  tables_.fair_queue.update(session);
   fall_back_from(session.id);
 }
 
@@ -259,22 +266,23 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
 void Scheduler::fall_silent(Session& session, const std::string& why) {
   session.state = SessionState::silent;
   session.loss = why;
-  session.grace_ends = step_.now() + settings_.patience(session.give_up);
-  step_.log(
+  session.grace_ends = tables_.step.now() + settings_.patience(session.give_up);
+  tables_.step.log(
       Log::Level::warning,
       fmt::format("client {} is silent: {}; what runs goes on, nothing new starts, for {:.0f} s at most",
-                  session.name, why, static_cast<double>((session.grace_ends - step_.now()).count()) / 1e6));
-  step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
-  fair_queue_.update(session);
+                  session.name, why,
+                  static_cast<double>((session.grace_ends - tables_.step.now()).count()) / 1e6));
+  tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+  tables_.fair_queue.update(session);
   fall_back_from(session.id);
 }
 
 void Scheduler::hear_again(Session& session) {
   session.state = SessionState::connected;
-  session.heard_again = step_.now();
-  step_.log(Log::Level::info, fmt::format("client {} is heard again", session.name));
-  fair_queue_.update(session);
-  delivery_.mark_dirty(session);
+  session.heard_again = tables_.step.now();
+  tables_.step.log(Log::Level::info, fmt::format("client {} is heard again", session.name));
+  tables_.fair_queue.update(session);
+  tables_.delivery.mark_dirty(session);
 }
 
 void Scheduler::end_session(Session& session, const std::string& why) {
@@ -292,37 +300,37 @@ void Scheduler::end_session(Session& session, const std::string& why) {
       "client {} has left ({}); {} open tasks are cancelled ({} with workers), {} detached ones go on",
       session.name, why.empty() ? "no reason given" : why, seqs.size(), running,
       session.tasks.size() - seqs.size());
-  step_.log(Log::Level::info, text);
+  tables_.step.log(Log::Level::info, text);
   constexpr std::size_t kDepartedMax = 10;
   if (departed_.size() == kDepartedMax) departed_.pop_front();
-  if (!seqs.empty()) departed_.emplace_back(step_.now(), std::move(text));
+  if (!seqs.empty()) departed_.emplace_back(tables_.step.now(), std::move(text));
   for (const std::uint64_t seq : seqs) lifecycle_.cancel(session.tasks.at(seq));
-  delivery_.acknowledge(session, session.deliveries.last());  // nobody will
+  tables_.delivery.acknowledge(session, session.deliveries.last());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
-  durable_.stop_watching(session);
+  tables_.durable.stop_watching(session);
   if (!session.detached.empty()) leave_detached(session);
-  fair_queue_.update(session);
-  delivery_.mark_dirty(session);
+  tables_.fair_queue.update(session);
+  tables_.delivery.mark_dirty(session);
 }
 
 /// Those that have anything of it drop it.
 void Scheduler::end_at_workers(const Uuid& session) {
-  for (auto& [incarnation, worker] : roster_.workers()) {
+  for (auto& [incarnation, worker] : tables_.roster.workers()) {
     if (!worker->sessions.erase(session)) continue;
     worker->zombies.erase_if([&](const auto& zombie) { return zombie.first.session == session; });
     worker->executions.erase_if([&](const auto& entry) { return entry.first.first.session == session; });
-    placer_.update(*worker);
-    step_.send(worker->peer, wire::EndSession{session});
+    tables_.placer.update(*worker);
+    tables_.step.send(worker->peer, wire::EndSession{session});
   }
 }
 
 /// Nobody holds a task of it any more.
 void Scheduler::finish_ending(Session& session) {
   const Uuid id = session.id;
-  adoption_.forget_claims_of(id);
+  tables_.adoption.forget_claims_of(id);
   end_at_workers(id);
-  specs_.release_blobs_of(session);
-  roster_.remove_session(id);
+  tables_.specs.release_blobs_of(session);
+  tables_.roster.remove_session(id);
   remove_holder(id);
 }
 

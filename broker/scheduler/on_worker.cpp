@@ -16,7 +16,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
   if (!are_amounts(hello.resources)) {
     return refuse(peer, wire::RefuseCode::malformed, "an amount of a resource is negative or not a number");
   }
-  Worker* const other = roster_.find_worker_called(hello.name);
+  Worker* const other = tables_.roster.find_worker_called(hello.name);
   if (other != nullptr && other->hello.incarnation != hello.incarnation) {
     if (other->peer != kNoPeer) {
       return refuse(
@@ -28,30 +28,31 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
     lose_worker(*other, "another worker has come under its name");  // it was lost: this is its successor
   }
 
-  Worker* worker = roster_.find_worker(hello.incarnation);
+  Worker* worker = tables_.roster.find_worker(hello.incarnation);
   const bool resumed = worker != nullptr && worker->handshake_confirmed;
   if (worker == nullptr) {
-    worker = &roster_.add_worker(hello);
+    worker = &tables_.roster.add_worker(hello);
     worker->resources_free = hello.resources;
     worker->slots = hello.slots;
     worker->minor = minor;
-    worker->progressed = step_.now();
-    if (eligibility_.add(*worker)) fair_queue_.set_large_apart();
+    worker->progressed = tables_.step.now();
+    if (tables_.eligibility.add(*worker)) tables_.fair_queue.set_large_apart();
   }
   if (worker->peer != kNoPeer) drop_peer(worker->peer);
   worker->peer = peer;
   worker->state = WorkerState::joining;
   worker->claims.clear();
-  adoption_.remove_zombies(*worker);  // it says again what it has
+  tables_.adoption.remove_zombies(*worker);  // it says again what it has
   worker->executions.clear();
   worker->sessions.for_each([](WorkerSession& known) { known.spec_sent.clear(); });
   worker->last_spec_session = 0;
   set_hold(*worker, {});  // it says again whether it does
-  roster_.peers().emplace(peer, Peer{nullptr, worker, minor, step_.now(), step_.now()});
-  placer_.update(*worker);
-  step_.send(peer, wire::Welcome{settings_.epoch,
-                                 static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
-                                 settings_.heartbeat_liveness, resumed, 0});
+  tables_.roster.peers().emplace(peer, Peer{nullptr, worker, minor, tables_.step.now(), tables_.step.now()});
+  tables_.placer.update(*worker);
+  tables_.step.send(
+      peer,
+      wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
+                    settings_.heartbeat_liveness, resumed, 0});
 }
 
 void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) {
@@ -103,13 +104,13 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   }
   const auto claims = std::move(worker.claims);
   worker.claims.clear();
-  adoption_.forget_claims_of(worker);  // it has claimed again what it still has
+  tables_.adoption.forget_claims_of(worker);  // it has claimed again what it still has
   for (const auto& [session, records] : claims) {
     worker.sessions.of(session);  // which will hear of its end
-    if (roster_.find_session(session) == nullptr) adoption_.await_session(session);
+    if (tables_.roster.find_session(session) == nullptr) tables_.adoption.await_session(session);
     for (const wire::ClaimRecord& record : records) {
       if (record.state == wire::ClaimState::unknown) {  // of a newer worker: nothing can be made of it
-        adoption_.reject(worker, session, record);
+        tables_.adoption.reject(worker, session, record);
         continue;
       }
       if (record.state == wire::ClaimState::done)
@@ -118,26 +119,27 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
     }
   }
   BlobRelay::Outbox outbox;
-  blobs_.resume(worker.hello.incarnation, outbox);
+  tables_.blobs.resume(worker.hello.incarnation, outbox);
   pass_on(outbox);
-  placer_.update(worker);
-  step_.log(Log::Level::info, fmt::format("worker {} joined from {} with {} slot{}", worker.hello.name,
-                                          worker.hello.host, worker.slots, worker.slots == 1 ? "" : "s"));
+  tables_.placer.update(worker);
+  tables_.step.log(Log::Level::info,
+                   fmt::format("worker {} joined from {} with {} slot{}", worker.hello.name,
+                               worker.hello.host, worker.slots, worker.slots == 1 ? "" : "s"));
 }
 
 void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim) {
-  Session* session = roster_.find_session(session_id);
+  Session* session = tables_.roster.find_session(session_id);
   Task* task = session != nullptr ? find_task(*session, claim.seq) : nullptr;
   if (task == nullptr) {
     if (session == nullptr || !session->synced) {
-      adoption_.keep_claim(worker, session_id, claim);
+      tables_.adoption.keep_claim(worker, session_id, claim);
     } else {
-      adoption_.reject(worker, session_id, claim);
+      tables_.adoption.reject(worker, session_id, claim);
     }
     return;
   }
   if (task->state == TaskState::saving) {  // it is answered, and the answer on its way into the journal
-    adoption_.reject(worker, session_id, claim);
+    tables_.adoption.reject(worker, session_id, claim);
     return;
   }
   if (!task->with_worker()) {
@@ -153,25 +155,25 @@ void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimR
     return;
   }
   if (task->state == TaskState::cancelling) {  // its client has its answer: no attempt is needed any more
-    adoption_.reject(worker, session_id, claim);
+    tables_.adoption.reject(worker, session_id, claim);
     return;
   }
   if (const HeldClaim adopted = Adoption::adopted_claim(*task);
       Adoption::is_later({&worker, claim}, adopted)) {
     lifecycle_.unbind(*task);
-    adoption_.reject(*adopted.worker, session_id, adopted.claim);
+    tables_.adoption.reject(*adopted.worker, session_id, adopted.claim);
     return lifecycle_.adopt(*task, worker, claim);
   }
-  adoption_.reject(worker, session_id, claim);  // it is elsewhere by now
+  tables_.adoption.reject(worker, session_id, claim);  // it is elsewhere by now
 }
 
 /// Adopts a task that no worker has, unless the claim is stale or over. True: it is adopted.
 bool Scheduler::try_adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
   if (Adoption::is_stale(task, claim)) {
-    adoption_.reject(worker, task.session->id, claim);
+    tables_.adoption.reject(worker, task.session->id, claim);
     return false;
   }
-  if (adoption_.is_over(task, claim)) return false;
+  if (tables_.adoption.is_over(task, claim)) return false;
   lifecycle_.adopt(task, worker, claim);
   return true;
 }
@@ -181,9 +183,9 @@ void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) {
   if (!held && beat.hold.empty()) return;
   set_hold(worker, beat);
   if (!held) {
-    step_.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, worker.note));
+    tables_.step.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, worker.note));
   } else if (!worker.holds) {
-    step_.log(Log::Level::info, fmt::format("worker {} takes tasks again", worker.hello.name));
+    tables_.step.log(Log::Level::info, fmt::format("worker {} takes tasks again", worker.hello.name));
   }
 }
 
@@ -192,24 +194,24 @@ void Scheduler::set_hold(Worker& worker, const wire::Heartbeat& beat) {
   if (worker.holds || !beat.hold.empty()) worker.note = Eligibility::why_held(beat);
   worker.hold = beat;
   worker.holds = !beat.hold.empty();
-  placer_.update_credit(worker);
-  placer_.update(worker);
+  tables_.placer.update_credit(worker);
+  tables_.placer.update(worker);
 }
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
-  worker.progressed = step_.now();
+  worker.progressed = tables_.step.now();
   take_results(worker, results);
   if (worker.zombies.empty()) return;
   // Only now: a result may have made a zombie of the attempt whose own result follows it.
   for (const wire::ResultRecord& record : results.records) {
-    adoption_.remove_zombie(worker, TaskId{results.session, record.seq},
-                            wire::Attempt{results.epoch, record.number});
+    tables_.adoption.remove_zombie(worker, TaskId{results.session, record.seq},
+                                   wire::Attempt{results.epoch, record.number});
   }
-  placer_.update(worker);
+  tables_.placer.update(worker);
 }
 
 void Scheduler::take_results(Worker& worker, const wire::Results& results) {
-  Session* session = roster_.find_session(results.session);
+  Session* session = tables_.roster.find_session(results.session);
   if (session == nullptr) return;  // it keeps them; END_SESSION or RESEND follows
   auto& next = worker.sessions.of(session->id).next_outbox;
   if (results.fresh && (!next || *next < results.first)) next = results.first;
@@ -240,15 +242,16 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
     if (session->detached.empty()) {
       taken = current;
     } else {
-      delivery_.release_after_deliveries(*session, worker, current, record.seq);
+      tables_.delivery.release_after_deliveries(*session, worker, current, record.seq);
     }
   }
-  if (taken != 0) delivery_.release_after_deliveries(*session, worker, taken, 0);
+  if (taken != 0) tables_.delivery.release_after_deliveries(*session, worker, taken, 0);
   if (repeated != 0)
-    delivery_.release_after_deliveries(*session, worker, repeated, 0);  // the RELEASE was lost
-  if (const double us = std::exchange(session->unsettled_us, 0); us != 0) fair_queue_.charge(*session, us);
-  placer_.update_credit(worker);
-  placer_.update(worker);
+    tables_.delivery.release_after_deliveries(*session, worker, repeated, 0);  // the RELEASE was lost
+  if (const double us = std::exchange(session->unsettled_us, 0); us != 0)
+    tables_.fair_queue.charge(*session, us);
+  tables_.placer.update_credit(worker);
+  tables_.placer.update(worker);
 }
 
 void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
@@ -289,7 +292,7 @@ void Scheduler::note_end(Worker& worker, const Task& task, wire::Outcome outcome
     case wire::Outcome::failed:
     case wire::Outcome::timed_out:
     case wire::Outcome::crashed:
-      if (health_.note_failure(worker)) assigner_.avoid_bad_workers();
+      if (tables_.health.note_failure(worker)) assigner_.avoid_bad_workers();
       return;
     default:
       return;
@@ -297,8 +300,8 @@ void Scheduler::note_end(Worker& worker, const Task& task, wire::Outcome outcome
 }
 
 void Scheduler::on(Worker& worker, const wire::Started& started) {
-  worker.progressed = step_.now();
-  Session* session = roster_.find_session(started.session);
+  worker.progressed = tables_.step.now();
+  Session* session = tables_.roster.find_session(started.session);
   if (session == nullptr) return;
   wire::Running running;
   for (const wire::AttemptRecord& record : started.tasks) {
@@ -308,17 +311,17 @@ void Scheduler::on(Worker& worker, const wire::Started& started) {
     lifecycle_.note_started(*task);
     running.seqs.push_back(task->seq);
   }
-  if (!running.seqs.empty()) step_.send(session->peer, std::move(running));
+  if (!running.seqs.empty()) tables_.step.send(session->peer, std::move(running));
 }
 
 void Scheduler::on(Worker& worker, const wire::Returned& returned) {
-  worker.progressed = step_.now();
-  Session* session = roster_.find_session(returned.session);
+  worker.progressed = tables_.step.now();
+  Session* session = tables_.roster.find_session(returned.session);
   for (const wire::AttemptRecord& record : returned.tasks) {
-    adoption_.remove_zombie(worker, TaskId{returned.session, record.seq}, record.attempt);
-    adoption_.forget_claim(worker, TaskId{returned.session, record.seq}, record.attempt);
+    tables_.adoption.remove_zombie(worker, TaskId{returned.session, record.seq}, record.attempt);
+    tables_.adoption.forget_claim(worker, TaskId{returned.session, record.seq}, record.attempt);
   }
-  placer_.update(worker);
+  tables_.placer.update(worker);
   if (session == nullptr) return;
   for (const wire::AttemptRecord& record : returned.tasks) {
     Task* task = find_task(*session, record.seq);
@@ -329,30 +332,30 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
       lifecycle_.put_back(*task);
     }
   }
-  placer_.update(worker);
+  tables_.placer.update(worker);
 }
 
 void Scheduler::on(Worker& worker, const wire::Draining&) {
   if (worker.state != WorkerState::ready) return;
   worker.state = WorkerState::draining;
-  placer_.update(worker);
-  step_.log(Log::Level::info, fmt::format("worker {} is draining", worker.hello.name));
+  tables_.placer.update(worker);
+  tables_.step.log(Log::Level::info, fmt::format("worker {} is draining", worker.hello.name));
 }
 
 /// Its connection is gone. It has a moment to come back before its tasks go elsewhere.
 void Scheduler::lose_connection(Worker& worker) {
   worker.peer = kNoPeer;
   worker.state = WorkerState::lost;
-  worker.gone_ends = step_.now() + settings_.gone_grace;
-  placer_.update(worker);
-  step_.start_timer(worker.gone_ends, TimerKind::worker_gone, worker.hello.incarnation);
+  worker.gone_ends = tables_.step.now() + settings_.gone_grace;
+  tables_.placer.update(worker);
+  tables_.step.start_timer(worker.gone_ends, TimerKind::worker_gone, worker.hello.incarnation);
 }
 
 void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame) {
   worker.state = WorkerState::lost;
-  placer_.update(worker);
-  step_.log(Log::Level::warning, fmt::format("worker {} has left ({}); {} tasks go back", worker.hello.name,
-                                             why, worker.tasks.size()));
+  tables_.placer.update(worker);
+  tables_.step.log(Log::Level::warning, fmt::format("worker {} has left ({}); {} tasks go back",
+                                                    worker.hello.name, why, worker.tasks.size()));
   while (Task* task = worker.tasks.front()) {
     if (task->state == TaskState::cancelling) {
       lifecycle_.erase(*task);
@@ -366,11 +369,11 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
       lifecycle_.put_back(*task);
     }
   }
-  adoption_.forget_claims_of(worker);
-  adoption_.remove_zombies(worker);
+  tables_.adoption.forget_claims_of(worker);
+  tables_.adoption.remove_zombies(worker);
   const Uuid incarnation = worker.hello.incarnation;
-  eligibility_.remove(worker);
-  roster_.remove_worker(worker);
+  tables_.eligibility.remove(worker);
+  tables_.roster.remove_worker(worker);
   remove_holder(incarnation);
 }
 

@@ -12,13 +12,13 @@ namespace weft::broker {
 /// False: the message does not ask for an answer.
 bool Scheduler::answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor) {
   if (const auto* request = std::get_if<wire::StatusRequest>(&message)) {
-    step_.send(peer, status(request->details));
+    tables_.step.send(peer, status(request->details));
   } else if (const auto* find = std::get_if<wire::Find>(&message)) {
-    durable_.answer_find(peer, *find, minor);
+    tables_.durable.answer_find(peer, *find, minor);
   } else if (const auto* wish = std::get_if<wire::DrainWorker>(&message)) {
-    step_.send(peer, drain(wish->worker));
+    tables_.step.send(peer, drain(wish->worker));
   } else if (const auto* question = std::get_if<wire::Why>(&message)) {
-    step_.send(peer, explainer_.why(question->task));
+    tables_.step.send(peer, explainer_.why(question->task));
   } else {
     return false;
   }
@@ -26,10 +26,10 @@ bool Scheduler::answer_question(PeerId peer, const wire::Message& message, std::
 }
 
 wire::Answer Scheduler::drain(const std::string& name) {
-  const Worker* const worker = roster_.find_worker_called(name);
+  const Worker* const worker = tables_.roster.find_worker_called(name);
   if (worker == nullptr) {
     std::vector<std::string> names;
-    for (const auto& [other, of] : roster_.names()) names.push_back(other);
+    for (const auto& [other, of] : tables_.roster.names()) names.push_back(other);
     std::sort(names.begin(), names.end());
     return {false, names.empty() ? fmt::format("no worker is called '{}': none has joined", name)
                                  : fmt::format("no worker is called '{}': the workers here are {}", name,
@@ -37,7 +37,7 @@ wire::Answer Scheduler::drain(const std::string& name) {
   }
   if (worker->peer == kNoPeer)
     return {false, fmt::format("worker {} is not connected: it is lost, or about to come back", name)};
-  step_.send(worker->peer, wire::Leave{});
+  tables_.step.send(worker->peer, wire::Leave{});
   return {true, fmt::format("worker {} was told to leave; {} tasks are there, and those that run may finish",
                             name, worker->tasks.size())};
 }

@@ -12,40 +12,40 @@ namespace weft::broker {
 
 void Scheduler::on(const Recovered& event) {
   for (const JournalRecord& record : event.records) std::visit([this](const auto& r) { replay(r); }, record);
-  for (const BlobId& id : event.blobs) blob_vault_.found(id);
+  for (const BlobId& id : event.blobs) tables_.blob_vault.found(id);
   std::size_t open = 0;
   std::size_t finished = 0;
-  for (const auto& [id, session] : roster_.sessions()) {
+  for (const auto& [id, session] : tables_.roster.sessions()) {
     if (session->detached.empty()) {  // nothing of it is left
       session->state = SessionState::detached;
-      delivery_.mark_dirty(*session);
+      tables_.delivery.mark_dirty(*session);
     }
-    durable_.hold_again(*session);
+    tables_.durable.hold_again(*session);
     for (const auto& [seq, entry] : session->detached)
       ++(entry.phase == Detached::Phase::open ? open : finished);
   }
-  blob_vault_.collect(step_.actions());
-  step_.actions().push_back(journal_queue_.rewrite(durable_.journal_rows()));
-  step_.log(Log::Level::info,
-            fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched", open,
-                        finished));
+  tables_.blob_vault.collect(tables_.step.actions());
+  tables_.step.actions().push_back(tables_.journal_queue.rewrite(tables_.durable.journal_rows()));
+  tables_.step.log(Log::Level::info,
+                   fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched",
+                               open, finished));
 }
 
 /// As if its client had just been lost: it may come back, and workers may claim what they run.
 void Scheduler::replay(const SessionRecord& record) {
-  if (roster_.sessions().contains(record.id)) return;
+  if (tables_.roster.sessions().contains(record.id)) return;
   Session& session = add_session(record.id);
   session.name = record.name;
   session.host = record.host;
   session.recorded = true;
   session.state = SessionState::lost;
   session.loss = "this broker was started anew";
-  session.grace_ends = adoption_.window_ends() + settings_.patience(session.give_up);
-  step_.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+  session.grace_ends = tables_.adoption.window_ends() + settings_.patience(session.give_up);
+  tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
 }
 
 void Scheduler::replay(const SpecRecord& record) {
-  Session* session = roster_.find_session(record.session);
+  Session* session = tables_.roster.find_session(record.session);
   if (session == nullptr || session->specs.contains(record.spec)) return;
   std::string refusal;
   if (record.minor > settings_.minor) {
@@ -54,13 +54,13 @@ void Scheduler::replay(const SpecRecord& record) {
         "{}.{}, would ignore: start a newer broker on this journal",
         wire::kMajor, record.minor, wire::kMajor, settings_.minor);
   }
-  Spec& spec = specs_.define(*session, record.spec, record.content, std::move(refusal));
+  Spec& spec = tables_.specs.define(*session, record.spec, record.content, std::move(refusal));
   spec.recorded = true;
   spec.minor = record.minor;
 }
 
 void Scheduler::replay(const TaskRecord& record) {
-  Session* session = roster_.find_session(record.session);
+  Session* session = tables_.roster.find_session(record.session);
   if (session == nullptr || !session->specs.contains(record.spec) || session->detached.contains(record.seq))
     return;
   Task& task = lifecycle_.add(*session, record.seq, *session->specs.at(record.spec), record.payload);
@@ -70,13 +70,13 @@ void Scheduler::replay(const TaskRecord& record) {
   entry.spec = task.spec;
   entry.submitted_ms = record.submitted_ms;
   ++task.spec->open_tasks;
-  const std::int64_t waited_ms = step_.unix_ms(step_.now()) - record.submitted_ms;
+  const std::int64_t waited_ms = tables_.step.unix_ms(tables_.step.now()) - record.submitted_ms;
   lifecycle_.start_queue_timeout(task, static_cast<std::uint64_t>(std::max<std::int64_t>(waited_ms, 0)));
   lifecycle_.await_claim(task);
 }
 
 void Scheduler::replay(const ChargeRecord& record) {
-  Session* session = roster_.find_session(record.session);
+  Session* session = tables_.roster.find_session(record.session);
   Task* task = session != nullptr ? find_task(*session, record.charge.seq) : nullptr;
   if (task == nullptr) return;
   if (record.charge.retries_used + record.charge.crashes < task->execution()) return;  // read before
@@ -88,21 +88,21 @@ void Scheduler::replay(const ChargeRecord& record) {
 }
 
 void Scheduler::replay(const FinalRecord& record) {
-  Session* session = roster_.find_session(record.session);
+  Session* session = tables_.roster.find_session(record.session);
   Task* task = session != nullptr ? find_task(*session, record.answer.seq) : nullptr;
   if (task == nullptr) return;
   Detached& entry = session->detached.at(task->seq);
   entry.phase = Detached::Phase::finished;
-  durable_.set_answer(*session, entry, record.answer);
+  tables_.durable.set_answer(*session, entry, record.answer);
   entry.finished_ms = record.finished_ms;
   lifecycle_.erase(*task);
 }
 
 void Scheduler::replay(const GoneRecord& record) {
-  Session* session = roster_.find_session(record.session);
+  Session* session = tables_.roster.find_session(record.session);
   if (session == nullptr || !session->detached.contains(record.seq)) return;
   if (Task* task = find_task(*session, record.seq)) lifecycle_.erase(*task);
-  durable_.drop(*session, record.seq);
+  tables_.durable.drop(*session, record.seq);
 }
 
 }  // namespace weft::broker

@@ -5,6 +5,11 @@
 
 namespace weft::broker {
 
+Roster::~Roster() {
+  for (auto& [id, session] : sessions_)
+    session->tasks.for_each([](std::uint64_t, Task& task) { TaskList::remove(task); });
+}
+
 void Roster::check_invariants() const {
   WEFT_CHECK(names_.size() == workers_.size());
   for (const auto& [incarnation, worker] : workers_) {

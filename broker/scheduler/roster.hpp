@@ -13,6 +13,12 @@ namespace weft::broker {
 
 class Roster {
  public:
+  Roster() = default;
+  /// Tasks leave their lists before either goes.
+  ~Roster();
+  Roster(const Roster&) = delete;
+  Roster& operator=(const Roster&) = delete;
+
   using Sessions = std::unordered_map<Uuid, std::unique_ptr<Session>>;
   using Workers = std::unordered_map<Uuid, std::unique_ptr<Worker>>;
 

@@ -27,24 +27,12 @@
 #include <utility>
 #include <vector>
 
-#include "broker/scheduler/adoption.hpp"
 #include "broker/scheduler/assigner.hpp"
-#include "broker/scheduler/blob_relay.hpp"
-#include "broker/scheduler/blob_vault.hpp"
-#include "broker/scheduler/delivery.hpp"
-#include "broker/scheduler/durable.hpp"
-#include "broker/scheduler/eligibility.hpp"
 #include "broker/scheduler/events.hpp"
 #include "broker/scheduler/explainer.hpp"
-#include "broker/scheduler/fair_queue.hpp"
-#include "broker/scheduler/journal_queue.hpp"
 #include "broker/scheduler/lifecycle.hpp"
-#include "broker/scheduler/placer.hpp"
-#include "broker/scheduler/roster.hpp"
 #include "broker/scheduler/settings.hpp"
-#include "broker/scheduler/specs.hpp"
-#include "broker/scheduler/step.hpp"
-#include "broker/scheduler/worker_health.hpp"
+#include "broker/scheduler/tables.hpp"
 
 namespace weft::broker {
 
@@ -52,7 +40,6 @@ class Scheduler {
  public:
   /// `now` is the start of this broker's life.
   Scheduler(Settings settings, Time now);
-  ~Scheduler();
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
@@ -68,8 +55,8 @@ class Scheduler {
 
   // ---- queries ----
   wire::Status status(bool details) const;
-  bool knows(PeerId peer) const { return roster_.peers().contains(peer); }
-  bool has_session(const Uuid& id) const { return roster_.sessions().contains(id); }
+  bool knows(PeerId peer) const { return tables_.roster.peers().contains(peer); }
+  bool has_session(const Uuid& id) const { return tables_.roster.sessions().contains(id); }
   std::uint64_t finished() const { return lifecycle_.finished(); }
 
  private:
@@ -176,27 +163,11 @@ class Scheduler {
 
   static Task* find_task(Session& session, std::uint64_t seq);
 
-  // The parts, each of which uses only those before it.
   const Settings settings_;
-  Roster roster_;
-  Step step_;
-  BlobRelay blobs_{settings_.program_bytes_max};
-  JournalQueue journal_queue_{settings_.journal_queue};
-  BlobVault blob_vault_{settings_.blob_vault};
-  Eligibility eligibility_{settings_, roster_, step_};
-  FairQueue fair_queue_{settings_, roster_, eligibility_};
-  Placer placer_{settings_, roster_, eligibility_, step_};
-  WorkerHealth health_{settings_, roster_, step_};
-  Delivery delivery_{settings_, roster_, fair_queue_, step_};
-  Specs specs_{roster_, blob_vault_, blobs_, step_};
-  Durable durable_{settings_, roster_, delivery_, specs_, journal_queue_, blob_vault_, step_};
-  Adoption adoption_{settings_, roster_, delivery_, placer_, step_};
-  const Lifecycle::Parts parts_{roster_,   step_,  eligibility_, fair_queue_, placer_,
-                                delivery_, specs_, durable_,     adoption_};
-  Lifecycle lifecycle_{settings_, parts_};
-  Assigner assigner_{settings_, parts_, health_, lifecycle_};
-  Explainer explainer_{settings_, roster_, eligibility_,   fair_queue_,
-                       placer_,   health_, journal_queue_, step_};
+  Tables tables_;
+  Lifecycle lifecycle_{settings_, tables_};
+  Assigner assigner_{settings_, tables_, lifecycle_};
+  Explainer explainer_{settings_, tables_};
 
   Time stepped_;  // the previous step
   Time next_scan_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <set>
 
 #include "broker/scheduler/scheduler.hpp"
@@ -41,17 +40,15 @@ std::string label_of(const Session& session, const ReadyQueue& queue) {
 
 }  // namespace
 
-// ---- status ----
-
 wire::Status Scheduler::status(bool details) const {
   const auto ms = [](Duration d) { return static_cast<std::uint64_t>(d.count() / 1000); };
   wire::Status status;
   status.version = settings_.version;
   status.epoch = settings_.epoch;
-  status.uptime_ms = ms(step_.now() - step_.started());
+  status.uptime_ms = ms(tables_.step.now() - tables_.step.started());
   status.finished = lifecycle_.finished();
-  status.queued_bytes = roster_.queued_bytes();
-  for (const auto& [id, worker] : roster_.workers()) {
+  status.queued_bytes = tables_.roster.queued_bytes();
+  for (const auto& [id, worker] : tables_.roster.workers()) {
     const auto slots = worker->slots;
     const auto running = static_cast<std::uint32_t>(std::min<std::size_t>(worker->load(), slots));
     ++status.workers;
@@ -62,13 +59,13 @@ wire::Status Scheduler::status(bool details) const {
     const char* state = running > 0 ? "busy" : "idle";
     if (worker->state == WorkerState::draining) state = "draining";
     if (worker->state == WorkerState::lost) state = "lost";
-    const Peer* const peer = roster_.peers().find(worker->peer);
+    const Peer* const peer = tables_.roster.peers().find(worker->peer);
     status.worker_list.push_back({worker->hello.name, worker->hello.host, worker->hello.pid, state, slots,
                                   running, worker->tasks.size(), worker->hello.resources,
                                   worker->resources_free, worker->finished,
-                                  peer != nullptr ? ms(step_.now() - peer->heard) : 0, worker->note});
+                                  peer != nullptr ? ms(tables_.step.now() - peer->heard) : 0, worker->note});
   }
-  for (const auto& [id, session] : roster_.sessions()) {
+  for (const auto& [id, session] : tables_.roster.sessions()) {
     const std::size_t waiting =
         session->queued + session->delayed.size() + session->awaiting.size() + session->saving.size();
     status.clients += session->state != SessionState::detached &&
@@ -86,45 +83,12 @@ wire::Status Scheduler::status(bool details) const {
   }
   if (details) {
     for (const auto& [when, text] : departed_)
-      status.departed.push_back(fmt::format("{} s ago: {}", ms(step_.now() - when) / 1000, text));
+      status.departed.push_back(fmt::format("{} s ago: {}", ms(tables_.step.now() - when) / 1000, text));
   }
   const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
   std::sort(status.worker_list.begin(), status.worker_list.end(), by_name);
   std::sort(status.client_list.begin(), status.client_list.end(), by_name);
   return status;
-}
-
-// ---- invariants ----
-
-void Scheduler::check_invariants() const {
-  roster_.check_invariants();
-  fair_queue_.check_invariants();
-  placer_.check_invariants();
-  journal_queue_.check_invariants();
-  blob_vault_.check_invariants();
-  durable_.check_invariants();
-  lifecycle_.check_invariants();
-  for (const auto& [id, worker] : roster_.workers()) {
-    WEFT_CHECK(worker->outgoing.tasks.empty());
-    for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
-      WEFT_CHECK(task->worker == worker.get());
-    }
-    // Adopted tasks were started by another life of the broker; ours alone never over-commit.
-    for (const auto& [name, free] : worker->resources_free) {
-      double used = 0;
-      bool adopted = false;
-      for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
-        const auto need = task->spec->content.resources.find(name);
-        if (need == task->spec->content.resources.end()) continue;
-        used += need->second;
-        adopted = adopted || task->adopted.current;
-      }
-      const auto total = worker->hello.resources.find(name);
-      const double has = total != worker->hello.resources.end() ? total->second : 0;
-      WEFT_CHECK(std::abs(has - used - free) < 1e-6);
-      WEFT_CHECK(adopted || free > -1e-6);
-    }
-  }
 }
 
 }  // namespace weft::broker

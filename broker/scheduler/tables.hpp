@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// Tables: all that the scheduler remembers of peers, tasks and workers, each piece in the class that owns it.
+// Each of them uses only those before it. The classes above them (Lifecycle, Assigner, ...) keep the rules
+// and have no such state; they are made from a reference to this struct.
+#pragma once
+
+#include "broker/scheduler/adoption.hpp"
+#include "broker/scheduler/blob_relay.hpp"
+#include "broker/scheduler/blob_vault.hpp"
+#include "broker/scheduler/delivery.hpp"
+#include "broker/scheduler/durable.hpp"
+#include "broker/scheduler/eligibility.hpp"
+#include "broker/scheduler/fair_queue.hpp"
+#include "broker/scheduler/journal_queue.hpp"
+#include "broker/scheduler/placer.hpp"
+#include "broker/scheduler/roster.hpp"
+#include "broker/scheduler/settings.hpp"
+#include "broker/scheduler/specs.hpp"
+#include "broker/scheduler/step.hpp"
+#include "broker/scheduler/worker_health.hpp"
+
+namespace weft::broker {
+
+struct Tables {
+  /// `settings` outlives the tables. `now` is the start of this broker's life.
+  Tables(const Settings& settings, Time now)
+      : step(roster, now, settings.unix_us_at_zero),
+        blobs(settings.program_bytes_max),
+        journal_queue(settings.journal_queue),
+        blob_vault(settings.blob_vault),
+        eligibility(settings, roster, step),
+        fair_queue(settings, roster, eligibility),
+        placer(settings, roster, eligibility, step),
+        health(settings, roster, step),
+        delivery(settings, roster, fair_queue, step),
+        specs(roster, blob_vault, blobs, step),
+        durable(settings, roster, delivery, specs, journal_queue, blob_vault, step),
+        adoption(settings, roster, delivery, placer, step) {}
+
+  /// Aborts if an invariant of one of them is broken.
+  void check_invariants() const;
+
+  Roster roster;
+  Step step;
+  BlobRelay blobs;
+  JournalQueue journal_queue;
+  BlobVault blob_vault;
+  Eligibility eligibility;
+  FairQueue fair_queue;
+  Placer placer;
+  WorkerHealth health;
+  Delivery delivery;
+  Specs specs;
+  Durable durable;
+  Adoption adoption;
+};
+
+}  // namespace weft::broker
