@@ -139,8 +139,8 @@ void Scheduler::leave_detached(Session& session) {
   session.synced = true;
   tables_.adoption.reject_claims_of(session);
   forget_deliveries(session);
-  remove_holder(session.id);           // what was asked of it is asked of others
-  std::vector<std::uint64_t> fetched;  // by other clients, while this one may still have wanted them
+  tables_.blobs.remove_holder(session.id);  // what was asked of it is asked of others
+  std::vector<std::uint64_t> fetched;       // by other clients, while this one may still have wanted them
   for (const auto& [seq, entry] : session.detached) {
     if (entry.fetched) fetched.push_back(seq);
   }
@@ -188,17 +188,9 @@ void Scheduler::on(const BlobStored& event) {
 /// Asks for the blobs that detached tasks need, and takes what has come of them.
 void Scheduler::poll_journal() {
   tables_.blob_vault.tick(tables_.step.now(), tables_.step.actions());
-  for (;;) {
+  do {
     settle_blobs();
-    const std::vector<wire::Get> gets =
-        tables_.blob_vault.take_gets(tables_.step.now(), tables_.step.actions());
-    if (gets.empty()) break;
-    for (const wire::Get& get : gets) {
-      BlobRelay::Outbox outbox;
-      tables_.blobs.get(BlobRelay::kOwnPeer, get, reachable(), outbox);
-      pass_on(outbox);
-    }
-  }
+  } while (tables_.blobs.fetch_for_vault());
 }
 
 /// What this step has recorded, unless a row is under way: then it goes with the next.

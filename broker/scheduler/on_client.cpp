@@ -65,9 +65,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
   session->deliveries.send_again();
   tables_.delivery.mark_dirty(*session);
   tables_.fair_queue.update(*session);
-  BlobRelay::Outbox outbox;
-  tables_.blobs.resume(session->id, outbox);
-  pass_on(outbox);
+  tables_.blobs.resume(session->id);
 }
 
 void Scheduler::on_client_message(Session& session, const wire::Message& message) {
@@ -78,7 +76,7 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
           on(session, m);
         } else if constexpr (std::is_same_v<M, wire::Get> || std::is_same_v<M, wire::Data> ||
                              std::is_same_v<M, wire::Gone> || std::is_same_v<M, wire::Drop>) {
-          on_blob_message(session.peer, session.id, message);
+          tables_.blobs.on(session.peer, session.id, m);
         } else if constexpr (std::is_same_v<M, wire::Goodbye>) {
           drop_peer(session.peer);
           session.peer = kNoPeer;
@@ -259,7 +257,7 @@ void Scheduler::lose_session(Session& session, const std::string& why, Loss loss
                   static_cast<double>((session.grace_ends - tables_.step.now()).count()) / 1e6));
   tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
   tables_.fair_queue.update(session);
-  fall_back_from(session.id);
+  tables_.blobs.fall_back_from(session.id);
 }
 
 /// Its network may be down, or its process or machine stand still.
@@ -274,7 +272,7 @@ void Scheduler::fall_silent(Session& session, const std::string& why) {
                   static_cast<double>((session.grace_ends - tables_.step.now()).count()) / 1e6));
   tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
   tables_.fair_queue.update(session);
-  fall_back_from(session.id);
+  tables_.blobs.fall_back_from(session.id);
 }
 
 void Scheduler::hear_again(Session& session) {
@@ -331,7 +329,7 @@ void Scheduler::finish_ending(Session& session) {
   end_at_workers(id);
   tables_.specs.release_blobs_of(session);
   tables_.roster.remove_session(id);
-  remove_holder(id);
+  tables_.blobs.remove_holder(id);
 }
 
 }  // namespace weft::broker

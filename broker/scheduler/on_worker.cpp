@@ -62,7 +62,7 @@ void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) 
           on(worker, m);
         } else if constexpr (std::is_same_v<M, wire::Get> || std::is_same_v<M, wire::Data> ||
                              std::is_same_v<M, wire::Gone>) {
-          on_blob_message(worker.peer, worker.hello.incarnation, message);
+          tables_.blobs.on(worker.peer, worker.hello.incarnation, m);
         } else if constexpr (std::is_same_v<M, wire::Goodbye>) {
           drop_peer(worker.peer);
           worker.peer = kNoPeer;
@@ -118,9 +118,7 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
       claim(worker, session, record);
     }
   }
-  BlobRelay::Outbox outbox;
-  tables_.blobs.resume(worker.hello.incarnation, outbox);
-  pass_on(outbox);
+  tables_.blobs.resume(worker.hello.incarnation);
   tables_.placer.update(worker);
   tables_.step.log(Log::Level::info,
                    fmt::format("worker {} joined from {} with {} slot{}", worker.hello.name,
@@ -374,7 +372,7 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
   const Uuid incarnation = worker.hello.incarnation;
   tables_.eligibility.remove(worker);
   tables_.roster.remove_worker(worker);
-  remove_holder(incarnation);
+  tables_.blobs.remove_holder(incarnation);
 }
 
 }  // namespace weft::broker

@@ -149,7 +149,7 @@ void Scheduler::on_timer(const Timer& timer) {
       if (!tables_.adoption.give_up(timer.who)) return;
       tables_.adoption.forget_claims_of(timer.who);
       end_at_workers(timer.who);
-      remove_holder(timer.who);
+      tables_.blobs.remove_holder(timer.who);
       return;
     case TimerKind::keep: {
       Session* session = tables_.roster.find_session(timer.who);
@@ -247,71 +247,6 @@ void Scheduler::drop_peer(PeerId peer) {
   tables_.roster.peers().erase(peer);
   tables_.blobs.remove_peer(peer);
   tables_.step.actions().push_back(ForgetPeer{peer});
-}
-
-// ---- blobs ----
-
-BlobRelay::Reachable Scheduler::reachable() const {
-  return [this](const Uuid& holder) {
-    using Reach = BlobRelay::Reach;
-    if (const auto session = tables_.roster.sessions().find(holder);
-        session != tables_.roster.sessions().end()) {
-      if (session->second->away()) return Reach::later;
-      return session->second->state == SessionState::connected ? Reach::now : Reach::never;
-    }
-    if (const auto worker = tables_.roster.workers().find(holder); worker != tables_.roster.workers().end())
-      return worker->second->state == WorkerState::lost ? Reach::later : Reach::now;
-    // A session that a worker claims: who waits for a blob of it waits until it is here or given up.
-    return tables_.adoption.is_awaited(holder) ? Reach::later : Reach::never;
-  };
-}
-
-void Scheduler::remove_holder(const Uuid& holder) {
-  BlobRelay::Outbox outbox;
-  tables_.blobs.remove_holder(holder, reachable(), outbox);
-  pass_on(outbox);
-}
-
-/// It is silent, or not connected for now.
-void Scheduler::fall_back_from(const Uuid& holder) {
-  BlobRelay::Outbox outbox;
-  tables_.blobs.fall_back(holder, reachable(), outbox);
-  pass_on(outbox);
-}
-
-void Scheduler::pass_on(BlobRelay::Outbox& outbox) {
-  for (auto& [peer, holder, message] : outbox) {
-    PeerId to = peer;
-    if (to == BlobRelay::kOwnPeer) {
-      if (const auto* data = std::get_if<wire::Data>(&message))
-        tables_.blob_vault.on_data(tables_.step.now(), *data, tables_.step.actions());
-      if (const auto* gone = std::get_if<wire::Gone>(&message))
-        tables_.blob_vault.on_gone(tables_.step.now(), *gone, tables_.step.actions());
-      continue;
-    }
-    if (to == kNoPeer) {
-      if (const Session* session = tables_.roster.find_session(holder)) to = session->peer;
-      if (const Worker* worker = tables_.roster.find_worker(holder)) to = worker->peer;
-    }
-    tables_.step.send(to,
-                      std::move(message));  // a holder without a connection is asked again when it resumes
-  }
-}
-
-void Scheduler::on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message) {
-  BlobRelay::Outbox outbox;
-  if (const auto* get = std::get_if<wire::Get>(&message)) {
-    if (tables_.blob_vault.has(get->id)) {
-      tables_.step.actions().push_back(ReadBlob{peer, *get});
-    } else {
-      tables_.blobs.get(peer, *get, reachable(), outbox);
-    }
-  }
-  if (const auto* data = std::get_if<wire::Data>(&message)) tables_.blobs.data(*data, outbox);
-  if (const auto* gone = std::get_if<wire::Gone>(&message))
-    tables_.blobs.gone(holder, *gone, reachable(), outbox);
-  if (const auto* drop = std::get_if<wire::Drop>(&message)) outbox.push_back({kNoPeer, drop->holder, *drop});
-  pass_on(outbox);
 }
 
 Task* Scheduler::find_task(Session& session, std::uint64_t seq) { return session.tasks.find(seq); }

@@ -154,13 +154,6 @@ class Scheduler {
   bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
   wire::Answer drain(const std::string& name);
 
-  // blobs
-  void pass_on(BlobRelay::Outbox& outbox);
-  void remove_holder(const Uuid& holder);
-  void fall_back_from(const Uuid& holder);
-  void on_blob_message(PeerId peer, const Uuid& holder, const wire::Message& message);
-  BlobRelay::Reachable reachable() const;
-
   static Task* find_task(Session& session, std::uint64_t seq);
 
   const Settings settings_;

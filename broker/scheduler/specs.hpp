@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string>
 
-#include "broker/scheduler/blob_relay.hpp"
+#include "broker/scheduler/blob_traffic.hpp"
 #include "broker/scheduler/blob_vault.hpp"
 #include "broker/scheduler/roster.hpp"
 #include "broker/scheduler/step.hpp"
@@ -16,7 +16,7 @@ namespace weft::broker {
 
 class Specs {
  public:
-  Specs(const Roster& roster, BlobVault& blob_vault, BlobRelay& blobs, Step& step)
+  Specs(const Roster& roster, BlobVault& blob_vault, BlobTraffic& blobs, Step& step)
       : roster_(roster), blob_vault_(blob_vault), blobs_(blobs), step_(step) {}
 
   /// nullptr: not defined.
@@ -42,7 +42,7 @@ class Specs {
 
   const Roster& roster_;
   BlobVault& blob_vault_;
-  BlobRelay& blobs_;
+  BlobTraffic& blobs_;
   Step& step_;
 };
 

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "broker/scheduler/adoption.hpp"
-#include "broker/scheduler/blob_relay.hpp"
+#include "broker/scheduler/blob_traffic.hpp"
 #include "broker/scheduler/blob_vault.hpp"
 #include "broker/scheduler/delivery.hpp"
 #include "broker/scheduler/durable.hpp"
@@ -25,7 +25,6 @@ struct Tables {
   /// `settings` outlives the tables. `now` is the start of this broker's life.
   Tables(const Settings& settings, Time now)
       : step(roster, now, settings.unix_us_at_zero),
-        blobs(settings.program_bytes_max),
         journal_queue(settings.journal_queue),
         blob_vault(settings.blob_vault),
         eligibility(settings, roster, step),
@@ -33,16 +32,16 @@ struct Tables {
         placer(settings, roster, eligibility, step),
         health(settings, roster, step),
         delivery(settings, roster, fair_queue, step),
+        adoption(settings, roster, delivery, placer, step),
+        blobs(settings, roster, adoption, blob_vault, step),
         specs(roster, blob_vault, blobs, step),
-        durable(settings, roster, delivery, specs, journal_queue, blob_vault, step),
-        adoption(settings, roster, delivery, placer, step) {}
+        durable(settings, roster, delivery, specs, journal_queue, blob_vault, step) {}
 
   /// Aborts if an invariant of one of them is broken.
   void check_invariants() const;
 
   Roster roster;
   Step step;
-  BlobRelay blobs;
   JournalQueue journal_queue;
   BlobVault blob_vault;
   Eligibility eligibility;
@@ -50,9 +49,10 @@ struct Tables {
   Placer placer;
   WorkerHealth health;
   Delivery delivery;
+  Adoption adoption;
+  BlobTraffic blobs;
   Specs specs;
   Durable durable;
-  Adoption adoption;
 };
 
 }  // namespace weft::broker
