@@ -88,7 +88,7 @@ void Scheduler::result_lost(Task& task, Detached& entry, const std::string& faul
                                                     TaskId{task.session->id, task.seq}.text(), fault));
   if (const auto spare = tables_.durable.drop_result(*task.session, entry))
     return fetch_result(task, entry, *spare);
-  lifecycle_.start_again(task);
+  retries_.start_again(task);
 }
 
 /// Blobs that are kept now, or will not be.
@@ -118,7 +118,7 @@ bool Scheduler::again_detached(Session& session, const wire::ReannounceRecord& r
   if (entry->phase == Detached::Phase::finished) {
     tables_.durable.deliver_copy(session, record.seq, *entry);
   } else if (Task* task = session.tasks.find(record.seq)) {
-    lifecycle_.take_charges_of_client(*entry, *task, record);
+    retries_.take_charges_of_client(*entry, *task, record);
   }
   return true;
 }

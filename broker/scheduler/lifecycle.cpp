@@ -31,13 +31,6 @@ void Lifecycle::arm_queue_timeout(Task& task, std::uint64_t waited_ms) {
   tables_.step.start_timer(task.due, TimerKind::queue_timeout, task.session->id, task.seq);
 }
 
-void Lifecycle::reopen(Task& task, const wire::ReannounceRecord& record) {
-  abandon_attempt(task);
-  task.retries_used = record.retries_used;
-  task.crashes = record.crashes;
-  start_unclaimed(task);
-}
-
 void Lifecycle::erase(Task& task) {
   Session& session = *task.session;
   leave_place(task);
@@ -70,17 +63,6 @@ void Lifecycle::requeue(Task& task, Duration delay) {
   tables_.step.start_timer(task.due, TimerKind::task_due, task.session->id, task.seq);
 }
 
-void Lifecycle::put_back(Task& task) {
-  if (!may_be_elsewhere(task)) return requeue(task, Duration(0));
-  leave_place(task);
-  start_unclaimed(task);
-}
-
-/// An earlier broker assigned it, and so may have gone on with it at another worker.
-bool Lifecycle::may_be_elsewhere(const Task& task) const {
-  return task.adopted.current && task.attempt.epoch != settings_.epoch;
-}
-
 void Lifecycle::await_claim(Task& task) {
   task.state = TaskState::awaiting;
   task.since = tables_.step.now();
@@ -92,19 +74,6 @@ void Lifecycle::await_journal(Task& task) {
   task.state = TaskState::saving;
   task.since = tables_.step.now();
   task.session->saving.push_back(task);
-}
-
-void Lifecycle::start_unclaimed(Task& task) {
-  if (tables_.adoption.window_is_open()) {
-    await_claim(task);
-  } else {
-    start_again(task);
-  }
-}
-
-void Lifecycle::start_again(Task& task) {
-  if (task.spec->content.crash_limit > 1 || !task.spec->refusal.empty()) return queue(task);
-  charge_unknown_start(task);
 }
 
 // ---- with a worker ----
@@ -170,192 +139,6 @@ void Lifecycle::abandon_attempt(Task& task) {
 
 void Lifecycle::revoke(const Task& task, wire::RevokeMode mode) {
   tables_.step.send(task.worker->peer, wire::Revoke{task.session->id, mode, {{task.seq, task.attempt}}});
-}
-
-// ---- failures ----
-
-void Lifecycle::take_failure(Worker& worker, Task& task, const wire::ResultRecord& record) {
-  task.answered = true;
-  switch (record.outcome) {
-    case wire::Outcome::failed:
-    case wire::Outcome::timed_out:
-    case wire::Outcome::crashed:
-      return take_executed_failure(worker, task, record);
-    case wire::Outcome::cannot_start:
-      return take_refused_start(worker, task, record);
-    case wire::Outcome::not_fetched:
-      if (task.returned++ < settings_.fetch_tries) return put_back(task);
-      answer(task, record.outcome, record.payload);
-      return erase(task);
-    case wire::Outcome::unknown:
-      return refuse(
-          task, fmt::format("worker {} ended it in a way that this broker, which speaks protocol "
-                            "{}.{}, does not know: the worker speaks {}.{}",
-                            worker.hello.name, wire::kMajor, settings_.minor, wire::kMajor, worker.minor));
-    case wire::Outcome::cancelled:
-      // By an earlier broker, or when we had given its client up. The attempt may have begun.
-      return task.spec->content.crash_limit > 1 ? put_back(task) : charge_unknown_start(task);
-    case wire::Outcome::ok:
-    case wire::Outcome::refused:
-    case wire::Outcome::unschedulable:
-      return put_back(task);
-  }
-}
-
-void Lifecycle::take_result_again(Task& task) {
-  if (task.state == TaskState::cancelling) return erase(task);
-  unbind(task);
-  task.answered = true;
-  start_unclaimed(task);
-}
-
-void Lifecycle::take_executed_failure(const Worker& worker, Task& task, const wire::ResultRecord& record) {
-  // The journal may have this charge and lack one before it, so the count alone does not tell.
-  const Detached* entry = task.adopted.current ? Durable::find(*task.session, task.seq) : nullptr;
-  if (const std::uint32_t charge = entry != nullptr ? entry->charge_of(record) : 0; charge != 0) {
-    task.adopted.charge = charge;
-    return put_back(task);
-  }
-  // An earlier broker may have heard of this failure and started the task again.
-  const bool ended_before = worker.executions->contains({TaskId{task.session->id, task.seq}, task.attempt});
-  if (ended_before && task.spec->content.crash_limit <= 1) return charge_unknown_start(task);
-  charge(task, record.outcome, record.payload);
-}
-
-/// Its program, or its function, did not start there.
-void Lifecycle::take_refused_start(Worker& worker, Task& task, const wire::ResultRecord& record) {
-  const Eligibility& eligibility = tables_.eligibility;
-  const Placement& placement = *task.spec->queue->placement;
-  const auto info = record.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
-                                             : wire::decode_error(record.payload.inline_bytes());
-  // A function that is missing says nothing of the program's other functions.
-  const bool marks = !placement.program.empty() && !(info && info->type == wire::kMissingFunction);
-  if (marks) eligibility.note_refusal(worker, placement.program, record.payload);
-  const auto& workers = tables_.roster.workers();
-  const auto may = [&](const auto& entry) {
-    return entry.second.get() != &worker && eligibility.could_run(*entry.second, placement);
-  };
-  const auto others = std::count_if(workers.begin(), workers.end(), [&](const auto& entry) {
-    return may(entry) && Eligibility::has_memory_for(&task, *entry.second);
-  });
-  // No worker is marked for a function, a library or a command: each task counts for itself.
-  const bool elsewhere = marks ? others > 0 : task.returned++ < others;
-  if (elsewhere) return put_back(task);
-  ReadyQueue& queue = *task.spec->queue;
-  answer(task, record.outcome, record.payload);
-  erase(task);
-  if (!marks) return;
-  queue.sized_for = 0;
-  // No worker is left for the tasks behind it either, unless its own argument was too large for the others.
-  if (std::none_of(workers.begin(), workers.end(), may)) answer_all(queue, record.outcome, record.payload);
-}
-
-/// Counts an attempt against its limit: the task goes on, or this was its last.
-void Lifecycle::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
-  if (task.adopted.current && std::exchange(task.adopted.prepaid, false)) return put_back(task);
-  if (is_last(task, outcome)) return fail_for_good(task, outcome, std::move(error));
-  const bool crashed = outcome == wire::Outcome::crashed;
-  count(task, outcome, std::move(error));
-  if (task.with_worker()) {
-    const Detached* entry = task.adopted.current ? Durable::find(*task.session, task.seq) : nullptr;
-    if (entry != nullptr) task.adopted.charge = static_cast<std::uint32_t>(entry->charges.size());
-    tables_.placer.note_failed_on(task, *task.worker);
-  }
-  Duration delay = crashed ? Duration(0) : milliseconds_of(task.spec->content.retry_delay_ms);
-  // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
-  if (may_be_elsewhere(task) && tables_.adoption.window_is_open())
-    delay = std::max(delay, tables_.adoption.window_ends() - tables_.step.now());
-  requeue(task, delay);
-}
-
-void Lifecycle::charge_unknown_start(Task& task) {
-  wire::ErrorInfo info;
-  info.message = "it may have been started before, and must not be started twice";
-  info.ended_ms = tables_.step.unix_ms(tables_.step.now());
-  charge(task, wire::Outcome::crashed, wire::Payload(wire::encode_error(info)));
-}
-
-bool Lifecycle::is_last(const Task& task, wire::Outcome outcome) {
-  const wire::TaskSpec& spec = task.spec->content;
-  return outcome == wire::Outcome::crashed ? task.crashes + 1 >= spec.crash_limit
-                                           : task.retries_used >= spec.retries;
-}
-
-void Lifecycle::fail_for_good(Task& task, wire::Outcome outcome, wire::Payload error) {
-  if (outcome == wire::Outcome::crashed) ++task.crashes;
-  answer(task, outcome, std::move(error));
-  erase(task);
-}
-
-void Lifecycle::count(Task& task, wire::Outcome outcome, wire::Payload error) {
-  ++(outcome == wire::Outcome::crashed ? task.crashes : task.retries_used);
-  wire::DeliveryRecord charged{
-      task.seq, wire::DeliveryKind::charged, outcome, task.retries_used, task.crashes, std::move(error)};
-  if (task.spec->content.detach)
-    tables_.durable.take_charge(*task.session, task.session->detached.at(task.seq), charged);
-  tables_.delivery.deliver(*task.session, std::move(charged));
-}
-
-void Lifecycle::take_lost_failure(const Worker& worker, Task& task, const wire::Attempt& attempt,
-                                  const wire::ResultRecord& record) {
-  const bool charges = record.outcome == wire::Outcome::failed ||
-                       record.outcome == wire::Outcome::timed_out || record.outcome == wire::Outcome::crashed;
-  const auto execution = worker.executions->find({TaskId{task.session->id, task.seq}, attempt});
-  if (!charges || execution == worker.executions->end() || attempt.epoch == settings_.epoch ||
-      !task.adopted.is_untold(execution->second)) {
-    return;
-  }
-  const Detached* entry = Durable::find(*task.session, task.seq);
-  if (entry != nullptr && entry->charge_of(record) != 0) return;
-  if (!is_last(task, record.outcome)) return count(task, record.outcome, record.payload);
-  if (!task.with_worker()) fail_for_good(task, record.outcome, record.payload);  // else it runs already
-}
-
-void Lifecycle::take_loss(Task& task, const std::string& how) {
-  wire::ErrorInfo info;
-  info.message = how;
-  info.worker = task.worker->hello.name;
-  info.host = task.worker->hello.host;
-  info.started_ms = task.state == TaskState::running ? tables_.step.unix_ms(task.since) : 0;
-  info.ended_ms = tables_.step.unix_ms(tables_.step.now());
-  charge(task, wire::Outcome::crashed, wire::Payload(wire::encode_error(info)));
-}
-
-void Lifecycle::take_charges_of_client(Detached& entry, Task& task, const wire::ReannounceRecord& record) {
-  if (!journal_charges_of_client(entry, task, record)) return;
-  AdoptedExecution& adopted = task.adopted;
-  if (adopted.current && adopted.execution < task.execution()) adopted.prepaid = true;
-  adopted.first_untold = std::max(adopted.first_untold, 1 + record.retries_used + record.crashes);
-}
-
-/// False: they reach the limit of the task, which is answered and erased.
-bool Lifecycle::journal_charges_of_client(Detached& entry, Task& task, const wire::ReannounceRecord& record) {
-  std::uint32_t retries_used = record.retries_used;
-  std::uint32_t crashes = record.crashes;
-  // The adopted attempt, which has failed since, came after what the client knows of.
-  const bool later = entry.phase == Detached::Phase::open && task.adopted.current &&
-                     task.adopted.charge != 0 && !task.with_worker() &&
-                     task.adopted.execution > retries_used + crashes;
-  const wire::DeliveryRecord last = later ? entry.charges[task.adopted.charge - 1] : wire::DeliveryRecord{};
-  if (later) ++(last.outcome == wire::Outcome::crashed ? crashes : retries_used);
-  const bool crashed = crashes > task.crashes;
-  if (!crashed && retries_used <= task.retries_used) return true;
-  task.retries_used = std::max(task.retries_used, retries_used);
-  task.crashes = std::max(task.crashes, crashes);
-  const wire::TaskSpec& spec = task.spec->content;
-  if (later && (task.crashes >= spec.crash_limit || task.retries_used > spec.retries)) {
-    answer(task, last.outcome, last.payload);
-    erase(task);
-    return false;
-  }
-  const std::string error = wire::encode_error(
-      {.message =
-           "its client was told of this failure, by a broker that ended before it had written it down"});
-  tables_.durable.take_charge(
-      *task.session, entry,
-      {task.seq, wire::DeliveryKind::charged, crashed ? wire::Outcome::crashed : wire::Outcome::failed,
-       task.retries_used, task.crashes, wire::Payload(error)});
-  return true;
 }
 
 // ---- answers ----

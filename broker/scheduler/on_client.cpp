@@ -154,7 +154,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     if (again_detached(session, record)) continue;
     if (Task* known = find_task(session, record.seq)) {
       if (known->state == TaskState::cancelling)
-        reannounce.cancelled ? lifecycle_.answer_cancelled(*known) : lifecycle_.reopen(*known, record);
+        reannounce.cancelled ? lifecycle_.answer_cancelled(*known) : retries_.reopen(*known, record);
       continue;
     }
     Spec* const spec = spec_of(session, record.seq, record.spec);
@@ -176,7 +176,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       continue;
     }
     const auto claimed = tables_.adoption.take_claim(TaskId{session.id, record.seq});
-    if (!claimed || !try_adopt(*claimed->worker, task, claimed->claim)) lifecycle_.start_unclaimed(task);
+    if (!claimed || !try_adopt(*claimed->worker, task, claimed->claim)) retries_.start_unclaimed(task);
   }
   tables_.delivery.schedule_received(session);
 }

@@ -99,7 +99,7 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
     if (current.state == TaskState::cancelling) {
       lifecycle_.erase(current);
     } else {
-      lifecycle_.put_back(current);
+      retries_.put_back(current);
     }
   }
   const auto claims = std::move(worker.claims);
@@ -225,7 +225,7 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
     if (current < *next) {
       repeated = current;
       if (task != nullptr && task->worker == &worker && task->attempt == attempt)
-        lifecycle_.take_result_again(*task);
+        retries_.take_result_again(*task);
     }
     if (current != *next) continue;
     if (task == nullptr && !session->synced && session->state != SessionState::ending) {
@@ -276,8 +276,8 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     if (take_blob_result(worker, task, current, record)) return;
     return lifecycle_.complete(task, current, record.payload);
   }
-  if (!current) return lifecycle_.take_lost_failure(worker, task, attempt, record);
-  lifecycle_.take_failure(worker, task, record);
+  if (!current) return retries_.take_lost_failure(worker, task, attempt, record);
+  retries_.take_failure(worker, task, record);
 }
 
 /// For what is known of the worker.
@@ -327,7 +327,7 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
     if (task->state == TaskState::cancelling) {
       lifecycle_.erase(*task);
     } else {
-      lifecycle_.put_back(*task);
+      retries_.put_back(*task);
     }
   }
   tables_.placer.update(worker);
@@ -362,9 +362,9 @@ void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame)
     // At most once: a task that may have started must not be started again.
     const bool at_most_once = task->spec->content.crash_limit <= 1;
     if (at_most_once || (task->state == TaskState::running && blame == Blame::running)) {
-      lifecycle_.take_loss(*task, "the worker was lost: " + why);
+      retries_.take_loss(*task, "the worker was lost: " + why);
     } else {
-      lifecycle_.put_back(*task);
+      retries_.put_back(*task);
     }
   }
   tables_.adoption.forget_claims_of(worker);

@@ -142,7 +142,7 @@ void Scheduler::on_timer(const Timer& timer) {
     case TimerKind::adoption:
       if (tables_.adoption.window_is_open()) return;
       for (auto& [id, session] : tables_.roster.sessions()) {
-        while (Task* task = session->awaiting.front()) lifecycle_.start_again(*task);
+        while (Task* task = session->awaiting.front()) retries_.start_again(*task);
       }
       return;
     case TimerKind::awaited_session:

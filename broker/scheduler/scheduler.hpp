@@ -31,6 +31,7 @@
 #include "broker/scheduler/events.hpp"
 #include "broker/scheduler/explainer.hpp"
 #include "broker/scheduler/lifecycle.hpp"
+#include "broker/scheduler/retries.hpp"
 #include "broker/scheduler/settings.hpp"
 #include "broker/scheduler/tables.hpp"
 
@@ -159,6 +160,7 @@ class Scheduler {
   const Settings settings_;
   Tables tables_;
   Lifecycle lifecycle_{settings_, tables_};
+  Retries retries_{settings_, tables_, lifecycle_};
   Assigner assigner_{settings_, tables_, lifecycle_};
   Explainer explainer_{settings_, tables_};
 
