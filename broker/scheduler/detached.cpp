@@ -150,7 +150,7 @@ void Scheduler::leave_detached(Session& session) {
 /// The next client of this session knows of no delivery, and says again what it waits for.
 void Scheduler::forget_deliveries(Session& session) {
   tables_.delivery.restart(session);
-  tables_.durable.stop_watching(session);
+  tables_.attachments.stop_watching(session);
   tables_.delivery.flush_releases(session);
 }
 

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "broker/scheduler/durable.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "common/base/check.hpp"
@@ -13,9 +10,6 @@
 namespace weft::broker {
 
 namespace {
-
-constexpr std::size_t kSweepsMax = 1000;                   // in FOUND
-constexpr Duration kFoundGrace = std::chrono::seconds(5);  // from FOUND until a client has attached
 
 std::vector<wire::FileRef> files_of(const wire::TaskSpec& spec) {
   if (spec.kind != wire::TaskKind::program) return {};
@@ -287,89 +281,6 @@ void Durable::drop(Session& session, std::uint64_t seq) {
 void Durable::release_blobs(std::vector<BlobId>& blobs) {
   for (const BlobId& id : blobs) blob_vault_.release(id, step_.actions());
   blobs.clear();
-}
-
-// ---- attached tasks ----
-
-void Durable::watch(Session& session, std::uint64_t seq, const wire::Payload& payload,
-                    std::uint32_t charges_known) {
-  const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.inline_bytes());
-  const TaskId id{named.session, named.seq};
-  Session* owner = roster_.find_session(id.session);
-  Detached* entry = owner != nullptr ? find(*owner, id.seq) : nullptr;
-  if (entry == nullptr || entry->phase == Detached::Phase::saving) {
-    wire::ErrorInfo info;
-    info.message = fmt::format(
-        "there is no detached task {} any more: its answer was fetched, or kept as long as --keep says",
-        id.text());
-    delivery_.deliver(session, {seq, wire::DeliveryKind::final, wire::Outcome::refused, 0, 0,
-                                wire::Payload(wire::encode_error(info))});
-    return;
-  }
-  for (wire::DeliveryRecord charge : entry->charges) {
-    if (charge.retries_used + charge.crashes <= charges_known) continue;
-    charge.seq = seq;
-    delivery_.deliver(session, std::move(charge));
-  }
-  const TaskId watcher{session.id, seq};
-  const bool finished = entry->phase == Detached::Phase::finished;
-  if (finished && entry->is_had_by(session.id)) return deliver_copy(session, seq, *entry);  // and keeps it
-  if (std::find(entry->watchers.begin(), entry->watchers.end(), watcher) == entry->watchers.end())
-    entry->watchers.push_back(watcher);
-  session.watches[seq] = id;
-  if (finished) return deliver_copy(session, seq, *entry);
-  const Task* task = owner->tasks.find(id.seq);
-  if (task != nullptr && task->state == TaskState::running) step_.send(session.peer, wire::Running{{seq}});
-}
-
-void Durable::stop_watching(Session& session) {
-  for (const auto& [seq, id] : std::exchange(session.watches, {})) {
-    Session* const owner = roster_.find_session(id.session);
-    Detached* const entry = owner != nullptr ? find(*owner, id.seq) : nullptr;
-    if (entry == nullptr) continue;
-    std::erase(entry->watchers, TaskId{session.id, seq});
-    drop_when_free(*owner, id.seq);
-  }
-}
-
-void Durable::renew_found_grace(Time stepped) const {
-  for (const auto& [id, session] : roster_.sessions()) {
-    for (auto& [seq, entry] : session->detached) {
-      if (entry.found_until > stepped) entry.found_until = step_.now() + kFoundGrace;
-    }
-  }
-}
-
-void Durable::answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor) {
-  constexpr std::uint8_t kKnowsSweeps = 2;
-  wire::Found found{.label = find.label};
-  std::vector<std::pair<std::uint64_t, Session*>> sessions;  // in the order in which they joined
-  for (const auto& [id, session] : roster_.sessions()) {
-    if (!session->detached.empty()) sessions.emplace_back(session->serial, session.get());
-  }
-  std::sort(sessions.begin(), sessions.end());
-  for (const auto& [serial, session] : sessions) {
-    std::map<std::string_view, std::uint32_t> sweeps;  // of this session, by function
-    for (auto& [seq, entry] : session->detached) {
-      const wire::TaskSpec& spec = entry.spec->content;
-      if (entry.phase == Detached::Phase::saving || entry.fetched || spec.label != find.label) continue;
-      entry.found_until = step_.now() + kFoundGrace;
-      wire::FoundRecord task{.session = session->id, .seq = seq};
-      if (minor >= kKnowsSweeps) {
-        task.finished = entry.phase == Detached::Phase::finished;
-        const auto [sweep, added] = sweeps.try_emplace(spec.function, 0);
-        if (added && found.sweeps.size() < kSweepsMax) {
-          found.sweeps.push_back(
-              {session->id, session->name, session->host, spec.function.substr(0, 200), entry.submitted_ms});
-          sweep->second = static_cast<std::uint32_t>(found.sweeps.size());
-        }
-        task.sweep = sweep->second;
-      }
-      found.tasks.push_back(task);
-    }
-  }
-  found.total = found.tasks.size();
-  step_.send(peer, std::move(found));
 }
 
 // ---- the journal ----

@@ -86,17 +86,6 @@ class Durable {
   void expire(const TaskId& id);
   void drop(Session& session, std::uint64_t seq);
 
-  // ---- attached tasks: those whose answer is that of a detached task ----
-
-  /// `payload` names the detached task; the client has its first `charges_known` charges.
-  void watch(Session& session, std::uint64_t seq, const wire::Payload& payload, std::uint32_t charges_known);
-  /// The client of `session` is gone, or says again what it watches.
-  void stop_watching(Session& session);
-  /// FIND: the detached tasks with this label.
-  void answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor);
-  /// After this process stood still: clients that heard of answers may be about to attach to them.
-  void renew_found_grace(Time stepped) const;
-
   // ---- the journal ----
 
   /// The shortest journal that says what the entries are.

@@ -126,7 +126,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
     if (spec == nullptr) return;
     session.received = record.seq;
     if (spec->content.kind == wire::TaskKind::attached) {
-      tables_.durable.watch(session, record.seq, record.payload, 0);
+      tables_.attachments.watch(session, record.seq, record.payload, 0);
       continue;
     }
     Task& task = lifecycle_.add(session, record.seq, *spec, record.payload);
@@ -160,7 +160,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     Spec* const spec = spec_of(session, record.seq, record.spec);
     if (spec == nullptr) return;
     if (spec->content.kind == wire::TaskKind::attached) {
-      tables_.durable.watch(session, record.seq, record.payload, record.retries_used + record.crashes);
+      tables_.attachments.watch(session, record.seq, record.payload, record.retries_used + record.crashes);
       continue;
     }
     Task& task = lifecycle_.add(session, record.seq, *spec, record.payload);
@@ -305,7 +305,7 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   for (const std::uint64_t seq : seqs) lifecycle_.cancel(session.tasks.at(seq));
   tables_.delivery.acknowledge(session, session.deliveries.last());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
-  tables_.durable.stop_watching(session);
+  tables_.attachments.stop_watching(session);
   if (!session.detached.empty()) leave_detached(session);
   tables_.fair_queue.update(session);
   tables_.delivery.mark_dirty(session);

@@ -14,7 +14,7 @@ bool Scheduler::answer_question(PeerId peer, const wire::Message& message, std::
   if (const auto* request = std::get_if<wire::StatusRequest>(&message)) {
     tables_.step.send(peer, status(request->details));
   } else if (const auto* find = std::get_if<wire::Find>(&message)) {
-    tables_.durable.answer_find(peer, *find, minor);
+    tables_.attachments.answer_find(peer, *find, minor);
   } else if (const auto* wish = std::get_if<wire::DrainWorker>(&message)) {
     tables_.step.send(peer, drain(wish->worker));
   } else if (const auto* question = std::get_if<wire::Why>(&message)) {

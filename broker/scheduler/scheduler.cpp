@@ -186,7 +186,7 @@ void Scheduler::on_clock_jump() {
     worker->gone_ends = tables_.step.now() + settings_.gone_grace;
     tables_.step.start_timer(worker->gone_ends, TimerKind::worker_gone, id);
   }
-  tables_.durable.renew_found_grace(stepped_);
+  tables_.attachments.renew_found_grace(stepped_);
   for (auto& [id, session] : tables_.roster.sessions()) {
     if (!session->away()) continue;
     session->grace_ends =

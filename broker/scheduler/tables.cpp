@@ -10,6 +10,7 @@ void Tables::check_invariants() const {
   fair_queue.check_invariants();
   placer.check_invariants();
   durable.check_invariants();
+  attachments.check_invariants();
 }
 
 }  // namespace weft::broker

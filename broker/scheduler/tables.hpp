@@ -5,6 +5,7 @@
 #pragma once
 
 #include "broker/scheduler/adoption.hpp"
+#include "broker/scheduler/attachments.hpp"
 #include "broker/scheduler/blob_traffic.hpp"
 #include "broker/scheduler/blob_vault.hpp"
 #include "broker/scheduler/delivery.hpp"
@@ -35,7 +36,8 @@ struct Tables {
         adoption(settings, roster, delivery, placer, step),
         blobs(settings, roster, adoption, blob_vault, step),
         specs(roster, blob_vault, blobs, step),
-        durable(settings, roster, delivery, specs, journal_queue, blob_vault, step) {}
+        durable(settings, roster, delivery, specs, journal_queue, blob_vault, step),
+        attachments(roster, delivery, durable, step) {}
 
   /// Aborts if an invariant of one of them is broken.
   void check_invariants() const;
@@ -53,6 +55,7 @@ struct Tables {
   BlobTraffic blobs;
   Specs specs;
   Durable durable;
+  Attachments attachments;
 };
 
 }  // namespace weft::broker
