@@ -2,7 +2,7 @@
 // Durable: the entries of detached tasks, which outlive their client. An entry is accepted when the journal
 // has it and everything it needs, answered when the journal has the answer, and kept until every program that
 // holds a Future for it has fetched the answer. Writes records to the journal through JournalQueue. What
-// becomes of the task itself is decided in lifecycle.cpp and detached.cpp. PROTOCOL.md section 8.
+// becomes of the task itself is decided in Lifecycle and DetachedTasks. PROTOCOL.md section 8.
 #pragma once
 
 #include <cstdint>

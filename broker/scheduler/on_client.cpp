@@ -142,7 +142,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
       }
     }
     lifecycle_.start_queue_timeout(task, 0);
-    spec->content.detach ? keep(task) : lifecycle_.queue(task);
+    spec->content.detach ? detached_.journal(task) : lifecycle_.queue(task);
   }
   tables_.delivery.schedule_received(session);
 }
@@ -151,7 +151,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
   for (const wire::ReannounceRecord& record : reannounce.tasks) {
     if (!within_window(session, record.payload.size() + kRecordBytes)) return;
     session.received = std::max(session.received, record.seq);
-    if (again_detached(session, record)) continue;
+    if (detached_.reannounce(session, record)) continue;
     if (Task* known = find_task(session, record.seq)) {
       if (known->state == TaskState::cancelling)
         reannounce.cancelled ? lifecycle_.answer_cancelled(*known) : retries_.reopen(*known, record);
@@ -172,7 +172,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
     }
     lifecycle_.start_queue_timeout(task, record.waited_ms);
     if (spec->content.detach) {  // the broker that was promised it may not have lived to keep it
-      keep(task);
+      detached_.journal(task);
       continue;
     }
     const auto claimed = tables_.adoption.take_claim(TaskId{session.id, record.seq});
@@ -217,7 +217,7 @@ void Scheduler::on(Session& session, const wire::Cancel& cancelled) {
     if (Task* task = find_task(session, seq)) {
       lifecycle_.cancel(*task);
     } else {
-      cancel_watched(session, seq);
+      detached_.cancel_watched(session, seq);
     }
   }
 }
@@ -309,6 +309,28 @@ void Scheduler::end_session(Session& session, const std::string& why) {
   if (!session.detached.empty()) leave_detached(session);
   tables_.fair_queue.update(session);
   tables_.delivery.mark_dirty(session);
+}
+
+/// Its client is gone for good, and what it detached goes on.
+void Scheduler::leave_detached(Session& session) {
+  session.state = SessionState::detached;
+  session.handshake_confirmed = false;
+  session.synced = true;
+  tables_.adoption.reject_claims_of(session);
+  forget_deliveries(session);
+  tables_.blobs.remove_holder(session.id);  // what was asked of it is asked of others
+  std::vector<std::uint64_t> fetched;       // by other clients, while this one may still have wanted them
+  for (const auto& [seq, entry] : session.detached) {
+    if (entry.fetched) fetched.push_back(seq);
+  }
+  for (const std::uint64_t seq : fetched) tables_.durable.drop_when_free(session, seq);
+}
+
+/// The next client of this session knows of no delivery, and says again what it waits for.
+void Scheduler::forget_deliveries(Session& session) {
+  tables_.delivery.restart(session);
+  tables_.attachments.stop_watching(session);
+  tables_.delivery.flush_releases(session);
 }
 
 /// Those that have anything of it drop it.

@@ -273,7 +273,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
     return;
   }
   if (record.outcome == wire::Outcome::ok) {
-    if (take_blob_result(worker, task, current, record)) return;
+    if (detached_.take_blob_result(worker, task, current, record)) return;
     return lifecycle_.complete(task, current, record.payload);
   }
   if (!current) return retries_.take_lost_failure(worker, task, attempt, record);

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "broker/scheduler/replay.hpp"
+
 namespace weft::broker {
 
 Scheduler::Scheduler(Settings settings, Time now)
@@ -31,10 +33,10 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
     next_explain_ = tables_.step.now() + settings_.explain_after;
     explainer_.log_waiting();
   }
-  if (settings_.journal) poll_journal();
+  if (settings_.journal) detached_.fetch_blobs();
   assigner_.run_pass();
   finish_dirty();
-  if (settings_.journal) write_journal();
+  if (settings_.journal) detached_.write_journal();
   tables_.step.end();
 }
 
@@ -105,6 +107,12 @@ void Scheduler::on(const ProcessGone& event) {
 }
 
 void Scheduler::on(const Tick&) {}
+
+void Scheduler::on(const Recovered& event) { Replay(settings_, tables_, lifecycle_).run(event); }
+
+void Scheduler::on(const Persisted& event) { detached_.on(event); }
+
+void Scheduler::on(const BlobStored& event) { detached_.on(event); }
 
 void Scheduler::on(const Shutdown& event) {
   tables_.roster.peers().for_each([&](PeerId id, const Peer&) {

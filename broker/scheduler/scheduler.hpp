@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "broker/scheduler/assigner.hpp"
+#include "broker/scheduler/detached_tasks.hpp"
 #include "broker/scheduler/events.hpp"
 #include "broker/scheduler/explainer.hpp"
 #include "broker/scheduler/lifecycle.hpp"
@@ -102,6 +103,8 @@ class Scheduler {
   void lose_session(Session& session, const std::string& why, Loss loss);
   void fall_silent(Session& session, const std::string& why);
   void hear_again(Session& session);
+  void leave_detached(Session& session);
+  void forget_deliveries(Session& session);
   void end_session(Session& session, const std::string& why);
   void finish_ending(Session& session);
   void end_at_workers(const Uuid& session);
@@ -127,30 +130,6 @@ class Scheduler {
   void lose_worker(Worker& worker, const std::string& why, Blame blame = Blame::running);
   void lose_connection(Worker& worker);
 
-  // detached.cpp: tasks that outlive their client
-  void keep(Task& task);
-  void refuse_detached(Task& task, const std::string& reason);
-  void accepted(const TaskRecord& record);
-  bool take_blob_result(Worker& worker, Task& task, bool current, const wire::ResultRecord& record);
-  void fetch_result(Task& task, Detached& entry, const wire::Payload& result);
-  void result_kept(Task& task, Detached& entry);
-  void result_lost(Task& task, Detached& entry, const std::string& fault);
-  void settle_blobs();
-  bool again_detached(Session& session, const wire::ReannounceRecord& record);
-  void cancel_watched(Session& session, std::uint64_t seq);
-  void leave_detached(Session& session);
-  void forget_deliveries(Session& session);
-  void poll_journal();
-  void write_journal();
-
-  // recovery.cpp: the journal is read
-  void replay(const SessionRecord& record);
-  void replay(const SpecRecord& record);
-  void replay(const TaskRecord& record);
-  void replay(const ChargeRecord& record);
-  void replay(const FinalRecord& record);
-  void replay(const GoneRecord& record);
-
   // questions.cpp: what people ask by way of `weft`, which needs no HELLO
   bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
   wire::Answer drain(const std::string& name);
@@ -161,6 +140,7 @@ class Scheduler {
   Tables tables_;
   Lifecycle lifecycle_{settings_, tables_};
   Retries retries_{settings_, tables_, lifecycle_};
+  DetachedTasks detached_{settings_, tables_, lifecycle_, retries_};
   Assigner assigner_{settings_, tables_, lifecycle_};
   Explainer explainer_{settings_, tables_};
 

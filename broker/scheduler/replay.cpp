@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The journal is read when a broker starts. Reading a record twice changes nothing, since a row may be
-// written again after the journal was rewritten.
+#include "broker/scheduler/replay.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-
-#include "broker/scheduler/scheduler.hpp"
-#include "common/wire/codec.hpp"
+#include <utility>
+#include <variant>
 
 namespace weft::broker {
 
-void Scheduler::on(const Recovered& event) {
-  for (const JournalRecord& record : event.records) std::visit([this](const auto& r) { replay(r); }, record);
+void Replay::run(const Recovered& event) {
+  for (const JournalRecord& record : event.records) std::visit([this](const auto& r) { apply(r); }, record);
   for (const BlobId& id : event.blobs) tables_.blob_vault.found(id);
   std::size_t open = 0;
   std::size_t finished = 0;
@@ -32,9 +31,10 @@ void Scheduler::on(const Recovered& event) {
 }
 
 /// As if its client had just been lost: it may come back, and workers may claim what they run.
-void Scheduler::replay(const SessionRecord& record) {
+void Replay::apply(const SessionRecord& record) {
   if (tables_.roster.sessions().contains(record.id)) return;
-  Session& session = add_session(record.id);
+  Session& session = tables_.roster.add_session(record.id);
+  tables_.fair_queue.add(session);
   session.name = record.name;
   session.host = record.host;
   session.recorded = true;
@@ -44,7 +44,7 @@ void Scheduler::replay(const SessionRecord& record) {
   tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
 }
 
-void Scheduler::replay(const SpecRecord& record) {
+void Replay::apply(const SpecRecord& record) {
   Session* session = tables_.roster.find_session(record.session);
   if (session == nullptr || session->specs.contains(record.spec)) return;
   std::string refusal;
@@ -59,7 +59,7 @@ void Scheduler::replay(const SpecRecord& record) {
   spec.minor = record.minor;
 }
 
-void Scheduler::replay(const TaskRecord& record) {
+void Replay::apply(const TaskRecord& record) {
   Session* session = tables_.roster.find_session(record.session);
   if (session == nullptr || !session->specs.contains(record.spec) || session->detached.contains(record.seq))
     return;
@@ -75,9 +75,9 @@ void Scheduler::replay(const TaskRecord& record) {
   lifecycle_.await_claim(task);
 }
 
-void Scheduler::replay(const ChargeRecord& record) {
+void Replay::apply(const ChargeRecord& record) {
   Session* session = tables_.roster.find_session(record.session);
-  Task* task = session != nullptr ? find_task(*session, record.charge.seq) : nullptr;
+  Task* task = session != nullptr ? session->tasks.find(record.charge.seq) : nullptr;
   if (task == nullptr) return;
   if (record.charge.retries_used + record.charge.crashes < task->execution()) return;  // read before
   Detached& entry = session->detached.at(task->seq);
@@ -87,9 +87,9 @@ void Scheduler::replay(const ChargeRecord& record) {
   task->crashes = record.charge.crashes;
 }
 
-void Scheduler::replay(const FinalRecord& record) {
+void Replay::apply(const FinalRecord& record) {
   Session* session = tables_.roster.find_session(record.session);
-  Task* task = session != nullptr ? find_task(*session, record.answer.seq) : nullptr;
+  Task* task = session != nullptr ? session->tasks.find(record.answer.seq) : nullptr;
   if (task == nullptr) return;
   Detached& entry = session->detached.at(task->seq);
   entry.phase = Detached::Phase::finished;
@@ -98,10 +98,10 @@ void Scheduler::replay(const FinalRecord& record) {
   lifecycle_.erase(*task);
 }
 
-void Scheduler::replay(const GoneRecord& record) {
+void Replay::apply(const GoneRecord& record) {
   Session* session = tables_.roster.find_session(record.session);
   if (session == nullptr || !session->detached.contains(record.seq)) return;
-  if (Task* task = find_task(*session, record.seq)) lifecycle_.erase(*task);
+  if (Task* task = session->tasks.find(record.seq)) lifecycle_.erase(*task);
   tables_.durable.drop(*session, record.seq);
 }
 
