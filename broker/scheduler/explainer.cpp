@@ -165,6 +165,7 @@ void Explainer::watch_worker(Worker& worker) {
 }
 
 void Explainer::log_waiting() {
+  next_log_ = tables_.step.now() + settings_.explain_after;
   for (auto& [id, worker] : tables_.roster.workers()) watch_worker(*worker);
   for (auto& [id, session] : tables_.roster.sessions()) {
     for (ReadyQueue* queue : session->order) {

@@ -12,12 +12,17 @@ namespace weft::broker {
 
 class Explainer {
  public:
-  Explainer(const Settings& settings, Tables& tables) : settings_(settings), tables_(tables) {}
+  Explainer(const Settings& settings, Tables& tables)
+      : settings_(settings), tables_(tables), next_log_(tables.step.now() + settings.explain_after) {}
 
   /// WHY: `text` is the id of a task, of which the session may be abbreviated.
   wire::Answer why(const std::string& text) const;
   /// Why the tasks in `queue` wait; "" when they only wait for a free slot.
   std::string why_waiting(const Session& session, const ReadyQueue& queue) const;
+  /// Whether it is time for log_waiting(), which looks at everything: every explain_after.
+  bool is_due() const { return tables_.step.now() >= next_log_; }
+  /// When is_due() holds next.
+  Time deadline() const { return next_log_; }
   /// Logs what tasks have been waiting for, and notes which workers make no progress.
   void log_waiting();
 
@@ -28,6 +33,7 @@ class Explainer {
 
   const Settings& settings_;
   Tables& tables_;
+  Time next_log_;
 };
 
 }  // namespace weft::broker

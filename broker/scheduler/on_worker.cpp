@@ -2,7 +2,8 @@
 // What workers say: one function for each message. PROTOCOL.md sections 3 to 5.
 #include <fmt/format.h>
 
-#include <set>
+#include <algorithm>
+#include <utility>
 
 #include "broker/scheduler/scheduler.hpp"
 #include "common/wire/codec.hpp"
@@ -25,34 +26,10 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
                       "another --name",
                       hello.name, other->hello.host, other->hello.pid));
     }
-    lose_worker(*other, "another worker has come under its name");  // it was lost: this is its successor
+    workers_.lose(*other, "another worker has come under its name");  // it was lost: this is its successor
   }
-
-  Worker* worker = tables_.roster.find_worker(hello.incarnation);
-  const bool resumed = worker != nullptr && worker->handshake_confirmed;
-  if (worker == nullptr) {
-    worker = &tables_.roster.add_worker(hello);
-    worker->resources_free = hello.resources;
-    worker->slots = hello.slots;
-    worker->minor = minor;
-    worker->progressed = tables_.step.now();
-    if (tables_.eligibility.add(*worker)) tables_.fair_queue.set_large_apart();
-  }
-  if (worker->peer != kNoPeer) drop_peer(worker->peer);
-  worker->peer = peer;
-  worker->state = WorkerState::joining;
-  worker->claims.clear();
-  tables_.adoption.remove_zombies(*worker);  // it says again what it has
-  worker->executions.clear();
-  worker->sessions.for_each([](WorkerSession& known) { known.spec_sent.clear(); });
-  worker->last_spec_session = 0;
-  set_hold(*worker, {});  // it says again whether it does
-  tables_.roster.peers().emplace(peer, Peer{nullptr, worker, minor, tables_.step.now(), tables_.step.now()});
-  tables_.placer.update(*worker);
-  tables_.step.send(
-      peer,
-      wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
-                    settings_.heartbeat_liveness, resumed, 0});
+  if (Worker* const worker = tables_.roster.find_worker(hello.incarnation)) drop_peer(worker->peer);
+  workers_.join(peer, hello, minor);
 }
 
 void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) {
@@ -64,9 +41,9 @@ void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) 
                              std::is_same_v<M, wire::Gone>) {
           tables_.blobs.on(worker.peer, worker.hello.incarnation, m);
         } else if constexpr (std::is_same_v<M, wire::Goodbye>) {
-          drop_peer(worker.peer);
-          worker.peer = kNoPeer;
-          lose_worker(worker, m.reason.empty() ? "it said goodbye" : m.reason, Blame::nobody);
+          drop_peer(std::exchange(worker.peer, kNoPeer));
+          workers_.lose(worker, m.reason.empty() ? "it said goodbye" : m.reason,
+                        WorkerPresence::Blame::nobody);
         } else {
           refuse(worker.peer, wire::RefuseCode::not_allowed,
                  fmt::format("a worker does not send this: {}", wire::describe(message)));
@@ -75,49 +52,13 @@ void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) 
       message);
 }
 
-void Scheduler::on(Worker& worker, const wire::Claims& claims) {
-  if (worker.state != WorkerState::joining) return;
-  auto& known = worker.claims[claims.session];
-  known.insert(known.end(), claims.tasks.begin(), claims.tasks.end());
-}
+void Scheduler::on(Worker& worker, const wire::Claims& claims) { ClaimMatcher::add(worker, claims); }
 
 void Scheduler::on(Worker& worker, const wire::Ready&) {
   if (worker.state != WorkerState::joining) return;
   worker.state = WorkerState::ready;
   worker.handshake_confirmed = true;
-
-  // What we assigned and it does not have: the ASSIGN was lost with the old connection. It may still have
-  // an earlier attempt of the same task.
-  std::set<std::pair<TaskId, wire::Attempt>> claimed;
-  for (const auto& [session, claims] : worker.claims) {
-    for (const wire::ClaimRecord& claim : claims) claimed.emplace(TaskId{session, claim.seq}, claim.attempt);
-  }
-  for (Task* task = worker.tasks.front(); task != nullptr;) {
-    Task& current = *task;
-    task = TaskList::after(current);
-    if (claimed.contains({TaskId{current.session->id, current.seq}, current.attempt})) continue;
-    if (current.state == TaskState::cancelling) {
-      lifecycle_.erase(current);
-    } else {
-      retries_.put_back(current);
-    }
-  }
-  const auto claims = std::move(worker.claims);
-  worker.claims.clear();
-  tables_.adoption.forget_claims_of(worker);  // it has claimed again what it still has
-  for (const auto& [session, records] : claims) {
-    worker.sessions.of(session);  // which will hear of its end
-    if (tables_.roster.find_session(session) == nullptr) tables_.adoption.await_session(session);
-    for (const wire::ClaimRecord& record : records) {
-      if (record.state == wire::ClaimState::unknown) {  // of a newer worker: nothing can be made of it
-        tables_.adoption.reject(worker, session, record);
-        continue;
-      }
-      if (record.state == wire::ClaimState::done)
-        worker.executions.edit()[{TaskId{session, record.seq}, record.attempt}] = record.execution;
-      claim(worker, session, record);
-    }
-  }
+  claim_matcher_.match(worker);
   tables_.blobs.resume(worker.hello.incarnation);
   tables_.placer.update(worker);
   tables_.step.log(Log::Level::info,
@@ -125,76 +66,9 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
                                worker.hello.host, worker.slots, worker.slots == 1 ? "" : "s"));
 }
 
-void Scheduler::claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim) {
-  Session* session = tables_.roster.find_session(session_id);
-  Task* task = session != nullptr ? find_task(*session, claim.seq) : nullptr;
-  if (task == nullptr) {
-    if (session == nullptr || !session->synced) {
-      tables_.adoption.keep_claim(worker, session_id, claim);
-    } else {
-      tables_.adoption.reject(worker, session_id, claim);
-    }
-    return;
-  }
-  if (task->state == TaskState::saving) {  // it is answered, and the answer on its way into the journal
-    tables_.adoption.reject(worker, session_id, claim);
-    return;
-  }
-  if (!task->with_worker()) {
-    try_adopt(worker, *task, claim);
-    return;
-  }
-  if (task->worker == &worker && task->attempt == claim.attempt) {
-    if (task->state == TaskState::cancelling) {
-      lifecycle_.revoke(*task, wire::RevokeMode::cancel);
-    } else if (claim.state == wire::ClaimState::running && task->state == TaskState::assigned) {
-      lifecycle_.note_started(*task);
-    }
-    return;
-  }
-  if (task->state == TaskState::cancelling) {  // its client has its answer: no attempt is needed any more
-    tables_.adoption.reject(worker, session_id, claim);
-    return;
-  }
-  if (const HeldClaim adopted = Adoption::adopted_claim(*task);
-      Adoption::is_later({&worker, claim}, adopted)) {
-    lifecycle_.unbind(*task);
-    tables_.adoption.reject(*adopted.worker, session_id, adopted.claim);
-    return lifecycle_.adopt(*task, worker, claim);
-  }
-  tables_.adoption.reject(worker, session_id, claim);  // it is elsewhere by now
-}
+void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) { workers_.take_heartbeat(worker, beat); }
 
-/// Adopts a task that no worker has, unless the claim is stale or over. True: it is adopted.
-bool Scheduler::try_adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {
-  if (Adoption::is_stale(task, claim)) {
-    tables_.adoption.reject(worker, task.session->id, claim);
-    return false;
-  }
-  if (tables_.adoption.is_over(task, claim)) return false;
-  lifecycle_.adopt(task, worker, claim);
-  return true;
-}
-
-void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) {
-  const bool held = worker.holds;
-  if (!held && beat.hold.empty()) return;
-  set_hold(worker, beat);
-  if (!held) {
-    tables_.step.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, worker.note));
-  } else if (!worker.holds) {
-    tables_.step.log(Log::Level::info, fmt::format("worker {} takes tasks again", worker.hello.name));
-  }
-}
-
-/// From now on its credit is what it says.
-void Scheduler::set_hold(Worker& worker, const wire::Heartbeat& beat) {
-  if (worker.holds || !beat.hold.empty()) worker.note = Eligibility::why_held(beat);
-  worker.hold = beat;
-  worker.holds = !beat.hold.empty();
-  tables_.placer.update_credit(worker);
-  tables_.placer.update(worker);
-}
+void Scheduler::on(Worker& worker, const wire::Draining&) { workers_.drain(worker); }
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
   worker.progressed = tables_.step.now();
@@ -220,7 +94,7 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
   std::uint64_t taken = 0;  // to be released with all that are delivered here
   for (const wire::ResultRecord& record : results.records) {
     const std::uint64_t current = number++;
-    Task* task = find_task(*session, record.seq);
+    Task* task = session->tasks.find(record.seq);
     const wire::Attempt attempt{results.epoch, record.number};
     if (current < *next) {
       repeated = current;
@@ -303,7 +177,7 @@ void Scheduler::on(Worker& worker, const wire::Started& started) {
   if (session == nullptr) return;
   wire::Running running;
   for (const wire::AttemptRecord& record : started.tasks) {
-    Task* task = find_task(*session, record.seq);
+    Task* task = session->tasks.find(record.seq);
     if (task == nullptr || task->worker != &worker || task->attempt != record.attempt) continue;
     if (task->state != TaskState::assigned) continue;
     lifecycle_.note_started(*task);
@@ -322,7 +196,7 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
   tables_.placer.update(worker);
   if (session == nullptr) return;
   for (const wire::AttemptRecord& record : returned.tasks) {
-    Task* task = find_task(*session, record.seq);
+    Task* task = session->tasks.find(record.seq);
     if (task == nullptr || task->worker != &worker || task->attempt != record.attempt) continue;
     if (task->state == TaskState::cancelling) {
       lifecycle_.erase(*task);
@@ -331,48 +205,6 @@ void Scheduler::on(Worker& worker, const wire::Returned& returned) {
     }
   }
   tables_.placer.update(worker);
-}
-
-void Scheduler::on(Worker& worker, const wire::Draining&) {
-  if (worker.state != WorkerState::ready) return;
-  worker.state = WorkerState::draining;
-  tables_.placer.update(worker);
-  tables_.step.log(Log::Level::info, fmt::format("worker {} is draining", worker.hello.name));
-}
-
-/// Its connection is gone. It has a moment to come back before its tasks go elsewhere.
-void Scheduler::lose_connection(Worker& worker) {
-  worker.peer = kNoPeer;
-  worker.state = WorkerState::lost;
-  worker.gone_ends = tables_.step.now() + settings_.gone_grace;
-  tables_.placer.update(worker);
-  tables_.step.start_timer(worker.gone_ends, TimerKind::worker_gone, worker.hello.incarnation);
-}
-
-void Scheduler::lose_worker(Worker& worker, const std::string& why, Blame blame) {
-  worker.state = WorkerState::lost;
-  tables_.placer.update(worker);
-  tables_.step.log(Log::Level::warning, fmt::format("worker {} has left ({}); {} tasks go back",
-                                                    worker.hello.name, why, worker.tasks.size()));
-  while (Task* task = worker.tasks.front()) {
-    if (task->state == TaskState::cancelling) {
-      lifecycle_.erase(*task);
-      continue;
-    }
-    // At most once: a task that may have started must not be started again.
-    const bool at_most_once = task->spec->content.crash_limit <= 1;
-    if (at_most_once || (task->state == TaskState::running && blame == Blame::running)) {
-      retries_.take_loss(*task, "the worker was lost: " + why);
-    } else {
-      retries_.put_back(*task);
-    }
-  }
-  tables_.adoption.forget_claims_of(worker);
-  tables_.adoption.remove_zombies(worker);
-  const Uuid incarnation = worker.hello.incarnation;
-  tables_.eligibility.remove(worker);
-  tables_.roster.remove_worker(worker);
-  tables_.blobs.remove_holder(incarnation);
 }
 
 }  // namespace weft::broker

@@ -30,18 +30,8 @@ void Replay::run(const Recovered& event) {
                                open, finished));
 }
 
-/// As if its client had just been lost: it may come back, and workers may claim what they run.
 void Replay::apply(const SessionRecord& record) {
-  if (tables_.roster.sessions().contains(record.id)) return;
-  Session& session = tables_.roster.add_session(record.id);
-  tables_.fair_queue.add(session);
-  session.name = record.name;
-  session.host = record.host;
-  session.recorded = true;
-  session.state = SessionState::lost;
-  session.loss = "this broker was started anew";
-  session.grace_ends = tables_.adoption.window_ends() + settings_.patience(session.give_up);
-  tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
+  if (!tables_.roster.sessions().contains(record.id)) sessions_.restore(record);
 }
 
 void Replay::apply(const SpecRecord& record) {

@@ -6,6 +6,7 @@
 
 #include "broker/scheduler/events.hpp"
 #include "broker/scheduler/lifecycle.hpp"
+#include "broker/scheduler/session_presence.hpp"
 #include "broker/scheduler/settings.hpp"
 #include "broker/scheduler/tables.hpp"
 
@@ -13,8 +14,8 @@ namespace weft::broker {
 
 class Replay {
  public:
-  Replay(const Settings& settings, Tables& tables, Lifecycle& lifecycle)
-      : settings_(settings), tables_(tables), lifecycle_(lifecycle) {}
+  Replay(const Settings& settings, Tables& tables, Lifecycle& lifecycle, SessionPresence& sessions)
+      : settings_(settings), tables_(tables), lifecycle_(lifecycle), sessions_(sessions) {}
 
   /// Tasks that are open wait for a worker to claim them, answers to be fetched. The journal is rewritten.
   void run(const Recovered& event);
@@ -30,6 +31,7 @@ class Replay {
   const Settings& settings_;
   Tables& tables_;
   Lifecycle& lifecycle_;
+  SessionPresence& sessions_;
 };
 
 }  // namespace weft::broker

@@ -10,29 +10,20 @@
 
 namespace weft::broker {
 
-Scheduler::Scheduler(Settings settings, Time now)
-    : settings_(std::move(settings)),
-      tables_(settings_, now),
-      stepped_(now),
-      next_scan_(now + settings_.heartbeat_interval / 2),
-      next_explain_(now + settings_.explain_after) {
+Scheduler::Scheduler(Settings settings, Time now) : settings_(std::move(settings)), tables_(settings_, now) {
   tables_.adoption.open_window();
 }
 
 void Scheduler::step(Time now, const Event& event, Actions& actions) {
   tables_.step.begin(now, actions);
   // A long silence of our own: whoever seems late may have a message waiting in our socket.
-  if (tables_.step.now() - stepped_ > settings_.heartbeat_interval) on_clock_jump();
-  stepped_ = tables_.step.now();
+  if (tables_.step.now() - tables_.step.previous() > settings_.heartbeat_interval) on_clock_jump();
   tables_.fair_queue.update_backlog_max();
 
   std::visit([this](const auto& e) { on(e); }, event);
   while (const auto timer = tables_.step.take_due_timer()) on_timer(*timer);
-  if (tables_.step.now() >= next_scan_) scan_peers();
-  if (tables_.step.now() >= next_explain_) {
-    next_explain_ = tables_.step.now() + settings_.explain_after;
-    explainer_.log_waiting();
-  }
+  if (heartbeats_.is_due()) scan_peers();
+  if (explainer_.is_due()) explainer_.log_waiting();
   if (settings_.journal) detached_.fetch_blobs();
   assigner_.run_pass();
   finish_dirty();
@@ -41,7 +32,7 @@ void Scheduler::step(Time now, const Event& event, Actions& actions) {
 }
 
 Time Scheduler::deadline() const {
-  Time at = std::min(next_scan_, next_explain_);
+  Time at = std::min(heartbeats_.deadline(), explainer_.deadline());
   if (const auto due = tables_.step.next_timer()) at = std::min(at, *due);
   if (const auto due = earlier(tables_.journal_queue.deadline(), tables_.blob_vault.deadline()))
     at = std::min(at, *due);
@@ -74,7 +65,7 @@ void Scheduler::on(const Received& event) {
   }
   peer->heard = tables_.step.now();
   if (peer->session != nullptr) {
-    if (peer->session->state == SessionState::silent) hear_again(*peer->session);
+    if (peer->session->state == SessionState::silent) sessions_.hear_again(*peer->session);
     on_client_message(*peer->session, event.message);
   } else {
     on_worker_message(*peer->worker, event.message);
@@ -92,8 +83,8 @@ void Scheduler::on(const ReceivedGarbage& event) {
 
 void Scheduler::on(const PeerGone& event) {
   if (!knows(event.peer)) return;  // or not any more: it has a newer connection
-  event.by_peer ? lose_peer(event.peer, "its connection broke", Loss::closed)
-                : lose_peer(event.peer, "it cannot be reached", Loss::unreachable);
+  event.by_peer ? lose_peer(event.peer, "its connection broke", SessionPresence::Loss::closed)
+                : lose_peer(event.peer, "it cannot be reached", SessionPresence::Loss::unreachable);
 }
 
 void Scheduler::on(const ProcessGone& event) {
@@ -103,12 +94,12 @@ void Scheduler::on(const ProcessGone& event) {
     return;
   }
   drop_peer(std::exchange(session->peer, kNoPeer));
-  end_session(*session, "its process has ended");
+  sessions_.end(*session, "its process has ended");
 }
 
 void Scheduler::on(const Tick&) {}
 
-void Scheduler::on(const Recovered& event) { Replay(settings_, tables_, lifecycle_).run(event); }
+void Scheduler::on(const Recovered& event) { Replay(settings_, tables_, lifecycle_, sessions_).run(event); }
 
 void Scheduler::on(const Persisted& event) { detached_.on(event); }
 
@@ -122,25 +113,19 @@ void Scheduler::on(const Shutdown& event) {
 
 void Scheduler::on_timer(const Timer& timer) {
   switch (timer.kind) {
-    case TimerKind::worker_gone: {
-      Worker* worker = tables_.roster.find_worker(timer.who);
-      if (worker != nullptr && worker->state == WorkerState::lost &&
-          worker->gone_ends <= tables_.step.now()) {
-        lose_worker(*worker, "its connection broke");
-      }
-      return;
-    }
+    case TimerKind::worker_gone:
+      return workers_.on_gone_timer(timer.who);
     case TimerKind::client_grace: {
       Session* session = tables_.roster.find_session(timer.who);
-      if (session == nullptr || !session->away() || session->grace_ends > tables_.step.now()) return;
+      if (session == nullptr || !sessions_.is_overdue(*session)) return;
       drop_peer(std::exchange(session->peer, kNoPeer));
-      end_session(*session, session->loss + ", and it did not come back");
+      sessions_.end(*session, session->loss + ", and it did not come back");
       return;
     }
     case TimerKind::task_due:
     case TimerKind::queue_timeout: {
       Session* session = tables_.roster.find_session(timer.who);
-      Task* task = session != nullptr ? find_task(*session, timer.seq) : nullptr;
+      Task* task = session != nullptr ? session->tasks.find(timer.seq) : nullptr;
       if (task == nullptr || task->due != timer.at) return;
       if (timer.kind == TimerKind::task_due && task->state == TaskState::delayed) lifecycle_.queue(*task);
       if (timer.kind == TimerKind::queue_timeout && task->state == TaskState::queued)
@@ -154,10 +139,7 @@ void Scheduler::on_timer(const Timer& timer) {
       }
       return;
     case TimerKind::awaited_session:
-      if (!tables_.adoption.give_up(timer.who)) return;
-      tables_.adoption.forget_claims_of(timer.who);
-      end_at_workers(timer.who);
-      tables_.blobs.remove_holder(timer.who);
+      if (tables_.adoption.give_up(timer.who)) sessions_.give_up(timer.who);
       return;
     case TimerKind::keep: {
       Session* session = tables_.roster.find_session(timer.who);
@@ -184,47 +166,29 @@ void Scheduler::on_timer(const Timer& timer) {
 
 // ---- presence ----
 
-/// We were frozen: everybody gets a fresh window, also those who wanted to come back after our start.
+/// This process stood still: all others get a fresh window, also those that wanted to come back after our
+/// start.
 void Scheduler::on_clock_jump() {
-  if (stepped_ < tables_.adoption.window_ends()) tables_.adoption.open_window();
+  const Time previous = tables_.step.previous();
+  if (previous < tables_.adoption.window_ends()) tables_.adoption.open_window();
   tables_.adoption.renew_awaited();
   tables_.roster.peers().for_each([&](PeerId, Peer& peer) { peer.heard = tables_.step.now(); });
-  for (auto& [id, worker] : tables_.roster.workers()) {
-    if (worker->state != WorkerState::lost) continue;
-    worker->gone_ends = tables_.step.now() + settings_.gone_grace;
-    tables_.step.start_timer(worker->gone_ends, TimerKind::worker_gone, id);
-  }
-  tables_.attachments.renew_found_grace(stepped_);
-  for (auto& [id, session] : tables_.roster.sessions()) {
-    if (!session->away()) continue;
-    session->grace_ends =
-        std::max(session->grace_ends,
-                 std::max(tables_.step.now(), tables_.adoption.window_ends()) + settings_.client_grace);
-    tables_.step.start_timer(session->grace_ends, TimerKind::client_grace, id);
-  }
+  workers_.renew_grace();
+  tables_.attachments.renew_found_grace(previous);
+  sessions_.renew_grace();
 }
 
 void Scheduler::scan_peers() {
-  next_scan_ = tables_.step.now() + settings_.heartbeat_interval / 2;
-  const Duration silence_max = settings_.heartbeat_interval * settings_.heartbeat_liveness;
-  std::vector<PeerId> silent;
-  tables_.roster.peers().for_each([&](PeerId id, const Peer& peer) {
-    if (tables_.step.now() - peer.heard >= silence_max) {
-      if (peer.session == nullptr || peer.session->state == SessionState::connected) silent.push_back(id);
-    } else if (tables_.step.now() - peer.sent >= settings_.heartbeat_interval) {
-      tables_.step.send(id, wire::Heartbeat{});
-    }
-  });
-  const std::string why =
-      fmt::format("nothing was heard of it for {:.1f} s", static_cast<double>(silence_max.count()) / 1e6);
-  for (const PeerId id : silent) {
+  const std::string why = fmt::format("nothing was heard of it for {:.1f} s",
+                                      static_cast<double>(heartbeats_.silence_max().count()) / 1e6);
+  for (const PeerId id : heartbeats_.scan()) {
     const Peer peer = tables_.roster.peers().at(id);
     if (peer.session != nullptr) {
-      fall_silent(*peer.session, why);
+      sessions_.fall_silent(*peer.session, why);
       continue;
     }
-    lose_peer(id, why, Loss::unreachable);
-    lose_worker(*peer.worker, "no heartbeat");
+    lose_peer(id, why, SessionPresence::Loss::unreachable);
+    workers_.lose(*peer.worker, "no heartbeat");
   }
   for (auto& [id, session] : tables_.roster.sessions()) tables_.delivery.send_received(*session);
   assigner_.avoid_bad_workers();
@@ -233,20 +197,19 @@ void Scheduler::scan_peers() {
 void Scheduler::refuse(PeerId peer, wire::RefuseCode code, std::string text) {
   tables_.step.send(peer, wire::Refuse{code, text});
   if (knows(peer)) {
-    lose_peer(peer, text, Loss::unreachable);
+    lose_peer(peer, text, SessionPresence::Loss::unreachable);
   } else {
     tables_.step.actions().push_back(ForgetPeer{peer});
   }
 }
 
-void Scheduler::lose_peer(PeerId id, const std::string& why, Loss loss) {
+void Scheduler::lose_peer(PeerId id, const std::string& why, SessionPresence::Loss loss) {
   const Peer peer = tables_.roster.peers().at(id);
   drop_peer(id);
   if (peer.session != nullptr) {
-    lose_session(*peer.session, why, loss);
+    sessions_.lose(*peer.session, why, loss);
   } else {
-    tables_.step.log(Log::Level::warning, fmt::format("worker {} is lost: {}", peer.worker->hello.name, why));
-    lose_connection(*peer.worker);
+    workers_.lose_connection(*peer.worker, why);
   }
 }
 
@@ -257,18 +220,9 @@ void Scheduler::drop_peer(PeerId peer) {
   tables_.step.actions().push_back(ForgetPeer{peer});
 }
 
-Task* Scheduler::find_task(Session& session, std::uint64_t seq) { return session.tasks.find(seq); }
-
 void Scheduler::finish_dirty() {
-  for (Session* session : tables_.delivery.take_dirty()) {
-    const bool left = session->state == SessionState::ending || session->state == SessionState::detached;
-    if (left && session->tasks.empty() && session->detached.empty() &&
-        !tables_.adoption.has_zombies(*session)) {
-      finish_ending(*session);
-    } else {
-      tables_.delivery.pump(*session);
-    }
-  }
+  for (Session* session : tables_.delivery.take_dirty())
+    sessions_.is_over(*session) ? sessions_.remove(*session) : tables_.delivery.pump(*session);
 }
 
 void Scheduler::check_invariants() const {

@@ -22,19 +22,20 @@
 //   5. A worker's result is released only when its client has it, or when nobody needs it.
 #pragma once
 
-#include <deque>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "broker/scheduler/assigner.hpp"
+#include "broker/scheduler/claim_matcher.hpp"
 #include "broker/scheduler/detached_tasks.hpp"
 #include "broker/scheduler/events.hpp"
 #include "broker/scheduler/explainer.hpp"
+#include "broker/scheduler/heartbeats.hpp"
 #include "broker/scheduler/lifecycle.hpp"
 #include "broker/scheduler/retries.hpp"
+#include "broker/scheduler/session_presence.hpp"
 #include "broker/scheduler/settings.hpp"
 #include "broker/scheduler/tables.hpp"
+#include "broker/scheduler/worker_presence.hpp"
 
 namespace weft::broker {
 
@@ -62,7 +63,7 @@ class Scheduler {
   std::uint64_t finished() const { return lifecycle_.finished(); }
 
  private:
-  // scheduler.cpp: dispatch, presence, timers
+  // scheduler.cpp: dispatch, connections, timers
   void on(const Received& event);
   void on(const ReceivedGarbage& event);
   void on(const PeerGone& event);
@@ -75,19 +76,13 @@ class Scheduler {
   void on_timer(const Timer& timer);
   void scan_peers();
   void refuse(PeerId peer, wire::RefuseCode code, std::string text);
-  /// How it is known that a peer is lost.
-  enum class Loss : std::uint8_t {
-    closed,       // by its kernel: it has ended, or is about to come back
-    unreachable,  // nothing says that it has ended
-  };
-  void lose_peer(PeerId peer, const std::string& why, Loss loss);
+  void lose_peer(PeerId peer, const std::string& why, SessionPresence::Loss loss);
   void on_clock_jump();
   void finish_dirty();
   void drop_peer(PeerId peer);
 
   // on_client.cpp: one function for each message of a client
   void on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor);
-  Session& add_session(const Uuid& id);
   void on_client_message(Session& session, const wire::Message& message);
   void on(Session& session, const wire::Define& define);
   void on(Session& session, const wire::Forget& forget);
@@ -98,16 +93,7 @@ class Scheduler {
   void on(Session& session, const wire::Ack& ack);
   void on(Session& session, const wire::Fetched& fetched);
   bool within_window(Session& session, std::size_t bytes);
-  void ask_again(Session& session);
   Spec* spec_of(Session& session, std::uint64_t seq, std::uint32_t number);
-  void lose_session(Session& session, const std::string& why, Loss loss);
-  void fall_silent(Session& session, const std::string& why);
-  void hear_again(Session& session);
-  void leave_detached(Session& session);
-  void forget_deliveries(Session& session);
-  void end_session(Session& session, const std::string& why);
-  void finish_ending(Session& session);
-  void end_at_workers(const Uuid& session);
 
   // on_worker.cpp: one function for each message of a worker
   void on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8_t minor);
@@ -119,35 +105,26 @@ class Scheduler {
   void on(Worker& worker, const wire::Returned& returned);
   void on(Worker& worker, const wire::Draining& draining);
   void on(Worker& worker, const wire::Heartbeat& beat);
-  void set_hold(Worker& worker, const wire::Heartbeat& beat);
-  void claim(Worker& worker, const Uuid& session_id, const wire::ClaimRecord& claim);
-  bool try_adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim);
   void take_results(Worker& worker, const wire::Results& results);
   void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
                    const wire::ResultRecord& record);
   void note_end(Worker& worker, const Task& task, wire::Outcome outcome);
-  enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
-  void lose_worker(Worker& worker, const std::string& why, Blame blame = Blame::running);
-  void lose_connection(Worker& worker);
 
   // questions.cpp: what people ask by way of `weft`, which needs no HELLO
   bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
   wire::Answer drain(const std::string& name);
-
-  static Task* find_task(Session& session, std::uint64_t seq);
 
   const Settings settings_;
   Tables tables_;
   Lifecycle lifecycle_{settings_, tables_};
   Retries retries_{settings_, tables_, lifecycle_};
   DetachedTasks detached_{settings_, tables_, lifecycle_, retries_};
+  ClaimMatcher claim_matcher_{tables_, lifecycle_, retries_};
+  SessionPresence sessions_{settings_, tables_, lifecycle_};
+  WorkerPresence workers_{settings_, tables_, lifecycle_, retries_};
+  Heartbeats heartbeats_{settings_, tables_};
   Assigner assigner_{settings_, tables_, lifecycle_};
   Explainer explainer_{settings_, tables_};
-
-  Time stepped_;  // the previous step
-  Time next_scan_;
-  Time next_explain_;
-  std::deque<std::pair<Time, std::string>> departed_;  // clients that left open tasks lately, for people
 };
 
 }  // namespace weft::broker

@@ -82,7 +82,7 @@ wire::Status Scheduler::status(bool details) const {
     }
   }
   if (details) {
-    for (const auto& [when, text] : departed_)
+    for (const auto& [when, text] : sessions_.departed())
       status.departed.push_back(fmt::format("{} s ago: {}", ms(tables_.step.now() - when) / 1000, text));
   }
   const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };

@@ -42,17 +42,19 @@ class Step {
  public:
   /// `unix_us_at_zero`: the wall clock at Time{}, in microseconds since 1970.
   Step(Roster& roster, Time now, std::int64_t unix_us_at_zero)
-      : roster_(roster), started_(now), now_(now), unix_us_at_zero_(unix_us_at_zero) {}
+      : roster_(roster), started_(now), now_(now), previous_(now), unix_us_at_zero_(unix_us_at_zero) {}
 
   /// REQUIRES: `now` is not before now(). `actions` outlives the step.
   void begin(Time now, Actions& actions) {
     WEFT_CHECK(now >= now_);
-    now_ = now;
+    previous_ = std::exchange(now_, now);
     actions_ = &actions;
   }
   void end() { actions_ = nullptr; }
 
   Time now() const { return now_; }
+  /// The time of the step before this one.
+  Time previous() const { return previous_; }
   /// When this life of the broker began.
   Time started() const { return started_; }
   /// Milliseconds since 1970.
@@ -87,6 +89,7 @@ class Step {
   Roster& roster_;
   const Time started_;
   Time now_;
+  Time previous_;
   std::int64_t unix_us_at_zero_;
   Actions* actions_ = nullptr;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
