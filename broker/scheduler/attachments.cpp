@@ -69,9 +69,9 @@ void Attachments::renew_found_grace(Time stepped) const {
   }
 }
 
-void Attachments::answer_find(PeerId peer, const wire::Find& find, std::uint8_t minor) {
+wire::Found Attachments::find(const wire::Find& question, std::uint8_t minor) {
   constexpr std::uint8_t kKnowsSweeps = 2;
-  wire::Found found{.label = find.label};
+  wire::Found found{.label = question.label};
   std::vector<std::pair<std::uint64_t, Session*>> sessions;  // in the order in which they joined
   for (const auto& [id, session] : roster_.sessions()) {
     if (!session->detached.empty()) sessions.emplace_back(session->serial, session.get());
@@ -81,7 +81,7 @@ void Attachments::answer_find(PeerId peer, const wire::Find& find, std::uint8_t 
     std::map<std::string_view, std::uint32_t> sweeps;  // of this session, by function
     for (auto& [seq, entry] : session->detached) {
       const wire::TaskSpec& spec = entry.spec->content;
-      if (entry.phase == Detached::Phase::saving || entry.fetched || spec.label != find.label) continue;
+      if (entry.phase == Detached::Phase::saving || entry.fetched || spec.label != question.label) continue;
       entry.found_until = step_.now() + kFoundGrace;
       wire::FoundRecord task{.session = session->id, .seq = seq};
       if (minor >= kKnowsSweeps) {
@@ -98,7 +98,7 @@ void Attachments::answer_find(PeerId peer, const wire::Find& find, std::uint8_t 
     }
   }
   found.total = found.tasks.size();
-  step_.send(peer, std::move(found));
+  return found;
 }
 
 void Attachments::check_invariants() const {

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "broker/scheduler/scheduler.hpp"
+#include "broker/scheduler/senders.hpp"
 #include "common/wire/codec.hpp"
 
 namespace weft::broker {
@@ -30,17 +32,13 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
   session.handshake_confirmed = true;
   std::visit(
       [&]<class M>(const M& m) {
-        if constexpr (requires { this->on(session, m); }) {
-          on(session, m);
-        } else if constexpr (std::is_same_v<M, wire::Get> || std::is_same_v<M, wire::Data> ||
-                             std::is_same_v<M, wire::Gone> || std::is_same_v<M, wire::Drop>) {
-          tables_.blobs.on(session.peer, session.id, m);
-        } else if constexpr (std::is_same_v<M, wire::Goodbye>) {
-          drop_peer(std::exchange(session.peer, kNoPeer));
-          sessions_.end(session, m.reason);
-        } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
+        if constexpr (!ClientMessages::has<M>) {
           refuse(session.peer, wire::RefuseCode::not_allowed,
                  fmt::format("a client does not send this: {}", wire::describe(message)));
+        } else if constexpr (requires { tables_.blobs.on(session.peer, session.id, m); }) {
+          tables_.blobs.on(session.peer, session.id, m);
+        } else {
+          on(session, m);
         }
       },
       message);
@@ -172,6 +170,11 @@ void Scheduler::on(Session& session, const wire::Fetched& fetched) {
 void Scheduler::on(Session& session, const wire::Ack& ack) {
   tables_.delivery.acknowledge(session, ack.delivered);
   tables_.delivery.mark_dirty(session);
+}
+
+void Scheduler::on(Session& session, const wire::Goodbye& goodbye) {
+  drop_peer(std::exchange(session.peer, kNoPeer));
+  sessions_.end(session, goodbye.reason);
 }
 
 }  // namespace weft::broker

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "broker/scheduler/scheduler.hpp"
+#include "broker/scheduler/senders.hpp"
 #include "common/wire/codec.hpp"
 
 namespace weft::broker {
@@ -35,18 +36,13 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
 void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) {
   std::visit(
       [&]<class M>(const M& m) {
-        if constexpr (requires { this->on(worker, m); }) {
-          on(worker, m);
-        } else if constexpr (std::is_same_v<M, wire::Get> || std::is_same_v<M, wire::Data> ||
-                             std::is_same_v<M, wire::Gone>) {
-          tables_.blobs.on(worker.peer, worker.hello.incarnation, m);
-        } else if constexpr (std::is_same_v<M, wire::Goodbye>) {
-          drop_peer(std::exchange(worker.peer, kNoPeer));
-          workers_.lose(worker, m.reason.empty() ? "it said goodbye" : m.reason,
-                        WorkerPresence::Blame::nobody);
-        } else {
+        if constexpr (!WorkerMessages::has<M>) {
           refuse(worker.peer, wire::RefuseCode::not_allowed,
                  fmt::format("a worker does not send this: {}", wire::describe(message)));
+        } else if constexpr (requires { tables_.blobs.on(worker.peer, worker.hello.incarnation, m); }) {
+          tables_.blobs.on(worker.peer, worker.hello.incarnation, m);
+        } else {
+          on(worker, m);
         }
       },
       message);
@@ -69,6 +65,12 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
 void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) { workers_.take_heartbeat(worker, beat); }
 
 void Scheduler::on(Worker& worker, const wire::Draining&) { workers_.drain(worker); }
+
+void Scheduler::on(Worker& worker, const wire::Goodbye& goodbye) {
+  drop_peer(std::exchange(worker.peer, kNoPeer));
+  workers_.lose(worker, goodbye.reason.empty() ? "it said goodbye" : goodbye.reason,
+                WorkerPresence::Blame::nobody);
+}
 
 void Scheduler::on(Worker& worker, const wire::Results& results) {
   worker.progressed = tables_.step.now();

@@ -1,31 +1,70 @@
 // SPDX-License-Identifier: MIT
-// What people ask by way of `weft`, which needs no HELLO.
+#include "broker/scheduler/questions.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
+#include <variant>
 
-#include "broker/scheduler/scheduler.hpp"
+#include "broker/scheduler/senders.hpp"
 
 namespace weft::broker {
 
-/// False: the message does not ask for an answer.
-bool Scheduler::answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor) {
-  if (const auto* request = std::get_if<wire::StatusRequest>(&message)) {
-    tables_.step.send(peer, status(request->details));
-  } else if (const auto* find = std::get_if<wire::Find>(&message)) {
-    tables_.attachments.answer_find(peer, *find, minor);
-  } else if (const auto* wish = std::get_if<wire::DrainWorker>(&message)) {
-    tables_.step.send(peer, drain(wish->worker));
-  } else if (const auto* question = std::get_if<wire::Why>(&message)) {
-    tables_.step.send(peer, explainer_.why(question->task));
-  } else {
-    return false;
+namespace {
+
+const char* name_of(const Session& session) {
+  switch (session.state) {
+    case SessionState::connected:
+      return "connected";
+    case SessionState::silent:
+      return "silent";
+    case SessionState::lost:
+      return session.handshake_confirmed
+                 ? "lost"
+                 : "detached";  // the journal has it, and its client may be gone for long
+    case SessionState::ending:
+      return "leaving";
+    case SessionState::detached:
+      return "detached";
   }
-  return true;
+  return "?";
 }
 
-wire::Answer Scheduler::drain(const std::string& name) {
+/// That of the tasks in `queue`, or how many there are.
+std::string label_of(const Session& session, const ReadyQueue& queue) {
+  std::set<std::string> labels;
+  for (const auto& [number, spec] : session.specs) {
+    if (spec->queue == &queue && spec->open_tasks > 0) labels.insert(spec->content.label);
+  }
+  return labels.size() == 1 ? *labels.begin() : fmt::format("{} labels", labels.size());
+}
+
+}  // namespace
+
+void Questions::answer(PeerId peer, const wire::Message& question, std::uint8_t minor) {
+  std::visit(
+      [&]<class M>(const M& m) {
+        if constexpr (QuestionMessages::has<M>) tables_.step.send(peer, reply(m, minor));
+      },
+      question);
+}
+
+wire::Status Questions::reply(const wire::StatusRequest& question, std::uint8_t /*minor*/) const {
+  return status(question.details);
+}
+
+wire::Found Questions::reply(const wire::Find& question, std::uint8_t minor) const {
+  return tables_.attachments.find(question, minor);
+}
+
+wire::Answer Questions::reply(const wire::Why& question, std::uint8_t /*minor*/) const {
+  return explainer_.why(question.task);
+}
+
+wire::Answer Questions::reply(const wire::DrainWorker& question, std::uint8_t /*minor*/) {
+  const std::string& name = question.worker;
   const Worker* const worker = tables_.roster.find_worker_called(name);
   if (worker == nullptr) {
     std::vector<std::string> names;
@@ -40,6 +79,57 @@ wire::Answer Scheduler::drain(const std::string& name) {
   tables_.step.send(worker->peer, wire::Leave{});
   return {true, fmt::format("worker {} was told to leave; {} tasks are there, and those that run may finish",
                             name, worker->tasks.size())};
+}
+
+wire::Status Questions::status(bool details) const {
+  const auto ms = [](Duration d) { return static_cast<std::uint64_t>(d.count() / 1000); };
+  wire::Status status;
+  status.version = settings_.version;
+  status.epoch = settings_.epoch;
+  status.uptime_ms = ms(tables_.step.now() - tables_.step.started());
+  status.finished = lifecycle_.finished();
+  status.queued_bytes = tables_.roster.queued_bytes();
+  for (const auto& [id, worker] : tables_.roster.workers()) {
+    const auto slots = worker->slots;
+    const auto running = static_cast<std::uint32_t>(std::min<std::size_t>(worker->load(), slots));
+    ++status.workers;
+    status.slots += slots;
+    status.slots_busy += running;
+    status.assigned += worker->tasks.size();
+    if (!details) continue;
+    const char* state = running > 0 ? "busy" : "idle";
+    if (worker->state == WorkerState::draining) state = "draining";
+    if (worker->state == WorkerState::lost) state = "lost";
+    const Peer* const peer = tables_.roster.peers().find(worker->peer);
+    status.worker_list.push_back({worker->hello.name, worker->hello.host, worker->hello.pid, state, slots,
+                                  running, worker->tasks.size(), worker->hello.resources,
+                                  worker->resources_free, worker->finished,
+                                  peer != nullptr ? ms(tables_.step.now() - peer->heard) : 0, worker->note});
+  }
+  for (const auto& [id, session] : tables_.roster.sessions()) {
+    const std::size_t waiting =
+        session->queued + session->delayed.size() + session->awaiting.size() + session->saving.size();
+    status.clients += session->state != SessionState::detached &&
+                      (session->handshake_confirmed || session->peer != kNoPeer);
+    status.queued += waiting;
+    if (!details) continue;
+    status.client_list.push_back({session->name, session->host, session->id.text(8), name_of(*session),
+                                  waiting, session->tasks.size() - waiting, session->finished});
+    for (const ReadyQueue* queue : session->order) {
+      if (queue->empty()) continue;
+      const std::string reason = explainer_.why_waiting(*session, *queue);
+      if (reason.empty()) continue;
+      status.waiting_list.push_back({session->name, label_of(*session, *queue), queue->size(), reason});
+    }
+  }
+  if (details) {
+    for (const auto& [when, text] : sessions_.departed())
+      status.departed.push_back(fmt::format("{} s ago: {}", ms(tables_.step.now() - when) / 1000, text));
+  }
+  const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
+  std::sort(status.worker_list.begin(), status.worker_list.end(), by_name);
+  std::sort(status.client_list.begin(), status.client_list.end(), by_name);
+  return status;
 }
 
 }  // namespace weft::broker

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "broker/scheduler/replay.hpp"
+#include "broker/scheduler/senders.hpp"
 
 namespace weft::broker {
 
@@ -42,7 +43,8 @@ Time Scheduler::deadline() const {
 // ---- events ----
 
 void Scheduler::on(const Received& event) {
-  if (answer_question(event.peer, event.message, event.minor)) {
+  if (is_in<QuestionMessages>(event.message)) {
+    questions_.answer(event.peer, event.message, event.minor);
     if (Peer* known = tables_.roster.peers().find(event.peer)) {
       known->heard = tables_.step.now();
     } else {

@@ -31,6 +31,7 @@
 #include "broker/scheduler/explainer.hpp"
 #include "broker/scheduler/heartbeats.hpp"
 #include "broker/scheduler/lifecycle.hpp"
+#include "broker/scheduler/questions.hpp"
 #include "broker/scheduler/retries.hpp"
 #include "broker/scheduler/session_presence.hpp"
 #include "broker/scheduler/settings.hpp"
@@ -57,7 +58,7 @@ class Scheduler {
   void check_invariants() const;
 
   // ---- queries ----
-  wire::Status status(bool details) const;
+  wire::Status status(bool details) const { return questions_.status(details); }
   bool knows(PeerId peer) const { return tables_.roster.peers().contains(peer); }
   bool has_session(const Uuid& id) const { return tables_.roster.sessions().contains(id); }
   std::uint64_t finished() const { return lifecycle_.finished(); }
@@ -92,6 +93,8 @@ class Scheduler {
   void on(Session& session, const wire::Cancel& cancel);
   void on(Session& session, const wire::Ack& ack);
   void on(Session& session, const wire::Fetched& fetched);
+  void on(Session& /*session*/, const wire::Heartbeat& /*beat*/) {}  // to be heard is all
+  void on(Session& session, const wire::Goodbye& goodbye);
   bool within_window(Session& session, std::size_t bytes);
   Spec* spec_of(Session& session, std::uint64_t seq, std::uint32_t number);
 
@@ -105,14 +108,11 @@ class Scheduler {
   void on(Worker& worker, const wire::Returned& returned);
   void on(Worker& worker, const wire::Draining& draining);
   void on(Worker& worker, const wire::Heartbeat& beat);
+  void on(Worker& worker, const wire::Goodbye& goodbye);
   void take_results(Worker& worker, const wire::Results& results);
   void take_result(Worker& worker, Task& task, const wire::Attempt& attempt,
                    const wire::ResultRecord& record);
   void note_end(Worker& worker, const Task& task, wire::Outcome outcome);
-
-  // questions.cpp: what people ask by way of `weft`, which needs no HELLO
-  bool answer_question(PeerId peer, const wire::Message& message, std::uint8_t minor);
-  wire::Answer drain(const std::string& name);
 
   const Settings settings_;
   Tables tables_;
@@ -125,6 +125,7 @@ class Scheduler {
   Heartbeats heartbeats_{settings_, tables_};
   Assigner assigner_{settings_, tables_, lifecycle_};
   Explainer explainer_{settings_, tables_};
+  Questions questions_{settings_, tables_, lifecycle_, sessions_, explainer_};
 };
 
 }  // namespace weft::broker
