@@ -12,11 +12,9 @@ using wire::ClaimState;
 namespace {
 
 struct Stage : Parts {
-  Eligibility eligibility{settings, roster, step};
-  FairQueue fair_queue{settings, roster, eligibility};
-  Placer placer{settings, roster, eligibility, step};
-  Delivery delivery{settings, roster, fair_queue, step};
-  Adoption adoption{settings, roster, delivery, placer, step};
+  FairQueue& fair_queue = tables.fair_queue;
+  Placer& placer = tables.placer;
+  Adoption& adoption = tables.adoption;
   Worker& one = add_worker(1, 2);
   Worker& two = add_worker(2, 2);
   const Uuid session = uuid(9);

@@ -9,7 +9,7 @@ using namespace weft::broker;
 namespace {
 
 struct Stage : Parts {
-  Eligibility eligibility{settings, roster, step};
+  Eligibility& eligibility = tables.eligibility;
 
   Worker& join(std::uint8_t number, std::uint32_t slots = 1, wire::HelloWorker hello = {}) {
     Worker& worker = add_worker(number, slots, std::move(hello));

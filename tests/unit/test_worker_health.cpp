@@ -9,7 +9,7 @@ using namespace weft::broker;
 namespace {
 
 struct Stage : Parts {
-  WorkerHealth health{settings, roster, step};
+  WorkerHealth& health = tables.health;
   Worker& bad = add_worker(1);
   Worker& good = add_worker(2);
 
