@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Scheduler decides which worker runs which task, who hears of it and what happens when somebody
-// dies. It never sends, sleeps or reads a clock: the shell feeds it events and performs the actions
-// it returns. The loop is
+// Scheduler decides which worker runs which task, who is told what, and what happens when a peer is lost. It
+// never sends, sleeps or reads a clock: the shell feeds it events and performs the actions that it returns.
+// The loop is
 //
 //   for (;;) {
 //     poll(sockets, until(scheduler.deadline()));
@@ -10,16 +10,16 @@
 //     for each action:            perform(action);   // a failed send becomes PeerGone
 //   }
 //
-// A step first applies its event and then assigns whatever can be assigned. Not thread-safe; owned by
-// one loop. common/PROTOCOL.md describes what it keeps to.
+// A step first applies its event and then assigns whatever can be assigned. Not thread-safe; owned by one
+// loop. common/PROTOCOL.md describes what it keeps to. All that it remembers is in Tables, and the rules are
+// in the classes above those: this class has the order of a step, the timers, the connections of peers, and
+// one function for each message.
 //
-// Invariants (see check_invariants):
-//   1. A task is in exactly one list, and that list fits its state.
-//   2. A worker's assigned tasks never exceed its credit, nor their resources what it has.
-//   3. An attempt number is given out once; a failure bearing another than the current one counts for
-//   nothing.
-//   4. Every task that arrived is answered by exactly one final delivery, or its session has ended.
-//   5. A worker's result is released only when its client has it, or when nobody needs it.
+// Invariants of the whole. Each class has its own, and check_invariants() checks all that can be seen between
+// steps:
+//   1. A worker's assigned tasks never exceed its credit, nor their resources what it has.
+//   2. A task that arrived is answered by one final delivery, or its session has ended.
+//   3. A worker's result is released only when its client has it, or when no client needs it.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The scheduler's tables: peers, sessions (clients), workers, specs and ready queues. Plain data;
-// scheduler.hpp says who may change what.
+// The records of peers, sessions (clients), workers, specs, ready queues and detached tasks. Plain data,
+// which Roster owns; README.md says which class changes which part.
 #pragma once
 
 #include <algorithm>
@@ -184,7 +184,7 @@ struct Session {
   Turn turn;
   double unsettled_us = 0;   // slot time of the results in hand, that is not charged yet
   double average_us = 1000;  // of recent tasks
-  bool dirty = false;        // is in Scheduler::dirty_
+  bool dirty = false;        // is in Delivery::dirty_
   std::uint64_t serial = 0;  // order of joining
   std::uint64_t finished = 0;
 

@@ -15,18 +15,19 @@ struct Stage : Parts {
 
   /// The queue of the client for tasks that need this.
   ReadyQueue& queue_of(const Placement& placement) { return FairQueue::queue_for(client, placement); }
+  /// The queue of tasks that take so many slots.
+  ReadyQueue& wide(std::uint32_t threads) {
+    wire::TaskSpec content = any_spec();
+    content.threads = threads;
+    const auto number = static_cast<std::uint32_t>(client.specs.size() + 1);
+    return *tables.specs.define(client, number, content, "").queue;
+  }
   ReadyQueue& plain() { return *client.specs.at(1)->queue; }
 };
 
 Placement preferring(const std::string& name) {
   Placement placement;
   placement.prefer = {name};
-  return placement;
-}
-
-Placement taking(std::uint32_t threads) {
-  Placement placement;
-  placement.threads = threads;
   return placement;
 }
 
@@ -134,11 +135,11 @@ TEST_SUITE("placer") {
     Worker& one = s.join_worker(1, 2);
     Worker& two = s.join_worker(2, 4);
     s.assign_task(s.client, one);
-    CHECK(s.placer.choose(s.queue_of(taking(2))) == &two);
-    CHECK(s.placer.choose(s.queue_of(taking(4))) == &two);
-    CHECK(s.placer.choose(s.queue_of(taking(5))) == nullptr);
+    CHECK(s.placer.choose(s.wide(2)) == &two);
+    CHECK(s.placer.choose(s.wide(4)) == &two);
+    CHECK(s.placer.choose(s.wide(5)) == nullptr);
     for (int i = 0; i < 3; ++i) s.assign_task(s.client, two);
-    CHECK(s.placer.choose(s.queue_of(taking(4))) == &two);  // it takes up slots as they become free
+    CHECK(s.placer.choose(s.wide(4)) == &two);  // it takes up slots as they become free
   }
 
   TEST_CASE("a retry waits for a worker on which it has not failed, as long as that makes progress") {
