@@ -19,6 +19,13 @@ constexpr Duration kFoundGrace = std::chrono::seconds(5);  // from FOUND until a
 
 }  // namespace
 
+void Attachments::refuse(Session& session, std::uint64_t seq, std::string why) {
+  wire::ErrorInfo info;
+  info.message = std::move(why);
+  delivery_.deliver(session, {seq, wire::DeliveryKind::final, wire::Outcome::refused, 0, 0,
+                              wire::Payload(wire::encode_error(info))});
+}
+
 void Attachments::watch(Session& session, std::uint64_t seq, const wire::Payload& payload,
                         std::uint32_t charges_known) {
   const wire::TaskRef named = payload.is_blob() ? wire::TaskRef{} : wire::decode_ref(payload.inline_bytes());
@@ -26,13 +33,15 @@ void Attachments::watch(Session& session, std::uint64_t seq, const wire::Payload
   Session* owner = roster_.find_session(id.session);
   Detached* entry = owner != nullptr ? Durable::find(*owner, id.seq) : nullptr;
   if (entry == nullptr || entry->phase == Detached::Phase::saving) {
-    wire::ErrorInfo info;
-    info.message = fmt::format(
-        "there is no detached task {} any more: its answer was fetched, or kept as long as --keep says",
-        id.text());
-    delivery_.deliver(session, {seq, wire::DeliveryKind::final, wire::Outcome::refused, 0, 0,
-                                wire::Payload(wire::encode_error(info))});
-    return;
+    return refuse(
+        session, seq,
+        fmt::format("there is no detached task {}: its answer was fetched, or kept as long as --keep says",
+                    id.text()));
+  }
+  if (!Identity{session.owner, session.roles}.may_use(owner->owner)) {
+    return refuse(
+        session, seq,
+        fmt::format("detached task {} belongs to '{}', not to '{}'", id.text(), owner->owner, session.owner));
   }
   for (wire::DeliveryRecord charge : entry->charges) {
     if (charge.retries_used + charge.crashes <= charges_known) continue;
@@ -69,12 +78,13 @@ void Attachments::renew_found_grace(Time stepped) const {
   }
 }
 
-wire::Found Attachments::find(const wire::Find& question, std::uint8_t minor) {
+wire::Found Attachments::find(const Identity& identity, const wire::Find& question, std::uint8_t minor) {
   constexpr std::uint8_t kKnowsSweeps = 2;
   wire::Found found{.label = question.label};
   std::vector<std::pair<std::uint64_t, Session*>> sessions;  // in the order in which they joined
   for (const auto& [id, session] : roster_.sessions()) {
-    if (!session->detached.empty()) sessions.emplace_back(session->serial, session.get());
+    if (!session->detached.empty() && identity.may_use(session->owner))
+      sessions.emplace_back(session->serial, session.get());
   }
   std::sort(sessions.begin(), sessions.end());
   for (const auto& [serial, session] : sessions) {

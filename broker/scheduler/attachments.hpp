@@ -25,9 +25,9 @@ class Attachments {
   void watch(Session& session, std::uint64_t seq, const wire::Payload& payload, std::uint32_t charges_known);
   /// The client of `session` is gone, or says again what it watches.
   void stop_watching(Session& session);
-  /// The detached tasks with this label. A client that hears of them may be about to attach to them: their
-  /// answers stay for a while.
-  wire::Found find(const wire::Find& question, std::uint8_t minor);
+  /// The detached tasks with this label that `identity` may use. A client that hears of them may be about to
+  /// attach to them: their answers stay for a while.
+  wire::Found find(const Identity& identity, const wire::Find& question, std::uint8_t minor);
   /// After this process stood still since `stepped`: clients that heard of answers may be about to attach to
   /// them.
   void renew_found_grace(Time stepped) const;
@@ -36,6 +36,8 @@ class Attachments {
   void check_invariants() const;
 
  private:
+  void refuse(Session& session, std::uint64_t seq, std::string why);
+
   const Roster& roster_;
   Delivery& delivery_;
   Durable& durable_;

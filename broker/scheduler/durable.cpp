@@ -68,7 +68,7 @@ void Durable::record(Task& task) {
   Session& session = *task.session;
   Detached& entry = session.detached.at(task.seq);
   if (!std::exchange(session.recorded, true))
-    journal_queue_.record(SessionRecord{session.id, session.name, session.host});
+    journal_queue_.record(SessionRecord{session.id, session.name, session.host, session.owner});
   if (!std::exchange(task.spec->recorded, true))
     journal_queue_.record(SpecRecord{session.id, task.spec->number, task.spec->content, task.spec->minor});
   journal_queue_.record(
@@ -294,7 +294,7 @@ std::vector<std::string> Durable::journal_rows() const {
   };
   for (const auto& [id, session] : roster_.sessions()) {
     if (!session->recorded) continue;
-    add(SessionRecord{id, session->name, session->host});
+    add(SessionRecord{id, session->name, session->host, session->owner});
     for (const auto& [number, spec] : session->specs) {
       if (spec->recorded) add(SpecRecord{id, number, spec->content, spec->minor});
     }

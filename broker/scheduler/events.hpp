@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "broker/scheduler/access.hpp"
 #include "broker/scheduler/journal_records.hpp"
 #include "common/wire/blob_fetch.hpp"
 #include "common/wire/messages.hpp"
@@ -22,6 +23,7 @@ struct Received {
   PeerId peer = kNoPeer;
   wire::Message message;
   std::uint8_t minor = wire::kMinor;  // version of the peer
+  IdentityPtr identity = nullptr;     // who opened the connection
 };
 /// A frame from a connection that cannot be decoded; `version` when it is of another major version.
 struct ReceivedGarbage {

@@ -15,7 +15,8 @@ using broker::ChargeRecord, broker::FinalRecord, broker::GoneRecord, broker::Ses
 template <>
 struct Layout<SessionRecord> {
   WEFT_LAYOUT(SessionRecord);
-  static constexpr auto fields = std::tuple(WEFT_FIELD(id), WEFT_FIELD(name), WEFT_FIELD(host));
+  static constexpr auto fields =
+      std::tuple(WEFT_FIELD(id), WEFT_FIELD(name), WEFT_FIELD(host), WEFT_FIELD(owner).optional());
 };
 template <>
 struct Layout<SpecRecord> {

@@ -17,6 +17,7 @@ struct SessionRecord {
   Uuid id;
   std::string name;
   std::string host;
+  std::string owner;  // name of an identity; "": anonymous
   bool operator==(const SessionRecord&) const = default;
 };
 /// What tasks of it have in common; its program and libraries are in the folder. Before the first of them.

@@ -15,8 +15,14 @@ namespace {
 constexpr std::size_t kRecordBytes = 16;  // about what a task costs on the wire beside its payload
 }  // namespace
 
-void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor) {
+void Scheduler::on_hello(const Received& event, const wire::HelloClient& hello) {
+  const PeerId peer = event.peer;
+  const Identity& identity = identity_of(event.identity);
   if (Session* const session = tables_.roster.find_session(hello.session)) {
+    if (!identity.may_use(session->owner)) {
+      return refuse(peer, wire::RefuseCode::not_allowed,
+                    fmt::format("this session belongs to '{}', not to '{}'", session->owner, identity.name));
+    }
     if (SessionPresence::is_stopping(*session))
       return refuse(peer, wire::RefuseCode::unknown_peer, "this session is just being ended: try again");
     if (sessions_.is_stale(*session, hello)) {
@@ -25,7 +31,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8
     }
     drop_peer(session->peer);  // an older connection of the same client
   }
-  sessions_.join(peer, hello, minor);
+  sessions_.join(event, hello);
 }
 
 void Scheduler::on_client_message(Session& session, const wire::Message& message) {

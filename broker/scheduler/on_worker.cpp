@@ -11,7 +11,8 @@
 
 namespace weft::broker {
 
-void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8_t minor) {
+void Scheduler::on_hello(const Received& event, const wire::HelloWorker& hello) {
+  const PeerId peer = event.peer;
   if (hello.slots == 0) {
     return refuse(peer, wire::RefuseCode::not_allowed, "a worker needs at least one slot");
   }
@@ -19,6 +20,12 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
     return refuse(peer, wire::RefuseCode::malformed, "an amount of a resource is negative or not a number");
   }
   Worker* const other = tables_.roster.find_worker_called(hello.name);
+  for (const Worker* const known : {other, tables_.roster.find_worker(hello.incarnation)}) {
+    if (known == nullptr || identity_of(event.identity).may_use(known->owner)) continue;
+    return refuse(peer, wire::RefuseCode::name_taken,
+                  fmt::format("worker '{}' belongs to '{}': give this one another --name", known->hello.name,
+                              known->owner));
+  }
   if (other != nullptr && other->hello.incarnation != hello.incarnation) {
     if (other->peer != kNoPeer) {
       return refuse(
@@ -30,7 +37,7 @@ void Scheduler::on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8
     workers_.lose(*other, "another worker has come under its name");  // it was lost: this is its successor
   }
   if (Worker* const worker = tables_.roster.find_worker(hello.incarnation)) drop_peer(worker->peer);
-  workers_.join(peer, hello, minor);
+  workers_.join(event, hello);
 }
 
 void Scheduler::on_worker_message(Worker& worker, const wire::Message& message) {

@@ -43,27 +43,27 @@ std::string label_of(const Session& session, const ReadyQueue& queue) {
 
 }  // namespace
 
-void Questions::answer(PeerId peer, const wire::Message& question, std::uint8_t minor) {
+void Questions::answer(const Received& event) {
   std::visit(
       [&]<class M>(const M& m) {
-        if constexpr (QuestionMessages::has<M>) tables_.step.send(peer, reply(m, minor));
+        if constexpr (QuestionMessages::has<M>) tables_.step.send(event.peer, reply(event, m));
       },
-      question);
+      event.message);
 }
 
-wire::Status Questions::reply(const wire::StatusRequest& question, std::uint8_t /*minor*/) const {
+wire::Status Questions::reply(const Received& /*event*/, const wire::StatusRequest& question) const {
   return status(question.details);
 }
 
-wire::Found Questions::reply(const wire::Find& question, std::uint8_t minor) const {
-  return tables_.attachments.find(question, minor);
+wire::Found Questions::reply(const Received& event, const wire::Find& question) const {
+  return tables_.attachments.find(identity_of(event.identity), question, event.minor);
 }
 
-wire::Answer Questions::reply(const wire::Why& question, std::uint8_t /*minor*/) const {
+wire::Answer Questions::reply(const Received& /*event*/, const wire::Why& question) const {
   return explainer_.why(question.task);
 }
 
-wire::Answer Questions::reply(const wire::DrainWorker& question, std::uint8_t /*minor*/) {
+wire::Answer Questions::reply(const Received& /*event*/, const wire::DrainWorker& question) {
   const std::string& name = question.worker;
   const Worker* const worker = tables_.roster.find_worker_called(name);
   if (worker == nullptr) {

@@ -23,16 +23,16 @@ class Questions {
         sessions_(sessions),
         explainer_(explainer) {}
 
-  /// Answers one of QuestionMessages. `minor` is the version of the peer.
-  void answer(PeerId peer, const wire::Message& question, std::uint8_t minor);
+  /// Answers one of QuestionMessages.
+  void answer(const Received& event);
   /// What `weft status` shows; with `details` each worker, client and queue.
   wire::Status status(bool details) const;
 
  private:
-  wire::Status reply(const wire::StatusRequest& question, std::uint8_t minor) const;
-  wire::Found reply(const wire::Find& question, std::uint8_t minor) const;
-  wire::Answer reply(const wire::DrainWorker& question, std::uint8_t minor);
-  wire::Answer reply(const wire::Why& question, std::uint8_t minor) const;
+  wire::Status reply(const Received& event, const wire::StatusRequest& question) const;
+  wire::Found reply(const Received& event, const wire::Find& question) const;
+  wire::Answer reply(const Received& event, const wire::DrainWorker& question);
+  wire::Answer reply(const Received& event, const wire::Why& question) const;
 
   const Settings& settings_;
   Tables& tables_;

@@ -43,8 +43,11 @@ Time Scheduler::deadline() const {
 // ---- events ----
 
 void Scheduler::on(const Received& event) {
+  if (event.identity != nullptr && !may_send(event.identity->roles, event.message)) {
+    return refuse(event.peer, wire::RefuseCode::not_allowed, why_not(*event.identity, event.message));
+  }
   if (is_in<QuestionMessages>(event.message)) {
-    questions_.answer(event.peer, event.message, event.minor);
+    questions_.answer(event);
     if (Peer* known = tables_.roster.peers().find(event.peer)) {
       known->heard = tables_.step.now();
     } else {
@@ -54,10 +57,8 @@ void Scheduler::on(const Received& event) {
   }
   Peer* const peer = tables_.roster.peers().find(event.peer);
   if (peer == nullptr) {
-    if (const auto* client = std::get_if<wire::HelloClient>(&event.message))
-      return on_hello(event.peer, *client, event.minor);
-    if (const auto* worker = std::get_if<wire::HelloWorker>(&event.message))
-      return on_hello(event.peer, *worker, event.minor);
+    if (const auto* client = std::get_if<wire::HelloClient>(&event.message)) return on_hello(event, *client);
+    if (const auto* worker = std::get_if<wire::HelloWorker>(&event.message)) return on_hello(event, *worker);
     if (std::holds_alternative<wire::Goodbye>(event.message)) {
       tables_.step.actions().push_back(ForgetPeer{event.peer});
       return;

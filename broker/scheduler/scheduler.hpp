@@ -83,7 +83,7 @@ class Scheduler {
   void drop_peer(PeerId peer);
 
   // on_client.cpp: one function for each message of a client
-  void on_hello(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor);
+  void on_hello(const Received& event, const wire::HelloClient& hello);
   void on_client_message(Session& session, const wire::Message& message);
   void on(Session& session, const wire::Define& define);
   void on(Session& session, const wire::Forget& forget);
@@ -99,7 +99,7 @@ class Scheduler {
   Spec* spec_of(Session& session, std::uint64_t seq, std::uint32_t number);
 
   // on_worker.cpp: one function for each message of a worker
-  void on_hello(PeerId peer, const wire::HelloWorker& hello, std::uint8_t minor);
+  void on_hello(const Received& event, const wire::HelloWorker& hello);
   void on_worker_message(Worker& worker, const wire::Message& message);
   void on(Worker& worker, const wire::Claims& claims);
   void on(Worker& worker, const wire::Ready& ready);

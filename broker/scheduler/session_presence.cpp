@@ -26,17 +26,21 @@ bool SessionPresence::is_stale(const Session& session, const wire::HelloClient& 
          hello.delivered > session.deliveries.last();
 }
 
-void SessionPresence::join(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor) {
+void SessionPresence::join(const Received& event, const wire::HelloClient& hello) {
+  const PeerId peer = event.peer;
+  const Identity& identity = identity_of(event.identity);
   Session* session = tables_.roster.find_session(hello.session);
   // One that has not heard of our having it (its WELCOME was lost) begins as if we did not.
   const bool resumed = session != nullptr && session->handshake_confirmed;
   if (session == nullptr) {
     session = &add(hello.session);
+    session->owner = identity.name;
     // Whoever has claimed something of it may have sent results, and we had no use for them yet.
     for (const auto& [incarnation, worker] : tables_.roster.workers()) {
       if (worker->sessions.find(session->id) != nullptr) session->resend.insert(incarnation);
     }
   }
+  session->roles = identity.roles;
   session->name = hello.name;
   session->host = hello.host;
   session->peer = peer;
@@ -51,7 +55,8 @@ void SessionPresence::join(PeerId peer, const wire::HelloClient& hello, std::uin
   } else {
     forget_deliveries(*session);
   }
-  tables_.roster.peers().emplace(peer, Peer{session, nullptr, minor, tables_.step.now(), tables_.step.now()});
+  tables_.roster.peers().emplace(peer,
+                                 Peer{session, nullptr, event.minor, tables_.step.now(), tables_.step.now()});
 
   tables_.step.send(
       peer,
@@ -70,6 +75,7 @@ void SessionPresence::restore(const SessionRecord& record) {
   Session& session = add(record.id);
   session.name = record.name;
   session.host = record.host;
+  session.owner = record.owner;
   session.recorded = true;
   session.state = SessionState::lost;
   session.loss = "this broker was started anew";

@@ -43,9 +43,9 @@ class SessionPresence {
   /// Whether the HELLO acknowledges deliveries that were not made. It is stale: they were those of an earlier
   /// session under the same id.
   bool is_stale(const Session& session, const wire::HelloClient& hello) const;
-  /// The client has said HELLO on this connection: welcomes it, to its session or to a new one. REQUIRES: the
-  /// session has no connection.
-  void join(PeerId peer, const wire::HelloClient& hello, std::uint8_t minor);
+  /// The client has said HELLO: welcomes it, to its session, or to a new one that its
+  /// identity owns. REQUIRES: the session has no connection.
+  void join(const Received& event, const wire::HelloClient& hello);
   /// The journal has a session: as if its client had just been lost, it may come back.
   void restore(const SessionRecord& record);
 

@@ -148,6 +148,8 @@ enum class SessionState : std::uint8_t {
 
 struct Session {
   Uuid id;
+  std::string owner;  // name of the identity that made it, and with it its detached tasks
+  Roles roles;        // of the identity that has joined it last
   std::string name;
   std::string host;
   PeerId peer = kNoPeer;
@@ -307,7 +309,8 @@ struct Worker {
   wire::Assign outgoing;                                   // of this scheduling pass
   WorkerSessions sessions;
   wire::HelloWorker hello;
-  Time gone_ends{};  // lost: when its tasks go elsewhere
+  std::string owner;  // name of the identity that it joined with
+  Time gone_ends{};   // lost: when its tasks go elsewhere
   std::map<std::string, double> resources_free;
   std::unordered_map<Uuid, std::vector<wire::ClaimRecord>> claims;  // of this connection, until READY
   std::uint64_t serial = 0;                                         // order of joining

@@ -7,14 +7,16 @@ namespace weft::broker {
 
 // ---- here ----
 
-void WorkerPresence::join(PeerId peer, const wire::HelloWorker& hello, std::uint8_t minor) {
+void WorkerPresence::join(const Received& event, const wire::HelloWorker& hello) {
+  const PeerId peer = event.peer;
   Worker* worker = tables_.roster.find_worker(hello.incarnation);
   const bool resumed = worker != nullptr && worker->handshake_confirmed;
   if (worker == nullptr) {
     worker = &tables_.roster.add_worker(hello);
     worker->resources_free = hello.resources;
     worker->slots = hello.slots;
-    worker->minor = minor;
+    worker->minor = event.minor;
+    worker->owner = identity_of(event.identity).name;
     worker->progressed = tables_.step.now();
     if (tables_.eligibility.add(*worker)) tables_.fair_queue.set_large_apart();
   }
@@ -26,7 +28,8 @@ void WorkerPresence::join(PeerId peer, const wire::HelloWorker& hello, std::uint
   worker->sessions.for_each([](WorkerSession& known) { known.spec_sent.clear(); });
   worker->last_spec_session = 0;
   set_hold(*worker, {});  // it says again whether it does
-  tables_.roster.peers().emplace(peer, Peer{nullptr, worker, minor, tables_.step.now(), tables_.step.now()});
+  tables_.roster.peers().emplace(peer,
+                                 Peer{nullptr, worker, event.minor, tables_.step.now(), tables_.step.now()});
   tables_.placer.update(*worker);
   tables_.step.send(
       peer,

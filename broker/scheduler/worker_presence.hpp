@@ -25,9 +25,9 @@ class WorkerPresence {
   WorkerPresence(const Settings& settings, Tables& tables, Lifecycle& lifecycle, Retries& retries)
       : settings_(settings), tables_(tables), lifecycle_(lifecycle), retries_(retries) {}
 
-  /// The worker has said HELLO on this connection: welcomes it. REQUIRES: it has no connection, and no other
+  /// The worker has said HELLO: welcomes it. REQUIRES: it has no connection, and no other
   /// worker has its name.
-  void join(PeerId peer, const wire::HelloWorker& hello, std::uint8_t minor);
+  void join(const Received& event, const wire::HelloWorker& hello);
   /// It may begin or end to hold: from now on its credit is what the heartbeat says.
   void take_heartbeat(Worker& worker, const wire::Heartbeat& beat);
   /// It takes nothing new, and leaves when it has nothing left.

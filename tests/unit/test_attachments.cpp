@@ -147,11 +147,12 @@ TEST_SUITE("attachments") {
     Task& other = s.queue_task(s.owner, 2);
     s.owner.detached[other.seq].spec = other.spec;
     ++other.spec->open_tasks;
-    const wire::Found found = s.attachments.find({"sweep"}, wire::kMinor);
+    const wire::Found found = s.attachments.find(identity_of(nullptr), {"sweep"}, wire::kMinor);
     CHECK(found.total == 2);
     CHECK(found.tasks == std::vector<wire::FoundRecord>{{s.owner.id, 1, 1, false}, {s.owner.id, 2, 1, true}});
     CHECK(found.sweeps == std::vector<wire::Sweep>{{s.owner.id, "c9", "", "f", 0}});
-    const wire::Found older = s.attachments.find({"sweep"}, 1);  // a program that knows no sweeps
+    const wire::Found older =
+        s.attachments.find(identity_of(nullptr), {"sweep"}, 1);  // a program that knows no sweeps
     CHECK(older.tasks == std::vector<wire::FoundRecord>{{s.owner.id, 1}, {s.owner.id, 2}});
     CHECK(older.sweeps.empty());
   }
@@ -159,7 +160,7 @@ TEST_SUITE("attachments") {
   TEST_CASE("what FIND has named stays for a while, also when this process stood still") {
     Stage s;
     s.add_finished();
-    s.attachments.find({"sweep"}, wire::kMinor);
+    s.attachments.find(identity_of(nullptr), {"sweep"}, wire::kMinor);
     const Time until = s.owner.detached.at(1).found_until;
     CHECK(until > s.step.now());
     const Time before = s.step.now();

@@ -27,7 +27,7 @@ struct Stage : Parts {
   }
   void join(PeerId peer, const wire::HelloClient& hello) {
     if (const Session* known = roster.find_session(hello.session)) roster.peers().erase(known->peer);
-    sessions.join(peer, hello, wire::kMinor);
+    sessions.join({.peer = peer}, hello);
   }
   Send welcome(PeerId peer, bool resumed, std::uint64_t received) const {
     return {peer, wire::Welcome{settings.epoch,

@@ -59,7 +59,7 @@ struct Stage : Parts {
 TEST_SUITE("worker presence") {
   TEST_CASE("a worker that joins is welcomed, and gets nothing before it has said READY") {
     Stage s;
-    s.workers.join(50, Stage::hello_of(3, 4), wire::kMinor);
+    s.workers.join({.peer = 50}, Stage::hello_of(3, 4));
     CHECK(s.take() == Actions{s.welcome(50, false)});
     const Worker& worker = *s.roster.find_worker(uuid(3));
     CHECK(worker.state == WorkerState::joining);
@@ -80,7 +80,7 @@ TEST_SUITE("worker presence") {
     s.workers.take_heartbeat(worker, {.hold = "memory", .hold_slots = 0});
     s.lose_connection(worker);
     s.take();
-    s.workers.join(50, Stage::hello_of(1, 2), wire::kMinor);
+    s.workers.join({.peer = 50}, Stage::hello_of(1, 2));
     CHECK(s.take() == Actions{s.welcome(50, true)});
     CHECK(worker.zombies.empty());
     CHECK(worker.executions.empty());
@@ -146,7 +146,7 @@ TEST_SUITE("worker presence") {
     Stage s;
     Worker& worker = s.join_worker(1);
     s.lose_connection(worker);
-    s.workers.join(50, Stage::hello_of(1), wire::kMinor);
+    s.workers.join({.peer = 50}, Stage::hello_of(1));
     s.advance(s.settings.gone_grace);
     s.workers.on_gone_timer(uuid(1));
     CHECK(s.roster.find_worker(uuid(1)) == &worker);
