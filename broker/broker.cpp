@@ -191,10 +191,9 @@ void Broker::perform(StoreChunk& action) {
   journal_->give(JournalWriter::SaveChunk{action.id, action.size, action.offset, std::move(action.bytes)});
 }
 
-void Broker::perform(const SealBlob& action) { journal_->give(JournalWriter::SealBlob{action.id}); }
-void Broker::perform(const ForgetBlob& action) { journal_->give(JournalWriter::ForgetBlob{action.id}); }
+void Broker::perform(const VerifyBlob& action) { journal_->give(JournalWriter::SealBlob{action.id}); }
 
-void Broker::perform(const ReadBlob& action) {
+void Broker::perform(const ServeChunk& action) {
   const wire::Get& get = action.get;
   Send answer{action.peer, {}};
   try {
@@ -205,6 +204,8 @@ void Broker::perform(const ReadBlob& action) {
   perform(answer);
 }
 
+void Broker::perform(const DropBlob& action) { journal_->give(JournalWriter::ForgetBlob{action.id}); }
+
 void Broker::read_journal_answers() {
   for (JournalWriter::Answer& answer : journal_->take()) {
     if (auto* appended = std::get_if<JournalWriter::Appended>(&answer)) {
@@ -212,7 +213,8 @@ void Broker::read_journal_answers() {
     } else if (auto* rewritten = std::get_if<JournalWriter::Rewritten>(&answer)) {
       step(Persisted{rewritten->number, std::move(rewritten->fault)});
     } else if (auto* sealed = std::get_if<JournalWriter::Sealed>(&answer)) {
-      step(BlobStored{sealed->id, std::move(sealed->fault)});
+      step(sealed->fault.empty() ? Event(BlobReady{sealed->id})
+                                 : Event(BlobBad{sealed->id, std::move(sealed->fault)}));
     }
   }
 }

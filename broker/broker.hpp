@@ -72,9 +72,9 @@ class Broker {
   void perform(Persist& action);
   void perform(RewriteJournal& action);
   void perform(StoreChunk& action);
-  void perform(const SealBlob& action);
-  void perform(const ForgetBlob& action);
-  void perform(const ReadBlob& action);
+  void perform(const VerifyBlob& action);
+  void perform(const ServeChunk& action);
+  void perform(const DropBlob& action);
   void read_journal_answers();
   void touch(PeerId peer, Connection& connection);
   void flush();

@@ -9,7 +9,7 @@ namespace weft::broker {
 
 void BlobTraffic::on(PeerId peer, const Uuid& /*holder*/, const wire::Get& get) {
   if (blob_vault_.has(get.id)) {
-    step_.actions().push_back(ReadBlob{peer, get});
+    step_.actions().push_back(ServeChunk{peer, get});
     return;
   }
   BlobRelay::Outbox outbox;

@@ -23,9 +23,9 @@ bool BlobVault::keep(const BlobId& id, std::uint64_t size, const Uuid& holder) {
 void BlobVault::release(const BlobId& id, Actions& actions) {
   const auto found = blobs_.find(id);
   WEFT_CHECK(found != blobs_.end() && found->second.users > 0);
-  if (--found->second.users > 0 || fetch_.is_verifying(id)) return;  // on_stored() follows
+  if (--found->second.users > 0 || fetch_.is_verifying(id)) return;  // on_ready() or on_bad() follows
   if (found->second.state == State::fetching) fetch_.remove(id);
-  actions.push_back(ForgetBlob{id});
+  actions.push_back(DropBlob{id});
   blobs_.erase(found);
 }
 
@@ -44,21 +44,25 @@ void BlobVault::on_gone(Time now, const wire::Gone& gone, Actions& actions) {
   perform(now, actions);
 }
 
-void BlobVault::on_stored(Time now, const BlobStored& event, Actions& actions) {
-  if (!fetch_.is_verifying(event.id)) return;
-  Blob& blob = blobs_.at(event.id);
-  if (blob.users == 0) {  // the last user released it while it was sealed
-    fetch_.remove(event.id);
-    blobs_.erase(event.id);
-    actions.push_back(ForgetBlob{event.id});
-  } else if (!event.fault.empty()) {
-    fetch_.on_bad(now, event.id, event.fault);
-    perform(now, actions);
-  } else {
-    fetch_.on_good(event.id);
-    blob.state = State::kept;
-    settled_.push_back({event.id, ""});
-  }
+void BlobVault::on_ready(const BlobReady& event, Actions& actions) {
+  if (!fetch_.is_verifying(event.id) || drop_unused(event.id, actions)) return;
+  fetch_.on_good(event.id);
+  blobs_.at(event.id).state = State::kept;
+  settled_.push_back({event.id, ""});
+}
+
+void BlobVault::on_bad(Time now, const BlobBad& event, Actions& actions) {
+  if (!fetch_.is_verifying(event.id) || drop_unused(event.id, actions)) return;
+  fetch_.on_bad(now, event.id, event.reason);
+  perform(now, actions);
+}
+
+bool BlobVault::drop_unused(const BlobId& id, Actions& actions) {
+  if (blobs_.at(id).users > 0) return false;
+  fetch_.remove(id);
+  blobs_.erase(id);
+  actions.push_back(DropBlob{id});
+  return true;
 }
 
 void BlobVault::collect(Actions& actions) {
@@ -68,7 +72,7 @@ void BlobVault::collect(Actions& actions) {
       continue;
     }
     WEFT_CHECK(entry->second.state == State::kept);
-    actions.push_back(ForgetBlob{entry->first});
+    actions.push_back(DropBlob{entry->first});
     entry = blobs_.erase(entry);
   }
 }
@@ -87,11 +91,11 @@ void BlobVault::perform(Time now, Actions& actions) {
   for (BlobFetch::Action& action : fetch_.take(now)) {
     if (auto* get = std::get_if<wire::Get>(&action)) {
       gets_.push_back(*get);
-    } else if (auto* chunk = std::get_if<BlobFetch::StoreChunk>(&action)) {
+    } else if (auto* chunk = std::get_if<StoreChunk>(&action)) {
       actions.push_back(std::move(*chunk));
-    } else if (const auto* verify = std::get_if<BlobFetch::VerifyBlob>(&action)) {
+    } else if (const auto* verify = std::get_if<VerifyBlob>(&action)) {
       if (verify->size == 0) actions.push_back(StoreChunk{verify->id, 0, 0, {}});  // an empty file
-      actions.push_back(SealBlob{verify->id});
+      actions.push_back(*verify);
     } else if (auto* failed = std::get_if<BlobFetch::Failed>(&action)) {
       settled_.push_back({failed->id, std::move(failed->reason)});
     }

@@ -2,9 +2,9 @@
 // BlobVault decides which blobs the directory beside the journal holds: those that detached tasks need. It
 // counts their users, and has BlobFetch get them from their holders. Pure; a part of Scheduler.
 //
-//   absent --keep()--> fetching --all chunks--> sealing --stored--> kept --last release()--> forgotten
+//   absent --keep()--> fetching --all chunks--> verifying --ready--> kept --last release()--> dropped
 //                       ^    |                     |
-//                       |    +- GONE, silence -----+ the disk was at fault
+//                       |    +- GONE, silence -----+ bad: the hash, or the disk
 //                       +--------------------------+ tried again, as long as it has users
 #pragma once
 
@@ -40,7 +40,8 @@ class BlobVault {
   bool has(const BlobId& id) const;
   void on_data(Time now, const wire::Data& data, Actions& actions);
   void on_gone(Time now, const wire::Gone& gone, Actions& actions);
-  void on_stored(Time now, const BlobStored& event, Actions& actions);
+  void on_ready(const BlobReady& event, Actions& actions);
+  void on_bad(Time now, const BlobBad& event, Actions& actions);
   /// Deletes what the directory holds without a user: once all tasks of the journal have said what they need.
   void collect(Actions& actions);
 
@@ -53,12 +54,14 @@ class BlobVault {
   void check_invariants() const;
 
  private:
-  enum class State : std::uint8_t { fetching, kept };  // fetching: sealing, if BlobFetch is verifying
+  enum class State : std::uint8_t { fetching, kept };  // fetching: until it is verified
   struct Blob {
     State state = State::fetching;
     std::uint32_t users = 0;
   };
 
+  /// Drops a blob that was released while it was verified. False: it still has users.
+  bool drop_unused(const BlobId& id, Actions& actions);
   void perform(Time now, Actions& actions);
 
   BlobFetch fetch_;

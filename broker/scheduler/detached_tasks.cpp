@@ -158,8 +158,10 @@ void DetachedTasks::on(const Persisted& event) {
   }
 }
 
-void DetachedTasks::on(const BlobStored& event) {
-  tables_.blob_vault.on_stored(tables_.step.now(), event, tables_.step.actions());
+void DetachedTasks::on(const BlobReady& event) { tables_.blob_vault.on_ready(event, tables_.step.actions()); }
+
+void DetachedTasks::on(const BlobBad& event) {
+  tables_.blob_vault.on_bad(tables_.step.now(), event, tables_.step.actions());
 }
 
 void DetachedTasks::fetch_blobs() {

@@ -38,8 +38,9 @@ class DetachedTasks {
 
   /// The journal has a row, or cannot be written.
   void on(const Persisted& event);
-  /// The vault has a blob, or the disk is at fault.
-  void on(const BlobStored& event);
+  /// The vault has a blob, or its hash or the disk is at fault.
+  void on(const BlobReady& event);
+  void on(const BlobBad& event);
 
   // ---- in each step ----
 

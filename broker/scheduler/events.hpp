@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What goes into Scheduler and what comes out. Plain values; actions compare.
+// What goes into Scheduler and what comes out. Plain values; actions compare. Those about blobs, which are in
+// the directory beside the journal, are the ones of all three roles: common/wire/blob_verbs.hpp.
 #pragma once
 
 #include <string>
@@ -8,7 +9,7 @@
 
 #include "broker/scheduler/access.hpp"
 #include "broker/scheduler/journal_records.hpp"
-#include "common/wire/blob_fetch.hpp"
+#include "common/wire/blob_verbs.hpp"
 #include "common/wire/messages.hpp"
 
 namespace weft::broker {
@@ -55,13 +56,8 @@ struct Persisted {
   std::uint64_t number = 0;
   std::string fault;  // "": it is durable; else nothing of it is, and why
 };
-/// Answers SealBlob.
-struct BlobStored {
-  BlobId id;
-  std::string fault;  // as above
-};
 using Event = std::variant<Received, ReceivedGarbage, PeerGone, ProcessGone, Tick, Shutdown, Recovered,
-                           Persisted, BlobStored>;
+                           Persisted, BlobReady, BlobBad>;
 
 // ---- actions ----
 
@@ -92,26 +88,14 @@ struct RewriteJournal {
   std::vector<std::string> rows;
   bool operator==(const RewriteJournal&) const = default;
 };
-/// Keep these bytes of a blob of `size` bytes in the blob directory, until it is sealed under its name.
-using StoreChunk = BlobFetch::StoreChunk;
-/// All of it is stored: check the hash and make it durable.
-struct SealBlob {
-  BlobId id;
-  bool operator==(const SealBlob&) const = default;
-};
-/// Delete it, or what was stored of it.
-struct ForgetBlob {
-  BlobId id;
-  bool operator==(const ForgetBlob&) const = default;
-};
-/// Answer this GET of `peer` with DATA from the folder, or GONE.
-struct ReadBlob {
+/// The ServeChunk of worker and client, for a GET of this peer.
+struct ServeChunk {
   PeerId peer = kNoPeer;
   wire::Get get;
-  bool operator==(const ReadBlob&) const = default;
+  bool operator==(const ServeChunk&) const = default;
 };
-using Action =
-    std::variant<Send, ForgetPeer, Log, Persist, RewriteJournal, StoreChunk, SealBlob, ForgetBlob, ReadBlob>;
+using Action = std::variant<Send, ForgetPeer, Log, Persist, RewriteJournal, StoreChunk, VerifyBlob,
+                            ServeChunk, DropBlob>;
 using Actions = std::vector<Action>;
 
 }  // namespace weft::broker

@@ -106,7 +106,8 @@ void Scheduler::on(const Recovered& event) { Replay(settings_, tables_, lifecycl
 
 void Scheduler::on(const Persisted& event) { detached_.on(event); }
 
-void Scheduler::on(const BlobStored& event) { detached_.on(event); }
+void Scheduler::on(const BlobReady& event) { detached_.on(event); }
+void Scheduler::on(const BlobBad& event) { detached_.on(event); }
 
 void Scheduler::on(const Shutdown& event) {
   tables_.roster.peers().for_each([&](PeerId id, const Peer&) {

@@ -73,7 +73,8 @@ class Scheduler {
   void on(const Shutdown& event);
   void on(const Recovered& event);
   void on(const Persisted& event);
-  void on(const BlobStored& event);
+  void on(const BlobReady& event);
+  void on(const BlobBad& event);
   void on_timer(const Timer& timer);
   void scan_peers();
   void refuse(PeerId peer, wire::RefuseCode code, std::string text);

@@ -66,17 +66,15 @@ void ResultStore::store(const StoreChunk& chunk) {
   }
 }
 
-BlobVerified ResultStore::verify(const BlobId& id) {
-  using Verdict = BlobVerified::Verdict;
+Event ResultStore::verify(const BlobId& id) {
   const auto it = entries_.find(id);
-  if (it == entries_.end()) return {id, Verdict::corrupt};
+  if (it == entries_.end()) return BlobBad{id, "it arrived damaged"};
   Entry& entry = it->second;
-  const Verdict verdict = entry.no_room ? Verdict::no_room
-                          : entry.hashed == entry.text.size() && entry.hasher->finish() == id
-                              ? Verdict::whole
-                              : Verdict::corrupt;
-  if (verdict != Verdict::whole) drop(id);
-  return {id, verdict};
+  const bool whole = !entry.no_room && entry.hashed == entry.text.size() && entry.hasher->finish() == id;
+  if (whole) return BlobReady{id};
+  const bool no_room = entry.no_room;
+  drop(id);
+  return BlobBad{id, no_room ? "there is no memory for it" : "it arrived damaged", no_room};
 }
 
 std::string ResultStore::take(const BlobId& id, bool move) {

@@ -42,8 +42,8 @@ class ArgumentStore {
 class ResultStore {
  public:
   void store(const StoreChunk& chunk);
-  /// Checks the hash after all chunks have been stored.
-  BlobVerified verify(const BlobId& id);
+  /// Checks the hash after all chunks have been stored: BlobReady or BlobBad.
+  Event verify(const BlobId& id);
   /// The bytes of a verified blob; `move`: it is not needed again.
   std::string take(const BlobId& id, bool move);
   void drop(const BlobId& id) { entries_.erase(id); }

@@ -205,12 +205,10 @@ void IoThread::perform(const client::MarkRunning& action) {
 
 void IoThread::perform(const client::MarkKept& action) { inbox_->mark_kept(action); }
 void IoThread::perform(const client::CancelsSettled& action) { inbox_->mark_settled(action); }
-void IoThread::perform(const client::StoreChunk& action) { results_.store(action); }
-void IoThread::perform(const client::VerifyBlob& action) { verified_.push_back(results_.verify(action.id)); }
-void IoThread::perform(const client::DropBlob& action) { results_.drop(action.id); }
-void IoThread::perform(const client::ReleaseArgument& action) { inbox_->arguments.release(action.id); }
+void IoThread::perform(const StoreChunk& action) { results_.store(action); }
+void IoThread::perform(const VerifyBlob& action) { verified_.push_back(results_.verify(action.id)); }
 
-void IoThread::perform(const client::ServeChunk& action) {
+void IoThread::perform(const ServeChunk& action) {
   const wire::Get& get = action.get;
   std::optional<Bytes> bytes = inbox_->arguments.read(get.id, get.offset, get.bytes);
   std::string reason = "the client does not have these bytes";
@@ -225,6 +223,9 @@ void IoThread::perform(const client::ServeChunk& action) {
     packer_.add(wire::Gone{.id = get.id, .reason = std::move(reason)});
   }
 }
+
+void IoThread::perform(const DropBlob& action) { results_.drop(action.id); }
+void IoThread::perform(const client::ReleaseArgument& action) { inbox_->arguments.release(action.id); }
 
 void IoThread::perform(const client::GaveUp& action) {
   inbox_->close(action.reason);

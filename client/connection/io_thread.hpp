@@ -44,11 +44,11 @@ class IoThread final : private client::LoopLease::Loop {
   void perform(const client::MarkRunning& action);
   void perform(const client::MarkKept& action);
   void perform(const client::CancelsSettled& action);
-  void perform(const client::StoreChunk& action);
-  void perform(const client::VerifyBlob& action);
-  void perform(const client::DropBlob& action);
+  void perform(const StoreChunk& action);
+  void perform(const VerifyBlob& action);
+  void perform(const ServeChunk& action);
+  void perform(const DropBlob& action);
   void perform(const client::ReleaseArgument& action);
-  void perform(const client::ServeChunk& action);
   void perform(const client::GaveUp& action);
   void perform(const client::Log& action);
   void finish(IntrusivePtr<FutureState>& state, client::Completion& completion);

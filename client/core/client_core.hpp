@@ -148,7 +148,9 @@ class ClientCore {
   void on(const Submit& event);
   void on(const CancelTasks& event);
   void on(const Taken& event);
-  void on(const BlobVerified& event);
+  void on(const BlobReady& event);
+  void on(const BlobBad& event);
+  Task& end_fetch(const Fetcher::Needer& needer);
   void send_cancels(const std::vector<std::uint64_t>& seqs);
   void send_fetched(const std::vector<wire::TaskRef>& tasks);
   void repeat_fetched();

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Events into client::ClientCore and actions out of it. Plain values; actions can be compared.
+// Events into client::ClientCore and actions out of it. Plain values; actions can be compared. Those about
+// blobs are the ones of all three roles, in common/wire/blob_verbs.hpp: the client fetches and stores large
+// results, and serves arguments and program files.
 #pragma once
 
 #include <optional>
@@ -7,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "common/wire/blob_fetch.hpp"
+#include "common/wire/blob_verbs.hpp"
 #include "common/wire/messages.hpp"
 
 namespace weft::client {
@@ -51,17 +53,12 @@ struct CancelTasks {
 struct Taken {
   std::uint64_t seq = 0;
 };
-/// Answers VerifyBlob.
-struct BlobVerified {
-  BlobId id;
-  enum class Verdict : std::uint8_t { whole, corrupt, no_room } verdict = Verdict::whole;
-};
 /// The program is done with this client: sends GOODBYE and forgets every open task.
 struct Close {};
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, Received, ReceivedGarbage, DefineSpec, RetireSpec, Submit,
-                           CancelTasks, Taken, BlobVerified, Close, Tick>;
+                           CancelTasks, Taken, BlobReady, BlobBad, Close, Tick>;
 
 // ---- actions ----
 
@@ -112,27 +109,10 @@ struct CancelsSettled {
   bool operator==(const CancelsSettled&) const = default;
 };
 
-/// Store a chunk of a result of `size` bytes.
-using StoreChunk = BlobFetch::StoreChunk;
-/// All chunks are stored: check the hash, and answer with BlobVerified.
-struct VerifyBlob {
-  BlobId id;
-  bool operator==(const VerifyBlob&) const = default;
-};
-/// Discard the stored chunks of this result.
-struct DropBlob {
-  BlobId id;
-  bool operator==(const DropBlob&) const = default;
-};
 /// One task fewer needs this argument; the shell counts users.
 struct ReleaseArgument {
   BlobId id;
   bool operator==(const ReleaseArgument&) const = default;
-};
-/// The broker asks for a chunk of an argument or program file: answer with DATA or GONE.
-struct ServeChunk {
-  wire::Get get;
-  bool operator==(const ServeChunk&) const = default;
 };
 
 /// The session is over: every open task fails with this reason.
@@ -147,7 +127,7 @@ struct Log {
 };
 
 using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, MarkKept, CancelsSettled,
-                            StoreChunk, VerifyBlob, DropBlob, ReleaseArgument, ServeChunk, GaveUp, Log>;
+                            StoreChunk, VerifyBlob, ServeChunk, DropBlob, ReleaseArgument, GaveUp, Log>;
 using Actions = std::vector<Action>;
 
 }  // namespace weft::client

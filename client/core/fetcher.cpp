@@ -53,15 +53,23 @@ void Fetcher::on_gone(Time now, const wire::Gone& gone, Actions& actions) {
   perform(now, actions);
 }
 
-std::vector<Fetcher::Needer> Fetcher::on_verified(Time now, const BlobVerified& event, Actions& actions) {
+std::vector<Fetcher::Needer> Fetcher::on_ready(const BlobReady& event) {
   if (!fetch_.is_verifying(event.id)) return {};  // the answer to an earlier fetch
-  if (event.verdict == BlobVerified::Verdict::corrupt) {
-    fetch_.on_bad(now, event.id, "it arrived damaged");
-    perform(now, actions);
-    return {};
-  }
-  fetch_.on_good(event.id);
-  return std::move(needers_.extract(event.id).mapped());
+  return settle(event.id);
+}
+
+std::vector<Fetcher::Needer> Fetcher::on_bad(Time now, const BlobBad& event, Actions& actions) {
+  if (!fetch_.is_verifying(event.id)) return {};
+  if (event.no_room) return settle(event.id);
+  fetch_.on_bad(now, event.id, event.reason);
+  perform(now, actions);
+  return {};
+}
+
+/// The fetch is over: its verdict is final.
+std::vector<Fetcher::Needer> Fetcher::settle(const BlobId& id) {
+  fetch_.on_good(id);
+  return std::move(needers_.extract(id).mapped());
 }
 
 void Fetcher::tick(Time now, Actions& actions) {
@@ -73,10 +81,10 @@ void Fetcher::perform(Time now, Actions& actions) {
   for (BlobFetch::Action& action : fetch_.take(now)) {
     if (auto* get = std::get_if<wire::Get>(&action)) {
       actions.push_back(Send{*get});
-    } else if (auto* chunk = std::get_if<BlobFetch::StoreChunk>(&action)) {
+    } else if (auto* chunk = std::get_if<StoreChunk>(&action)) {
       actions.push_back(std::move(*chunk));
-    } else if (const auto* verify = std::get_if<BlobFetch::VerifyBlob>(&action)) {
-      actions.push_back(VerifyBlob{verify->id});
+    } else if (const auto* verify = std::get_if<VerifyBlob>(&action)) {
+      actions.push_back(*verify);
     } else if (auto* failed = std::get_if<BlobFetch::Failed>(&action)) {
       using Cause = BlobFetch::Failed::Cause;
       if (failed->cause != Cause::bad) actions.push_back(DropBlob{failed->id});

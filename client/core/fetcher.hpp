@@ -38,9 +38,10 @@ class Fetcher {
   void on_lost() { fetch_.on_lost(); }
   void on_data(Time now, const wire::Data& data, Actions& actions);
   void on_gone(Time now, const wire::Gone& gone, Actions& actions);
-  /// The answer to VerifyBlob. Returns who needed the blob if it is settled by that: it is here, or has no
-  /// room.
-  std::vector<Needer> on_verified(Time now, const BlobVerified& event, Actions& actions);
+  /// Returns who needed the blob: it is here.
+  std::vector<Needer> on_ready(const BlobReady& event);
+  /// Returns who needed the blob if there is no room for it. Otherwise it is lost, or fetched again.
+  std::vector<Needer> on_bad(Time now, const BlobBad& event, Actions& actions);
   void tick(Time now, Actions& actions);
   std::optional<Time> deadline() const { return fetch_.deadline(); }
   /// Everything that was lost since the last call.
@@ -51,6 +52,7 @@ class Fetcher {
   void check_invariants() const;
 
  private:
+  std::vector<Needer> settle(const BlobId& id);
   void perform(Time now, Actions& actions);
 
   BlobFetch fetch_;

@@ -204,35 +204,41 @@ void ClientCore::repeat_fetched() {
   send_fetched(fetched);
 }
 
-void ClientCore::on(const BlobVerified& event) {
-  using Verdict = BlobVerified::Verdict;
-  const std::vector<Fetcher::Needer> needers = fetcher_.on_verified(now_, event, *actions_);
+void ClientCore::on(const BlobReady& event) {
+  const std::vector<Fetcher::Needer> needers = fetcher_.on_ready(event);
   for (std::size_t i = 0; i < needers.size(); ++i) {
-    const std::uint64_t seq = needers[i].seq;
-    Task* task = tasks_.find(seq);
-    WEFT_CHECK(task != nullptr && task->state == TaskState::pulling);
-    const wire::BlobRef blob = task->extra->blob;
-    if (joined()) send(wire::Drop{needers[i].holder, blob.id});
-    if (event.verdict == Verdict::whole) {
-      complete({.seq = seq,
-                .outcome = wire::Outcome::ok,
-                .attempts = task->extra->attempts + 1,
-                .takes_blob = i + 1 == needers.size(),
-                .payload = wire::Payload(blob),
-                .history = std::move(task->extra->history)});
-    } else {
-      const wire::ErrorInfo error{
-          .type = "std::bad_alloc",
-          .message = fmt::format("the result of {} bytes does not fit into the memory of "
-                                 "this client",
-                                 blob.size)};
-      complete({.seq = seq,
-                .outcome = wire::Outcome::failed,
-                .attempts = task->extra->attempts + 1,
-                .payload = wire::Payload(wire::encode_error(error))});
-    }
-    forget(seq);
+    Task& task = end_fetch(needers[i]);
+    complete({.seq = needers[i].seq,
+              .outcome = wire::Outcome::ok,
+              .attempts = task.extra->attempts + 1,
+              .takes_blob = i + 1 == needers.size(),
+              .payload = wire::Payload(task.extra->blob),
+              .history = std::move(task.extra->history)});
+    forget(needers[i].seq);
   }
+}
+
+void ClientCore::on(const BlobBad& event) {
+  for (const Fetcher::Needer& needer : fetcher_.on_bad(now_, event, *actions_)) {
+    const Task& task = end_fetch(needer);
+    const wire::ErrorInfo error{
+        .type = "std::bad_alloc",
+        .message = fmt::format("the result of {} bytes does not fit into the memory of this client",
+                               task.extra->blob.size)};
+    complete({.seq = needer.seq,
+              .outcome = wire::Outcome::failed,
+              .attempts = task.extra->attempts + 1,
+              .payload = wire::Payload(wire::encode_error(error))});
+    forget(needer.seq);
+  }
+}
+
+/// Nothing more is wanted of the holder of this task's result.
+ClientCore::Task& ClientCore::end_fetch(const Fetcher::Needer& needer) {
+  Task* task = tasks_.find(needer.seq);
+  WEFT_CHECK(task != nullptr && task->state == TaskState::pulling);
+  if (joined()) send(wire::Drop{needer.holder, task->extra->blob.id});
+  return *task;
 }
 
 // ---- announcing ----

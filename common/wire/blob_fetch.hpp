@@ -35,6 +35,7 @@
 #include <vector>
 
 #include "common/base/time.hpp"
+#include "common/wire/blob_verbs.hpp"
 #include "common/wire/messages.hpp"
 
 namespace weft {
@@ -51,21 +52,9 @@ class BlobFetch {
     std::uint32_t chunk_bytes = wire::kChunkBytes;
   };
 
-  // ---- actions ----
+  // ---- actions: these, StoreChunk, and VerifyBlob, which on_good() or on_bad() answers ----
 
-  struct StoreChunk {
-    BlobId id;
-    std::uint64_t size = 0;  // of the blob
-    std::uint64_t offset = 0;
-    Bytes bytes;
-    bool operator==(const StoreChunk&) const = default;
-  };
-  /// All chunks are stored. Answered by on_good() or on_bad().
-  struct VerifyBlob {
-    BlobId id;
-    std::uint64_t size = 0;
-    bool operator==(const VerifyBlob&) const = default;
-  };
+  /// The blob does not come, for now.
   struct Failed {
     enum class Cause : std::uint8_t {
       gone,    // its holders do not have it

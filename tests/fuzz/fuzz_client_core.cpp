@@ -161,9 +161,10 @@ class Story {
     if (verifying_.empty()) return;
     const BlobId id = *verifying_.begin();
     verifying_.erase(id);
-    const auto verdict = static_cast<BlobVerified::Verdict>(in_.below(3));
-    if (verdict != BlobVerified::Verdict::whole) stored_.erase(id);
-    step(BlobVerified{id, verdict});
+    const std::size_t verdict = in_.below(3);
+    if (verdict == 0) return step(BlobReady{id});
+    stored_.erase(id);
+    step(BlobBad{id, "it arrived damaged", verdict == 2});
   }
 
   // ---- steps ----

@@ -245,7 +245,7 @@ class Story {
     for (const Action& action : actions) {
       if (const auto* send = std::get_if<Send>(&action)) take(*send);
       if (std::holds_alternative<Persist>(action) || std::holds_alternative<RewriteJournal>(action) ||
-          std::holds_alternative<SealBlob>(action)) {
+          std::holds_alternative<VerifyBlob>(action)) {
         orders_.push_back(action);
       }
       if (const auto* forget = std::get_if<ForgetPeer>(&action)) {
@@ -268,8 +268,8 @@ class Story {
     } else if (const auto* rewrite = std::get_if<RewriteJournal>(&order)) {
       for (const std::string& row : rewrite->rows) WEFT_CHECK(decode_row(row));
       step(Persisted{rewrite->number, fault});
-    } else if (const auto* seal = std::get_if<SealBlob>(&order)) {
-      step(BlobStored{seal->id, fault});
+    } else if (const auto* verify = std::get_if<VerifyBlob>(&order)) {
+      step(fault.empty() ? Event(BlobReady{verify->id}) : Event(BlobBad{verify->id, fault}));
     }
   }
 

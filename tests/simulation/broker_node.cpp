@@ -140,8 +140,8 @@ void BrokerNode::perform(broker::Action& action) {
     touch(forget->peer, found->second);
   } else if (const auto* line = std::get_if<broker::Log>(&action)) {
     note(line->text, [&] { return "log: " + line->text; });
-  } else if (const auto* read = std::get_if<broker::ReadBlob>(&action)) {
-    broker::Action answer = broker::Send{read->peer, disk_.read(read->get)};
+  } else if (const auto* wanted = std::get_if<broker::ServeChunk>(&action)) {
+    broker::Action answer = broker::Send{wanted->peer, disk_.read(wanted->get)};
     perform(answer);
   } else {
     disk_.give(std::move(action));

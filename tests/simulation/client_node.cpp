@@ -217,7 +217,7 @@ void ClientNode::perform(const client::MarkRunning&) {}
 void ClientNode::perform(const client::MarkKept&) {}
 void ClientNode::perform(const client::CancelsSettled&) {}
 
-void ClientNode::perform(const client::StoreChunk& chunk) {
+void ClientNode::perform(const StoreChunk& chunk) {
   Result& result = results_[chunk.id];
   result.size = chunk.size;
   if (!result.partial.store(chunk.id, chunk.offset, chunk.bytes))
@@ -225,34 +225,21 @@ void ClientNode::perform(const client::StoreChunk& chunk) {
   count("blob chunks to clients");
 }
 
-void ClientNode::perform(const client::VerifyBlob& verify) {
+void ClientNode::perform(const VerifyBlob& verify) {
   post_after(random_.duration(Duration(10), std::chrono::milliseconds(3)), [this, id = verify.id] {
     const auto found = results_.find(id);
     if (found == results_.end()) return;  // dropped meanwhile
     if (found->second.partial.stored() != found->second.size) fail("a result is verified that is not whole");
-    using Verdict = client::BlobVerified::Verdict;
-    Verdict verdict = Verdict::whole;
-    if (random_.chance(scenario_.corrupt_chance)) {
-      verdict = random_.chance(0.5) ? Verdict::corrupt : Verdict::no_room;
-      count("fault: result is damaged or too large");
-      oracle_.spoiled(id);
-      results_.erase(found);
-    }
-    step(client::BlobVerified{id, verdict});
+    if (!random_.chance(scenario_.corrupt_chance)) return step(BlobReady{id});
+    const bool no_room = !random_.chance(0.5);
+    count("fault: result is damaged or too large");
+    oracle_.spoiled(id);
+    results_.erase(found);
+    step(BlobBad{id, no_room ? "there is no memory for it" : "it arrived damaged", no_room});
   });
 }
 
-void ClientNode::perform(const client::DropBlob& drop) { results_.erase(drop.id); }
-
-void ClientNode::perform(const client::ReleaseArgument& action) { release(action.id); }
-
-void ClientNode::release(const BlobId& argument) {
-  const auto found = arguments_.find(argument);
-  if (found == arguments_.end() || found->second == 0) fail("an argument is released once too often");
-  --found->second;
-}
-
-void ClientNode::perform(const client::ServeChunk& wanted) {
+void ClientNode::perform(const ServeChunk& wanted) {
   const wire::Get& get = wanted.get;
   const auto argument = arguments_.find(get.id);
   const bool here = files_.contains(get.id) || (argument != arguments_.end() && argument->second > 0);
@@ -262,6 +249,16 @@ void ClientNode::perform(const client::ServeChunk& wanted) {
     count("fault: client has no such argument any more");
     serve(wire::Gone{get.id, "no task needs it any more"});
   }
+}
+
+void ClientNode::perform(const DropBlob& drop) { results_.erase(drop.id); }
+
+void ClientNode::perform(const client::ReleaseArgument& action) { release(action.id); }
+
+void ClientNode::release(const BlobId& argument) {
+  const auto found = arguments_.find(argument);
+  if (found == arguments_.end() || found->second == 0) fail("an argument is released once too often");
+  --found->second;
 }
 
 void ClientNode::perform(const client::GaveUp& gave_up) { fail(name() + " gives up: " + gave_up.reason); }

@@ -58,12 +58,12 @@ class ClientNode : public DialerNode {
   void perform(const client::MarkRunning& mark);
   void perform(const client::MarkKept& action);
   void perform(const client::CancelsSettled& action);
-  void perform(const client::StoreChunk& chunk);
-  void perform(const client::VerifyBlob& verify);
-  void perform(const client::DropBlob& drop);
+  void perform(const StoreChunk& chunk);
+  void perform(const VerifyBlob& verify);
+  void perform(const ServeChunk& wanted);
+  void perform(const DropBlob& drop);
   void perform(const client::ReleaseArgument& action);
   void release(const BlobId& argument);
-  void perform(const client::ServeChunk& wanted);
   void perform(const client::GaveUp& gave_up);
   void perform(const client::Log& line);
 

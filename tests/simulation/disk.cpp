@@ -19,8 +19,7 @@ void Disk::give(broker::Action order) {
 }
 
 Duration Disk::time_of(const broker::Action& order) {
-  const bool synced = !std::holds_alternative<broker::StoreChunk>(order) &&
-                      !std::holds_alternative<broker::ForgetBlob>(order);
+  const bool synced = !std::holds_alternative<StoreChunk>(order) && !std::holds_alternative<DropBlob>(order);
   if (!synced) return random_.duration(microseconds(5), microseconds(500));
   if (world_.now() < slow_until_ || random_.chance(0.005)) {
     world_.coverage().count("fault: disk is slow");
@@ -84,7 +83,7 @@ void Disk::perform(const broker::RewriteJournal& order) {
   answer(broker::Persisted{order.number, why});
 }
 
-void Disk::perform(const broker::StoreChunk& order) {
+void Disk::perform(const StoreChunk& order) {
   if (spoiled_.contains(order.id)) return;
   if (!fault().empty()) {
     parts_.erase(order.id);
@@ -97,20 +96,20 @@ void Disk::perform(const broker::StoreChunk& order) {
     fail("wrong bytes, or bytes twice, in a blob for the folder");
 }
 
-void Disk::perform(const broker::SealBlob& order) {
+void Disk::perform(const VerifyBlob& order) {
   const auto part = parts_.find(order.id);
-  if (spoiled_.erase(order.id) > 0) return answer(broker::BlobStored{order.id, "the disk is full"});
-  if (part == parts_.end()) fail("a blob is sealed of which nothing is there");
-  if (part->second.partial.stored() != part->second.size) fail("a blob is sealed that is not whole");
+  if (spoiled_.erase(order.id) > 0) return answer(BlobBad{order.id, "the disk is full"});
+  if (part == parts_.end()) fail("a blob is verified of which nothing is there");
+  if (part->second.partial.stored() != part->second.size) fail("a blob is verified that is not whole");
   blobs_[order.id] = part->second.size;
   world_.note("disk", [&] { return fmt::format("  keeps {}", order.id.text().substr(0, 8)); });
   parts_.erase(part);
   forgotten_.erase(order.id);
   world_.coverage().count("disk: blobs");
-  answer(broker::BlobStored{order.id, ""});
+  answer(BlobReady{order.id});
 }
 
-void Disk::perform(const broker::ForgetBlob& order) {
+void Disk::perform(const DropBlob& order) {
   spoiled_.erase(order.id);
   parts_.erase(order.id);
   world_.note("disk", [&] { return fmt::format("  forgets {}", order.id.text().substr(0, 8)); });

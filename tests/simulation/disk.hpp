@@ -49,9 +49,9 @@ class Disk {
   void perform_next();
   void perform(const broker::Persist& order);
   void perform(const broker::RewriteJournal& order);
-  void perform(const broker::StoreChunk& order);
-  void perform(const broker::SealBlob& order);
-  void perform(const broker::ForgetBlob& order);
+  void perform(const StoreChunk& order);
+  void perform(const VerifyBlob& order);
+  void perform(const DropBlob& order);
   void answer(broker::Event event);
   std::string fault();
   Duration time_of(const broker::Action& order);

@@ -14,8 +14,8 @@ std::ostream& operator<<(std::ostream& out, const Actions& actions) {
       out << "to " << send->peer << ": " << describe(send->message);
     } else if (const auto* forget = std::get_if<ForgetPeer>(&action)) {
       out << "forget " << forget->peer;
-    } else if (const auto* read = std::get_if<ReadBlob>(&action)) {
-      out << "read " << read->get.id.text(8) << " for " << read->peer;
+    } else if (const auto* read = std::get_if<ServeChunk>(&action)) {
+      out << "serve " << read->get.id.text(8) << " for " << read->peer;
     } else {
       out << "log: " << std::get<Log>(action).text;
     }
@@ -179,8 +179,8 @@ void Harness::step(const Event& event) {
       continue;
     }
     if (std::holds_alternative<Persist>(action) || std::holds_alternative<RewriteJournal>(action) ||
-        std::holds_alternative<StoreChunk>(action) || std::holds_alternative<SealBlob>(action) ||
-        std::holds_alternative<ForgetBlob>(action)) {
+        std::holds_alternative<StoreChunk>(action) || std::holds_alternative<VerifyBlob>(action) ||
+        std::holds_alternative<DropBlob>(action)) {
       orders_.push_back(std::move(action));
       continue;
     }
@@ -211,11 +211,15 @@ void Harness::commit(const std::string& fault) {
     } else if (const auto* rewrite = std::get_if<RewriteJournal>(&order)) {
       if (fault.empty()) disk_.rows = rewrite->rows;
       step(Persisted{rewrite->number, fault});
-    } else if (const auto* seal = std::get_if<SealBlob>(&order)) {
-      if (fault.empty()) disk_.blobs.insert(seal->id);
-      step(BlobStored{seal->id, fault});
-    } else if (const auto* forget = std::get_if<ForgetBlob>(&order)) {
-      disk_.blobs.erase(forget->id);
+    } else if (const auto* verify = std::get_if<VerifyBlob>(&order)) {
+      if (!fault.empty()) {
+        step(BlobBad{verify->id, fault});
+        continue;
+      }
+      disk_.blobs.insert(verify->id);
+      step(BlobReady{verify->id});
+    } else if (const auto* drop = std::get_if<DropBlob>(&order)) {
+      disk_.blobs.erase(drop->id);
     }
   }
 }

@@ -31,10 +31,10 @@ char name_of(const Id& id) {
 std::string line(const wire::Get& get) {
   return fmt::format("GET {} {}+{} of {}", name_of(get.id), get.offset, get.bytes, name_of(get.holder));
 }
-std::string line(const BlobFetch::StoreChunk& chunk) {
+std::string line(const StoreChunk& chunk) {
   return fmt::format("store {} {}+{}", name_of(chunk.id), chunk.offset, chunk.bytes.size());
 }
-std::string line(const BlobFetch::VerifyBlob& verify) { return fmt::format("verify {}", name_of(verify.id)); }
+std::string line(const VerifyBlob& verify) { return fmt::format("verify {}", name_of(verify.id)); }
 std::string line(const BlobFetch::Failed& failed) {
   constexpr const char* kCauses[] = {"gone", "silent", "bad"};
   return fmt::format("failed {} ({}): {}", name_of(failed.id), kCauses[static_cast<int>(failed.cause)],

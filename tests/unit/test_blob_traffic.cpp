@@ -36,7 +36,7 @@ TEST_SUITE("blob traffic") {
     Stage s;
     s.tables.blob_vault.found(blob_id(1));
     s.ask();
-    CHECK(s.take() == Actions{ReadBlob{s.worker.peer, kGet}});
+    CHECK(s.take() == Actions{broker::ServeChunk{s.worker.peer, kGet}});
   }
 
   TEST_CASE("a holder that is away is asked when it is back, and one that has left is not waited for") {
@@ -104,6 +104,6 @@ TEST_SUITE("blob traffic") {
     CHECK(s.take() == Actions{Send{s.client.peer, kGet}});
     CHECK_FALSE(s.blobs.fetch_for_vault());
     s.blobs.on(s.client.peer, s.client.id, s.data);
-    CHECK(s.take() == Actions{StoreChunk{blob_id(1), 100, 0, s.data.bytes}, SealBlob{blob_id(1)}});
+    CHECK(s.take() == Actions{StoreChunk{blob_id(1), 100, 0, s.data.bytes}, VerifyBlob{blob_id(1), 100}});
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// BlobVault: users, sealing, and what the directory is told. How chunks are fetched is in
+// BlobVault: users, verdicts, and what the directory is told. How chunks are fetched is in
 // test_blob_fetch.cpp.
 #include <doctest/doctest.h>
 
@@ -36,7 +36,8 @@ class Stage {
   }
   void data(std::size_t size = 100) { vault.on_data(now, {blob_id(1), 0, bytes(size)}, actions); }
   void gone() { vault.on_gone(now, {blob_id(1), "away"}, actions); }
-  void stored(const std::string& fault = "") { vault.on_stored(now, {blob_id(1), fault}, actions); }
+  void ready() { vault.on_ready({blob_id(1)}, actions); }
+  void bad() { vault.on_bad(now, {blob_id(1), "the disk is full"}, actions); }
   void release(std::uint8_t id = 1) { vault.release(blob_id(id), actions); }
   void pass(Duration duration) {
     now += duration;
@@ -49,20 +50,20 @@ class Stage {
 };
 
 const Gets kGet{{uuid(9), blob_id(1), 0, 100}};
-const Actions kForget{ForgetBlob{blob_id(1)}};
+const Actions kDrop{DropBlob{blob_id(1)}};
 
 }  // namespace
 
 TEST_SUITE("blob vault") {
-  TEST_CASE("a blob is fetched for its first user, sealed, and forgotten with its last one") {
+  TEST_CASE("a blob is fetched for its first user, verified, and dropped with its last one") {
     Stage s;
     CHECK(!s.keep());
     CHECK(!s.keep());
     CHECK(s.gets() == kGet);
     s.data();
-    CHECK(s.take() == Actions{StoreChunk{blob_id(1), 100, 0, bytes()}, SealBlob{blob_id(1)}});
+    CHECK(s.take() == Actions{StoreChunk{blob_id(1), 100, 0, bytes()}, VerifyBlob{blob_id(1), 100}});
     CHECK(!s.vault.has(blob_id(1)));
-    s.stored();
+    s.ready();
     CHECK(s.settled().empty());
     CHECK(s.vault.has(blob_id(1)));
     CHECK(s.keep());
@@ -70,7 +71,7 @@ TEST_SUITE("blob vault") {
     s.release();
     CHECK(s.take() == Actions{});
     s.release();
-    CHECK(s.take() == kForget);
+    CHECK(s.take() == kDrop);
     CHECK(!s.vault.has(blob_id(1)));
   }
 
@@ -78,20 +79,20 @@ TEST_SUITE("blob vault") {
     Stage s;
     s.keep(1, 9, 0);
     CHECK(s.gets() == Gets{});
-    CHECK(s.take() == Actions{StoreChunk{blob_id(1), 0, 0, {}}, SealBlob{blob_id(1)}});
+    CHECK(s.take() == Actions{StoreChunk{blob_id(1), 0, 0, {}}, VerifyBlob{blob_id(1), 0}});
   }
 
-  TEST_CASE("a blob that is released while it is fetched is forgotten at once") {
+  TEST_CASE("a blob that is released while it is fetched is dropped at once") {
     Stage s;
     s.keep();
     s.gets();
     s.release();
-    CHECK(s.take() == kForget);
+    CHECK(s.take() == kDrop);
     s.data();
     CHECK(s.take() == Actions{});
   }
 
-  TEST_CASE("a blob that is released while it is sealed") {
+  TEST_CASE("a blob that is released while it is verified") {
     Stage s;
     s.keep();
     s.gets();
@@ -99,18 +100,18 @@ TEST_SUITE("blob vault") {
     s.take();
     s.release();
     CHECK(s.take() == Actions{});
-    SUBCASE("is forgotten then") {
-      s.stored();
-      CHECK(s.take() == kForget);
+    SUBCASE("is dropped then") {
+      s.ready();
+      CHECK(s.take() == kDrop);
       CHECK(s.vault.take_settled().empty());
     }
-    SUBCASE("is forgotten after a fault, too") {
-      s.stored("the disk is full");
-      CHECK(s.take() == kForget);
+    SUBCASE("is dropped after a fault, too") {
+      s.bad();
+      CHECK(s.take() == kDrop);
     }
     SUBCASE("is kept for a user that comes before that") {
       CHECK(!s.keep());
-      s.stored();
+      s.ready();
       CHECK(s.settled().empty());
       CHECK(s.take() == Actions{});
     }
@@ -127,7 +128,7 @@ TEST_SUITE("blob vault") {
         CHECK(s.gets() == kGet);
         if (disk_is_full) {
           s.data();
-          s.stored("the disk is full");
+          s.bad();
         } else {
           s.gone();
         }
@@ -137,7 +138,7 @@ TEST_SUITE("blob vault") {
       CHECK(s.gets() == kGet);
       s.take();
       s.release();
-      CHECK(s.take() == kForget);
+      CHECK(s.take() == kDrop);
       s.pass(10s);
       CHECK(s.gets() == Gets{});
     }
@@ -159,7 +160,7 @@ TEST_SUITE("blob vault") {
     s.vault.found(blob_id(2));
     CHECK(s.keep(2));
     s.vault.collect(s.actions);
-    CHECK(s.take() == kForget);
+    CHECK(s.take() == kDrop);
     CHECK(s.vault.has(blob_id(2)));
   }
 }

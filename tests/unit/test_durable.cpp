@@ -104,7 +104,7 @@ TEST_SUITE("durable") {
     CHECK_FALSE(s.entry(1).recorded);
     CHECK(s.commit().empty());
     s.tables.blob_vault.take_gets(s.step.now(), s.actions);
-    s.tables.blob_vault.on_stored(s.step.now(), {blob_id(7), ""}, s.actions);
+    s.tables.blob_vault.on_ready({blob_id(7)}, s.actions);
     const auto settled = s.durable.take_settled();
     REQUIRE(settled.size() == 1);
     CHECK(settled[0].task == TaskId{s.client.id, 1});
@@ -153,7 +153,7 @@ TEST_SUITE("durable") {
     CHECK(s.client.tasks.empty());
     CHECK(s.client.deliveries.last() == 1);
     CHECK(s.commit().empty());
-    CHECK(s.take() == Actions{ForgetBlob{blob_id(7)}});
+    CHECK(s.take() == Actions{DropBlob{blob_id(7)}});
   }
 
   TEST_CASE("an entry stays until its own client and every watcher has the answer") {
@@ -218,7 +218,7 @@ TEST_SUITE("durable") {
     CHECK(s.durable.drop_result(s.client, s.entry(1)) == wire::Payload(spare));
     CHECK(s.entry(1).phase == Phase::open);
     CHECK(s.entry(1).holds.empty());
-    CHECK(s.take() == Actions{ForgetBlob{blob_id(1)}});
+    CHECK(s.take() == Actions{DropBlob{blob_id(1)}});
     s.durable.fetch_result(task, s.entry(1), wire::Payload(spare));
     CHECK_FALSE(s.durable.drop_result(s.client, s.entry(1)));  // it was the last
     s.lifecycle.queue(task);

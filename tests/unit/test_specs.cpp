@@ -108,6 +108,6 @@ TEST_SUITE("specs") {
       s.specs.release_blobs_of(s.client);
       s.specs.release_blobs_of(s.client);  // once
     }
-    CHECK(s.take() == Actions{ForgetBlob{blob_id(5)}});
+    CHECK(s.take() == Actions{DropBlob{blob_id(5)}});
   }
 }

@@ -155,9 +155,9 @@ void Fetcher::perform(Time now, BlobPlace place, Actions& actions) {
   for (BlobFetch::Action& action : fetch_for(place).take(now)) {
     if (auto* get = std::get_if<wire::Get>(&action)) {
       actions.push_back(Send{*get});
-    } else if (auto* chunk = std::get_if<BlobFetch::StoreChunk>(&action)) {
+    } else if (auto* chunk = std::get_if<weft::StoreChunk>(&action)) {
       actions.push_back(StoreChunk{{place, chunk->id}, chunk->offset, std::move(chunk->bytes)});
-    } else if (const auto* verify = std::get_if<BlobFetch::VerifyBlob>(&action)) {
+    } else if (const auto* verify = std::get_if<weft::VerifyBlob>(&action)) {
       actions.push_back(AdmitBlob{{place, verify->id}});
     } else if (const auto* failed = std::get_if<BlobFetch::Failed>(&action)) {
       const BlobKey key{place, failed->id};
