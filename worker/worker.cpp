@@ -167,11 +167,11 @@ void Worker::flush() {
 /// Sends chunks of results, a few at a time, so that heartbeats and results do not queue up behind them.
 void Worker::send_bulk() {
   for (int count = 0; count < kChunksATurn && !bulk_.empty(); ++count) {
-    const ServeChunk chunk = bulk_.front();
+    const wire::Get get = bulk_.front().get;
     bulk_.pop_front();
-    const std::string bytes = blobs_.read(chunk.id, chunk.offset, chunk.bytes);
-    std::string frame = bytes.empty() ? wire::encode(wire::Gone{chunk.id, "the worker can no longer read it"})
-                                      : wire::encode(wire::Data{chunk.id, chunk.offset, Bytes(bytes)});
+    const std::string bytes = blobs_.read(get.id, get.offset, get.bytes);
+    std::string frame = bytes.empty() ? wire::encode(wire::Gone{get.id, "the worker can no longer read it"})
+                                      : wire::encode(wire::Data{get.id, get.offset, Bytes(bytes)});
     if (link_.send(frame)) continue;
     frames_.push_back(std::move(frame));
     return;
@@ -188,7 +188,6 @@ void Worker::perform(const CloseLink&) {
 }
 
 void Worker::perform(const Send& action) { packer_.add(*action.message); }
-void Worker::perform(const ServeChunk& action) { bulk_.push_back(action); }
 
 // ---- runners and blobs ----
 
@@ -205,9 +204,9 @@ void Worker::perform(const FindBlob& action) {
 void Worker::perform(const StoreChunk& action) {
   if (auto event = blobs_.store(action)) deliver(std::move(*event));
 }
-void Worker::perform(const AdmitBlob& action) { deliver(blobs_.admit(action.key)); }
-void Worker::perform(const AbandonBlob& action) { blobs_.abandon(action.key); }
-void Worker::perform(const ReleaseBlob& action) { blobs_.release(action.key); }
+void Worker::perform(const VerifyBlob& action) { deliver(blobs_.verify(action.id)); }
+void Worker::perform(const ServeChunk& action) { bulk_.push_back(action); }
+void Worker::perform(const DropBlob& action) { blobs_.drop(action.id); }
 
 // ---- the rest ----
 

@@ -63,10 +63,9 @@ class Worker {
   void perform(const KillRunner&);
   void perform(const FindBlob&);
   void perform(const StoreChunk&);
-  void perform(const AdmitBlob&);
-  void perform(const AbandonBlob&);
-  void perform(const ReleaseBlob&);
+  void perform(const VerifyBlob&);
   void perform(const ServeChunk&);
+  void perform(const DropBlob&);
   void perform(const Log&);
   void perform(const Exit&);
 

@@ -85,6 +85,7 @@ void BlobFetch::on_joined() {
 
 void BlobFetch::on_lost() {
   connected_ = false;
+  std::erase_if(actions_, [](const Action& action) { return std::holds_alternative<wire::Get>(action); });
   for (auto& [id, fetch] : fetches_) {
     if (fetch.state == State::asking) close_window(id, fetch);
   }

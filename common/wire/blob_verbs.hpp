@@ -17,7 +17,8 @@ namespace weft {
 
 // ---- actions ----
 
-/// Is the blob stored here already? Answered by BlobReady, BlobMissing or BlobBad.
+/// Is the blob stored here already? Discards chunks of it that were stored before. Answered by BlobReady,
+/// BlobMissing or BlobBad.
 struct FindBlob {
   BlobId id;
   std::uint64_t size = 0;
@@ -44,8 +45,8 @@ struct ServeChunk {
   wire::Get get;
   bool operator==(const ServeChunk&) const = default;
 };
-/// Nothing needs the blob: delete it, or those of its chunks that are stored. A FindBlob or VerifyBlob that
-/// is not answered yet need not be answered.
+/// Nothing needs the blob: delete it (a cache on disk may keep it), or those of its chunks that are stored. A
+/// FindBlob or VerifyBlob that is not answered yet need not be answered.
 struct DropBlob {
   BlobId id;
   bool operator==(const DropBlob&) const = default;

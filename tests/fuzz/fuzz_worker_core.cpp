@@ -34,7 +34,7 @@ struct Search {
   std::uint64_t size = 0;
   std::uint64_t stored = 0;
   bool found_asked = true;  // FindBlob is not answered
-  bool admitted = false;    // AdmitBlob is not answered
+  bool verifying = false;   // VerifyBlob is not answered
   bool ready = false;
 };
 
@@ -203,9 +203,11 @@ class Story {
     done.run_us = in_.number() * 500;
     done.ended_ms = 5000;
     if (in_turn && in_.one_in(3)) {
-      const BlobId id = id_of<32>(0x10 + in_.below(3));
-      results_[id] = 70'000;
-      done.payload = wire::Payload(wire::BlobRef{kWorker, id, 70'000});
+      const BlobId id = id_of<32>(in_.one_in(2) ? 0x10 + in_.below(3) : in_.below(4));
+      const auto search = searches_.find(id);
+      if (!results_.contains(id))
+        results_[id] = search != searches_.end() && search->second.ready ? search->second.size : 70'000;
+      done.payload = wire::Payload(wire::BlobRef{kWorker, id, results_[id]});
     } else {
       done.payload = wire::Payload(in_.text());
     }
@@ -245,30 +247,30 @@ class Story {
   // ---- blobs ----
 
   void answer_blob() {
-    std::vector<BlobKey> waiting;
-    for (const auto& [key, search] : searches_) {
-      if (search.found_asked || search.admitted) waiting.push_back(key);
+    std::vector<BlobId> waiting;
+    for (const auto& [id, search] : searches_) {
+      if (search.found_asked || search.verifying) waiting.push_back(id);
     }
     if (waiting.empty()) return;
-    const BlobKey key = in_.pick(waiting);
-    Search& search = searches_.at(key);
+    const BlobId id = in_.pick(waiting);
+    Search& search = searches_.at(id);
     const bool was_find = std::exchange(search.found_asked, false);
-    search.admitted = false;
+    search.verifying = false;
     switch (in_.below(8)) {
       case 0:
-        searches_.erase(key);
-        return step(BlobBad{key, "its hash is another"});
+        searches_.erase(id);
+        return step(BlobBad{id, "its hash is another"});
       case 1:
       case 2:
         if (was_find) {
           search.ready = true;
-          return step(BlobReady{key});
+          return step(BlobReady{id});
         }
         [[fallthrough]];
       default:
-        if (was_find) return step(BlobMissing{key});
+        if (was_find) return step(BlobMissing{id});
         search.ready = true;
-        step(BlobReady{key});
+        step(BlobReady{id});
     }
   }
 
@@ -315,7 +317,7 @@ class Story {
     WEFT_CHECK(runner.ready && !runner.ending && !runner.taking_back);
     WEFT_CHECK(run.ordinal == ++runner.sent);
     runner.channel.push_back(run.ordinal);
-    if (run.payload.is_blob()) WEFT_CHECK(searches_.at({BlobPlace::argument, run.payload.blob().id}).ready);
+    if (run.payload.is_blob()) WEFT_CHECK(searches_.at(run.payload.blob().id).ready);
   }
   void perform(const RequestStop& stop) {
     WEFT_CHECK(runners_.at(stop.runner).channel.front() == stop.ordinal);
@@ -332,33 +334,29 @@ class Story {
   }
   void perform(const KillRunner& kill) { WEFT_CHECK(runners_.contains(kill.runner)); }
   void perform(const FindBlob& find) {
-    Search& search = searches_[find.key];
-    WEFT_CHECK(!search.ready);
+    Search& search = searches_[find.id];
+    WEFT_CHECK(!search.ready || results_.contains(find.id));
     search = {.size = find.size};
   }
   void perform(const StoreChunk& chunk) {
-    Search& search = searches_.at(chunk.key);
-    WEFT_CHECK(!search.ready && !search.found_asked && !search.admitted);
+    Search& search = searches_.at(chunk.id);
+    WEFT_CHECK(!search.ready && !search.found_asked && !search.verifying);
     search.stored += chunk.bytes.size();
     WEFT_CHECK(search.stored <= search.size);
   }
-  void perform(const AdmitBlob& admit) {
-    Search& search = searches_.at(admit.key);
+  void perform(const VerifyBlob& verify) {
+    Search& search = searches_.at(verify.id);
     WEFT_CHECK(search.stored == search.size && !search.ready);
-    search.admitted = true;
-  }
-  void perform(const AbandonBlob& abandon) { searches_.erase(abandon.key); }
-  void perform(const ReleaseBlob& release) {
-    if (release.key.place == BlobPlace::result) {
-      WEFT_CHECK(results_.erase(release.key.id) == 1);
-      return;
-    }
-    WEFT_CHECK(searches_.at(release.key).ready);
-    searches_.erase(release.key);
+    search.verifying = true;
   }
   void perform(const ServeChunk& serve) {
     WEFT_CHECK(link_ == LinkState::up);
-    WEFT_CHECK(serve.offset + serve.bytes <= results_.at(serve.id));
+    WEFT_CHECK(serve.get.offset + serve.get.bytes <= results_.at(serve.get.id));
+  }
+  void perform(const DropBlob& drop) {
+    const bool was_search = searches_.erase(drop.id) > 0;
+    const bool was_result = results_.erase(drop.id) > 0;
+    WEFT_CHECK(was_search || was_result);
   }
   void perform(const Log& log) { WEFT_CHECK(!log.text.empty()); }
   void perform(const Exit&) { exit_seen_ = true; }
@@ -394,7 +392,7 @@ class Story {
   std::vector<std::pair<Uuid, wire::AttemptRecord>> given_;
   std::vector<wire::Get> asked_;
   std::map<RunnerId, FakeRunner> runners_;
-  std::map<BlobKey, Search> searches_;
+  std::map<BlobId, Search> searches_;
   std::map<BlobId, std::uint64_t> results_;
   bool exit_seen_ = false;
 };

@@ -23,34 +23,34 @@ class WorkerBlobs {
         answer_(std::move(answer)),
         random_(world.random().fork()) {}
 
-  void perform(const worker::FindBlob& find);
-  void perform(const worker::StoreChunk& chunk);
-  void perform(const worker::AdmitBlob& admit);
-  void perform(const worker::AbandonBlob& abandon);
-  void perform(const worker::ReleaseBlob& release);
+  void perform(const FindBlob& find);
+  void perform(const StoreChunk& chunk);
+  void perform(const VerifyBlob& verify);
+  void perform(const DropBlob& drop);
   /// A task has made it.
   void add_result(const wire::BlobRef& blob) { results_[blob.id] = blob.size; }
 
   bool has_result(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
-  bool ready(const worker::BlobKey& key) const { return ready_.contains(key); }
+  bool ready(const BlobId& id) const { return ready_.contains(id); }
   void end_process();
   std::size_t results() const { return results_.size(); }
 
  private:
   struct Search {
     std::uint64_t size = 0;
+    bool is_file = false;
     std::uint64_t serial = 0;  // an answer to an abandoned search is not an answer to the next one
     PartialBlob partial;
   };
-  void answer(const worker::BlobKey& key, worker::Event event);
+  void answer(const BlobId& id, worker::Event event);
 
   World& world_;
   double corrupt_chance_;
   Answer answer_;
   Random random_;
-  std::map<worker::BlobKey, Search> searches_;
+  std::map<BlobId, Search> searches_;
   std::uint64_t next_serial_ = 1;
-  std::set<worker::BlobKey> ready_;  // in memory
+  std::set<BlobId> ready_;  // in memory
   std::set<BlobId> disk_;
   std::map<BlobId, std::uint64_t> results_;  // sizes
 };

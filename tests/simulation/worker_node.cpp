@@ -179,15 +179,16 @@ void WorkerNode::perform(const worker::CloseLink&) { close_link(false); }
 void WorkerNode::perform(const worker::Send& sent) { send(*sent.message); }
 
 void WorkerNode::perform(const worker::RunTask& run) {
-  if (run.payload.is_blob() && !blobs_.ready({worker::BlobPlace::argument, run.payload.blob().id})) {
+  if (run.payload.is_blob() && !blobs_.ready(run.payload.blob().id)) {
     fail("a task is run without its argument");
   }
   runners_.perform(run);
 }
 
-void WorkerNode::perform(const worker::ServeChunk& chunk) {
-  if (!blobs_.has_result(chunk.id, chunk.offset, chunk.bytes)) fail("a result is served that is not there");
-  serve(wire::Data{chunk.id, chunk.offset, blob_part(chunk.id, chunk.offset, chunk.bytes)});
+void WorkerNode::perform(const ServeChunk& wanted) {
+  const wire::Get& get = wanted.get;
+  if (!blobs_.has_result(get.id, get.offset, get.bytes)) fail("a result is served that is not there");
+  serve(wire::Data{get.id, get.offset, blob_part(get.id, get.offset, get.bytes)});
 }
 
 void WorkerNode::perform(const worker::Log&) {}

@@ -39,7 +39,7 @@ class WorkerNode : public DialerNode {
   void perform(const worker::CloseLink&);
   void perform(const worker::Send& sent);
   void perform(const worker::RunTask& run);
-  void perform(const worker::ServeChunk& chunk);
+  void perform(const ServeChunk& chunk);
   void perform(const worker::Log& line);
   void perform(const worker::Exit& exit);
 

@@ -257,6 +257,12 @@ TEST_SUITE("blob fetch") {
     SUBCASE("a connection that follows directly is no different") {
       CHECK(s.join() == Lines{"GET a 10+10 of x", "GET a 20+10 of x"});
     }
+    SUBCASE("what was to be asked of the lost one is not asked") {
+      s.fetch.on_data(s.now, {blob('a'), 10, Bytes(std::string(10, '.'))});
+      s.fetch.on_lost();
+      CHECK(s.take() == Lines{"store a 10+10"});
+      CHECK(s.join() == Lines{"GET a 20+10 of x", "GET a 30+10 of x"});
+    }
     SUBCASE("GONE has its whole time again") {
       s.gone('a');
       s.fetch.on_lost();

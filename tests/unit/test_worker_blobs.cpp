@@ -9,10 +9,9 @@ TEST_SUITE_BEGIN("worker blobs");
 namespace {
 
 constexpr std::uint64_t kChunk = wire::kChunkBytes;
-const BlobKey kFile{BlobPlace::file, id_of<32>(1)};
+const BlobId kFile = id_of<32>(1);
 
-Action get(std::uint64_t offset, std::uint64_t bytes, const BlobId& id = kFile.id,
-           const Uuid& holder = kAda) {
+Action get(std::uint64_t offset, std::uint64_t bytes, const BlobId& id = kFile, const Uuid& holder = kAda) {
   return Send{wire::Get{holder, id, offset, static_cast<std::uint32_t>(bytes)}};
 }
 
@@ -45,20 +44,20 @@ TEST_CASE("a program is fetched in a window of chunks, oldest first, and checked
   for (std::uint64_t i = 0; i < 8; ++i) expected.push_back(get(i * kChunk, kChunk));
   CHECK(h.take() == expected);
 
-  h.receive(wire::Data{kFile.id, kChunk, chunk()});
-  CHECK(h.take() == Actions{StoreChunk{kFile, kChunk, chunk()}, get(8 * kChunk, kChunk)});
-  h.receive(wire::Data{kFile.id, kChunk, chunk()});        // twice
-  h.receive(wire::Data{kFile.id, 2 * kChunk, chunk(9)});   // too short
-  h.receive(wire::Data{kFile.id, 10 * kChunk, chunk(5)});  // not asked for
-  h.receive(wire::Data{kFile.id, 99 * kChunk, chunk()});   // not in it
-  h.receive(wire::Data{id_of<32>(9), 0, chunk()});         // of something else
+  h.receive(wire::Data{kFile, kChunk, chunk()});
+  CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk + 5, kChunk, chunk()}, get(8 * kChunk, kChunk)});
+  h.receive(wire::Data{kFile, kChunk, chunk()});        // twice
+  h.receive(wire::Data{kFile, 2 * kChunk, chunk(9)});   // too short
+  h.receive(wire::Data{kFile, 10 * kChunk, chunk(5)});  // not asked for
+  h.receive(wire::Data{kFile, 99 * kChunk, chunk()});   // not in it
+  h.receive(wire::Data{id_of<32>(9), 0, chunk()});      // of something else
   CHECK(h.take() == Actions{});
 
-  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9})
-    h.receive(wire::Data{kFile.id, i * kChunk, chunk()});
+  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9}) h.receive(wire::Data{kFile, i * kChunk, chunk()});
   h.skip();
-  h.receive(wire::Data{kFile.id, 10 * kChunk, chunk(5)});
-  CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk, chunk(5)}, AdmitBlob{kFile}});
+  h.receive(wire::Data{kFile, 10 * kChunk, chunk(5)});
+  CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk + 5, 10 * kChunk, chunk(5)},
+                            VerifyBlob{kFile, 10 * kChunk + 5}});
   h.event(BlobReady{kFile});
   CHECK(h.take() == Actions{h.start(1, 0, big_program())});
 }
@@ -68,7 +67,7 @@ TEST_CASE("a program with the wrong hash fails its tasks; a later task tries aga
   h.define(program_spec(1), 2);
   h.assign(1, 1, 2);
   h.event(BlobMissing{kFile});
-  h.receive(wire::Data{kFile.id, 0, chunk(1000)});
+  h.receive(wire::Data{kFile, 0, chunk(1000)});
   h.skip();
   h.event(BlobBad{kFile, "its hash differs"});
   CHECK(h.take_error(1, wire::Outcome::not_fetched).message ==
@@ -83,18 +82,18 @@ TEST_CASE("a blob whose holder is gone is asked for again, and given up after fi
   h.assign(1, 1, 2);
   h.event(BlobMissing{kFile});
   h.skip();
-  h.receive(wire::Gone{kFile.id, "its holder has left"});
+  h.receive(wire::Gone{kFile, "its holder has left"});
   for (int i = 0; i < 5; ++i) {
     CHECK(h.take() == Actions{});
     h.advance(milliseconds(999));
     CHECK(h.take() == Actions{});
     h.advance(milliseconds(1));
     CHECK(h.take() == Actions{get(0, 1000)});
-    h.receive(wire::Gone{kFile.id, "its holder has left"});
+    h.receive(wire::Gone{kFile, "its holder has left"});
   }
   const Actions actions = h.take();
   REQUIRE(actions.size() == 2);
-  CHECK(actions[0] == Action(AbandonBlob{kFile}));
+  CHECK(actions[0] == Action(DropBlob{kFile}));
   CHECK(h.error_in(actions[1], 1, wire::Outcome::not_fetched).message ==
         "its program could not be fetched: its holder has left");
 }
@@ -105,9 +104,9 @@ TEST_CASE("when one client that ships a program leaves, the other one is asked")
   h.define(program_spec(1), 1, kBob);
   h.event(BlobMissing{kFile});
   CHECK(h.take() == Actions{FindBlob{kFile, 1000, "program1"}, get(0, 1000)});
-  h.receive(wire::Gone{kFile.id, "its holder has left"});
+  h.receive(wire::Gone{kFile, "its holder has left"});
   h.advance(seconds(1));
-  CHECK(h.take() == Actions{get(0, 1000, kFile.id, kBob)});
+  CHECK(h.take() == Actions{get(0, 1000, kFile, kBob)});
 }
 
 TEST_CASE("what was asked for is asked for again of the next broker, and what is stored is not") {
@@ -117,7 +116,7 @@ TEST_CASE("what was asked for is asked for again of the next broker, and what is
   h.define(spec, 2);
   h.assign(1, 1, 2);
   h.event(BlobMissing{kFile});
-  h.receive(wire::Data{kFile.id, 0, chunk()});
+  h.receive(wire::Data{kFile, 0, chunk()});
   h.skip();
   h.event(LinkDown{"broke"});
   h.join(8);
@@ -127,16 +126,16 @@ TEST_CASE("what was asked for is asked for again of the next broker, and what is
 
 TEST_CASE("a task with a large argument waits for it, and others do not wait for that task") {
   Joined h;
-  const BlobKey argument{BlobPlace::argument, id_of<32>(5)};
+  const BlobId argument = id_of<32>(5);
   auto record = h.record(1);
-  record.payload = wire::Payload(wire::BlobRef{kAda, argument.id, 70'000});
+  record.payload = wire::Payload(wire::BlobRef{kAda, argument, 70'000});
   h.receive(wire::Assign{kAda, {record, h.record(2)}});
   CHECK(h.take() == Actions{FindBlob{argument, 70'000, ""}, h.start(1)});
   h.ready(1);
   CHECK(h.take() == Actions{h.run(1, 1, 2)});
   h.event(BlobMissing{argument});
-  CHECK(h.take() == Actions{get(0, 70'000, argument.id)});
-  h.receive(wire::Data{argument.id, 0, chunk(70'000)});
+  CHECK(h.take() == Actions{get(0, 70'000, argument)});
+  h.receive(wire::Data{argument, 0, chunk(70'000)});
   h.event(BlobReady{argument});
   h.skip();
   SUBCASE("it runs") {
@@ -156,36 +155,36 @@ TEST_CASE("a task with a large argument waits for it, and others do not wait for
 
 TEST_CASE("a task that is cancelled while it waits for its argument ends the fetching") {
   Joined h;
-  const BlobKey argument{BlobPlace::argument, id_of<32>(5)};
+  const BlobId argument = id_of<32>(5);
   auto record = h.record(1);
-  record.payload = wire::Payload(wire::BlobRef{kAda, argument.id, 70'000});
+  record.payload = wire::Payload(wire::BlobRef{kAda, argument, 70'000});
   h.receive(wire::Assign{kAda, {record}});
   h.event(BlobMissing{argument});
   h.skip();
   h.revoke(1);
   const Actions actions = h.take();
   REQUIRE(actions.size() == 2);
-  CHECK(actions[0] == Action(AbandonBlob{argument}));
+  CHECK(actions[0] == Action(DropBlob{argument}));
   h.error_in(actions[1], 1, wire::Outcome::cancelled);
-  h.receive(wire::Data{argument.id, 0, chunk(70'000)});
+  h.receive(wire::Data{argument, 0, chunk(70'000)});
   CHECK(h.take() == Actions{});
 }
 
 TEST_CASE("large arguments that nobody needs are kept within a budget") {
   auto settings = settings_of(1);
-  settings.fetcher.idle_bytes_max = 100'000;
+  settings.blobs.recent_bytes_max = 100'000;
   Joined h(settings);
   for (std::uint8_t i = 1; i <= 2; ++i) {
-    const BlobKey argument{BlobPlace::argument, id_of<32>(i)};
+    const BlobId argument = id_of<32>(i);
     auto record = h.record(i);
-    record.payload = wire::Payload(wire::BlobRef{kAda, argument.id, 70'000});
+    record.payload = wire::Payload(wire::BlobRef{kAda, argument, 70'000});
     h.receive(wire::Assign{kAda, {record}});
     h.event(BlobReady{argument});
     if (i == 1) h.ready(1);
     h.skip();
     h.finished(1, i);
   }
-  CHECK(h.take() == Actions{ReleaseBlob{{BlobPlace::argument, id_of<32>(1)}}, h.result(2, 2)});
+  CHECK(h.take() == Actions{DropBlob{id_of<32>(1)}, h.result(2, 2)});
 }
 
 TEST_CASE("a large result is served until it is dropped") {
@@ -196,9 +195,11 @@ TEST_CASE("a large result is served until it is dropped") {
                        5000});
   h.skip();
   h.receive(wire::Release{kAda, 1});
-  h.receive(wire::Get{kWorker, id, 0, kChunk});
-  h.receive(wire::Get{kWorker, id, kChunk, 7});
-  CHECK(h.take() == Actions{ServeChunk{id, 0, kChunk}, ServeChunk{id, kChunk, 7}});
+  const wire::Get first{kWorker, id, 0, kChunk};
+  const wire::Get second{kWorker, id, kChunk, 7};
+  h.receive(first);
+  h.receive(second);
+  CHECK(h.take() == Actions{ServeChunk{first}, ServeChunk{second}});
   h.receive(wire::Get{kWorker, id, kChunk, 8});
   CHECK(h.take() == Actions{Send{wire::Gone{id, "the blob has no such range"}}});
 
@@ -207,7 +208,7 @@ TEST_CASE("a large result is served until it is dropped") {
   CHECK(h.take() == Actions{Send{wire::Claims{kAda, {}}}, Send{wire::Ready{}}});
   SUBCASE("dropped") { h.receive(wire::Drop{kWorker, id}); }
   SUBCASE("its session has ended") { h.receive(wire::EndSession{kAda}); }
-  CHECK(h.take() == Actions{ReleaseBlob{{BlobPlace::result, id}}});
+  CHECK(h.take() == Actions{DropBlob{id}});
   h.receive(wire::Get{kWorker, id, 0, kChunk});
   CHECK(h.take() == Actions{Send{wire::Gone{id, "the worker no longer has this result"}}});
 }
@@ -220,7 +221,7 @@ TEST_CASE("a large result that nobody wants is not kept") {
   h.skip();
   h.event(
       TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(wire::BlobRef{kWorker, id, kChunk}), 5000});
-  CHECK(h.take() == Actions{h.returned(1), ReleaseBlob{{BlobPlace::result, id}}});
+  CHECK(h.take() == Actions{h.returned(1), DropBlob{id}});
 }
 
 TEST_CASE("two tasks that made the same bytes share them until both are dropped") {
@@ -234,7 +235,7 @@ TEST_CASE("two tasks that made the same bytes share them until both are dropped"
   h.receive(wire::Drop{kWorker, ref.id});
   CHECK(h.take() == Actions{});
   h.receive(wire::Drop{kWorker, ref.id});
-  CHECK(h.take() == Actions{ReleaseBlob{{BlobPlace::result, ref.id}}});
+  CHECK(h.take() == Actions{DropBlob{ref.id}});
 }
 
 TEST_SUITE_END();

@@ -27,7 +27,7 @@ std::string content_of(int fd) {
 }
 
 const std::string kText = "a program";
-const BlobKey kKey{BlobPlace::file, hash_of(kText)};
+const BlobId kId = hash_of(kText);
 
 /// A file of `bytes` in the cache, last used `age` hours ago.
 void add_file(const Folder& folder, const std::string& hash, const std::string& name, std::size_t bytes,
@@ -51,10 +51,10 @@ bool is(const std::optional<Event>& event) {
 
 /// Fetches kText into the store.
 void put(BlobStore& store) {
-  CHECK(is<BlobMissing>(store.find({kKey, kText.size(), "prog"})));
-  CHECK(!store.store({kKey, 2, Bytes(kText.substr(2))}));  // in any order
-  CHECK(!store.store({kKey, 0, Bytes(kText.substr(0, 2))}));
-  CHECK(is<BlobReady>(store.admit(kKey)));
+  CHECK(is<BlobMissing>(store.find({kId, kText.size(), "prog"})));
+  CHECK(!store.store({kId, kText.size(), 2, Bytes(kText.substr(2))}));  // in any order
+  CHECK(!store.store({kId, kText.size(), 0, Bytes(kText.substr(0, 2))}));
+  CHECK(is<BlobReady>(store.verify(kId)));
 }
 
 }  // namespace
@@ -66,13 +66,13 @@ TEST_SUITE("worker cache") {
       Cache cache(folder.path);
       BlobStore store(cache);
       put(store);
-      CHECK(content_of(store.fd(kKey)) == kText);
-      CHECK((fcntl(store.fd(kKey), F_GET_SEALS) & F_SEAL_WRITE) != 0);
+      CHECK(content_of(store.fd(kId)) == kText);
+      CHECK((fcntl(store.fd(kId), F_GET_SEALS) & F_SEAL_WRITE) != 0);
     }
     Cache cache(folder.path);
     BlobStore store(cache);
-    CHECK(is<BlobReady>(store.find({kKey, kText.size(), "prog"})));
-    CHECK(content_of(store.fd(kKey)) == kText);
+    CHECK(is<BlobReady>(store.find({kId, kText.size(), "prog"})));
+    CHECK(content_of(store.fd(kId)) == kText);
   }
 
   TEST_CASE("a damaged file is not used, but fetched again") {
@@ -82,20 +82,20 @@ TEST_SUITE("worker cache") {
       BlobStore store(cache);
       put(store);
     }
-    SUBCASE("changed") { std::ofstream(folder.path + "/blobs/" + kKey.id.text()) << "A program"; }
-    SUBCASE("cut") { std::ofstream(folder.path + "/blobs/" + kKey.id.text()) << "a"; }
+    SUBCASE("changed") { std::ofstream(folder.path + "/blobs/" + kId.text()) << "A program"; }
+    SUBCASE("cut") { std::ofstream(folder.path + "/blobs/" + kId.text()) << "a"; }
     BlobStore store(cache);
     put(store);
-    CHECK(content_of(store.fd(kKey)) == kText);
+    CHECK(content_of(store.fd(kId)) == kText);
   }
 
   TEST_CASE("bytes with another hash do not get in") {
     Folder folder;
     Cache cache(folder.path);
     BlobStore store(cache);
-    CHECK(is<BlobMissing>(store.find({kKey, kText.size(), "prog"})));
-    CHECK(!store.store({kKey, 0, Bytes("b program")}));
-    CHECK(is<BlobBad>(store.admit(kKey)));
+    CHECK(is<BlobMissing>(store.find({kId, kText.size(), "prog"})));
+    CHECK(!store.store({kId, kText.size(), 0, Bytes("b program")}));
+    CHECK(is<BlobBad>(store.verify(kId)));
     CHECK(std::filesystem::is_empty(folder.path + "/blobs"));
     put(store);
   }
@@ -106,19 +106,19 @@ TEST_SUITE("worker cache") {
     Cache cache2(folder.path);
     BlobStore store1(cache1);
     BlobStore store2(cache2);
-    CHECK(is<BlobMissing>(store1.find({kKey, kText.size(), "prog"})));
-    CHECK(!store2.find({kKey, kText.size(), "prog"}));
+    CHECK(is<BlobMissing>(store1.find({kId, kText.size(), "prog"})));
+    CHECK(!store2.find({kId, kText.size(), "prog"}));
     CHECK(store2.waits_for_others());
     CHECK(store2.retry().empty());
     SUBCASE("the first one succeeds") {
-      store1.store({kKey, 0, Bytes(kText)});
-      CHECK(is<BlobReady>(store1.admit(kKey)));
+      store1.store({kId, kText.size(), 0, Bytes(kText)});
+      CHECK(is<BlobReady>(store1.verify(kId)));
       const auto events = store2.retry();
       REQUIRE(events.size() == 1);
       CHECK(is<BlobReady>(events[0]));
     }
     SUBCASE("the first one gives up") {
-      store1.abandon(kKey);
+      store1.drop(kId);
       const auto events = store2.retry();
       REQUIRE(events.size() == 1);
       CHECK(is<BlobMissing>(events[0]));
@@ -130,42 +130,28 @@ TEST_SUITE("worker cache") {
     Folder folder;
     Cache cache(folder.path);
     BlobStore store(cache);
-    const BlobKey key{BlobPlace::argument, kKey.id};
-    CHECK(is<BlobMissing>(store.find({key, kText.size(), ""})));
-    store.store({key, 0, Bytes(kText)});
-    CHECK(is<BlobReady>(store.admit(key)));
-    CHECK(content_of(store.fd(key)) == kText);
+    CHECK(is<BlobMissing>(store.find({kId, kText.size(), ""})));
+    store.store({kId, kText.size(), 0, Bytes(kText)});
+    CHECK(is<BlobReady>(store.verify(kId)));
+    CHECK(content_of(store.fd(kId)) == kText);
     CHECK(std::filesystem::is_empty(folder.path + "/blobs"));
-  }
-
-  TEST_CASE("a result is named by its hash and read in parts") {
-    Folder folder;
-    Cache cache(folder.path);
-    BlobStore store(cache);
-    Fd memory(memfd_create("result", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    REQUIRE(write(memory.get(), kText.data(), kText.size()) == static_cast<ssize_t>(kText.size()));
-    const BlobId id = store.add_result(std::move(memory));
-    CHECK(id == hash_of(kText));
-    CHECK(store.read(id, 2, 4) == kText.substr(2, 4));
-    CHECK(store.read(id, 8, 4) == "");
-    store.release({BlobPlace::result, id});
-    CHECK(store.read(id, 2, 4) == "");
   }
 
   TEST_CASE("few descriptors: arguments wait for others to go, and results do without") {
     Folder folder;
     Cache cache(folder.path);
     BlobStore store(cache, 1);
+    const std::string one = "an argument";
     const std::string other = "another argument";
-    const BlobKey first{BlobPlace::argument, kKey.id};
-    const BlobKey second{BlobPlace::argument, hash_of(other)};
-    CHECK(is<BlobMissing>(store.find({first, kText.size(), ""})));
+    const BlobId first = hash_of(one);
+    const BlobId second = hash_of(other);
+    CHECK(is<BlobMissing>(store.find({first, one.size(), ""})));
     CHECK(!store.find({second, other.size(), ""}));
-    store.store({first, 0, Bytes(kText)});
-    CHECK(is<BlobReady>(store.admit(first)));
+    store.store({first, one.size(), 0, Bytes(one)});
+    CHECK(is<BlobReady>(store.verify(first)));
     CHECK(store.retry().empty());
     put(store);  // programs are not held up
-    store.release(first);
+    store.drop(first);
     const auto events = store.retry();
     REQUIRE(events.size() == 1);
     CHECK(is<BlobMissing>(events[0]));
@@ -188,7 +174,7 @@ TEST_SUITE("worker cache") {
     for (int i = 0; i < 50; ++i) {
       CHECK(store.read(ids[static_cast<std::size_t>(i)], 7, 1) == std::to_string(i).substr(0, 1));
       CHECK(store.read(ids[static_cast<std::size_t>(i)], 7, 4) == "");
-      store.release({BlobPlace::result, ids[static_cast<std::size_t>(i)]});
+      store.drop(ids[static_cast<std::size_t>(i)]);
       CHECK(store.read(ids[static_cast<std::size_t>(i)], 7, 1) == "");
     }
   }
@@ -240,15 +226,15 @@ TEST_SUITE("worker cache") {
       CHECK(cached_files(folder.path)[0].in_use);
       CHECK(cached_files(folder.path)[0].name == "prog");
       BlobStore theirs(other);
-      CHECK(is<BlobReady>(theirs.find({kKey, kText.size(), "prog"})));
-      store.release(kKey);
+      CHECK(is<BlobReady>(theirs.find({kId, kText.size(), "prog"})));
+      store.drop(kId);
       CHECK(trim_cache(folder.path, 0).empty());
-      theirs.release(kKey);
+      theirs.drop(kId);
       CHECK(!cached_files(folder.path)[0].in_use);
-      CHECK(is<BlobReady>(theirs.find({kKey, kText.size(), "prog"})));
+      CHECK(is<BlobReady>(theirs.find({kId, kText.size(), "prog"})));
     }
     std::filesystem::create_directories(folder.path + "/run/1-dead/used");
-    std::ofstream(folder.path + "/run/1-dead/used/" + kKey.id.text()) << "";
+    std::ofstream(folder.path + "/run/1-dead/used/" + kId.text()) << "";
     CHECK(trim_cache(folder.path, 0).size() == 1);
   }
 

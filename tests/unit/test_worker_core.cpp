@@ -459,7 +459,7 @@ TEST_CASE("a runner that leaves since it cannot be put in order charges nobody")
 TEST_CASE("an idle runner of another program makes room; a busy one does not") {
   Joined h;
   h.define(program_spec(1), 2);
-  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.event(BlobReady{id_of<32>(1)});
   h.skip();
   h.running(1);
   h.assign(2, 2, 2);
@@ -485,7 +485,7 @@ TEST_CASE("an idle runner of another program makes room; a busy one does not") {
 TEST_CASE("two programs in one slot: each keeps it for a while, then the older task has its turn") {
   Joined h;
   h.define(program_spec(1), 2);
-  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.event(BlobReady{id_of<32>(1)});
   h.skip();
   h.running(1);
   h.assign(2, 2, 2);
@@ -705,7 +705,7 @@ TEST_CASE("a runner that never gets ready is killed and counts as not started") 
 TEST_CASE("a function is found by its name and definition, wherever it is in the runner's table") {
   Joined h;
   h.define(program_spec(1), 2);
-  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.event(BlobReady{id_of<32>(1)});
   h.assign(1, 1, 2);
   h.skip();
   SUBCASE("it is the second") {
@@ -941,9 +941,9 @@ TEST_CASE("a library under two names that does not come fails its task once") {
   spec.libraries = {{"liba.so", id_of<32>(9), 10}, {"liba.so.1", id_of<32>(9), 10}};
   h.define(spec, 2);
   h.assign(1, 1, 2);
-  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.event(BlobReady{id_of<32>(1)});
   h.skip();
-  h.event(BlobBad{{BlobPlace::file, id_of<32>(9)}, "disk full"});
+  h.event(BlobBad{id_of<32>(9), "disk full"});
   CHECK(h.take_error(1, wire::Outcome::not_fetched).message == "its program could not be fetched: disk full");
 }
 

@@ -7,11 +7,6 @@ namespace weft::worker {
 
 namespace {
 
-std::string text_of(const BlobKey& key) {
-  static constexpr const char* kPlaces[] = {"file", "argument", "result"};
-  return fmt::format("{} {}", kPlaces[static_cast<int>(key.place)], key.id.text(8));
-}
-
 std::string line(const OpenLink&) { return "open link"; }
 std::string line(const CloseLink&) { return "close link"; }
 std::string line(const Send& a) { return "send " + wire::describe(*a.message); }
@@ -32,16 +27,15 @@ std::string line(const EndRunner& a) { return fmt::format("end runner {}", a.run
 std::string line(const KillRunner& a) {
   return fmt::format("kill runner {} by signal {}", a.runner, a.signal);
 }
-std::string line(const FindBlob& a) { return fmt::format("find {} of {} B", text_of(a.key), a.size); }
+std::string line(const FindBlob& a) { return fmt::format("find {} of {} B", a.id.text(8), a.size); }
 std::string line(const StoreChunk& a) {
-  return fmt::format("store {} B at {} of {}", a.bytes.size(), a.offset, text_of(a.key));
+  return fmt::format("store {} B at {} of {}", a.bytes.size(), a.offset, a.id.text(8));
 }
-std::string line(const AdmitBlob& a) { return "admit " + text_of(a.key); }
-std::string line(const AbandonBlob& a) { return "abandon " + text_of(a.key); }
-std::string line(const ReleaseBlob& a) { return "release " + text_of(a.key); }
+std::string line(const VerifyBlob& a) { return "verify " + a.id.text(8); }
 std::string line(const ServeChunk& a) {
-  return fmt::format("serve {} B at {} of {}", a.bytes, a.offset, a.id.text(8));
+  return fmt::format("serve {} B at {} of {}", a.get.bytes, a.get.offset, a.get.id.text(8));
 }
+std::string line(const DropBlob& a) { return "drop " + a.id.text(8); }
 std::string line(const Log& a) { return "log: " + a.text; }
 std::string line(const Exit& a) { return fmt::format("exit {}: {}", a.code, a.reason); }
 
@@ -67,9 +61,9 @@ std::string line(const RunnerDied& e) {
   return fmt::format("runner {} died: signal {}, exit code {}, started {}", e.runner, e.signal, e.exit_code,
                      e.started);
 }
-std::string line(const BlobReady& e) { return text_of(e.key) + " is ready"; }
-std::string line(const BlobMissing& e) { return text_of(e.key) + " is missing"; }
-std::string line(const BlobBad& e) { return text_of(e.key) + " is bad: " + e.text; }
+std::string line(const BlobReady& e) { return e.id.text(8) + " is ready"; }
+std::string line(const BlobMissing& e) { return e.id.text(8) + " is missing"; }
+std::string line(const BlobBad& e) { return e.id.text(8) + " is bad: " + e.reason; }
 std::string line(const MemoryUsed& e) {
   return fmt::format("{} of {} B are used of {}", e.used, e.limit, e.of);
 }

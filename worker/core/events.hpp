@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Events into worker::WorkerCore and actions out of it, all plain values. The shell (worker.cpp) or a
 // simulator turns what happens into events, and performs the actions in order. The comment of an action names
-// the event that answers it, if there is one.
+// the event that answers it, if there is one. Those about blobs are the ones of all three roles, in
+// common/wire/blob_verbs.hpp: the worker fetches and stores programs (in its cache on disk, too) and large
+// arguments, and serves large results.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +14,7 @@
 #include "common/base/indirect.hpp"
 #include "common/base/local_shared_ptr.hpp"
 #include "common/base/time.hpp"
+#include "common/wire/blob_verbs.hpp"
 #include "common/wire/messages.hpp"
 #include "common/wire/runner_messages.hpp"
 #include "worker/core/resources.hpp"
@@ -28,19 +31,6 @@ struct Program {
   wire::FileRef file;
   std::vector<wire::FileRef> libraries;
   bool operator==(const Program&) const = default;
-};
-
-/// Where the shell stores a blob.
-enum class BlobPlace : std::uint8_t {
-  file = 0,      // a program or library: in the cache on disk, and in memory while it is wanted
-  argument = 1,  // in memory, while tasks need it
-  result = 2,    // in memory; produced here, and served on request
-};
-
-struct BlobKey {
-  BlobPlace place = BlobPlace::file;
-  BlobId id;
-  auto operator<=>(const BlobKey&) const = default;
 };
 
 // ---- events ----
@@ -87,8 +77,7 @@ struct TaskFinished {
   std::uint64_t ordinal = 0;
   wire::Outcome outcome = wire::Outcome::ok;  // ok or failed
   std::uint64_t run_us = 0;
-  wire::Payload
-      payload;  // a large one: BlobRef{incarnation, id, size}, stored by the shell as BlobPlace::result
+  wire::Payload payload;      // a large one: BlobRef{incarnation, id, size}, which the shell has stored
   std::int64_t ended_ms = 0;  // since 1970
 };
 /// Answers TakeBackTasks: of the tasks in its channel, the runner has started those up to ordinal `started`
@@ -112,21 +101,6 @@ struct RunnerDied {
   std::string stderr_tail;
   std::string reason;         // "": described by signal or exit code
   std::int64_t ended_ms = 0;  // since 1970
-};
-
-/// The blob is stored and its bytes match the hash. Answers FindBlob and AdmitBlob.
-struct BlobReady {
-  BlobKey key;
-};
-/// The blob is not stored here and must be fetched. Answers FindBlob.
-struct BlobMissing {
-  BlobKey key;
-};
-/// The blob cannot be stored: wrong hash, disk full. Answers FindBlob, StoreChunk and AdmitBlob; its chunks
-/// are discarded.
-struct BlobBad {
-  BlobKey key;
-  std::string text;
 };
 
 /// SIGTERM: finish the running tasks, return the others, then leave.
@@ -170,7 +144,7 @@ struct RunTask {
   TaskId id;
   LocalSharedPtr<const wire::TaskSpec> spec;  // shared by all tasks of one submit or map
   std::uint32_t execution = 1;
-  wire::Payload payload;                  // if a blob: it is BlobReady as BlobPlace::argument
+  wire::Payload payload;                  // if a blob: it is BlobReady
   std::uint32_t function_index = 0;       // of a function of a program: in the table of its runners
   LocalSharedPtr<const Indices> indices;  // resource indices that the task holds; null: none
   friend bool operator==(const RunTask& a, const RunTask& b) {
@@ -209,44 +183,6 @@ struct KillRunner {
   bool operator==(const KillRunner&) const = default;
 };
 
-/// Is the blob stored already? Answered by BlobReady, BlobMissing or BlobBad.
-struct FindBlob {
-  BlobKey key;
-  std::uint64_t size = 0;
-  std::string name;  // file name; only for BlobPlace::file
-  bool operator==(const FindBlob&) const = default;
-};
-/// A part of a blob that was BlobMissing. Answered only when it fails, by BlobBad.
-struct StoreChunk {
-  BlobKey key;
-  std::uint64_t offset = 0;
-  Bytes bytes;
-  bool operator==(const StoreChunk&) const = default;
-};
-/// All chunks are stored: check the hash and admit the blob. Answered by BlobReady or BlobBad.
-struct AdmitBlob {
-  BlobKey key;
-  bool operator==(const AdmitBlob&) const = default;
-};
-/// Discard all chunks of a blob that did not become BlobReady, and any pending FindBlob, which is then not
-/// answered.
-struct AbandonBlob {
-  BlobKey key;
-  bool operator==(const AbandonBlob&) const = default;
-};
-/// The blob need not stay in memory (a file stays in the cache on disk).
-struct ReleaseBlob {
-  BlobKey key;
-  bool operator==(const ReleaseBlob&) const = default;
-};
-/// Send DATA with this chunk of a result; the range is inside it. Sent behind all other messages.
-struct ServeChunk {
-  BlobId id;
-  std::uint64_t offset = 0;
-  std::uint32_t bytes = 0;
-  bool operator==(const ServeChunk&) const = default;
-};
-
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 struct Log {
   LogLevel level = LogLevel::info;
@@ -260,9 +196,9 @@ struct Exit {
   bool operator==(const Exit&) const = default;
 };
 
-using Action = std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, TakeBackTasks,
-                            EndRunner, KillRunner, FindBlob, StoreChunk, AdmitBlob, AbandonBlob, ReleaseBlob,
-                            ServeChunk, Log, Exit>;
+using Action =
+    std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, TakeBackTasks, EndRunner,
+                 KillRunner, FindBlob, StoreChunk, VerifyBlob, ServeChunk, DropBlob, Log, Exit>;
 using Actions = std::vector<Action>;
 
 /// One line, for traces and messages of failed tests.

@@ -200,10 +200,7 @@ void WorkerCore::on(const TaskFinished& event) {
     named.started_ms = event.ended_ms - static_cast<std::int64_t>(event.run_us / 1000);
     fail(task, wire::Outcome::failed, std::move(named), event.run_us);
   }
-  if (event.payload.is_blob() && !held_.holds(event.payload.blob().id)) {
-    actions_->push_back(
-        ReleaseBlob{{BlobPlace::result, event.payload.blob().id}});  // no session uses this result
-  }
+  if (event.payload.is_blob()) blobs_.discard_result(event.payload.blob(), *actions_);
 }
 
 void WorkerCore::on(const TasksTakenBack& event) {

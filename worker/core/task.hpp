@@ -113,7 +113,7 @@ enum class StopReason : std::uint8_t { none, cancelled, timed_out };
 
 /// Blobs that a task needs before it can run.
 struct Needs {
-  std::vector<BlobKey> blobs;
+  std::vector<BlobId> blobs;
   std::size_t missing = 0;  // number of `blobs` that are not here yet
 };
 

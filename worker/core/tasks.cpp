@@ -93,8 +93,7 @@ void WorkerCore::receive(const wire::DefineFor& define) {
   // Fetched before the first task arrives, since waiting for it would gain nothing.
   spec->files_ready = true;
   for (const wire::FileRef& file : files_of(define.content)) {
-    const bool ready =
-        fetcher_.want({BlobPlace::file, file.id}, {define.session, file.id, file.size}, file.name, *actions_);
+    const bool ready = blobs_.need_file(file, define.session, *actions_);
     spec->files_ready = spec->files_ready && ready;
   }
   if (old) forget_spec(*old);
@@ -117,8 +116,7 @@ void WorkerCore::forget_spec(SpecState& spec) {
 }
 
 void WorkerCore::release_files(const SpecState& spec) {
-  for (const wire::FileRef& file : files_of(*spec.content))
-    fetcher_.unwant({BlobPlace::file, file.id}, *actions_);
+  for (const wire::FileRef& file : files_of(*spec.content)) blobs_.unneed(file.id, *actions_);
 }
 
 // ---- assigned ----
@@ -185,36 +183,43 @@ void WorkerCore::want_needs(Task& task) {
   const Uuid& session = task.key.id.session;
   task.needs = std::make_unique<Needs>();
   Needs& needs = *task.needs;
-  const auto want = [&](const BlobKey& key, const wire::BlobRef& ref, const std::string& name) {
-    // A file that is listed under two names is one blob.
-    if (std::find(needs.blobs.begin(), needs.blobs.end(), key) != needs.blobs.end()) return;
-    needs.blobs.push_back(key);
-    if (fetcher_.want(key, ref, name, *actions_)) return;
+  const auto need = [&](const BlobId& id, bool ready) {
+    needs.blobs.push_back(id);
+    if (ready) return;
     ++needs.missing;
-    waiters_[key].push_back(task.key);
+    waiters_[id].push_back(task.key);
+  };
+  // A file that is listed under two names is one blob.
+  const auto is_needed = [&](const BlobId& id) {
+    return std::find(needs.blobs.begin(), needs.blobs.end(), id) != needs.blobs.end();
   };
   if (!task.spec->files_ready) {
-    for (const wire::FileRef& file : files_of(*task.spec->content))
-      want({BlobPlace::file, file.id}, {session, file.id, file.size}, file.name);
+    for (const wire::FileRef& file : files_of(*task.spec->content)) {
+      if (!is_needed(file.id)) need(file.id, blobs_.need_file(file, session, *actions_));
+    }
     task.spec->files_ready = needs.missing == 0;
   }
   if (task.payload.is_blob()) {
-    const wire::BlobRef ref = task.payload.blob();
-    want({BlobPlace::argument, ref.id}, ref, "");
+    const wire::BlobRef argument = task.payload.blob();
+    if (!is_needed(argument.id)) need(argument.id, blobs_.need_argument(argument, *actions_));
   }
 }
 
-void WorkerCore::on(const BlobReady& event) { fetcher_.on_ready(now_, event.key, *actions_); }
-void WorkerCore::on(const BlobMissing& event) { fetcher_.on_missing(now_, event.key, *actions_); }
-void WorkerCore::on(const BlobBad& event) { fetcher_.on_bad(now_, event.key, event.text, *actions_); }
+void WorkerCore::on(const BlobReady& event) { blobs_.on_ready(event.id); }
+void WorkerCore::on(const BlobMissing& event) { blobs_.on_missing(event.id, *actions_); }
+void WorkerCore::on(const BlobBad& event) { blobs_.on_bad(now_, event.id, event.reason); }
 
+/// At the end of a step: fetches what is needed, and tells the tasks that wait for a blob what became of it.
 void WorkerCore::settle_blobs() {
-  for (const Fetcher::Settled& settled : fetcher_.take_settled()) {
+  blobs_.perform(now_, *actions_);
+  const std::vector<BlobTable::Settled> all_settled = blobs_.take_settled();
+  if (all_settled.empty()) return;
+  for (const BlobTable::Settled& settled : all_settled) {
     if (!settled.ready) {
       log(LogLevel::warning,
-          fmt::format("blob {} could not be fetched: {}", settled.key.id.text(8), settled.text));
+          fmt::format("blob {} could not be fetched: {}", settled.id.text(8), settled.reason));
     }
-    const auto found = waiters_.find(settled.key);
+    const auto found = waiters_.find(settled.id);
     if (found == waiters_.end()) continue;
     const std::vector<AttemptKey> waiters = std::move(found->second);
     waiters_.erase(found);
@@ -222,14 +227,16 @@ void WorkerCore::settle_blobs() {
       Task* task = find(key);
       WEFT_CHECK(task && task->stage == TaskStage::waiting);
       if (!settled.ready) {
-        const char* what = settled.key.place == BlobPlace::file ? "program" : "argument";
+        const bool is_argument = task->payload.is_blob() && task->payload.blob().id == settled.id;
         fail(*task, wire::Outcome::not_fetched,
-             error(fmt::format("its {} could not be fetched: {}", what, settled.text)));
+             error(fmt::format("its {} could not be fetched: {}", is_argument ? "argument" : "program",
+                               settled.reason)));
       } else if (--task->needs->missing == 0) {
         enqueue(*task);
       }
     }
   }
+  blobs_.perform(now_, *actions_);  // what else the failed tasks needed has left room for other fetches
 }
 
 /// The task has all its blobs: queues it for a runner, behind tasks that arrived before it.
@@ -291,7 +298,7 @@ void WorkerCore::fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, s
 
 void WorkerCore::finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
   if (task.unwanted) return give_back(task);  // the broker keeps count of the attempts at each worker
-  if (payload.is_blob()) held_.add(task.key.id.session, payload.blob());
+  if (payload.is_blob()) blobs_.add_result(task.key.id.session, payload.blob(), *actions_);
   const AttemptKey key = task.key;
   const std::uint32_t execution = task.execution;
   ClientState& owner = *task.spec->client;
@@ -317,12 +324,12 @@ void WorkerCore::erase(Task& task) {
 }
 
 void WorkerCore::stop_needing(const Task& task) {
-  for (const BlobKey& need : task.needs->blobs) {
+  for (const BlobId& need : task.needs->blobs) {
     if (const auto found = waiters_.find(need); task.stage == TaskStage::waiting && found != waiters_.end()) {
       std::erase(found->second, task.key);
       if (found->second.empty()) waiters_.erase(found);
     }
-    fetcher_.unwant(need, *actions_);
+    blobs_.unneed(need, *actions_);
   }
 }
 
@@ -351,7 +358,7 @@ void WorkerCore::receive(const wire::EndSession& end_session) {
     task->unwanted = true;
     cancel(*task);
   }
-  held_.end_session(session, *actions_);
+  blobs_.end_session(session, *actions_);
   const auto owner = clients_.find(session);
   if (owner == clients_.end()) return;
   forget_client(owner);

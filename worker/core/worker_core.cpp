@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WorkerCore towards the broker: presence, claims, blobs as holder and as fetcher, leaving.
+// WorkerCore towards the broker: presence, claims, GETs and their answers, leaving.
 #include "worker/core/worker_core.hpp"
 
 #include <fmt/format.h>
@@ -25,7 +25,7 @@ std::string count_text(std::size_t number, const char* noun) {
 WorkerCore::WorkerCore(Settings settings)
     : settings_(std::move(settings)),
       presence_(settings_.presence, settings_.jitter_seed),
-      fetcher_(settings_.fetcher),
+      blobs_(settings_.blobs),
       indices_(settings_.indices) {
   WEFT_CHECK(settings_.hello.slots > 0);
 }
@@ -41,7 +41,6 @@ void WorkerCore::step(Time now, std::span<const Event> events, Actions& actions)
   }
   if (!exited_) {
     settle_blobs();
-    fetcher_.use_room(now_, *actions_);
     if (std::exchange(dispatch_needed_, false)) dispatch();
     if (std::exchange(programs_changed_, false)) forget_unused_programs();
     leave_if_done();
@@ -58,7 +57,7 @@ void WorkerCore::step(Time now, std::span<const Event> events, Actions& actions)
 std::optional<Time> WorkerCore::deadline() const {
   if (exited_) return std::nullopt;
   std::optional<Time> due = presence_.deadline();
-  due = earlier(due, fetcher_.deadline());
+  due = earlier(due, blobs_.deadline());
   due = earlier(due, runners_deadline());
   due = earlier(due, dispatch_due_);
   return earlier(due, leave_at_);
@@ -87,7 +86,7 @@ void WorkerCore::on(const LinkDown& down) {
 void WorkerCore::lose_broker(const std::string& reason) {
   const bool was_joined = presence_.joined();
   if (presence_.stage() != Presence::Stage::backing_off) presence_.on_disconnected(now_);
-  fetcher_.on_lost();
+  blobs_.on_lost();
   if (was_joined) {
     log(LogLevel::warning, fmt::format("lost the broker at {} ({}), still holding {}", settings_.broker,
                                        reason, count_text(tasks_.size(), "task")));
@@ -120,7 +119,7 @@ void WorkerCore::tick_presence() {
         break;
       case Presence::Need::close:
         actions_->push_back(CloseLink{});
-        fetcher_.on_lost();
+        blobs_.on_lost();
         if (before == Presence::Stage::joined) {
           log(LogLevel::warning, fmt::format("the broker at {} is silent; still holding {}", settings_.broker,
                                              count_text(tasks_.size(), "task")));
@@ -134,7 +133,7 @@ void WorkerCore::tick_presence() {
 
 void WorkerCore::on(const Tick&) {
   tick_presence();
-  fetcher_.tick(now_, *actions_);
+  blobs_.tick(now_);
   tick_runners();
   if (dispatch_due_ && now_ >= *dispatch_due_) dispatch_needed_ = true;
 }
@@ -171,7 +170,7 @@ void WorkerCore::receive(const wire::Welcome& welcome) {
   send(wire::Ready{});
   if (draining_) send(wire::Draining{});
   for (const auto& [id, client] : clients_) client.outbox.send_all(*actions_);
-  fetcher_.on_joined(now_, *actions_);
+  blobs_.on_joined();
 }
 
 /// A broker that does not know this worker will never send END_SESSION for a session that the worker does not
@@ -180,7 +179,7 @@ void WorkerCore::forget_idle_clients() {
   std::set<Uuid> busy;
   tasks_.for_each([&](const Task& task) { busy.insert(task.key.id.session); });
   for (auto it = clients_.begin(); it != clients_.end();) {
-    if (busy.contains(it->first) || !it->second.outbox.empty() || held_.holds_any(it->first)) {
+    if (busy.contains(it->first) || !it->second.outbox.empty() || blobs_.has_results_of(it->first)) {
       ++it;
       continue;
     }
@@ -204,7 +203,7 @@ void WorkerCore::claim_everything() {
       claims.tasks.push_back(
           {entry.record.seq, {entry.epoch, entry.record.number}, wire::ClaimState::done, entry.execution});
     }
-    if (!claims.tasks.empty() || held_.holds_any(id)) send(std::move(claims));
+    if (!claims.tasks.empty() || blobs_.has_results_of(id)) send(std::move(claims));
   }
 }
 
@@ -224,12 +223,12 @@ void WorkerCore::receive(const wire::Goodbye& goodbye) {
   lose_broker(goodbye.reason.empty() ? "it said goodbye" : goodbye.reason);
 }
 
-// ---- blobs, as holder and as fetcher ----
+// ---- blobs ----
 
-void WorkerCore::receive(const wire::Get& get) { held_.serve(get, *actions_); }
-void WorkerCore::receive(const wire::Drop& drop) { held_.drop(drop.id, *actions_); }
-void WorkerCore::receive(const wire::Data& data) { fetcher_.on_data(now_, data, *actions_); }
-void WorkerCore::receive(const wire::Gone& gone) { fetcher_.on_gone(now_, gone, *actions_); }
+void WorkerCore::receive(const wire::Get& get) { blobs_.serve(get, *actions_); }
+void WorkerCore::receive(const wire::Drop& drop) { blobs_.drop_result(drop.id, *actions_); }
+void WorkerCore::receive(const wire::Data& data) { blobs_.on_data(now_, data); }
+void WorkerCore::receive(const wire::Gone& gone) { blobs_.on_gone(now_, gone); }
 
 // ---- leaving ----
 
@@ -257,8 +256,9 @@ void WorkerCore::on(const Stop&) {
 void WorkerCore::leave_if_done() {
   if (!draining_ || exited_) return;
   if (!tasks_.empty() && presence_.joined()) return leave_at_.reset();
-  const bool released = held_.empty() && std::all_of(clients_.begin(), clients_.end(),
-                                                     [](const auto& c) { return c.second.outbox.empty(); });
+  const bool released =
+      !blobs_.has_results() &&
+      std::all_of(clients_.begin(), clients_.end(), [](const auto& c) { return c.second.outbox.empty(); });
   if (!leave_at_) leave_at_ = now_ + settings_.leave_wait;
   if (tasks_.empty() && released) {
     exit(0, "drained");
@@ -320,7 +320,7 @@ void WorkerCore::check_invariants() const {
   for (const auto& [id, client] : clients_) {
     for (const auto& [number, spec] : client.specs) WEFT_CHECK(!spec->forgotten);
   }
-  fetcher_.check_invariants();
+  blobs_.check_invariants();
 }
 
 }  // namespace weft::worker

@@ -31,9 +31,8 @@
 #include <vector>
 
 #include "common/wire/presence.hpp"
+#include "worker/core/blob_table.hpp"
 #include "worker/core/events.hpp"
-#include "worker/core/fetcher.hpp"
-#include "worker/core/held_blobs.hpp"
 #include "worker/core/task_table.hpp"
 
 namespace weft::worker {
@@ -54,7 +53,7 @@ class WorkerCore {
     Indices indices;          // of those resources in `hello` that have indices
     std::uint64_t jitter_seed = 1;
     Presence::Settings presence;
-    Fetcher::Settings fetcher;
+    BlobTable::Settings blobs;
     // STARTED is sent for a task that runs longer than start_notice or than twice its estimate, but no later
     // than start_notice_max.
     Duration start_notice = std::chrono::milliseconds(2);
@@ -234,8 +233,7 @@ class WorkerCore {
 
   Settings settings_;
   Presence presence_;
-  Fetcher fetcher_;
-  HeldBlobs held_;
+  BlobTable blobs_;
   IndexAllocator indices_;
   std::uint64_t epoch_ = 0;  // of the broker that this worker has joined, or had last
 
@@ -245,8 +243,8 @@ class WorkerCore {
   std::uint64_t unused_outbox_ = 1;
   TaskTable tasks_;
   std::map<std::uint64_t, std::uint64_t> assigned_last_;  // the highest attempt number by epoch
-  std::map<BlobKey, std::vector<AttemptKey>> waiters_;
-  std::map<std::string, ProgramState> programs_;  // by the ids and names of their files
+  std::map<BlobId, std::vector<AttemptKey>> waiters_;     // tasks that wait for a blob
+  std::map<std::string, ProgramState> programs_;          // by the ids and names of their files
   std::map<RunnerId, Runner> runners_;
   RunnerId runner_last_ = 0;
   std::uint64_t order_last_ = 0;

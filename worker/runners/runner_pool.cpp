@@ -112,7 +112,7 @@ std::unique_ptr<RunnerProcess> RunnerPool::launch(const StartRunner& action) {
   const Fd cgroup = cgroup_ ? cgroup_->enter_slot(action.slot, *settings_.memory_limit) : Fd();
   launch.cgroup = cgroup.get();
   if (action.program.kind == wire::TaskKind::program) {
-    launch.executable = blobs_.fd({BlobPlace::file, action.program.file.id});
+    launch.executable = blobs_.fd(action.program.file.id);
     launch.argv = {action.program.file.name};
     if (const std::string why = why_not_for_this_machine(launch.executable); !why.empty()) {
       throw std::runtime_error(why);
@@ -153,7 +153,7 @@ void RunnerPool::add_libraries(const Program& program, RunnerProcess::Launch& la
   for (const wire::FileRef& library : program.libraries) {
     require_file_name(library.name);
     launch.library_names += (launch.library_names.empty() ? "" : "/") + library.name;
-    launch.libraries.push_back(blobs_.fd({BlobPlace::file, library.id}));
+    launch.libraries.push_back(blobs_.fd(library.id));
     if (seen.insert(library.id).second) continue;
     // Two libraries with the same content are two objects with separate data, but the loader identifies
     // objects by inode, so the second one gets a copy.
@@ -192,7 +192,7 @@ void RunnerPool::run(const RunTask& action) {
   if (action.payload.is_blob()) {
     const wire::BlobRef ref = action.payload.blob();
     task.large_bytes = ref.size;
-    fd = blobs_.fd({BlobPlace::argument, ref.id});
+    fd = blobs_.fd(ref.id);
   } else {
     task.payload = action.payload.without_tail();
   }

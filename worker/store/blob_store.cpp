@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "common/system/hash.hpp"
@@ -23,140 +24,185 @@ BlobStore::Mapping::~Mapping() {
   if (memory_ != MAP_FAILED) munmap(memory_, size_);
 }
 
-void BlobStore::add_ready(const BlobKey& key, Fd memory) {
-  if (ready_.insert_or_assign(key, std::move(memory)).second) ++counts_[static_cast<std::size_t>(key.place)];
+namespace {
+
+constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW;
+
+Fd make_memory(std::uint64_t size) {
+  Fd memory =
+      checked(memfd_create("weft-argument", MFD_CLOEXEC | MFD_ALLOW_SEALING), "no memory for an argument");
+  if (ftruncate(memory.get(), static_cast<off_t>(size)) < 0) {
+    throw std::system_error(errno, std::system_category(), "no memory for an argument");
+  }
+  return memory;
 }
 
-void BlobStore::release(const BlobKey& key) {
-  if (key.place == BlobPlace::result && mapped_.erase(key.id) > 0) return;
-  if (ready_.erase(key) == 0) return;
-  --counts_[static_cast<std::size_t>(key.place)];
-  if (key.place == BlobPlace::file) cache_.release(key.id);
+bool is_sealed(const Fd& memory) { return memory && (fcntl(memory.get(), F_GET_SEALS) & F_SEAL_WRITE) != 0; }
+
+}  // namespace
+
+// ---- stored blobs ----
+
+void BlobStore::add(const BlobId& id, Origin origin, Fd memory) {
+  remove(id);
+  stored_.emplace(id, Stored{origin, std::move(memory), std::nullopt});
+  ++counts_[static_cast<std::size_t>(origin)];
 }
+
+void BlobStore::remove(const BlobId& id) {
+  const auto found = stored_.find(id);
+  if (found == stored_.end()) return;
+  const Stored& blob = found->second;
+  if (blob.memory) --counts_[static_cast<std::size_t>(blob.origin)];
+  if (blob.origin == Origin::cache) cache_.release(id);
+  stored_.erase(found);
+}
+
+void BlobStore::drop(const BlobId& id) {
+  coming_.erase(id);
+  busy_.erase(id);
+  remove(id);
+}
+
+// ---- finding and fetching ----
 
 std::optional<Event> BlobStore::find(const FindBlob& action) try {
-  const BlobKey& key = action.key;
-  if (ready_.count(key)) return BlobReady{key};
+  const BlobId& id = action.id;
+  coming_.erase(id);  // a task has made what was being fetched
+  const auto stored = stored_.find(id);
+  if (stored != stored_.end() && is_sealed(stored->second.memory)) return BlobReady{id};
   Coming coming{action.size, action.name, {}, {}};
-  if (key.place == BlobPlace::file) {
-    if (Fd memory = cache_.load(key.id, action.size, action.name)) {
-      add_ready(key, std::move(memory));
-      return BlobReady{key};
+  if (stored == stored_.end() && !action.name.empty()) {
+    if (Fd memory = cache_.load(id, action.size, action.name)) {
+      add(id, Origin::cache, std::move(memory));
+      return BlobReady{id};
     }
-    if (cache_.begin(key.id, coming.part) != Cache::Begin::mine) {
-      busy_[key] = action;
+    if (cache_.begin(id, coming.part) != Cache::Begin::mine) {
+      busy_[id] = action;
       return std::nullopt;
     }
   } else {
-    if (count(BlobPlace::argument) + coming_.size() >= files_max_) {
-      busy_[key] = action;
+    if (count(Origin::fetched) + coming_.size() >= files_max_) {
+      busy_[id] = action;
       return std::nullopt;
     }
-    coming.memory =
-        checked(memfd_create("weft-argument", MFD_CLOEXEC | MFD_ALLOW_SEALING), "no memory for an argument");
-    if (ftruncate(coming.memory.get(), static_cast<off_t>(action.size)) < 0) {
-      throw std::system_error(errno, std::system_category(), "no memory for an argument");
-    }
+    if (stored != stored_.end()) return seal_result(id, stored->second);
+    coming.memory = make_memory(action.size);
   }
-  coming_[key] = std::move(coming);
-  return BlobMissing{key};
+  coming_[id] = std::move(coming);
+  return BlobMissing{id};
 } catch (const std::exception& error) {
-  return BlobBad{action.key, error.what()};
+  return BlobBad{action.id, error.what()};
 }
 
 std::vector<Event> BlobStore::retry() {
   std::vector<Event> out;
-  for (const auto& [key, action] : std::exchange(busy_, {})) {
+  for (const auto& [id, action] : std::exchange(busy_, {})) {
     if (auto event = find(action)) out.push_back(std::move(*event));
   }
   return out;
 }
 
 std::optional<Event> BlobStore::store(const StoreChunk& action) {
-  const auto found = coming_.find(action.key);
+  const auto found = coming_.find(action.id);
   if (found == coming_.end()) return std::nullopt;
   const int fd = found->second.memory ? found->second.memory.get() : found->second.part.fd();
   try {
     write_all_at(fd, action.bytes.view(), static_cast<off_t>(action.offset));
   } catch (const std::system_error& error) {
     coming_.erase(found);
-    return BlobBad{action.key, "it cannot be stored: " + error.code().message()};
+    return BlobBad{action.id, "it cannot be stored: " + error.code().message()};
   }
   return std::nullopt;
 }
 
-Event BlobStore::admit(const BlobKey& key) {
-  const auto found = coming_.find(key);
-  if (found == coming_.end()) return BlobBad{key, "it is not here"};
+Event BlobStore::verify(const BlobId& id) {
+  const auto found = coming_.find(id);
+  if (found == coming_.end()) return BlobBad{id, "it is not here"};
   Coming coming = std::move(found->second);
   coming_.erase(found);
   try {
-    return admit(key, coming);
+    return verify(id, coming);
   } catch (const std::exception& error) {
-    return BlobBad{key, error.what()};
+    return BlobBad{id, error.what()};
   }
 }
 
-Event BlobStore::admit(const BlobKey& key, Coming& coming) {
-  if (key.place == BlobPlace::file) {
-    add_ready(key, cache_.admit(key.id, coming.size, coming.name, std::move(coming.part)));
-    return BlobReady{key};
+Event BlobStore::verify(const BlobId& id, Coming& coming) {
+  if (coming.part) {
+    add(id, Origin::cache, cache_.admit(id, coming.size, coming.name, std::move(coming.part)));
+    return BlobReady{id};
   }
-  fcntl(coming.memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-  if (hash_of_file(coming.memory.get()) != key.id) return BlobBad{key, "what came does not have its hash"};
-  add_ready(key, std::move(coming.memory));
-  return BlobReady{key};
+  fcntl(coming.memory.get(), F_ADD_SEALS, kSizeSeals | F_SEAL_WRITE | F_SEAL_SEAL);
+  if (hash_of_file(coming.memory.get()) != id) return BlobBad{id, "what came does not have its hash"};
+  add(id, Origin::fetched, std::move(coming.memory));
+  return BlobReady{id};
 }
 
-void BlobStore::abandon(const BlobKey& key) {
-  coming_.erase(key);
-  busy_.erase(key);
-}
+// ---- results ----
 
 BlobId BlobStore::add_result(Fd memory) {
-  // Should the runner have left it writable: whoever fetches it checks the hash, as with every blob.
-  constexpr int kSize = F_SEAL_SHRINK | F_SEAL_GROW;
-  fcntl(memory.get(), F_ADD_SEALS, kSize);  // alone: writable memory that is still mapped refuses the others
+  // A runner may have left it writable: find() and those who fetch it check the hash.
+  fcntl(memory.get(), F_ADD_SEALS, kSizeSeals);  // alone: writable memory that is mapped refuses the others
   fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL);
   const BlobId id = hash_of_file(memory.get());
-  const BlobKey key{BlobPlace::result, id};
-  if (ready_.contains(key) || mapped_.contains(id)) return id;
+  if (stored_.contains(id)) return id;
   struct stat status {};
-  const bool keeps_size = (fcntl(memory.get(), F_GET_SEALS) & kSize) == kSize;
-  if (count(BlobPlace::result) >= files_max_ && keeps_size && fstat(memory.get(), &status) == 0) {
-    mapped_.emplace(id, Mapping(memory, static_cast<std::uint64_t>(status.st_size)));
+  const bool keeps_size = (fcntl(memory.get(), F_GET_SEALS) & kSizeSeals) == kSizeSeals;
+  if (count(Origin::made) >= files_max_ && keeps_size && fstat(memory.get(), &status) == 0) {
+    stored_.emplace(id,
+                    Stored{Origin::made, {}, Mapping(memory, static_cast<std::uint64_t>(status.st_size))});
   } else {
-    add_ready(key, std::move(memory));
+    add(id, Origin::made, std::move(memory));
   }
   return id;
+}
+
+/// A sealed copy replaces a result that its runner may still change, or that has no descriptor.
+Event BlobStore::seal_result(const BlobId& id, const Stored& result) {
+  struct stat status {};
+  if (result.memory && fstat(result.memory.get(), &status) < 0) {
+    throw std::system_error(errno, std::system_category(), "cannot read a result");
+  }
+  Coming copy;
+  copy.size = result.mapping ? result.mapping->bytes().size() : static_cast<std::uint64_t>(status.st_size);
+  copy.memory = make_memory(copy.size);
+  constexpr std::uint64_t kPart = 1 << 20;
+  for (std::uint64_t offset = 0; offset < copy.size; offset += kPart) {
+    const auto bytes = static_cast<std::uint32_t>(std::min(kPart, copy.size - offset));
+    write_all_at(copy.memory.get(), read(id, offset, bytes), static_cast<off_t>(offset));
+  }
+  return verify(id, copy);
+}
+
+std::string BlobStore::read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const {
+  const auto found = stored_.find(id);
+  if (found == stored_.end()) return "";
+  if (const auto& mapping = found->second.mapping) {
+    const std::string_view all = mapping->bytes();
+    if (offset > all.size() || all.size() - offset < bytes) return "";
+    return std::string(all.substr(offset, bytes));
+  }
+  std::string out(bytes, '\0');
+  const ssize_t got = pread(found->second.memory.get(), out.data(), out.size(), static_cast<off_t>(offset));
+  if (got != static_cast<ssize_t>(bytes)) return "";
+  return out;
 }
 
 std::uint64_t BlobStore::bytes() const {
   constexpr std::uint64_t kBlockBytes = 512;
   std::uint64_t blocks = 0;
+  std::uint64_t mapped = 0;
   const auto add = [&blocks](const Fd& memory) {
     struct stat status {};
     if (memory && fstat(memory.get(), &status) == 0) blocks += static_cast<std::uint64_t>(status.st_blocks);
   };
-  for (const auto& [key, memory] : ready_) add(memory);
-  for (const auto& [key, coming] : coming_) add(coming.memory);
-  std::uint64_t mapped = 0;
-  for (const auto& [id, mapping] : mapped_) mapped += mapping.bytes().size();
-  return blocks * kBlockBytes + mapped;
-}
-
-std::string BlobStore::read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const {
-  if (const auto mapped = mapped_.find(id); mapped != mapped_.end()) {
-    const std::string_view all = mapped->second.bytes();
-    if (offset > all.size() || all.size() - offset < bytes) return "";
-    return std::string(all.substr(offset, bytes));
+  for (const auto& [id, blob] : stored_) {
+    add(blob.memory);
+    if (blob.mapping) mapped += blob.mapping->bytes().size();
   }
-  const auto found = ready_.find({BlobPlace::result, id});
-  if (found == ready_.end()) return "";
-  std::string out(bytes, '\0');
-  const ssize_t got = pread(found->second.get(), out.data(), out.size(), static_cast<off_t>(offset));
-  if (got != static_cast<ssize_t>(bytes)) return "";
-  return out;
+  for (const auto& [id, coming] : coming_) add(coming.memory);
+  return blocks * kBlockBytes + mapped;
 }
 
 }  // namespace weft::worker

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// BlobStore: the bytes behind the session's BlobKeys, each in a memfd: programs and libraries (also in
-// the Cache on disk), large arguments, large results. Performs the blob actions and answers them
-// with events. Owned by the shell.
+// BlobStore: the bytes of the blobs that worker::BlobTable has decided to have. Each is stored once, in a
+// memfd: programs and libraries (also in the Cache on disk), large arguments, large results. Performs the
+// actions on blobs and answers them with events. Owned by the shell.
 #pragma once
 
 #include <array>
@@ -18,32 +18,36 @@ namespace weft::worker {
 class BlobStore {
  public:
   /// `files_max`: descriptors for arguments, and as many for results. Arguments beyond that wait for others
-  /// to go, results beyond that are mapped instead.
+  /// to be dropped, results beyond that are mapped instead.
   explicit BlobStore(Cache& cache, std::size_t files_max = SIZE_MAX) : cache_(cache), files_max_(files_max) {}
 
-  /// nullopt: another worker on this host is fetching it, or there is no descriptor for it now; retry() will
-  /// have the answer.
+  // ---- actions of the core: BlobReady, BlobMissing or BlobBad answers ----
+
+  /// nullopt: another worker on this host is fetching the blob, or there is no descriptor for it now; retry()
+  /// will have the answer.
   std::optional<Event> find(const FindBlob& action);
   std::optional<Event> store(const StoreChunk& action);
-  Event admit(const BlobKey& key);
-  void abandon(const BlobKey& key);
-  void release(const BlobKey& key);
+  Event verify(const BlobId& id);
+  void drop(const BlobId& id);
 
   bool waits_for_others() const { return !busy_.empty(); }
   /// Looks again for everything that had to wait.
   std::vector<Event> retry();
 
-  /// Memory that all of them take.
+  // ---- bytes ----
+
+  /// Memory that all blobs take.
   std::uint64_t bytes() const;
-  /// The memfd of a ready blob. REQUIRES: it is ready.
-  int fd(const BlobKey& key) const { return ready_.at(key).get(); }
-  /// Keeps what a runner has made, and says what it is called. Throws std::system_error.
+  /// The memfd of a blob. REQUIRES: it is BlobReady.
+  int fd(const BlobId& id) const { return stored_.at(id).memory.get(); }
+  /// Stores what a runner has made, and returns its name. Throws std::system_error.
   BlobId add_result(Fd memory);
-  /// Part of a result; "" when it cannot be read.
+  /// A part of a stored blob; "" when it cannot be read.
   std::string read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
 
  private:
-  /// What a runner has made, without a descriptor.
+  enum class Origin : std::uint8_t { cache, fetched, made };
+  /// The bytes of a result, without a descriptor.
   class Mapping {
    public:
     /// REQUIRES: `memory` cannot shrink. Throws std::system_error.
@@ -57,24 +61,30 @@ class BlobStore {
     void* memory_;
     std::size_t size_;
   };
+  struct Stored {
+    Origin origin = Origin::cache;
+    Fd memory;                       // empty: of a result that is mapped
+    std::optional<Mapping> mapping;  // of a result
+  };
   struct Coming {
     std::uint64_t size = 0;
     std::string name;
     Cache::Part part;  // of a file
-    Fd memory;         // of an argument
+    Fd memory;         // of any other blob
   };
 
-  Event admit(const BlobKey& key, Coming& coming);
-  std::size_t count(BlobPlace place) const { return counts_[static_cast<std::size_t>(place)]; }
-  void add_ready(const BlobKey& key, Fd memory);
+  Event verify(const BlobId& id, Coming& coming);
+  Event seal_result(const BlobId& id, const Stored& result);
+  std::size_t count(Origin origin) const { return counts_[static_cast<std::size_t>(origin)]; }
+  void add(const BlobId& id, Origin origin, Fd memory);
+  void remove(const BlobId& id);
 
   Cache& cache_;
   const std::size_t files_max_;
-  std::map<BlobKey, Fd> ready_;
-  std::array<std::size_t, 3> counts_{};  // of ready_, by place
-  std::map<BlobId, Mapping> mapped_;
-  std::map<BlobKey, Coming> coming_;
-  std::map<BlobKey, FindBlob> busy_;
+  std::map<BlobId, Stored> stored_;
+  std::array<std::size_t, 3> counts_{};  // descriptors in stored_, by origin
+  std::map<BlobId, Coming> coming_;      // being fetched
+  std::map<BlobId, FindBlob> busy_;      // to be looked for again
 };
 
 }  // namespace weft::worker

@@ -92,7 +92,7 @@ class OneWorker {
     } else if (const auto* send = std::get_if<Send>(&action)) {
       packer_.add(*send->message);
     } else if (const auto* find = std::get_if<FindBlob>(&action)) {
-      events.push_back(BlobBad{find->key, "this worker runs nothing"});
+      events.push_back(BlobBad{find->id, "this worker runs nothing"});
     } else if (const auto* start = std::get_if<StartRunner>(&action)) {
       events.push_back(RunnerFailedToStart{start->runner, "this worker runs nothing"});
     } else if (const auto* exit = std::get_if<Exit>(&action)) {
