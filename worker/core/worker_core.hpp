@@ -209,10 +209,6 @@ class WorkerCore {
   void on(const TaskFinished&);
   void on(const TasksTakenBack&);
   void on(const RunnerBroken&);
-  void on(const RunnerDied&);
-  wire::ErrorInfo crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const;
-  void fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
-                      std::uint64_t run_us = 0);
   void end(Runner& runner);
   void kill_runner(Runner& runner, const std::string& text);
   void stop_front(Runner& runner, StopReason reason);
@@ -221,8 +217,6 @@ class WorkerCore {
   Duration start_notice_of(const Runner& runner) const;
   void check_started(Runner& runner);
   void take_back_unstarted(Runner& runner);
-  void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);
-  void put_back(Task& task);
   void fail_queued(ProgramState& program);
   void refuse_program(ProgramState& program, const std::string& why);
   void tick_runners();
@@ -230,6 +224,15 @@ class WorkerCore {
   void remove(RunnerId id);
   Runner* find(RunnerId id);
   std::optional<Time> runners_deadline() const;
+
+  // runner_deaths.cpp: what follows from the death of a runner
+  void on(const RunnerDied&);
+  void settle_dead(const RunnerDied& death, const Runner& runner, Task& task);
+  wire::ErrorInfo crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const;
+  void put_back(Task& task);
+  void fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
+                      std::uint64_t run_us = 0);
+  void fail_timed_out(Task& task, std::int64_t ended_ms, std::uint64_t run_us = 0);
 
   Settings settings_;
   Presence presence_;

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+// WorkerCore when a runner has died: which of its tasks was running and is charged with the crash, which are
+// queued again, and what the errors say.
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "worker/core/worker_core.hpp"
+
+namespace weft::worker {
+
+namespace {
+
+std::string how_it_ended(const RunnerDied& death) {
+  if (!death.reason.empty()) return death.reason;
+  if (death.signal != 0) {
+    const char* name = sigabbrev_np(death.signal);
+    const char* words = sigdescr_np(death.signal);
+    if (name == nullptr || words == nullptr)
+      return fmt::format("its runner was killed by signal {}", death.signal);
+    return fmt::format("its runner was killed by SIG{} ({})", name, words);
+  }
+  return fmt::format("its runner exited with code {}", death.exit_code);
+}
+
+/// The processor of this host lacks an instruction set extension that the program was built for.
+bool is_for_another_processor(const RunnerDied& death) {
+  return death.exit_code == runner::kExitInstructionSet &&
+         death.stderr_tail.find(runner::kInstructionSetWords) != std::string::npos;
+}
+
+}  // namespace
+
+void WorkerCore::on(const RunnerDied& event) {
+  Runner* found = find(event.runner);
+  if (found == nullptr) return;
+  if (found->state == Runner::State::starting) {
+    return on(RunnerFailedToStart{event.runner, how_it_ended(event)});
+  }
+  const Runner runner = std::move(*found);
+  remove(event.runner);
+  if (event.signal == 0 && event.exit_code == runner::kExitReplace) {
+    log(LogLevel::info,
+        fmt::format("the runner in slot {} has exited to be replaced, for the reason it has logged above",
+                    runner.slot));
+  } else if (runner.state == Runner::State::ready && runner.channel.empty()) {
+    log(LogLevel::warning,
+        fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
+  }
+  for (Task* task : runner.channel) {
+    if (task->spec->takes_indices) release_indices(runner, *task);
+    settle_dead(event, runner, *task);
+  }
+  if (is_for_another_processor(event)) refuse_program(*runner.run_queue->program, event.stderr_tail);
+}
+
+/// Settles a task whose runner has died. Only a task that was running is charged with the crash.
+void WorkerCore::settle_dead(const RunnerDied& death, const Runner& runner, Task& task) {
+  // A task can write anything to the page; a value that makes no sense there is taken to mean the first task.
+  // Tasks behind the first one start only after the first has been answered, and answers of a runner that is
+  // being killed are not read. The first task itself may have been erased by now.
+  const std::uint64_t front = runner.sent - runner.channel.size() + 1;
+  const bool sensible = death.started <= runner.sent && death.started + 1 >= front;
+  const bool by_page = sensible ? task.ordinal <= death.started : task.ordinal == front;
+  const bool its_turn = task.ordinal == front || runner.killed_for != 0;
+  const bool started = task.started_at || runner.killed_for == task.ordinal || (by_page && its_turn);
+  if (task.stop == StopReason::cancelled) {
+    return fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", death.ended_ms);
+  }
+  if (!started) return put_back(task);
+  if (task.stop == StopReason::timed_out) return fail_timed_out(task, death.ended_ms);
+  // It started just when its runner was being killed because of another task, so it is not charged.
+  const bool bystander =
+      runner.stop_stage >= Runner::StopStage::terminated && runner.killed_for != task.ordinal;
+  if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
+  const wire::ErrorInfo info = crash_of(death, runner, task);
+  // It may run on another worker, uncharged, unless it must not start twice.
+  if (is_for_another_processor(death) && task.spec->content->crash_limit > 1)
+    return fail(task, wire::Outcome::cannot_start, info);
+  log(LogLevel::warning, fmt::format("task {} ({}) crashed: {}", task.key.id.text(),
+                                     task.spec->content->function, info.message));
+  fail(task, wire::Outcome::crashed, info);
+}
+
+wire::ErrorInfo WorkerCore::crash_of(const RunnerDied& death, const Runner& runner, const Task& task) const {
+  const bool told = !runner.kill_reason.empty() && runner.killed_for == task.ordinal;
+  wire::ErrorInfo info = error(told ? runner.kill_reason : how_it_ended(death));
+  info.signal = death.signal;
+  info.exit_code = death.exit_code;
+  info.stderr_tail = death.stderr_tail;
+  const std::string& directory = task.spec->content->directory;
+  // a scratch directory is removed with its runner
+  if (directory.starts_with('/')) info.directory = directory;
+  info.ended_ms = death.ended_ms;
+  info.started_ms = death.ended_ms - (now_ - task.started_at.value_or(runner.since)).count() / 1000;
+  return info;
+}
+
+/// Queues the task again, uncharged, in front of tasks that arrived later.
+void WorkerCore::put_back(Task& task) {
+  task.runner = task.ordinal = 0;
+  task.started_at.reset();
+  task.started_reported = false;
+  enqueue(task);
+}
+
+// ---- tasks that failed in their runner ----
+
+void WorkerCore::fail_in_runner(Task& task, wire::Outcome outcome, std::string message, std::int64_t ended_ms,
+                                std::uint64_t run_us) {
+  wire::ErrorInfo info = error(std::move(message));
+  info.ended_ms = ended_ms;
+  if (task.started_at) info.started_ms = ended_ms - (now_ - *task.started_at).count() / 1000;
+  fail(task, outcome, std::move(info), run_us);
+}
+
+void WorkerCore::fail_timed_out(Task& task, std::int64_t ended_ms, std::uint64_t run_us) {
+  fail_in_runner(task, wire::Outcome::timed_out,
+                 fmt::format("it ran longer than its timeout of {} ms", task.spec->content->timeout_ms),
+                 ended_ms, run_us);
+}
+
+}  // namespace weft::worker
