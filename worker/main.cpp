@@ -168,14 +168,15 @@ Worker::Settings settings_from(const Options& options) {
   settings.session.runner_max_tasks = options.runner_max_tasks;
   settings.runners.incarnation = hello.incarnation;
   settings.runners.worker = hello.name;
-  settings.runners.memory_limit =
+  settings.runners.launcher.memory_limit =
       options.memory_limit.empty() ? std::nullopt : parse_bytes(options.memory_limit);
-  settings.runners.runner_program = find_program("weft-runner");
+  settings.runners.launcher.runner_program = find_program("weft-runner");
   for (const std::string& library : options.libraries) {
-    settings.runners.libraries.push_back(std::filesystem::absolute(library).string());
+    settings.runners.launcher.libraries.push_back(std::filesystem::absolute(library).string());
   }
   if (!options.libraries.empty()) {
-    hello.functions = functions_in(settings.runners.runner_program, settings.runners.libraries);
+    hello.functions =
+        functions_in(settings.runners.launcher.runner_program, settings.runners.launcher.libraries);
   }
   settings.cache_directory = options.local_directory.empty()
                                  ? default_cache_directory()

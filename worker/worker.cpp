@@ -30,7 +30,7 @@ Time now() {
 }
 
 RunnerPool::Settings in_directory(RunnerPool::Settings settings, const std::string& directory) {
-  settings.directory = directory;
+  settings.launcher.directory = directory;
   return settings;
 }
 

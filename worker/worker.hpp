@@ -25,7 +25,7 @@ class Worker {
  public:
   struct Settings {
     WorkerCore::Settings session;
-    RunnerPool::Settings runners;  // `directory` is set by Worker
+    RunnerPool::Settings runners;  // `launcher.directory` is set by Worker
     std::string cache_directory;
     std::optional<std::uint64_t> memory;    // --memory, in bytes
     std::size_t blob_files_max = SIZE_MAX;  // descriptors for arguments, and the same number for results

@@ -196,10 +196,10 @@ void RunnerProcess::read_output(std::size_t bytes_max) {
 
 std::vector<RunnerProcess::Polled> RunnerProcess::polls() const {
   std::vector<Polled> polls;
-  if (!death_) polls.push_back({line_.get(), Source::line});
-  if (socket_open_) polls.push_back({socket(), Source::socket});
+  if (!death_) polls.push_back({line_.get(), RunnerSource::line});
+  if (socket_open_) polls.push_back({socket(), RunnerSource::socket});
   for (const Pipe* pipe : {&out_, &err_})
-    if (pipe->fd) polls.push_back({pipe->fd.get(), Source::output});
+    if (pipe->fd) polls.push_back({pipe->fd.get(), RunnerSource::output});
   return polls;
 }
 

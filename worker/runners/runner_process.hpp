@@ -16,6 +16,7 @@
 #include "common/system/crash_point.hpp"
 #include "common/system/fd.hpp"
 #include "worker/runners/lines.hpp"
+#include "worker/runners/runner_source.hpp"
 
 namespace weft::worker {
 
@@ -71,8 +72,6 @@ class RunnerProcess {
   /// Asks the runner to wake us for its next message. False: a message has arrived already.
   bool sleep() { return channel_.sleep(); }
   void awake() { channel_.awake(); }
-  /// The runner cannot wake us: its end of the socket is closed, although it may still run.
-  bool unpollable() const { return !socket_open_; }
   /// Closes our direction of the channel: the runner exits when it has read everything.
   void end_channel();
   /// Sends `signal` to the runner's process group; SIGKILL ends all its descendants.
@@ -121,10 +120,9 @@ class RunnerProcess {
 
   /// How the runner ended, once it and all its descendants have ended.
   std::optional<Death> death();
-  enum class Source : std::uint8_t { line, socket, output };
   struct Polled {
     int fd;
-    Source source;
+    RunnerSource source;
   };
   /// Descriptors to poll for reading, and, by `source`, what to call then: death(), read_socket() or
   /// read_output().
