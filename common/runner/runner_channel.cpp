@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "common/runner/runner_channel.hpp"
 
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -13,13 +10,7 @@
 namespace weft::runner {
 namespace {
 
-// more than the one that is expected, so that extra ones are closed
-constexpr std::size_t kDescriptorsMax = 16;
 constexpr std::size_t kDescriptorsWaitingMax = 64;  // more than a correct runner has in flight
-
-// Messages on the socket, of one byte.
-constexpr char kWake = 'w';
-constexpr char kDescriptor = 'd';  // the descriptor belongs to the next large message
 
 bool is_large(const Message& message) {
   if (const auto* done = std::get_if<TaskDone>(&message)) return done->large_bytes > 0;
@@ -42,21 +33,10 @@ void copy_out(char* to, const char* ring, std::uint64_t at, std::size_t size) {
   if (first < size) std::memcpy(to + first, ring, size - first);
 }
 
-/// The descriptors in a received message.
-std::vector<int> descriptors_of(msghdr& header) {
-  std::vector<int> taken;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&header); part != nullptr; part = CMSG_NXTHDR(&header, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    taken.resize((part->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-    std::memcpy(taken.data(), CMSG_DATA(part), taken.size() * sizeof(int));
-  }
-  return taken;
-}
-
 }  // namespace
 
-Channel::Channel(int socket, void* memory, Role role)
-    : socket_(socket), role_(role), copy_(std::make_unique<char[]>(kChannelBytesMax + kSlack)) {
+Channel::Channel(Bell& bell, void* memory, Role role)
+    : bell_(bell), role_(role), copy_(std::make_unique<char[]>(kChannelBytesMax + kSlack)) {
   auto* page = static_cast<Page*>(memory);
   char* const rings = static_cast<char*>(memory) + kPageBytes;
   const bool agent = role == Role::agent;
@@ -67,7 +47,7 @@ Channel::Channel(int socket, void* memory, Role role)
 }
 
 Channel::~Channel() {
-  for (const int fd : descriptors_) close(fd);
+  for (const int fd : descriptors_) bell_.close(fd);
 }
 
 // ---- out ----
@@ -115,7 +95,7 @@ int Channel::publish(int fd) {
   std::memcpy(buffer_.data(), &size, kSizeBytes);
   if (room() < buffer_.size() && room(Look::again) < buffer_.size()) return EAGAIN;
   if (fd >= 0) {
-    if (const int error = ring_bell(kDescriptor, fd)) return error;
+    if (const int error = bell_.wake(fd)) return error;
   }
   copy_in(out_memory_, written_, buffer_.data(), buffer_.size());
   publish_to(written_ + buffer_.size());
@@ -156,29 +136,8 @@ int Channel::wake() {
   if (!reader && !writer) return 0;
   if (reader) out_->reader_sleeps.store(0, std::memory_order_relaxed);
   if (writer) in_->writer_sleeps.store(0, std::memory_order_relaxed);
-  const int error = ring_bell(kWake, -1);
+  const int error = bell_.wake(-1);
   return error == EAGAIN ? 0 : error;  // EAGAIN: unread bytes in the socket will wake it anyway
-}
-
-int Channel::ring_bell(char what, int fd) {
-  iovec piece{&what, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr header{};
-  header.msg_iov = &piece;
-  header.msg_iovlen = 1;
-  if (fd >= 0) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* part = CMSG_FIRSTHDR(&header);
-    part->cmsg_level = SOL_SOCKET;
-    part->cmsg_type = SCM_RIGHTS;
-    part->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(part), &fd, sizeof fd);
-  }
-  for (;;) {
-    if (sendmsg(socket_, &header, MSG_NOSIGNAL) >= 0) return 0;
-    if (errno != EINTR) return errno;
-  }
 }
 
 // ---- in ----
@@ -230,38 +189,24 @@ Received Channel::receive() {
 /// Takes the descriptor of a large message, which is sent before it; -1: none was sent.
 int Channel::take_descriptor() {
   while (descriptors_.empty()) {
-    if (take_from_socket(role_ == Role::runner) != Taken::something) return -1;
+    if (listen(role_ == Role::runner).kind != Bell::Heard::Kind::wake_up) return -1;
   }
   const int fd = descriptors_.front();
   descriptors_.pop_front();
   return fd;
 }
 
-Channel::Taken Channel::take_from_socket(bool wait) {
-  char what = 0;
-  iovec piece{&what, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(kDescriptorsMax * sizeof(int))];
-  msghdr header{};
-  header.msg_iov = &piece;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  ssize_t size;
-  do {
-    size = recvmsg(socket_, &header, MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
-    // ECONNRESET is reported once if the other side ended with unread messages.
-  } while (size < 0 && (errno == EINTR || errno == ECONNRESET));
-  if (size < 0) return errno == EAGAIN ? Taken::nothing : Taken::error;
-  std::vector<int> fds = descriptors_of(header);
-  // Anything that a task writes to the socket by accident is ignored, and only expected descriptors are kept.
-  const bool expected = what == kDescriptor && size == 1 && (header.msg_flags & MSG_TRUNC) == 0 &&
-                        fds.size() == 1 && descriptors_.size() < kDescriptorsWaitingMax;
-  if (expected) {
-    descriptors_.push_back(fds.front());
-  } else {
-    for (const int fd : fds) close(fd);
+/// Hears a wake-up, and keeps the descriptor that comes with it, unless there are too many.
+Bell::Heard Channel::listen(bool wait) {
+  const Bell::Heard heard = bell_.listen(wait);
+  if (heard.descriptor >= 0) {
+    if (descriptors_.size() < kDescriptorsWaitingMax) {
+      descriptors_.push_back(heard.descriptor);
+    } else {
+      bell_.close(heard.descriptor);
+    }
   }
-  return size == 0 ? Taken::end : Taken::something;
+  return heard;
 }
 
 bool Channel::sleep() {
@@ -271,12 +216,12 @@ bool Channel::sleep() {
   return false;
 }
 
-bool Channel::read_socket() {
+bool Channel::read_bell() {
   constexpr int kATurn = 64;
   for (int count = 0; count < kATurn; ++count) {
-    const Taken taken = take_from_socket(false);
-    if (taken == Taken::nothing) return true;
-    if (taken != Taken::something) return false;
+    const Bell::Heard::Kind heard = listen(false).kind;
+    if (heard == Bell::Heard::Kind::nothing) return true;
+    if (heard != Bell::Heard::Kind::wake_up) return false;
   }
   return true;
 }
@@ -285,12 +230,10 @@ int Channel::wait(bool room) {
   auto& sleeps = room ? out_->writer_sleeps : in_->reader_sleeps;
   sleeps.store(1);
   const bool ready = room ? !above_half() : there() > 0;
-  Taken taken = Taken::something;
-  if (!ready) taken = take_from_socket(true);
-  const int error = errno;
+  const Bell::Heard heard = ready ? Bell::Heard{Bell::Heard::Kind::wake_up} : listen(true);
   sleeps.store(0, std::memory_order_relaxed);
-  if (taken == Taken::end) return ECONNRESET;
-  return taken == Taken::error ? error : 0;
+  if (heard.kind == Bell::Heard::Kind::end) return ECONNRESET;
+  return heard.kind == Bell::Heard::Kind::error ? heard.error : 0;
 }
 
 }  // namespace weft::runner

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // The channel between an agent (weft-worker) and a runner. Messages go through two rings in memory that both
 // have mapped and that outlives the runner: messages sent before it died can still be read, and no message
-// costs a system call. A socketpair wakes a side that sleeps, carries the descriptors of large payloads, and
-// closes when the other side ends. The rules are in PROTOCOL.md, "The runner channel". The version is in the
-// environment variable, so that a program linked with another libclient is recognised before the first
-// message.
+// costs a system call. A Bell (a socketpair) wakes a side that sleeps, carries the descriptors of large
+// payloads, and tells when the other side has ended. The channel itself is pure: memory and a Bell. The rules
+// are in PROTOCOL.md, "The runner channel". The version is in the environment variable, so that a program
+// linked with another libclient is recognised before the first message.
 //
 // The agent numbers the tasks of each runner with ordinals: 1, 2, 3 ... A runner executes them strictly in
 // that order, so `started` and `finished` in the page tell exactly which task was running when it died,
@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 
+#include "common/runner/bell.hpp"
 #include "common/wire/runner_messages.hpp"
 #include "weft/detail/byte_buffer.hpp"
 
@@ -84,19 +85,18 @@ class Channel {
  public:
   enum class Role : std::uint8_t { agent, runner };
 
-  /// `socket` and `memory` (kMemoryBytes) are owned by the caller and must outlive this object. Calls block
-  /// if the socket is blocking.
-  Channel(int socket, void* memory, Role role);
+  /// `bell` and `memory` (kMemoryBytes) are owned by the caller and must outlive this object.
+  Channel(Bell& bell, void* memory, Role role);
   ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
   /// Publishes one message, with descriptor `fd` if it is not -1 (the caller keeps it). Returns 0, EAGAIN if
-  /// there is no room, EMSGSIZE, or the error of the socket. The other side may be sleeping, so the caller
+  /// there is no room, EMSGSIZE, or the error of the bell. The other side may be sleeping, so the caller
   /// must call wake() before it sleeps itself.
   template <class M>
   int send(const M& message, int fd = -1);
-  /// Wakes the other side if it sleeps. Returns 0, or errno if the socket is closed.
+  /// Wakes the other side if it sleeps. Returns 0, or errno if it has ended.
   int wake();
   /// Unread messages fill more than half of the outgoing ring.
   bool above_half();
@@ -106,14 +106,14 @@ class Channel {
   /// The next message. Never blocks, except a runner's for the descriptor of a large message.
   Received receive();
 
-  /// Agent: asks to be woken by the socket. False: there is a message already.
+  /// Agent: asks to be woken by the bell. False: there is a message already.
   bool sleep();
   void awake() { in_->reader_sleeps.store(0, std::memory_order_relaxed); }
-  /// Reads wake-ups and descriptors from the socket. False: it has been closed.
-  bool read_socket();
+  /// Consumes wake-ups, and keeps the descriptors that come with them. False: the other side's end is closed.
+  bool read_bell();
 
   /// Runner: blocks until there may be a message or (`room`) room for one. Returns 0, ECONNRESET when the
-  /// other side has ended, or the error of the socket.
+  /// other side has ended, or the error of the bell.
   int wait(bool room);
 
  private:
@@ -124,16 +124,14 @@ class Channel {
   bool write_in_place(const M& message);
   int publish(int fd);
   void publish_to(std::uint64_t written);
-  enum class Taken { something, nothing, end, error };
-  Taken take_from_socket(bool wait);
+  Bell::Heard listen(bool wait);
   int take_descriptor();
   enum class Look { known, again };
   std::uint64_t room(Look look = Look::known);
   std::uint64_t there();
   std::string_view next_text(std::string& fault);
-  int ring_bell(char what, int fd);
 
-  int socket_;
+  Bell& bell_;
   Role role_;
   Ring* out_;
   Ring* in_;

@@ -20,11 +20,13 @@
 #include <unordered_map>
 #include <utility>
 
+#include "common/runner/announcement.hpp"
 #include "common/runner/output_meter.hpp"
 #include "common/runner/process_state.hpp"
 #include "common/runner/program_functions.hpp"
 #include "common/runner/runner_libraries.hpp"
 #include "common/runner/running_task.hpp"
+#include "common/runner/socket_bell.hpp"
 #include "common/runner/tick_clock.hpp"
 #include "common/wire/codec.hpp"
 #include "weft/detail/exception_text.hpp"
@@ -36,8 +38,7 @@ namespace {
 constexpr std::size_t kNameBytesMax = 1000;        // of a function, in HELLO
 constexpr std::size_t kHelloPartBytes = 64 << 10;  // approximate size of names and signatures in one message
 constexpr std::uint32_t kMeasureEvery = 256;       // tasks
-constexpr std::int64_t kLong_us = 200;       // after a task that takes this long, everything is restored
-constexpr std::int64_t kAnnounce_us = 2000;  // how often results are announced while there are more tasks
+constexpr std::int64_t kLong_us = 200;  // after a task that takes this long, everything is restored
 
 std::string system_text(const std::string& what) { return what + ": " + std::strerror(errno); }
 
@@ -219,7 +220,8 @@ int exit_code_of(int error) {
 class Loop {
  public:
   Loop(int socket, void* memory, const Source& source)
-      : channel_(socket, memory, Channel::Role::runner),
+      : bell_(socket),
+        channel_(bell_, memory, Channel::Role::runner),
         page_(*static_cast<Page*>(memory)),
         source_(source),
         meter_(page_, {state_.copy_of(STDOUT_FILENO), state_.copy_of(STDERR_FILENO)}) {}
@@ -243,6 +245,7 @@ class Loop {
   int report(TaskDone& done, std::string_view payload);
   void restore(const RunTask& task, const RunNamed* named, std::int64_t run_us);
 
+  SocketBell bell_;
   Channel channel_;
   Page& page_;
   const Source& source_;
@@ -258,7 +261,7 @@ class Loop {
   std::string failed_in_;                 // working directory of the task that has just thrown
   bool skipping_ = false;                 // tasks are skipped until the next WELCOME
   std::int64_t ended_us_ = 0;             // when the last task ended; 0: the runner has slept since
-  std::int64_t announced_us_ = 0;         // when results were last announced to the agent
+  Announcement announcement_;
 };
 
 /// Sends, and waits for room if necessary. Returns 0 or errno.
@@ -319,7 +322,7 @@ int Loop::run() {
 /// Announces all results to the agent, then waits for a message. Returns 0 or errno.
 int Loop::sleep() {
   ended_us_ = 0;
-  announced_us_ = 0;
+  announcement_.on_idle();
   if (const int error = channel_.wake()) return error;
   measure_a_call();
   const int error = channel_.wait(false);
@@ -401,15 +404,7 @@ int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
     restore(task, named, run_us);
     set_ended();  // not counted as run time of the next task
   }
-  // Results are safe in the ring. Waking the agent for each would cost more than a short task; the agent
-  // polls while a long one runs.
-  if (ended_us_ - announced_us_ < kAnnounce_us && !channel_.above_half()) return 0;
-  announced_us_ = ended_us_;
-  // If the agent has just read from this ring, it will check it again before it sleeps. So of a hundred busy
-  // runners only one has to wake it.
-  const bool just_now = channel_.was_read() && run_us < kAnnounce_us;
-  if (just_now && !channel_.above_half()) return 0;
-  return channel_.wake();
+  return announcement_.is_due(channel_, ended_us_, run_us) ? channel_.wake() : 0;
 }
 
 /// Records the end of a task. Returns the current ticks.

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "common/runner/runner_channel.hpp"
+#include "common/runner/socket_bell.hpp"
 #include "tests/fuzz/input.hpp"
 
 using namespace weft;
@@ -77,7 +78,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   {
     char* const memory = fresh_memory();
     auto& results = reinterpret_cast<runner::Page*>(memory)->results;
-    runner::Channel agent(ends[0], memory, runner::Channel::Role::agent);
+    runner::SocketBell bell(ends[0]);
+    runner::Channel agent(bell, memory, runner::Channel::Role::agent);
     std::string_view left(reinterpret_cast<const char*>(data), size);
     bool open = true;
     while (open && !left.empty()) {
@@ -87,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       left.remove_prefix(text.size());
       if ((head & 2U) != 0) {
         send_raw(ends[1], text, head & 1U);
-        agent.read_socket();
+        agent.read_bell();
       } else {  // what is written there is not always where the last message ended
         const std::uint64_t at = results.written % runner::kRingBytes;
         const std::size_t room = std::min<std::size_t>(text.size(), runner::kRingBytes - at);

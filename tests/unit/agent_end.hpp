@@ -49,7 +49,7 @@ inline Received next_of(Channel& agent, int socket) {
       poll(&polled, 1, 2);
     }
     agent.awake();
-    open = agent.read_socket();
+    open = agent.read_bell();
   }
 }
 

@@ -23,6 +23,7 @@
 #include "common/runner/runner_channel.hpp"
 #include "common/runner/runner_libraries.hpp"
 #include "common/runner/runner_loop.hpp"
+#include "common/runner/socket_bell.hpp"
 #include "common/wire/codec.hpp"
 #include "tests/unit/agent_end.hpp"
 #include "weft/function.hpp"
@@ -176,7 +177,8 @@ class ChildRunner {
 
  private:
   Parts parts_;
-  Channel channel_{parts_.ends[0].get(), parts_.memory, Channel::Role::agent};
+  SocketBell bell_{parts_.ends[0].get()};
+  Channel channel_{bell_, parts_.memory, Channel::Role::agent};
   pid_t pid_ = -1;
   std::uint64_t ordinal_ = 0;
   bool together_ = false;

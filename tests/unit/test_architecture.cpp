@@ -175,7 +175,7 @@ TEST_SUITE("architecture") {
 
   TEST_CASE("the step machines need no socket, thread, clock, file or randomness") {
     const std::vector<std::string> machines = {WEFT_BROKER_CORE, WEFT_WORKER_CORE, WEFT_CLIENT_CORE,
-                                               WEFT_CLUSTER_CORE};
+                                               WEFT_CLUSTER_CORE, WEFT_CHANNEL};
     const Symbols wire = symbols_of(WEFT_WIRE);
     const Symbols base = symbols_of(WEFT_BASE);
     for (const std::string& machine : machines) {

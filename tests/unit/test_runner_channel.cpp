@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "common/runner/runner_loop.hpp"
+#include "common/runner/socket_bell.hpp"
 #include "tests/unit/agent_end.hpp"
 
 using namespace weft;
@@ -16,8 +17,10 @@ namespace {
 /// Both ends in one process; the sockets do not block.
 struct Ends {
   Parts parts;
-  Channel agent{parts.ends[0].get(), parts.memory, Channel::Role::agent};
-  Channel runner{parts.ends[1].get(), parts.memory, Channel::Role::runner};
+  SocketBell agent_bell{parts.ends[0].get()};
+  SocketBell runner_bell{parts.ends[1].get()};
+  Channel agent{agent_bell, parts.memory, Channel::Role::agent};
+  Channel runner{runner_bell, parts.memory, Channel::Role::runner};
 
   Ends() {
     for (const Fd& end : parts.ends) fcntl(end.get(), F_SETFL, O_NONBLOCK);
@@ -158,7 +161,7 @@ TEST_SUITE("runner channel") {
     Ends ends;
     ends.runner.send(done(1));
     ends.parts.ends[1].reset();
-    CHECK_FALSE(ends.agent.read_socket());
+    CHECK_FALSE(ends.agent.read_bell());
     CHECK(ends.agent.receive().message == Message(done(1)));
     CHECK(ends.agent.receive().kind == Received::Kind::again);
     CHECK(ends.agent.send(some_task()) == 0);  // nobody will read it
@@ -199,7 +202,7 @@ TEST_SUITE("runner channel") {
       send_descriptors(socket, {0, 0});
       send_descriptors(socket, {0}, "noise", 5);
       send_descriptors(socket, {0});  // that of no message
-      CHECK(ends.agent.read_socket());
+      CHECK(ends.agent.read_bell());
       CHECK(ends.runner.send(done(1)) == 0);
       CHECK(ends.agent.receive().message == Message(done(1)));
     }

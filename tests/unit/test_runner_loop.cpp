@@ -22,6 +22,7 @@
 #include "common/runner/runner_channel.hpp"
 #include "common/runner/runner_libraries.hpp"
 #include "common/runner/runner_loop.hpp"
+#include "common/runner/socket_bell.hpp"
 #include "common/wire/codec.hpp"
 #include "tests/unit/agent_end.hpp"
 #include "tests/unit/child_runner.hpp"
@@ -515,7 +516,8 @@ TEST_SUITE("runner loop") {
       _exit(serve({kChannelVersion, parts.ends[1].get(), parts.memory_fd.get()}, source));
     }
     parts.ends[1].reset();
-    Channel channel(parts.ends[0].get(), parts.memory, Channel::Role::agent);
+    SocketBell bell(parts.ends[0].get());
+    Channel channel(bell, parts.memory, Channel::Role::agent);
     std::vector<FunctionEntry> functions;
     std::uint32_t total = 1;
     while (functions.size() < total) {

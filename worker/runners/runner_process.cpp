@@ -37,7 +37,7 @@ RunnerProcess::Memory::Memory(int fd)
     : memory_(mmap(nullptr, runner::kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) {
   if (memory_ == MAP_FAILED)
     throw std::system_error(errno, std::system_category(), "cannot map the channel's memory");
-  page().started.store(runner::kNoneStarted);
+  RunnerPage(memory_).initialise();
 }
 
 RunnerProcess::Memory::~Memory() { munmap(memory_, runner::kMemoryBytes); }
@@ -63,7 +63,8 @@ RunnerProcess::RunnerProcess(const Launch& launch, ForkServer& server)
     : memory_fd_(make_memory()),
       memory_(memory_fd_.get()),
       socket_(make_socket()),
-      channel_(socket_.ours.get(), memory_.get(), runner::Channel::Role::agent),
+      bell_(socket_.ours.get()),
+      channel_(bell_, memory_.get(), runner::Channel::Role::agent),
       scratch_(launch.scratch) {
   Ends line = make_socket();
   Ends out = make_pipe();
@@ -136,36 +137,20 @@ void RunnerProcess::flush() {
 }
 
 bool RunnerProcess::read_socket() {
-  if (socket_open_) socket_open_ = channel_.read_socket();
+  if (socket_open_) socket_open_ = channel_.read_bell();
   return socket_open_;
 }
 
 void RunnerProcess::end_channel() { shutdown(socket_.ours.get(), SHUT_WR); }
-void RunnerProcess::request_stop(std::uint64_t ordinal) { memory_.page().stop.store(ordinal); }
-std::uint64_t RunnerProcess::started() const {
-  return ordinal_of(memory_.page().started.load(std::memory_order_acquire));
-}
-
-std::uint64_t RunnerProcess::ordinal_of(std::uint64_t started) {
-  started &= ~runner::kTakenBack;
-  if (started == runner::kNoneStarted) return 0;
-  return started == 0 ? UINT64_MAX : started;
-}
+void RunnerProcess::request_stop(std::uint64_t ordinal) { page().request_stop(ordinal); }
 
 std::uint64_t RunnerProcess::take_back_unstarted(std::uint64_t first, std::uint64_t last) {
-  auto& started = memory_.page().started;
-  std::uint64_t value = started.load();
-  std::uint64_t ordinal = 0;
-  do {
-    ordinal = ordinal_of(value);
-    // A task can write anything to the page: with a value that makes no sense nothing is taken back.
-    if (ordinal + 1 < first || ordinal >= last || (value & runner::kTakenBack) != 0) return last;
-  } while (!started.compare_exchange_weak(value, value | runner::kTakenBack));
+  const auto started = page().take_back(first, last);
+  if (!started) return last;
   queued_.clear();
   send(runner::RunnerWelcome{});  // ends the messages in the ring that the runner must skip
-  return ordinal;
+  return *started;
 }
-Time RunnerProcess::started_at() const { return Time(Duration(memory_.page().started_at_us.load())); }
 
 /// While we read, the runner may wait for the number of bytes read (OutputMeter).
 bool RunnerProcess::read_some(Pipe& pipe, std::uint64_t bytes_max) {

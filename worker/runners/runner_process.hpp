@@ -13,9 +13,11 @@
 
 #include "common/base/time.hpp"
 #include "common/runner/runner_channel.hpp"
+#include "common/runner/socket_bell.hpp"
 #include "common/system/crash_point.hpp"
 #include "common/system/fd.hpp"
 #include "worker/runners/lines.hpp"
+#include "worker/runners/runner_page.hpp"
 #include "worker/runners/runner_source.hpp"
 
 namespace weft::worker {
@@ -81,8 +83,8 @@ class RunnerProcess {
   /// started. Returns the last ordinal that it keeps; the next task sent has the ordinal after that.
   std::uint64_t take_back_unstarted(std::uint64_t first, std::uint64_t last);
   /// Read from the page, to which tasks can write: the ordinal of the last task started, 0 before the first.
-  std::uint64_t started() const;
-  Time started_at() const;
+  std::uint64_t started() const { return page().started(); }
+  Time started_at() const { return page().started_at(); }
 
   /// Reads the runner's output, at most `bytes_max` of each pipe, for log_output().
   void read_output(std::size_t bytes_max);
@@ -163,7 +165,7 @@ class RunnerProcess {
   static Fd make_memory();
   static Ends make_socket();
   static Ends make_pipe();
-  static std::uint64_t ordinal_of(std::uint64_t started);
+  RunnerPage page() const { return RunnerPage(memory_.get()); }
   bool read_some(Pipe& pipe, std::uint64_t bytes_max);
 
   pid_t reaper_ = 0;
@@ -173,6 +175,7 @@ class RunnerProcess {
   Memory memory_;
   Ends socket_;
   bool socket_open_ = true;
+  runner::SocketBell bell_;
   runner::Channel channel_;
   Pipe out_{.fd = {}, .index = 0};
   Pipe err_{.fd = {}, .index = 1};
