@@ -3,36 +3,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <csignal>
-
-#include "common/wire/codec.hpp"
 
 namespace weft::sim {
 
-namespace {
-using std::chrono::milliseconds;
-constexpr int kFunctions = 4;  // of every program
-}  // namespace
-
-void FakeRunners::later(worker::RunnerId id, Duration delay, std::function<void(Runner&)> act) {
-  world_.after(delay, [this, id, life = life_, act = std::move(act)] {
-    const auto found = runners_.find(id);
-    if (life == life_ && found != runners_.end()) act(found->second);
-  });
-}
-
-void FakeRunners::later_in_turn(worker::RunnerId id, Duration delay, std::function<void(Runner&)> act) {
-  later(id, delay, [turn = runners_.at(id).turn, act = std::move(act)](Runner& runner) {
-    if (runner.turn == turn && runner.execution) act(runner);
-  });
-}
-
-const Program* FakeRunners::program_of(const worker::Program& program) const {
-  for (const Program& known : scenario_.programs) {
-    if (known.file == program.file && known.libraries == program.libraries) return &known;
-  }
-  return nullptr;
+FakeRunners::Runner* FakeRunners::find(worker::RunnerId id) {
+  const auto found = runners_.find(id);
+  return found == runners_.end() ? nullptr : &found->second;
 }
 
 // ---- what the agent orders ----
@@ -40,138 +17,146 @@ const Program* FakeRunners::program_of(const worker::Program& program) const {
 void FakeRunners::perform(const worker::StartRunner& start) {
   if (start.slot >= agent_.slots) fail(fmt::format("{} has no slot {}", agent_.name, start.slot));
   for (const auto& [id, runner] : runners_) {
-    if (runner.slot == start.slot)
+    if (runner.monitor.slot() == start.slot)
       fail(fmt::format("slot {} of {} has two runners", start.slot, agent_.name));
   }
-  Runner& runner = runners_[start.runner];
-  runner.slot = start.slot;
-  runner.program = start.program;
-  runner.stubborn = random_.chance(scenario_.stubborn_chance);
-  world_.coverage().count("runner starts");
-  if (random_.chance(scenario_.late_start_chance)) {
-    world_.coverage().count("fault: runner never gets ready");
-    return;
-  }
-  const Duration delay = random_.duration(milliseconds(1), milliseconds(random_.chance(0.1) ? 500 : 40));
-  later(start.runner, delay, [this, id = start.runner](Runner& r) { get_ready(id, r); });
-}
-
-void FakeRunners::get_ready(worker::RunnerId id, Runner& runner) {
-  worker::RunnerReady ready{id, {}};
-  if (runner.program.kind == wire::TaskKind::program) {
-    const Program* program = program_of(runner.program);
-    if (program == nullptr) fail(fmt::format("{} starts a program that nobody ships", agent_.name));
-    if (program->bad_on.contains(agent_.name)) {
-      world_.coverage().count("fault: program does not start");
-      runners_.erase(id);
-      agent_.emit(worker::RunnerFailedToStart{id, "error while loading shared libraries"});
-      return;
-    }
-    for (int i = 0; i < kFunctions; ++i) ready.functions.push_back({fmt::format("f{}", i), ""});
-  } else {
-    for (const std::string& function : agent_.functions) ready.functions.push_back({function, "long(long)"});
-  }
-  runner.ready = true;
-  agent_.emit(std::move(ready));
+  worker::RunnerMonitor monitor({.id = start.runner,
+                                 .slot = start.slot,
+                                 .program = start.program.file.name,
+                                 .worker = agent_.name,
+                                 .memory_limit = {}});
+  auto process = std::make_unique<FakeRunnerProcess>(world_, oracle_, scenario_, agent_, start.program);
+  const auto added = runners_.emplace(start.runner, Runner{std::move(monitor), std::move(process)});
+  keep_polling(added.first->second);
 }
 
 void FakeRunners::perform(const worker::RunTask& run) {
-  const auto found = runners_.find(run.runner);
-  if (found == runners_.end()) return;  // it has just died
-  if (!found->second.ready) fail(fmt::format("{} gives a task to a runner that is not ready", agent_.name));
-  found->second.channel.push_back(run);
-  begin_next(run.runner, found->second);
+  Runner* runner = find(run.runner);
+  if (runner == nullptr) return;  // it has just died
+  keep_polling(*runner);
+  runner->monitor.on_run(run.ordinal, run.id);
+  runner->process->run(run);
 }
 
 void FakeRunners::perform(const worker::RequestStop& stop) {
-  const auto found = runners_.find(stop.runner);
-  if (found == runners_.end()) return;
-  Runner& runner = found->second;
-  runner.stop = stop.ordinal;
-  runner.asked = true;
-  if (!runner.execution || runner.task.ordinal != stop.ordinal) return;
-  oracle_.asked_to_stop(*runner.execution);
-  if (!oracle_.script(runner.task.id).heeds_stop) return;
-  later_in_turn(stop.runner, random_.duration(Duration(100), milliseconds(30)),
-                [this, id = stop.runner](Runner& r) { finish(id, r, End::stopped); });
+  if (Runner* runner = find(stop.runner)) runner->process->request_stop(stop.ordinal);
 }
 
 void FakeRunners::perform(const worker::TakeBackTasks& take_back) {
-  const auto found = runners_.find(take_back.runner);
-  if (found == runners_.end()) return;
-  world_.coverage().count("tasks are taken back from a runner", found->second.channel.size());
-  found->second.channel.clear();
-  agent_.emit(worker::TasksTakenBack{take_back.runner, found->second.started});
+  Runner* runner = find(take_back.runner);
+  if (runner == nullptr || !runner->monitor.has_tasks())
+    return agent_.emit(worker::TasksTakenBack{take_back.runner, UINT64_MAX});
+  keep_polling(*runner);
+  worker::RunnerMonitor& monitor = runner->monitor;
+  const std::uint64_t started =
+      runner->process->take_back_unstarted(monitor.first_ordinal(), monitor.last_ordinal());
+  monitor.on_taken_back(started);
+  agent_.emit(worker::TasksTakenBack{take_back.runner, started});
 }
 
 void FakeRunners::perform(const worker::EndRunner& end) {
-  const auto found = runners_.find(end.runner);
-  if (found == runners_.end()) return;
-  Runner& runner = found->second;
-  if (runner.execution || !runner.channel.empty())
-    fail(fmt::format("{} ends a runner that is busy", agent_.name));
-  runner.ending = runner.asked = true;
-  if (runner.stubborn) return world_.coverage().count("fault: runner does not leave");
-  later(end.runner, random_.duration(Duration(100), milliseconds(10)),
-        [this, id = end.runner](Runner&) { die(id, 0, End::died); });
+  Runner* runner = find(end.runner);
+  if (runner == nullptr) return;
+  if (runner->monitor.has_tasks()) fail(fmt::format("{} ends a runner that is busy", agent_.name));
+  runner->monitor.on_end();
+  runner->process->end_channel();
 }
 
 void FakeRunners::perform(const worker::KillRunner& kill) {
-  const auto found = runners_.find(kill.runner);
-  if (found == runners_.end()) return;
-  Runner& runner = found->second;
-  if (runner.ready && !runner.asked) fail(fmt::format("{} kills a runner without a reason", agent_.name));
-  world_.coverage().count(kill.signal == SIGKILL ? "ladder: SIGKILL" : "ladder: SIGTERM");
-  if (kill.signal == SIGTERM) {
-    const bool heeds = runner.execution ? oracle_.script(runner.task.id).heeds_term : !runner.stubborn;
-    if (!heeds) return;
-  }
-  later(kill.runner, random_.duration(Duration(50), milliseconds(5)),
-        [this, id = kill.runner, signal = kill.signal](Runner&) { die(id, signal, End::killed); });
+  if (Runner* runner = find(kill.runner)) runner->process->kill(kill.signal);
 }
 
-// ---- executing ----
+// ---- what runners do, see runner_pool.cpp ----
 
-void FakeRunners::begin_next(worker::RunnerId id, Runner& runner) {
-  if (runner.execution || runner.channel.empty()) return;
-  runner.task = std::move(runner.channel.front());
-  runner.channel.pop_front();
-  ++runner.turn;
-  runner.since = agent_.clock();
-  runner.started = runner.task.ordinal;
-  const TaskId& task = runner.task.id;
-  const std::size_t before = oracle_.executions(task);
-  runner.execution =
-      oracle_.started(task, *runner.task.spec, agent_.host, agent_.epoch_of(task), runner.task.execution);
-  const TaskScript& script = oracle_.script(task);
-  if (!(runner.task.payload.without_tail() == Oracle::argument(task, script)))
-    fail(fmt::format("task {} gets a wrong argument", task.text()));
-  if (before < script.crashes) {
-    const Duration until = random_.duration(Duration(0), script.run);
-    later_in_turn(id, until, [this, id](Runner&) {
-      world_.coverage().count("fault: task takes its runner along");
-      die(id, SIGSEGV, End::died);
-    });
-  } else if (before < script.crashes + script.hangs) {
-    world_.coverage().count("fault: task hangs");
-  } else {
-    const bool broken = agent_.name == scenario_.broken_worker;
-    const bool throws = before < script.crashes + script.hangs + script.throws || broken;
-    if (throws)
-      world_.coverage().count(broken ? "fault: task throws on a broken worker" : "fault: task throws");
-    later_in_turn(id, script.run,
-                  [this, id, throws](Runner& r) { finish(id, r, throws ? End::threw : End::returned); });
-  }
+void FakeRunners::keep_polling(Runner& runner) {
+  if (runner.monitor.keep_polling()) runner.process->awake();
 }
 
-std::vector<worker::TaskStarted> FakeRunners::read_pages() {
-  std::vector<worker::TaskStarted> news;
+bool FakeRunners::sleep() {
+  bool quiet = true;
   for (auto& [id, runner] : runners_) {
-    if (runner.started == runner.seen) continue;
-    runner.seen = runner.started;
-    news.push_back({id, runner.started, runner.since});
+    if (!runner.monitor.is_being_polled()) continue;
+    runner.process->flush();
+    const bool asleep = runner.process->sleep();
+    runner.monitor.on_sleep(asleep);
+    quiet = quiet && asleep;
   }
-  return news;
+  return quiet;
+}
+
+void FakeRunners::take_ready_sources(Runner& runner) {
+  if (runner.process->line_is_readable()) runner.monitor.on_readable(worker::RunnerSource::line);
+  if (runner.process->socket_is_readable()) runner.monitor.on_readable(worker::RunnerSource::socket);
+  if (runner.process->output_is_readable()) runner.monitor.on_readable(worker::RunnerSource::output);
+}
+
+void FakeRunners::collect(Time now, std::vector<worker::Event>& events) {
+  plan_.begin_turn(now, false, runners_.size());
+  for (auto next = runners_.begin(); next != runners_.end();) {
+    Runner& runner = (next++)->second;  // `runner` may be erased below
+    take_ready_sources(runner);
+    if (plan_.checks(runner.monitor)) check_runner(runner, now, events);
+  }
+}
+
+void FakeRunners::check_runner(Runner& runner, Time now, std::vector<worker::Event>& events) {
+  using Step = worker::RunnerMonitor::Step;
+  worker::RunnerMonitor& monitor = runner.monitor;
+  FakeRunnerProcess& process = *runner.process;
+  keep_polling(runner);
+  monitor.begin_check();
+  for (Step step; (step = monitor.next_step()) != Step::none;) {
+    switch (step) {
+      case Step::read_death:
+        if (const auto death = process.death()) monitor.on_death(death->signal, death->exit_code);
+        break;
+      case Step::read_socket: {
+        const bool open = process.read_socket();
+        monitor.on_socket(open);
+        if (!open) plan_.add_unpollable();
+        break;
+      }
+      case Step::read_output:
+      case Step::read_all_output:  // of stderr
+        if (process.output_is_readable()) monitor.on_line(process.read_output(), true);
+        break;
+      case Step::read_message:
+        read_message(runner, events);
+        break;
+      case Step::log_output:
+        break;
+      case Step::read_page: {
+        const std::uint64_t started = process.started();
+        monitor.on_page(started, process.started_at(), now, events);
+        break;
+      }
+      case Step::reap:
+        return reap(runner, events);
+      case Step::none:
+        break;
+    }
+    monitor.check_invariants();
+  }
+}
+
+void FakeRunners::read_message(Runner& runner, std::vector<worker::Event>& events) {
+  runner::Received received = runner.process->receive();
+  if (received.kind == runner::Received::Kind::again) return runner.monitor.on_no_message();
+  if (received.kind == runner::Received::Kind::garbage)
+    return runner.monitor.on_garbage(received.reason, events);
+  if (runner.monitor.on_message(*received.message, events) != worker::RunnerMonitor::Use::result) return;
+  auto& done = std::get<runner::TaskDone>(*received.message);
+  const bool large = done.large_bytes > 0;
+  wire::Payload payload = large ? runner.process->content_of(received.fd) : std::move(done.payload);
+  if (!runner.monitor.accepts(done, !large || payload.blob().size == done.large_bytes, events))
+    fail("the answer of a runner is not accepted");
+  runner.monitor.on_result(done, std::move(payload), now_ms(), events);
+}
+
+void FakeRunners::reap(Runner& runner, std::vector<worker::Event>& events) {
+  events.push_back(runner.monitor.end_of_life(runner.process->started(), std::nullopt, now_ms()));
+  if (runner.monitor.is_unpollable()) plan_.remove_unpollable();
+  runners_.erase(runner.monitor.id());
 }
 
 /// Errors say when an execution ended: those of two executions differ.
@@ -179,76 +164,39 @@ std::int64_t FakeRunners::now_ms() const {
   return std::chrono::duration_cast<std::chrono::milliseconds>(world_.now().time_since_epoch()).count();
 }
 
-void FakeRunners::finish(worker::RunnerId id, Runner& runner, End end) {
-  const TaskId task = runner.task.id;
-  oracle_.ended(*runner.execution, end);
-  runner.execution.reset();
-  runner.memory_left = std::max(runner.memory_left, oracle_.script(task).memory_left);
-  worker::TaskFinished done{id, runner.task.ordinal, wire::Outcome::ok, 0, {}, now_ms()};
-  done.run_us = static_cast<std::uint64_t>((agent_.clock() - runner.since).count());
-  if (end == End::threw) {
-    done.outcome = wire::Outcome::failed;
-    done.payload = wire::Payload(wire::encode_error({.type = "std::runtime_error", .message = "script"}));
-  } else {
-    done.payload = end == End::stopped ? wire::Payload("partial") : oracle_.value(task, agent_.incarnation());
-  }
-  agent_.emit(std::move(done));
-  begin_next(id, runner);
-}
-
-void FakeRunners::die(worker::RunnerId id, int signal, End end) {
-  const auto found = runners_.find(id);
-  if (found == runners_.end()) return;
-  const Runner runner = std::move(found->second);
-  runners_.erase(found);
-  if (runner.execution) oracle_.ended(*runner.execution, runner.broken ? End::died : end);
-  if (!runner.ready) {
-    agent_.emit(worker::RunnerFailedToStart{id, "it was killed"});
-    return;
-  }
-  worker::RunnerDied died;
-  died.runner = id;
-  died.started = runner.started;
-  died.signal = signal;
-  died.ended_ms = now_ms();
-  agent_.emit(std::move(died));
-}
-
 double FakeRunners::memory() const {
   double memory = 0;
-  for (const auto& [id, runner] : runners_) {
-    const double runs = runner.execution ? oracle_.script(runner.task.id).memory : 0;
-    memory += std::max(runs, runner.memory_left);
-  }
+  for (const auto& [id, runner] : runners_) memory += runner.process->memory();
   return memory;
 }
 
 // ---- faults ----
 
 void FakeRunners::end_all() {
-  for (auto& [id, runner] : runners_) {
-    if (runner.execution) oracle_.ended(*runner.execution, End::gone);
-  }
+  for (auto& [id, runner] : runners_) runner.process->vanish();
   runners_.clear();
-  ++life_;
+  plan_ = {};
+}
+
+FakeRunnerProcess* FakeRunners::any(bool (FakeRunnerProcess::*suits)() const) {
+  std::vector<FakeRunnerProcess*> found;
+  for (auto& [id, runner] : runners_)
+    if (runner.process->is_alive() && (runner.process.get()->*suits)()) found.push_back(runner.process.get());
+  return found.empty() ? nullptr : found[random_.below(found.size())];
 }
 
 bool FakeRunners::crash_one() {
-  if (runners_.empty()) return false;
-  auto victim = runners_.begin();
-  std::advance(victim, static_cast<std::ptrdiff_t>(random_.below(runners_.size())));
-  if (!victim->second.ready) return false;  // would be a program that does not start
-  die(victim->first, random_.chance(0.5) ? SIGSEGV : SIGKILL, End::died);
+  // One that is not ready would be a program that does not start.
+  FakeRunnerProcess* victim = any(&FakeRunnerProcess::is_ready);
+  if (victim == nullptr) return false;
+  victim->die(random_.chance(0.5) ? SIGSEGV : SIGKILL, 0, End::died);
   return true;
 }
 
 bool FakeRunners::break_one() {
-  if (runners_.empty()) return false;
-  auto victim = runners_.begin();
-  std::advance(victim, static_cast<std::ptrdiff_t>(random_.below(runners_.size())));
-  if (!victim->second.ready) return false;
-  victim->second.asked = victim->second.broken = true;
-  agent_.emit(worker::RunnerBroken{victim->first, "it wrote garbage to its channel"});
+  FakeRunnerProcess* victim = any(&FakeRunnerProcess::is_busy);
+  if (victim == nullptr) return false;
+  victim->write_garbage();
   return true;
 }
 

@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: MIT
-// FakeRunners: the runner processes of one simulated worker, which execute what the scripts of their tasks
-// say. They go on while their agent is frozen. What they have to say is handed to `emit`, in order.
+// FakeRunners: the runners of one simulated worker, as worker::RunnerPool has them: the real RunnerMonitor
+// and PollPlan, over simulated processes with real channels.
 #pragma once
 
-#include <deque>
-#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <vector>
 
-#include "tests/simulation/oracle.hpp"
-#include "worker/core/events.hpp"
+#include "tests/simulation/fake_runner_process.hpp"
+#include "worker/runners/poll_plan.hpp"
+#include "worker/runners/runner_monitor.hpp"
 
 namespace weft::sim {
 
 class FakeRunners {
  public:
-  /// How the agent and its host appear to a runner.
-  struct Agent {
-    HostId host = 0;
-    std::string name;
-    std::uint32_t slots = 0;
-    std::vector<std::string> functions;
-    std::function<void(worker::Event)> emit;
-    std::function<Time()> clock;
-    std::function<Uuid()> incarnation;
-    std::function<std::uint64_t(const TaskId&)> epoch_of;  // of the broker that assigned it
-  };
-
-  FakeRunners(World& world, Oracle& oracle, const Scenario& scenario, Agent agent)
+  FakeRunners(World& world, Oracle& oracle, const Scenario& scenario, FakeAgent agent)
       : world_(world),
         oracle_(oracle),
         scenario_(scenario),
@@ -41,12 +30,14 @@ class FakeRunners {
   void perform(const worker::EndRunner& end);
   void perform(const worker::KillRunner& kill);
 
-  /// What the pages say that the agent has not seen yet: it looks at all of them in each of its turns. What
-  /// was over before it looked is never seen.
-  std::vector<worker::TaskStarted> read_pages();
+  // As RunnerPool has them:
+  bool sleep();
+  void collect(Time now, std::vector<worker::Event>& events);
+  std::optional<Time> deadline() const { return plan_.deadline(); }
+
   /// The agent is gone, and its runners with it.
   void end_all();
-  /// Some runner crashes, or misbehaves. False: there is none.
+  /// Some runner crashes, or the task in it breaks the rules of its channel. False: there is none.
   bool crash_one();
   bool break_one();
   bool empty() const { return runners_.empty(); }
@@ -55,41 +46,26 @@ class FakeRunners {
 
  private:
   struct Runner {
-    std::uint32_t slot = 0;
-    worker::Program program;
-    bool ready = false;
-    bool ending = false;    // leaves when nothing is left to do
-    bool stubborn = false;  // does not
-    bool broken = false;    // so that its agent will kill it
-    bool asked = false;     // to stop, to end, or was found broken: may be killed
-    std::deque<worker::RunTask> channel;
-    std::uint64_t started = 0;  // the page's
-    std::uint64_t seen = 0;     // of it, by the agent
-    std::uint64_t stop = 0;     // ordinal
-    std::optional<Oracle::ExecutionId> execution;
-    worker::RunTask task;  // being executed
-    Time since{};
-    double memory_left = 0;  // by what it has executed
-    std::uint64_t turn = 0;  // counts executions; a timer of an older one rings for nobody
+    worker::RunnerMonitor monitor;
+    std::unique_ptr<FakeRunnerProcess> process;
   };
 
-  void later(worker::RunnerId id, Duration delay, std::function<void(Runner&)> act);
-  /// The same, if the runner still does what it does now.
-  void later_in_turn(worker::RunnerId id, Duration delay, std::function<void(Runner&)> act);
-  const Program* program_of(const worker::Program& program) const;
-  void get_ready(worker::RunnerId id, Runner& runner);
-  void begin_next(worker::RunnerId id, Runner& runner);
+  Runner* find(worker::RunnerId id);
+  static void keep_polling(Runner& runner);
+  static void take_ready_sources(Runner& runner);
+  void check_runner(Runner& runner, Time now, std::vector<worker::Event>& events);
+  void read_message(Runner& runner, std::vector<worker::Event>& events);
+  void reap(Runner& runner, std::vector<worker::Event>& events);
+  FakeRunnerProcess* any(bool (FakeRunnerProcess::*suits)() const);
   std::int64_t now_ms() const;
-  void finish(worker::RunnerId id, Runner& runner, End end);
-  void die(worker::RunnerId id, int signal, End end);
 
   World& world_;
   Oracle& oracle_;
   const Scenario& scenario_;
-  Agent agent_;
+  FakeAgent agent_;
   Random random_;
+  worker::PollPlan plan_;
   std::map<worker::RunnerId, Runner> runners_;
-  std::uint64_t life_ = 0;  // of the agent
 };
 
 }  // namespace weft::sim

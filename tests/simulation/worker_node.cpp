@@ -20,6 +20,7 @@ WorkerNode::WorkerNode(World& world, Network& network, Oracle& oracle, const Sce
            .slots = plan_.slots,
            .functions = plan_.functions,
            .emit = [this](worker::Event event) { post([this, event = std::move(event)] { step(event); }); },
+           .wake = [this] { post([] {}); },
            .clock = [this] { return clock(); },
            .incarnation = [this] { return incarnation_; },
            .epoch_of = [this](const TaskId& id) { return assigned_by_[id]; }}),
@@ -142,8 +143,11 @@ void WorkerNode::receive(wire::Message message, std::uint8_t broker_minor) {
 }
 
 void WorkerNode::tick() {
-  for (const worker::TaskStarted& started : runners_.read_pages()) step(started);
+  std::vector<worker::Event> events;
+  runners_.collect(clock(), events);
+  for (const worker::Event& event : events) step(event);
   step(worker::Tick{});
+  if (!runners_.sleep()) post([] {});
 }
 
 void WorkerNode::step(const worker::Event& event) {

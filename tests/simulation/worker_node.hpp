@@ -32,7 +32,7 @@ class WorkerNode : public DialerNode {
   void link_is_down(const std::string& reason) override;
   void receive(wire::Message message, std::uint8_t broker_minor) override;
   void check_newer(const wire::Message& message) const;
-  std::optional<Time> deadline() const override { return core_->deadline(); }
+  std::optional<Time> deadline() const override { return earlier(core_->deadline(), runners_.deadline()); }
   void step(const worker::Event& event);
   void read_memory();
   void perform(const worker::OpenLink&);
