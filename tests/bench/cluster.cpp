@@ -14,8 +14,8 @@ namespace weft::bench {
 using namespace std::chrono_literals;
 
 Cluster::Cluster(int slots) {
-  broker_ =
-      std::make_unique<e2e::Process>(std::vector<std::string>{e2e::binary("weft-broker"), "--port", "0"});
+  broker_ = std::make_unique<support::Process>(
+      std::vector<std::string>{support::binary("weft-broker"), "--port", "0"});
   const std::string before = "serving on tcp://";
   if (!broker_->prints(before) || !broker_->prints("\n"))
     throw std::runtime_error("no broker: " + broker_->err());
@@ -28,16 +28,16 @@ Cluster::Cluster(int slots) {
 }
 
 void Cluster::add_worker(const std::string& name, int slots, const std::vector<std::string>& flags) {
-  std::vector<std::string> argv{e2e::binary("weft-worker"),
+  std::vector<std::string> argv{support::binary("weft-worker"),
                                 address_,
                                 "--nprocs",
                                 std::to_string(slots),
                                 "--name",
                                 name,
                                 "--local-directory",
-                                folder_.path() / name};
+                                directory_.path() / name};
   argv.insert(argv.end(), flags.begin(), flags.end());
-  workers_.push_back(std::make_unique<e2e::Process>(argv));
+  workers_.push_back(std::make_unique<support::Process>(argv));
 }
 
 Clock::time_point Cluster::hello_of_newest() const {
@@ -55,7 +55,7 @@ Clock::time_point Cluster::hello_of_newest() const {
 }
 
 void Cluster::wait_for_slots(long slots) const {
-  if (!e2e::eventually([&] { return e2e::status_number(address_, "slots") == slots; }, 30s))
+  if (!support::eventually([&] { return support::status_number(address_, "slots") == slots; }, 30s))
     throw std::runtime_error("the slots have not joined");
 }
 
@@ -73,7 +73,7 @@ namespace {
 
 std::vector<std::string> command_line(const std::string& mode, const std::string& address,
                                       std::vector<std::string> arguments, const std::string& program) {
-  std::vector<std::string> argv{program.empty() ? e2e::binary("weft_bench") : program, "--client", mode,
+  std::vector<std::string> argv{program.empty() ? support::binary("weft_bench") : program, "--client", mode,
                                 address};
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   return argv;
@@ -87,7 +87,7 @@ ClientProgram::ClientProgram(const std::string& mode, const std::string& address
 
 double ClientProgram::value(const std::string& name, std::chrono::seconds within) {
   Values values;
-  const bool there = e2e::eventually(
+  const bool there = support::eventually(
       [&] {
         const std::string out = process_.out();
         values = values_in(out.substr(0, out.rfind('\n') + 1));

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "client/cli/bench_clock.hpp"
-#include "tests/e2e/process.hpp"
+#include "tests/support/process.hpp"
 
 namespace weft::bench {
 
@@ -30,10 +30,10 @@ class Cluster {
   void wait_for_slots(long slots) const;
 
  private:
-  e2e::TempFolder folder_;
+  support::TempDirectory directory_;
   std::string address_;
-  std::unique_ptr<e2e::Process> broker_;
-  std::vector<std::unique_ptr<e2e::Process>> workers_;
+  std::unique_ptr<support::Process> broker_;
+  std::vector<std::unique_ptr<support::Process>> workers_;
 };
 
 /// What a client program printed: a name and a number in each line.
@@ -54,7 +54,7 @@ class ClientProgram {
 
  private:
   std::string mode_;
-  e2e::Process process_;
+  support::Process process_;
 };
 
 /// Runs one to its end.

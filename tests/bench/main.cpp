@@ -44,7 +44,7 @@ void take_children_along() {
   std::thread([signals] {
     int signal = 0;
     sigwait(&signals, &signal);
-    for (const pid_t pid : weft::e2e::descendants_of(getpid())) kill(pid, SIGKILL);
+    for (const pid_t pid : weft::support::descendants_of(getpid())) kill(pid, SIGKILL);
     _exit(128 + signal);
   }).detach();
 }

@@ -51,27 +51,27 @@ class Gearmand {
         // No threads of its own: the fastest, as measured.
         server_({"/usr/sbin/gearmand", "--listen=127.0.0.1", "--port=" + std::to_string(port_), "--threads=0",
                  "--log-file=none"}) {
-    const std::string program = e2e::binary("weft_bench_gearman");
+    const std::string program = support::binary("weft_bench_gearman");
     if (!std::filesystem::exists(program))
       throw std::runtime_error("weft_bench_gearman was not built: is libgearman-dev installed?");
-    if (!e2e::eventually([&] { return answers(port_); }))
+    if (!support::eventually([&] { return answers(port_); }))
       throw std::runtime_error("gearmand does not answer: " + server_.err());
     for (int i = 0; i < workers; ++i) {
-      workers_.push_back(
-          std::make_unique<e2e::Process>(std::vector<std::string>{program, "worker", std::to_string(port_)}));
+      workers_.push_back(std::make_unique<support::Process>(
+          std::vector<std::string>{program, "worker", std::to_string(port_)}));
     }
   }
   Values run(const std::string& mode, int count) {
-    e2e::Process client(
-        {e2e::binary("weft_bench_gearman"), mode, std::to_string(port_), std::to_string(count)});
+    support::Process client(
+        {support::binary("weft_bench_gearman"), mode, std::to_string(port_), std::to_string(count)});
     if (client.wait(100s) != 0) throw std::runtime_error("weft_bench_gearman failed: " + client.err());
     return values_in(client.out());
   }
 
  private:
   int port_;
-  e2e::Process server_;
-  std::vector<std::unique_ptr<e2e::Process>> workers_;
+  support::Process server_;
+  std::vector<std::unique_ptr<support::Process>> workers_;
 };
 
 }  // namespace
@@ -85,7 +85,7 @@ RoundTrip gearman_round_trip() {
 
 double dask_throughput() {
   // Debian's python3, which has Debian's packages.
-  e2e::Process dask({"/usr/bin/python3", WEFT_SOURCE_DIR "/tests/bench/dask_noop.py", "5000"});
+  support::Process dask({"/usr/bin/python3", WEFT_SOURCE_DIR "/tests/bench/dask_noop.py", "5000"});
   if (dask.wait(100s) != 0) throw std::runtime_error("Dask failed: " + dask.err());
   return values_in(dask.out()).at("rate");
 }

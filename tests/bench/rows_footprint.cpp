@@ -34,19 +34,19 @@ namespace {
 double now_ns() { return static_cast<double>(Clock::now().time_since_epoch().count()); }
 
 double cluster_up_ms() {
-  const e2e::TempFolder state;
+  const support::TempDirectory state;
   const std::string script = WEFT_SOURCE_DIR "/scripts/cluster.sh";
-  const e2e::Process::Options options{
+  const support::Process::Options options{
       .environment = {{"WEFT_STATE_DIR", state.path() / "state"},
-                      {"WEFT_BIN_DIR", std::filesystem::path(e2e::binary("weft")).parent_path()}},
-      .folder = {},
+                      {"WEFT_BIN_DIR", std::filesystem::path(support::binary("weft")).parent_path()}},
+      .directory = {},
       .output = {}};
   const auto begin = Clock::now();
-  e2e::Process up({script, "up", "--nprocs", "2", "--port", "0"}, options);
+  support::Process up({script, "up", "--nprocs", "2", "--port", "0"}, options);
   const auto code = up.wait(60s);
   const double ms = us_since(begin) / 1e3;
   const std::string said = up.err();
-  e2e::Process(std::vector<std::string>{script, "down"}, options).wait(60s);
+  support::Process(std::vector<std::string>{script, "down"}, options).wait(60s);
   if (code != 0) throw std::runtime_error("cluster.sh up failed: " + said);
   return ms;
 }
@@ -54,8 +54,8 @@ double cluster_up_ms() {
 /// A program that no worker has seen: this one, with a byte more behind its end.
 double first_result_ms(const std::filesystem::path& program) {
   const Cluster cluster(2);
-  const e2e::TempFolder folder;
-  const std::filesystem::path fresh = folder.path() / "fresh";
+  const support::TempDirectory temp;
+  const std::filesystem::path fresh = temp.path() / "fresh";
   std::filesystem::copy_file(program, fresh);
   std::ofstream(fresh, std::ios::app | std::ios::binary) << fmt::format("{}", now_ns());
   const double begin = now_ns();
@@ -82,7 +82,7 @@ void measure_idle(Run& run) {
   std::this_thread::sleep_for(1s);  // what the warm-up left
   const auto worker = [&] {
     double seconds = cpu_seconds(cluster.worker());
-    for (const pid_t pid : e2e::descendants_of(cluster.worker())) seconds += cpu_seconds(pid);
+    for (const pid_t pid : support::descendants_of(cluster.worker())) seconds += cpu_seconds(pid);
     return seconds;
   };
   const double broker_before = cpu_seconds(cluster.broker());

@@ -62,10 +62,10 @@ double rate_with_queue(std::uint64_t outstanding, std::uint64_t tasks) {
 
 double rate_among_workers(int others, std::uint64_t tasks) {
   const Cluster cluster(2);
-  std::unique_ptr<e2e::Process> idle;
+  std::unique_ptr<support::Process> idle;
   if (others > 0) {
-    idle = std::make_unique<e2e::Process>(std::vector<std::string>{
-        e2e::binary("weft_many_workers"), cluster.address(), std::to_string(others)});
+    idle = std::make_unique<support::Process>(std::vector<std::string>{
+        support::binary("weft_many_workers"), cluster.address(), std::to_string(others)});
     cluster.wait_for_slots(2 + others);
   }
   return run_client("throughput_there", cluster.address(), {std::to_string(tasks)}).at("rate");

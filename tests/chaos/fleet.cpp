@@ -17,7 +17,7 @@
 
 namespace weft::chaos {
 
-using e2e::Process;
+using support::Process;
 
 namespace {
 
@@ -63,7 +63,7 @@ Fleet::Fleet(Settings settings)
       random_(settings_.seed),
       address_("127.0.0.1:" + std::to_string(free_port(random_))) {
   start_broker();
-  proxy_ = std::make_unique<e2e::Proxy>(address_);
+  proxy_ = std::make_unique<support::Proxy>(address_);
   for (int i = 0; i < settings_.workers; ++i) start_worker();
   for (int i = 0; i < settings_.clients; ++i) start_client();
   wait_until("the first answers", std::chrono::seconds(60), [this] { return totals().verified > 0; });
@@ -91,7 +91,7 @@ std::shared_ptr<Fleet::Member> Fleet::start(const std::string& name, std::vector
   member->name = name;
   member->process = std::make_unique<Process>(
       std::move(argv),
-      Process::Options{.environment = {}, .folder = settings_.folder, .output = settings_.folder / name});
+      Process::Options{.environment = {}, .directory = settings_.folder, .output = settings_.folder / name});
   return member;
 }
 
@@ -99,8 +99,8 @@ void Fleet::start_broker() {
   const auto begin = Clock::now();
   const auto colon = address_.find(':');
   broker_ = start("broker-" + std::to_string(++brokers_started_),
-                  {e2e::binary("weft-broker"), "--port", address_.substr(colon + 1), "--heartbeat-interval",
-                   "0.3", "--client-grace", "2"});
+                  {support::binary("weft-broker"), "--port", address_.substr(colon + 1),
+                   "--heartbeat-interval", "0.3", "--client-grace", "2"});
   if (!broker_->process->prints("serving on")) {
     throw std::runtime_error("the broker does not serve: " + tail(broker_->process->err()));
   }
@@ -115,7 +115,7 @@ const std::string& Fleet::address_for(int number) const {
 
 void Fleet::start_worker() {
   const std::string name = "worker-" + std::to_string(++workers_started_);
-  workers_.push_back(start(name, {e2e::binary("weft-worker"), address_for(workers_started_), "--nprocs",
+  workers_.push_back(start(name, {support::binary("weft-worker"), address_for(workers_started_), "--nprocs",
                                   std::to_string(settings_.slots), "--name", name, "--local-directory",
                                   settings_.folder / "cache"}));
 }
@@ -124,7 +124,7 @@ void Fleet::start_client() {
   const std::string name = "client-" + std::to_string(++clients_started_);
   const std::string board = settings_.folder / (name + ".board");
   auto member =
-      start(name, {e2e::binary("weft_chaos_client"), address_for(clients_started_),
+      start(name, {support::binary("weft_chaos_client"), address_for(clients_started_),
                    std::to_string(settings_.seed), std::to_string(clients_started_), board, starts()});
   member->board = std::make_unique<Board>(board);
   clients_.push_back(std::move(member));
@@ -201,7 +201,7 @@ bool Fleet::drain_worker() {
 bool Fleet::kill_runner() {
   const auto worker = draw(workers_);
   if (!worker) return false;
-  std::vector<pid_t> runners = e2e::descendants_of(worker->process->pid());
+  std::vector<pid_t> runners = support::descendants_of(worker->process->pid());
   std::erase_if(runners, [](pid_t pid) { return program_of(pid) != "weft_chaos_client"; });
   if (runners.empty()) return false;
   ::kill(runners[draw_index() % runners.size()], SIGKILL);
@@ -342,11 +342,12 @@ void Fleet::finish() {
   wait_until("the clients to have all their answers", kEnd, [this] { return clients_.empty(); });
   wait_until("the drained workers to leave and all others to be there", std::chrono::seconds(60), [this] {
     return static_cast<int>(workers_.size()) == settings_.workers &&
-           e2e::status_number(address_, "workers") == settings_.workers;
+           support::status_number(address_, "workers") == settings_.workers;
   });
   // Also of the clients that were killed nothing may be left.
   wait_until("the broker to have nothing queued and nothing running", std::chrono::seconds(30), [this] {
-    return e2e::status_number(address_, "queued") == 0 && e2e::status_number(address_, "slots_busy") == 0;
+    return support::status_number(address_, "queued") == 0 &&
+           support::status_number(address_, "slots_busy") == 0;
   });
   for (const auto& worker : workers_) {
     worker->process->signal(SIGTERM);
@@ -362,10 +363,10 @@ void Fleet::finish() {
 /// What this process inherited as their reaper, from agents that were killed.
 void Fleet::check_nobody_is_left() {
   std::string left;
-  e2e::eventually(
+  support::eventually(
       [&] {
         left.clear();
-        for (const pid_t pid : e2e::children_of(getpid())) {
+        for (const pid_t pid : support::children_of(getpid())) {
           if (waitpid(pid, nullptr, WNOHANG) == 0)
             left += " " + std::to_string(pid) + " (" + program_of(pid) + ")";
         }

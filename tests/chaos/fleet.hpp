@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "tests/chaos/board.hpp"
-#include "tests/e2e/process.hpp"
-#include "tests/e2e/proxy.hpp"
+#include "tests/support/process.hpp"
+#include "tests/support/proxy.hpp"
 
 namespace weft::chaos {
 
@@ -68,7 +68,7 @@ class Fleet {
  private:
   struct Member {
     std::string name;
-    std::unique_ptr<e2e::Process> process;
+    std::unique_ptr<support::Process> process;
     std::unique_ptr<Board> board;  // of a client
     bool frozen = false;
     std::optional<Clock::time_point> leaves_by;  // it was asked to
@@ -120,7 +120,7 @@ class Fleet {
   Settings settings_;
   std::mt19937_64 random_;
   std::string address_;
-  std::unique_ptr<e2e::Proxy> proxy_;
+  std::unique_ptr<support::Proxy> proxy_;
   std::shared_ptr<Member> broker_;  // null while it is down
   Members workers_;
   Members clients_;

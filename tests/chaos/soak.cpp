@@ -10,13 +10,13 @@
 #include <thread>
 
 #include "tests/chaos/tasks.hpp"
-#include "tests/e2e/process.hpp"
+#include "tests/support/process.hpp"
 
 namespace {
 
 using namespace weft::chaos;
 using namespace std::chrono_literals;
-using weft::e2e::Process;
+using weft::support::Process;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kBurst = 100ms;
@@ -71,17 +71,17 @@ class Soak {
  public:
   explicit Soak(double minutes)
       : length_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(minutes * 60))) {
-    broker_ =
-        std::make_unique<Process>(std::vector<std::string>{weft::e2e::binary("weft-broker"), "--port", "0"});
+    broker_ = std::make_unique<Process>(
+        std::vector<std::string>{weft::support::binary("weft-broker"), "--port", "0"});
     const std::string before = "serving on tcp://";
     if (!broker_->prints(before) || !broker_->prints("\n"))
       throw std::runtime_error("no broker: " + broker_->err());
     const std::string said = broker_->out();
     const std::size_t begin = said.find(before) + before.size();
     const std::string address = said.substr(begin, said.find('\n', begin) - begin);
-    worker_ = std::make_unique<Process>(std::vector<std::string>{weft::e2e::binary("weft-worker"), address,
-                                                                 "--nprocs", "2", "--local-directory",
-                                                                 folder_.path() / "cache"});
+    worker_ = std::make_unique<Process>(
+        std::vector<std::string>{weft::support::binary("weft-worker"), address, "--nprocs", "2",
+                                 "--local-directory", directory_.path() / "cache"});
     client_ = std::make_unique<weft::Client>(weft::ClientOptions{.address = address});
   }
 
@@ -189,7 +189,7 @@ class Soak {
   }
 
   Clock::duration length_;
-  weft::e2e::TempFolder folder_;
+  weft::support::TempDirectory directory_;
   std::unique_ptr<Process> broker_;
   std::unique_ptr<Process> worker_;
   std::unique_ptr<weft::Client> client_;

@@ -16,7 +16,7 @@ void Cluster::start_broker(const std::string& port, Environment environment) {
   argv.insert(argv.end(), {binary("weft-broker"), "--port", port});
   argv.insert(argv.end(), options_.broker_arguments.begin(), options_.broker_arguments.end());
   broker_ = std::make_unique<Process>(
-      argv, Process::Options{.environment = std::move(environment), .folder = {}, .output = {}});
+      argv, Process::Options{.environment = std::move(environment), .directory = {}, .output = {}});
   static const std::string kBefore = "serving on tcp://";
   REQUIRE_MESSAGE(broker_->prints(kBefore), broker_->err());
   REQUIRE(eventually([&] { return broker_->out().find('\n') != std::string::npos; }));
@@ -37,11 +37,11 @@ Process& Cluster::add_worker(std::vector<std::string> arguments, Environment env
                                    "--name",
                                    "worker-" + std::to_string(workers_.size() + 1),
                                    "--local-directory",
-                                   folder_.path() / ("cache-" + std::to_string(workers_.size() + 1))};
+                                   directory_.path() / ("cache-" + std::to_string(workers_.size() + 1))};
   argv.insert(argv.end(), options_.worker_arguments.begin(), options_.worker_arguments.end());
   argv.insert(argv.end(), arguments.begin(), arguments.end());
   workers_.push_back(std::make_unique<Process>(
-      argv, Process::Options{.environment = std::move(environment), .folder = {}, .output = {}}));
+      argv, Process::Options{.environment = std::move(environment), .directory = {}, .output = {}}));
   return *workers_.back();
 }
 

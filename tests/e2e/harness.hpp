@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What end-to-end tests stand on: a broker and workers on free ports, in a folder of their own, ended by
+// What end-to-end tests stand on: a broker and workers on free ports, in a directory of their own, ended by
 // pid when the test ends.
 #pragma once
 
@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "tests/e2e/process.hpp"
+#include "tests/support/process.hpp"
 
 namespace weft::e2e {
+
+using namespace support;  // processes, temporary directories, eventually()
 
 /// A broker and its workers on loopback.
 class Cluster {
@@ -37,13 +39,13 @@ class Cluster {
   /// Waits until `slots` have joined. Fails the test when they do not.
   void wait_for_slots(long slots, std::chrono::milliseconds within = 15s);
   long status(const std::string& key) const { return status_number(address_, key); }
-  const std::filesystem::path& folder() const { return folder_.path(); }
+  const std::filesystem::path& directory() const { return directory_.path(); }
 
  private:
   void start_broker(const std::string& port, Environment environment = {});
 
   Options options_;
-  TempFolder folder_;
+  TempDirectory directory_;
   std::string address_;
   std::unique_ptr<Process> broker_;
   std::vector<std::unique_ptr<Process>> workers_;

@@ -13,10 +13,6 @@ namespace {
 
 long inc(long x) { return x + 1; }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_SUITE("command line") {
@@ -71,7 +67,7 @@ TEST_SUITE("command line") {
 
   TEST_CASE("weft cache lists what a worker keeps, and clears what no worker uses") {
     Cluster cluster({.nprocs = 1});
-    const std::string directory = cluster.folder() / "cache-1";
+    const std::string directory = cluster.directory() / "cache-1";
     weft::Client client(cluster.address());
     CHECK(client.submit<inc>(1L).result() == 2);
     std::ofstream(directory + "/blobs/0123456789abcdef0123") << "old";

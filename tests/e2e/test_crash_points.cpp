@@ -82,7 +82,7 @@ Finished run_tasks(const std::string& address, const std::string& executions) {
 
 struct Visit {
   Cluster cluster{{.workers = 0, .nprocs = kSlots}};
-  std::string executions = cluster.folder() / "executions";
+  std::string executions = cluster.directory() / "executions";
   std::future<Finished> client;
 
   void start_client() {

@@ -28,14 +28,14 @@ long throws(long x) { throw std::runtime_error("no " + std::to_string(x)); }
 
 const weft::TaskOptions kDetached{.label = "sweep", .detach = true};
 
-/// A cluster with a journal in a folder of the test's.
+/// A cluster with a journal in a directory of the test.
 struct Journaled {
-  TempFolder folder;
+  TempDirectory temp;
   Cluster cluster;
 
   explicit Journaled(int workers = 1, std::vector<std::string> arguments = {})
       : cluster({.workers = workers, .broker_arguments = with_journal(std::move(arguments))}) {}
-  std::string journal() const { return (folder.path() / "journal").string(); }
+  std::string journal() const { return temp / "journal"; }
   std::vector<std::string> with_journal(std::vector<std::string> arguments) const {
     arguments.insert(arguments.end(), {"--journal", journal()});
     return arguments;
@@ -92,7 +92,7 @@ TEST_CASE("without a journal a detached task is refused with a sentence, and nee
 
 TEST_CASE("detached tasks survive the kill of their client and of the broker, and each runs once") {
   Journaled j(2);
-  const std::string done = (j.folder.path() / "done").string();
+  const std::string done = j.temp / "done";
   Process program({binary("weft_e2e_program"), "detach", j.cluster.address(), done});
   REQUIRE(program.prints("flushed"));
   program.kill();
@@ -197,8 +197,8 @@ TEST_CASE("a damaged journal refuses to start and says how to salvage; salvage k
 }
 
 TEST_CASE("a disk that is full refuses detached tasks with the reason, and everything else goes on") {
-  TempFolder folder;
-  const std::string journal = (folder.path() / "journal").string();
+  TempDirectory temp;
+  const std::string journal = temp / "journal";
   // The largest file that the broker may write: 1 MiB.
   Process broker({"/bin/sh", "-c",
                   "trap '' XFSZ; ulimit -f 2048; exec '" + binary("weft-broker") + "' --port 0 --journal '" +

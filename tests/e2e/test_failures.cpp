@@ -99,10 +99,6 @@ weft::TaskError error_of(const weft::Future<R>& future) {
 
 std::string text_of(const weft::TaskError& error) { return error.what(); }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_SUITE("failures") {
@@ -125,12 +121,12 @@ TEST_SUITE("failures") {
   TEST_CASE("the error of a task that ran in a directory that it had asked for names that directory") {
     Cluster cluster;
     weft::Client client(cluster.address());
-    auto there = client.with({.crash_limit = 1, .directory = cluster.folder()});
-    const std::string place = " in " + cluster.folder().string() + ", attempt 1: ";
+    auto there = client.with({.crash_limit = 1, .directory = cluster.directory()});
+    const std::string place = " in " + cluster.directory().string() + ", attempt 1: ";
     for (const weft::TaskError& error :
          {error_of(there.submit<throws_standard>(1)), error_of(there.submit<segfaults>()),
           error_of(there.command({"./none"}))}) {
-      CHECK(error.directory() == cluster.folder());
+      CHECK(error.directory() == cluster.directory());
       CHECK_MESSAGE(contains(text_of(error), place), text_of(error));
     }
     // The scratch directory of a runner goes with the runner: nothing is there to look at.
@@ -255,7 +251,7 @@ TEST_SUITE("failures") {
     Cluster cluster({.nprocs = 1});
     weft::Client client(cluster.address());
     client.gather(client.map<fine>(std::views::iota(0L, 200L)));  // short ones: many are sent ahead
-    const std::string executions = cluster.folder() / "executions";
+    const std::string executions = cluster.directory() / "executions";
     auto last_words = client.submit<dies_afterwards>(executions);
     auto behind = client.map<fine>(std::views::iota(0L, 300L));
     REQUIRE(eventually([&] { return !executions_in(executions).empty(); }));

@@ -95,9 +95,9 @@ struct Inheriting {
       : port(free_port()),
         address("127.0.0.1:" + port),
         broker(in_shell(script, {binary("weft-broker"), "--port", port})),
-        worker(in_shell(script, worker_command(address, folder, std::move(worker_options)))) {}
-  static Arguments worker_command(const std::string& address, const TempFolder& folder, Arguments options) {
-    Arguments command{binary("weft-worker"), address, "--local-directory", folder.path() / "cache"};
+        worker(in_shell(script, worker_command(address, temp, std::move(worker_options)))) {}
+  static Arguments worker_command(const std::string& address, const TempDirectory& temp, Arguments options) {
+    Arguments command{binary("weft-worker"), address, "--local-directory", temp.path() / "cache"};
     command.insert(command.end(), options.begin(), options.end());
     return command;
   }
@@ -107,7 +107,7 @@ struct Inheriting {
     broker.signal(SIGTERM);
     CHECK(broker.wait() == 0);
   }
-  TempFolder folder;
+  TempDirectory temp;
   std::string port;
   std::string address;
   Process broker;
@@ -124,14 +124,14 @@ std::size_t descriptors_of(pid_t pid) {
 
 TEST_SUITE("inherited") {
   TEST_CASE("stderr that nothing reads holds up neither broker nor worker, and what is missing is counted") {
-    TempFolder pipes;
+    TempDirectory pipes;
     FullPipe of_broker(pipes.path() / "broker");
     FullPipe of_worker(pipes.path() / "worker");
     Cluster cluster(
         {.workers = 0, .broker_prefix = {"bash", "-c", "exec \"$@\" 2>\"$0\"", of_broker.path()}});
-    TempFolder folder;
+    TempDirectory temp;
     Process worker(in_shell("exec 2>'" + of_worker.path() + "';",
-                            Inheriting::worker_command(cluster.address(), folder, {"--nprocs", "2"})));
+                            Inheriting::worker_command(cluster.address(), temp, {"--nprocs", "2"})));
     cluster.wait_for_slots(2);
     {
       weft::Client client(cluster.address());
@@ -186,8 +186,8 @@ TEST_SUITE("inherited") {
   }
 
   TEST_CASE("a log beyond `ulimit -f` ends nobody") {
-    TempFolder folder;
-    const std::string log = folder.path() / "log";
+    TempDirectory temp;
+    const std::string log = temp.path() / "log";
     std::ofstream(log) << "";
     std::filesystem::resize_file(log, 100'000 * 1024);  // of which nothing is on disk
     Inheriting cluster("ulimit -f 100000; exec 2>>'" + log + "';");
@@ -199,9 +199,9 @@ TEST_SUITE("inherited") {
 
   TEST_CASE("few descriptors: fewer slots that work, or a sentence") {
     Cluster cluster({.workers = 0});
-    TempFolder folder;
+    TempDirectory temp;
     Process worker(
-        in_shell("ulimit -n 80;", Inheriting::worker_command(cluster.address(), folder, {"--nprocs", "12"})));
+        in_shell("ulimit -n 80;", Inheriting::worker_command(cluster.address(), temp, {"--nprocs", "12"})));
     REQUIRE(worker.prints("of 12 slots: at most 80 files may be open"));
     REQUIRE(eventually([&] { return cluster.status("slots") >= 1; }));
     CHECK(cluster.status("slots") < 12);
@@ -214,7 +214,7 @@ TEST_SUITE("inherited") {
     CHECK(descriptors_of(worker.pid()) <= 80);
 
     Process none(
-        in_shell("ulimit -n 40;", Inheriting::worker_command(cluster.address(), folder, {"--nprocs", "12"})));
+        in_shell("ulimit -n 40;", Inheriting::worker_command(cluster.address(), temp, {"--nprocs", "12"})));
     CHECK(none.wait() == 1);
     CHECK_MESSAGE(none.err().find("at most 40 files may be open") != std::string::npos, none.err());
   }
@@ -225,9 +225,9 @@ TEST_SUITE("inherited") {
     REQUIRE(sched_getaffinity(0, sizeof cores, &cores) == 0);
     int core = 0;
     while (!CPU_ISSET(core, &cores)) ++core;
-    TempFolder folder;
+    TempDirectory temp;
     Arguments command{"taskset", "-c", std::to_string(core)};
-    for (const std::string& word : Inheriting::worker_command(cluster.address(), folder, {}))
+    for (const std::string& word : Inheriting::worker_command(cluster.address(), temp, {}))
       command.push_back(word);
     Process worker(command);
     cluster.wait_for_slots(1);

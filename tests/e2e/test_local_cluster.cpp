@@ -7,9 +7,9 @@
 #include <ranges>
 #include <weft/weft.hpp>
 
-#include "tests/e2e/process.hpp"
+#include "tests/support/process.hpp"
 
-using namespace weft::e2e;
+using namespace weft::support;
 
 namespace fs = std::filesystem;
 
@@ -26,7 +26,7 @@ std::string waits_for(const std::string& path) {
 
 /// A directory for the state of private clusters, and the programs of this build.
 struct Environments {
-  TempFolder runtime;
+  TempDirectory runtime;
   Environments() {
     fs::permissions(runtime.path(), fs::perms::owner_all);
     setenv("XDG_RUNTIME_DIR", runtime.path().c_str(), 1);

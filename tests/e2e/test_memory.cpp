@@ -34,17 +34,13 @@ int process_id() { return getpid(); }
 std::string where() { return weft::this_task::worker(); }
 std::size_t length(std::string text) { return text.size(); }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_SUITE("memory") {
   TEST_CASE("above 90 % of its memory a worker gets nothing new until what uses it has ended") {
     Cluster cluster({.nprocs = 2, .worker_arguments = {"--name", "small", "--memory", "300M"}});
     weft::Client client(cluster.address());
-    const std::string file = cluster.folder() / "release";
+    const std::string file = cluster.directory() / "release";
     auto filling = client.submit<fill_until>(270, file);
     REQUIRE(eventually(
         [&] { return contains(status_json(cluster.address()), "it takes nothing new: it has used"); }));

@@ -148,10 +148,6 @@ std::size_t prints_megabytes() {
   return bytes;
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 /// Processes with `mark` as argv[0].
 std::vector<pid_t> marked(const std::string& mark) {
   std::vector<pid_t> out;

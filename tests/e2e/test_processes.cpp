@@ -46,10 +46,6 @@ struct Listener {
 
 int free_port() { return Listener().port; }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_SUITE("processes") {
@@ -105,7 +101,7 @@ TEST_SUITE("processes") {
   TEST_CASE("a worker may start before its broker: it says for whom it waits, and joins") {
     const int port = free_port();
     const std::string address = "127.0.0.1:" + std::to_string(port);
-    TempFolder cache;
+    TempDirectory cache;
     Process worker({binary("weft-worker"), address, "--nprocs", "1", "--local-directory", cache.path()});
     CHECK(worker.prints("waiting"));
     CHECK(worker.prints(std::to_string(port)));
@@ -192,7 +188,7 @@ TEST_SUITE("processes") {
   TEST_CASE("a worker whose name is taken is told by whom and leaves") {
     Cluster cluster({.nprocs = 1});
     Process second({binary("weft-worker"), cluster.address(), "--name", "worker-1", "--nprocs", "1",
-                    "--local-directory", cluster.folder() / "other"});
+                    "--local-directory", cluster.directory() / "other"});
     CHECK(second.wait() == 1);
     CHECK_MESSAGE(contains(second.err(), "worker-1"), second.err());
     CHECK(cluster.status("workers") == 1);
@@ -230,8 +226,8 @@ TEST_SUITE("processes") {
       CHECK_MESSAGE(program.wait() == 0, what << ": " << program.err());
       CHECK_MESSAGE(contains(program.out(), "42"), program.out());
     }
-    TempFolder folder;
-    const auto file = folder.path() / "output";
+    TempDirectory temp;
+    const auto file = temp.path() / "output";
     Process program({binary("weft_e2e_program"), "file", cluster.address(), file});
     CHECK_MESSAGE(program.wait() == 0, program.err());
     std::ifstream written(file);

@@ -12,7 +12,7 @@
 
 #include "tests/e2e/executions.hpp"
 #include "tests/e2e/harness.hpp"
-#include "tests/e2e/proxy.hpp"
+#include "tests/support/proxy.hpp"
 
 using namespace weft::e2e;
 
@@ -52,7 +52,7 @@ std::string spread(std::vector<double> seconds) {
 /// A worker by hand, at an address of its own choice, e.g. a proxy's.
 Process worker_at(const Cluster& cluster, const std::string& address, const std::string& name) {
   return Process({binary("weft-worker"), address, "--nprocs", "1", "--name", name, "--local-directory",
-                  cluster.folder() / ("cache-" + name)});
+                  cluster.directory() / ("cache-" + name)});
 }
 
 constexpr long kLong = -1;  // number of the task that is looked at
@@ -86,7 +86,7 @@ TEST_SUITE("recovery") {
       const std::string name = "victim-" + std::to_string(round);
       Process& victim = cluster.add_worker({"--name", name});
       cluster.wait_for_slots(2);
-      Scene scene(client, name, cluster.folder() / ("executions-" + std::to_string(round)));
+      Scene scene(client, name, cluster.directory() / ("executions-" + std::to_string(round)));
       const auto begin = Clock::now();
       victim.signal(SIGKILL);
       REQUIRE(eventually([&] { return started(scene.executions, kLong, 2); }));
@@ -106,7 +106,7 @@ TEST_SUITE("recovery") {
       const std::string name = frozen ? "frozen" : "stalled";
       Process victim(worker_at(cluster, frozen ? cluster.address() : proxy.address(), name));
       cluster.wait_for_slots(2);
-      Scene scene(client, name, cluster.folder() / name);
+      Scene scene(client, name, cluster.directory() / name);
       const auto begin = Clock::now();
       if (frozen) {
         victim.signal(SIGSTOP);
@@ -133,7 +133,7 @@ TEST_SUITE("recovery") {
   TEST_CASE("a broker killed under load: what runs is adopted, results arrive, new tasks start at once") {
     Cluster cluster({.workers = 2, .nprocs = 2});
     weft::Client client(cluster.address());
-    const std::string executions = cluster.folder() / "executions";
+    const std::string executions = cluster.directory() / "executions";
     auto safe = client.with({.crash_limit = 1});  // what is charged, or may have been started, would fail
     std::vector<weft::Future<long>> futures;
     for (long i = 0; i < 2; ++i) futures.push_back(safe.submit<nap>(executions, i, 2500));
@@ -157,7 +157,7 @@ TEST_SUITE("recovery") {
 
   TEST_CASE("100,000 queued tasks are announced again and assigned soon after a broker's restart") {
     Cluster cluster({.workers = 1, .nprocs = 2});
-    const std::string executions = cluster.folder() / "executions";
+    const std::string executions = cluster.directory() / "executions";
     weft::Client client(cluster.address());
     auto futures = client.map<nap>(weft::same(executions), std::views::iota(0L, 100'000L), weft::same(100));
     REQUIRE(eventually([&] { return started(executions, 1); }));
@@ -193,7 +193,7 @@ TEST_SUITE("recovery") {
     cluster.wait_for_slots(kMany + 1);
     // And they do not stand in the way of the one that works.
     weft::Client client(cluster.address());
-    const std::string executions = cluster.folder() / "executions";
+    const std::string executions = cluster.directory() / "executions";
     CHECK(client.submit<nap>(executions, 5L, 1).result() == 15);
     many.signal(SIGTERM);
     CHECK(many.wait() == 0);
@@ -202,7 +202,7 @@ TEST_SUITE("recovery") {
   TEST_CASE("a broker that was frozen itself expires nobody") {
     Cluster cluster({.workers = 2, .nprocs = 1, .broker_arguments = {"--heartbeat-interval", "0.3"}});
     weft::Client client(cluster.address());
-    const std::string executions = cluster.folder() / "executions";
+    const std::string executions = cluster.directory() / "executions";
     std::vector<weft::Future<long>> futures;
     for (long i = 0; i < 6; ++i)
       futures.push_back(
@@ -221,7 +221,7 @@ TEST_SUITE("recovery") {
     Cluster cluster({.workers = 2, .nprocs = 1});
     Proxy proxy(cluster.address());
     weft::Client client(proxy.address());
-    const std::string executions = cluster.folder() / "executions";
+    const std::string executions = cluster.directory() / "executions";
     auto futures = client.map<nap>(weft::same(executions), std::views::iota(0L, 150L), weft::same(20));
     std::vector<double> seconds;
     for (int cut = 0; cut < 5; ++cut) {
@@ -248,7 +248,7 @@ TEST_SUITE("recovery") {
     Cluster cluster({.workers = 2, .nprocs = 1, .broker_arguments = {"--heartbeat-interval", "0.2"}});
     Proxy proxy(cluster.address());
     weft::Client client(proxy.address());
-    const std::string executions = cluster.folder() / "executions";
+    const std::string executions = cluster.directory() / "executions";
     auto once = client.with({.crash_limit = 1});
     auto futures = once.map<nap>(weft::same(executions), std::views::iota(0L, 120L), weft::same(50));
     futures[10].wait();
@@ -267,7 +267,7 @@ TEST_SUITE("recovery") {
 
   TEST_CASE("a client that stands still while its results fill the way to it comes back to all of them") {
     Cluster cluster({.workers = 1, .nprocs = 4});
-    const std::string name = cluster.folder() / "started";
+    const std::string name = cluster.directory() / "started";
     Process client({binary("weft_e2e_program"), "piles_up", cluster.address(), name});
     REQUIRE(client.prints("running"));
     client.signal(SIGSTOP);

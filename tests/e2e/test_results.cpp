@@ -137,7 +137,7 @@ TEST_SUITE("results") {
     CHECK_THROWS_AS(client.with({.threads = 0}), std::invalid_argument);
 
     // 64 slots: of tasks with 40 threads there is one at a time.
-    const auto counter = (cluster.folder() / "running").string();
+    const auto counter = (cluster.directory() / "running").string();
     auto most = client.gather(
         client.with({.threads = 40}).map<most_at_once>(weft::same(counter), std::views::iota(0, 6)));
     CHECK(*std::max_element(most.begin(), most.end()) == 1);
@@ -173,7 +173,7 @@ TEST_SUITE("results") {
     if (!std::filesystem::exists(binary("weft_e2e_openmp"))) return;  // a compiler without OpenMP
     Cluster cluster({.workers = 1, .nprocs = 64});
     Process program({binary("weft_e2e_openmp")},
-                    {.environment = {{"WEFT_BROKER", cluster.address()}}, .folder = {}, .output = {}});
+                    {.environment = {{"WEFT_BROKER", cluster.address()}}, .directory = {}, .output = {}});
     CHECK(program.wait() == 0);
     CHECK_MESSAGE(program.out() == "1 3 1 2 1\n", program.err());
   }
@@ -194,7 +194,7 @@ TEST_SUITE("results") {
   TEST_CASE("a task runs in the directory that it asks for, or fails with the reason") {
     Cluster cluster;
     weft::Client client(cluster.address());
-    const std::string there = std::filesystem::canonical(cluster.folder());
+    const std::string there = std::filesystem::canonical(cluster.directory());
     CHECK(client.with({.directory = there}).submit<where>().result() == there);
     const std::string scratch = client.submit<where>().result();
     CHECK(scratch != there);

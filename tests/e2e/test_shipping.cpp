@@ -13,10 +13,6 @@ using namespace weft::e2e;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 /// Runs one build of travelling.cpp and expects the sum of its tasks.
 void check_sum(const std::string& program, const std::string& address, long sum) {
   Process client({program, address});
@@ -29,8 +25,8 @@ void check_sum(const std::string& program, const std::string& address, long sum)
 TEST_SUITE("shipping") {
   TEST_CASE("two programs run side by side, and one that was rebuilt is another program") {
     Cluster cluster;
-    TempFolder folder;
-    const fs::path program = folder.path() / "program";
+    TempDirectory temp;
+    const fs::path program = temp.path() / "program";
     fs::copy_file(binary("weft_e2e_plain"), program);
     Process beside({binary("weft_e2e_rebuilt"), cluster.address()});
     check_sum(program, cluster.address(), 4950);
@@ -43,8 +39,8 @@ TEST_SUITE("shipping") {
 
   TEST_CASE("a stripped program and one that deletes itself after its start work") {
     Cluster cluster;
-    TempFolder folder;
-    const fs::path program = folder.path() / "program";
+    TempDirectory temp;
+    const fs::path program = temp.path() / "program";
     Process strip({"strip", "-o", program, binary("weft_e2e_plain")});
     REQUIRE(strip.wait() == 0);
     check_sum(program, cluster.address(), 4950);
@@ -83,14 +79,14 @@ TEST_SUITE("shipping") {
     CHECK(cluster.worker().wait() == 0);
     const auto cached = [&] {
       std::size_t files = 0;
-      for (const auto& entry : fs::recursive_directory_iterator(cluster.folder() / "cache-1")) {
+      for (const auto& entry : fs::recursive_directory_iterator(cluster.directory() / "cache-1")) {
         if (entry.is_regular_file() && entry.file_size() > 100'000) ++files;
       }
       return files;
     };
     CHECK(cached() == 1);
     Process again({binary("weft-worker"), cluster.address(), "--nprocs", "2", "--local-directory",
-                   cluster.folder() / "cache-1"});
+                   cluster.directory() / "cache-1"});
     cluster.wait_for_slots(2);
     check_sum(binary("weft_e2e_plain"), cluster.address(), 4950);
     CHECK(cached() == 1);
@@ -99,10 +95,10 @@ TEST_SUITE("shipping") {
 
   TEST_CASE("a program whose library is missing on the worker fails with the loader's own message") {
     Cluster cluster;
-    TempFolder folder;
+    TempDirectory temp;
     // The library counts as the system's when it is below /usr/lib, and is not shipped: so a
     // program is built on the spot whose loader cannot find what it names.
-    const fs::path source = folder.path() / "broken.sh";
+    const fs::path source = temp.path() / "broken.sh";
     std::ofstream(source) << "#!/nonexistent/interpreter\n";
     fs::permissions(source, fs::perms::owner_all);
     weft::Client client(cluster.address());
@@ -146,10 +142,10 @@ TEST_SUITE("libraries and commands") {
   }
 
   TEST_CASE("a library that does not load keeps its worker from starting, with the loader's message") {
-    TempFolder folder;
-    std::ofstream(folder.path() / "libbad.so") << "not a library";
-    Process worker({binary("weft-worker"), "127.0.0.1:1", "--load", folder.path() / "libbad.so",
-                    "--local-directory", folder.path() / "cache"});
+    TempDirectory temp;
+    std::ofstream(temp.path() / "libbad.so") << "not a library";
+    Process worker({binary("weft-worker"), "127.0.0.1:1", "--load", temp.path() / "libbad.so",
+                    "--local-directory", temp.path() / "cache"});
     CHECK(worker.wait() == 1);
     CHECK_MESSAGE(contains(worker.err(), "libbad.so"), worker.err());
   }

@@ -13,30 +13,26 @@ using namespace weft::e2e;
 
 namespace {
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 fs::path library(const std::string& directory) {
   return fs::path(binary("shipping")) / directory / "libanswer.so";
 }
 
 /// A copy of one of the asking programs with its library in lib/ beside it.
 struct Installed {
-  Installed(const std::string& name, const std::string& directory) : program(folder.path() / "asking") {
+  Installed(const std::string& name, const std::string& directory) : program(temp.path() / "asking") {
     fs::copy_file(binary(name), program);
-    fs::create_directory(folder.path() / "lib");
+    fs::create_directory(temp.path() / "lib");
     fs::copy_file(library(directory), linked());
   }
-  fs::path linked() const { return folder.path() / "lib/libanswer.so"; }
+  fs::path linked() const { return temp.path() / "lib/libanswer.so"; }
 
-  TempFolder folder;
+  TempDirectory temp;
   fs::path program;
 };
 
 /// The output of a program that must succeed.
 std::string output_of(std::vector<std::string> argv, Environment environment = {}) {
-  Process process(std::move(argv), {.environment = std::move(environment), .folder = {}, .output = {}});
+  Process process(std::move(argv), {.environment = std::move(environment), .directory = {}, .output = {}});
   CHECK_MESSAGE(process.wait(60s) == 0, process.err());
   return process.out();
 }
@@ -68,7 +64,7 @@ TEST_SUITE("shipping") {
     Cluster cluster;
     for (const char* name : {"weft_e2e_asking_runpath", "weft_e2e_asking_rpath"}) {
       Installed installed(name, "1");
-      const fs::path go = installed.folder.path() / "go";
+      const fs::path go = installed.temp.path() / "go";
       Process client({installed.program, cluster.address(), "wait", go, "ask"});
       REQUIRE(client.prints("waiting"));
       if (change == Change::library_replaced) replace(library("2"), installed.linked());
@@ -83,7 +79,7 @@ TEST_SUITE("shipping") {
   TEST_CASE("a library that was overwritten in place is refused, with what to do") {
     Cluster cluster;
     Installed installed("weft_e2e_asking_runpath", "1");
-    const fs::path go = installed.folder.path() / "go";
+    const fs::path go = installed.temp.path() / "go";
     Process client({installed.program, cluster.address(), "wait", go, "ask"});
     REQUIRE(client.prints("waiting"));
     overwrite(library("2"), installed.linked());
@@ -100,7 +96,7 @@ TEST_SUITE("shipping") {
     Installed installed("weft_e2e_asking_rpath", "1");
     cluster.add_worker({}, {{"LD_LIBRARY_PATH", library("2").parent_path()}});
     cluster.wait_for_slots(2);
-    const fs::path go = installed.folder.path() / "go";
+    const fs::path go = installed.temp.path() / "go";
     // The first runner starts when the other library is where DT_RPATH says.
     Process client({installed.program, cluster.address(), "wait", go, "ask"});
     REQUIRE(client.prints("waiting"));
@@ -144,10 +140,10 @@ TEST_SUITE("shipping") {
   TEST_CASE("any character may be in the path of --local-directory") {
     Cluster cluster({.workers = 0, .nprocs = 1});
     const Installed installed("weft_e2e_asking_runpath", "1");
-    TempFolder folder;
+    TempDirectory temp;
     for (const char* name :
          {"a b", "12:30", "a;b", "$LIB", "$ORIGIN", "${PLATFORM}", "%s{}", "'\"\\", "a\nb", "größe"}) {
-      Process& worker = cluster.add_worker({"--local-directory", folder.path() / name / "cache"});
+      Process& worker = cluster.add_worker({"--local-directory", temp.path() / name / "cache"});
       cluster.wait_for_slots(1);
       CHECK_MESSAGE(output_of({installed.program, cluster.address(), "ask"}) == "in a task 1\n", name);
       worker.signal(SIGTERM);
@@ -159,10 +155,10 @@ TEST_SUITE("shipping") {
   TEST_CASE("a plug-in that has name and soname of a linked library: each user finds its own") {
     Cluster cluster;
     const Installed installed("weft_e2e_asking_rpath", "1");
-    const fs::path plugin = installed.folder.path() / "libanswer.so";
+    const fs::path plugin = installed.temp.path() / "libanswer.so";
     SUBCASE("opened before the first submit, and replaced after it") {
       fs::copy_file(library("2"), plugin);
-      const fs::path go = installed.folder.path() / "go";
+      const fs::path go = installed.temp.path() / "go";
       Process client({installed.program, cluster.address(), "open", plugin, "ask", "", "wait", go,
                       "ask-plugin", plugin});
       REQUIRE(client.prints("waiting"));
@@ -178,7 +174,7 @@ TEST_SUITE("shipping") {
     }
     SUBCASE("opened after it, and gone from the disk") {
       fs::copy_file(library("2"), plugin);
-      const fs::path go = installed.folder.path() / "go";
+      const fs::path go = installed.temp.path() / "go";
       CHECK(output_of({installed.program, cluster.address(), "ask", "", "open", plugin, "ask-plugin",
                        plugin}) == "in a task 1\nlinked 1, plug-in 2\n");
     }
@@ -187,11 +183,11 @@ TEST_SUITE("shipping") {
   TEST_CASE("a plug-in that was opened after its user had been submitted travels with the next one") {
     Cluster cluster;
     const Installed installed("weft_e2e_asking_rpath", "1");
-    const fs::path first = installed.folder.path() / "libfirst.so";
-    const fs::path second = installed.folder.path() / "libsecond.so";
+    const fs::path first = installed.temp.path() / "libfirst.so";
+    const fs::path second = installed.temp.path() / "libsecond.so";
     fs::copy_file(library("1"), first);
     fs::copy_file(library("2"), second);
-    const fs::path go = installed.folder.path() / "go";
+    const fs::path go = installed.temp.path() / "go";
     Process client({installed.program, cluster.address(), "open", first, "ask-plugin", first, "open", second,
                     "wait", go, "ask-plugin", second, "ask-plugin", first});
     REQUIRE(client.prints("waiting"));
@@ -251,7 +247,7 @@ TEST_SUITE("shipping") {
       CHECK(output_of({loader, installed.program, cluster.address(), "ask"}) == "in a task 1\n");
     for (const std::string& name :
          {std::string("a (deleted)"), std::string("-n"), std::string(250, 'x'), std::string("a\nb")}) {
-      const fs::path program = installed.folder.path() / name;
+      const fs::path program = installed.temp.path() / name;
       fs::copy_file(installed.program, program);
       CHECK_MESSAGE(output_of({program, cluster.address(), "ask"}) == "in a task 1\n", name);
     }

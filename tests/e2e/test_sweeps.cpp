@@ -31,8 +31,8 @@ std::string reads(const std::string& path, const std::string& tail) {
 weft::TaskOptions detached(const std::string& label) { return {.label = label, .detach = true}; }
 
 struct Journaled {
-  TempFolder folder;
-  Cluster cluster{{.broker_arguments = {"--journal", (folder.path() / "journal").string()}}};
+  TempDirectory temp;
+  Cluster cluster{{.broker_arguments = {"--journal", temp / "journal"}}};
 };
 
 }  // namespace
@@ -149,7 +149,7 @@ TEST_CASE("to ask an attached task that succeeded for its error is to have its a
 TEST_CASE("a task that failed is run again by retry, with its arguments, also large ones") {
   Cluster cluster;
   weft::Client client(cluster.address());
-  const std::string path = cluster.folder() / "word";
+  const std::string path = cluster.directory() / "word";
   const std::string tail(200'000, 'x');
   auto small = client.with({.label = "reads"}).submit<reads>(path, "!");
   auto large = client.submit<reads>(path, tail);

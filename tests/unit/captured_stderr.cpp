@@ -4,9 +4,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstdio>
-#include <thread>
+
+#include "tests/support/condition.hpp"
 
 namespace weft::client::test {
 
@@ -30,12 +30,7 @@ std::string CapturedStderr::text() const {
 }
 
 bool CapturedStderr::eventually_has(const std::string& part) const {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (text().find(part) == std::string::npos) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
+  return support::eventually([&] { return support::contains(text(), part); });
 }
 
 std::size_t CapturedStderr::count(const std::string& part) const {

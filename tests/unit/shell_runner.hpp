@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temp_directory.hpp"
 #include "worker/runners/fork_server.hpp"
 #include "worker/runners/runner_process.hpp"
 
@@ -21,18 +22,15 @@ namespace weft::worker {
 
 struct Shell {
   explicit Shell(const std::string& script) {
-    char name[] = "/tmp/weft-test-XXXXXX";
-    folder = mkdtemp(name);
     const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
     process = std::make_unique<RunnerProcess>(
         RunnerProcess::Launch{
-            .executable = program.get(), .argv = {"sh", "-c", script}, .scratch = folder + "/scratch"},
+            .executable = program.get(), .argv = {"sh", "-c", script}, .scratch = temp / "scratch"},
         server);
   }
   ~Shell() {
     process.reset();
-    CHECK(!std::filesystem::exists(folder + "/scratch"));
-    std::filesystem::remove_all(folder);
+    CHECK(!std::filesystem::exists(temp / "scratch"));
   }
 
   void read() {
@@ -61,7 +59,7 @@ struct Shell {
     return *process->death();
   }
 
-  std::string folder;
+  support::TempDirectory temp;
   ForkServer server;
   std::unique_ptr<RunnerProcess> process;
   std::string out;

@@ -10,11 +10,14 @@
 
 #include "broker/journal/blob_directory.hpp"
 #include "common/system/hash.hpp"
-#include "folder.hpp"
+#include "tests/support/condition.hpp"
+#include "tests/support/temp_directory.hpp"
 
 namespace weft::broker {
 
 namespace {
+
+using support::contains;
 
 namespace fs = std::filesystem;
 
@@ -37,14 +40,12 @@ std::string refusal(F&& f) {
   }
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 }  // namespace
 
 TEST_SUITE("blob folder") {
   TEST_CASE("a blob is there when it is sealed, and after that") {
-    Folder folder;
-    const std::string path = folder.path + "/journal.blobs";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal.blobs";
     {
       BlobDirectory blobs(path);
       CHECK(!blobs.has(kId));
@@ -64,41 +65,41 @@ TEST_SUITE("blob folder") {
     CHECK(blobs.list() == std::map<BlobId, std::uint64_t>{{kId, kText.size()}});
     CHECK(blobs.read(kId, 2, 5) == Bytes("large"));
     CHECK(blobs.read(kId, 2, 0) == Bytes());
-    CHECK(has(refusal([&] { blobs.read(kId, 10, 50); }), "cannot be read: it ends before byte 60"));
+    CHECK(contains(refusal([&] { blobs.read(kId, 10, 50); }), "cannot be read: it ends before byte 60"));
     blobs.forget(kId);
     CHECK(!blobs.has(kId));
-    CHECK(has(refusal([&] { blobs.read(kId, 0, 1); }), "No such file or directory"));
+    CHECK(contains(refusal([&] { blobs.read(kId, 0, 1); }), "No such file or directory"));
     blobs.forget(kId);
     CHECK(fs::is_empty(path));
   }
 
   TEST_CASE("an empty blob is one") {
-    Folder folder;
-    BlobDirectory blobs(folder.path + "/blobs");
+    support::TempDirectory temp;
+    BlobDirectory blobs(temp / "blobs");
     blobs.save(hash_of(""), 0, 0, "");
     blobs.seal(hash_of(""));
     CHECK(blobs.list().size() == 1);
   }
 
   TEST_CASE("what does not have its hash or its size is refused, and nothing of it is kept") {
-    Folder folder;
-    const std::string path = folder.path + "/blobs";
+    support::TempDirectory temp;
+    const std::string path = temp / "blobs";
     BlobDirectory blobs(path);
     std::string text;
     SUBCASE("hash") {
       blobs.save(kId, kText.size(), 0, "A" + kText.substr(1));
       text = refusal([&] { blobs.seal(kId); });
-      CHECK_MESSAGE(has(text, "the blob " + kId.text(16) + " cannot be stored in " + path), text);
-      CHECK(has(text, "what came does not have its hash"));
+      CHECK_MESSAGE(contains(text, "the blob " + kId.text(16) + " cannot be stored in " + path), text);
+      CHECK(contains(text, "what came does not have its hash"));
     }
     SUBCASE("short") {
       blobs.save(kId, kText.size() + 1, 0, kText);
-      CHECK(has(refusal([&] { blobs.seal(kId); }), "what came does not have its hash"));
+      CHECK(contains(refusal([&] { blobs.seal(kId); }), "what came does not have its hash"));
     }
     SUBCASE("beyond the end") {
-      CHECK(has(refusal([&] { blobs.save(kId, 10, 5, kText); }),
-                "16 bytes at 5 do not belong to a blob of 10 bytes"));
-      CHECK(has(refusal([&] { blobs.seal(kId); }), "nothing of it has come"));
+      CHECK(contains(refusal([&] { blobs.save(kId, 10, 5, kText); }),
+                     "16 bytes at 5 do not belong to a blob of 10 bytes"));
+      CHECK(contains(refusal([&] { blobs.seal(kId); }), "nothing of it has come"));
     }
     SUBCASE("two sizes") {
       blobs.save(kId, kText.size(), 0, kText);
@@ -114,8 +115,8 @@ TEST_SUITE("blob folder") {
   }
 
   TEST_CASE("what was on its way when its process ended is removed, and other files are left alone") {
-    Folder folder;
-    const std::string path = folder.path + "/blobs";
+    support::TempDirectory temp;
+    const std::string path = temp / "blobs";
     fs::create_directory(path);
     fs::permissions(path, fs::perms(0700));
     std::ofstream(path + "/" + kId.text() + ".part") << "half";
@@ -127,19 +128,19 @@ TEST_SUITE("blob folder") {
   }
 
   TEST_CASE("a folder that others may enter is refused") {
-    Folder folder;
-    const std::string path = folder.path + "/blobs";
+    support::TempDirectory temp;
+    const std::string path = temp / "blobs";
     fs::create_directory(path);
     fs::permissions(path, fs::perms(0755));
-    CHECK(has(refusal([&] { BlobDirectory blobs(path); }), "chmod 700 it, or name another journal"));
+    CHECK(contains(refusal([&] { BlobDirectory blobs(path); }), "chmod 700 it, or name another journal"));
     fs::remove(path);
     std::ofstream file(path);
-    CHECK(has(refusal([&] { BlobDirectory blobs(path); }), "is not a directory"));
+    CHECK(contains(refusal([&] { BlobDirectory blobs(path); }), "is not a directory"));
   }
 
   TEST_CASE("a full disk refuses a blob, and takes it when there is space") {
-    Folder folder;
-    const std::string path = folder.path + "/blobs";
+    support::TempDirectory temp;
+    const std::string path = temp / "blobs";
     const pid_t pid = fork();
     if (pid == 0) {
       std::signal(SIGXFSZ, SIG_IGN);
@@ -147,7 +148,7 @@ TEST_SUITE("blob folder") {
       const rlimit small{4, RLIM_INFINITY};
       setrlimit(RLIMIT_FSIZE, &small);
       const bool refused =
-          has(refusal([&] { put(blobs); }), "cannot write: File too large") && fs::is_empty(path);
+          contains(refusal([&] { put(blobs); }), "cannot write: File too large") && fs::is_empty(path);
       const rlimit large{RLIM_INFINITY, RLIM_INFINITY};
       setrlimit(RLIMIT_FSIZE, &large);
       put(blobs);

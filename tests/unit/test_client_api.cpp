@@ -12,11 +12,13 @@
 #include <sstream>
 
 #include "client/connection/progress_line.hpp"
+#include "tests/support/condition.hpp"
 #include "tests/unit/fake_broker.hpp"
 #include "weft/weft.hpp"
 
 using namespace std::chrono_literals;
 using weft::client::test::FakeBroker;
+using weft::support::eventually;
 
 namespace {
 
@@ -25,17 +27,6 @@ double scaled(double x, double factor) { return x * factor; }
 std::string fail(const std::string& why) { throw std::runtime_error(why); }
 void nothing(int) {}
 std::string echo(const std::string& text) { return text; }
-
-/// Waits for `condition` at most ten seconds.
-template <class F>
-bool eventually(F condition) {
-  const auto deadline = std::chrono::steady_clock::now() + 10s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 }  // namespace
 

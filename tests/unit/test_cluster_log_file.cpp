@@ -6,7 +6,7 @@
 #include <fstream>
 
 #include "client/cluster/log_file.hpp"
-#include "tests/unit/folder.hpp"
+#include "tests/support/temp_directory.hpp"
 
 namespace weft::cluster {
 
@@ -21,41 +21,40 @@ std::string content(const std::filesystem::path& path) {
 
 TEST_SUITE("cluster log file") {
   TEST_CASE("a log that has its size begins again; two older ones are kept, cut between lines") {
-    const Folder folder;
-    LogFile log(folder.path, "worker-1", 100);
+    const support::TempDirectory temp;
+    LogFile log(temp.path(), "worker-1", 100);
     for (int i = 100; i < 200; ++i) log.write("this is line " + std::to_string(i) + "\n");
-    const std::string all = content(std::filesystem::path(folder.path) / "worker-1.2.log") +
-                            content(std::filesystem::path(folder.path) / "worker-1.1.log") +
-                            content(std::filesystem::path(folder.path) / "worker-1.log");
+    const std::string all =
+        content(temp / "worker-1.2.log") + content(temp / "worker-1.1.log") + content(temp / "worker-1.log");
     CHECK(all.size() <= 3 * 120);
     CHECK(all.size() >= 2 * 100);
     std::string expected;
     for (int i = 199; expected.size() < all.size(); --i)
       expected.insert(0, "this is line " + std::to_string(i) + "\n");
     CHECK(all == expected);
-    CHECK(!std::filesystem::exists(std::filesystem::path(folder.path) / "worker-1.3.log"));
+    CHECK(!std::filesystem::exists(temp / "worker-1.3.log"));
   }
 
   TEST_CASE("what was there before stays") {
-    const Folder folder;
-    { LogFile(folder.path, "broker", 1000).write("the first cluster\n"); }
-    { LogFile(folder.path, "broker", 1000).write("the second\n"); }
-    CHECK(content(std::filesystem::path(folder.path) / "broker.log") == "the first cluster\nthe second\n");
+    const support::TempDirectory temp;
+    { LogFile(temp.path(), "broker", 1000).write("the first cluster\n"); }
+    { LogFile(temp.path(), "broker", 1000).write("the second\n"); }
+    CHECK(content(temp / "broker.log") == "the first cluster\nthe second\n");
   }
 
   TEST_CASE("a note begins a line of its own") {
-    const Folder folder;
-    LogFile log(folder.path, "worker-1", 1000);
+    const support::TempDirectory temp;
+    LogFile log(temp.path(), "worker-1", 1000);
     log.write("no newline");
     log.note("worker-1 has left");
-    const std::string text = content(std::filesystem::path(folder.path) / "worker-1.log");
+    const std::string text = content(temp / "worker-1.log");
     CHECK(text.starts_with("no newline\n"));
     CHECK(text.ends_with(" cluster.sh: worker-1 has left\n"));
   }
 
   TEST_CASE("the last lines are the member's own, also those that the disk does not take") {
-    const Folder folder;
-    LogFile log((std::filesystem::path(folder.path) / "not there").string(), "worker-1", 1000);
+    const support::TempDirectory temp;
+    LogFile log(temp / "not there", "worker-1", 1000);
     for (int i = 1; i <= 7; ++i) log.write("line " + std::to_string(i) + "\n");
     log.write("the e");
     log.write("nd");
@@ -69,8 +68,8 @@ TEST_SUITE("cluster log file") {
   }
 
   TEST_CASE("lines that could not be written are counted, and a line says so") {
-    const Folder folder;
-    const auto directory = std::filesystem::path(folder.path) / "logs";
+    const support::TempDirectory temp;
+    const std::filesystem::path directory = temp / "logs";
     LogFile log(directory.string(), "worker-1", 1000);
     log.write("one\ntwo\n");
     log.write("three\n");
@@ -82,15 +81,15 @@ TEST_SUITE("cluster log file") {
   }
 
   TEST_CASE("a log that was removed or emptied goes on") {
-    const Folder folder;
-    LogFile log(folder.path, "worker-1", 1000);
+    const support::TempDirectory temp;
+    LogFile log(temp.path(), "worker-1", 1000);
     log.write("one\n");
-    std::filesystem::remove(std::filesystem::path(folder.path) / "worker-1.log");
+    std::filesystem::remove(temp / "worker-1.log");
     log.write("two\n");
-    CHECK(content(std::filesystem::path(folder.path) / "worker-1.log") == "two\n");
-    std::filesystem::resize_file(std::filesystem::path(folder.path) / "worker-1.log", 0);
+    CHECK(content(temp / "worker-1.log") == "two\n");
+    std::filesystem::resize_file(temp / "worker-1.log", 0);
     log.write("three\n");
-    CHECK(content(std::filesystem::path(folder.path) / "worker-1.log") == "three\n");
+    CHECK(content(temp / "worker-1.log") == "three\n");
   }
 }
 

@@ -6,15 +6,15 @@
 
 #include "client/cluster/commands.hpp"
 #include "client/cluster/control.hpp"
-#include "tests/unit/folder.hpp"
+#include "tests/support/temp_directory.hpp"
 
 namespace weft::cluster {
 
 namespace {
 
 std::vector<Host> hosts_in(const std::string& text, const std::string& broker = "127.0.0.1") {
-  const Folder folder;
-  const std::string path = folder.path + "/hosts";
+  const support::TempDirectory temp;
+  const std::string path = temp / "hosts";
   std::ofstream(path) << text;
   return read_hosts(path, broker);
 }

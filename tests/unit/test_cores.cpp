@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "folder.hpp"
+#include "tests/support/temp_directory.hpp"
 #include "worker/core/limits.hpp"
 
 namespace weft::worker {
@@ -18,7 +18,7 @@ namespace {
 /// A machine's mount points and files below a folder.
 struct Machine {
   void write(const std::string& path, const std::string& text) const {
-    const std::filesystem::path file = folder.path + path;
+    const std::filesystem::path file = temp.path().string() + path;
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file) << text;
   }
@@ -31,9 +31,9 @@ struct Machine {
     write("/sys/fs/cgroup/cpu,cpuacct" + group + "/cpu.cfs_period_us", period + "\n");
   }
   std::optional<double> cores() const {
-    return cores_by_quota({folder.path, folder.path + "/mountinfo", folder.path + "/cgroup"});
+    return cores_by_quota({temp.path(), temp / "mountinfo", temp / "cgroup"});
   }
-  Folder folder;
+  support::TempDirectory temp;
 };
 
 const std::string kVersion2 =

@@ -10,7 +10,7 @@
 #include "broker/journal/journal_row.hpp"
 #include "broker/journal/sqlite.hpp"
 #include "common/wire/codec.hpp"
-#include "tests/unit/folder.hpp"
+#include "tests/support/temp_directory.hpp"
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {
@@ -22,10 +22,10 @@ namespace fs = std::filesystem;
 /// A copy of the journal, and what is in it.
 struct Before {
   Before() {
-    fs::copy(WEFT_SOURCE_DIR "/tests/data/journal-1.0", folder.path, fs::copy_options::recursive);
+    fs::copy(WEFT_SOURCE_DIR "/tests/data/journal-1.0", temp.path(), fs::copy_options::recursive);
     JournalFile file(path());
     disk.rows = file.read();
-    for (const auto& blob : fs::directory_iterator(folder.path + "/journal.blobs")) {
+    for (const auto& blob : fs::directory_iterator(temp / "journal.blobs")) {
       BlobId id;
       const std::string name = blob.path().filename();
       for (std::size_t i = 0; i < id.bytes.size(); ++i)
@@ -33,7 +33,7 @@ struct Before {
       disk.blobs.insert(id);
     }
   }
-  std::string path() const { return folder.path + "/journal"; }
+  std::string path() const { return temp / "journal"; }
   std::vector<JournalRecord> records() const {
     std::vector<JournalRecord> out;
     for (const std::string& row : disk.rows) {
@@ -44,7 +44,7 @@ struct Before {
     return out;
   }
 
-  Folder folder;
+  support::TempDirectory temp;
   TestDisk disk;
 };
 

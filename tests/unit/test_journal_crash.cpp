@@ -13,8 +13,8 @@
 #include "broker/journal/journal_file.hpp"
 #include "common/system/crash_point.hpp"
 #include "common/system/hash.hpp"
-#include "folder.hpp"
 #include "journal_victim.hpp"
+#include "tests/support/temp_directory.hpp"
 
 namespace weft::broker {
 
@@ -86,8 +86,8 @@ std::uint64_t check(const std::string& path, const Told& told) {
 
 TEST_SUITE("journal crash") {
   TEST_CASE("what was said to be durable is there after kill -9, twenty times in a row") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     std::mt19937 random(7);
     for (int i = 0; i < 20; ++i) {
       const Told told = run_victim(path, "", std::uniform_int_distribution(1, 60)(random));
@@ -103,8 +103,8 @@ TEST_SUITE("journal crash") {
       if (!point.starts_with("journal.")) continue;
       ++visited;
       for (const int pass : {1, 2, 5}) {
-        Folder folder;
-        const std::string path = folder.path + "/journal";
+        support::TempDirectory temp;
+        const std::string path = temp / "journal";
         const std::string crash_at = std::string(point) + ":" + std::to_string(pass);
         CAPTURE(crash_at);
         const Told told = run_victim(path, crash_at, 0);

@@ -9,7 +9,7 @@
 #include <random>
 
 #include "broker/journal/journal_file.hpp"
-#include "folder.hpp"
+#include "tests/support/temp_directory.hpp"
 
 namespace weft::broker {
 
@@ -44,8 +44,8 @@ struct Image {
 
 /// Of one that was closed, or, with `killed`, of one whose process ended without closing it.
 Image image(bool killed) {
-  Folder folder;
-  const std::string path = folder.path + "/journal";
+  support::TempDirectory temp;
+  const std::string path = temp / "journal";
   const pid_t pid = fork();
   if (pid == 0) {
     auto* file = new JournalFile(path);
@@ -76,8 +76,8 @@ Opened open(const std::string& path, JournalFile::Mode mode = JournalFile::Mode:
 
 /// The journal of a new folder.
 Opened open(const Image& image, JournalFile::Mode mode = JournalFile::Mode::normal) {
-  Folder folder;
-  const std::string path = folder.path + "/journal";
+  support::TempDirectory temp;
+  const std::string path = temp / "journal";
   put(path, image.database);
   if (!image.wal.empty()) put(path + "-wal", image.wal);
   const Opened opened = open(path, mode);

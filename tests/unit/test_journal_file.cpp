@@ -13,11 +13,14 @@
 #include <random>
 
 #include "broker/journal/journal_file.hpp"
-#include "folder.hpp"
+#include "tests/support/condition.hpp"
+#include "tests/support/temp_directory.hpp"
 
 namespace weft::broker {
 
 namespace {
+
+using support::contains;
 
 namespace fs = std::filesystem;
 
@@ -58,8 +61,6 @@ std::string refusal(const std::string& path, JournalFile::Mode mode = JournalFil
   }
 }
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 /// Runs `f` in a process of its own, which ends without any of its destructors. Returns its wait status.
 int in_child(const std::function<void()>& f) {
   const pid_t pid = fork();
@@ -81,8 +82,8 @@ int in_child(const std::function<void()>& f) {
 
 TEST_SUITE("journal file") {
   TEST_CASE("rows are there again, in order, byte by byte") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     write(path, 1, 40);
     write(path, 41, 41);
     JournalFile file(path);
@@ -97,18 +98,18 @@ TEST_SUITE("journal file") {
   }
 
   TEST_CASE("any bytes may be a row") {
-    Folder folder;
+    support::TempDirectory temp;
     const Rows all = {"", std::string("\0\1\0", 3), std::string(5'000'000, 'b'), ""};
     {
-      JournalFile file(folder.path + "/journal");
+      JournalFile file(temp / "journal");
       for (const std::string& one : all) file.append(one);
     }
-    CHECK(JournalFile(folder.path + "/journal").read() == all);
+    CHECK(JournalFile(temp / "journal").read() == all);
   }
 
   TEST_CASE("a rewritten journal has the new rows, and goes on") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     {
       JournalFile file(path);
       for (int i = 1; i <= 100; ++i) file.append("old " + row(i));
@@ -127,24 +128,24 @@ TEST_SUITE("journal file") {
   }
 
   TEST_CASE("a journal in use is refused, and its process is named") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     JournalFile file(path);
     file.append("a");
-    CHECK(has(refusal(path),
-              "the journal " + path + " is in use by process " + std::to_string(getpid()) + " ("));
+    CHECK(contains(refusal(path),
+                   "the journal " + path + " is in use by process " + std::to_string(getpid()) + " ("));
     const std::string pid = std::to_string(getpid());
     CHECK(in_child([&] {
-            if (!has(refusal(path), "in use by process " + pid + " ("))
+            if (!contains(refusal(path), "in use by process " + pid + " ("))
               throw std::runtime_error(refusal(path));
           }) == 0);
-    CHECK(has(refusal(path, JournalFile::Mode::salvage), "is in use by process"));
+    CHECK(contains(refusal(path, JournalFile::Mode::salvage), "is in use by process"));
     file.append("b");
   }
 
   TEST_CASE("a last row that is torn is cut off, and said") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     write(path, 1, 5);
     SUBCASE("its content") {
       sql(path, "UPDATE log SET content = zeroblob(length(content)) WHERE number = 5");
@@ -164,8 +165,8 @@ TEST_SUITE("journal file") {
   }
 
   TEST_CASE("damage in the middle is refused, and a salvage keeps every whole row") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     write(path, 1, 9);
     Rows kept = rows(9);
     std::string change;
@@ -195,27 +196,27 @@ TEST_SUITE("journal file") {
     sql(path, change);
 
     const std::string text = refusal(path);
-    CHECK_MESSAGE(has(text, "the journal " + path + " is damaged: "), text);
-    CHECK(has(text, ". Start once with --journal-salvage, which keeps every row that is whole"));
+    CHECK_MESSAGE(contains(text, "the journal " + path + " is damaged: "), text);
+    CHECK(contains(text, ". Start once with --journal-salvage, which keeps every row that is whole"));
     CHECK(refusal(path) == text);  // asking has changed nothing
     {
       JournalFile file(path, JournalFile::Mode::salvage);
       CHECK(file.read() == kept);
       REQUIRE(file.notices().size() == 1);
-      CHECK(has(file.notices()[0],
-                "was damaged: " + std::to_string(kept.size()) + " rows are whole and were kept"));
-      CHECK(has(file.notices()[0], "the damaged one is now " + path + ".damaged"));
+      CHECK(contains(file.notices()[0],
+                     "was damaged: " + std::to_string(kept.size()) + " rows are whole and were kept"));
+      CHECK(contains(file.notices()[0], "the damaged one is now " + path + ".damaged"));
       file.append("more");
     }
-    CHECK(has(refusal(path + ".damaged"), "is damaged"));
+    CHECK(contains(refusal(path + ".damaged"), "is damaged"));
     kept.push_back("more");
     CHECK(JournalFile(path, JournalFile::Mode::salvage).notices().empty());  // now there is nothing to do
     CHECK(JournalFile(path).read() == kept);
   }
 
   TEST_CASE("a salvage that was interrupted is finished by the next start") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     write(path, 1, 3);
     fs::rename(path, path + ".salvaged");
     SUBCASE("before any renaming") {
@@ -231,8 +232,8 @@ TEST_SUITE("journal file") {
   }
 
   TEST_CASE("what is no journal of ours is refused and left alone") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     std::string part;
     SUBCASE("a text") {
       std::ofstream(path) << std::string(10'000, 'x');
@@ -256,38 +257,38 @@ TEST_SUITE("journal file") {
       part = "is not a file";
     }
     const auto size = fs::is_directory(path) ? 0 : fs::file_size(path);
-    CHECK_MESSAGE(has(refusal(path), part), refusal(path));
+    CHECK_MESSAGE(contains(refusal(path), part), refusal(path));
     CHECK(!refusal(path, JournalFile::Mode::salvage).empty());
     CHECK((fs::is_directory(path) ? 0 : fs::file_size(path)) == size);
     CHECK(!fs::exists(path + ".new"));
   }
 
   TEST_CASE("a journal that cannot be there is refused") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
-    CHECK(has(refusal(folder.path + "/no/journal"), "there is no folder " + folder.path + "/no: make it"));
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
+    CHECK(contains(refusal(temp / "no/journal"), "there is no folder " + (temp / "no") + ": make it"));
     std::ofstream(path + "-wal") << "left behind";
-    CHECK(has(refusal(path), "its write-ahead log is there, and it is not"));
+    CHECK(contains(refusal(path), "its write-ahead log is there, and it is not"));
     fs::remove(path + "-wal");
     if (geteuid() != 0) return;  // only root can become somebody else
-    fs::permissions(folder.path, fs::perms::all);
+    fs::permissions(temp.path(), fs::perms::all);
     write(path, 1, 1);
     const auto as_nobody = [&](const std::string& part) {
       return in_child([&] {
         if (setresuid(65534, 65534, 65534) != 0) throw std::runtime_error("setresuid");
-        if (!has(refusal(path), part)) throw std::runtime_error(refusal(path));
+        if (!contains(refusal(path), part)) throw std::runtime_error(refusal(path));
       });
     };
     CHECK(as_nobody("cannot be opened: unable to open database file (Permission denied)") == 0);
     fs::permissions(path, fs::perms(0644));
     CHECK(as_nobody("may not be written by this user") == 0);
-    fs::permissions(folder.path, fs::perms(0700));
+    fs::permissions(temp.path(), fs::perms(0700));
     CHECK(as_nobody("cannot be opened: Permission denied") == 0);
   }
 
   TEST_CASE("a full disk refuses a row, keeps the others, and takes later ones when there is space") {
-    Folder folder;
-    const std::string path = folder.path + "/journal";
+    support::TempDirectory temp;
+    const std::string path = temp / "journal";
     CHECK(in_child([&] {
             std::signal(SIGXFSZ, SIG_IGN);
             JournalFile file(path);
@@ -303,7 +304,7 @@ TEST_SUITE("journal file") {
                 reason = error.what();
               }
             }
-            if (!has(reason, "cannot be written: ") || !has(reason, "(File too large)"))
+            if (!contains(reason, "cannot be written: ") || !contains(reason, "(File too large)"))
               throw std::runtime_error(reason);
             if (kept < 10) throw std::runtime_error("too few");
             for (int i = 0; i < 3; ++i) {

@@ -10,15 +10,15 @@
 
 #include "broker/journal/journal_writer.hpp"
 #include "common/system/hash.hpp"
-#include "folder.hpp"
+#include "tests/support/temp_directory.hpp"
 
 namespace weft::broker {
 
 namespace {
 
 struct Fixture {
-  Folder folder;
-  std::string path = folder.path + "/journal";
+  support::TempDirectory temp;
+  std::string path = temp / "journal";
   std::optional<JournalWriter> writer;
 
   Fixture() { writer.emplace(JournalFile(path), BlobDirectory(path + ".blobs")); }

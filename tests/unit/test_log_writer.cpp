@@ -15,7 +15,7 @@
 
 #include "common/system/fd.hpp"
 #include "common/system/standard_files.hpp"
-#include "folder.hpp"
+#include "tests/support/temp_directory.hpp"
 
 namespace weft {
 
@@ -111,8 +111,8 @@ TEST_CASE("nothing reads: the end of the writer waits for a moment only") {
 
 TEST_CASE(
     "a file beyond its limit: lines are lost, the process lives, and the log goes on once there is room") {
-  const Folder folder;
-  const std::string path = folder.path + "/log";
+  const support::TempDirectory temp;
+  const std::string path = temp / "log";
   {
     const auto handler = std::signal(SIGXFSZ, SIG_IGN);
     rlimit before{};
@@ -159,8 +159,8 @@ TEST_CASE("write_without_waiting() takes what there is room for, from pipes and 
   CHECK(!write_without_waiting(-1, "hello\n"));
 
   // A file goes on where the others who have the descriptor are.
-  const Folder folder;
-  const Fd file(open((folder.path + "/log").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  const support::TempDirectory temp;
+  const Fd file(open((temp / "log").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   CHECK(write_without_waiting(file.get(), "one\n"));
   CHECK(write(file.get(), "two\n", 4) == 4);
   CHECK(write_without_waiting(file.get(), "three\n"));

@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/condition.hpp"
+
 namespace weft::client {
 
 namespace {
@@ -16,16 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-/// Waits for `condition` at most twenty seconds.
-template <class F>
-bool eventually(F condition) {
-  const auto deadline = Clock::now() + 20s;
-  while (!condition()) {
-    if (Clock::now() > deadline) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
+using support::eventually;
 
 /// A loop that counts its turns by thread, and its I/O thread, which yields the loop whenever it is told to.
 class Rig : private LoopLease::Loop {

@@ -13,7 +13,7 @@
 #include <fstream>
 #include <memory>
 
-#include "folder.hpp"
+#include "tests/support/temp_directory.hpp"
 #include "worker/runners/memory.hpp"
 
 namespace weft::worker {
@@ -32,7 +32,7 @@ struct Machine {
     available(500);
   }
   void write(const std::string& path, const std::string& text) const {
-    const std::filesystem::path file = folder.path + path;
+    const std::filesystem::path file = temp.path().string() + path;
     std::filesystem::create_directories(file.parent_path());
     std::ofstream(file) << text;
   }
@@ -59,10 +59,9 @@ struct Machine {
           "inactive_file 5\ntotal_inactive_file " + std::to_string(files * kMiB) + "\ntotal_active_file 0\n");
   }
   MemoryMeter meter(std::optional<std::uint64_t> own = {}) const {
-    return MemoryMeter(own, {folder.path, folder.path + "/mountinfo", folder.path + "/cgroup"},
-                       folder.path + "/meminfo");
+    return MemoryMeter(own, {temp.path(), temp / "mountinfo", temp / "cgroup"}, temp / "meminfo");
   }
-  Folder folder;
+  support::TempDirectory temp;
 };
 
 bool is(const MemoryUsed& memory, std::uint64_t used, std::uint64_t limit, const std::string& of) {

@@ -178,18 +178,18 @@ TEST_SUITE("reaper") {
 
   TEST_CASE("where there is a cgroup, the kernel is told to kill all that is in it") {
     Shell shell("");
-    std::ofstream(shell.folder + "/cgroup.procs").flush();
-    std::ofstream(shell.folder + "/cgroup.kill").flush();
-    const Fd folder = checked(open(shell.folder.c_str(), O_RDONLY | O_CLOEXEC), shell.folder);
+    std::ofstream(shell.temp / "cgroup.procs").flush();
+    std::ofstream(shell.temp / "cgroup.kill").flush();
+    const Fd cgroup = checked(open(shell.temp.path().c_str(), O_RDONLY | O_CLOEXEC), shell.temp.path());
     const Fd program = checked(open("/bin/sh", O_RDONLY | O_CLOEXEC), "/bin/sh");
     shell.process = std::make_unique<RunnerProcess>(RunnerProcess::Launch{.executable = program.get(),
                                                                           .argv = {"sh", "-c", "exit 4"},
-                                                                          .scratch = shell.folder + "/other",
-                                                                          .cgroup = folder.get()},
+                                                                          .scratch = shell.temp / "other",
+                                                                          .cgroup = cgroup.get()},
                                                     shell.server);
     CHECK(shell.death().exit_code == 4);
-    CHECK(content(shell.folder + "/cgroup.procs") == "0");
-    CHECK(content(shell.folder + "/cgroup.kill") == "1");
+    CHECK(content(shell.temp / "cgroup.procs") == "0");
+    CHECK(content(shell.temp / "cgroup.kill") == "1");
   }
 }
 

@@ -24,6 +24,7 @@
 #include "common/runner/runner_loop.hpp"
 #include "common/runner/socket_bell.hpp"
 #include "common/wire/codec.hpp"
+#include "tests/support/temp_directory.hpp"
 #include "tests/unit/agent_end.hpp"
 #include "tests/unit/child_runner.hpp"
 #include "weft/function.hpp"
@@ -151,8 +152,8 @@ using namespace loop_test;
 
 TEST_SUITE("runner loop") {
   TEST_CASE("a task runs in the directory that it asks for, and the next one where the runner was before") {
-    char buffer[] = "/tmp/weft-test-XXXXXX";
-    const std::string directory = mkdtemp(buffer);
+    const support::TempDirectory temp;
+    const std::string directory = temp.path();
     const auto arguments = detail::encode(std::tuple<>());
     Runner runner;
     (void)runner.hello();
@@ -176,8 +177,8 @@ TEST_SUITE("runner loop") {
   }
 
   TEST_CASE("the error of a task names the directory in which the task threw") {
-    char buffer[] = "/tmp/weft-test-XXXXXX";
-    const std::string directory = mkdtemp(buffer);
+    const support::TempDirectory temp;
+    const std::string directory = temp.path();
     const auto arguments = detail::encode(std::tuple<>());
     Runner runner;
     (void)runner.hello();

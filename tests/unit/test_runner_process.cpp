@@ -23,7 +23,7 @@ TEST_CASE("what a runner prints arrives line by line, and how it ended after tha
   CHECK(shell.err == "two\n");
 }
 
-TEST_CASE("a runner's world: empty stdin, no other descriptors, a scratch folder, no WEFT_* but one") {
+TEST_CASE("a runner's world: empty stdin, no other descriptors, a scratch directory, no WEFT_* but one") {
   setenv("WEFT_TEST_SECRET", "1", 1);
   Shell shell(
       "read line || echo empty; pwd; env | grep ^WEFT_; ls /proc/$$/fd | tr '\\n' ' '; echo; ulimit -c; "
@@ -31,7 +31,7 @@ TEST_CASE("a runner's world: empty stdin, no other descriptors, a scratch folder
   CHECK(shell.death().exit_code == 0);
   unsetenv("WEFT_TEST_SECRET");
   const char* path = std::getenv("LD_LIBRARY_PATH");
-  CHECK(shell.out == "empty\n" + shell.folder +
+  CHECK(shell.out == "empty\n" + shell.temp.path().string() +
                          "/scratch\nWEFT_RUNNER=" + std::to_string(runner::kChannelVersion) +
                          ":3:4\n0 1 2 3 4 \n0\n" + (path ? path : "") + "\nsh\n");
 }
@@ -69,7 +69,7 @@ TEST_CASE("a program that cannot be executed says so and ends with 127") {
   const Fd program = checked(open(name, O_RDONLY | O_CLOEXEC), name);
   unlink(name);
   Shell shell("");
-  const std::string scratch = shell.folder + "/other";
+  const std::string scratch = shell.temp / "other";
   shell.process = std::make_unique<RunnerProcess>(
       RunnerProcess::Launch{.executable = program.get(), .argv = {"x"}, .scratch = scratch}, shell.server);
   CHECK(shell.death().exit_code == 127);

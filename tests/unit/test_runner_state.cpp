@@ -20,6 +20,7 @@
 #include <sstream>
 #include <thread>
 
+#include "tests/support/temp_directory.hpp"
 #include "tests/unit/child_runner.hpp"
 
 #if defined(__x86_64__)
@@ -244,10 +245,9 @@ using namespace state_test;
 
 TEST_SUITE("runner state") {
   TEST_CASE("what a task changes in its process, the next one does not find") {
-    char name[] = "/tmp/weft-test-XXXXXX";
-    const std::filesystem::path directory = mkdtemp(name);
+    const support::TempDirectory directory;
     const auto before_test = std::filesystem::current_path();
-    std::filesystem::current_path(directory);
+    std::filesystem::current_path(directory.path());
     int pipe_ends[2];
     REQUIRE(pipe(pipe_ends) == 0);
     ChildRunner runner(pipe_ends[1]);
@@ -300,7 +300,6 @@ TEST_SUITE("runner state") {
     if (geteuid() == 0) CHECK_AFTER(is_nicer);  // others may not take it back
 #undef CHECK_AFTER
     close(pipe_ends[0]);
-    std::filesystem::remove_all(directory);
   }
 
   TEST_CASE("a function that has changed nothing a hundred times is still looked at") {

@@ -10,7 +10,7 @@
 #include "common/base/byte_size.hpp"
 #include "common/system/hash.hpp"
 #include "common/system/program_cache.hpp"
-#include "folder.hpp"
+#include "tests/support/temp_directory.hpp"
 #include "worker/runners/cgroup.hpp"
 #include "worker/runners/memory.hpp"
 #include "worker/store/blob_store.hpp"
@@ -30,11 +30,11 @@ const std::string kText = "a program";
 const BlobId kId = hash_of(kText);
 
 /// A file of `bytes` in the cache, last used `age` hours ago.
-void add_file(const Folder& folder, const std::string& hash, const std::string& name, std::size_t bytes,
+void add_file(const support::TempDirectory& temp, const std::string& hash, const std::string& name, std::size_t bytes,
               int age) {
-  std::ofstream(folder.path + "/blobs/" + hash) << std::string(bytes, 'x');
-  if (!name.empty()) std::ofstream(folder.path + "/names/" + hash) << name << '\n';
-  std::filesystem::last_write_time(folder.path + "/blobs/" + hash,
+  std::ofstream(temp / ("blobs/" + hash)) << std::string(bytes, 'x');
+  if (!name.empty()) std::ofstream(temp / ("names/" + hash)) << name << '\n';
+  std::filesystem::last_write_time(temp / ("blobs/" + hash),
                                    std::filesystem::file_time_type::clock::now() - std::chrono::hours(age));
 }
 
@@ -61,49 +61,49 @@ void put(BlobStore& store) {
 
 TEST_SUITE("worker cache") {
   TEST_CASE("a blob that was fetched is found again, also by the next worker") {
-    Folder folder;
+    support::TempDirectory temp;
     {
-      Cache cache(folder.path);
+      Cache cache(temp.path());
       BlobStore store(cache);
       put(store);
       CHECK(content_of(store.fd(kId)) == kText);
       CHECK((fcntl(store.fd(kId), F_GET_SEALS) & F_SEAL_WRITE) != 0);
     }
-    Cache cache(folder.path);
+    Cache cache(temp.path());
     BlobStore store(cache);
     CHECK(is<BlobReady>(store.find({kId, kText.size(), "prog"})));
     CHECK(content_of(store.fd(kId)) == kText);
   }
 
   TEST_CASE("a damaged file is not used, but fetched again") {
-    Folder folder;
-    Cache cache(folder.path);
+    support::TempDirectory temp;
+    Cache cache(temp.path());
     {
       BlobStore store(cache);
       put(store);
     }
-    SUBCASE("changed") { std::ofstream(folder.path + "/blobs/" + kId.text()) << "A program"; }
-    SUBCASE("cut") { std::ofstream(folder.path + "/blobs/" + kId.text()) << "a"; }
+    SUBCASE("changed") { std::ofstream(temp / ("blobs/" + kId.text())) << "A program"; }
+    SUBCASE("cut") { std::ofstream(temp / ("blobs/" + kId.text())) << "a"; }
     BlobStore store(cache);
     put(store);
     CHECK(content_of(store.fd(kId)) == kText);
   }
 
   TEST_CASE("bytes with another hash do not get in") {
-    Folder folder;
-    Cache cache(folder.path);
+    support::TempDirectory temp;
+    Cache cache(temp.path());
     BlobStore store(cache);
     CHECK(is<BlobMissing>(store.find({kId, kText.size(), "prog"})));
     CHECK(!store.store({kId, kText.size(), 0, Bytes("b program")}));
     CHECK(is<BlobBad>(store.verify(kId)));
-    CHECK(std::filesystem::is_empty(folder.path + "/blobs"));
+    CHECK(std::filesystem::is_empty(temp / "blobs"));
     put(store);
   }
 
   TEST_CASE("two workers of one host fetch a blob once") {
-    Folder folder;
-    Cache cache1(folder.path);
-    Cache cache2(folder.path);
+    support::TempDirectory temp;
+    Cache cache1(temp.path());
+    Cache cache2(temp.path());
     BlobStore store1(cache1);
     BlobStore store2(cache2);
     CHECK(is<BlobMissing>(store1.find({kId, kText.size(), "prog"})));
@@ -127,19 +127,19 @@ TEST_SUITE("worker cache") {
   }
 
   TEST_CASE("an argument stays in memory, and is checked as well") {
-    Folder folder;
-    Cache cache(folder.path);
+    support::TempDirectory temp;
+    Cache cache(temp.path());
     BlobStore store(cache);
     CHECK(is<BlobMissing>(store.find({kId, kText.size(), ""})));
     store.store({kId, kText.size(), 0, Bytes(kText)});
     CHECK(is<BlobReady>(store.verify(kId)));
     CHECK(content_of(store.fd(kId)) == kText);
-    CHECK(std::filesystem::is_empty(folder.path + "/blobs"));
+    CHECK(std::filesystem::is_empty(temp / "blobs"));
   }
 
   TEST_CASE("few descriptors: arguments wait for others to go, and results do without") {
-    Folder folder;
-    Cache cache(folder.path);
+    support::TempDirectory temp;
+    Cache cache(temp.path());
     BlobStore store(cache, 1);
     const std::string one = "an argument";
     const std::string other = "another argument";
@@ -179,8 +179,8 @@ TEST_SUITE("worker cache") {
     }
   }
 
-  TEST_CASE("a folder that others may enter, or that is none, is refused with a sentence") {
-    Folder folder;
+  TEST_CASE("a directory that others may enter, or that is none, is refused with a sentence") {
+    support::TempDirectory temp;
     const auto refuses = [](const std::string& path, const std::string& words) {
       try {
         Cache cache(path);
@@ -189,63 +189,63 @@ TEST_SUITE("worker cache") {
         CHECK(std::string(error.what()).find(words) != std::string::npos);
       }
     };
-    mkdir((folder.path + "/open").c_str(), 0700);
-    chmod((folder.path + "/open").c_str(), 0755);
-    refuses(folder.path + "/open", "other users may enter");
-    std::ofstream(folder.path + "/file") << "";
-    refuses(folder.path + "/file", "is not a directory");
+    mkdir((temp / "open").c_str(), 0700);
+    chmod((temp / "open").c_str(), 0755);
+    refuses(temp / "open", "other users may enter");
+    std::ofstream(temp / "file") << "";
+    refuses(temp / "file", "is not a directory");
   }
 
   TEST_CASE("old builds of a program go first, then what was used longest ago") {
-    Folder folder;
-    const Cache cache(folder.path);
-    add_file(folder, "fit1", "fit", 100, 9);
-    add_file(folder, "fit2", "fit", 100, 2);
-    add_file(folder, "fit3", "fit", 100, 1);
-    add_file(folder, "rare", "rare", 100, 50);
-    add_file(folder, "unknown", "", 100, 40);
-    add_file(folder, "lib", "lib.so", 100, 3);
-    CHECK(hashes_of(cached_files(folder.path)) == "fit1 fit2 rare unknown lib fit3 ");
-    CHECK(hashes_of(trim_cache(folder.path, 600)).empty());
-    CHECK(hashes_of(trim_cache(folder.path, 599)) == "fit1 ");
-    CHECK(hashes_of(trim_cache(folder.path, 250)) == "fit2 rare unknown ");
-    CHECK(hashes_of(trim_cache(folder.path, 0, "lib")) == "fit3 ");
-    CHECK(hashes_of(cached_files(folder.path)) == "lib ");
-    CHECK(!std::filesystem::exists(folder.path + "/names/fit1"));
+    support::TempDirectory temp;
+    const Cache cache(temp.path());
+    add_file(temp, "fit1", "fit", 100, 9);
+    add_file(temp, "fit2", "fit", 100, 2);
+    add_file(temp, "fit3", "fit", 100, 1);
+    add_file(temp, "rare", "rare", 100, 50);
+    add_file(temp, "unknown", "", 100, 40);
+    add_file(temp, "lib", "lib.so", 100, 3);
+    CHECK(hashes_of(cached_files(temp.path())) == "fit1 fit2 rare unknown lib fit3 ");
+    CHECK(hashes_of(trim_cache(temp.path(), 600)).empty());
+    CHECK(hashes_of(trim_cache(temp.path(), 599)) == "fit1 ");
+    CHECK(hashes_of(trim_cache(temp.path(), 250)) == "fit2 rare unknown ");
+    CHECK(hashes_of(trim_cache(temp.path(), 0, "lib")) == "fit3 ");
+    CHECK(hashes_of(cached_files(temp.path())) == "lib ");
+    CHECK(!std::filesystem::exists(temp / "names/fit1"));
   }
 
   TEST_CASE("what a worker uses is never removed, until it uses it no longer or is dead") {
-    Folder folder;
+    support::TempDirectory temp;
     {
-      Cache cache(folder.path);
-      Cache other(folder.path);
+      Cache cache(temp.path());
+      Cache other(temp.path());
       BlobStore store(cache);
       put(store);
-      CHECK(trim_cache(folder.path, 0).empty());
-      REQUIRE(cached_files(folder.path).size() == 1);
-      CHECK(cached_files(folder.path)[0].in_use);
-      CHECK(cached_files(folder.path)[0].name == "prog");
+      CHECK(trim_cache(temp.path(), 0).empty());
+      REQUIRE(cached_files(temp.path()).size() == 1);
+      CHECK(cached_files(temp.path())[0].in_use);
+      CHECK(cached_files(temp.path())[0].name == "prog");
       BlobStore theirs(other);
       CHECK(is<BlobReady>(theirs.find({kId, kText.size(), "prog"})));
       store.drop(kId);
-      CHECK(trim_cache(folder.path, 0).empty());
+      CHECK(trim_cache(temp.path(), 0).empty());
       theirs.drop(kId);
-      CHECK(!cached_files(folder.path)[0].in_use);
+      CHECK(!cached_files(temp.path())[0].in_use);
       CHECK(is<BlobReady>(theirs.find({kId, kText.size(), "prog"})));
     }
-    std::filesystem::create_directories(folder.path + "/run/1-dead/used");
-    std::ofstream(folder.path + "/run/1-dead/used/" + kId.text()) << "";
-    CHECK(trim_cache(folder.path, 0).size() == 1);
+    std::filesystem::create_directories(temp / "run/1-dead/used");
+    std::ofstream(temp / "run/1-dead/used/" + kId.text()) << "";
+    CHECK(trim_cache(temp.path(), 0).size() == 1);
   }
 
-  TEST_CASE("the folders of dead workers are removed, those of living ones stay") {
-    Folder folder;
-    const std::string stale = folder.path + "/run/1-dead";
-    Cache living(folder.path);
+  TEST_CASE("the directories of dead workers are removed, those of living ones stay") {
+    support::TempDirectory temp;
+    const std::string stale = temp / "run/1-dead";
+    Cache living(temp.path());
     std::filesystem::create_directories(stale + "/scratch");
     std::string own;
     {
-      Cache cache(folder.path);
+      Cache cache(temp.path());
       own = cache.run_directory();
       CHECK(std::filesystem::exists(own));
       CHECK(!std::filesystem::exists(stale));
@@ -280,11 +280,11 @@ TEST_SUITE("worker memory") {
 }
 
 TEST_SUITE("worker cgroup") {
-  /// A folder that looks like a cgroup v2 with this process in /own.
+  /// A directory that looks like a cgroup v2 with this process in /own.
   struct FakeCgroup {
     FakeCgroup() {
       for (const char* name : {"own", "own/agent", "own/slot3"})
-        std::filesystem::create_directory(folder.path + "/" + name);
+        std::filesystem::create_directory(temp / "" + name);
       write("self", "4:memory:/old\n0::/own\n");
       write("own/cgroup.controllers", "cpu memory pids\n");
       for (const char* name :
@@ -295,15 +295,15 @@ TEST_SUITE("worker cgroup") {
       write("own/slot3/memory.events", "low 0\noom 5\noom_kill 5\n");
     }
     void write(const std::string& name, const std::string& text) {
-      std::ofstream(folder.path + "/" + name) << text;
+      std::ofstream(temp / "" + name) << text;
     }
     std::string read(const std::string& name) {
       std::string out;
-      std::getline(std::ifstream(folder.path + "/" + name), out);
+      std::getline(std::ifstream(temp / "" + name), out);
       return out;
     }
-    std::unique_ptr<Cgroup> take_over() { return Cgroup::take_over(why, folder.path, folder.path + "/self"); }
-    Folder folder;
+    std::unique_ptr<Cgroup> take_over() { return Cgroup::take_over(why, temp.path(), temp / "self"); }
+    support::TempDirectory temp;
     std::string why;
   };
 
@@ -336,7 +336,7 @@ TEST_SUITE("worker cgroup") {
       CHECK(fake.why == "there is no cgroup v2 with a memory controller");
     }
     SUBCASE("no member may be moved") {
-      std::filesystem::remove(fake.folder.path + "/own/agent/cgroup.procs");
+      std::filesystem::remove(fake.temp / "own/agent/cgroup.procs");
       CHECK(!fake.take_over());
       CHECK(fake.why == "the cgroup /own has other members than this worker");
     }

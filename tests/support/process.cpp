@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "tests/e2e/process.hpp"
+#include "tests/support/process.hpp"
 
 #include <fcntl.h>
 #include <sys/wait.h>
@@ -11,9 +11,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
-#include <thread>
 
-namespace weft::e2e {
+namespace weft::support {
 
 namespace fs = std::filesystem;
 
@@ -28,26 +27,6 @@ std::string read_file(const fs::path& path) {
 
 }  // namespace
 
-bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within) {
-  const auto deadline = std::chrono::steady_clock::now() + within;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(10ms);  // between two looks at the condition
-  }
-  return true;
-}
-
-TempFolder::TempFolder() {
-  std::string name = (fs::temp_directory_path() / "weft-test-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw std::runtime_error("cannot make a temporary folder");
-  path_ = name;
-}
-
-TempFolder::~TempFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
 // ---- Process ----
 
 Process::Process(std::vector<std::string> argv, Options options) {
@@ -55,8 +34,8 @@ Process::Process(std::vector<std::string> argv, Options options) {
   for (std::string& argument : argv) arguments.push_back(argument.data());
   arguments.push_back(nullptr);
   if (options.output.empty()) {
-    folder_ = std::make_unique<TempFolder>();
-    options.output = folder_->path() / "process";
+    directory_ = std::make_unique<TempDirectory>();
+    options.output = directory_->path() / "process";
   }
   out_ = options.output.string() + ".out";
   err_ = options.output.string() + ".err";
@@ -64,7 +43,7 @@ Process::Process(std::vector<std::string> argv, Options options) {
   if (pid_ < 0) throw std::runtime_error("cannot fork");
   if (pid_ == 0) {
     for (const auto& [name, value] : options.environment) setenv(name.c_str(), value.c_str(), 1);
-    if (!options.folder.empty() && chdir(options.folder.c_str()) != 0) _exit(126);
+    if (!options.directory.empty() && chdir(options.directory.c_str()) != 0) _exit(126);
     const int null = open("/dev/null", O_RDONLY);
     const int out_fd = open(out_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     const int err_fd = open(err_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -111,14 +90,13 @@ std::string Process::out() const { return read_file(out_); }
 std::string Process::err() const { return read_file(err_); }
 
 bool Process::prints(const std::string& text, std::chrono::milliseconds within) {
-  return eventually(
-      [&] { return out().find(text) != std::string::npos || err().find(text) != std::string::npos; }, within);
+  return eventually([&] { return contains(out(), text) || contains(err(), text); }, within);
 }
 
 // ---- binaries and status ----
 
 std::string binary(const std::string& name) {
-  if (const char* folder = std::getenv("WEFT_BIN_DIR")) return fs::path(folder) / name;
+  if (const char* directory = std::getenv("WEFT_BIN_DIR")) return fs::path(directory) / name;
   return fs::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
@@ -173,4 +151,4 @@ bool process_exists(pid_t pid) {
   return behind_name != std::string::npos && text.substr(behind_name + 2, 1) != "Z";
 }
 
-}  // namespace weft::e2e
+}  // namespace weft::support

@@ -5,37 +5,20 @@
 
 #include <sys/types.h>
 
-#include <chrono>
 #include <csignal>
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-namespace weft::e2e {
+#include "tests/support/condition.hpp"
+#include "tests/support/temp_directory.hpp"
 
-using namespace std::chrono_literals;
+namespace weft::support {
 
-/// True as soon as `condition` is, false when it is not by `within`.
-bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within = 10s);
-
-/// A folder that goes with its owner.
-class TempFolder {
- public:
-  TempFolder();
-  ~TempFolder();
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// Variables beside this process's own.
+/// Variables in addition to those of this process.
 using Environment = std::map<std::string, std::string>;
 
 /// A process with its output in files. Killed and reaped when it goes, if it still runs.
@@ -43,8 +26,8 @@ class Process {
  public:
   struct Options {
     Environment environment;
-    std::filesystem::path folder;  // to run in; empty: this process's
-    std::filesystem::path output;  // PATH.out and PATH.err stay; empty: they go with this object
+    std::filesystem::path directory;  // to run in; empty: this process's
+    std::filesystem::path output;     // PATH.out and PATH.err stay; empty: they go with this object
   };
   explicit Process(std::vector<std::string> argv) : Process(std::move(argv), Options{}) {}
   Process(std::vector<std::string> argv, Options options);
@@ -65,7 +48,7 @@ class Process {
   bool prints(const std::string& text, std::chrono::milliseconds within = 10s);
 
  private:
-  std::unique_ptr<TempFolder> folder_;
+  std::unique_ptr<TempDirectory> directory_;
   std::string out_;  // files
   std::string err_;
   pid_t pid_ = -1;
@@ -88,4 +71,4 @@ std::vector<pid_t> descendants_of(pid_t pid);
 std::vector<pid_t> runners_of(pid_t worker);
 bool process_exists(pid_t pid);
 
-}  // namespace weft::e2e
+}  // namespace weft::support

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-namespace weft::e2e {
+namespace weft::support {
 
 class Proxy {
  public:
@@ -82,4 +82,4 @@ class Proxy {
   std::thread thread_;
 };
 
-}  // namespace weft::e2e
+}  // namespace weft::support

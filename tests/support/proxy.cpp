@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "tests/e2e/proxy.hpp"
+#include "tests/support/proxy.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -14,7 +14,7 @@
 #include <cerrno>
 #include <stdexcept>
 
-namespace weft::e2e {
+namespace weft::support {
 
 namespace {
 
@@ -247,4 +247,4 @@ void Proxy::close_both(Connection& connection) {
   close(connection.broker);
 }
 
-}  // namespace weft::e2e
+}  // namespace weft::support
