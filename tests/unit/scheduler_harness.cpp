@@ -174,6 +174,7 @@ void Harness::step(const Event& event) {
   scheduler_.step(now_, event, actions);
   if (check_each_step_) scheduler_.check_invariants();
   for (Action& action : actions) {
+    if (see_) see_(now_, action);
     if (const auto* line = std::get_if<Log>(&action)) {
       log_.push_back(line->text);
       continue;

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <ostream>
@@ -125,6 +126,8 @@ class Harness {
   void freeze(Duration duration);
   void step(const Event& event);
   Time now() const { return now_; }
+  /// `see` is called with every action, and when it came: log lines, heartbeats and orders to the disk too.
+  void watch(std::function<void(Time, const Action&)> see) { see_ = std::move(see); }
 
   // ---- the disk, which does nothing until it is told ----
   /// Performs what was ordered, and what that leads to; or refuses all of it.
@@ -187,6 +190,7 @@ class Harness {
   Time now_{1000s};
   Scheduler scheduler_;
   Actions actions_;
+  std::function<void(Time, const Action&)> see_;
   TestDisk disk_;
   std::deque<Action> orders_;
   std::vector<std::string> log_;
