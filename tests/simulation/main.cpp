@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // weft_simulation [--seeds N] [--first SEED] [--seed SEED [--trace]] [--report]
+// weft_simulation --story FILE
 //
 // Runs whole fabrics in virtual time, one for each seed; one in eleven twice, to compare the traces. Ends
 // with the first broken promise: prints which, the end of the trace that led to it, and how to replay it.
-// WEFT_SEED in the environment means --seed.
+// WEFT_SEED in the environment means --seed. A story is a scenario file (story.hpp).
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@
 #include <string>
 
 #include "tests/simulation/fabric.hpp"
+#include "tests/simulation/story.hpp"
 
 namespace weft::sim {
 
@@ -29,6 +31,7 @@ struct Arguments {
   bool trace = false;  // print all of it
   bool tail = false;   // only its end: how main's handler runs a seed again
   bool report = false;
+  std::string story;
 };
 
 // For the handler of SIGABRT, which has no other way to know.
@@ -53,7 +56,8 @@ void on_abort(int) {
 
 [[noreturn]] void usage() {
   std::fprintf(stderr,
-               "usage: weft_simulation [--seeds N] [--first SEED] [--seed SEED [--trace]] [--report]\n");
+               "usage: weft_simulation [--seeds N] [--first SEED] [--seed SEED [--trace]] [--report]\n"
+               "       weft_simulation --story FILE\n");
   std::exit(2);
 }
 
@@ -83,6 +87,9 @@ Arguments parse(int argc, char** argv) {
       arguments.trace = true;
     } else if (argument == "--tail") {
       arguments.tail = true;
+    } else if (argument == "--story") {
+      if (++i >= argc) usage();
+      arguments.story = argv[i];
     } else if (argument == "--report") {
       arguments.report = true;
     } else {
@@ -91,6 +98,17 @@ Arguments parse(int argc, char** argv) {
   }
   if (arguments.one) arguments.seeds = 1;
   return arguments;
+}
+
+int tell(const std::string& file) {
+  try {
+    const std::string differences = check_story(file);
+    fmt::print("{}", differences);
+    return differences.empty() ? 0 : 1;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "weft_simulation: {}\n", error.what());
+    return 2;
+  }
 }
 
 struct Totals {
@@ -139,6 +157,7 @@ int run(const Arguments& arguments) {
 int main(int argc, char** argv) {
   using namespace weft::sim;
   const Arguments arguments = parse(argc, argv);
+  if (!arguments.story.empty()) return tell(arguments.story);
   replaying = arguments.tail || arguments.trace;
   std::signal(SIGABRT, on_abort);
   return run(arguments);

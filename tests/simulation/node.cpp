@@ -10,15 +10,16 @@ namespace weft::sim {
 namespace {
 
 constexpr int kInputsPerTurn = 1000;  // as the shells have it
-constexpr Duration kTurnMax = std::chrono::microseconds(300);
-constexpr std::int64_t kDriftPpmMax = 10'000;  // one percent
 
 }  // namespace
 
 Node::Node(World& world, Network& network, std::string name)
     : world_(world), network_(network), random_(world.random().fork()), name_(std::move(name)) {
   offset_us_ = static_cast<std::int64_t>(random_.below(1'000'000'000));
-  drift_ppm_ = static_cast<std::int64_t>(random_.below(2 * kDriftPpmMax)) - kDriftPpmMax;
+  const std::int64_t drift_max = world.noise().drift_ppm_max;
+  if (drift_max > 0)
+    drift_ppm_ =
+        static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(2 * drift_max))) - drift_max;
 }
 
 void Node::start_process() {
@@ -69,7 +70,8 @@ void Node::count_message(std::string_view direction, const wire::Message& messag
 void Node::wake() {
   if (turn_planned_ || in_turn_) return;
   turn_planned_ = true;
-  const Time when = std::max(world_.now() + random_.duration(Duration(0), kTurnMax), frozen_until_);
+  const Time when =
+      std::max(world_.now() + random_.duration(Duration(0), world_.noise().turn_max), frozen_until_);
   world_.at(when, [this, life = life_] {
     if (life == life_) turn();
   });

@@ -8,6 +8,7 @@
 #include <deque>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/base/time.hpp"
 
@@ -35,6 +36,8 @@ class Trace {
   }
 
   void print_tail() const;
+  /// The lines that are kept, which are forgotten.
+  std::deque<std::string> take() { return std::exchange(tail_, {}); }
   std::uint64_t hash() const { return hash_; }
 
  private:

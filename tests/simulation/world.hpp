@@ -17,8 +17,16 @@ namespace weft::sim {
 
 class World {
  public:
-  World(std::uint64_t seed, Trace& trace, Coverage& coverage)
-      : random_(seed), trace_(trace), coverage_(coverage) {}
+  /// How much the processes of this world differ from perfect ones.
+  struct Noise {
+    Duration turn_max = std::chrono::microseconds(300);  // until a process that has something to do does it
+    std::int64_t drift_ppm_max = 10'000;                 // of a clock: one percent
+    static Noise none() { return {Duration(0), 0}; }
+  };
+
+  World(std::uint64_t seed, Trace& trace, Coverage& coverage) : World(seed, trace, coverage, Noise()) {}
+  World(std::uint64_t seed, Trace& trace, Coverage& coverage, Noise noise)
+      : random_(seed), trace_(trace), coverage_(coverage), noise_(noise) {}
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -32,6 +40,7 @@ class World {
   void run_until(Time time);
 
   Random& random() { return random_; }
+  const Noise& noise() const { return noise_; }
   Coverage& coverage() { return coverage_; }
   Trace& trace() { return trace_; }
   template <class Make>
@@ -58,6 +67,7 @@ class World {
   Random random_;
   Trace& trace_;
   Coverage& coverage_;
+  const Noise noise_;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue_;
   std::uint64_t next_serial_ = 0;
   std::uint64_t events_ = 0;
