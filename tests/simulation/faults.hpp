@@ -34,6 +34,8 @@ class Faults {
   Time over() const { return over_; }
 
  private:
+  /// After a fault is over it may take this long until everybody has noticed what it did.
+  static constexpr Duration kAftermath = std::chrono::seconds(6);
   struct Kind {
     bool (Faults::*act)();  // false: it cannot happen to those who were drawn
     std::uint64_t weight;
@@ -46,7 +48,7 @@ class Faults {
   std::vector<Kind> draw_kinds();
   std::vector<Kind> draw_hunt(const std::vector<Kind>& kinds);
   void strike();
-  // Stories: faults that lead to what is rare only one after the other, with restarts of the broker.
+  // Stories (fault_stories.cpp).
   void plan_stories(Time end);
   void lose_workers();
   void shake_workers();
