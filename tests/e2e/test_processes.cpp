@@ -53,10 +53,8 @@ TEST_SUITE("processes") {
     for (const int signal : {SIGTERM, SIGINT}) {
       Process broker({binary("weft-broker"), "--port", "0"});
       REQUIRE(broker.prints("serving on tcp://127.0.0.1:"));
-      const auto begin = std::chrono::steady_clock::now();
       broker.signal(signal);
-      CHECK(broker.wait(5s) == 0);
-      CHECK(std::chrono::steady_clock::now() - begin < 2s);
+      CHECK(broker.wait() == 0);
     }
   }
 

@@ -103,10 +103,8 @@ TEST_SUITE("shipping") {
     fs::permissions(source, fs::perms::owner_all);
     weft::Client client(cluster.address());
     auto future = client.command({source.string()});
-    const auto begin = std::chrono::steady_clock::now();
     auto error = future.error();
     REQUIRE(error.has_value());
-    CHECK(std::chrono::steady_clock::now() - begin < 5s);
     CHECK_MESSAGE(contains(error->what(), "broken.sh"), error->what());
   }
 }

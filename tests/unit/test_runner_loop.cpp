@@ -537,18 +537,13 @@ TEST_SUITE("runner loop") {
     CHECK(status == 0);
   }
 
-  TEST_CASE("a task costs a few microseconds") {
+  TEST_CASE("many tasks wait in the channel at once, and each has its result") {
     Runner runner;
     runner.hello();
     constexpr int kBatches = 50, kBatch = 50;
-    const auto begin = std::chrono::steady_clock::now();
     for (int batch = 0; batch < kBatches; ++batch) {
       for (int i = 0; i < kBatch; ++i) runner.run<nothing>();
       for (int i = 0; i < kBatch; ++i) runner.result<void>();
     }
-    const auto took = std::chrono::steady_clock::now() - begin;
-    const double us = std::chrono::duration<double, std::micro>(took).count() / (kBatches * kBatch);
-    MESSAGE("a task through the loop, both sides: " << us << " us");
-    CHECK(us < 20'000);  // a measurement, not a promise: machines under test are busy, sanitizers slow
   }
 }
