@@ -1,22 +1,27 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: mutate.sh [--seeds N] [--first SEED] [NAME...]
+# Usage: mutate.sh [--preset NAME] [--built] [--seeds N] [--first SEED] [--record] [--list | NAME...]
 #
-# Shows that the simulation bites. Each patch in tests/simulation/mutations breaks one promise on purpose;
-# its first line says which. For each (or those that are named, without .patch) this applies it to a copy of
-# the tree, builds weft_simulation there and runs seeds until one fails: N of them at most (3000), from SEED
-# (1). Prints at which seed it was found, after how many, and by which complaint.
+# Shows that the simulation bites. Each patch in tests/simulation/mutations breaks one promise on purpose; its
+# first line says which. For each (or those that are named, without .patch) this
+# compiles the changed files anew, without optimisation, and links them with the rest of weft_simulation, which it
+# builds before in preset NAME (release). Then it runs the seed that found the mutation before, which is recorded in
+# found_by.txt, and if that seed does not find it any more, seeds until one does: N at most (3000), from SEED (1).
+#
+#   --list     prints the names
+#   --built    weft_simulation is built already, so that several calls can run at once
+#   --record   writes the seeds that find the mutations into found_by.txt
 #
 # Fails when a patch does not apply any more (make it again by hand: the change, then
 # `git diff -U2 >tests/simulation/mutations/NAME.patch`, the first line kept), when what it makes does not
-# build, or when no seed finds it. The copy is in build/mutations and is used again the next time.
+# compile, or when no seed finds it. What it makes is in build/mutations.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 patches=$source_dir/tests/simulation/mutations
 work=build/mutations # below source_dir
-seeds=3000 first=1 failed=0
+preset=release seeds=3000 first=1 built=0 record=0 failed=0
 
 print_usage() { sed -n '/^# Usage:/,/^[^#]*$/s/^# \{0,1\}//p' "$source_dir/scripts/mutate.sh"; }
 
@@ -31,55 +36,111 @@ complain() { # NAME SENTENCE
   failed=$((failed + 1))
 }
 
-# The files of the tree as they are now; those that did not change keep their times.
-copy_tree() {
-  mkdir -p "$work/tree" "$work/new"
-  rm -rf "$work/new"
-  mkdir -p "$work/new"
-  git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$work/new"
-  restore "$work/new" "$work/tree"
-  rm -rf "$work/new"
-}
-
-# Makes every file of TO what it is in FROM.
-restore() { # FROM TO
-  local name
-  while IFS= read -r -d '' name; do
-    cmp -s "$1/$name" "$2/$name" || install -D -m 644 "$1/$name" "$2/$name"
-  done < <(cd "$1" && find . -type f -print0)
-}
+all_names() { for patch in "$patches"/*.patch; do basename "$patch" .patch; done; }
 
 build() {
-  [[ -f $work/build/build.ninja ]] ||
-    cmake -S "$work/tree" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release >"$work/build.log" 2>&1
-  cmake --build "$work/build" --target weft_simulation >"$work/build.log" 2>&1
+  [[ -f build/$preset/build.ninja ]] || cmake --preset "$preset" >/dev/null
+  cmake --build --preset "$preset" --target weft_simulation >&2
 }
 
-# Runs seeds until one fails.
-hunt() { # NAME
-  local name=$1 begin=$SECONDS seed
-  timeout 900 "$work/build/bin/weft_simulation" --seeds "$seeds" --first "$first" >/dev/null 2>"$work/run.log" || true
-  seed=$(sed -n 's/^seed \([0-9]*\) breaks a promise.*/\1/p' "$work/run.log")
+# Objects that depend on one of the files.
+depending() { # FILE...
+  ninja -C "build/$preset" -t deps | awk -v files="$*" -v tree="$source_dir/" '
+    BEGIN { n = split(files, list, " "); for (i = 1; i <= n; ++i) wanted[list[i]] }
+    /^[^ ]/ { object = substr($1, 1, length($1) - 1) }
+    /^ / {
+      file = $1
+      if (index(file, tree) == 1) file = substr(file, length(tree) + 1)
+      sub(/^(\.\.\/)+/, "", file)
+      if (file in wanted && !(object in printed)) { printed[object]; print object }
+    }'
+}
+
+# Prints the command for each object, with the changed files in place of those of the tree.
+compile_commands() { # DIRECTORY OBJECT... <COMMANDS
+  local directory=$1 object command source
+  shift
+  while read -r command; do
+    for object in "$@"; do
+      [[ $command == *" -o $object "* ]] || continue
+      source=${command##* }
+      [[ ! -f $directory/${source#"$source_dir/"} ]] || command="${command% *} $directory/${source#"$source_dir/"}"
+      command=${command/ -I/ -I$directory -I}
+      command=${command/ -MD -MT $object -MF $object.d / }
+      printf '%s\n' "${command/ -o $object / -o $directory/objects/${object//\//+} -O0 -w }"
+    done
+  done
+}
+
+# Links weft_simulation with the objects of DIRECTORY, which come before the archives that have the same.
+link() { # DIRECTORY <COMMANDS
+  local directory=$1 command object
+  command=$(grep -- ' -o bin/weft_simulation ' | sed 's/^: && //; s/ && :$//')
+  for object in "$directory"/objects/*; do
+    object=$(basename "$object")
+    command=${command/ ${object//+/\/} / }
+  done
+  (cd "build/$preset" && eval "${command/ -o bin\/weft_simulation / "$directory"/objects/* -o "$directory"/weft_simulation }")
+}
+
+# Makes DIRECTORY/weft_simulation, which has the mutation.
+make_mutant() { # DIRECTORY FILE...
+  local directory=$1 objects commands
+  shift
+  mapfile -t objects < <(depending "$@")
+  ((${#objects[@]} > 0)) || return 1
+  commands=$(ninja -C "build/$preset" -t commands weft_simulation)
+  mkdir -p "$directory/objects"
+  compile_commands "$directory" "${objects[@]}" <<<"$commands" |
+    (cd "build/$preset" && tr '\n' '\0' | xargs -0 -P "$(nproc)" -I{} bash -c '{}') &&
+    link "$directory" <<<"$commands"
+}
+
+recorded_seed() { sed -n "s/^$1 //p" "$patches/found_by.txt"; }
+
+record_seed() { # NAME SEED
+  local file=$patches/found_by.txt
+  { grep -v "^$1 " "$file" || true; } >"$work/found_by.txt"
+  printf '%s %d\n' "$1" "$2" >>"$work/found_by.txt"
+  sort "$work/found_by.txt" >"$file"
+}
+
+# Runs seeds; prints the one that fails.
+failing_seed() { # PROGRAM ARGUMENT...
+  timeout 900 "$@" >/dev/null 2>"$(dirname "$1")/run.log" || true
+  sed -n 's/^seed \([0-9]*\) breaks a promise.*/\1/p' "$(dirname "$1")/run.log"
+}
+
+# The recorded seed, or else seeds until one fails.
+hunt() { # NAME DIRECTORY
+  local name=$1 program=$2/weft_simulation seed="" known
+  known=$(recorded_seed "$name")
+  [[ -z $known ]] || seed=$(failing_seed "$program" --seeds 1 --first "$known")
+  [[ -n $seed ]] || seed=$(failing_seed "$program" --seeds "$seeds" --first "$first")
   if [[ -z $seed ]]; then
-    complain "$name" "NOT FOUND in $seeds seeds ($((SECONDS - begin)) s)"
-  else
-    printf '%-28s found at seed %d, after %d seeds: %s\n' "$name" "$seed" $((seed - first + 1)) \
-      "$(sed -n '1s/^.*\(promise\|invariant\) broken: //p' "$work/run.log")"
+    complain "$name" "NOT FOUND in $seeds seeds"
+    return
+  fi
+  printf '%-28s found by seed %d: %s\n' "$name" "$seed" \
+    "$(sed -n '1s/^.*\(promise\|invariant\) broken: //p' "$2/run.log")"
+  if [[ $seed != "$known" ]]; then
+    if ((record)); then record_seed "$name" "$seed"; else printf 'It is recorded for another: --record changes that.\n'; fi
   fi
 }
 
 try() { # NAME
-  local name=$1 patch=$patches/$1.patch
-  if ! git apply --directory="$work/tree" "$patch" 2>"$work/apply.log"; then
-    complain "$name" "the patch does not apply any more: $(head -n 1 "$work/apply.log")"
-    return
-  fi
-  if build; then
-    hunt "$name"
+  local name=$1 patch=$patches/$1.patch directory=$source_dir/$work/$1 files
+  rm -rf "$directory"
+  mkdir -p "$directory"
+  mapfile -t files < <(sed -n 's/^--- a\///p' "$patch")
+  cp --parents "${files[@]}" "$directory"
+  if ! git apply --directory="$work/$name" "$patch" 2>"$directory/apply.log"; then
+    complain "$name" "the patch does not apply any more: $(head -n 1 "$directory/apply.log")"
+  elif ! make_mutant "$directory" "${files[@]}" >"$directory/build.log" 2>&1; then
+    complain "$name" "what it makes does not build: see $directory/build.log"
   else
-    complain "$name" "what it makes does not build: see $work/build.log"
+    hunt "$name" "$directory"
   fi
-  git apply --reverse --directory="$work/tree" "$patch"
 }
 
 main() {
@@ -91,6 +152,13 @@ main() {
         printf -v "${1#--}" %s "$2"
         shift
         ;;
+      --preset)
+        preset=${2:-}
+        shift
+        ;;
+      --built) built=1 ;;
+      --record) record=1 ;;
+      --list) all_names && exit ;;
       -h | --help) print_usage && exit ;;
       -*) usage_error "unknown argument $1" ;;
       *) names+=("$1") ;;
@@ -98,15 +166,13 @@ main() {
     shift
   done
   cd "$source_dir"
-  if ((${#names[@]} == 0)); then
-    for name in "$patches"/*.patch; do names+=("$(basename "$name" .patch)"); done
-  fi
+  ((${#names[@]} > 0)) || mapfile -t names < <(all_names)
   for name in "${names[@]}"; do
     [[ -f $patches/$name.patch ]] || usage_error "there is no mutation $name in $patches"
   done
-  copy_tree
+  ((built)) || build
   for name in "${names[@]}"; do try "$name"; done
-  printf '%d mutations, %d failed\n' "${#names[@]}" "$failed"
+  ((failed == 0)) || printf '%d of %d mutations failed\n' "$failed" "${#names[@]}"
   ((failed == 0))
 }
 
