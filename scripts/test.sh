@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Usage: test.sh [--fast]
+# Usage: test.sh
+#        test.sh --fast [MODULE...]
 #
 # From a fresh clone: installs what is missing, builds, and runs every test.
 #
@@ -10,11 +11,15 @@
 #   preset tsan:               tests of what has threads
 #   preset fuzz (Clang):       each fuzz target for ten seconds
 #   preset release:            simulation, with ten times the seeds
+#                              mutations: the simulation finds each of them
 #                              instructions for each task, within 10 % of what is recorded
 #                              everything else: end to end, the scripts, compile-time messages
 #
-# --fast leaves out tsan, fuzz and release. The last line is "N passed, N failed"; exit code 0 only when
-# something passed and nothing failed.
+# --fast is for the loop of change, build and test: the formatting of what has changed since the last commit, and, in
+# preset quick (neither optimised nor with sanitizers), the unit tests that concern MODULE (broker, worker, client,
+# common; default: all) and a few seeds of the simulation.
+#
+# The last line is "N passed, N failed"; exit code 0 only when something passed and nothing failed.
 
 # shellcheck disable=SC2317 # some functions are called by name
 set -euo pipefail
@@ -25,6 +30,7 @@ passed=0 failed=0 skipped=0 failures=()
 # Everything but the unit tests, which run in preset dev only: compiling them took 40 % of this build.
 readonly kRelease_targets="common/all broker/all worker/all client/all
   tests/simulation/all tests/e2e/all tests/chaos/all tests/bench/all"
+readonly kFast_seeds=40
 
 print_usage() { sed -n '/^# Usage:/,/^[^#]*$/s/^# \{0,1\}//p' "$source_dir/scripts/test.sh"; }
 
@@ -42,7 +48,6 @@ check() { # NAME COMMAND...
   fi
 }
 
-# All files of the project with one of the endings, committed or about to be.
 # Runs COMMAND NAME for each name, as many at once as there are cores. Each is one check.
 check_each() { # WHAT COMMAND... -- NAME...
   local what=$1 command=() logs name
@@ -63,11 +68,17 @@ check_each() { # WHAT COMMAND... -- NAME...
   rm -r "$logs"
 }
 
+# All files of the project with one of the endings, committed or about to be.
 project_files() { git ls-files -z --cached --others --exclude-standard -- "$@" | sort -zu; }
 
-formatted() { project_files '*.cpp' '*.hpp' | xargs -0 clang-format --dry-run -Werror -ferror-limit=1; }
+# Those that differ from the last commit.
+changed_files() {
+  { git diff -z --name-only --diff-filter=d HEAD -- "$@" && git ls-files -z --others --exclude-standard -- "$@"; } | sort -zu
+}
 
-scripts_are_clean() { project_files '*.sh' .ci/run | xargs -0 shellcheck -x -P SCRIPTDIR; }
+formatted() { "${1:-project}_files" '*.cpp' '*.hpp' | xargs -0 -r clang-format --dry-run -Werror -ferror-limit=1; }
+
+scripts_are_clean() { "${1:-project}_files" '*.sh' .ci/run | xargs -0 -r shellcheck -x -P SCRIPTDIR; }
 
 build() { # PRESET TARGET...
   local preset=$1
@@ -104,16 +115,77 @@ run_tests() { # PRESET "TARGET..." CTEST_ARGUMENTS...
   done < <(sed -n 's/^[[:space:]]*<testcase name="\([^"]*\)".*status="fail".*/\1/p' "$report")
 }
 
+# The files of unit tests that concern a module: that are called after it, or include something of it, directly or by
+# headers of tests/unit. All of them know common.
+unit_tests_of() { # MODULE
+  local pattern="\"$1/" known=() found
+  [[ $1 != client ]] || pattern+="|weft/weft.hpp"
+  [[ $1 != common ]] || pattern=""
+  while mapfile -t found < <(grep -lE "$pattern" tests/unit/*.hpp) && ((${#found[@]} > ${#known[@]})); do
+    known=("${found[@]}")
+    pattern+=$(printf '|"%s"' "${known[@]}")
+  done
+  { grep -lE "$pattern" tests/unit/test_*.cpp && find tests/unit -name "test_$1*.cpp"; } | sort -u
+}
+
+fast() { # MODULE...
+  local modules=("$@") filter
+  ((${#modules[@]} > 0)) || modules=(common)
+  headline "formatting and shellcheck of what has changed"
+  check formatting formatted changed
+  check shellcheck scripts_are_clean changed
+  headline "quick: build"
+  if ! build quick weft_tests weft_thread_tests weft_simulation; then
+    failed=$((failed + 1))
+    failures+=("quick: build")
+    return
+  fi
+  headline "quick: tests of ${modules[*]}"
+  filter=$(for module in "${modules[@]}"; do unit_tests_of "$module"; done | sort -u | sed 's/^/*/' | paste -sd,)
+  check "unit tests" build/quick/bin/weft_tests -sf="$filter"
+  check "unit tests with threads" build/quick/bin/weft_thread_tests -sf="$filter"
+  check simulation build/quick/bin/weft_simulation --seeds "$kFast_seeds"
+}
+
+everything() {
+  local fuzz_targets counted mutations
+  headline "formatting"
+  check formatting formatted
+  headline "shellcheck"
+  check shellcheck scripts_are_clean
+  run_tests dev 'weft_tests weft_thread_tests weft_simulation weft_fuzz weft_schema' -L '^(unit|simulation)$' -j "$(nproc)"
+  run_tests tsan weft_thread_tests -L '^threads$'
+  headline "fuzz"
+  mapfile -t fuzz_targets < <("$source_dir/scripts/fuzz.sh" --list)
+  check "fuzz: build" "$source_dir/scripts/fuzz.sh" --build
+  check_each fuzz "$source_dir/scripts/fuzz.sh" --built --seconds 10 -- "${fuzz_targets[@]}"
+  run_tests release "$kRelease_targets" -L '^simulation$' -j "$(nproc)"
+  headline "mutations"
+  mapfile -t mutations < <("$source_dir/scripts/mutate.sh" --list)
+  check_each mutation "$source_dir/scripts/mutate.sh" --built -- "${mutations[@]}"
+  headline "instructions"
+  mapfile -t counted < <("$source_dir/scripts/instructions.sh" --list)
+  check "instructions: something is counted" test "${#counted[@]}" -gt 0
+  check_each instructions "$source_dir/scripts/instructions.sh" --built -- "${counted[@]}"
+  run_tests release "$kRelease_targets" -L '^compile$' -j "$(nproc)"
+  run_tests release "$kRelease_targets" -LE '^(unit|simulation|threads|compile)$'
+}
+
 main() {
-  local fast=0 fuzz_targets counted
+  local fast=0 modules=()
   while (($# > 0)); do
     case $1 in
       --fast) fast=1 ;;
+      broker | worker | client | common) modules+=("$1") ;;
       -h | --help) print_usage && exit ;;
       *) printf 'test.sh: unknown argument %s\n' "$1" >&2 && print_usage >&2 && exit 2 ;;
     esac
     shift
   done
+  if ((${#modules[@]} > 0 && !fast)); then
+    printf 'test.sh: a module goes with --fast\n' >&2
+    exit 2
+  fi
   cd "$source_dir"
   "$source_dir/scripts/install_deps.sh" --tests
   if [[ -z ${CMAKE_CXX_COMPILER_LAUNCHER:-} ]] && type -P ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
@@ -122,25 +194,7 @@ main() {
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
   export TSAN_OPTIONS=suppressions=$source_dir/tests/tsan.supp
 
-  headline "formatting"
-  check formatting formatted
-  headline "shellcheck"
-  check shellcheck scripts_are_clean
-  run_tests dev 'weft_tests weft_thread_tests weft_simulation weft_fuzz weft_schema' -L '^(unit|simulation)$' -j "$(nproc)"
-  if ((!fast)); then
-    run_tests tsan weft_thread_tests -L '^threads$'
-    headline "fuzz"
-    mapfile -t fuzz_targets < <("$source_dir/scripts/fuzz.sh" --list)
-    check "fuzz: build" "$source_dir/scripts/fuzz.sh" --build
-    check_each fuzz "$source_dir/scripts/fuzz.sh" --built --seconds 10 -- "${fuzz_targets[@]}"
-    run_tests release "$kRelease_targets" -L '^simulation$' -j "$(nproc)"
-    headline "instructions"
-    mapfile -t counted < <("$source_dir/scripts/instructions.sh" --list)
-    check "instructions: something is counted" test "${#counted[@]}" -gt 0
-    check_each instructions "$source_dir/scripts/instructions.sh" --built -- "${counted[@]}"
-    run_tests release "$kRelease_targets" -L '^compile$' -j "$(nproc)"
-    run_tests release "$kRelease_targets" -LE '^(unit|simulation|threads|compile)$'
-  fi
+  if ((fast)); then fast "${modules[@]}"; else everything; fi
 
   headline "the end"
   ((${#failures[@]} == 0)) || printf 'failed: %s\n' "${failures[@]}"
