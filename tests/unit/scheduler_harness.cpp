@@ -124,10 +124,10 @@ TestWorker Harness::join_worker(const std::string& name, Joining joining) {
   return worker;
 }
 
-TestWorker Harness::join_worker_skipping(const std::string& name, Joining joining) {
-  skip();
+TestWorker Harness::join_worker_later(const std::string& name, Joining joining) {
+  expect_only<wire::Received, wire::DefineFor, wire::Assign, wire::Running, wire::Deliver, ForgetPeer>();
   TestWorker worker = join_worker(name, std::move(joining));
-  skip();
+  expect_only<wire::DefineFor, wire::Assign, wire::Deliver>();
   return worker;
 }
 

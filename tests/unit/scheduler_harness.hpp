@@ -7,6 +7,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -15,6 +16,7 @@
 #include <ostream>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "broker/scheduler/scheduler.hpp"
@@ -83,8 +85,9 @@ class Harness {
   // ---- peers; joining leaves nothing to take ----
   TestClient join_client(const std::string& name);
   TestWorker join_worker(const std::string& name, Joining joining = {});
-  /// In the middle of a story, while setting the stage.
-  TestWorker join_worker_skipping(const std::string& name, Joining joining = {});
+  /// While setting the stage of a story: takes what tasks have led to before, and what this worker is
+  /// assigned.
+  TestWorker join_worker_later(const std::string& name, Joining joining = {});
   /// On a new connection, with a WELCOME to take; nothing after HELLO is said.
   void hello(TestClient& client, std::uint64_t delivered = 0, std::uint64_t epoch = kEpoch);
   void hello(TestWorker& worker, Joining joining = {});
@@ -138,7 +141,21 @@ class Harness {
 
   // ---- what came of it ----
   Actions take() { return std::exchange(actions_, {}); }
-  /// Setting the stage: what came of it is another test's concern.
+  /// Setting the stage: takes actions of these kinds, at least one of each, and nothing else. A kind is a
+  /// message that is sent, ForgetPeer or ReadBlob.
+  template <class... Kinds>
+  void expect() {
+    const auto check = [&](bool is_there) { CHECK_MESSAGE(is_there, "a kind is missing: " << actions_); };
+    (check(std::any_of(actions_.begin(), actions_.end(), is<Kinds>)), ...);
+    expect_only<Kinds...>();
+  }
+  /// The same where some of the kinds may be missing.
+  template <class... Kinds>
+  void expect_only() {
+    for (const Action& action : take())
+      CHECK_MESSAGE((is<Kinds>(action) || ...), "not expected: " << Actions{action});
+  }
+  /// For drivers that see every action by watch(), or judge by what follows.
   void skip() { actions_.clear(); }
   bool logged(const std::string& text) const { return log_lines(text) > 0; }
   /// How many log lines have `text` in them.
@@ -183,6 +200,15 @@ class Harness {
   Send welcome(const TestWorker& worker, bool resumed) const;
 
  private:
+  template <class Kind>
+  static bool is(const Action& action) {
+    if constexpr (std::is_same_v<Kind, ForgetPeer> || std::is_same_v<Kind, ReadBlob>) {
+      return std::holds_alternative<Kind>(action);
+    } else {
+      const auto* send = std::get_if<Send>(&action);
+      return send != nullptr && std::holds_alternative<Kind>(send->message);
+    }
+  }
   void gone(PeerId peer);
   PeerId connect();
 

@@ -104,7 +104,7 @@ TEST_SUITE("journal of 1.0") {
     settings.unix_us_at_zero = 1'764'459'400'000'000;
     Harness h(settings, before.disk);
     h.commit();
-    TestWorker worker = h.join_worker_skipping("worker", {.slots = 4, .resources = {{"later", 4.0}}});
+    TestWorker worker = h.join_worker_later("worker", {.slots = 4, .resources = {{"later", 4.0}}});
     h.advance(10s);
     h.skip();
     CHECK(h.status().assigned == 3);  // large, open and charged

@@ -2,7 +2,6 @@
 // The decision tables of READY in PROTOCOL.md section 4, row by row: the cells of a row are built in a
 // Scheduler (ready_situation.cpp), the worker says READY, and its last cell is checked by what the broker
 // sends then and later.
-#include <algorithm>
 #include <set>
 
 #include "tests/unit/ready_situation.hpp"

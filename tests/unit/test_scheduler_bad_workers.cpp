@@ -27,7 +27,7 @@ struct Stage {
   }
   std::vector<std::uint64_t> assigned(const TestWorker& worker) { return h.assigned(worker, client); }
   std::string why(std::uint64_t seq) {
-    h.skip();
+    h.expect_only<wire::Received, wire::DefineFor, wire::Assign, wire::Revoke, wire::Deliver>();
     h.say(client, wire::Why{TaskId{client.session, seq}.text()});
     const Actions actions = h.take();
     return std::get<wire::Answer>(std::get<Send>(actions.at(0)).message).text;
@@ -45,9 +45,9 @@ using Seqs = std::vector<std::uint64_t>;
 TEST_SUITE("scheduler, bad workers") {
   TEST_CASE("a retry goes to another worker") {
     Stage s;
-    TestWorker bad = s.h.join_worker_skipping("bad");
+    TestWorker bad = s.h.join_worker_later("bad");
     s.h.submit(s.client, 1);
-    TestWorker good = s.h.join_worker_skipping("good");
+    TestWorker good = s.h.join_worker_later("good");
     s.fail(bad, 1);
     CHECK(s.assigned(good) == Seqs{1});
     SUBCASE("and to the first again, when it failed on both") {
@@ -59,15 +59,15 @@ TEST_SUITE("scheduler, bad workers") {
       CHECK(s.assigned(good) == Seqs{1, 1});
       CHECK(s.assigned(bad) == Seqs{1});
     }
-    s.h.skip();
+    s.h.expect<wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 
   TEST_CASE(
       "a retry waits for another worker that is busy, while what is behind it goes where there is room") {
     Stage s;
-    TestWorker good = s.h.join_worker_skipping("good");
+    TestWorker good = s.h.join_worker_later("good");
     s.h.submit(s.client, 1, 3);
-    TestWorker bad = s.h.join_worker_skipping("bad");
+    TestWorker bad = s.h.join_worker_later("bad");
     REQUIRE(s.assigned(bad) == Seqs{2});
     s.fail(bad, 2);
     CHECK(s.assigned(bad) == Seqs{2, 3});
@@ -95,7 +95,7 @@ TEST_SUITE("scheduler, bad workers") {
       s.succeed(good, 1);
       CHECK(s.assigned(good) == Seqs{1, 3});
     }
-    s.h.skip();
+    s.h.expect_only<wire::Assign, wire::Deliver, ForgetPeer>();
   }
 
   TEST_CASE("a retry stays where nobody else may run it") {
@@ -104,23 +104,23 @@ TEST_SUITE("scheduler, bad workers") {
     only.retries = 1;
     only.workers = {"bad"};
     s.h.define(s.client, 3, only);
-    TestWorker bad = s.h.join_worker_skipping("bad");
-    s.h.join_worker_skipping("good");
+    TestWorker bad = s.h.join_worker_later("bad");
+    s.h.join_worker_later("good");
     s.h.submit(s.client, 3);
     s.fail(bad, 1);
     CHECK(s.assigned(bad) == Seqs{1, 1});
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 
   TEST_CASE("a worker where nearly everything fails, and little elsewhere, gets nothing new for a minute") {
     Stage s;
-    TestWorker good = s.h.join_worker_skipping("good", {.memory = 1U << 30});
+    TestWorker good = s.h.join_worker_later("good", {.memory = 1U << 30});
     for (std::uint64_t seq = 1; seq <= 5; ++seq) {
       s.h.submit(s.client, 2);
       s.succeed(good, seq);
     }
     s.h.submit(s.client, 2);  // task 6 keeps the good one busy
-    TestWorker bad = s.h.join_worker_skipping("bad");
+    TestWorker bad = s.h.join_worker_later("bad");
     s.h.submit(s.client, 2, 13);
     for (std::uint64_t seq = 7; seq <= 15; ++seq) s.fail(bad, seq);
     CHECK(s.assigned(bad).back() == 16);
@@ -135,14 +135,13 @@ TEST_SUITE("scheduler, bad workers") {
     SUBCASE("unless there is no other") {
       s.h.disconnect(good);
       CHECK(s.assigned(bad).back() == 17);
-      s.h.skip();
+      s.h.expect<wire::Assign, ForgetPeer>();
       return;
     }
     SUBCASE("unless no other has the memory for the argument") {
       const wire::BlobRef argument{s.client.session, blob_id(1), 2ULL << 30};
       s.h.say(s.client, wire::Submit{{{s.client.next_seq++, 2, wire::Payload(argument)}}});
       CHECK(s.assigned(bad).back() == 20);
-      s.h.skip();
       return;
     }
     s.h.advance(31s);
@@ -150,7 +149,6 @@ TEST_SUITE("scheduler, bad workers") {
     SUBCASE("and for two minutes when the next one fails there too") {
       s.fail(bad, s.assigned(bad).back());
       CHECK(s.note(0).find("for 120 s") != std::string::npos);
-      s.h.skip();
       s.h.advance(119s);
       CHECK(s.h.take() == Actions{});
     }
@@ -160,18 +158,17 @@ TEST_SUITE("scheduler, bad workers") {
       s.h.advance(5s);
       CHECK(s.note(0).empty());
     }
-    s.h.skip();
   }
 
   TEST_CASE("what fails everywhere is not a worker's fault") {
     Stage s;
-    TestWorker one = s.h.join_worker_skipping("one");
+    TestWorker one = s.h.join_worker_later("one");
     SUBCASE("there is one worker") {
       s.h.submit(s.client, 2, 30);
       for (std::uint64_t seq = 1; seq <= 30; ++seq) s.fail(one, seq);
     }
     SUBCASE("others fail too") {
-      TestWorker two = s.h.join_worker_skipping("two");
+      TestWorker two = s.h.join_worker_later("two");
       s.h.submit(s.client, 2, 40);
       for (int i = 0; i < 20; ++i) {
         s.fail(one, s.assigned(one).back());
@@ -181,7 +178,7 @@ TEST_SUITE("scheduler, bad workers") {
       CHECK(s.note(1).empty());
     }
     CHECK(s.note(0).empty());
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 }
 

@@ -44,7 +44,7 @@ TEST_SUITE("scheduler, blobs") {
     s.h.say(late, s.get(kChunkBytes));
     CHECK(s.h.take() == Actions{s.h.to(s.client, s.get(kChunkBytes))});
     s.h.say(s.client, s.data(kChunkBytes));
-    s.h.skip();
+    s.h.expect<wire::Data>();
   }
 
   TEST_CASE("an argument is passed on and not kept") {
@@ -95,7 +95,7 @@ TEST_SUITE("scheduler, blobs") {
     s.h.say(s.a, s.get());
     SUBCASE("a client") {
       s.h.disconnect(s.client);
-      s.h.skip();
+      s.h.expect<wire::Get, ForgetPeer>();
       s.h.say(s.b, s.get(kChunkBytes));  // asked while it is away
       CHECK(s.h.take() == Actions{});
       s.h.hello(s.client);
@@ -107,7 +107,7 @@ TEST_SUITE("scheduler, blobs") {
       s.h.say(s.client, get);
       s.h.disconnect(s.b);
       s.h.hello(s.b);
-      s.h.skip();
+      s.h.expect<wire::Welcome, wire::Get, ForgetPeer>();
       s.h.ready(s.b);
       CHECK(s.h.take() == Actions{s.h.to(s.b, get)});
     }
@@ -118,7 +118,7 @@ TEST_SUITE("scheduler, blobs") {
     const wire::Get get{s.b.incarnation, blob_id(5), 0, kChunkBytes};
     s.h.say(s.client, get);
     s.h.disconnect(s.b);
-    s.h.skip();
+    s.h.expect<wire::Get, ForgetPeer>();
     s.h.advance(100ms);
     CHECK(s.h.take() == Actions{s.h.to(s.client, wire::Gone{blob_id(5), "its holder has left"})});
     s.h.say(s.client, get);
@@ -128,7 +128,7 @@ TEST_SUITE("scheduler, blobs") {
   TEST_CASE("what a holder does not have is GONE with its reason") {
     Stage s;
     s.h.say(s.a, s.get(0, 9));
-    s.h.skip();
+    s.h.expect<wire::Get>();
     s.h.say(s.client, wire::Gone{blob_id(9), "no such blob"});
     CHECK(s.h.take() == Actions{s.h.to(s.a, wire::Gone{blob_id(9), "no such blob"})});
     s.h.say(s.client, wire::Gone{blob_id(9), "no such blob"});
@@ -142,7 +142,7 @@ TEST_SUITE("scheduler, blobs") {
     wire::Get from_second = s.get();
     from_second.holder = second.session;
     s.h.say(s.a, s.get());
-    s.h.skip();
+    s.h.expect<wire::Get>();
     SUBCASE("left") {
       s.h.say(s.client, wire::Goodbye{});
       CHECK(s.h.take() == Actions{ForgetPeer{s.client.peer}, s.h.to(second, from_second)});
@@ -162,25 +162,24 @@ TEST_SUITE("scheduler, blobs") {
     Stage s;
     TestClient other = s.h.join_client("other");
     s.h.define(other, 1, program_spec(1));
-    s.h.skip();
     wire::Get of_other = s.get();
     of_other.holder = other.session;
     SUBCASE("at once, when its connection is lost") {
       s.h.say(s.a, s.get());
-      s.h.skip();
+      s.h.expect<wire::Get>();
       s.h.disconnect(s.client);
       CHECK(s.h.take() == Actions{ForgetPeer{s.client.peer}, s.h.to(other, of_other)});
     }
     SUBCASE("when it falls silent") {
       s.h.say(s.a, s.get());
-      s.h.skip();
+      s.h.expect<wire::Get>();
       s.h.fall_silent(s.client.peer);
       s.h.advance(5s);
       CHECK(s.h.take() == Actions{s.h.to(other, of_other)});
     }
     SUBCASE("from the start") {
       s.h.disconnect(s.client);
-      s.h.skip();
+      s.h.expect<ForgetPeer>();
       s.h.say(s.a, s.get());
       CHECK(s.h.take() == Actions{s.h.to(other, of_other)});
     }
@@ -188,9 +187,9 @@ TEST_SUITE("scheduler, blobs") {
       s.h.disconnect(other);
       s.h.disconnect(s.client);
       s.h.say(s.a, s.get());
-      s.h.skip();
+      s.h.expect<ForgetPeer>();
       s.h.hello(other, 0, kEpoch);
-      s.h.skip();
+      s.h.expect<wire::Welcome>();
       s.h.say(s.a, s.get());
       CHECK(s.h.take() == Actions{s.h.to(other, of_other)});
     }
@@ -204,13 +203,13 @@ TEST_SUITE("scheduler, blobs") {
     s.h.define(second, 1, program_spec(1));
     s.h.say(s.a, s.get());
     s.h.say(s.client, s.data());
-    s.h.skip();
+    s.h.expect<wire::Get, wire::Data>();
     s.h.say(s.client, wire::Goodbye{});
-    s.h.skip();
+    s.h.expect<ForgetPeer>();
     s.h.say(s.b, s.get());
     CHECK(s.h.take() == Actions{s.h.to(s.b, s.data())});
     s.h.say(second, wire::Goodbye{});
-    s.h.skip();
+    s.h.expect<ForgetPeer>();
     s.h.say(s.b, s.get());
     CHECK(s.h.take() == Actions{s.h.to(s.b, wire::Gone{blob_id(1), "its holder is not connected"})});
   }
@@ -223,7 +222,7 @@ TEST_SUITE("scheduler, blobs") {
       s.h.say(s.a, s.get(offset));
       s.h.say(s.client, s.data(offset));
     }
-    s.h.skip();
+    s.h.expect<wire::Get, wire::Data>();
     s.h.say(s.b, s.get());
     CHECK(s.h.take() == Actions{s.h.to(s.b, s.data())});
     s.h.say(s.b, s.get(kChunkBytes));
@@ -246,7 +245,7 @@ TEST_SUITE("scheduler, blobs") {
     s.h.say(s.a, s.get());
     s.h.say(s.b, s.get());
     s.h.say(s.a, wire::Goodbye{});
-    s.h.skip();
+    s.h.expect<wire::Get, ForgetPeer>();
     s.h.say(s.client, s.data());
     CHECK(s.h.take() == Actions{s.h.to(s.b, s.data())});
   }

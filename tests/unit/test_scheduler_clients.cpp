@@ -33,7 +33,7 @@ TEST_SUITE("scheduler, clients") {
     for (const std::uint64_t seq : {1, 2, 3})
       s.h.result(s.worker, s.client, seq, Outcome::ok, "r" + std::to_string(seq));
     s.h.disconnect(s.client);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver, ForgetPeer>();
     s.h.hello(s.client, 1);
     CHECK(s.h.take() == Actions{s.h.welcome(s.client, true, 3), s.h.release(s.worker, s.client, 1),
                                 s.h.deliver(s.client, 2, {ok(2, "r2"), ok(3, "r3")})});
@@ -48,7 +48,7 @@ TEST_SUITE("scheduler, clients") {
     s.h.submit(s.client, 1);
     s.h.result(s.worker, s.client, 1);
     s.h.disconnect(s.client);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver, ForgetPeer>();
     s.h.hello(s.client, 1, kEpoch + 1);
     CHECK(s.h.take() == Actions{s.h.welcome(s.client, true, 1), s.h.deliver_ok(s.client, 1, 1)});
   }
@@ -57,7 +57,7 @@ TEST_SUITE("scheduler, clients") {
     Stage s;
     s.h.submit(s.client, 1);
     s.h.disconnect(s.client);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, ForgetPeer>();
     s.h.result(s.worker, s.client, 1);
     s.h.advance(1s);
     CHECK(s.h.take() == Actions{});
@@ -87,7 +87,7 @@ TEST_SUITE("scheduler, clients") {
     Stage s;
     s.h.submit(s.client, 1, 2);
     s.h.result(s.worker, s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     s.h.say(s.client, wire::Goodbye{"finished"});
     CHECK(s.h.take() == Actions{ForgetPeer{s.client.peer}, s.h.revoke(s.worker, s.client, 2, 2),
                                 s.h.release(s.worker, s.client, 1)});
@@ -101,13 +101,13 @@ TEST_SUITE("scheduler, clients") {
     Stage s;
     s.h.submit(s.client, 1);
     s.h.say(s.client, wire::Goodbye{});
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Revoke, ForgetPeer>();
     s.h.hello(s.client);
     CHECK(s.h.take() == Actions{s.h.to(s.client, wire::Refuse{wire::RefuseCode::unknown_peer,
                                                               "this session is just being ended: try again"}),
                                 ForgetPeer{s.client.peer}});
     s.h.result(s.worker, s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Release, wire::EndSession>();
     s.h.hello(s.client);
     CHECK(s.h.take() == Actions{s.h.welcome(s.client, false)});
   }
@@ -117,7 +117,7 @@ TEST_SUITE("scheduler, clients") {
     s.h.submit(s.client, 1);
     s.h.say(s.client, wire::Goodbye{});
     s.h.disconnect(s.worker);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Revoke, ForgetPeer>();
     s.h.advance(100ms);
     CHECK(s.h.take() == Actions{});
     CHECK(s.h.status().clients == 0);
@@ -136,7 +136,7 @@ TEST_SUITE("scheduler, clients") {
     Stage s;
     s.h.submit(s.client, 1, 2);
     s.h.result(s.worker, s.client, 1, Outcome::ok, "r1");
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     TestClient late = s.client;
     s.h.hello(late, 69, kEpoch);
     CHECK(s.h.take() ==
@@ -146,7 +146,7 @@ TEST_SUITE("scheduler, clients") {
     s.h.result(s.worker, s.client, 2, Outcome::ok, "r2");
     CHECK(s.h.take() == Actions{s.h.deliver(s.client, 2, {ok(2, "r2")})});
     s.h.disconnect(s.client);
-    s.h.skip();
+    s.h.expect<ForgetPeer>();
     s.h.hello(s.client, 0, kEpoch);
     CHECK(s.h.take() ==
           Actions{s.h.welcome(s.client, true, 2), s.h.deliver(s.client, 1, {ok(1, "r1"), ok(2, "r2")})});
@@ -156,7 +156,7 @@ TEST_SUITE("scheduler, clients") {
     Stage s;
     const std::string large(64 << 10, 'x');
     s.h.submit(s.client, 1, 200);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     std::size_t sent = 0;
     const auto count = [&] {
       for (const Action& action : s.h.take()) {
@@ -186,7 +186,7 @@ TEST_SUITE("scheduler, clients") {
     settings.delivery_bytes_max = 1000;
     Stage s(settings);
     s.h.submit(s.client, 1, 2);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     const std::string large(5000, 'x');
     s.h.result(s.worker, s.client, 1, Outcome::ok, large);
     CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1, large)});
@@ -207,12 +207,12 @@ TEST_SUITE("scheduler, clients") {
     h.define(slow, 1, any_spec());
     h.define(other, 1, any_spec());
     h.submit(slow, 1, 20);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     std::uint64_t seq = 1;
     for (; h.status().assigned > 0; ++seq)
       h.result(worker, slow, seq, Outcome::ok, std::string(1000, 'x'), 50'000);
     CHECK(seq == 11);  // ten results are waiting
-    h.skip();
+    h.expect<wire::Assign, wire::Deliver>();
     h.submit(other, 1);
     CHECK(h.take() ==
           Actions{h.received(other, 1), h.define_for(worker, other, 1), h.assign(worker, other, 1, 11)});
@@ -220,7 +220,7 @@ TEST_SUITE("scheduler, clients") {
     CHECK(h.take() == Actions{h.deliver_ok(other, 1, 1)});
     h.ack(slow, 1);
     CHECK(h.assigned(worker, slow).back() == 11);
-    h.skip();
+    h.expect<wire::Assign, wire::Deliver, wire::Release>();
   }
 
   TEST_CASE("RECEIVED has no message of its own while the window is open") {
@@ -232,7 +232,7 @@ TEST_SUITE("scheduler, clients") {
     h.submit(client, 1, 2);
     CHECK(h.take() == Actions{});
     SUBCASE("it goes with the next DELIVER") {
-      TestWorker worker = h.join_worker_skipping("worker", {.slots = 2});
+      TestWorker worker = h.join_worker_later("worker", {.slots = 2});
       h.result(worker, client, 1);
       CHECK(h.take() == Actions{h.received(client, 2), h.deliver_ok(client, 1, 1)});
       h.result(worker, client, 2);
@@ -280,7 +280,7 @@ TEST_SUITE("scheduler, clients") {
     h.define(client, 1, any_spec());
     SUBCASE("tasks") {
       h.submit(client, 1, 100, "");
-      h.skip();
+      h.expect<wire::DefineFor, wire::Assign>();
       h.submit(client, 1);
       CHECK(h.take() == Actions{});
     }
@@ -290,7 +290,7 @@ TEST_SUITE("scheduler, clients") {
         CHECK(h.assigned(worker, client).size() == std::min<std::uint64_t>(seq, 2));
         if (seq <= 2) h.result(worker, client, seq, Outcome::ok, std::string(4000, 'x'), 50'000);
       }
-      h.skip();
+      h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
       h.ack(client, 2);
       CHECK(h.take() == Actions{h.release(worker, client, 2), h.assign(worker, client, 3, 3)});
     }
@@ -302,7 +302,7 @@ TEST_SUITE("scheduler, clients") {
     settings.submit_bytes_max = 10'000;
     Stage s(settings);
     s.h.submit(s.client, 1, 1, std::string(9000, 'x'));
-    s.h.skip();
+    s.h.expect<wire::DefineFor, wire::Assign>();
     s.h.submit(s.client, 1, 1, std::string(9000, 'x'));
     const Actions actions = s.h.take();
     REQUIRE(actions.size() == 2);
@@ -319,7 +319,7 @@ TEST_SUITE("scheduler, clients") {
     Stage s(settings);
     s.h.submit(s.client, 1, 1, std::string(9000, 'x'));
     s.h.disconnect(s.client);
-    s.h.skip();
+    s.h.expect<wire::DefineFor, wire::Assign, ForgetPeer>();
     s.h.hello(s.client);
     CHECK(s.h.take() == Actions{s.h.welcome(s.client, true, 1)});
   }
@@ -333,7 +333,8 @@ TEST_SUITE("scheduler, clients") {
     s.h.hello(s.worker);
     s.h.claims(s.worker, s.client, {{2, {kEpoch, 2}, wire::ClaimState::done}});
     s.h.ready(s.worker);
-    s.h.skip();
+    s.h.expect<wire::Welcome, wire::Received, wire::DefineFor, wire::Assign, wire::Deliver, wire::Release,
+               ForgetPeer>();
     const wire::ResultRecord again{2, 2, 1000, Outcome::ok, wire::Payload(std::string_view("result"))};
     s.h.say(s.worker, wire::Results{s.client.session, kEpoch, true, 2, {again}});
     CHECK(s.h.take() == Actions{});
@@ -348,12 +349,11 @@ TEST_SUITE("scheduler, clients") {
     s.h.submit(s.client, 1);
     s.h.result(s.worker, s.client, 1);
     s.h.hello(s.worker);
-    s.h.skip();
+    s.h.expect<wire::Welcome, wire::Received, wire::DefineFor, wire::Assign, wire::Deliver, ForgetPeer>();
     s.h.ack(s.client, 1);
     CHECK(s.h.take() == Actions{});  // it would let go of what its CLAIMS, under way, still name
     s.h.claims(s.worker, s.client, {{1, {kEpoch, 1}, wire::ClaimState::done}});
     s.h.ready(s.worker);
-    s.h.skip();
     const wire::ResultRecord again{1, 1, 1000, Outcome::ok, wire::Payload(std::string_view("result"))};
     s.h.say(s.worker, wire::Results{s.client.session, kEpoch, true, 1, {again}});
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
@@ -362,7 +362,7 @@ TEST_SUITE("scheduler, clients") {
   TEST_CASE("results are taken in order: what comes after a gap waits for a fresh batch") {
     Stage s;
     s.h.submit(s.client, 1, 3);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     const auto batch = [&](bool fresh, std::uint64_t first, std::vector<std::uint64_t> seqs) {
       wire::Results results{s.client.session, kEpoch, fresh, first, {}};
       for (const auto seq : seqs)
@@ -385,12 +385,12 @@ TEST_SUITE("scheduler, clients") {
     Stage s;
     s.h.submit(s.client, 1);
     s.h.result(s.worker, s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     s.h.ack(s.client, ~std::uint64_t{0});
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
     s.h.submit(s.client, 1);
     s.h.result(s.worker, s.client, 2);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::Assign, wire::Deliver>();
     s.h.ack(s.client, 2);
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 2)});
   }

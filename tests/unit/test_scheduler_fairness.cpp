@@ -36,7 +36,7 @@ TEST_SUITE("scheduler, fairness") {
     CHECK(of_person == 11);
     CHECK(of_crowd <= 8);
     h.scheduler().check_invariants();
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 
   TEST_CASE("two clients share by slot time, not by the number of tasks") {
@@ -57,7 +57,7 @@ TEST_SUITE("scheduler, fairness") {
         h.result(worker, quick, ++quicks, Outcome::ok, "", 30'000);
       }
     }
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     CHECK(static_cast<double>(quicks) / static_cast<double>(slows) > 8.5);
     CHECK(static_cast<double>(quicks) / static_cast<double>(slows) < 11.5);
   }
@@ -81,7 +81,7 @@ TEST_SUITE("scheduler, fairness") {
         h.result(worker, early, ++earlys, Outcome::ok, "", 50'000);
       }
     }
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     CHECK(lates >= 17);
     CHECK(lates <= 25);
   }
@@ -92,7 +92,7 @@ TEST_SUITE("scheduler, fairness") {
     TestWorker worker = h.join_worker("worker", {.slots = 3});
     h.define(client, 1, any_spec());
     h.submit(client, 1, 100);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     CHECK(h.assigned(worker, client) == Seqs{1, 2, 3});
   }
 
@@ -115,7 +115,7 @@ TEST_SUITE("scheduler, fairness") {
     while (h.status().assigned > 2) h.result(worker, client, ++seq, Outcome::ok, "", 200'000);
     h.result(worker, client, ++seq, Outcome::ok, "", 200'000);
     CHECK(h.status().assigned == 2);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 
   TEST_CASE("tasks too short to measure grow the credit as well") {
@@ -126,7 +126,7 @@ TEST_SUITE("scheduler, fairness") {
     h.submit(client, 1, 5000);
     h.result(worker, client, 1, Outcome::ok, "", 0);
     CHECK(h.status().assigned == 2001);  // Settings::prefetch_max
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 
   TEST_CASE("while clients compete less waits with the workers, so that a newcomer's task starts soon") {
@@ -160,7 +160,7 @@ TEST_SUITE("scheduler, fairness") {
       h.result(worker, many, ++seq, Outcome::ok, "", 1);
       CHECK(h.status().assigned == 81);
     }
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 
   TEST_CASE("tasks that wait behind others are asked back when somebody is idle, and go there") {
@@ -171,7 +171,7 @@ TEST_SUITE("scheduler, fairness") {
     h.submit(client, 1, 1);
     h.result(busy, client, 1, Outcome::ok, "", 2000);
     h.submit(client, 1, 3);
-    TestWorker idle = h.join_worker_skipping("idle", {.slots = 4});
+    TestWorker idle = h.join_worker_later("idle", {.slots = 4});
     REQUIRE(h.assigned(busy, client) == Seqs{1, 2, 3, 4});
     h.advance(19ms);
     CHECK(h.take() == Actions{});
@@ -198,10 +198,10 @@ TEST_SUITE("scheduler, fairness") {
     h.result(busy, client, 1, Outcome::ok, "", 2000);
     SUBCASE("pinned") {
       h.submit(client, 2, 3);
-      h.join_worker_skipping("idle", {.slots = 4});
+      h.join_worker_later("idle", {.slots = 4});
     }
     SUBCASE("others are queued") { h.submit(client, 1, 20); }
-    h.skip();
+    h.expect_only<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     h.advance(2s);
     CHECK(h.take() == Actions{});
   }

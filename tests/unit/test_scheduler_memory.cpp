@@ -19,11 +19,12 @@ struct Stage {
   Stage() {
     h.define(client, 1, any_spec());
     h.advance(3s);
-    h.skip();
   }
-  ~Stage() { h.skip(); }
+  ~Stage() {
+    h.expect_only<wire::Welcome, wire::Received, wire::DefineFor, wire::Assign, wire::Deliver, ForgetPeer>();
+  }
   TestWorker join(const std::string& name, std::uint64_t memory = 0, std::uint32_t slots = 1) {
-    return h.join_worker_skipping(name, {.slots = slots, .memory = memory});
+    return h.join_worker_later(name, {.slots = slots, .memory = memory});
   }
   void hold(const TestWorker& worker, std::uint32_t slots = 0) {
     h.say(worker, wire::Heartbeat{kReason, slots});
@@ -39,7 +40,7 @@ struct Stage {
   }
   Seqs assigned(const TestWorker& worker) { return h.assigned(worker, client); }
   std::string why(std::uint64_t seq) {
-    h.skip();
+    h.expect_only<wire::Received, wire::DefineFor, wire::Assign>();
     h.say(client, wire::Why{TaskId{client.session, seq}.text()});
     const Actions actions = h.take();
     return std::get<wire::Answer>(std::get<Send>(actions.at(0)).message).text;
@@ -148,7 +149,6 @@ TEST_SUITE("scheduler, memory") {
     CHECK(s.assigned(full) == Seqs{1, 2});
     TestWorker other = s.join("other");
     CHECK(s.assigned(other) == Seqs{2});
-    s.h.skip();
     s.succeed(other, 2);
     CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 2)});
   }
@@ -191,7 +191,7 @@ TEST_SUITE("scheduler, memory") {
     s.submit(2 * kGiB);
     s.submit(2 * kGiB);
     REQUIRE(s.assigned(large) == Seqs{1, 2, 3});
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     s.join("small", kGiB);
     s.h.advance(1s);
     for (const Action& action : s.h.take()) {
@@ -217,7 +217,7 @@ TEST_SUITE("scheduler, memory") {
     TestWorker small = s.join("small", kGiB);
     TestWorker large = s.join("large", 8 * kGiB);
     s.h.submit(s.client, 1, 2);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.submit(12 * kGiB);
     CHECK(s.refusal(3) ==
           "its argument of 12.0 GiB is larger than the memory of each worker that could run it, the most "
@@ -259,7 +259,7 @@ TEST_SUITE("scheduler, memory") {
     s.succeed(large, 1);
     s.submit(2 * kGiB);
     REQUIRE(s.assigned(large) == Seqs{1, 2});
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     s.h.say(large, wire::Goodbye{"drained"});
     CHECK(s.refusal(3).find("its argument of 2.0 GiB is larger") == 0);
     CHECK(s.assigned(small).empty());
@@ -275,7 +275,7 @@ TEST_SUITE("scheduler, memory") {
     s.submit(1000, 2);
     REQUIRE(s.assigned(large) == Seqs{1});
     REQUIRE(s.assigned(small) == Seqs{3});
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(large, s.client, 1, Outcome::cannot_start, "libfoo.so.1 is missing");
     CHECK(s.outcomes() ==
           std::map<std::uint64_t, Outcome>{{1, Outcome::cannot_start}, {2, Outcome::cannot_start}});
@@ -288,15 +288,14 @@ TEST_SUITE("scheduler, memory") {
     Harness h;
     TestClient client = h.join_client("client");
     h.define(client, 1, any_spec());
-    TestWorker small = h.join_worker_skipping("small", {.memory = kGiB});
-    h.skip();
+    TestWorker small = h.join_worker_later("small", {.memory = kGiB});
     h.say(client, wire::Submit{{{client.next_seq++, 1,
                                  wire::Payload(wire::BlobRef{client.session, blob_id(1), 2 * kGiB})}}});
     CHECK(h.take() == Actions{h.received(client, 1)});
     h.advance(3s);
     CHECK(h.status().queued == 0);
     CHECK(h.assigned(small, client).empty());
-    h.skip();
+    h.expect<wire::Deliver>();
   }
 }
 

@@ -80,7 +80,7 @@ TEST_SUITE("scheduler, peers") {
                                           "a client does not send this: " + describe(message)),
                                   ForgetPeer{client.peer}});
         h.hello(client);
-        h.skip();
+        h.expect<wire::Welcome>();
       }
     }
     SUBCASE("a worker") {
@@ -94,7 +94,7 @@ TEST_SUITE("scheduler, peers") {
                                   ForgetPeer{worker.peer}});
         h.hello(worker);
         h.ready(worker);
-        h.skip();
+        h.expect<wire::Welcome>();
       }
     }
   }
@@ -105,7 +105,7 @@ TEST_SUITE("scheduler, peers") {
          {-1.0, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
       TestClient client{uuid(100), "client"};
       h.hello(client);
-      h.skip();
+      h.expect<wire::Welcome>();
       wire::TaskSpec spec = any_spec();
       spec.resources = {{"gpu", amount}};
       h.define(client, 1, spec);
@@ -145,7 +145,7 @@ TEST_SUITE("scheduler, peers") {
     h.submit(client, 1, 5);
     h.result(worker, client, 1, wire::Outcome::ok, "", 50'000);
     h.advance(2500ms);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     const wire::Status status = h.status();
     CHECK(status.uptime_ms == 2500);
     CHECK(status.workers == 1);
@@ -184,6 +184,31 @@ TEST_SUITE("scheduler, peers") {
     Harness h;
     h.step(PeerGone{kStranger});
     CHECK(h.take() == Actions{});
+  }
+
+  TEST_CASE("any message counts as a heartbeat, a STATUS_REQUEST too") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker");
+    h.fall_silent(client.peer);
+    h.fall_silent(worker.peer);
+    for (int i = 0; i < 10; ++i) {
+      h.advance(1s);
+      h.say(worker, wire::Draining{});
+      h.say(client, wire::StatusRequest{false});
+    }
+    for (const Action& action : h.take()) CHECK(std::holds_alternative<Send>(action));
+    CHECK(h.status().workers == 1);
+    REQUIRE(h.status().client_list.size() == 1);
+    CHECK(h.status().client_list[0].state == "connected");
+  }
+
+  TEST_CASE("a peer that the broker has nothing to say to hears a heartbeat in time") {
+    Harness h;
+    TestWorker worker = h.join_worker("worker");
+    h.advance(10s);
+    CHECK(h.heartbeats(worker.peer) >= 6);  // each within an interval and a half
+    CHECK(h.heartbeats(worker.peer) <= 10);
   }
 }
 

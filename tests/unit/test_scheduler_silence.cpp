@@ -14,13 +14,13 @@ struct Stage {
     h.define(client, 1, any_spec());
     h.submit(client, 1, 2);
     h.started(worker, client, 1);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Running>();
   }
   /// HELLO on a new connection, saying how long it waits for a broker.
   void hello(std::uint64_t give_up_ms) {
     client.peer = next_peer++;
     h.say(client, wire::HelloClient{client.session, client.name, "client-host", 1, kEpoch, 0, give_up_ms});
-    h.skip();
+    h.expect<wire::Welcome, ForgetPeer>();
   }
   void close(bool by_peer) {
     h.fall_silent(client.peer);
@@ -64,7 +64,7 @@ TEST_SUITE("scheduler, silence") {
       if (given_up) s.close(false);  // by the broker's kernel
       s.h.advance(down - 4s);
       s.finish_first();
-      s.h.skip();
+      s.h.expect_only<wire::Deliver, ForgetPeer>();
       s.h.hello(s.client);
       Actions expected = {s.h.welcome(s.client, true, 2), s.h.assign(s.worker, s.client, 2, 2),
                           s.h.deliver_ok(s.client, 1, 1)};
@@ -87,7 +87,7 @@ TEST_SUITE("scheduler, silence") {
     CHECK(s.state() == "lost");
     s.h.advance(1ms);
     CHECK(s.state() == "leaving");
-    s.h.skip();
+    s.h.expect<wire::Revoke, ForgetPeer>();
   }
 
   TEST_CASE("a client that has closed its connection has 2 s to come back") {
@@ -107,7 +107,7 @@ TEST_SUITE("scheduler, silence") {
     SUBCASE("it does not: status says what was cancelled") {
       s.h.advance(1ms);
       CHECK(s.state().empty());
-      s.h.skip();
+      s.h.expect<wire::Release, wire::EndSession>();
       REQUIRE(s.h.status().departed.size() == 1);
       CHECK(s.h.status().departed[0].find("its connection broke, and it did not come back") !=
             std::string::npos);
@@ -125,7 +125,7 @@ TEST_SUITE("scheduler, silence") {
     CHECK(s.state() == "connected");
     s.finish_first();
     CHECK(s.h.assigned(s.worker, s.client) == std::vector<std::uint64_t>{1, 2});
-    s.h.skip();
+    s.h.expect<wire::Welcome, wire::Assign, wire::Deliver, ForgetPeer>();
   }
 
   TEST_CASE("a silent client whose connection is closed then had given it up: it has 5 s to come back") {
@@ -137,7 +137,7 @@ TEST_SUITE("scheduler, silence") {
     CHECK(s.state() == "lost");
     s.h.advance(1ms);
     CHECK(s.state() == "leaving");
-    s.h.skip();
+    s.h.expect<wire::Revoke, ForgetPeer>();
   }
 
   TEST_CASE(
@@ -166,7 +166,7 @@ TEST_SUITE("scheduler, silence") {
     }
     CHECK(s.state() == "leaving");
     CHECK(s.h.logged("nothing was heard of it for 3.0 s, and it did not come back"));
-    s.h.skip();
+    s.h.expect<wire::Revoke, ForgetPeer>();
   }
 
   TEST_CASE("a client whose process has ended on this host is gone, whatever its connection does") {
@@ -178,7 +178,7 @@ TEST_SUITE("scheduler, silence") {
     }
     SUBCASE("lost") {
       s.close(false);
-      s.h.skip();
+      s.h.expect<ForgetPeer>();
     }
     s.h.step(ProcessGone{s.client.session});
     Actions actions = s.h.take();
@@ -197,7 +197,6 @@ TEST_SUITE("scheduler, silence") {
     CHECK(s.state() == "silent");
     s.h.say(s.client, wire::Heartbeat{});
     CHECK(s.state() == "connected");
-    s.h.skip();
   }
 
   TEST_CASE("what a silent client has detached starts all the same") {
@@ -217,7 +216,7 @@ TEST_SUITE("scheduler, silence") {
     h.advance(4s);
     h.result(worker, client, 1, wire::Outcome::ok, "result", 50'000);
     CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1, 3});
-    h.skip();
+    h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 }
 

@@ -56,7 +56,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a spec is told to a worker once, however many tasks it has") {
     Stage s;
     s.h.submit(s.client, 1, 2);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1);
     CHECK(s.h.take() == Actions{s.h.assign(s.worker, s.client, 2, 2), s.h.deliver_ok(s.client, 1, 1)});
   }
@@ -64,7 +64,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a result is delivered at once, and released at the worker when its client has acknowledged it") {
     Stage s;
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1);
     CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
     CHECK(s.h.status().finished == 1);
@@ -84,7 +84,7 @@ TEST_SUITE("scheduler, tasks") {
       h.result(second, client, seq + 1, Outcome::ok, "", 200'000);
     }
     h.result(first, client, 5, Outcome::ok, "", 200'000);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     h.ack(client, 4);
     CHECK(h.take() == Actions{h.release(first, client, 2), h.release(second, client, 2)});
     h.ack(client, 5);
@@ -94,7 +94,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("STARTED is passed on as RUNNING, once") {
     Stage s;
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.started(s.worker, s.client, 1);
     CHECK(s.h.take() == Actions{s.h.to(s.client, wire::Running{{1}})});
     s.h.started(s.worker, s.client, 1);
@@ -104,7 +104,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a task that is returned is assigned again, uncharged and with a new attempt number") {
     Stage s;
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.returned(s.worker, s.client, 1);
     CHECK(s.h.take() == Actions{s.h.assign(s.worker, s.client, 1, 2)});
   }
@@ -112,7 +112,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a failure without retries is final and bears the error as it came") {
     Stage s;
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1, Outcome::failed, "why");
     CHECK(s.h.take() ==
           Actions{s.h.deliver(s.client, 1, {record(1, DeliveryKind::final, Outcome::failed, 0, 0, "why")})});
@@ -121,7 +121,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("failures and time-outs use retries, each told to the client, and the last failure is final") {
     Stage s(spec_with_retries(2));
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1, Outcome::failed, "a");
     CHECK(s.h.take() ==
           Actions{s.h.assign(s.worker, s.client, 1, 2, 1, 2),
@@ -140,7 +140,7 @@ TEST_SUITE("scheduler, tasks") {
     Stage s(spec_with_retries(1));
     s.h.submit(s.client, 1);
     s.h.result(s.worker, s.client, 1, Outcome::failed, "a");
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     s.h.result(s.worker, s.client, 1);
     CHECK(s.h.take() ==
           Actions{s.h.deliver(s.client, 2, {record(1, DeliveryKind::final, Outcome::ok, 1, 0, "result")})});
@@ -149,7 +149,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a retry waits for retry_delay and not a moment longer") {
     Stage s(spec_with_retries(1, 1500));
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1, Outcome::failed, "a");
     CHECK(s.h.take() ==
           Actions{s.h.deliver(s.client, 1, {record(1, DeliveryKind::charged, Outcome::failed, 1, 0, "a")})});
@@ -163,7 +163,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a delayed task holds up nobody") {
     Stage s(spec_with_retries(1, 1500));
     s.h.submit(s.client, 1, 2);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1, Outcome::failed, "a");
     CHECK(s.h.take() ==
           Actions{s.h.assign(s.worker, s.client, 2, 2),
@@ -173,7 +173,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a crash charges a crash and no retry; the next attempt is alone and does not wait") {
     Stage s(spec_with_retries(1, 1500));
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1, Outcome::crashed, "signal 11");
     CHECK(s.h.take() ==
           Actions{s.h.assign(s.worker, s.client, 1, 2, 1, 2, true),
@@ -187,7 +187,7 @@ TEST_SUITE("scheduler, tasks") {
     Stage s(spec);
     s.h.submit(s.client, 1);
     s.h.result(s.worker, s.client, 1, Outcome::crashed, "once");
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     s.h.result(s.worker, s.client, 1, Outcome::crashed, "twice");
     CHECK(s.h.take() == Actions{s.h.deliver(
                             s.client, 2, {record(1, DeliveryKind::final, Outcome::crashed, 0, 2, "twice")})});
@@ -197,7 +197,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("an attempt that was cancelled though nobody asked for it goes back uncharged") {
     Stage s;
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1, Outcome::cancelled, "");
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.assign(s.worker, s.client, 1, 2)});
   }
@@ -207,7 +207,7 @@ TEST_SUITE("scheduler, tasks") {
     s.h.submit(s.client, 1);
     const wire::Attempt old = s.h.attempt(s.worker, s.client, 1);
     s.h.returned(s.worker, s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.say(s.worker, wire::Started{s.client.session, {{1, old}}});
     s.h.say(s.worker, wire::Returned{s.client.session, {{1, old}}});
     CHECK(s.h.take() == Actions{});
@@ -224,7 +224,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("an attempt number of another epoch is another attempt") {
     Stage s;
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1, Outcome::failed, "late", 1000, wire::Attempt{kEpoch + 1, 1});
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1)});
     CHECK(s.h.status().assigned == 1);
@@ -235,7 +235,7 @@ TEST_SUITE("scheduler, tasks") {
     s.h.submit(s.client, 1);
     const wire::Attempt old = s.h.attempt(s.worker, s.client, 1);
     s.h.returned(s.worker, s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.result(s.worker, s.client, 1, Outcome::ok, "early bird", 1000, old);
     CHECK(s.h.take() ==
           Actions{s.h.revoke(s.worker, s.client, 1, 2), s.h.deliver_ok(s.client, 1, 1, "early bird")});
@@ -254,7 +254,7 @@ TEST_SUITE("scheduler, tasks") {
     const wire::Attempt old = s.h.attempt(s.worker, s.client, 1);
     s.h.say(s.worker, wire::Draining{});
     s.h.returned(s.worker, s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     CHECK(s.h.status().queued == 1);
     s.h.result(s.worker, s.client, 1, Outcome::ok, "result", 1000, old);
     CHECK(s.h.take() == Actions{s.h.deliver_ok(s.client, 1, 1)});
@@ -266,7 +266,7 @@ TEST_SUITE("scheduler, tasks") {
     TestClient client = h.join_client("client");
     h.define(client, 1, any_spec());
     h.submit(client, 1);
-    h.skip();
+    h.expect<wire::Received>();
     h.cancel(client, 1);
     CHECK(h.take() == Actions{h.deliver(client, 1, {cancelled(1)})});
     CHECK(h.status().queued == 0);
@@ -278,7 +278,7 @@ TEST_SUITE("scheduler, tasks") {
     Stage s(spec_with_retries(1, 1500));
     s.h.submit(s.client, 1);
     s.h.result(s.worker, s.client, 1, Outcome::failed, "a");
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     s.h.cancel(s.client, 1);
     wire::DeliveryRecord expected = cancelled(1);
     expected.retries_used = 1;
@@ -294,7 +294,7 @@ TEST_SUITE("scheduler, tasks") {
     s.h.submit(s.client, 1, 2);
     SUBCASE("assigned") {}
     SUBCASE("running") { s.h.started(s.worker, s.client, 1); }
-    s.h.skip();
+    s.h.expect_only<wire::Received, wire::DefineFor, wire::Assign, wire::Running>();
     s.h.cancel(s.client, 1);
     CHECK(s.h.take() ==
           Actions{s.h.revoke(s.worker, s.client, 1, 1), s.h.deliver(s.client, 1, {cancelled(1)})});
@@ -323,7 +323,7 @@ TEST_SUITE("scheduler, tasks") {
     s.h.submit(s.client, 1, 2);
     s.h.result(s.worker, s.client, 1);
     s.h.cancel(s.client, 2);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Revoke, wire::Deliver>();
     s.h.cancel(s.client, 1);
     s.h.cancel(s.client, 2);
     s.h.cancel(s.client, 3);
@@ -333,7 +333,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a spec that its client forgot goes with its last task, at the workers too") {
     Stage s;
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.h.say(s.client, wire::Forget{1});
     CHECK(s.h.take() == Actions{});
     s.h.result(s.worker, s.client, 1);
@@ -354,7 +354,7 @@ TEST_SUITE("scheduler, tasks") {
   TEST_CASE("a task that comes twice is taken once") {
     Stage s;
     s.h.submit(s.client, 1);
-    s.h.skip();
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     s.client.next_seq = 1;
     s.h.submit(s.client, 1);
     CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});
@@ -365,7 +365,7 @@ TEST_SUITE("scheduler, tasks") {
     TestClient client = h.join_client("client");
     h.define(client, 1, any_spec());
     h.submit(client, 1, 3);
-    h.skip();
+    h.expect<wire::Received>();
     h.say(client, wire::Cancel{{3, 1, 2}});
     CHECK(h.take() == Actions{h.deliver(client, 1, {cancelled(3), cancelled(1), cancelled(2)})});
   }

@@ -36,7 +36,7 @@ TEST_SUITE("scheduler, waiting") {
     TestClient client = h.join_client("client");
     h.define(client, 1, with_queue_timeout(1500));
     h.submit(client, 1);
-    h.skip();
+    h.expect<wire::Received>();
     h.advance(1499ms);
     CHECK(h.take() == Actions{});
     h.advance(1ms);
@@ -53,7 +53,7 @@ TEST_SUITE("scheduler, waiting") {
       h.define(client, seq, with_queue_timeout(ms));
       h.submit(client, seq);
     }
-    h.skip();
+    h.expect<wire::Received>();
     h.advance(60s);
     CHECK(h.take() == Actions{});
     CHECK(h.status().queued == 2);
@@ -67,7 +67,7 @@ TEST_SUITE("scheduler, waiting") {
     h.define(client, 2, with_queue_timeout(2000));
     h.submit(client, 1);
     h.submit(client, 2);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     h.advance(2s);
     CHECK(unschedulable(h.take(), 2) ==
           "it waited longer than its queue_timeout of 2.0 s: all slots that could run it were busy");
@@ -83,7 +83,7 @@ TEST_SUITE("scheduler, waiting") {
       spec.resources = {{"gpu", 2}};
       h.define(client, 1, spec);
       h.submit(client, 1);
-      h.skip();
+      h.expect<wire::Received>();
       h.advance(2s);
       CHECK(unschedulable(h.take()) ==
             "it waited longer than its queue_timeout of 2.0 s: it needs gpu=2, and the most that a worker "
@@ -93,7 +93,7 @@ TEST_SUITE("scheduler, waiting") {
       spec.workers = {"big", "huge"};
       h.define(client, 1, spec);
       h.submit(client, 1);
-      h.skip();
+      h.expect<wire::Received>();
       h.advance(2s);
       CHECK(unschedulable(h.take()) ==
             "it waited longer than its queue_timeout of 2.0 s: it may run on big, huge only, and the workers "
@@ -105,7 +105,7 @@ TEST_SUITE("scheduler, waiting") {
       spec.workers = {"tiny"};
       h.define(client, 1, spec);
       h.submit(client, 1);
-      h.skip();
+      h.expect<wire::Received>();
       h.advance(2s);
       CHECK(unschedulable(h.take()) ==
             "it waited longer than its queue_timeout of 2.0 s: no worker here meets all of its constraints "
@@ -120,7 +120,7 @@ TEST_SUITE("scheduler, waiting") {
     TestWorker worker = h.join_worker("worker");
     h.define(client, 1, with_queue_timeout(1000));
     h.submit(client, 1);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     h.advance(5s);
     CHECK(h.take() == Actions{});
     SUBCASE("and when it comes back later it may wait anew") {
@@ -150,7 +150,7 @@ TEST_SUITE("scheduler, waiting") {
     h.define(client, 1, spec);
     h.submit(client, 1);
     h.result(worker, client, 1, wire::Outcome::failed, "a");
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     h.advance(4999ms);
     CHECK(h.take() == Actions{});
     h.advance(1ms);
@@ -166,7 +166,7 @@ TEST_SUITE("scheduler, waiting") {
     spec.label = "pizza";
     h.define(client, 1, spec);
     h.submit(client, 1, 3);
-    h.skip();
+    h.expect<wire::Received>();
     const std::string reason = "it needs oven=4, and the most that a worker here has is 1";
     const auto waiting = h.status().waiting_list;
     REQUIRE(waiting.size() == 1);
@@ -184,7 +184,7 @@ TEST_SUITE("scheduler, waiting") {
     TestClient client = h.join_client("client");
     h.define(client, 1, any_spec());
     h.submit(client, 1, 2);
-    h.skip();
+    h.expect<wire::Received>();
     CHECK(h.status().waiting_list.size() == 1);
     TestWorker worker = h.join_worker("worker");
     CHECK(h.take() == Actions{h.define_for(worker, client, 1), h.assign(worker, client, 1, 1)});

@@ -43,7 +43,7 @@ TEST_SUITE("scheduler, versions") {
     TestClient client{.session = Uuid{{1}}, .name = "newer"};
     client.peer = 50;
     h.step(Received{client.peer, wire::HelloClient{client.session, "newer", "host", 1}, kNewer});
-    h.skip();
+    h.expect<wire::Welcome>();
     wire::TaskSpec spec;
     spec.kind = wire::TaskKind::unknown;
     h.step(Received{client.peer, wire::Define{1, spec}, kNewer});
@@ -55,7 +55,7 @@ TEST_SUITE("scheduler, versions") {
     CHECK(h.assigned(worker, client).empty());
     // Announced again, to a broker that was started meanwhile: the same.
     h.step(Received{client.peer, wire::Reannounce{{{2, 1, 0, 0, 0, wire::Payload()}}}, kNewer});
-    h.skip();
+    h.expect<wire::Received>();
     h.advance(10s);
     CHECK_FALSE(refusal_in(h.take()).empty());
     CHECK(h.assigned(worker, client).empty());
@@ -80,14 +80,14 @@ TEST_SUITE("scheduler, versions") {
     Harness h;
     TestClient client = h.join_client("client");
     TestWorker older = h.join_worker("older", {.slots = 4, .minor = 0});
-    TestWorker newer = h.join_worker_skipping("newer", {.slots = 1});
+    TestWorker newer = h.join_worker_later("newer", {.slots = 1});
     h.define(client, 1, in_directory());
     h.submit(client, 1, 3);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     CHECK(h.assigned(older, client).empty());
     CHECK(h.assigned(newer, client) == std::vector<std::uint64_t>{1});
     h.result(newer, client, 1);
-    h.skip();
+    h.expect<wire::Assign, wire::Deliver>();
     CHECK(h.assigned(newer, client).size() >= 2);
     CHECK(h.assigned(older, client).empty());
   }
@@ -115,15 +115,14 @@ TEST_SUITE("scheduler, versions") {
     h.submit(client, 1);
     h.advance(1s);
     CHECK(h.status().queued == 1);
-    h.skip();
+    h.expect<wire::Received>();
     wire::TaskSpec plain = in_directory();
     plain.directory = "";
     h.define(client, 2, plain);
     h.submit(client, 2);
-    TestWorker older = h.join_worker_skipping("older", {.slots = 4, .minor = 0});
+    TestWorker older = h.join_worker_later("older", {.slots = 4, .minor = 0});
     CHECK(h.assigned(older, client) == std::vector<std::uint64_t>{2});
     CHECK(h.status().queued == 0);  // the first is refused now
-    h.skip();
   }
 
   TEST_CASE("an outcome that only a newer worker knows is an answer, and not an execution again") {
@@ -132,7 +131,7 @@ TEST_SUITE("scheduler, versions") {
     TestWorker worker = h.join_worker("worker", {.minor = kNewer});
     h.define(client, 1, {.function = "f", .retries = 5});
     h.submit(client, 1);
-    h.skip();
+    h.expect<wire::Received, wire::DefineFor, wire::Assign>();
     h.result(worker, client, 1, wire::Outcome::unknown);
     const std::string reason = refusal_in(h.take());
     CHECK(reason.find(version(kNewer)) != std::string::npos);
@@ -145,7 +144,7 @@ TEST_SUITE("scheduler, versions") {
     TestClient client = h.join_client("client");
     TestWorker worker = h.join_worker("worker");
     h.hello(worker);
-    h.skip();
+    h.expect<wire::Welcome, ForgetPeer>();
     h.claims(worker, client, {{7, {3, 4}, wire::ClaimState::unknown, 1}});
     h.ready(worker);
     bool revoked = false;
@@ -201,7 +200,7 @@ TEST_SUITE("scheduler, versions") {
       refused = refused || (final != nullptr && final->answer.outcome == wire::Outcome::refused);
     }
     CHECK(refused);
-    h.skip();
+    h.expect<wire::Welcome>();
   }
 
   TEST_CASE("a record of the journal keeps the fields that a newer broker or client has added") {

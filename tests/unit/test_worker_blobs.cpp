@@ -53,11 +53,11 @@ TEST_CASE("a program is fetched in a window of chunks, oldest first, and checked
   h.receive(wire::Data{id_of<32>(9), 0, chunk()});      // of something else
   CHECK(h.take() == Actions{});
 
-  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9}) h.receive(wire::Data{kFile, i * kChunk, chunk()});
-  h.skip();
+  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9})
+    h.receive(wire::Data{kFile, i * kChunk, chunk()});
+  h.expect<StoreChunk, wire::Get>();
   h.receive(wire::Data{kFile, 10 * kChunk, chunk(5)});
-  CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk + 5, 10 * kChunk, chunk(5)},
-                            VerifyBlob{kFile, 10 * kChunk + 5}});
+  CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk + 5, 10 * kChunk, chunk(5)}, VerifyBlob{kFile, 10 * kChunk + 5}});
   h.event(BlobReady{kFile});
   CHECK(h.take() == Actions{h.start(1, 0, big_program())});
 }
@@ -68,7 +68,7 @@ TEST_CASE("a program with the wrong hash fails its tasks; a later task tries aga
   h.assign(1, 1, 2);
   h.event(BlobMissing{kFile});
   h.receive(wire::Data{kFile, 0, chunk(1000)});
-  h.skip();
+  h.expect<FindBlob, StoreChunk, VerifyBlob, wire::Get>();
   h.event(BlobBad{kFile, "its hash differs"});
   CHECK(h.take_error(1, wire::Outcome::not_fetched).message ==
         "its program could not be fetched: its hash differs");
@@ -81,7 +81,7 @@ TEST_CASE("a blob whose holder is gone is asked for again, and given up after fi
   h.define(program_spec(1), 2);
   h.assign(1, 1, 2);
   h.event(BlobMissing{kFile});
-  h.skip();
+  h.expect<FindBlob, wire::Get>();
   h.receive(wire::Gone{kFile, "its holder has left"});
   for (int i = 0; i < 5; ++i) {
     CHECK(h.take() == Actions{});
@@ -117,7 +117,7 @@ TEST_CASE("what was asked for is asked for again of the next broker, and what is
   h.assign(1, 1, 2);
   h.event(BlobMissing{kFile});
   h.receive(wire::Data{kFile, 0, chunk()});
-  h.skip();
+  h.expect<FindBlob, StoreChunk, wire::Get>();
   h.event(LinkDown{"broke"});
   h.join(8);
   CHECK(h.take() == Actions{Send{wire::Claims{kAda, {{1, {kEpoch, 101}, wire::ClaimState::queued}}}},
@@ -137,7 +137,7 @@ TEST_CASE("a task with a large argument waits for it, and others do not wait for
   CHECK(h.take() == Actions{get(0, 70'000, argument)});
   h.receive(wire::Data{argument, 0, chunk(70'000)});
   h.event(BlobReady{argument});
-  h.skip();
+  h.expect<StoreChunk, VerifyBlob>();
   SUBCASE("it runs") {
     h.finished(1, 1);
     const Actions actions = h.take();
@@ -160,7 +160,7 @@ TEST_CASE("a task that is cancelled while it waits for its argument ends the fet
   record.payload = wire::Payload(wire::BlobRef{kAda, argument, 70'000});
   h.receive(wire::Assign{kAda, {record}});
   h.event(BlobMissing{argument});
-  h.skip();
+  h.expect<FindBlob, wire::Get>();
   h.revoke(1);
   const Actions actions = h.take();
   REQUIRE(actions.size() == 2);
@@ -181,7 +181,7 @@ TEST_CASE("large arguments that nobody needs are kept within a budget") {
     h.receive(wire::Assign{kAda, {record}});
     h.event(BlobReady{argument});
     if (i == 1) h.ready(1);
-    h.skip();
+    h.expect_only<StartRunner, RunTask, FindBlob, wire::Results>();
     h.finished(1, i);
   }
   CHECK(h.take() == Actions{DropBlob{id_of<32>(1)}, h.result(2, 2)});
@@ -193,7 +193,7 @@ TEST_CASE("a large result is served until it is dropped") {
   h.running(1);
   h.event(TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(wire::BlobRef{kWorker, id, kChunk + 7}),
                        5000});
-  h.skip();
+  h.expect<wire::Results>();
   h.receive(wire::Release{kAda, 1});
   const wire::Get first{kWorker, id, 0, kChunk};
   const wire::Get second{kWorker, id, kChunk, 7};
@@ -218,7 +218,7 @@ TEST_CASE("a large result that nobody wants is not kept") {
   const BlobId id = id_of<32>(6);
   h.running(1);
   h.receive(wire::EndSession{kAda});
-  h.skip();
+  h.expect<RequestStop>();
   h.event(
       TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(wire::BlobRef{kWorker, id, kChunk}), 5000});
   CHECK(h.take() == Actions{h.returned(1), DropBlob{id}});
@@ -231,7 +231,7 @@ TEST_CASE("two tasks that made the same bytes share them until both are dropped"
   h.ready(1);
   h.event(TaskFinished{1, 1, wire::Outcome::ok, 9000, wire::Payload(ref), 5000});
   h.event(TaskFinished{1, 2, wire::Outcome::ok, 9000, wire::Payload(ref), 5000});
-  h.skip();
+  h.expect<StartRunner, RunTask, wire::Results>();
   h.receive(wire::Drop{kWorker, ref.id});
   CHECK(h.take() == Actions{});
   h.receive(wire::Drop{kWorker, ref.id});

@@ -54,7 +54,6 @@ TEST_SUITE("worker session: memory") {
   TEST_CASE("a broker hears of it before READY") {
     Joined h;
     used(h, 930);
-    h.skip();
     h.event(LinkDown{"gone"});
     h.connect();
     h.welcome(kEpoch + 1);
@@ -71,7 +70,7 @@ TEST_SUITE("worker session: memory") {
     wide.threads = 2;
     h.define(wide, 2);
     h.assign(2, 2, 2);  // waits for the slot of the first
-    h.skip();
+    h.expect<StartRunner>();
     SUBCASE("to a broker that gives it to another") {
       used(h, 930);
       CHECK(h.take() == Actions{h.returned(2)});
@@ -83,12 +82,12 @@ TEST_SUITE("worker session: memory") {
       h.event(LinkDown{"gone"});
       h.connect();
       h.event(Received{wire::Welcome{kEpoch, 1000, 3, true, 0}, 2});
-      h.skip();
+      h.expect<wire::Claims, wire::Ready>();
       used(h, 930);
       CHECK(h.take() == Actions{});
       CHECK(h.session.task_count() == 2);
       h.finished(1, 1);
-      h.skip();
+      h.expect<RunTask, wire::Results>();
     }
   }
 
@@ -107,7 +106,7 @@ TEST_SUITE("worker session: memory") {
     h.ready(1);
     h.ready(2);
     h.finished(1, 1);
-    h.skip();
+    h.expect<StartRunner, RunTask, wire::Results>();
     used(h, 930);
     CHECK(h.take() == Actions{EndRunner{1}});
     h.finished(2, 1);
@@ -118,7 +117,6 @@ TEST_SUITE("worker session: memory") {
     h.event(RunnerDied{2, 1, 0, 0, "", "", 5000});
     used(h, 300);
     CHECK(h.session.runner_count() == 0);
-    h.skip();
   }
 
   TEST_CASE("with nothing here for a while it takes one task at a time") {
@@ -131,24 +129,22 @@ TEST_SUITE("worker session: memory") {
     CHECK(beat(h) == wire::Heartbeat{kHolds.hold, 1});
     h.assign(1, 1);
     h.ready(1);
-    h.skip();
+    h.expect<StartRunner, RunTask>();
     used(h, 990);
     h.finished(1, 1);
-    h.skip();
+    h.expect<wire::Results>();
     h.advance(seconds(1));
     CHECK(beat(h) == wire::Heartbeat{"it has used 99 % of its memory", 1});
     used(h, 500);
     CHECK(beat(h) == wire::Heartbeat{});
     used(h, 930);
     CHECK(beat(h) == kHolds);
-    h.skip();
   }
 
   TEST_CASE("with nothing here for a while it need not fall below 85 %") {
     Joined h;
     used(h, 930);
     for (int second = 0; second < 5; ++second) used(h, 880);
-    h.skip();
     used(h, 880);
     CHECK(beat(h) == wire::Heartbeat{});
   }

@@ -119,7 +119,7 @@ TEST_SUITE("worker resources") {
     h.ready(1);
     CHECK(h.take() == Actions{Harness::start(1), Harness::run(1, 1, 1, on_gpus(1), kAda, {{"gpu", {0}}})});
     h.finished(1, 1);
-    h.skip();
+    h.expect<wire::Results>();
     h.assign(2, 2, 3);
     CHECK(h.take() == Actions{EndRunner{1}});
     h.died(1, 1, 0);
@@ -134,7 +134,7 @@ TEST_SUITE("worker resources") {
     h.assign(1, 1, 2);
     h.ready(1);
     h.started(1, 1);
-    h.skip();
+    h.expect<StartRunner, RunTask>();
     h.died(1, 1);
     CHECK(h.take_error(1, wire::Outcome::crashed).signal == SIGSEGV);
     h.assign(2, 2, 3);

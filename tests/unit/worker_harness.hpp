@@ -5,10 +5,12 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <ostream>
 
 #include "common/wire/codec.hpp"
+#include "common/wire/layout.hpp"
 #include "worker/core/worker_core.hpp"
 
 namespace weft::worker {
@@ -123,8 +125,20 @@ class Harness {
     }
     return out;
   }
-  /// All that was done is of no interest to this test.
-  void skip() { take(); }
+  /// Setting the stage: takes actions of these kinds, at least one of each, and nothing else but logs and
+  /// heartbeats. A kind is an action, or a message that is sent.
+  template <class... Kinds>
+  void expect() {
+    const Actions actions = take();
+    const auto check = [&](bool is_there) { CHECK_MESSAGE(is_there, "a kind is missing: " << actions); };
+    (check(std::any_of(actions.begin(), actions.end(), is<Kinds>)), ...);
+    only<Kinds...>(actions);
+  }
+  /// The same where some of the kinds may be missing.
+  template <class... Kinds>
+  void expect_only() {
+    only<Kinds...>(take());
+  }
 
   // ---- the broker ----
 
@@ -224,6 +238,20 @@ class Harness {
   static void hello_of(const WorkerCore::Settings& settings) { the_hello() = settings.hello; }
 
  private:
+  template <class Kind>
+  static bool is(const Action& action) {
+    if constexpr (wire::HasLayout<Kind>) {
+      const auto* sent = std::get_if<Send>(&action);
+      return sent != nullptr && std::holds_alternative<Kind>(*sent->message);
+    } else {
+      return std::holds_alternative<Kind>(action);
+    }
+  }
+  template <class... Kinds>
+  static void only(const Actions& actions) {
+    for (const Action& action : actions)
+      CHECK_MESSAGE((is<Kinds>(action) || ...), "not expected: " << action);
+  }
   static wire::HelloWorker& the_hello() {
     static wire::HelloWorker hello;
     return hello;
