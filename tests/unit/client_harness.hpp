@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -119,4 +120,36 @@ inline Action cancelled(std::uint64_t seq) {
   return Complete{{{.seq = seq, .outcome = wire::Outcome::cancelled, .attempts = 0}}};
 }
 
+// ---- what comes and goes ----
+
+inline wire::DeliveryRecord ok(std::uint64_t seq, const std::string& payload = "r") {
+  return {.seq = seq, .payload = wire::Payload(payload)};
+}
+inline wire::DeliveryRecord ok_blob(std::uint64_t seq, const wire::BlobRef& ref) {
+  return {.seq = seq, .payload = wire::Payload(ref)};
+}
+inline wire::DeliveryRecord charged(std::uint64_t seq, std::uint32_t crashes, const wire::ErrorInfo& info) {
+  return {.seq = seq,
+          .kind = wire::DeliveryKind::charged,
+          .outcome = wire::Outcome::crashed,
+          .crashes = crashes,
+          .payload = wire::Payload(wire::encode_error(info))};
+}
+inline wire::TaskSpec spec(const std::string& function) { return {.function = function}; }
+inline Action get(const wire::BlobRef& ref, std::uint64_t offset, std::uint32_t bytes) {
+  return Send{wire::Get{.holder = ref.holder, .id = ref.id, .offset = offset, .bytes = bytes}};
+}
+inline wire::Data chunk(const wire::BlobRef& ref, std::uint64_t offset, std::size_t bytes) {
+  return {.id = ref.id, .offset = offset, .bytes = Bytes(std::string(bytes, 'x'))};
+}
+
+inline constexpr std::uint32_t kChunk = wire::kChunkBytes;
+
 }  // namespace weft::client::test
+
+#define CHECK_ACTIONS(actual, ...)                                                                   \
+  do {                                                                                               \
+    const Actions actual_ = (actual);                                                                \
+    const Actions expected_ = Actions __VA_ARGS__;                                                   \
+    CHECK_MESSAGE(actual_ == expected_, "\n" << lines(actual_) << "expected\n" << lines(expected_)); \
+  } while (false)

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "tests/unit/plain_msgpack.hpp"
 #include "weft/function.hpp"
 
 using weft::detail::decode;
@@ -315,12 +316,7 @@ TEST_SUITE("adaptors and aggregates") {
     const auto back = decode<Listed>(encode(listed));
     CHECK(encode(back) == encode(listed));
     CHECK(back == listed);
-
-    msgpack::sbuffer buffer;
-    msgpack::pack(buffer, listed);
-    Listed plain;
-    msgpack::unpack(buffer.data(), buffer.size()).get().convert(plain);
-    CHECK(plain == listed);
+    CHECK(through_plain_msgpack(listed) == listed);
   }
 
   TEST_CASE("in signatures they have the names of their types") {

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// What plain msgpack-c makes of a value, without Weft.
+#pragma once
+
+#include <msgpack.hpp>
+
+template <class T>
+T through_plain_msgpack(const T& value) {
+  msgpack::sbuffer buffer;
+  msgpack::pack(buffer, value);
+  T back;
+  msgpack::unpack(buffer.data(), buffer.size()).get().convert(back);
+  return back;
+}
