@@ -80,7 +80,7 @@ struct Stage {
   void fetched(std::uint64_t seq) { h.say(client, wire::Fetched{{{client.session, seq}}}); }
   wire::Found find() { return find_at(h, client); }
   static wire::Found find_at(Harness& h, const TestClient& who) {
-    h.expect_only<wire::Assign, wire::Deliver, wire::Release, wire::Get, ForgetPeer, ReadBlob>();
+    h.expect_only<wire::Assign, wire::Deliver, wire::Release, wire::Get, ForgetPeer, broker::ServeChunk>();
     h.say(who, wire::Find{"sweep"});
     const Actions actions = h.take();
     REQUIRE(actions.size() == 1);

@@ -142,7 +142,7 @@ class Harness {
   // ---- what came of it ----
   Actions take() { return std::exchange(actions_, {}); }
   /// Setting the stage: takes actions of these kinds, at least one of each, and nothing else. A kind is a
-  /// message that is sent, ForgetPeer or ReadBlob.
+  /// message that is sent, ForgetPeer or ServeChunk.
   template <class... Kinds>
   void expect() {
     const auto check = [&](bool is_there) { CHECK_MESSAGE(is_there, "a kind is missing: " << actions_); };
@@ -202,7 +202,7 @@ class Harness {
  private:
   template <class Kind>
   static bool is(const Action& action) {
-    if constexpr (std::is_same_v<Kind, ForgetPeer> || std::is_same_v<Kind, ReadBlob>) {
+    if constexpr (std::is_same_v<Kind, ForgetPeer> || std::is_same_v<Kind, ServeChunk>) {
       return std::holds_alternative<Kind>(action);
     } else {
       const auto* send = std::get_if<Send>(&action);

@@ -17,9 +17,10 @@ TEST_SUITE("client session: blobs") {
                   {StoreChunk{ref.id, ref.size, kChunk, chunk(ref, kChunk, 100).bytes}});
     CHECK_ACTIONS(h.receive(chunk(ref, kChunk, 100)), {});
     CHECK_ACTIONS(h.receive(chunk(ref, 0, 7)), {});
-    CHECK_ACTIONS(h.receive(chunk(ref, 0, kChunk)),
-                  {StoreChunk{ref.id, ref.size, 0, chunk(ref, 0, kChunk).bytes}, VerifyBlob{ref.id}});
-    CHECK_ACTIONS(h.step(BlobVerified{ref.id}),
+    CHECK_ACTIONS(
+        h.receive(chunk(ref, 0, kChunk)),
+        {StoreChunk{ref.id, ref.size, 0, chunk(ref, 0, kChunk).bytes}, VerifyBlob{ref.id, ref.size}});
+    CHECK_ACTIONS(h.step(BlobReady{ref.id}),
                   {Send{wire::Drop{uuid(9), ref.id}},
                    Complete{{{.seq = 1, .takes_blob = true, .payload = wire::Payload(ref)}}}});
     CHECK(h.session.open_tasks() == 0);
@@ -104,7 +105,7 @@ TEST_SUITE("client session: blobs") {
     const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
     h.deliver(1, ok_blob(1, ref));
     h.receive(chunk(ref, 0, 100'000));
-    const Actions corrupt = h.step(BlobVerified{ref.id, BlobVerified::Verdict::corrupt});
+    const Actions corrupt = h.step(BlobBad{ref.id, "it arrived damaged"});
     REQUIRE(corrupt.size() == 2);
     CHECK(std::get<wire::Reannounce>(std::get<Send>(corrupt[1]).message).tasks[0].seq == 1);
     h.step(LinkDown{"x"});
@@ -144,7 +145,7 @@ TEST_SUITE("client session: blobs") {
     h.deliver(1, ok_blob(1, ref));
     CHECK_ACTIONS(h.deliver(2, ok_blob(2, other)), {});
     h.receive(chunk(ref, 0, 100'000));
-    CHECK_ACTIONS(h.step(BlobVerified{ref.id}),
+    CHECK_ACTIONS(h.step(BlobReady{ref.id}),
                   {Send{wire::Drop{uuid(9), ref.id}}, Complete{{{.seq = 1, .payload = wire::Payload(ref)}}},
                    Send{wire::Drop{uuid(8), ref.id}},
                    Complete{{{.seq = 2, .takes_blob = true, .payload = wire::Payload(other)}}}});

@@ -66,7 +66,7 @@ TEST_SUITE("scheduler, detached: blobs") {
     };
     SUBCASE("it is kept") {
       n.h.say(n.worker, wire::Data{blob_id(9), 0, Bytes(std::string(100, 'r'))});
-      n.h.step(BlobStored{blob_id(9), ""});
+      n.h.step(BlobReady{blob_id(9)});
       CHECK(n.h.take() == Actions{n.h.to(other, wire::Drop{spare.holder, spare.id})});
     }
     SUBCASE("it is lost") {
@@ -74,7 +74,7 @@ TEST_SUITE("scheduler, detached: blobs") {
       CHECK(n.h.take().back() == Action(n.h.to(other, wire::Get{spare.holder, spare.id, 0, 100})));
       SUBCASE("the spare is kept") {
         n.h.say(other, wire::Data{blob_id(9), 0, Bytes(std::string(100, 'r'))});
-        n.h.step(BlobStored{blob_id(9), ""});
+        n.h.step(BlobReady{blob_id(9)});
         n.h.commit();
         n.attach(s.client, 1);
         CHECK(n.h.take().back() ==
@@ -105,7 +105,7 @@ TEST_SUITE("scheduler, detached: blobs") {
                                     {{1, first.number, 1000, Outcome::ok, result},
                                      {1, second.number, 1000, Outcome::ok, result}}});
     n.h.say(n.worker, wire::Data{blob_id(9), 0, Bytes(std::string(100, 'r'))});
-    n.h.step(BlobStored{blob_id(9), ""});
+    n.h.step(BlobReady{blob_id(9)});
     n.h.commit();
     n.attach(s.client, 1);
     n.h.say(n.client, wire::Fetched{{{s.client.session, 1}}});
@@ -151,7 +151,7 @@ TEST_SUITE("scheduler, detached: blobs") {
                                     {{1, attempt.number, 1000, Outcome::ok, wire::Payload(result)}}});
     s.h.say(s.worker, wire::Data{blob_id(9), 0, Bytes(std::string(100, 'r'))});
     s.h.expect<wire::Get>();
-    s.h.step(BlobStored{blob_id(9), ""});
+    s.h.step(BlobReady{blob_id(9)});
     CHECK(s.h.take() == Actions{});
     s.h.commit();
     const Actions actions = s.h.take();
@@ -249,7 +249,7 @@ TEST_SUITE("scheduler, detached: blobs") {
     s.h.say(s.client, wire::Goodbye{""});
     s.h.expect<ForgetPeer>();
     s.h.say(s.worker, wire::Get{s.client.session, blob_id(8), 0, 100});
-    CHECK(s.h.take() == Actions{ReadBlob{s.worker.peer, {s.client.session, blob_id(8), 0, 100}}});
+    CHECK(s.h.take() == Actions{broker::ServeChunk{s.worker.peer, {s.client.session, blob_id(8), 0, 100}}});
 
     Next n(s);
     CHECK(n.h.disk().blobs.size() == 2);

@@ -8,7 +8,7 @@
 #include <filesystem>
 
 #include "common/system/hash.hpp"
-#include "folder.hpp"
+#include "tests/support/temp_directory.hpp"
 #include "worker/store/blob_store.hpp"
 
 namespace weft::worker {
@@ -41,8 +41,8 @@ Fd memory_with(const std::string& text) {
 }  // namespace
 
 TEST_CASE("a result is named by its hash and read in parts") {
-  Folder folder;
-  Cache cache(folder.path);
+  support::TempDirectory temp;
+  Cache cache(temp.path());
   BlobStore store(cache);
   const BlobId id = store.add_result(memory_with(kText));
   CHECK(id == hash_of(kText));
@@ -53,8 +53,8 @@ TEST_CASE("a result is named by its hash and read in parts") {
 }
 
 TEST_CASE("a result that a task needs as well is stored once, and nobody can change it") {
-  Folder folder;
-  Cache cache(folder.path);
+  support::TempDirectory temp;
+  Cache cache(temp.path());
   BlobStore store(cache, 1);
   void* writable = MAP_FAILED;  // by its runner
   std::string changed;
@@ -90,13 +90,13 @@ TEST_CASE("a result that a task needs as well is stored once, and nobody can cha
 }
 
 TEST_CASE("a result that a task has made while it was fetched needs no fetching") {
-  Folder folder;
-  Cache cache(folder.path);
+  support::TempDirectory temp;
+  Cache cache(temp.path());
   BlobStore store(cache);
   CHECK(is<BlobMissing>(store.find({kId, kText.size(), "prog"})));
   store.add_result(memory_with(kText));
   CHECK(is<BlobReady>(store.find({kId, kText.size(), "prog"})));
-  CHECK(std::filesystem::is_empty(folder.path + "/blobs"));  // nor is a part of it left
+  CHECK(std::filesystem::is_empty(temp / "blobs"));  // nor is a part of it left
   CHECK(content_of(store.fd(kId)) == kText);
 }
 

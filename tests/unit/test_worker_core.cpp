@@ -124,9 +124,9 @@ TEST_CASE("a library under two names that does not come fails its task once") {
   spec.libraries = {{"liba.so", id_of<32>(9), 10}, {"liba.so.1", id_of<32>(9), 10}};
   h.define(spec, 2);
   h.assign(1, 1, 2);
-  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.event(BlobReady{id_of<32>(1)});
   h.expect<FindBlob>();
-  h.event(BlobBad{{BlobPlace::file, id_of<32>(9)}, "disk full"});
+  h.event(BlobBad{id_of<32>(9), "disk full"});
   CHECK(h.take_error(1, wire::Outcome::not_fetched).message == "its program could not be fetched: disk full");
 }
 

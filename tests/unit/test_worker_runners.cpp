@@ -100,7 +100,7 @@ TEST_CASE("a runner that leaves since it cannot be put in order charges nobody")
 TEST_CASE("an idle runner of another program makes room; a busy one does not") {
   Joined h;
   h.define(program_spec(1), 2);
-  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.event(BlobReady{id_of<32>(1)});
   h.expect<FindBlob>();
   h.running(1);
   h.assign(2, 2, 2);
@@ -126,7 +126,7 @@ TEST_CASE("an idle runner of another program makes room; a busy one does not") {
 TEST_CASE("two programs in one slot: each keeps it for a while, then the older task has its turn") {
   Joined h;
   h.define(program_spec(1), 2);
-  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.event(BlobReady{id_of<32>(1)});
   h.expect<FindBlob>();
   h.running(1);
   h.assign(2, 2, 2);
@@ -202,7 +202,7 @@ TEST_CASE("a runner that never gets ready is killed and counts as not started") 
 TEST_CASE("a function is found by its name and definition, wherever it is in the runner's table") {
   Joined h;
   h.define(program_spec(1), 2);
-  h.event(BlobReady{{BlobPlace::file, id_of<32>(1)}});
+  h.event(BlobReady{id_of<32>(1)});
   h.assign(1, 1, 2);
   h.expect<StartRunner, FindBlob>();
   SUBCASE("it is the second") {
