@@ -53,11 +53,11 @@ TEST_CASE("a program is fetched in a window of chunks, oldest first, and checked
   h.receive(wire::Data{id_of<32>(9), 0, chunk()});      // of something else
   CHECK(h.take() == Actions{});
 
-  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9})
-    h.receive(wire::Data{kFile, i * kChunk, chunk()});
+  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9}) h.receive(wire::Data{kFile, i * kChunk, chunk()});
   h.expect<StoreChunk, wire::Get>();
   h.receive(wire::Data{kFile, 10 * kChunk, chunk(5)});
-  CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk + 5, 10 * kChunk, chunk(5)}, VerifyBlob{kFile, 10 * kChunk + 5}});
+  CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk + 5, 10 * kChunk, chunk(5)},
+                            VerifyBlob{kFile, 10 * kChunk + 5}});
   h.event(BlobReady{kFile});
   CHECK(h.take() == Actions{h.start(1, 0, big_program())});
 }

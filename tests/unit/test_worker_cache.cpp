@@ -30,8 +30,8 @@ const std::string kText = "a program";
 const BlobId kId = hash_of(kText);
 
 /// A file of `bytes` in the cache, last used `age` hours ago.
-void add_file(const support::TempDirectory& temp, const std::string& hash, const std::string& name, std::size_t bytes,
-              int age) {
+void add_file(const support::TempDirectory& temp, const std::string& hash, const std::string& name,
+              std::size_t bytes, int age) {
   std::ofstream(temp / ("blobs/" + hash)) << std::string(bytes, 'x');
   if (!name.empty()) std::ofstream(temp / ("names/" + hash)) << name << '\n';
   std::filesystem::last_write_time(temp / ("blobs/" + hash),
@@ -294,9 +294,7 @@ TEST_SUITE("worker cgroup") {
       }
       write("own/slot3/memory.events", "low 0\noom 5\noom_kill 5\n");
     }
-    void write(const std::string& name, const std::string& text) {
-      std::ofstream(temp / "" + name) << text;
-    }
+    void write(const std::string& name, const std::string& text) { std::ofstream(temp / "" + name) << text; }
     std::string read(const std::string& name) {
       std::string out;
       std::getline(std::ifstream(temp / "" + name), out);
