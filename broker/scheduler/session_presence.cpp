@@ -233,6 +233,7 @@ void SessionPresence::give_up(const Uuid& session) {
 void SessionPresence::end_at_workers(const Uuid& session) {
   for (auto& [incarnation, worker] : tables_.roster.workers()) {
     if (!worker->sessions.erase(session)) continue;
+    worker->claims.erase(session);  // sent before END_SESSION, by a worker that is joining
     worker->zombies.erase_if([&](const auto& zombie) { return zombie.first.session == session; });
     worker->executions.erase_if([&](const auto& entry) { return entry.first.first.session == session; });
     tables_.placer.update(*worker);

@@ -210,6 +210,30 @@ TEST_SUITE("scheduler, peers") {
     CHECK(h.heartbeats(worker.peer) >= 6);  // each within an interval and a half
     CHECK(h.heartbeats(worker.peer) <= 10);
   }
+
+  TEST_CASE("a session that ends while a worker is joining: what the worker has claimed of it is void") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker");
+    h.define(client, 1, any_spec());
+    h.submit(client, 1);
+    h.result(worker, client, 1);
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
+    h.disconnect(worker);
+    h.hello(worker);
+    h.claims(worker, client, {{1, {kEpoch, 1}, wire::ClaimState::done, 1}});
+    h.say(client, wire::Goodbye{""});
+    h.expect<wire::Welcome, wire::EndSession, ForgetPeer>();  // the worker drops its result
+    h.ready(worker);
+    CHECK(h.take() == Actions{});
+
+    h.hello(client);
+    h.define(client, 1, any_spec());
+    h.say(client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    h.synced(client);
+    CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1, 1});  // it waits for no RESULTS
+    h.expect<wire::Welcome, wire::Received, wire::DefineFor, wire::Assign>();
+  }
 }
 
 }  // namespace weft::broker
