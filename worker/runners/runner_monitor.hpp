@@ -109,7 +109,9 @@ class RunnerMonitor {
   void on_sleep(bool asleep) { being_polled_ = !asleep; }
   /// The runner's end of the socket is closed, so it cannot wake us although it may still run.
   bool is_unpollable() const { return !socket_open_; }
-  void on_readable(RunnerSource source) { readable_ |= 1U << static_cast<unsigned>(source); }
+  void on_readable(RunnerSource source) {
+    readable_ = static_cast<std::uint8_t>(readable_ | 1U << static_cast<unsigned>(source));
+  }
   /// Whether there may be something to read.
   bool is_due() const { return being_polled_ || readable_ != 0; }
 
