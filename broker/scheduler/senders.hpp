@@ -33,7 +33,7 @@ using WorkerMessages =
     MessageList<wire::Claims, wire::Ready, wire::Results, wire::Started, wire::Returned, wire::Draining,
                 wire::Get, wire::Data, wire::Gone, wire::Heartbeat, wire::Goodbye>;
 
-/// Only a broker sends these: whoever says one to the broker is refused.
+/// Only a broker sends these. A peer that sends one is refused.
 using BrokerMessages =
     MessageList<wire::Welcome, wire::Refuse, wire::Received, wire::Deliver, wire::Running, wire::DefineFor,
                 wire::ForgetFor, wire::Assign, wire::Revoke, wire::Release, wire::Resend, wire::EndSession,

@@ -35,7 +35,7 @@ void SessionPresence::join(const Received& event, const wire::HelloClient& hello
   if (session == nullptr) {
     session = &add(hello.session);
     session->owner = identity.name;
-    // Whoever has claimed something of it may have sent results, and we had no use for them yet.
+    // Workers that claimed tasks of it may have sent results, which were refused while it was unknown.
     for (const auto& [incarnation, worker] : tables_.roster.workers()) {
       if (worker->sessions.find(session->id) != nullptr) session->resend.insert(incarnation);
     }
