@@ -109,6 +109,8 @@ void Scheduler::take_results(Worker& worker, const wire::Results& results) {
       repeated = current;
       if (task != nullptr && task->worker == &worker && task->attempt == attempt)
         retries_.take_result_again(*task);
+      // The RELEASE makes the worker drop the result, so a task announced later must not wait for it.
+      tables_.adoption.forget_claim(worker, TaskId{results.session, record.seq}, attempt);
     }
     if (current != *next) continue;
     if (task == nullptr && !session->synced && session->state != SessionState::ending) {

@@ -73,7 +73,7 @@ class FakeRunnerProcess {
 
   bool is_alive() const { return !death_; }
   bool is_ready() const { return ready_; }
-  bool is_busy() const { return execution_.has_value(); }
+  bool has_begun() const { return started() != 0; }  // a task, now or before
   /// It ends at once.
   void die(int signal, int exit_code, End end);
   /// It writes garbage to its channel, and hangs.

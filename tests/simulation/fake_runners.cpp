@@ -176,6 +176,7 @@ void FakeRunners::end_all() {
   for (auto& [id, runner] : runners_) runner.process->vanish();
   runners_.clear();
   plan_ = {};
+  early_victims_ = 0;
 }
 
 FakeRunnerProcess* FakeRunners::any(bool (FakeRunnerProcess::*suits)() const) {
@@ -185,16 +186,25 @@ FakeRunnerProcess* FakeRunners::any(bool (FakeRunnerProcess::*suits)() const) {
   return found.empty() ? nullptr : found[random_.below(found.size())];
 }
 
+/// One that is not ready would be a program that does not start, and so would three in succession that have
+/// not begun a task.
+FakeRunnerProcess* FakeRunners::victim() {
+  constexpr int kEarlyMax = 2;
+  FakeRunnerProcess* victim =
+      any(early_victims_ < kEarlyMax ? &FakeRunnerProcess::is_ready : &FakeRunnerProcess::has_begun);
+  if (victim != nullptr && !victim->has_begun()) ++early_victims_;
+  return victim;
+}
+
 bool FakeRunners::crash_one() {
-  // One that is not ready would be a program that does not start.
-  FakeRunnerProcess* victim = any(&FakeRunnerProcess::is_ready);
+  FakeRunnerProcess* victim = this->victim();
   if (victim == nullptr) return false;
   victim->die(random_.chance(0.5) ? SIGSEGV : SIGKILL, 0, End::died);
   return true;
 }
 
 bool FakeRunners::break_one() {
-  FakeRunnerProcess* victim = any(&FakeRunnerProcess::is_busy);
+  FakeRunnerProcess* victim = this->victim();
   if (victim == nullptr) return false;
   victim->write_garbage();
   return true;

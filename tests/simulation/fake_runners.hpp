@@ -56,6 +56,7 @@ class FakeRunners {
   void check_runner(Runner& runner, Time now, std::vector<worker::Event>& events);
   void read_message(Runner& runner, std::vector<worker::Event>& events);
   void reap(Runner& runner, std::vector<worker::Event>& events);
+  FakeRunnerProcess* victim();
   FakeRunnerProcess* any(bool (FakeRunnerProcess::*suits)() const);
   std::int64_t now_ms() const;
 
@@ -66,6 +67,7 @@ class FakeRunners {
   Random random_;
   worker::PollPlan plan_;
   std::map<worker::RunnerId, Runner> runners_;
+  int early_victims_ = 0;  // of faults: runners that had not begun a task
 };
 
 }  // namespace weft::sim

@@ -180,6 +180,32 @@ TEST_SUITE("scheduler, detached: restart") {
     next.commit();
     CHECK(next.status().queued == 1);
   }
+
+  TEST_CASE("a result that was taken before its session ended is no answer to the task announced again") {
+    Stage s;
+    s.accept();  // this one goes on when the client has gone
+    s.h.define(s.client, 2, any_spec());
+    s.h.submit(s.client, 2);
+    s.h.result(s.worker, s.client, 2);
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
+    s.h.disconnect(s.client);
+    s.h.advance(3s);
+    s.h.expect<wire::Release>();  // which does not arrive
+    s.h.disconnect(s.worker);
+    s.h.hello(s.client);
+    s.h.hello(s.worker, {.slots = 4});
+    s.h.claims(s.worker, s.client,
+               {{1, {kEpoch, 1}, wire::ClaimState::running, 1}, {2, {kEpoch, 2}, wire::ClaimState::done, 1}});
+    s.h.ready(s.worker);
+    s.worker.outbox[s.client.session] = 0;
+    s.h.result(s.worker, s.client, 2, Outcome::ok, "result", 1000, wire::Attempt{kEpoch, 2});
+    s.h.expect<wire::Welcome, wire::Release>();
+    s.h.define(s.client, 2, any_spec());
+    s.h.say(s.client, wire::Reannounce{{{2, 2, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    s.h.synced(s.client);
+    CHECK(s.h.assigned(s.worker, s.client) == Seqs{1, 2, 2});
+    s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
+  }
 }
 
 }  // namespace weft::broker

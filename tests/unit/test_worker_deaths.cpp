@@ -40,6 +40,49 @@ TEST_CASE("a runner that dies before its task has begun charges nobody") {
   CHECK(h.take() == Actions{h.run(2, 1, 1)});
 }
 
+TEST_CASE("a runner that breaks the rules before its task has begun charges nobody") {
+  Joined h;
+  h.assign(1, 1);
+  h.ready(1);
+  h.expect<StartRunner, RunTask>();
+  h.event(RunnerBroken{1, "its runner sent a malformed message"});
+  CHECK(h.take() == Actions{KillRunner{1, SIGKILL}});
+  h.died(1, 0, SIGKILL);
+  CHECK(h.take() == Actions{h.start(2)});
+}
+
+TEST_CASE("a program whose runners end one after another before they begin a task is refused") {
+  Joined h;
+  h.assign(1, 1);
+  for (RunnerId runner = 1; runner <= 2; ++runner) {
+    h.ready(runner);
+    h.expect<StartRunner, RunTask>();
+    h.died(runner, 0);
+  }
+  h.ready(3);
+  h.expect<StartRunner, RunTask>();
+  SUBCASE("and the reason says how the last of them ended") {
+    h.event(RunnerBroken{3, "its runner sent a malformed message"});
+    CHECK(h.take() == Actions{KillRunner{3, SIGKILL}});
+    h.died(3, 0, SIGKILL);
+    CHECK(h.take_error(1, wire::Outcome::cannot_start).message ==
+          "3 runners of prog in succession ended before they began a task; of the last: its runner sent a "
+          "malformed message");
+  }
+  SUBCASE("but not if one of them has answered a task in between") {
+    h.started(3, 1);
+    h.finished(3, 1);
+    h.assign(2, 2);
+    h.expect<wire::Results, RunTask>();
+    h.died(3, 1);
+    CHECK(h.take() == Actions{h.start(4)});
+    h.ready(4);
+    h.expect<RunTask>();
+    h.died(4, 0);
+    CHECK(h.take() == Actions{h.start(5)});
+  }
+}
+
 TEST_CASE("a page that was scribbled over still charges the first task") {
   Joined h;
   h.assign(1, 1);

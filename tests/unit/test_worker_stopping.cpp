@@ -134,6 +134,21 @@ TEST_CASE("a task that runs longer than its timeout is stopped the same way") {
   }
 }
 
+TEST_CASE("a crash of which the worker hears after the timeout, for it stood still, is a crash") {
+  Joined h;
+  auto spec = library_spec();
+  spec.timeout_ms = 500;
+  h.define(spec, 2);
+  h.assign(1, 1, 2);
+  h.ready(1);
+  h.expect<StartRunner, RunTask>();
+  h.now += seconds(5);
+  h.event(TaskStarted{1, 1, h.now - seconds(5)});
+  h.expect<wire::Started, RequestStop>();
+  h.died(1, 1);
+  CHECK(h.take_error(1, wire::Outcome::crashed).signal == SIGSEGV);
+}
+
 TEST_SUITE_END();
 
 }  // namespace weft::worker

@@ -47,11 +47,30 @@ void WorkerCore::on(const RunnerDied& event) {
     log(LogLevel::warning,
         fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
   }
+  const bool early = died_early(runner, event);
   for (Task* task : runner.channel) {
     if (task->spec->takes_indices) release_indices(runner, *task);
     settle_dead(event, runner, *task);
   }
+  if (early) count_early_death(runner, event);
   if (is_for_another_processor(event)) refuse_program(*runner.run_queue->program, event.stderr_tail);
+}
+
+/// The runner has ended through no act of ours, and before it had begun the first of the tasks sent to it.
+bool WorkerCore::died_early(const Runner& runner, const RunnerDied& death) {
+  const bool by_itself = runner.stop_stage == Runner::StopStage::none || !runner.kill_reason.empty();
+  return by_itself && death.started == 0 && !runner.channel.empty() && runner.channel.front()->ordinal == 1 &&
+         !runner.channel.front()->started_at;
+}
+
+/// Such a death charges no task, so nothing else would end a program that never comes to begin one.
+void WorkerCore::count_early_death(const Runner& runner, const RunnerDied& death) {
+  ProgramState& program = *runner.run_queue->program;
+  if (++program.early_deaths < settings_.early_deaths_max) return;
+  refuse_program(program, fmt::format("{} runners of {} in succession ended before they began a task; of the "
+                                      "last: {}",
+                                      program.early_deaths, program.program.file.name,
+                                      runner.kill_reason.empty() ? how_it_ended(death) : runner.kill_reason));
 }
 
 /// Settles a task whose runner has died. Only a task that was running is charged with the crash.
@@ -63,12 +82,14 @@ void WorkerCore::settle_dead(const RunnerDied& death, const Runner& runner, Task
   const bool sensible = death.started <= runner.sent && death.started + 1 >= front;
   const bool by_page = sensible ? task.ordinal <= death.started : task.ordinal == front;
   const bool its_turn = task.ordinal == front || runner.killed_for != 0;
-  const bool started = task.started_at || runner.killed_for == task.ordinal || (by_page && its_turn);
+  const bool started = task.started_at || (by_page && its_turn);
   if (task.stop == StopReason::cancelled) {
     return fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", death.ended_ms);
   }
   if (!started) return put_back(task);
-  if (task.stop == StopReason::timed_out) return fail_timed_out(task, death.ended_ms);
+  // Asked to stop in this very step: it had crashed before, and how long it ran is not known.
+  const bool just_asked = runner.escalation_due == now_ + settings_.escalation_interval;
+  if (task.stop == StopReason::timed_out && !just_asked) return fail_timed_out(task, death.ended_ms);
   // It started just when its runner was being killed because of another task, so it is not charged.
   const bool bystander =
       runner.stop_stage >= Runner::StopStage::terminated && runner.killed_for != task.ordinal;

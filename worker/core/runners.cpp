@@ -159,6 +159,7 @@ void WorkerCore::on(const TaskFinished& event) {
   runner->channel.pop_front();
   count_out(*runner, task);
   next_front(*runner);
+  if (event.ordinal == 1) runner->run_queue->program->early_deaths = 0;
   dispatch_needed_ = true;
 
   const auto run_us = static_cast<double>(event.run_us);

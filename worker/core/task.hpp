@@ -66,6 +66,7 @@ struct ProgramState {
   std::vector<runner::FunctionEntry> functions;  // function table as reported by its last runner
   std::string bad;                               // why its last start failed
   std::optional<Time> bad_until;                 // it is not started again before
+  std::uint32_t early_deaths = 0;                // of runners, since one of them last answered a task
 
   std::size_t specs = 0;  // number that sessions have defined and not forgotten
   std::size_t tasks = 0;  // here, in any stage

@@ -63,6 +63,8 @@ class WorkerCore {
     Duration escalation_interval = std::chrono::seconds(1);  // between stop stages: request, SIGTERM, SIGKILL
     Duration start_timeout = std::chrono::seconds(10);       // from StartRunner to RunnerReady
     Duration bad_program = std::chrono::seconds(5);  // a program that did not start is not tried again
+    // Nor is one of which so many runners in succession ended before they had begun a task.
+    std::uint32_t early_deaths_max = 3;
     Duration min_runner_lifetime =
         std::chrono::milliseconds(50);                // before a runner with queued tasks makes room
     Duration idle_runner = std::chrono::seconds(30);  // an idle runner whose program no session names
@@ -210,6 +212,8 @@ class WorkerCore {
   void on(const TasksTakenBack&);
   void on(const RunnerBroken&);
   void end(Runner& runner);
+  static bool died_early(const Runner& runner, const RunnerDied& death);
+  void count_early_death(const Runner& runner, const RunnerDied& death);
   void kill_runner(Runner& runner, const std::string& text);
   void stop_front(Runner& runner, StopReason reason);
   void next_front(Runner& runner);

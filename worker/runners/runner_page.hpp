@@ -22,6 +22,10 @@ class RunnerPage {
   std::uint64_t started() const { return ordinal_of(page_->started.load(std::memory_order_acquire)); }
   Time started_at() const { return Time(Duration(page_->started_at_us.load())); }
   void request_stop(std::uint64_t ordinal) { page_->stop.store(ordinal); }
+  /// Before a task is sent: its ordinal may be that of a task that was to stop and has been taken back.
+  void withdraw_stop(std::uint64_t ordinal) {
+    if (page_->stop.load(std::memory_order_relaxed) == ordinal) page_->stop.store(0);
+  }
 
   /// Takes back those of the tasks `first` to `last`, all sent and not answered, that the runner has not
   /// started. Returns the last ordinal that it keeps; a WELCOME must then end the messages that it skips.

@@ -89,6 +89,7 @@ void RunnerPool::run(const RunTask& action) {
   }
   keep_polling(*runner);
   runner->monitor.on_run(action.ordinal, action.id);
+  runner->process->withdraw_stop(action.ordinal);
   if (spec.kind == wire::TaskKind::program) {
     runner->process->send(std::move(task), fd);
   } else {

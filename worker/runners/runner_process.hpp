@@ -79,6 +79,7 @@ class RunnerProcess {
   /// Sends `signal` to the runner's process group; SIGKILL ends all its descendants.
   void kill(int signal);
   void request_stop(std::uint64_t ordinal);
+  void withdraw_stop(std::uint64_t ordinal) { page().withdraw_stop(ordinal); }
   /// Takes back those of the tasks `first` to `last`, all sent and not answered, that the runner has not
   /// started. Returns the last ordinal that it keeps; the next task sent has the ordinal after that.
   std::uint64_t take_back_unstarted(std::uint64_t first, std::uint64_t last);
