@@ -190,7 +190,7 @@ TEST_SUITE("scheduler, detached: restart") {
     s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
     s.h.disconnect(s.client);
     s.h.advance(3s);
-    s.h.expect<wire::Release>();  // which does not arrive
+    s.h.expect<wire::Release, ForgetPeer>();  // the RELEASE does not arrive
     s.h.disconnect(s.worker);
     s.h.hello(s.client);
     s.h.hello(s.worker, {.slots = 4});
@@ -199,11 +199,11 @@ TEST_SUITE("scheduler, detached: restart") {
     s.h.ready(s.worker);
     s.worker.outbox[s.client.session] = 0;
     s.h.result(s.worker, s.client, 2, Outcome::ok, "result", 1000, wire::Attempt{kEpoch, 2});
-    s.h.expect<wire::Welcome, wire::Release>();
+    s.h.expect<wire::Welcome, wire::Release, ForgetPeer>();
     s.h.define(s.client, 2, any_spec());
     s.h.say(s.client, wire::Reannounce{{{2, 2, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
     s.h.synced(s.client);
-    CHECK(s.h.assigned(s.worker, s.client) == Seqs{1, 2, 2});
+    CHECK(s.h.assigned(s.worker, s.client) == Seqs{2});
     s.h.expect<wire::Received, wire::DefineFor, wire::Assign>();
   }
 }

@@ -66,7 +66,8 @@ TEST_CASE("a program whose runners end one after another before they begin a tas
     CHECK(h.take() == Actions{KillRunner{3, SIGKILL}});
     h.died(3, 0, SIGKILL);
     CHECK(h.take_error(1, wire::Outcome::cannot_start).message ==
-          "3 runners of prog in succession ended before they began a task; of the last: its runner sent a "
+          "3 runners of weft-runner in succession ended before they began a task; of the last: its runner "
+          "sent a "
           "malformed message");
   }
   SUBCASE("but not if one of them has answered a task in between") {

@@ -69,7 +69,7 @@ void WorkerCore::count_early_death(const Runner& runner, const RunnerDied& death
   if (++program.early_deaths < settings_.early_deaths_max) return;
   refuse_program(program, fmt::format("{} runners of {} in succession ended before they began a task; of the "
                                       "last: {}",
-                                      program.early_deaths, program.program.file.name,
+                                      program.early_deaths, program.name(),
                                       runner.kill_reason.empty() ? how_it_ended(death) : runner.kill_reason));
 }
 

@@ -26,7 +26,7 @@ std::string differing(const ProgramState& program, const std::vector<runner::Fun
     }
   }
   return fmt::format("the functions of {} differ from one start to the next, so none can be called: {}",
-                     program.program.file.name, fmt::join(names, ", "));
+                     program.name(), fmt::join(names, ", "));
 }
 
 /// Prefetches a task that has been queued long enough to have left the cache.
@@ -288,7 +288,7 @@ void WorkerCore::tick_runners() {
         now_ >= runner.since + settings_.start_timeout) {
       kill_runner(
           runner,
-          fmt::format("{} was not ready within {} s", runner.run_queue->program->program.file.name,
+          fmt::format("{} was not ready within {} s", runner.run_queue->program->name(),
                       std::chrono::duration_cast<std::chrono::seconds>(settings_.start_timeout).count()));
     }
     const bool named = runner.run_queue->program->specs > 0;

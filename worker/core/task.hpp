@@ -61,6 +61,9 @@ struct ProgramState {
   ProgramState(const ProgramState&) = delete;
   ProgramState& operator=(const ProgramState&) = delete;
 
+  /// For messages. Task libraries run in weft-runner.
+  std::string name() const { return program.file.name.empty() ? "weft-runner" : program.file.name; }
+
   Program program;
   RunQueue run_queues[2];
   std::vector<runner::FunctionEntry> functions;  // function table as reported by its last runner
