@@ -115,7 +115,9 @@ void BrokerNode::step(const broker::Event& event) {
   // GUARANTEES: "detached tasks are refused with that reason", those too that arrive after the write has
   // failed and before the broker hears of it.
   const auto* persisted = std::get_if<broker::Persisted>(&event);
+  const auto* bad = std::get_if<BlobBad>(&event);
   if (persisted != nullptr && !persisted->fault.empty()) oracle_.disk_failed();
+  if (bad != nullptr && bad->reason == Disk::kFull) oracle_.disk_failed();
   scheduler_->step(clock(), event, actions_);
   if (++steps_ % settings_.check_every == 0) scheduler_->check_invariants();
   for (broker::Action& action : actions_) {

@@ -62,7 +62,7 @@ std::string Disk::fault() {
   if (world_.now() >= full_until_ || random_.chance(0.1)) return "";
   oracle_.disk_failed();
   world_.coverage().count("fault: disk is full");
-  return "the disk is full";
+  return kFull;
 }
 
 void Disk::perform(const broker::Persist& order) {
@@ -98,7 +98,7 @@ void Disk::perform(const StoreChunk& order) {
 
 void Disk::perform(const VerifyBlob& order) {
   const auto part = parts_.find(order.id);
-  if (spoiled_.erase(order.id) > 0) return answer(BlobBad{order.id, "the disk is full"});
+  if (spoiled_.erase(order.id) > 0) return answer(BlobBad{order.id, kFull});
   if (part == parts_.end()) fail("a blob is verified of which nothing is there");
   if (part->second.partial.stored() != part->second.size) fail("a blob is verified that is not whole");
   blobs_[order.id] = part->second.size;

@@ -21,6 +21,8 @@ namespace weft::sim {
 
 class Disk {
  public:
+  static constexpr const char* kFull = "the disk is full";
+
   /// `write_max` is what a write usually takes at most.
   Disk(World& world, Oracle& oracle, Duration write_max)
       : world_(world), oracle_(oracle), random_(world.random().fork()), write_max_(write_max) {}
