@@ -25,6 +25,14 @@ wire::Deliver Deliveries::take(std::size_t window_bytes) {
   return batch;
 }
 
+std::map<std::uint64_t, std::uint64_t> Deliveries::unacknowledged_answers() const {
+  std::map<std::uint64_t, std::uint64_t> answers;
+  for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    if (waiting_[i].kind == wire::DeliveryKind::final) answers[waiting_[i].seq] = acknowledged_ + i + 1;
+  }
+  return answers;
+}
+
 void Deliveries::acknowledge(std::uint64_t number) {
   while (acknowledged_ < number && !waiting_.empty()) {
     const std::size_t bytes = bytes_of(waiting_.front());

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 
 #include "broker/scheduler/events.hpp"
 #include "common/base/fifo.hpp"
@@ -21,6 +22,8 @@ class Deliveries {
   /// The next ones to send: as many as `window_bytes` leaves room for beside those under way, but one at
   /// least when none is. No records: nothing is to be sent now.
   wire::Deliver take(std::size_t window_bytes);
+  /// The numbers of all final deliveries that are not acknowledged, by task.
+  std::map<std::uint64_t, std::uint64_t> unacknowledged_answers() const;
   /// The client has all up to `number`.
   void acknowledge(std::uint64_t number);
   /// On its new connection the client gets all that it has not acknowledged.

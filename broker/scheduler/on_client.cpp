@@ -102,11 +102,18 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
   tables_.delivery.schedule_received(session);
 }
 
+/// The answer was delivered while the client was away, and is on its way again.
+bool Scheduler::is_answered_already(const Session& session, std::uint64_t seq) {
+  const auto unseen = session.unseen_answers.find(seq);
+  return unseen != session.unseen_answers.end() && unseen->second > session.deliveries.acknowledged();
+}
+
 void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
   for (const wire::ReannounceRecord& record : reannounce.tasks) {
     if (!within_window(session, record.payload.size() + kRecordBytes)) return;
     session.received = std::max(session.received, record.seq);
     if (detached_.reannounce(session, record)) continue;
+    if (is_answered_already(session, record.seq)) continue;
     if (Task* known = session.tasks.find(record.seq)) {
       if (known->state == TaskState::cancelling)
         reannounce.cancelled ? lifecycle_.answer_cancelled(*known) : retries_.reopen(*known, record);
@@ -155,6 +162,7 @@ bool Scheduler::within_window(Session& session, std::size_t bytes) {
 
 void Scheduler::on(Session& session, const wire::Synced&) {
   session.synced = true;
+  session.unseen_answers.clear();
   tables_.adoption.reject_claims_of(session);
   sessions_.ask_again(session);
 }

@@ -96,6 +96,7 @@ class Scheduler {
   void on(Session& session, const wire::Fetched& fetched);
   void on(Session& /*session*/, const wire::Heartbeat& /*beat*/) {}  // to be heard is all
   void on(Session& session, const wire::Goodbye& goodbye);
+  static bool is_answered_already(const Session& session, std::uint64_t seq);
   bool within_window(Session& session, std::size_t bytes);
   Spec* spec_of(Session& session, std::uint64_t seq, std::uint32_t number);
 

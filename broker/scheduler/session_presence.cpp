@@ -65,6 +65,7 @@ void SessionPresence::join(const Received& event, const wire::HelloClient& hello
   tables_.step.log(Log::Level::info, fmt::format("client {} {} from {}", hello.name,
                                                  resumed ? "is back" : "joined", hello.host));
   if (resumed && hello.epoch == settings_.epoch) tables_.delivery.acknowledge(*session, hello.delivered);
+  session->unseen_answers = session->deliveries.unacknowledged_answers();
   session->deliveries.send_again();
   tables_.delivery.mark_dirty(*session);
   tables_.fair_queue.update(*session);

@@ -180,6 +180,9 @@ struct Session {
   bool recorded = false;                        // the journal has it, or will before its first task
 
   Deliveries deliveries;
+  // Until SYNCED: the answers that the client had not seen when it joined again, by task; their delivery
+  // numbers.
+  std::map<std::uint64_t, std::uint64_t> unseen_answers;
   PendingReleases releases;
   std::set<Uuid> resend;  // workers whose results were refused until SYNCED
 

@@ -89,13 +89,7 @@ void ClientCore::on(const Tick&) {
     }
   }
   if (presence_.joined()) {
-    if (must_ack()) {
-      send(wire::Ack{delivered_});
-      acked_ = delivered_;
-      ack_due_ = false;
-      unacked_bytes_ = 0;
-      ack_at_ = now_ + settings_.ack_interval;
-    }
+    if (must_ack()) send_ack();
   } else {
     const Duration patience = ever_joined() ? settings_.give_up : settings_.connect_timeout;
     if (now_ >= lost_since_ + patience) {
@@ -253,6 +247,7 @@ void ClientCore::begin_epoch(const wire::Welcome& welcome) {
 /// REANNOUNCEs of lost results may be, so they are sent again.
 void ClientCore::resume_epoch(const wire::Welcome& welcome) {
   next_ = welcome.received + 1;
+  acked_ = delivered_;  // as our HELLO said
   drop_cancelled(welcome.received);
   std::vector<std::uint64_t> cancels;
   std::vector<std::uint64_t> remakes;

@@ -163,6 +163,8 @@ class ClientCore {
   void mark_kept(std::uint64_t seq, const wire::Payload* refusal = nullptr);
   void note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload);
   bool must_ack() const;
+  void send_ack();
+  void reannounce(wire::Reannounce message);
   void take(const wire::DeliveryRecord& record);
   void take_charge(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);
   void take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record);

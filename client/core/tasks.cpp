@@ -324,7 +324,7 @@ void ClientCore::refuse_too_new(std::uint64_t seq, const Task& task) {
 }
 
 void ClientCore::flush_announced() {
-  if (!reannounce_.tasks.empty()) send(std::exchange(reannounce_, {}));
+  if (!reannounce_.tasks.empty()) reannounce(std::exchange(reannounce_, {}));
   if (!submit_.tasks.empty()) send(std::exchange(submit_, {}));
   if (cancel_again_.empty()) return;
   send_cancels(cancel_again_);
@@ -367,7 +367,7 @@ void ClientCore::remake(std::uint64_t seq) {
   if (!joined() || seq >= next_) return;  // pump() will announce it
   if (spec_of(task->spec).minor > presence_.broker_minor()) return refuse_too_new(seq, *task);
   define(task->spec);
-  send(wire::Reannounce{{again(seq, *task)}});
+  reannounce({{again(seq, *task)}});
 }
 
 void ClientCore::on_message(const wire::Received& received) {
@@ -401,6 +401,20 @@ void ClientCore::on_message(const wire::Deliver& deliver) {
 bool ClientCore::must_ack() const {
   return ack_due_ && (now_ >= ack_at_ || delivered_ - acked_ >= settings_.ack_deliveries ||
                       unacked_bytes_ >= settings_.ack_bytes);
+}
+
+void ClientCore::send_ack() {
+  send(wire::Ack{delivered_});
+  acked_ = delivered_;
+  ack_due_ = false;
+  unacked_bytes_ = 0;
+  ack_at_ = now_ + settings_.ack_interval;
+}
+
+/// The broker ignores a REANNOUNCE of a task whose answer is on its way, which one that has been seen is not.
+void ClientCore::reannounce(wire::Reannounce message) {
+  if (acked_ < delivered_) send_ack();
+  send(std::move(message));
 }
 
 void ClientCore::take(const wire::DeliveryRecord& record) {

@@ -394,6 +394,44 @@ TEST_SUITE("scheduler, clients") {
     s.h.ack(s.client, 2);
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 2)});
   }
+
+  TEST_CASE(
+      "a task that is announced again while its answer is on its way to the client does not run again") {
+    Harness h;
+    TestClient client = h.join_client("client");
+    TestWorker worker = h.join_worker("worker");
+    h.advance(3s);  // the adoption window has passed
+    h.define(client, 1, any_spec());
+    h.submit(client, 1);
+    h.result(worker, client, 1);
+    CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1});
+    h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver>();
+    h.disconnect(client);
+    const auto announce_again = [&] {
+      h.say(client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
+    };
+    SUBCASE("it has not seen the answer") {
+      h.hello(client);
+      announce_again();
+      h.synced(client);
+      CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1});
+    }
+    SUBCASE("it has seen the answer, and the result is lost: said by its HELLO") {
+      h.hello(client, 1);
+      announce_again();
+      h.synced(client);
+      CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1, 1});
+    }
+    SUBCASE("by an ACK") {
+      h.hello(client);
+      h.ack(client, 1);
+      announce_again();
+      h.synced(client);
+      CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1, 1});
+    }
+    h.expect_only<ForgetPeer, wire::Welcome, wire::Deliver, wire::Received, wire::Release, wire::DefineFor,
+                  wire::Assign>();
+  }
 }
 
 }  // namespace weft::broker
