@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "broker/peer_end.hpp"
+#include "common/net/notice_log.hpp"
 #include "common/system/crash_point.hpp"
 
 namespace weft::broker {
@@ -167,10 +168,7 @@ void Broker::perform(const ForgetPeer& action) {
   touch(action.peer, found->second);
 }
 
-void Broker::perform(const Log& action) {
-  spdlog::log(action.level == Log::Level::warning ? spdlog::level::warn : spdlog::level::info, "{}",
-              action.text);
-}
+void Broker::perform(const Notify& action) { log_notice(*action.notice); }
 
 // ---- the journal ----
 

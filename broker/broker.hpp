@@ -68,7 +68,7 @@ class Broker {
   void perform(Action& action);
   void perform(Send& action);
   void perform(const ForgetPeer& action);
-  void perform(const Log& action);
+  void perform(const Notify& action);
   void perform(Persist& action);
   void perform(RewriteJournal& action);
   void perform(StoreChunk& action);

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <csignal>
 
+#include "common/net/notice_log.hpp"
 #include "common/system/crash_point.hpp"
 
 namespace weft::worker {
@@ -210,11 +211,7 @@ void Worker::perform(const DropBlob& action) { blobs_.drop(action.id); }
 
 // ---- the rest ----
 
-void Worker::perform(const Log& action) {
-  static constexpr spdlog::level::level_enum kLevels[] = {spdlog::level::debug, spdlog::level::info,
-                                                          spdlog::level::warn, spdlog::level::err};
-  spdlog::log(kLevels[static_cast<int>(action.level)], "{}", action.text);
-}
+void Worker::perform(const Notify& action) { log_notice(*action.notice); }
 
 void Worker::perform(const Exit& action) { exit_code_ = action.code; }
 

@@ -66,7 +66,7 @@ class Worker {
   void perform(const VerifyBlob&);
   void perform(const ServeChunk&);
   void perform(const DropBlob&);
-  void perform(const Log&);
+  void perform(const Notify&);
   void perform(const Exit&);
 
   std::string broker_;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "broker/scheduler/detached_tasks.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -84,10 +82,12 @@ void DetachedTasks::on_result_kept(Task& task, Detached& entry) {
 
 /// The result that was being fetched is lost: that of another attempt serves, or it is made again.
 void DetachedTasks::on_result_lost(Task& task, Detached& entry, const std::string& fault) {
-  tables_.step.log(Log::Level::warning, fmt::format("the result of task {} is lost: {}",
-                                                    TaskId{task.session->id, task.seq}.text(), fault));
-  if (const auto spare = tables_.durable.drop_result(*task.session, entry))
-    return fetch_result(task, entry, *spare);
+  const auto spare = tables_.durable.drop_result(*task.session, entry);
+  tables_.step.notify({.kind = NoticeKind::result_lost,
+                       .detail = fault,
+                       .task = {task.session->id, task.seq},
+                       .numbers = {spare ? 0u : 1u}});
+  if (spare) return fetch_result(task, entry, *spare);
   retries_.start_again(task);
 }
 
@@ -136,9 +136,7 @@ void DetachedTasks::cancel_watched(Session& session, std::uint64_t seq) {
 void DetachedTasks::on(const Persisted& event) {
   const std::vector<JournalRecord> records = tables_.journal_queue.on_persisted(tables_.step.now(), event);
   if (!event.fault.empty()) {
-    tables_.step.log(
-        Log::Level::warning,
-        fmt::format("the journal cannot be written, and detached tasks are refused: {}", event.fault));
+    tables_.step.notify({.kind = NoticeKind::journal_refused, .detail = event.fault});
   }
   for (const JournalRecord& record : records) {
     if (const auto* task = std::get_if<TaskRecord>(&record)) {

@@ -9,8 +9,10 @@
 
 #include "broker/scheduler/access.hpp"
 #include "broker/scheduler/journal_records.hpp"
+#include "common/base/indirect.hpp"
 #include "common/wire/blob_verbs.hpp"
 #include "common/wire/messages.hpp"
+#include "common/wire/notice.hpp"
 
 namespace weft::broker {
 
@@ -71,10 +73,10 @@ struct ForgetPeer {
   PeerId peer = kNoPeer;
   bool operator==(const ForgetPeer&) const = default;
 };
-struct Log {
-  enum class Level : std::uint8_t { info, warning } level = Level::info;
-  std::string text;
-  bool operator==(const Log&) const = default;
+/// For the log and for observers.
+struct Notify {
+  Indirect<Notice> notice;
+  bool operator==(const Notify&) const = default;
 };
 /// Append a row to the journal. One is under way at a time.
 struct Persist {
@@ -94,7 +96,7 @@ struct ServeChunk {
   wire::Get get;
   bool operator==(const ServeChunk&) const = default;
 };
-using Action = std::variant<Send, ForgetPeer, Log, Persist, RewriteJournal, StoreChunk, VerifyBlob,
+using Action = std::variant<Send, ForgetPeer, Notify, Persist, RewriteJournal, StoreChunk, VerifyBlob,
                             ServeChunk, DropBlob>;
 using Actions = std::vector<Action>;
 

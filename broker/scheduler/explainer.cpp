@@ -160,7 +160,7 @@ void Explainer::watch_worker(Worker& worker) {
     }
   }
   if (!note.empty() && worker.note.empty())
-    tables_.step.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, note));
+    tables_.step.notify({.kind = NoticeKind::worker_stalled, .name = worker.hello.name, .detail = note});
   worker.note = std::move(note);
 }
 
@@ -174,8 +174,10 @@ void Explainer::log_waiting() {
         reason = why_waiting(*session, *queue);
       }
       if (!reason.empty() && reason != queue->explained) {
-        tables_.step.log(Log::Level::warning,
-                         fmt::format("{} tasks of {} wait: {}", queue->size(), session->name, reason));
+        tables_.step.notify({.kind = NoticeKind::tasks_wait,
+                             .name = session->name,
+                             .detail = reason,
+                             .numbers = {queue->size()}});
       }
       queue->explained = std::move(reason);
     }

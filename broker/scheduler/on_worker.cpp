@@ -64,9 +64,10 @@ void Scheduler::on(Worker& worker, const wire::Ready&) {
   claim_matcher_.match(worker);
   tables_.blobs.resume(worker.hello.incarnation);
   tables_.placer.update(worker);
-  tables_.step.log(Log::Level::info,
-                   fmt::format("worker {} joined from {} with {} slot{}", worker.hello.name,
-                               worker.hello.host, worker.slots, worker.slots == 1 ? "" : "s"));
+  tables_.step.notify({.kind = NoticeKind::worker_joined,
+                       .name = worker.hello.name,
+                       .place = worker.hello.host,
+                       .numbers = {worker.slots}});
 }
 
 void Scheduler::on(Worker& worker, const wire::Heartbeat& beat) { workers_.take_heartbeat(worker, beat); }

@@ -123,8 +123,9 @@ wire::Status Questions::status(bool details) const {
     }
   }
   if (details) {
-    for (const auto& [when, text] : sessions_.departed())
-      status.departed.push_back(fmt::format("{} s ago: {}", ms(tables_.step.now() - when) / 1000, text));
+    for (const auto& [when, notice] : sessions_.departed())
+      status.departed.push_back(
+          fmt::format("{} s ago: {}", ms(tables_.step.now() - when) / 1000, text_of(notice)));
   }
   const auto by_name = [](const auto& a, const auto& b) { return a.name < b.name; };
   std::sort(status.worker_list.begin(), status.worker_list.end(), by_name);

@@ -25,9 +25,7 @@ void Replay::run(const Recovered& event) {
   }
   tables_.blob_vault.collect(tables_.step.actions());
   tables_.step.actions().push_back(tables_.journal_queue.rewrite(tables_.durable.journal_rows()));
-  tables_.step.log(Log::Level::info,
-                   fmt::format("the journal has {} detached tasks that are open and {} answers to be fetched",
-                               open, finished));
+  tables_.step.notify({.kind = NoticeKind::journal_read, .numbers = {open, finished}});
 }
 
 void Replay::apply(const SessionRecord& record) {

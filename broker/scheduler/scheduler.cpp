@@ -80,7 +80,7 @@ void Scheduler::on(const ReceivedGarbage& event) {
     tables_.step.actions().push_back(ForgetPeer{event.peer});  // not one of us: no answer
     return;
   }
-  tables_.step.log(Log::Level::warning, fmt::format("a message was refused: {}", event.reason));
+  tables_.step.notify({.kind = NoticeKind::message_refused, .detail = event.reason});
   refuse(event.peer, event.version ? wire::RefuseCode::version : wire::RefuseCode::malformed, event.reason);
 }
 
@@ -148,9 +148,7 @@ void Scheduler::on_timer(const Timer& timer) {
     case TimerKind::keep: {
       Session* session = tables_.roster.find_session(timer.who);
       if (session == nullptr || !session->detached.contains(timer.seq)) return;
-      tables_.step.log(Log::Level::info,
-                       fmt::format("the answer of detached task {} was not fetched in time: it is dropped",
-                                   TaskId{timer.who, timer.seq}.text()));
+      tables_.step.notify({.kind = NoticeKind::answer_expired, .task = {timer.who, timer.seq}});
       return tables_.durable.expire(TaskId{timer.who, timer.seq});
     }
     case TimerKind::found:

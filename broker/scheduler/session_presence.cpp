@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "broker/scheduler/session_presence.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -62,8 +60,9 @@ void SessionPresence::join(const Received& event, const wire::HelloClient& hello
       peer,
       wire::Welcome{settings_.epoch, static_cast<std::uint32_t>(settings_.heartbeat_interval.count() / 1000),
                     settings_.heartbeat_liveness, resumed, session->received});
-  tables_.step.log(Log::Level::info, fmt::format("client {} {} from {}", hello.name,
-                                                 resumed ? "is back" : "joined", hello.host));
+  tables_.step.notify({.kind = resumed ? NoticeKind::client_back : NoticeKind::client_joined,
+                       .name = hello.name,
+                       .place = hello.host});
   if (resumed && hello.epoch == settings_.epoch) tables_.delivery.acknowledge(*session, hello.delivered);
   session->unseen_answers = session->deliveries.unacknowledged_answers();
   session->deliveries.send_again();
@@ -116,11 +115,10 @@ void SessionPresence::lose(Session& session, const std::string& why, Loss loss) 
     session.grace_ends = tables_.step.now() + settings_.patience(session.give_up);
   }
   session.loss = why;
-  tables_.step.log(
-      Log::Level::warning,
-      fmt::format("client {} is lost: {}; it may come back within {:.1f} s, what runs goes on until then",
-                  session.name, why,
-                  static_cast<double>((session.grace_ends - tables_.step.now()).count()) / 1e6));
+  tables_.step.notify({.kind = NoticeKind::client_lost,
+                       .name = session.name,
+                       .detail = why,
+                       .numbers = {us_until(session.grace_ends)}});
   tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
   tables_.fair_queue.update(session);
   tables_.blobs.fall_back_from(session.id);
@@ -130,11 +128,10 @@ void SessionPresence::fall_silent(Session& session, const std::string& why) {
   session.state = SessionState::silent;
   session.loss = why;
   session.grace_ends = tables_.step.now() + settings_.patience(session.give_up);
-  tables_.step.log(
-      Log::Level::warning,
-      fmt::format("client {} is silent: {}; what runs goes on, nothing new starts, for {:.0f} s at most",
-                  session.name, why,
-                  static_cast<double>((session.grace_ends - tables_.step.now()).count()) / 1e6));
+  tables_.step.notify({.kind = NoticeKind::client_silent,
+                       .name = session.name,
+                       .detail = why,
+                       .numbers = {us_until(session.grace_ends)}});
   tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
   tables_.fair_queue.update(session);
   tables_.blobs.fall_back_from(session.id);
@@ -143,7 +140,7 @@ void SessionPresence::fall_silent(Session& session, const std::string& why) {
 void SessionPresence::hear_again(Session& session) {
   session.state = SessionState::connected;
   session.heard_again = tables_.step.now();
-  tables_.step.log(Log::Level::info, fmt::format("client {} is heard again", session.name));
+  tables_.step.notify({.kind = NoticeKind::client_heard, .name = session.name});
   tables_.fair_queue.update(session);
   tables_.delivery.mark_dirty(session);
 }
@@ -162,6 +159,10 @@ void SessionPresence::renew_grace() {
   }
 }
 
+std::uint64_t SessionPresence::us_until(Time end) const {
+  return static_cast<std::uint64_t>((end - tables_.step.now()).count());
+}
+
 // ---- the end ----
 
 void SessionPresence::end(Session& session, const std::string& why) {
@@ -175,14 +176,14 @@ void SessionPresence::end(Session& session, const std::string& why) {
     seqs.push_back(seq);
     running += task.with_worker();
   });
-  std::string text = fmt::format(
-      "client {} has left ({}); {} open tasks are cancelled ({} with workers), {} detached ones go on",
-      session.name, why.empty() ? "no reason given" : why, seqs.size(), running,
-      session.tasks.size() - seqs.size());
-  tables_.step.log(Log::Level::info, text);
+  const Notice notice{.kind = NoticeKind::client_left,
+                      .name = session.name,
+                      .detail = why,
+                      .numbers = {seqs.size(), running, session.tasks.size() - seqs.size()}};
+  tables_.step.notify(notice);
   constexpr std::size_t kDepartedMax = 10;
   if (departed_.size() == kDepartedMax) departed_.pop_front();
-  if (!seqs.empty()) departed_.emplace_back(tables_.step.now(), std::move(text));
+  if (!seqs.empty()) departed_.emplace_back(tables_.step.now(), notice);
   for (const std::uint64_t seq : seqs) lifecycle_.cancel(session.tasks.at(seq));
   tables_.delivery.acknowledge(session, session.deliveries.last());  // nobody will
   ask_again(session);  // it may never have been synced, and ends when its tasks have

@@ -31,7 +31,7 @@ class SessionPresence {
     unreachable,  // nothing says that it has ended
   };
   /// Clients that left open tasks lately: when, and a sentence for people.
-  using Departed = std::deque<std::pair<Time, std::string>>;
+  using Departed = std::deque<std::pair<Time, Notice>>;
 
   SessionPresence(const Settings& settings, Tables& tables, Lifecycle& lifecycle)
       : settings_(settings), tables_(tables), lifecycle_(lifecycle) {}
@@ -88,6 +88,7 @@ class SessionPresence {
   void forget_deliveries(Session& session);
   void leave_detached(Session& session);
   void end_at_workers(const Uuid& session);
+  std::uint64_t us_until(Time end) const;
 
   const Settings& settings_;
   Tables& tables_;

@@ -69,7 +69,7 @@ class Step {
     if (Peer* known = roster_.peers().find(peer)) known->sent = now_;
     actions_->push_back(Send{peer, std::move(message)});
   }
-  void log(Log::Level level, std::string text) { actions_->push_back(Log{level, std::move(text)}); }
+  void notify(Notice notice) { actions_->push_back(Notify{std::move(notice)}); }
 
   void start_timer(Time at, TimerKind kind, const Uuid& who, std::uint64_t seq = 0) {
     timers_.push(Timer{at, kind, who, seq});

@@ -50,9 +50,11 @@ void WorkerHealth::avoid(const Bad& bad) {
   worker.avoided_until = step_.now() + worker.avoided_for;
   step_.start_timer(worker.avoided_until, TimerKind::avoided, worker.hello.incarnation);
   worker.note = why_avoided(worker);
-  step_.log(Log::Level::warning,
-            fmt::format("worker {}: {} ({:.0f} % failed elsewhere); look for what is wrong with its host {}",
-                        worker.hello.name, worker.note, bad.failed_elsewhere * 100, worker.hello.host));
+  step_.notify({.kind = NoticeKind::worker_avoided,
+                .name = worker.hello.name,
+                .place = worker.hello.host,
+                .detail = worker.note,
+                .numbers = {static_cast<std::uint64_t>(bad.failed_elsewhere * 100 + 0.5)}});
 }
 
 bool WorkerHealth::end_avoidance(Worker& worker) const {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "broker/scheduler/worker_presence.hpp"
 
-#include <fmt/format.h>
-
 namespace weft::broker {
 
 // ---- here ----
@@ -42,9 +40,9 @@ void WorkerPresence::take_heartbeat(Worker& worker, const wire::Heartbeat& beat)
   if (!held && beat.hold.empty()) return;
   set_hold(worker, beat);
   if (!held) {
-    tables_.step.log(Log::Level::warning, fmt::format("worker {}: {}", worker.hello.name, worker.note));
+    tables_.step.notify({.kind = NoticeKind::worker_held, .name = worker.hello.name, .detail = worker.note});
   } else if (!worker.holds) {
-    tables_.step.log(Log::Level::info, fmt::format("worker {} takes tasks again", worker.hello.name));
+    tables_.step.notify({.kind = NoticeKind::worker_accepts, .name = worker.hello.name});
   }
 }
 
@@ -61,13 +59,13 @@ void WorkerPresence::drain(Worker& worker) {
   if (worker.state != WorkerState::ready) return;
   worker.state = WorkerState::draining;
   tables_.placer.update(worker);
-  tables_.step.log(Log::Level::info, fmt::format("worker {} is draining", worker.hello.name));
+  tables_.step.notify({.kind = NoticeKind::worker_draining, .name = worker.hello.name});
 }
 
 // ---- lost and gone ----
 
 void WorkerPresence::lose_connection(Worker& worker, const std::string& why) {
-  tables_.step.log(Log::Level::warning, fmt::format("worker {} is lost: {}", worker.hello.name, why));
+  tables_.step.notify({.kind = NoticeKind::worker_lost, .name = worker.hello.name, .detail = why});
   worker.peer = kNoPeer;
   worker.state = WorkerState::lost;
   worker.gone_ends = tables_.step.now() + settings_.gone_grace;
@@ -92,8 +90,10 @@ void WorkerPresence::renew_grace() {
 void WorkerPresence::lose(Worker& worker, const std::string& why, Blame blame) {
   worker.state = WorkerState::lost;
   tables_.placer.update(worker);
-  tables_.step.log(Log::Level::warning, fmt::format("worker {} has left ({}); {} tasks go back",
-                                                    worker.hello.name, why, worker.tasks.size()));
+  tables_.step.notify({.kind = NoticeKind::worker_left,
+                       .name = worker.hello.name,
+                       .detail = why,
+                       .numbers = {worker.tasks.size()}});
   while (Task* task = worker.tasks.front()) {
     if (task->state == TaskState::cancelling) {
       lifecycle_.erase(*task);

@@ -233,8 +233,8 @@ void IoThread::perform(const client::GaveUp& action) {
   finish_all(action.reason);
 }
 
-void IoThread::perform(const client::Log& action) {
-  if (action.level == client::Log::Level::warning) report_line("weft: " + action.text);
+void IoThread::perform(const client::Notify& action) {
+  if (level_of(*action.notice) != NoticeLevel::info) report_line("weft: " + text_of(*action.notice));
 }
 
 /// Finishes all open futures: with ConnectionError and `reason`, or as cancelled if `reason` is "".

@@ -50,7 +50,7 @@ class IoThread final : private client::LoopLease::Loop {
   void perform(const DropBlob& action);
   void perform(const client::ReleaseArgument& action);
   void perform(const client::GaveUp& action);
-  void perform(const client::Log& action);
+  void perform(const client::Notify& action);
   void finish(IntrusivePtr<FutureState>& state, client::Completion& completion);
   void end(IntrusivePtr<FutureState>& state, std::string bytes, std::unique_ptr<Failure> failure);
   void finish_all(const std::string& reason);

@@ -15,9 +15,8 @@ constexpr Duration kNotice = std::chrono::seconds(1);
 
 double seconds_of(Duration time) { return std::chrono::duration<double>(time).count(); }
 
-std::string patience_text(Duration patience) {
-  return patience >= detail::kForever ? "as long as it takes"
-                                      : fmt::format("up to {} s", seconds_of(patience));
+std::uint64_t patience_of(Duration patience) {
+  return patience >= detail::kForever ? Notice::kForever : static_cast<std::uint64_t>(patience.count());
 }
 
 }  // namespace
@@ -106,10 +105,10 @@ void ClientCore::on(const Tick&) {
 
 void ClientCore::log_no_answer() {
   no_answer_logged_ = true;
-  log(Log::Level::warning,
-      fmt::format("no broker answers at {} ({}); waiting {} for one: is weft-broker running there?",
-                  settings_.address, last_reason_.empty() ? "no answer" : last_reason_,
-                  patience_text(settings_.connect_timeout)));
+  notify({.kind = NoticeKind::broker_missing,
+          .name = settings_.address,
+          .detail = last_reason_.empty() ? "no answer" : last_reason_,
+          .numbers = {0, patience_of(settings_.connect_timeout)}});
 }
 
 void ClientCore::on(const Close&) {
@@ -131,8 +130,10 @@ void ClientCore::lose_link(const std::string& reason) {
   if (ever_joined() && !loss_logged_) {
     lost_since_ = now_;
     loss_logged_ = true;
-    log(Log::Level::warning, fmt::format("lost the broker at {}: {}; waiting {} for it to come back",
-                                         settings_.address, reason, patience_text(settings_.give_up)));
+    notify({.kind = NoticeKind::broker_lost,
+            .name = settings_.address,
+            .detail = reason,
+            .numbers = {tasks_.size(), patience_of(settings_.give_up)}});
   }
 }
 
@@ -219,7 +220,7 @@ void ClientCore::on_message(const wire::Welcome& welcome) {
   sync_upto_ = sent_max_;
   repeat_fetched();
   if (loss_logged_ && !std::exchange(back_logged_, true))
-    log(Log::Level::warning, fmt::format("the broker at {} is back", settings_.address));
+    notify({.kind = NoticeKind::broker_back, .name = settings_.address});
   joined_at_ = now_;
   last_reason_.clear();
   fetcher_.on_joined(now_, *actions_);
@@ -271,8 +272,6 @@ void ClientCore::send(wire::Message message) {
   presence_.on_sent(now_);
   actions_->push_back(Send{std::move(message)});
 }
-
-void ClientCore::log(Log::Level level, std::string text) { actions_->push_back(Log{level, std::move(text)}); }
 
 void ClientCore::check_invariants() const {
   WEFT_CHECK(acked_ <= delivered_);

@@ -140,7 +140,7 @@ class ClientCore {
   void begin_epoch(const wire::Welcome& welcome);
   void resume_epoch(const wire::Welcome& welcome);
   void send(wire::Message message);
-  void log(Log::Level level, std::string text);
+  void notify(Notice notice) { actions_->push_back(Notify{std::move(notice)}); }
 
   // tasks.cpp: what happens to tasks
   void on(const DefineSpec& event);

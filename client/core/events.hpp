@@ -9,8 +9,10 @@
 #include <variant>
 #include <vector>
 
+#include "common/base/indirect.hpp"
 #include "common/wire/blob_verbs.hpp"
 #include "common/wire/messages.hpp"
+#include "common/wire/notice.hpp"
 
 namespace weft::client {
 
@@ -120,14 +122,14 @@ struct GaveUp {
   std::string reason;
   bool operator==(const GaveUp&) const = default;
 };
-struct Log {
-  enum class Level : std::uint8_t { info, warning } level = Level::info;
-  std::string text;
-  bool operator==(const Log&) const = default;
+/// For the log.
+struct Notify {
+  Indirect<Notice> notice;
+  bool operator==(const Notify&) const = default;
 };
 
 using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, MarkKept, CancelsSettled,
-                            StoreChunk, VerifyBlob, ServeChunk, DropBlob, ReleaseArgument, GaveUp, Log>;
+                            StoreChunk, VerifyBlob, ServeChunk, DropBlob, ReleaseArgument, GaveUp, Notify>;
 using Actions = std::vector<Action>;
 
 }  // namespace weft::client

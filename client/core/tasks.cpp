@@ -474,12 +474,14 @@ void ClientCore::log_crash(std::uint64_t seq, const Task& task, const wire::Deli
     const wire::TaskRef named = wire::decode_ref(task.payload.inline_bytes());
     id = {named.session, named.seq};
   }
-  log(Log::Level::warning,
-      fmt::format("task {} ({}{}) crashed{}: {}; it runs again (crash {}{}){}", id.text(), spec.function,
-                  spec.label.empty() ? "" : fmt::format(", label \"{}\"", spec.label.substr(0, 60)),
-                  info.worker.empty() ? "" : " on worker " + info.worker, what_of(record), record.crashes,
-                  spec.kind == wire::TaskKind::attached ? "" : fmt::format(" of {}", spec.crash_limit),
-                  others > 0 ? fmt::format("; {} other crashes since the last such line", others) : ""));
+  const bool attached = spec.kind == wire::TaskKind::attached;
+  notify({.kind = NoticeKind::task_crashed,
+          .name = spec.function,
+          .place = info.worker,
+          .label = spec.label,
+          .detail = what_of(record),
+          .task = id,
+          .numbers = {record.crashes, attached ? 0 : spec.crash_limit, others}});
 }
 
 void ClientCore::take_final(std::uint64_t seq, Task& task, const wire::DeliveryRecord& record) {
@@ -539,8 +541,10 @@ void ClientCore::on_message(const wire::Running& running) {
 void ClientCore::remake_lost() {
   for (const Fetcher::Lost& lost : fetcher_.take_lost()) {
     for (const Fetcher::Needer& needer : lost.needers) {
-      log(Log::Level::warning,
-          fmt::format("the result of task {} is lost ({}): the task runs again", needer.seq, lost.reason));
+      notify({.kind = NoticeKind::result_lost,
+              .detail = lost.reason,
+              .task = {settings_.id, needer.seq},
+              .numbers = {1}});
       if (lost.held && joined()) send(wire::Drop{needer.holder, lost.id});
       remake(needer.seq);
     }

@@ -225,7 +225,7 @@ class Story {
   void perform(const ReleaseArgument& release) { WEFT_CHECK(arguments_[release.id]-- > 0); }
   void perform(const ServeChunk&) { WEFT_CHECK(link_ == LinkState::up); }
   void perform(const GaveUp& gave_up) { WEFT_CHECK(!gave_up.reason.empty()); }
-  void perform(const Log& log) { WEFT_CHECK(!log.text.empty()); }
+  void perform(const Notify& line) { WEFT_CHECK(!text_of(*line.notice).empty()); }
 
   /// A program that waits for nobody: cancels what is open, which completes it, and closes.
   void finish() {

@@ -358,7 +358,7 @@ class Story {
     const bool was_result = results_.erase(drop.id) > 0;
     WEFT_CHECK(was_search || was_result);
   }
-  void perform(const Log& log) { WEFT_CHECK(!log.text.empty()); }
+  void perform(const Notify& line) { WEFT_CHECK(!text_of(*line.notice).empty()); }
   void perform(const Exit&) { exit_seen_ = true; }
 
   /// Drained, with runners that die when they are killed and a broker that does not come back: it leaves.

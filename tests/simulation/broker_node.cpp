@@ -140,8 +140,9 @@ void BrokerNode::perform(broker::Action& action) {
     if (found == peers_.end()) return;
     found->second.forgotten = true;
     touch(forget->peer, found->second);
-  } else if (const auto* line = std::get_if<broker::Log>(&action)) {
-    note(line->text, [&] { return "log: " + line->text; });
+  } else if (const auto* line = std::get_if<broker::Notify>(&action)) {
+    const std::string text = text_of(*line->notice);
+    note(text, [&] { return "log: " + text; });
   } else if (const auto* wanted = std::get_if<broker::ServeChunk>(&action)) {
     broker::Action answer = broker::Send{wanted->peer, disk_.read(wanted->get)};
     perform(answer);

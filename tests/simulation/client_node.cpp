@@ -263,8 +263,9 @@ void ClientNode::release(const BlobId& argument) {
 
 void ClientNode::perform(const client::GaveUp& gave_up) { fail(name() + " gives up: " + gave_up.reason); }
 
-void ClientNode::perform(const client::Log& line) {
-  note(line.text, [&] { return "log: " + line.text; });
+void ClientNode::perform(const client::Notify& line) {
+  const std::string text = text_of(*line.notice);
+  note(text, [&] { return "log: " + text; });
 }
 
 }  // namespace weft::sim

@@ -65,7 +65,7 @@ class ClientNode : public DialerNode {
   void perform(const client::ReleaseArgument& action);
   void release(const BlobId& argument);
   void perform(const client::GaveUp& gave_up);
-  void perform(const client::Log& line);
+  void perform(const client::Notify& line);
 
   const Scenario& scenario_;
   ClientPlan plan_;

@@ -195,7 +195,7 @@ void WorkerNode::perform(const ServeChunk& wanted) {
   serve(wire::Data{get.id, get.offset, blob_part(get.id, get.offset, get.bytes)});
 }
 
-void WorkerNode::perform(const worker::Log&) {}
+void WorkerNode::perform(const worker::Notify&) {}
 
 void WorkerNode::perform(const worker::Exit& exit) {
   count(exit.code == 0 ? "worker leaves by itself" : "worker is refused");

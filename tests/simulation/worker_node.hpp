@@ -40,7 +40,7 @@ class WorkerNode : public DialerNode {
   void perform(const worker::Send& sent);
   void perform(const worker::RunTask& run);
   void perform(const ServeChunk& chunk);
-  void perform(const worker::Log& line);
+  void perform(const worker::Notify& line);
   void perform(const worker::Exit& exit);
 
   const Scenario& scenario_;

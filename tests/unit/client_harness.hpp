@@ -14,9 +14,11 @@
 
 namespace weft::client {
 
+inline constexpr const char* kBroker = "tcp://broker:8786";
+
 inline std::ostream& operator<<(std::ostream& out, const Action& action) {
   if (const auto* send = std::get_if<Send>(&action)) return out << "Send " << wire::describe(send->message);
-  if (const auto* log = std::get_if<Log>(&action)) return out << "Log " << log->text;
+  if (const auto* told = std::get_if<Notify>(&action)) return out << "Notify " << text_of(*told->notice);
   if (const auto* gave_up = std::get_if<GaveUp>(&action)) return out << "GaveUp " << gave_up->reason;
   if (const auto* complete = std::get_if<Complete>(&action)) {
     out << "Complete";
@@ -53,7 +55,7 @@ class Harness {
   explicit Harness(ClientCore::Settings settings = defaults()) : session(std::move(settings), Time{}) {}
 
   static ClientCore::Settings defaults() {
-    return {.id = uuid(1), .name = "test", .host = "here", .pid = 7, .address = "tcp://broker:8786"};
+    return {.id = uuid(1), .name = "test", .host = "here", .pid = 7, .address = kBroker};
   }
 
   /// Steps one event; the invariants are checked.

@@ -17,7 +17,7 @@ std::ostream& operator<<(std::ostream& out, const Actions& actions) {
     } else if (const auto* read = std::get_if<ServeChunk>(&action)) {
       out << "serve " << read->get.id.text(8) << " for " << read->peer;
     } else {
-      out << "log: " << std::get<Log>(action).text;
+      out << "log: " << text_of(*std::get<Notify>(action).notice);
     }
   }
   return out << (actions.empty() ? "nothing" : "\n");
@@ -175,8 +175,8 @@ void Harness::step(const Event& event) {
   if (check_each_step_) scheduler_.check_invariants();
   for (Action& action : actions) {
     if (see_) see_(now_, action);
-    if (const auto* line = std::get_if<Log>(&action)) {
-      log_.push_back(line->text);
+    if (const auto* line = std::get_if<Notify>(&action)) {
+      notices_.push_back(*line->notice);
       continue;
     }
     if (std::holds_alternative<Persist>(action) || std::holds_alternative<RewriteJournal>(action) ||
@@ -246,9 +246,9 @@ void Harness::freeze(Duration duration) {
 
 // ---- what came of it ----
 
-std::size_t Harness::log_lines(const std::string& text) const {
-  return static_cast<std::size_t>(std::count_if(log_.begin(), log_.end(), [&](const std::string& line) {
-    return line.find(text) != std::string::npos;
+std::size_t Harness::noticed(NoticeKind kind, std::string_view detail) const {
+  return static_cast<std::size_t>(std::count_if(notices_.begin(), notices_.end(), [&](const Notice& notice) {
+    return notice.kind == kind && notice.detail.find(detail) != std::string::npos;
   }));
 }
 

@@ -157,9 +157,8 @@ class Harness {
   }
   /// For drivers that see every action by watch(), or judge by what follows.
   void skip() { actions_.clear(); }
-  bool logged(const std::string& text) const { return log_lines(text) > 0; }
-  /// How many log lines have `text` in them.
-  std::size_t log_lines(const std::string& text) const;
+  /// Number of notices of this kind whose detail contains `detail`.
+  std::size_t noticed(NoticeKind kind, std::string_view detail = "") const;
   std::size_t heartbeats(PeerId peer) const;
   /// Of the last assignment of the task to the worker.
   wire::Attempt attempt(const TestWorker& worker, const TestClient& client, std::uint64_t seq) const;
@@ -219,7 +218,7 @@ class Harness {
   std::function<void(Time, const Action&)> see_;
   TestDisk disk_;
   std::deque<Action> orders_;
-  std::vector<std::string> log_;
+  std::vector<Notice> notices_;
   std::map<PeerId, std::size_t> heartbeats_;
   std::map<PeerId, std::vector<std::pair<TaskId, wire::Attempt>>> assignments_;
   std::map<std::pair<Uuid, std::uint32_t>, wire::TaskSpec> specs_;

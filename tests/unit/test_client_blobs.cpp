@@ -77,9 +77,10 @@ TEST_SUITE("client session: blobs") {
     const Actions actions = live(1s);
     REQUIRE(actions.size() == 4);
     CHECK(actions[0] == Action(DropBlob{ref.id}));
-    CHECK(actions[1] ==
-          Action(Log{Log::Level::warning,
-                     "the result of task 1 is lost (its holder does not answer): the task runs again"}));
+    CHECK(actions[1] == Action(Notify{Notice{.kind = NoticeKind::result_lost,
+                                             .detail = "its holder does not answer",
+                                             .task = {uuid(1), 1},
+                                             .numbers = {1}}}));
     CHECK(actions[2] == Action(Send{wire::Drop{uuid(9), ref.id}}));
     CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[3]).message).tasks[0].seq == 1);
     CHECK_ACTIONS(h.receive(chunk(ref, kChunk, kChunk)), {});
@@ -122,7 +123,7 @@ TEST_SUITE("client session: blobs") {
     const wire::BlobRef ref{.holder = uuid(9), .id = blob_id(3), .size = 100'000};
     h.deliver(1, ok_blob(1, ref));
     h.step(LinkDown{"x"});
-    CHECK_ACTIONS(h.join(6), {Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
+    CHECK_ACTIONS(h.join(6), {Notify{Notice{.kind = NoticeKind::broker_back, .name = kBroker}},
                               get(ref, 0, 100'000), Send{wire::Synced{}}});
   }
 

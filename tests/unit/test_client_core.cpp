@@ -42,9 +42,10 @@ TEST_SUITE("client session: presence") {
     Harness h;
     h.running_tasks(2);
     const Actions lost = h.step(LinkDown{"gone"});
-    CHECK_ACTIONS(
-        lost, {Log{Log::Level::warning,
-                   "lost the broker at tcp://broker:8786: gone; waiting up to 60 s for it to come back"}});
+    CHECK_ACTIONS(lost, {Notify{Notice{.kind = NoticeKind::broker_lost,
+                                       .name = kBroker,
+                                       .detail = "gone",
+                                       .numbers = {2, 60'000'000}}}});
     Actions last;
     while (!h.session.over()) {
       for (const Action& action : h.advance(100ms)) {
@@ -64,11 +65,10 @@ TEST_SUITE("client session: presence") {
     settings.connect_timeout = settings.give_up = weft::detail::kForever;
     Harness h(settings);
     h.running_tasks(1);
-    CHECK_ACTIONS(
-        h.step(LinkDown{"gone"}),
-        {Log{Log::Level::warning,
-             "lost the broker at tcp://broker:8786: gone; waiting as long as it takes for it to come "
-             "back"}});
+    CHECK_ACTIONS(h.step(LinkDown{"gone"}), {Notify{Notice{.kind = NoticeKind::broker_lost,
+                                                           .name = kBroker,
+                                                           .detail = "gone",
+                                                           .numbers = {1, Notice::kForever}}}});
     h.now += 24h * 365;
     h.tick();
     CHECK_FALSE(h.session.over());
@@ -82,12 +82,13 @@ TEST_SUITE("client session: presence") {
     while (h.now < Time(5s)) {
       for (const Action& action : h.advance(100ms)) {
         if (std::holds_alternative<OpenLink>(action)) h.step(LinkDown{"connection refused"});
-        if (const auto* log = std::get_if<Log>(&action)) {
+        if (const auto* told_now = std::get_if<Notify>(&action)) {
           ++told;
           CHECK(h.now >= Time(1s));
-          CHECK(log->text ==
-                "no broker answers at tcp://broker:8786 (connection refused); waiting up to 10 s for one: is "
-                "weft-broker running there?");
+          CHECK(*told_now->notice == Notice{.kind = NoticeKind::broker_missing,
+                                            .name = kBroker,
+                                            .detail = "connection refused",
+                                            .numbers = {0, 10'000'000}});
         }
       }
     }
@@ -101,12 +102,12 @@ TEST_SUITE("client session: presence") {
     std::size_t lines = 0;
     while (!h.session.over()) {
       for (const Action& action : h.advance(50ms)) {
-        lines += std::holds_alternative<Log>(action) ? 1 : 0;
+        lines += std::holds_alternative<Notify>(action) ? 1 : 0;
         if (!std::holds_alternative<OpenLink>(action)) continue;
         h.step(LinkUp{});
         for (const Action& next : h.receive(wire::Welcome{
                  .epoch = 5, .heartbeat_ms = 1000, .liveness = 3, .resumed = true, .received = 1}))
-          lines += std::holds_alternative<Log>(next) ? 1 : 0;
+          lines += std::holds_alternative<Notify>(next) ? 1 : 0;
         h.step(LinkDown{"too large"});
       }
     }
@@ -184,7 +185,7 @@ TEST_SUITE("client session: reconnects") {
         {Send{wire::HelloClient{
             .session = uuid(1), .name = "test", .host = "here", .pid = 7, .epoch = 5, .delivered = 1}}});
     CHECK_ACTIONS(actions,
-                  {Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
+                  {Notify{Notice{.kind = NoticeKind::broker_back, .name = kBroker}},
                    Send{wire::Define{1, spec("f")}}, Send{wire::Submit{{h.task(3)}}}, Send{wire::Synced{}}});
   }
 

@@ -125,11 +125,14 @@ TEST_SUITE("client session: tasks") {
     h.join();
     for (std::uint64_t seq = 1; seq <= 3; ++seq) h.submit({h.task(seq)});
     const wire::ErrorInfo info{.message = "killed by signal 11 (Segmentation fault)", .worker = "w1"};
-    const std::string begin = "task " + TaskId{uuid(1), 1}.text();
-    CHECK_ACTIONS(
-        h.deliver(1, charged(1, 1, info)),
-        {Log{Log::Level::warning, begin + " (fit, label \"sweep\") crashed on worker w1: killed by signal 11 "
-                                          "(Segmentation fault); it runs again (crash 1 of 3)"}});
+    Notice crash{.kind = NoticeKind::task_crashed,
+                 .name = "fit",
+                 .place = "w1",
+                 .label = "sweep",
+                 .detail = info.message,
+                 .task = {uuid(1), 1},
+                 .numbers = {1, 3, 0}};
+    CHECK_ACTIONS(h.deliver(1, charged(1, 1, info)), {Notify{crash}});
     CHECK_ACTIONS(h.deliver(2, charged(2, 1, info)), {});
     CHECK_ACTIONS(h.deliver(3, charged(3, 1, info)), {});
     h.advance(2s);
@@ -138,11 +141,8 @@ TEST_SUITE("client session: tasks") {
     h.receive(wire::Heartbeat{});
     h.advance(1s);
     const Actions later = h.deliver(4, charged(1, 2, info));
-    const auto* log = std::get_if<Log>(&later.front());
-    REQUIRE(log != nullptr);
-    CHECK(log->text == begin +
-                           " (fit, label \"sweep\") crashed on worker w1: killed by signal 11 (Segmentation "
-                           "fault); it runs again (crash 2 of 3); 2 other crashes since the last such line");
+    crash.numbers = {2, 3, 2};
+    CHECK(later.front() == Action(Notify{crash}));
   }
 
   TEST_CASE("a task that was lost too often tells of every attempt, and once of what all have in common") {
@@ -215,9 +215,9 @@ TEST_SUITE("client session: cancel") {
     h.step(LinkDown{"x"});
     CHECK_ACTIONS(h.step(CancelTasks{{1}}), {cancelled(1)});
     SUBCASE("resumed") {
-      CHECK_ACTIONS(h.join(5, true, 2), {Send{wire::Cancel{{1}}},
-                                         Log{Log::Level::warning, "the broker at tcp://broker:8786 is back"},
-                                         Send{wire::Synced{}}});
+      CHECK_ACTIONS(h.join(5, true, 2),
+                    {Send{wire::Cancel{{1}}},
+                     Notify{Notice{.kind = NoticeKind::broker_back, .name = kBroker}}, Send{wire::Synced{}}});
       CHECK(h.session.open_tasks() == 2);
     }
     SUBCASE("resumed, but its SUBMIT was lost") {

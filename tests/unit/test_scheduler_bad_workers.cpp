@@ -128,7 +128,7 @@ TEST_SUITE("scheduler, bad workers") {
     s.fail(bad, 16);
     CHECK(s.assigned(bad).back() == 16);
     CHECK(s.note(0) == "10 of its last 10 attempts failed, and few elsewhere: it gets nothing new for 60 s");
-    CHECK(s.h.logged("worker bad: 10 of its last 10 attempts failed"));
+    CHECK(s.h.noticed(NoticeKind::worker_avoided, "10 of its last 10 attempts failed") == 1);
     CHECK(s.why(17).find("; worker bad: 10 of its last 10 attempts failed") != std::string::npos);
     s.h.advance(30s);
     CHECK(s.note(0).find("for 30 s") != std::string::npos);

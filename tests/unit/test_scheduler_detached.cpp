@@ -264,7 +264,7 @@ TEST_SUITE("scheduler, detached") {
     CHECK(h.status().client_list.size() == 1);
     h.advance(1s);
     h.commit();
-    CHECK(h.logged("was not fetched in time"));
+    CHECK(h.noticed(NoticeKind::answer_expired) == 1);
     h.advance(60s);  // its client may not come back any more
     CHECK(h.status().client_list.empty());
   }

@@ -135,7 +135,7 @@ TEST_SUITE("scheduler, detached: blobs") {
     s.h.commit();
     CHECK(s.h.assigned(s.worker, s.client) == Seqs{1});
     CHECK(s.h.status().queued + s.h.status().assigned == 0);
-    CHECK(s.h.logged("is lost: it is not here"));
+    CHECK(s.h.noticed(NoticeKind::result_lost, "it is not here") == 1);
     s.h.expect<wire::Deliver, wire::Release, wire::Get>();
   }
 

@@ -16,7 +16,7 @@ TEST_SUITE("scheduler, detached: restart") {
     REQUIRE(client != status.client_list.end());
     CHECK(client->state == "detached");
     next.h.advance(20s);
-    CHECK_FALSE(next.h.logged("it was lost"));
+    CHECK(next.h.noticed(NoticeKind::client_lost) == 0);
   }
 
   TEST_CASE("tasks that were not in the journal when their client left are nobody's") {

@@ -58,7 +58,7 @@ TEST_SUITE("scheduler, peers") {
     h.step(ReceivedGarbage{client.peer, "malformed SUBMIT", false});
     CHECK(h.take() == Actions{refusal(client.peer, wire::RefuseCode::malformed, "malformed SUBMIT"),
                               ForgetPeer{client.peer}});
-    CHECK(h.logged("malformed SUBMIT"));
+    CHECK(h.noticed(NoticeKind::message_refused, "malformed SUBMIT") == 1);
     CHECK(h.scheduler().knows(other.peer));
     CHECK(h.status().clients == 2);  // it may come back within the grace
     h.hello(client);

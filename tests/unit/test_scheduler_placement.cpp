@@ -137,7 +137,8 @@ TEST_SUITE("scheduler, placement") {
     h.submit(client, 1);
     h.advance(30s);
     CHECK(h.assigned(worker, client).empty());
-    CHECK(h.logged("it needs 5 slots of one worker (threads), and the most that a worker here has is 4"));
+    CHECK(h.noticed(NoticeKind::tasks_wait,
+                    "it needs 5 slots of one worker (threads), and the most that a worker here has is 4"));
     h.expect<wire::Received>();
   }
 

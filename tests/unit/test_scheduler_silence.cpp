@@ -165,7 +165,8 @@ TEST_SUITE("scheduler, silence") {
       s.h.advance(501ms);
     }
     CHECK(s.state() == "leaving");
-    CHECK(s.h.logged("nothing was heard of it for 3.0 s, and it did not come back"));
+    CHECK(s.h.noticed(NoticeKind::client_left,
+                      "nothing was heard of it for 3.0 s, and it did not come back") == 1);
     s.h.expect<wire::Revoke, ForgetPeer>();
   }
 

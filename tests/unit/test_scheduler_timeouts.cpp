@@ -171,12 +171,12 @@ TEST_SUITE("scheduler, waiting") {
     const auto waiting = h.status().waiting_list;
     REQUIRE(waiting.size() == 1);
     CHECK(waiting[0] == wire::WaitingStatus{"cook", "pizza", 3, reason});
-    CHECK_FALSE(h.logged(reason));
+    CHECK(h.noticed(NoticeKind::tasks_wait) == 0);
     h.advance(10s);
-    CHECK(h.logged("3 tasks of cook wait: " + reason));
-    CHECK(h.log_lines(reason) == 1);
+    CHECK(h.noticed(NoticeKind::tasks_wait, reason) == 1);
+    CHECK(h.noticed(NoticeKind::tasks_wait) == 1);
     h.advance(60s);
-    CHECK(h.log_lines(reason) == 1);
+    CHECK(h.noticed(NoticeKind::tasks_wait) == 1);
   }
 
   TEST_CASE("a worker that could run it ends the explanation, even while it is busy") {
@@ -191,7 +191,7 @@ TEST_SUITE("scheduler, waiting") {
     CHECK(h.status().queued == 1);
     CHECK(h.status().waiting_list.empty());
     h.advance(20s);
-    CHECK(h.log_lines("wait") == 0);
+    CHECK(h.noticed(NoticeKind::tasks_wait) == 0);
   }
 }
 

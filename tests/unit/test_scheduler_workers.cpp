@@ -138,7 +138,7 @@ TEST_SUITE("scheduler, workers") {
     const Actions actions = s.h.take();
     REQUIRE(actions.size() == 2);
     CHECK(actions[0] == Action{ForgetPeer{s.worker.peer}});
-    CHECK(s.h.logged("worker worker is lost: nothing was heard of it for 3.0 s"));
+    CHECK(s.h.noticed(NoticeKind::worker_lost, "nothing was heard of it for 3.0 s") == 1);
     const auto& deliver = std::get<wire::Deliver>(std::get<Send>(actions[1]).message);
     REQUIRE(deliver.records.size() == 1);
     const auto info = wire::decode_error(deliver.records[0].payload.inline_bytes());
@@ -211,7 +211,7 @@ TEST_SUITE("scheduler, workers") {
     s.h.say(s.worker, wire::Goodbye{"told to stop"});
     CHECK(s.h.take() == Actions{ForgetPeer{s.worker.peer}, s.h.define_for(other, s.client, 1),
                                 s.h.assign(other, s.client, 1, 2)});
-    CHECK(s.h.logged("told to stop"));
+    CHECK(s.h.noticed(NoticeKind::worker_left, "told to stop") == 1);
   }
 
   TEST_CASE("a draining worker finishes what it has and gets nothing new") {

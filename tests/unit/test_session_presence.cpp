@@ -34,9 +34,9 @@ struct Stage : Parts {
                                 static_cast<std::uint32_t>(settings.heartbeat_interval.count() / 1000),
                                 settings.heartbeat_liveness, resumed, received}};
   }
-  /// What was sent and forgotten, without log lines.
+  /// What was sent and forgotten, without notices.
   Actions sent() {
-    std::erase_if(actions, [](const Action& action) { return std::holds_alternative<Log>(action); });
+    std::erase_if(actions, [](const Action& action) { return std::holds_alternative<Notify>(action); });
     return take();
   }
   Duration left() const { return client.grace_ends - step.now(); }

@@ -15,7 +15,9 @@ TEST_CASE("a worker connects, says HELLO and is READY when it is welcome") {
   CHECK(h.take() == Actions{Send{settings_of(1).hello}});
   h.welcome();
   CHECK(h.take() == Actions{Send{wire::Ready{}}});
-  CHECK(h.last_log == "joined the broker at 127.0.0.1:8786, epoch 0000000000000007, with 1 slot as w1");
+  CHECK(
+      h.noticed ==
+      Notice{.kind = NoticeKind::broker_joined, .name = "127.0.0.1:8786", .place = "w1", .numbers = {7, 1}});
 }
 
 TEST_CASE("a worker without a broker says for whom it waits, and keeps trying") {
@@ -24,13 +26,14 @@ TEST_CASE("a worker without a broker says for whom it waits, and keeps trying") 
   CHECK(h.take() == Actions{OpenLink{}});
   h.event(LinkDown{"connection refused"});
   CHECK(h.take() == Actions{});
-  CHECK(h.last_log.starts_with(
-      "waiting for a broker at 127.0.0.1:8786 (connection refused), trying again in 0."));
+  CHECK(h.noticed.kind == NoticeKind::broker_awaited);
+  CHECK(h.noticed.detail == "connection refused");
+  CHECK(h.noticed.numbers[0] < 1'000'000);
   h.advance(seconds(1));
   CHECK(h.take() == Actions{OpenLink{}});
   h.advance(seconds(3));  // neither up nor down: given up, and tried again after a while
   CHECK(h.take() == Actions{CloseLink{}, OpenLink{}});
-  CHECK(h.last_log.find("no answer") != std::string::npos);
+  CHECK(h.noticed.detail == "no answer");
 }
 
 TEST_CASE("a broker that refuses the name or the version ends the worker with its sentence") {
@@ -100,7 +103,10 @@ TEST_CASE("everything survives the broker: it is claimed from the next one with 
   h.expect<StartRunner, RunTask, wire::Results>();
   h.event(LinkDown{"the connection broke"});
   CHECK(h.take() == Actions{});
-  CHECK(h.last_log == "lost the broker at 127.0.0.1:8786 (the connection broke), still holding 2 tasks");
+  CHECK(h.noticed == Notice{.kind = NoticeKind::broker_lost,
+                            .name = "127.0.0.1:8786",
+                            .detail = "the connection broke",
+                            .numbers = {2}});
   h.finished(1, 2);  // its result waits, task 3 runs
   CHECK(h.take() == Actions{h.run(1, 3, 3)});
   h.started(1, 3);

@@ -46,10 +46,10 @@ struct Stage : Parts {
     tables.specs.define(client, number, content, "");
     return assign_task(client, worker, number);
   }
-  bool logged(const std::string& text) const {
+  bool noticed(NoticeKind kind) const {
     return std::any_of(actions.begin(), actions.end(), [&](const Action& action) {
-      const auto* log = std::get_if<Log>(&action);
-      return log != nullptr && log->text.find(text) != std::string::npos;
+      const auto* told = std::get_if<Notify>(&action);
+      return told != nullptr && told->notice->kind == kind;
     });
   }
 };
@@ -100,7 +100,7 @@ TEST_SUITE("worker presence") {
     s.workers.take_heartbeat(worker, {.hold = "memory", .hold_slots = 0});
     CHECK(s.tables.placer.none_open());
     CHECK_FALSE(worker.note.empty());
-    CHECK(s.logged("worker w1"));
+    CHECK(s.noticed(NoticeKind::worker_held));
     s.take();
     s.workers.take_heartbeat(worker, {.hold = "memory", .hold_slots = 1});
     CHECK_FALSE(s.tables.placer.none_open());
@@ -108,7 +108,7 @@ TEST_SUITE("worker presence") {
     s.workers.take_heartbeat(worker, {});
     CHECK(worker.credit == 2);
     CHECK(worker.note.empty());
-    CHECK(s.logged("worker w1 takes tasks again"));
+    CHECK(s.noticed(NoticeKind::worker_accepts));
   }
 
   TEST_CASE("a worker that drains gets nothing new and keeps what it has") {

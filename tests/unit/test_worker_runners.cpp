@@ -92,7 +92,7 @@ TEST_CASE("a runner that leaves since it cannot be put in order charges nobody")
   h.expect<RunTask, wire::Results>();
   h.event(RunnerDied{1, 1, 0, runner::kExitReplace, "", "", 5000});
   CHECK(h.take() == Actions{h.start(2)});
-  CHECK(h.last_log == "the runner in slot 0 has exited to be replaced, for the reason it has logged above");
+  CHECK(h.noticed == Notice{.kind = NoticeKind::runner_replaced});
   h.ready(2);
   CHECK(h.take() == Actions{h.run(2, 1, 2), h.run(2, 2, 3), h.run(2, 3, 4)});
 }

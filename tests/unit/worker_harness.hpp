@@ -72,7 +72,7 @@ class Harness {
   WorkerCore session;
   Time now{seconds(100)};
   bool broker_beats = true;  // a heartbeat comes whenever time passes
-  std::string last_log;
+  Notice noticed;            // the last one
 
   void event(const Event& e) {
     session.step(now, e, actions_);
@@ -96,8 +96,8 @@ class Harness {
   Actions take() {
     Actions kept;
     for (Action& action : unpacked()) {
-      if (const auto* log = std::get_if<Log>(&action)) {
-        last_log = log->text;
+      if (const auto* told = std::get_if<Notify>(&action)) {
+        noticed = *told->notice;
         continue;
       }
       const auto* sent = std::get_if<Send>(&action);

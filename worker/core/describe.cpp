@@ -36,7 +36,7 @@ std::string line(const ServeChunk& a) {
   return fmt::format("serve {} B at {} of {}", a.get.bytes, a.get.offset, a.get.id.text(8));
 }
 std::string line(const DropBlob& a) { return "drop " + a.id.text(8); }
-std::string line(const Log& a) { return "log: " + a.text; }
+std::string line(const Notify& a) { return "log: " + text_of(*a.notice); }
 std::string line(const Exit& a) { return fmt::format("exit {}: {}", a.code, a.reason); }
 
 std::string line(const LinkUp&) { return "link up"; }

@@ -16,6 +16,7 @@
 #include "common/base/time.hpp"
 #include "common/wire/blob_verbs.hpp"
 #include "common/wire/messages.hpp"
+#include "common/wire/notice.hpp"
 #include "common/wire/runner_messages.hpp"
 #include "worker/core/resources.hpp"
 
@@ -183,11 +184,10 @@ struct KillRunner {
   bool operator==(const KillRunner&) const = default;
 };
 
-enum class LogLevel : std::uint8_t { debug, info, warning, error };
-struct Log {
-  LogLevel level = LogLevel::info;
-  std::string text;
-  bool operator==(const Log&) const = default;
+/// For the log.
+struct Notify {
+  Indirect<Notice> notice;
+  bool operator==(const Notify&) const = default;
 };
 /// The last action: send what is queued for the link, kill every runner, end with this exit code.
 struct Exit {
@@ -198,7 +198,7 @@ struct Exit {
 
 using Action =
     std::variant<OpenLink, CloseLink, Send, StartRunner, RunTask, RequestStop, TakeBackTasks, EndRunner,
-                 KillRunner, FindBlob, StoreChunk, VerifyBlob, ServeChunk, DropBlob, Log, Exit>;
+                 KillRunner, FindBlob, StoreChunk, VerifyBlob, ServeChunk, DropBlob, Notify, Exit>;
 using Actions = std::vector<Action>;
 
 /// One line, for traces and messages of failed tests.

@@ -39,8 +39,9 @@ void WorkerCore::explain_hold(const MemoryUsed& memory) {
 void WorkerCore::begin_hold(const MemoryUsed& memory) {
   hold_.emplace();
   explain_hold(memory);
-  log(LogLevel::warning, fmt::format("{}: no new tasks are accepted until it is below {:.0f} %",
-                                     hold_->reason, settings_.hold_below * 100));
+  notify({.kind = NoticeKind::memory_short,
+          .detail = hold_->reason,
+          .numbers = {static_cast<std::uint64_t>(settings_.hold_below * 100 + 0.5)}});
   say_hold();
   if (!presence_.joined() || presence_.broker_minor() < kHoldMinor) return;
   for (Task* task : tasks_in_order())
@@ -50,7 +51,7 @@ void WorkerCore::begin_hold(const MemoryUsed& memory) {
 void WorkerCore::end_hold() {
   if (!hold_) return;
   hold_.reset();
-  log(LogLevel::info, "there is enough memory again: tasks are accepted");
+  notify({.kind = NoticeKind::memory_enough});
   say_hold();
 }
 
@@ -61,8 +62,7 @@ void WorkerCore::wait_for_memory() {
   if (!hold_->idle_since) hold_->idle_since = now_;
   if (hold_->slots > 0 || now_ - *hold_->idle_since < settings_.hold_patience) return;
   hold_->slots = 1;
-  log(LogLevel::warning,
-      fmt::format("{}, and nothing runs here: one task at a time is accepted", hold_->reason));
+  notify({.kind = NoticeKind::memory_one_task, .detail = hold_->reason});
   say_hold();
 }
 

@@ -40,12 +40,9 @@ void WorkerCore::on(const RunnerDied& event) {
   const Runner runner = std::move(*found);
   remove(event.runner);
   if (event.signal == 0 && event.exit_code == runner::kExitReplace) {
-    log(LogLevel::info,
-        fmt::format("the runner in slot {} has exited to be replaced, for the reason it has logged above",
-                    runner.slot));
+    notify({.kind = NoticeKind::runner_replaced, .numbers = {runner.slot}});
   } else if (runner.state == Runner::State::ready && runner.channel.empty()) {
-    log(LogLevel::warning,
-        fmt::format("the idle runner in slot {} ended: {}", runner.slot, how_it_ended(event)));
+    notify({.kind = NoticeKind::runner_ended, .detail = how_it_ended(event), .numbers = {runner.slot}});
   }
   const bool early = died_early(runner, event);
   for (Task* task : runner.channel) {
@@ -98,8 +95,10 @@ void WorkerCore::settle_dead(const RunnerDied& death, const Runner& runner, Task
   // It may run on another worker, uncharged, unless it must not start twice.
   if (is_for_another_processor(death) && task.spec->content->crash_limit > 1)
     return fail(task, wire::Outcome::cannot_start, info);
-  log(LogLevel::warning, fmt::format("task {} ({}) crashed: {}", task.key.id.text(),
-                                     task.spec->content->function, info.message));
+  notify({.kind = NoticeKind::task_crashed,
+          .name = task.spec->content->function,
+          .detail = info.message,
+          .task = task.key.id});
   fail(task, wire::Outcome::crashed, info);
 }
 

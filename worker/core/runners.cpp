@@ -80,7 +80,7 @@ void WorkerCore::on(const RunnerFailedToStart& event) {
 void WorkerCore::refuse_program(ProgramState& program, const std::string& why) {
   program.bad = why;
   program.bad_until = now_ + settings_.bad_program;
-  log(LogLevel::warning, why);
+  notify({.kind = NoticeKind::program_refused, .detail = why});
   fail_queued(program);
 }
 

@@ -216,8 +216,7 @@ void WorkerCore::settle_blobs() {
   if (all_settled.empty()) return;
   for (const BlobTable::Settled& settled : all_settled) {
     if (!settled.ready) {
-      log(LogLevel::warning,
-          fmt::format("blob {} could not be fetched: {}", settled.id.text(8), settled.reason));
+      notify({.kind = NoticeKind::blob_missing, .name = settled.id.text(8), .detail = settled.reason});
     }
     const auto found = waiters_.find(settled.id);
     if (found == waiters_.end()) continue;

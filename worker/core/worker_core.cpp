@@ -16,10 +16,6 @@ namespace {
 double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
 /// "1 task", "2 tasks".
-std::string count_text(std::size_t number, const char* noun) {
-  return fmt::format("{} {}{}", number, noun, number == 1 ? "" : "s");
-}
-
 }  // namespace
 
 WorkerCore::WorkerCore(Settings settings)
@@ -67,8 +63,6 @@ void WorkerCore::send(wire::Message message) {
   if (presence_.joined()) actions_->push_back(Send{std::move(message)});
 }
 
-void WorkerCore::log(LogLevel level, std::string text) { actions_->push_back(Log{level, std::move(text)}); }
-
 // ---- presence ----
 
 void WorkerCore::on(const LinkUp&) {
@@ -88,21 +82,25 @@ void WorkerCore::lose_broker(const std::string& reason) {
   if (presence_.stage() != Presence::Stage::backing_off) presence_.on_disconnected(now_);
   blobs_.on_lost();
   if (was_joined) {
-    log(LogLevel::warning, fmt::format("lost the broker at {} ({}), still holding {}", settings_.broker,
-                                       reason, count_text(tasks_.size(), "task")));
+    notify({.kind = NoticeKind::broker_lost,
+            .name = settings_.broker,
+            .detail = reason,
+            .numbers = {tasks_.size()}});
     log_reason_.clear();
   } else {
-    log_waiting(reason);
+    tell_of_waiting(reason);
   }
 }
 
 /// Logs each new reason once, and a repeated one only at failures 1, 2, 4, 8 ...
-void WorkerCore::log_waiting(const std::string& reason) {
+void WorkerCore::tell_of_waiting(const std::string& reason) {
   const std::uint32_t failures = presence_.failures();
   if (reason == log_reason_ && (failures & (failures - 1)) != 0) return;
   log_reason_ = reason;
-  log(LogLevel::info, fmt::format("waiting for a broker at {} ({}), trying again in {:.1f} s",
-                                  settings_.broker, reason, seconds(presence_.deadline() - now_)));
+  notify({.kind = NoticeKind::broker_awaited,
+          .name = settings_.broker,
+          .detail = reason,
+          .numbers = {static_cast<std::uint64_t>((presence_.deadline() - now_).count())}});
 }
 
 void WorkerCore::tick_presence() {
@@ -121,11 +119,10 @@ void WorkerCore::tick_presence() {
         actions_->push_back(CloseLink{});
         blobs_.on_lost();
         if (before == Presence::Stage::joined) {
-          log(LogLevel::warning, fmt::format("the broker at {} is silent; still holding {}", settings_.broker,
-                                             count_text(tasks_.size(), "task")));
+          notify({.kind = NoticeKind::broker_silent, .name = settings_.broker, .numbers = {tasks_.size()}});
           log_reason_.clear();
         } else {
-          log_waiting(before == Presence::Stage::connecting ? "no answer" : "it has not sent WELCOME");
+          tell_of_waiting(before == Presence::Stage::connecting ? "no answer" : "it has not sent WELCOME");
         }
     }
   }
@@ -149,8 +146,7 @@ void WorkerCore::on(const Received& received) {
         if constexpr (requires { receive(message); }) {
           if (kGreeting || presence_.joined()) receive(message);
         } else if constexpr (!std::is_same_v<M, wire::Heartbeat>) {
-          log(LogLevel::warning,
-              "the broker sent a message that a worker does not handle: " + wire::describe(message));
+          notify({.kind = NoticeKind::message_unhandled, .detail = wire::describe(message)});
         }
       },
       *received.message);
@@ -162,8 +158,10 @@ void WorkerCore::receive(const wire::Welcome& welcome) {
   presence_.on_welcome(now_, std::chrono::milliseconds(welcome.heartbeat_ms), welcome.liveness,
                        received_minor_);
   log_reason_.clear();
-  log(LogLevel::info, fmt::format("joined the broker at {}, epoch {:016x}, with {} as {}", settings_.broker,
-                                  epoch_, count_text(settings_.hello.slots, "slot"), settings_.hello.name));
+  notify({.kind = NoticeKind::broker_joined,
+          .name = settings_.broker,
+          .place = settings_.hello.name,
+          .numbers = {epoch_, settings_.hello.slots}});
   if (!welcome.resumed) forget_idle_clients();
   claim_everything();
   if (hold_) say_hold();  // before the broker assigns tasks
@@ -237,8 +235,7 @@ void WorkerCore::receive(const wire::Leave&) { on(Drain{}); }
 void WorkerCore::on(const Drain&) {
   if (draining_) return;
   draining_ = true;
-  log(LogLevel::info,
-      fmt::format("draining: {} here; running tasks may finish", count_text(tasks_.size(), "task")));
+  notify({.kind = NoticeKind::worker_drains, .numbers = {tasks_.size()}});
   send(wire::Draining{});
   for (Task* task : tasks_in_order()) {
     if (task->stage != TaskStage::in_runner) give_back(*task);
@@ -275,7 +272,7 @@ void WorkerCore::leave_if_done() {
 
 void WorkerCore::exit(int code, const std::string& reason) {
   send(wire::Goodbye{reason});
-  log(code == 0 ? LogLevel::info : LogLevel::error, "leaving: " + reason);
+  notify({.kind = NoticeKind::worker_exits, .detail = reason, .numbers = {static_cast<std::uint64_t>(code)}});
   actions_->push_back(Exit{code, reason});
   exited_ = true;
 }

@@ -121,7 +121,7 @@ class WorkerCore {
   void receive(const wire::Drop&);
   void receive(const wire::Leave&);
   void lose_broker(const std::string& reason);
-  void log_waiting(const std::string& reason);
+  void tell_of_waiting(const std::string& reason);
   void claim_everything();
   void forget_idle_clients();
   std::map<Uuid, ClientState>::iterator forget_client(std::map<Uuid, ClientState>::iterator client);
@@ -129,7 +129,7 @@ class WorkerCore {
   void leave_if_done();
   void exit(int code, const std::string& reason);
   void send(wire::Message message);
-  void log(LogLevel level, std::string text);
+  void notify(Notice notice) { actions_->push_back(Notify{std::move(notice)}); }
 
   // memory.cpp: backpressure when memory is short
   void on(const MemoryUsed&);
