@@ -4,7 +4,7 @@
 # Usage: fuzz.sh [--seconds N] [--list | --build | --built] [TARGET...]
 #
 # Fuzzes the decoders and the pure machines, with ASan and UBSan: each TARGET (all of them unless told) for N
-# seconds (10), from its seeds in tests/fuzz/corpus and what earlier runs have found. Builds the preset fuzz
+# seconds (10), from its seeds in tests/fuzz/corpus and what earlier runs have found. Builds preset dev
 # when needed, with clang-16. What is new is kept in build/fuzz/corpus, what crashes in build/fuzz/crashes.
 #
 #   --list    prints the targets
@@ -12,7 +12,7 @@
 #   --built   runs the targets without building them, so that several calls can run at once
 #
 # A crash is replayed with a trace of what happened by
-#   WEFT_TRACE=1 build/fuzz/bin/fuzz_TARGET FILE
+#   WEFT_TRACE=1 build/dev/bin/fuzz_TARGET FILE
 # Exit code: 0 when every target ran and none crashed, 1 else, 2 for wrong usage.
 set -euo pipefail
 
@@ -33,8 +33,8 @@ build() { # TARGET...
     printf 'fuzz.sh: clang++-16 is not installed: scripts/install_deps.sh --tests does that\n' >&2
     return 1
   fi
-  [[ -f build/fuzz/build.ninja ]] || cmake --preset fuzz >/dev/null
-  cmake --build --preset fuzz --target "${@/#/fuzz_}" >&2
+  [[ -f build/dev/build.ninja ]] || cmake --preset dev >/dev/null
+  cmake --build --preset dev --target "${@/#/fuzz_}" >&2
 }
 
 # Runs one target; prints one line when all is well, else the end of its log and how to replay.
@@ -43,7 +43,7 @@ fuzz() { # TARGET SECONDS
   mkdir -p "$found" "$crashes"
   before=$(find "$found" -type f | wc -l)
   # The first folder takes what is new; the seeds are only read.
-  UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1 build/fuzz/bin/fuzz_"$1" "$found" "tests/fuzz/corpus/$1" \
+  UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1 build/dev/bin/fuzz_"$1" "$found" "tests/fuzz/corpus/$1" \
     -max_total_time="$2" -max_len=4096 -timeout=30 -rss_limit_mb=2048 -artifact_prefix="$crashes/$1-" -print_final_stats=1 \
     >"$log" 2>&1 || status=$?
   after=$(find "$found" -type f | wc -l)
@@ -55,7 +55,7 @@ fuzz() { # TARGET SECONDS
   tail -n 60 "$log"
   crash=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
   if [[ -n $crash ]]; then
-    printf '%s: CRASHED. To replay it:\n  WEFT_TRACE=1 build/fuzz/bin/fuzz_%s %s\n' "$1" "$1" "$crash"
+    printf '%s: CRASHED. To replay it:\n  WEFT_TRACE=1 build/dev/bin/fuzz_%s %s\n' "$1" "$1" "$crash"
   else
     printf '%s: executed nothing, or ended with %d: see %s\n' "$1" "$status" "$log"
   fi
