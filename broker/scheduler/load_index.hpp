@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "common/base/intrusive_list.hpp"
+
 namespace weft::broker {
 
 struct Worker;
@@ -17,8 +19,7 @@ struct Worker;
 struct LoadPlace {
   static constexpr std::uint32_t kNowhere = UINT32_MAX;
   std::uint32_t level = kNowhere;
-  Worker* previous = nullptr;
-  Worker* next = nullptr;
+  ListLinks<Worker> links;
 };
 
 /// `place` is the LoadPlace of a Worker: Worker::*.
@@ -37,10 +38,8 @@ class LoadIndex {
       levels_.resize(level + 1U);
       occupied_.resize(level / kBits + 1U);
     }
-    Level& list = levels_[level];
-    at = {level, list.last, nullptr};
-    (list.last != nullptr ? (list.last->*place).next : list.first) = &worker;
-    list.last = &worker;
+    levels_[level].push_back(worker);
+    at.level = level;
     occupied_[level / kBits] |= std::uint64_t{1} << (level % kBits);
     lowest_ = std::min(lowest_, level / kBits);
     ++size_;
@@ -49,11 +48,9 @@ class LoadIndex {
   void remove(Worker& worker) {
     LoadPlace& at = worker.*place;
     if (at.level == LoadPlace::kNowhere) return;
-    Level& list = levels_[at.level];
-    (at.previous != nullptr ? (at.previous->*place).next : list.first) = at.next;
-    (at.next != nullptr ? (at.next->*place).previous : list.last) = at.previous;
-    if (list.first == nullptr) occupied_[at.level / kBits] &= ~(std::uint64_t{1} << (at.level % kBits));
-    at = {};
+    levels_[at.level].remove(worker);
+    if (levels_[at.level].empty()) occupied_[at.level / kBits] &= ~(std::uint64_t{1} << (at.level % kBits));
+    at.level = LoadPlace::kNowhere;
     --size_;
   }
 
@@ -65,22 +62,22 @@ class LoadIndex {
   }
   /// The next more loaded one.
   Worker* after(const Worker& worker) const {
-    const LoadPlace& at = worker.*place;
-    return at.next != nullptr ? at.next : first_from(at.level + 1U);
+    Worker* next = Level::after(worker);
+    return next != nullptr ? next : first_from((worker.*place).level + 1U);
   }
 
  private:
   static constexpr std::uint32_t kBits = 64;
-  struct Level {
-    Worker* first = nullptr;
-    Worker* last = nullptr;
+  struct LinksOf {
+    constexpr auto& operator()(auto& worker) const { return (worker.*place).links; }
   };
+  using Level = IntrusiveList<Worker, LinksOf{}>;
 
   Worker* first_from(std::uint32_t level) const {
     for (std::size_t word = level / kBits; word < occupied_.size(); ++word) {
       std::uint64_t bits = occupied_[word];
       if (word == level / kBits) bits &= ~std::uint64_t{0} << (level % kBits);
-      if (bits != 0) return levels_[word * kBits + static_cast<std::size_t>(std::countr_zero(bits))].first;
+      if (bits != 0) return levels_[word * kBits + static_cast<std::size_t>(std::countr_zero(bits))].front();
     }
     return nullptr;
   }

@@ -5,8 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "common/base/check.hpp"
+#include "common/base/intrusive_list.hpp"
 #include "common/base/time.hpp"
 #include "common/wire/messages.hpp"
 
@@ -65,12 +67,11 @@ struct Task {
  private:
   friend class TaskList;
   TaskList* list_ = nullptr;
-  Task* previous_ = nullptr;
-  Task* next_ = nullptr;
+  ListLinks<Task> links_;
 };
 
-/// An intrusive list: tasks are owned elsewhere, leave from the middle at no cost, and know where
-/// they are. Not copied; must be empty when it ends.
+/// A list of tasks that knows its size, and whose tasks know that they are in it. Not copied; must be empty
+/// when it ends.
 class TaskList {
  public:
   TaskList() = default;
@@ -78,54 +79,49 @@ class TaskList {
   TaskList& operator=(const TaskList&) = delete;
   ~TaskList() { WEFT_CHECK(size_ == 0); }
 
-  Task* front() const { return first_; }
-  Task* back() const { return last_; }
+  Task* front() const { return tasks_.front(); }
+  Task* back() const { return tasks_.back(); }
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
-  static Task* after(const Task& task) { return task.next_; }
-  static Task* before(const Task& task) { return task.previous_; }
+  static Task* after(const Task& task) { return Tasks::after(task); }
+  static Task* before(const Task& task) { return Tasks::before(task); }
   bool contains(const Task& task) const { return task.list_ == this; }
   static bool is_in_any(const Task& task) { return task.list_ != nullptr; }
 
-  void push_back(Task& task) { insert(task, last_, nullptr); }
-  void push_front(Task& task) { insert(task, nullptr, first_); }
+  void push_back(Task& task) { insert(nullptr, task); }
+  void push_front(Task& task) { insert(tasks_.front(), task); }
   /// Before the first task that is younger: for those that come back.
   void insert_by_seq(Task& task) {
-    Task* next = first_;
-    while (next != nullptr && next->seq < task.seq) next = next->next_;
-    insert(task, next != nullptr ? next->previous_ : last_, next);
+    Task* next = tasks_.front();
+    while (next != nullptr && next->seq < task.seq) next = after(*next);
+    insert(next, task);
   }
   /// The same place, where most are younger than those that are there.
   void insert_by_seq_from_back(Task& task) {
-    Task* previous = last_;
-    while (previous != nullptr && previous->seq > task.seq) previous = previous->previous_;
-    insert(task, previous, previous != nullptr ? previous->next_ : first_);
+    Task* previous = tasks_.back();
+    while (previous != nullptr && previous->seq > task.seq) previous = before(*previous);
+    insert(previous != nullptr ? after(*previous) : tasks_.front(), task);
   }
 
   /// Takes `task` out of whichever list it is in, if any.
   static void remove(Task& task) {
     if (task.list_ == nullptr) return;
-    TaskList& list = *task.list_;
-    (task.previous_ != nullptr ? task.previous_->next_ : list.first_) = task.next_;
-    (task.next_ != nullptr ? task.next_->previous_ : list.last_) = task.previous_;
-    task.list_ = nullptr;
-    task.previous_ = task.next_ = nullptr;
-    --list.size_;
+    task.list_->tasks_.remove(task);
+    --std::exchange(task.list_, nullptr)->size_;
   }
 
  private:
-  void insert(Task& task, Task* previous, Task* next) {
+  using Tasks = IntrusiveList<Task, &Task::links_>;
+
+  void insert(Task* next, Task& task) {
+    WEFT_CHECK(next != &task);
     remove(task);
+    tasks_.insert(next, task);
     task.list_ = this;
-    task.previous_ = previous;
-    task.next_ = next;
-    (previous != nullptr ? previous->next_ : first_) = &task;
-    (next != nullptr ? next->previous_ : last_) = &task;
     ++size_;
   }
 
-  Task* first_ = nullptr;
-  Task* last_ = nullptr;
+  Tasks tasks_;
   std::size_t size_ = 0;
 };
 

@@ -28,6 +28,7 @@
 #include "common/runner/running_task.hpp"
 #include "common/runner/socket_bell.hpp"
 #include "common/runner/tick_clock.hpp"
+#include "common/system/fd.hpp"
 #include "common/wire/codec.hpp"
 #include "weft/detail/exception_text.hpp"
 #include "weft/function.hpp"
@@ -80,21 +81,6 @@ class Arguments {
   std::size_t size_;
   void* memory_ = MAP_FAILED;
   std::string_view view_;
-};
-
-/// Owns a descriptor; -1: none.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
 };
 
 /// A memfd with `bytes`, sealed so that the agent can map it safely. -1 with errno if there is no memory.
@@ -378,7 +364,7 @@ bool Loop::begin(std::uint64_t ordinal, std::int64_t now_us) {
 int Loop::perform(const RunTask& task, const RunNamed* named, int fd) {
   // The run time of a task that follows another one counts from the end of that one.
   const std::int64_t started_us = ended_us_ != 0 ? ended_us_ : clock_.us_at(TickClock::ticks());
-  const Descriptor owned(fd);
+  const Fd owned(fd);
   if (!begin(task.ordinal, started_us)) return 0;
   if (++performed_ % kMeasureEvery == 1) measure_a_call();
   const std::uint64_t begun = TickClock::ticks();
@@ -498,7 +484,7 @@ int Loop::report(TaskDone& done, std::string_view payload) {
     done.payload = wire::Payload(payload);
     return send_soon(done);
   }
-  const Descriptor memory(make_memfd(payload));
+  const Fd memory(make_memfd(payload));
   if (memory.get() < 0) {
     done.outcome = wire::Outcome::failed;
     done.payload = wire::Payload(encode_failure(

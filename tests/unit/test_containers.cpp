@@ -12,6 +12,7 @@
 #include "common/base/bytes.hpp"
 #include "common/base/fifo.hpp"
 #include "common/base/indirect.hpp"
+#include "common/base/intrusive_list.hpp"
 #include "common/base/local_shared_ptr.hpp"
 #include "common/base/rare.hpp"
 #include "weft/detail/intrusive_ptr.hpp"
@@ -19,7 +20,49 @@
 
 namespace weft {
 
+namespace {
+
+struct Linked {
+  int value = 0;
+  ListLinks<Linked> links;
+};
+using LinkedList = IntrusiveList<Linked, &Linked::links>;
+
+std::vector<int> values_of(const LinkedList& list) {
+  std::vector<int> forwards;
+  for (const Linked* at = list.front(); at != nullptr; at = LinkedList::after(*at))
+    forwards.push_back(at->value);
+  std::vector<int> backwards;
+  for (const Linked* at = list.back(); at != nullptr; at = LinkedList::before(*at))
+    backwards.push_back(at->value);
+  std::reverse(backwards.begin(), backwards.end());
+  CHECK(forwards == backwards);
+  return forwards;
+}
+
+}  // namespace
+
 TEST_SUITE("containers") {
+  TEST_CASE("elements of an IntrusiveList enter and leave anywhere") {
+    Linked one{1}, two{2}, three{3};
+    LinkedList list;
+    CHECK(list.empty());
+    list.push_back(two);
+    list.push_front(one);
+    list.push_back(three);
+    CHECK(values_of(list) == std::vector<int>{1, 2, 3});
+    list.remove(two);
+    CHECK(values_of(list) == std::vector<int>{1, 3});
+    list.insert(&one, two);
+    CHECK(values_of(list) == std::vector<int>{2, 1, 3});
+    list.remove(two);
+    list.remove(three);
+    CHECK(values_of(list) == std::vector<int>{1});
+    list.remove(one);
+    CHECK(list.empty());
+    CHECK(values_of(list).empty());
+  }
+
   TEST_CASE("a Fifo gives what it was given, in order, whatever its memory does meanwhile") {
     Fifo<std::string> fifo;
     std::deque<std::string> reference;

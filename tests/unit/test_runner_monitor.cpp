@@ -310,20 +310,20 @@ TEST_CASE("a runner that ends before HELLO has failed to start, for the reason t
     runner.die(0, 127);
     runner.check();
     CHECK(runner.take_events() == Strings{"runner 7 failed: prog does not start on worker w1: !error while "
-                                          "loading shared libraries (exit code 127)"});
+                                          "loading shared libraries (exited with code 127)"});
   }
   SUBCASE("by a signal") {
     runner.die(SIGKILL, 0);
     runner.check();
     CHECK(runner.take_events() == Strings{"runner 7 failed: prog does not start on worker w1: it ended "
-                                          "before it was ready (signal 9, Killed)"});
+                                          "before it was ready (was killed by SIGKILL (Killed))"});
   }
   SUBCASE("with success") {
     runner.die(0, 0);
     runner.check();
     CHECK(runner.take_events() ==
           Strings{"runner 7 failed: prog does not start on worker w1: it ended before it was ready: is it "
-                  "linked with weft::client? (exit code 0)"});
+                  "linked with weft::client? (exited with code 0)"});
   }
   SUBCASE("it could not be started at all") {
     runner.events.push_back(runner.monitor.failure_to_start("no memory"));

@@ -79,10 +79,10 @@ void WorkerCore::start_runners(RunQueue& run_queue) {
     return;
   }
   std::size_t coming = count(run_queue, Runner::State::starting);
-  for (auto slot = free_slot(); slot && coming < run_queue.tasks.size(); slot = free_slot(), ++coming) {
+  for (; !free_slots_.empty() && coming < run_queue.tasks.size(); ++coming) {
     Runner& runner = runners_[++runner_last_];
     runner.id = runner_last_;
-    runner.slot = *slot;
+    runner.slot = free_slots_.extract(free_slots_.begin()).value();
     runner.run_queue = &run_queue;
     runner.since = now_;
     ++program.runners;
@@ -248,7 +248,7 @@ void WorkerCore::release_indices(const Runner& runner, const Task& task) {
 /// All slots are taken, and the oldest task needs other indices than those of the queue's idle runners: ends
 /// one of these runners to make room.
 void WorkerCore::end_unsuited(const RunQueue& run_queue) {
-  if (free_slot() || !indices_.would_fit(run_queue.tasks.front()->spec->content->resources)) return;
+  if (!free_slots_.empty() || !indices_.would_fit(run_queue.tasks.front()->spec->content->resources)) return;
   Runner* unsuited = nullptr;
   for (auto& [id, runner] : runners_) {
     if (runner.run_queue != &run_queue) continue;
@@ -308,17 +308,6 @@ std::size_t WorkerCore::count(const RunQueue& run_queue, Runner::State state) co
   return static_cast<std::size_t>(std::count_if(runners_.begin(), runners_.end(), [&](const auto& entry) {
     return entry.second.run_queue == &run_queue && entry.second.state == state;
   }));
-}
-
-std::optional<std::uint32_t> WorkerCore::free_slot() const {
-  if (runners_.size() >= settings_.hello.slots) return std::nullopt;
-  for (std::uint32_t slot = 0; slot < settings_.hello.slots; ++slot) {
-    if (std::none_of(runners_.begin(), runners_.end(),
-                     [&](const auto& entry) { return entry.second.slot == slot; })) {
-      return slot;
-    }
-  }
-  return std::nullopt;
 }
 
 }  // namespace weft::worker

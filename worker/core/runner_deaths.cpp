@@ -3,8 +3,7 @@
 // queued again, and what the errors say.
 #include <fmt/format.h>
 
-#include <cstring>
-
+#include "worker/core/exit_text.hpp"
 #include "worker/core/worker_core.hpp"
 
 namespace weft::worker {
@@ -12,15 +11,7 @@ namespace weft::worker {
 namespace {
 
 std::string how_it_ended(const RunnerDied& death) {
-  if (!death.reason.empty()) return death.reason;
-  if (death.signal != 0) {
-    const char* name = sigabbrev_np(death.signal);
-    const char* words = sigdescr_np(death.signal);
-    if (name == nullptr || words == nullptr)
-      return fmt::format("its runner was killed by signal {}", death.signal);
-    return fmt::format("its runner was killed by SIG{} ({})", name, words);
-  }
-  return fmt::format("its runner exited with code {}", death.exit_code);
+  return death.reason.empty() ? "its runner " + exit_text(death.signal, death.exit_code) : death.reason;
 }
 
 /// The processor of this host lacks an instruction set extension that the program was built for.

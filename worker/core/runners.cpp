@@ -46,6 +46,7 @@ Runner* WorkerCore::find(RunnerId id) {
 void WorkerCore::remove(RunnerId id) {
   const auto found = runners_.find(id);
   --found->second.run_queue->program->runners;
+  free_slots_.insert(found->second.slot);
   runners_.erase(found);
   dispatch_needed_ = programs_changed_ = true;
 }
@@ -90,7 +91,8 @@ void WorkerCore::fail_queued(ProgramState& program) {
   std::vector<Task*> failing;
   for (RunQueue& run_queue : program.run_queues) {
     if (count(run_queue, Runner::State::ready) > 0) continue;
-    for (Task* task = run_queue.tasks.front(); task != nullptr; task = task->next) failing.push_back(task);
+    for (Task* task = run_queue.tasks.front(); task != nullptr; task = TaskQueue::after(*task))
+      failing.push_back(task);
   }
   for (Task* task : failing) fail(*task, wire::Outcome::cannot_start, error(program.bad));
 }

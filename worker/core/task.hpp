@@ -19,23 +19,85 @@
 namespace weft::worker {
 
 struct Task;
+struct RunQueue;
 struct ProgramState;
+struct SpecState;
 struct ClientState;
 
-/// Tasks ordered by arrival (Task::order), so that a task that is put back is in front again. An intrusive
-/// list: the links are in the tasks.
+struct AttemptKey {
+  TaskId id;
+  wire::Attempt attempt;
+  auto operator<=>(const AttemptKey&) const = default;
+};
+
+enum class TaskStage : std::uint8_t {
+  waiting,    // for blobs
+  queued,     // in its run_queue
+  in_runner,  // in a runner's channel
+};
+
+enum class StopReason : std::uint8_t { none, cancelled, timed_out };
+
+/// Blobs that a task needs before it can run.
+struct Needs {
+  std::vector<BlobId> blobs;
+  std::size_t missing = 0;  // number of `blobs` that are not here yet
+};
+
+/// Kept small, since thousands are in flight at once and every line is a possible cache miss.
+struct Task {
+  AttemptKey key;
+  LocalSharedPtr<SpecState> spec;
+  std::uint64_t order = 0;  // of arrival here
+  wire::Payload payload;
+  std::unique_ptr<Needs> needs;  // nullptr: the task needs no blobs
+  std::uint32_t execution = 1;
+  float estimate_us = 0;  // as of when it was sent to its runner; -1: unknown or long
+  TaskStage stage = TaskStage::waiting;
+  bool alone = false;
+  bool unwanted = false;          // its session is over: its result is discarded
+  bool started_reported = false;  // reported to the broker by STARTED or a claim
+  StopReason stop = StopReason::none;
+
+  // In a runner only:
+  RunnerId runner = 0;
+  std::uint64_t ordinal = 0;
+  std::optional<Time> started_at;  // as read from the runner's page
+
+  // In its run queue only:
+  ListLinks<Task> links;
+
+  bool is_missing_something() const { return needs && needs->missing > 0; }
+
+  RunQueue& run_queue() const;
+};
+
+/// Tasks ordered by arrival (Task::order), so that a task that is put back is in front again.
 class TaskQueue {
  public:
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
-  Task* front() const { return first_; }
-  void insert(Task& task);
+  Task* front() const { return tasks_.front(); }
+  static Task* after(const Task& task) { return Tasks::after(task); }
+  void insert(Task& task) {
+    Task* next = nullptr;
+    if (!empty() && tasks_.back()->order > task.order) {  // put back: its place is near the front
+      next = tasks_.front();
+      while (next->order < task.order) next = after(*next);
+    }
+    tasks_.insert(next, task);
+    ++size_;
+  }
   /// REQUIRES: `task` is in this queue.
-  void remove(Task& task);
+  void remove(Task& task) {
+    tasks_.remove(task);
+    --size_;
+  }
 
  private:
-  Task* first_ = nullptr;
-  Task* last_ = nullptr;
+  using Tasks = IntrusiveList<Task, &Task::links>;
+
+  Tasks tasks_;
   std::size_t size_ = 0;
 };
 
@@ -101,75 +163,7 @@ struct ClientState {
   Outbox outbox;
 };
 
-struct AttemptKey {
-  TaskId id;
-  wire::Attempt attempt;
-  auto operator<=>(const AttemptKey&) const = default;
-};
-
-enum class TaskStage : std::uint8_t {
-  waiting,    // for blobs
-  queued,     // in its run_queue
-  in_runner,  // in a runner's channel
-};
-
-enum class StopReason : std::uint8_t { none, cancelled, timed_out };
-
-/// Blobs that a task needs before it can run.
-struct Needs {
-  std::vector<BlobId> blobs;
-  std::size_t missing = 0;  // number of `blobs` that are not here yet
-};
-
-/// Kept small, since thousands are in flight at once and every line is a possible cache miss.
-struct Task {
-  AttemptKey key;
-  LocalSharedPtr<SpecState> spec;
-  std::uint64_t order = 0;  // of arrival here
-  wire::Payload payload;
-  std::unique_ptr<Needs> needs;  // nullptr: the task needs no blobs
-  std::uint32_t execution = 1;
-  float estimate_us = 0;  // as of when it was sent to its runner; -1: unknown or long
-  TaskStage stage = TaskStage::waiting;
-  bool alone = false;
-  bool unwanted = false;          // its session is over: its result is discarded
-  bool started_reported = false;  // reported to the broker by STARTED or a claim
-  StopReason stop = StopReason::none;
-
-  // In a runner only:
-  RunnerId runner = 0;
-  std::uint64_t ordinal = 0;
-  std::optional<Time> started_at;  // as read from the runner's page
-
-  // In its run queue only:
-  Task* previous = nullptr;
-  Task* next = nullptr;
-
-  bool is_missing_something() const { return needs && needs->missing > 0; }
-
-  RunQueue& run_queue() const { return spec->program->run_queues[alone ? 1 : 0]; }
-};
-
-inline void TaskQueue::insert(Task& task) {
-  Task* before = last_;
-  if (before != nullptr && before->order > task.order) {  // put back: its place is near the front
-    Task* after = first_;
-    while (after->order < task.order) after = after->next;
-    before = after->previous;
-  }
-  task.previous = before;
-  task.next = before != nullptr ? before->next : first_;
-  (before != nullptr ? before->next : first_) = &task;
-  (task.next != nullptr ? task.next->previous : last_) = &task;
-  ++size_;
-}
-
-inline void TaskQueue::remove(Task& task) {
-  (task.previous != nullptr ? task.previous->next : first_) = task.next;
-  (task.next != nullptr ? task.next->previous : last_) = task.previous;
-  task.previous = task.next = nullptr;
-  --size_;
-}
+inline RunQueue& Task::run_queue() const { return spec->program->run_queues[alone ? 1 : 0]; }
 
 inline bool RunQueue::has_before(std::uint64_t until) const {
   return !tasks.empty() && tasks.front()->order < until;

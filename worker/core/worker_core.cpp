@@ -24,6 +24,8 @@ WorkerCore::WorkerCore(Settings settings)
       blobs_(settings_.blobs),
       indices_(settings_.indices) {
   WEFT_CHECK(settings_.hello.slots > 0);
+  for (std::uint32_t slot = 0; slot < settings_.hello.slots; ++slot)
+    free_slots_.insert(free_slots_.end(), slot);
 }
 
 void WorkerCore::step(Time now, std::span<const Event> events, Actions& actions) {
@@ -284,16 +286,18 @@ void WorkerCore::check_invariants() const {
   for (const auto& [name, program] : programs_) {
     for (const RunQueue& run_queue : program.run_queues) {
       std::size_t count = 0;
-      for (const Task* task = run_queue.tasks.front(); task != nullptr; task = task->next, ++count) {
+      for (const Task* task = run_queue.tasks.front(); task != nullptr;
+           task = TaskQueue::after(*task), ++count) {
         WEFT_CHECK(task->stage == TaskStage::queued && &task->run_queue() == &run_queue);
-        WEFT_CHECK(task->next == nullptr || task->order < task->next->order);
+        const Task* next = TaskQueue::after(*task);
+        WEFT_CHECK(next == nullptr || task->order < next->order);
       }
       WEFT_CHECK(count == run_queue.tasks.size());
       placed += count;
     }
   }
   WEFT_CHECK(busy_slots() <= settings_.hello.slots);
-  std::set<std::uint32_t> slots;
+  std::set<std::uint32_t> slots = free_slots_;
   for (const auto& [id, runner] : runners_) {
     WEFT_CHECK(slots.insert(runner.slot).second && runner.slot < settings_.hello.slots);
     WEFT_CHECK(runner.channel.empty() || runner.state != Runner::State::starting);
@@ -307,6 +311,7 @@ void WorkerCore::check_invariants() const {
       WEFT_CHECK(task->stage == TaskStage::in_runner && task->runner == id && task->ordinal == ++ordinal);
     }
   }
+  WEFT_CHECK(slots.size() == settings_.hello.slots);
   tasks_.for_each([&](const Task& task) {
     placed += task.stage == TaskStage::waiting;
     WEFT_CHECK(task.is_missing_something() == (task.stage == TaskStage::waiting));

@@ -202,7 +202,6 @@ class WorkerCore {
   std::uint32_t busy_slots() const;
   bool has_slots_for(const Task& task);
   std::size_t count(const RunQueue& run_queue, Runner::State state) const;
-  std::optional<std::uint32_t> free_slot() const;
 
   // runners.cpp: events of runners, and stopping them
   void on(const RunnerReady&);
@@ -253,6 +252,7 @@ class WorkerCore {
   std::map<BlobId, std::vector<AttemptKey>> waiters_;     // tasks that wait for a blob
   std::map<std::string, ProgramState> programs_;          // by the ids and names of their files
   std::map<RunnerId, Runner> runners_;
+  std::set<std::uint32_t> free_slots_;  // those without a runner
   RunnerId runner_last_ = 0;
   std::uint64_t order_last_ = 0;
   std::size_t wide_ = 0;  // number of tasks here that take more than one slot

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "common/runner/runner_loop.hpp"
+#include "common/system/fd.hpp"
 
 namespace weft::runner {
 namespace {
@@ -27,46 +28,24 @@ namespace {
 constexpr std::size_t kPieceBytes = 64 << 10;  // bytes per read or write
 constexpr std::size_t kTurnBytes = 1 << 20;    // bytes read from one pipe before the others get a turn
 
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { reset(); }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  void reset() {
-    if (fd_ >= 0) close(std::exchange(fd_, -1));
-  }
-  int get() const { return fd_; }
-  bool open() const { return fd_ >= 0; }
-
- private:
-  int fd_ = -1;
-};
-
 struct Pipe {
-  Descriptor read;
-  Descriptor write;
+  Fd read;
+  Fd write;
 };
 
 Pipe make_pipe() {
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0)
     throw std::system_error(errno, std::generic_category(), "cannot make a pipe for the command");
-  Pipe out{Descriptor(fds[0]), Descriptor(fds[1])};
+  Pipe out{Fd(fds[0]), Fd(fds[1])};
   // In a process without stdin, stdout or stderr the pipe may get one of these numbers, and dup2() of a
   // descriptor onto itself would leave it close-on-exec.
-  for (Descriptor* end : {&out.read, &out.write})
-    if (end->get() <= 2) *end = Descriptor(fcntl(end->get(), F_DUPFD_CLOEXEC, 3));
+  for (Fd* end : {&out.read, &out.write})
+    if (end->get() <= 2) *end = Fd(fcntl(end->get(), F_DUPFD_CLOEXEC, 3));
   return out;
 }
 
-void make_nonblocking(const Descriptor& fd) {
-  fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
-}
+void make_nonblocking(const Fd& fd) { fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK); }
 
 /// A command that does not read its input must not kill the runner by SIGPIPE.
 class IgnoreSigpipe {
@@ -103,13 +82,13 @@ class Command {
   void start(const detail::CommandRequest& request);
   void exchange();
   void feed();
-  static void drain(Descriptor& from, std::string& to, std::size_t bytes_max);
-  static void drain_rest(Descriptor& from, std::string& to);
+  static void drain(Fd& from, std::string& to, std::size_t bytes_max);
+  static void drain_rest(Fd& from, std::string& to);
 
   std::string_view input_;
   pid_t pid_ = -1;
-  Descriptor exited_;  // a pidfd: readable once the child has ended; closed on kernels without pidfds
-  Descriptor in_, out_, err_;
+  Fd exited_;  // a pidfd: readable once the child has ended; closed on kernels without pidfds
+  Fd in_, out_, err_;
   CommandResult result_;
 };
 
@@ -132,11 +111,11 @@ void Command::start(const detail::CommandRequest& request) {
     waitpid(pid_, nullptr, 0);
     throw Failure{"", "cannot run '" + request.argv[0] + "': " + std::strerror(why)};
   }
-  exited_ = Descriptor(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  exited_ = Fd(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
   in_ = std::move(in.write);
   out_ = std::move(out.read);
   err_ = std::move(err.read);
-  for (const Descriptor* fd : {&in_, &out_, &err_}) make_nonblocking(*fd);
+  for (const Fd* fd : {&in_, &out_, &err_}) make_nonblocking(*fd);
 }
 
 /// Writes as much input as the pipe takes; closes it at the end of the input, or when the command no longer
@@ -154,9 +133,9 @@ void Command::feed() {
 
 /// Reads the available output, up to about `bytes_max`, since children of the command may write without end.
 /// Closes the pipe at its end.
-void Command::drain(Descriptor& from, std::string& to, std::size_t bytes_max) {
+void Command::drain(Fd& from, std::string& to, std::size_t bytes_max) {
   static std::array<char, kPieceBytes> piece;
-  for (std::size_t taken = 0; from.open() && taken < bytes_max;) {
+  for (std::size_t taken = 0; from && taken < bytes_max;) {
     const ssize_t size = read(from.get(), piece.data(), std::min(piece.size(), bytes_max - taken));
     if (size < 0 && errno == EINTR) continue;
     if (size < 0 && errno == EAGAIN) return;
@@ -167,22 +146,21 @@ void Command::drain(Descriptor& from, std::string& to, std::size_t bytes_max) {
 }
 
 /// After the command has ended: reads what is in the pipe. Later output comes from the command's children.
-void Command::drain_rest(Descriptor& from, std::string& to) {
+void Command::drain_rest(Fd& from, std::string& to) {
   int waiting = 0;
-  if (from.open() && ioctl(from.get(), FIONREAD, &waiting) == 0)
-    drain(from, to, static_cast<std::size_t>(waiting));
+  if (from && ioctl(from.get(), FIONREAD, &waiting) == 0) drain(from, to, static_cast<std::size_t>(waiting));
 }
 
 /// Serves all three pipes at once, so that neither side can deadlock. Returns when the command has ended or,
 /// without a pidfd, has closed its outputs.
 void Command::exchange() {
-  while (out_.open() || err_.open() || exited_.open()) {
+  while (out_ || err_ || exited_) {
     std::array<pollfd, 4> polled = {{{in_.get(), POLLOUT, 0},
                                      {out_.get(), POLLIN, 0},
                                      {err_.get(), POLLIN, 0},
                                      {exited_.get(), POLLIN, 0}}};
     if (poll(polled.data(), polled.size(), -1) < 0) continue;  // EINTR is the only possible error
-    if (in_.open() && polled[0].revents != 0) feed();
+    if (in_ && polled[0].revents != 0) feed();
     if (polled[1].revents != 0) drain(out_, result_.out, kTurnBytes);
     if (polled[2].revents != 0) drain(err_, result_.err, kTurnBytes);
     if (polled[3].revents != 0) break;

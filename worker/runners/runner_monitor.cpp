@@ -9,18 +9,9 @@
 
 #include "common/base/byte_size.hpp"
 #include "common/base/check.hpp"
+#include "worker/core/exit_text.hpp"
 
 namespace weft::worker {
-
-namespace {
-
-std::string how_it_ended(int signal, int exit_code) {
-  if (signal == 0) return fmt::format("exit code {}", exit_code);
-  const char* name = sigdescr_np(signal);
-  return fmt::format("signal {}, {}", signal, name ? name : "unknown");
-}
-
-}  // namespace
 
 // ---- performed actions ----
 
@@ -179,7 +170,7 @@ Event RunnerMonitor::end_of_life(std::uint64_t started, std::optional<std::uint6
     tail = signal != 0 || exit_code != 0 ? "it ended before it was ready"
                                          : "it ended before it was ready: is it linked with weft::client?";
   }
-  return failure_to_start(fmt::format("{} ({})", tail, how_it_ended(signal, exit_code)));
+  return failure_to_start(fmt::format("{} ({})", tail, exit_text(signal, exit_code)));
 }
 
 Event RunnerMonitor::failure_to_start(std::string_view why) const {
