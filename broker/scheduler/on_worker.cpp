@@ -142,7 +142,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
                             const wire::ResultRecord& record) {
   const bool current = task.worker == &worker && task.attempt == attempt;
   if (current) {
-    constexpr double kWeight = 1.0 / 32;  // of the newest task in the averages
+    constexpr double kWeight = Pacing::kNewestWeight;
     // Too short to measure is still a time; more than a year is what a runner made up, and in the sums that
     // decide who is next everything else would vanish beside it.
     constexpr double kYear = 365.0 * 86'400 * 1e6;

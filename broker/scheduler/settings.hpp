@@ -6,6 +6,7 @@
 
 #include "broker/scheduler/blob_vault.hpp"
 #include "broker/scheduler/journal_queue.hpp"
+#include "common/base/pacing.hpp"
 #include "common/base/time.hpp"
 #include "common/wire/messages.hpp"
 
@@ -18,24 +19,24 @@ struct Settings {
   std::uint8_t minor =
       wire::kMinor;  // version of the protocol that it speaks; another only in the simulation
   Duration heartbeat_interval = std::chrono::seconds(1);
-  std::uint32_t heartbeat_liveness = 3;                        // the zguide: "3-5 is reasonable"
-  Duration adoption_window = std::chrono::seconds(2);          // from the start, for claims
-  Duration client_grace = std::chrono::seconds(2);             // of a client that closed its connection
-  Duration max_client_silence = std::chrono::minutes(10);      // of any client, and at most its give_up
-  Duration gone_grace = std::chrono::milliseconds(90);         // of a worker whose connection broke
-  Duration explain_after = std::chrono::seconds(5);            // then a task that cannot run says why
-  Duration stall_after = std::chrono::seconds(10);             // without progress, though there could be some
-  Duration prefetch = std::chrono::milliseconds(4);            // of work that waits with a worker
-  Duration prefetch_task_max = std::chrono::milliseconds(20);  // longer tasks are not prefetched
-  Duration quantum = std::chrono::microseconds(200);           // of slot time, until the next client's turn
-  Duration cannot_start_memory = std::chrono::seconds(10);     // how long a worker is not asked again, first
-  Duration cannot_start_memory_max = std::chrono::hours(1);    // and after many times
-  Duration avoid = std::chrono::seconds(60);             // a worker where nearly everything fails, first
-  Duration avoid_max = std::chrono::hours(1);            // and after many times
+  std::uint32_t heartbeat_liveness = 3;                      // the zguide: "3-5 is reasonable"
+  Duration adoption_window = std::chrono::seconds(2);        // from the start, for claims
+  Duration client_grace = std::chrono::seconds(2);           // of a client that closed its connection
+  Duration max_client_silence = std::chrono::minutes(10);    // of any client, and at most its give_up
+  Duration gone_grace = std::chrono::milliseconds(90);       // of a worker whose connection broke
+  Duration explain_after = std::chrono::seconds(5);          // then a task that cannot run says why
+  Duration stall_after = std::chrono::seconds(10);           // without progress, though there could be some
+  Duration prefetch = Pacing::kAssignedAhead;                // of work that waits with a worker
+  Duration prefetch_task_max = Pacing::kAheadTaskMax;        // longer tasks are not prefetched
+  Duration quantum = std::chrono::microseconds(200);         // of slot time, until the next client's turn
+  Duration cannot_start_memory = std::chrono::seconds(10);   // how long a worker is not asked again, first
+  Duration cannot_start_memory_max = std::chrono::hours(1);  // and after many times
+  Duration avoid = std::chrono::seconds(60);                 // a worker where nearly everything fails, first
+  Duration avoid_max = std::chrono::hours(1);                // and after many times
   Duration retry_elsewhere = std::chrono::seconds(10);   // a retry waits for a worker that is busy so long
   std::uint16_t fetch_tries = 3;                         // again, when a program or argument did not come
   std::size_t prefetch_max = 2000;                       // tasks for each slot
-  std::size_t shared_part = 8;                           // that part of both, while clients compete
+  std::size_t shared_part = Pacing::kSharedPart;         // that part of both, while clients compete
   Duration shared_memory = std::chrono::seconds(1);      // since one submitted while tasks of another waited
   std::size_t delivery_bytes_max = 8 << 20;              // not acknowledged, under way to a client
   std::size_t backlog_bytes_max = 64 << 20;              // of results waiting, for a session to go on

@@ -6,13 +6,14 @@
 
 #include <cstdint>
 
+#include "common/base/pacing.hpp"
 #include "common/runner/runner_channel.hpp"
 
 namespace weft::runner {
 
 class Announcement {
  public:
-  static constexpr std::int64_t kInterval_us = 2'000;
+  static constexpr std::int64_t kInterval_us = Pacing::kAnnounceInterval.count();
 
   /// The runner has nothing to do: it announces everything before it sleeps.
   void on_idle() { announced_us_ = 0; }

@@ -166,7 +166,7 @@ void WorkerCore::on(const TaskFinished& event) {
 
   const auto run_us = static_cast<double>(event.run_us);
   double& estimate = task.spec->estimate_us;
-  estimate = estimate < 0 ? run_us : estimate + (run_us - estimate) / 32;
+  estimate = estimate < 0 ? run_us : estimate + Pacing::kNewestWeight * (run_us - estimate);
 
   const bool last_task = runner->run_queue->alone || (is_used_up(*runner) && runner->channel.empty());
   if (last_task && runner->state == Runner::State::ready) end(*runner);

@@ -30,6 +30,7 @@
 #include <span>
 #include <vector>
 
+#include "common/base/pacing.hpp"
 #include "common/wire/presence.hpp"
 #include "worker/core/blob_table.hpp"
 #include "worker/core/events.hpp"
@@ -56,10 +57,9 @@ class WorkerCore {
     BlobTable::Settings blobs;
     // STARTED is sent for a task that runs longer than start_notice or than twice its estimate, but no later
     // than start_notice_max.
-    Duration start_notice = std::chrono::milliseconds(2);
-    Duration start_notice_max = std::chrono::milliseconds(10);
-    Duration recheck_interval =
-        std::chrono::milliseconds(10);  // when the page does not show the task as started
+    Duration start_notice = Pacing::kStartNotice;
+    Duration start_notice_max = Pacing::kStartNoticeMax;
+    Duration recheck_interval = Pacing::kStartRecheck;  // when the page does not show the task as started
     Duration escalation_interval = std::chrono::seconds(1);  // between stop stages: request, SIGTERM, SIGKILL
     Duration start_timeout = std::chrono::seconds(10);       // from StartRunner to RunnerReady
     Duration bad_program = std::chrono::seconds(5);  // a program that did not start is not tried again
@@ -74,8 +74,8 @@ class WorkerCore {
     // Prefetching: the tasks queued behind the running one in a channel may take prefetch_time together, and
     // each at most half of it; or it is a single one that takes at most behind_max.
     std::uint32_t prefetch_max = 1000;
-    Duration prefetch_time = std::chrono::milliseconds(2);
-    Duration behind_max = std::chrono::milliseconds(20);
+    Duration prefetch_time = Pacing::kChannelAhead;
+    Duration behind_max = Pacing::kAheadTaskMax;
     double hold_above = 0.9;   // the fraction of memory in use above which the worker holds,
     double hold_below = 0.85;  // and below which it accepts tasks again
     // Holding with neither a task nor a runner here; then it accepts one task at a time.

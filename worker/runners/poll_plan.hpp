@@ -9,6 +9,7 @@
 
 #include <optional>
 
+#include "common/base/pacing.hpp"
 #include "common/base/time.hpp"
 #include "worker/runners/runner_monitor.hpp"
 
@@ -16,7 +17,7 @@ namespace weft::worker {
 
 class PollPlan {
  public:
-  static constexpr Duration kUnpollableInterval = std::chrono::milliseconds(2);
+  static constexpr Duration kUnpollableInterval = Pacing::kUnpollableInterval;
   static constexpr Duration kMemoryInterval = std::chrono::milliseconds(100);
 
   /// A turn begins. `waited`: the wait before it has timed out.
