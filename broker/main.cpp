@@ -16,6 +16,7 @@
 #include "common/system/daemon.hpp"
 #include "common/system/hash.hpp"
 #include "common/system/log_sink.hpp"
+#include "common/system/option_units.hpp"
 #include "common/system/standard_files.hpp"
 
 namespace {
@@ -68,42 +69,35 @@ void parse(CLI::App& app, Options& options) {
   app.add_option("--port", options.port, "Port to listen on; 0 chooses a free one")->capture_default_str();
   app.add_flag("--insecure", options.insecure,
                "Allow an address that other machines can reach, without keys");
-  app.add_option("--heartbeat-interval", options.heartbeat_interval_s, "Seconds between heartbeats")
-      ->check(CLI::Range(0.05, 60.0))
+  app.add_option("--heartbeat-interval", options.heartbeat_interval_s, "Time between heartbeats")
+      ->transform(weft::as_seconds(0.05, 60))
       ->capture_default_str();
   app.add_option("--heartbeat-liveness", options.liveness, "Missed heartbeats until a peer is lost")
       ->check(CLI::Range(2, 100))
       ->capture_default_str();
   app.add_option("--adoption-window", options.adoption_window_s,
-                 "Seconds after the start in which workers may claim what they run")
-      ->check(CLI::Range(0.0, 600.0))
+                 "Time after the start in which workers may claim what they run")
+      ->transform(weft::as_seconds(0, 600))
       ->capture_default_str();
   app.add_option("--client-grace", options.client_grace_s,
-                 "Seconds that a client whose connection was closed may take to come back")
-      ->check(CLI::Range(0.0, 86400.0))
+                 "Time that a client whose connection was closed may take to come back")
+      ->transform(weft::as_seconds(0, 86400))
       ->capture_default_str();
-  app.add_option(
-         "--max-client-silence", options.max_client_silence_s,
-         "Seconds, or e.g. 10m, that a silent client is waited for, unless it gives up earlier itself")
-      ->transform(
-          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
-                                CLI::AsNumberWithUnit::CASE_SENSITIVE))
-      ->check(CLI::Range(0.0, 30 * 86400.0))
+  app.add_option("--max-client-silence", options.max_client_silence_s,
+                 "Time that a silent client is waited for, e.g. 10m, unless it gives up earlier itself")
+      ->transform(weft::as_seconds(0, 30 * 86400.0))
       ->capture_default_str();
   app.add_option("--memory-budget", options.memory_budget,
-                 "Bytes of queued arguments, e.g. 4G; default: half the machine's memory")
-      ->transform(CLI::AsSizeValue(false));
+                 "Size of all queued arguments, e.g. 4G; default: half the machine's memory")
+      ->transform(weft::as_bytes());
   app.add_option("--journal", options.journal,
                  "File that keeps detached tasks over the death of this broker; their programs and large "
                  "arguments are in FILE.blobs");
   app.add_flag("--journal-salvage", options.salvage,
                "Of a damaged journal, keep every row that is whole, instead of refusing to start");
   app.add_option("--keep", options.keep_s,
-                 "Seconds, or e.g. 12h or 7d, that the answer of a detached task is kept until it is fetched")
-      ->transform(
-          CLI::AsNumberWithUnit(std::map<std::string, double>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
-                                CLI::AsNumberWithUnit::CASE_SENSITIVE))
-      ->check(CLI::Range(0.0, 100 * 365 * 86400.0))
+                 "Time that the answer of a detached task is kept until it is fetched, e.g. 12h or 7d")
+      ->transform(weft::as_seconds(0, 100 * 365 * 86400.0))
       ->capture_default_str();
   app.set_version_flag("--version", "weft-broker " WEFT_VERSION);
 }

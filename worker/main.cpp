@@ -16,12 +16,13 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <sstream>
 
-#include "common/base/byte_size.hpp"
 #include "common/system/daemon.hpp"
 #include "common/system/hash.hpp"
 #include "common/system/log_sink.hpp"
+#include "common/system/option_units.hpp"
 #include "common/system/program_cache.hpp"
 #include "common/system/standard_files.hpp"
 #include "worker/core/limits.hpp"
@@ -42,8 +43,8 @@ struct Options {
   std::uint32_t slots = usable_cores();
   std::string name;
   std::string resources;
-  std::string memory;
-  std::string memory_limit;
+  std::optional<std::uint64_t> memory;        // bytes
+  std::optional<std::uint64_t> memory_limit;  // bytes
   std::vector<std::string> libraries;
   std::string local_directory;
   std::uint64_t runner_max_tasks = 0;
@@ -160,7 +161,7 @@ Worker::Settings settings_from(const Options& options) {
   hello.resources = std::move(resources.amounts);
   settings.session.indices = std::move(resources.indices);
 
-  if (!options.memory.empty()) settings.memory = parse_bytes(options.memory);
+  settings.memory = options.memory;
   hello.memory = MemoryMeter(settings.memory).limit();
 
   settings.session.broker = options.broker;
@@ -168,8 +169,7 @@ Worker::Settings settings_from(const Options& options) {
   settings.session.runner_max_tasks = options.runner_max_tasks;
   settings.runners.incarnation = hello.incarnation;
   settings.runners.worker = hello.name;
-  settings.runners.launcher.memory_limit =
-      options.memory_limit.empty() ? std::nullopt : parse_bytes(options.memory_limit);
+  settings.runners.launcher.memory_limit = options.memory_limit;
   settings.runners.launcher.runner_program = find_program("weft-runner");
   for (const std::string& library : options.libraries) {
     settings.runners.launcher.libraries.push_back(std::filesystem::absolute(library).string());
@@ -242,17 +242,14 @@ int main(int argc, char** argv) {
         const auto resources = parse_resources(text);
         return resources ? std::string() : resources.fault();
       });
-  const auto is_size = [](const std::string& text) {
-    return parse_bytes(text) ? std::string() : "'" + text + "' is not a size, for example 2G or 500M";
-  };
   app.add_option(
          "--memory", options.memory,
          "for the worker and its tasks together, for example 16G: above 90 % it accepts no new tasks, and it "
          "gets no larger argument; default: the memory of its cgroup and its machine")
-      ->check(is_size);
+      ->transform(as_bytes());
   app.add_option("--memory-limit", options.memory_limit,
                  "for each slot, for example 2G; a task that exceeds it is killed")
-      ->check(is_size);
+      ->transform(as_bytes());
   app.add_option("--load", options.libraries, "a task library (may be given several times)")
       ->type_name("LIB.so")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);

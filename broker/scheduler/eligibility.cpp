@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "common/base/byte_size.hpp"
+#include "common/base/quantity.hpp"
 
 namespace weft::broker {
 

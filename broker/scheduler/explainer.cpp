@@ -8,7 +8,7 @@
 #include <charconv>
 #include <utility>
 
-#include "common/base/byte_size.hpp"
+#include "common/base/quantity.hpp"
 
 namespace weft::broker {
 

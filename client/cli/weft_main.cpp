@@ -18,6 +18,7 @@
 #include "client/cluster/run_command.hpp"
 #include "client/connection/connection.hpp"
 #include "client/connection/query.hpp"
+#include "common/system/option_units.hpp"
 #include "common/system/program_cache.hpp"
 #include "common/system/standard_files.hpp"
 
@@ -96,8 +97,8 @@ int main(int argc, char** argv) {
     if (argument != nullptr) command->add_option(argument, subject, argument_is)->required();
     command->add_option("ADDRESS", address,
                         "host:port of the broker; default: $WEFT_BROKER, else 127.0.0.1:8786");
-    command->add_option("--timeout", timeout_s, "seconds to wait for an answer")
-        ->check(CLI::Range(0.001, 1e9))
+    command->add_option("--timeout", timeout_s, "time to wait for an answer, e.g. 500ms")
+        ->transform(weft::as_seconds(0.001, 1e9))
         ->capture_default_str();
     return command;
   };

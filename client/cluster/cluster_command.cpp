@@ -9,6 +9,7 @@
 
 #include "client/cluster/commands.hpp"
 #include "client/cluster/supervisor_loop.hpp"
+#include "common/system/option_units.hpp"
 
 namespace weft::cluster {
 
@@ -57,22 +58,14 @@ int refuse_usage(const std::string& program, const std::string& reason) {
 }
 
 /// "10", "10s", "1.5s", "500ms" or "2m".
-milliseconds duration_from(const std::string& text) {
-  char* unit = nullptr;
-  const bool begins_well = !text.empty() && text[0] >= '0' && text[0] <= '9';
-  const double number = begins_well ? std::strtod(text.c_str(), &unit) : 0;
-  const std::string rest = begins_well ? unit : "?";
-  const std::map<std::string, double> units{{"", 1000}, {"s", 1000}, {"ms", 1}, {"m", 60'000}};
-  const auto found = units.find(rest);
-  if (found == units.end() || !std::isfinite(number) || number > 999'999)
-    throw WrongUsage(fmt::format("not a duration: '{}' (10s, 500ms, 2m)", text));
-  return milliseconds(std::llround(number * found->second));
-}
+milliseconds duration_from(double seconds) { return milliseconds(std::llround(seconds * 1000)); }
+
+constexpr double kTimeMax_s = 1e6;
 
 struct Options {
   UpOptions up;
-  std::string timeout = "60s";
-  std::string grace = "10s";
+  double timeout_s = 60;
+  double grace_s = 10;
   bool follow = false;
   int workers = 0;
   std::vector<std::string> names;
@@ -86,7 +79,7 @@ void add_up(CLI::App& command, UpOptions& options) {
   command.add_flag("--insecure", options.insecure);
   command.add_option("--hosts", options.hosts_file);
   command.add_option("--journal", options.journal);
-  command.add_option("--log-size", options.log_size)->transform(CLI::AsSizeValue(false));
+  command.add_option("--log-size", options.log_size)->transform(as_bytes());
 }
 
 void add_commands(CLI::App& app, Options& options) {
@@ -103,18 +96,19 @@ void add_commands(CLI::App& app, Options& options) {
   drain->add_option("WORKER", options.names)->required();
   CLI::App* restart = add("restart");
   restart->add_option("NAME", options.names);
-  for (CLI::App* command : {up, scale, drain, restart}) command->add_option("--timeout", options.timeout);
+  for (CLI::App* command : {up, scale, drain, restart})
+    command->add_option("--timeout", options.timeout_s)->transform(as_seconds(0, kTimeMax_s));
   add("status");
   add("logs")->add_flag("-f,--follow", options.follow);
-  add("down")->add_option("--grace", options.grace);
+  add("down")->add_option("--grace", options.grace_s)->transform(as_seconds(0, kTimeMax_s));
   app.require_subcommand(1, 1);
 }
 
 int perform(const std::string& command, Options& options) {
   if (command == "status") return status();
   if (command == "logs") return show_logs(options.follow);
-  if (command == "down") return down(duration_from(options.grace));
-  const milliseconds timeout = duration_from(options.timeout);
+  if (command == "down") return down(duration_from(options.grace_s));
+  const milliseconds timeout = duration_from(options.timeout_s);
   options.up.timeout = timeout;
   if (command == "scale") return scale(options.workers, timeout);
   if (command == "drain") return drain(options.names, timeout);

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "common/base/byte_size.hpp"
+#include "common/base/quantity.hpp"
 #include "common/system/hash.hpp"
 #include "common/system/program_cache.hpp"
 #include "tests/support/temp_directory.hpp"
@@ -268,6 +268,20 @@ TEST_SUITE("worker memory") {
     CHECK(format_bytes(2ULL << 30) == "2.0 GiB");
     CHECK(format_bytes(2'254'857'830) == "2.1 GiB");
     CHECK(format_bytes(512) == "512 B");
+  }
+
+  TEST_CASE("times are read as people write them") {
+    CHECK(parse_seconds("90") == 90);
+    CHECK(parse_seconds("500ms") == 0.5);
+    CHECK(parse_seconds("1.5s") == 1.5);
+    CHECK(parse_seconds("10m") == 600);
+    CHECK(parse_seconds("2h") == 7200);
+    CHECK(parse_seconds("7d") == 604'800);
+    CHECK(parse_seconds("0") == 0);
+    for (const char* wrong : {"", "s", "soon", "1 s", "-1", "1e3", "nan", "inf", "2w", "1ms2"}) {
+      CAPTURE(wrong);
+      CHECK(!parse_seconds(wrong));
+    }
   }
 
   TEST_CASE("the memory of what descends from a process is that of all of it, and nothing else") {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "common/base/byte_size.hpp"
+#include "common/base/quantity.hpp"
 #include "worker/runners/memory.hpp"
 
 namespace weft::worker {

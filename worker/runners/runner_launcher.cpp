@@ -6,7 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 
-#include "common/base/byte_size.hpp"
+#include "common/base/quantity.hpp"
 #include "worker/runners/loader_image.hpp"
 #include "worker/store/elf.hpp"
 

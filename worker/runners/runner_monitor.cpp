@@ -7,7 +7,7 @@
 #include <cstring>
 #include <iterator>
 
-#include "common/base/byte_size.hpp"
+#include "common/base/quantity.hpp"
 #include "common/base/check.hpp"
 #include "worker/core/exit_text.hpp"
 

@@ -15,7 +15,7 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "common/base/byte_size.hpp"
+#include "common/base/quantity.hpp"
 #include "common/system/hash.hpp"
 #include "common/system/private_directory.hpp"
 #include "common/system/program_cache.hpp"
