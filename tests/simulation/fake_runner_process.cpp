@@ -76,7 +76,6 @@ int FakeRunnerProcess::descriptor_of(const wire::Payload& content) {
 void FakeRunnerProcess::run(const worker::RunTask& action) {
   if (!ready_) fail(fmt::format("{} gives a task to a runner that is not ready", agent_.name));
   last_sent_[action.ordinal] = action;
-  page_.withdraw_stop(action.ordinal);
   runner::RunTask task{.ordinal = action.ordinal,
                        .id = action.id,
                        .function_index = action.function_index,

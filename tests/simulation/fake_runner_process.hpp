@@ -57,6 +57,7 @@ class FakeRunnerProcess {
   void awake() { agent_end_.awake(); }
   bool read_socket() { return socket_open_ = agent_end_.read_bell(); }
   void request_stop(std::uint64_t ordinal);
+  void withdraw_stop(std::uint64_t ordinal) { page_.withdraw_stop(ordinal); }
   std::uint64_t take_back_unstarted(std::uint64_t first, std::uint64_t last);
   void end_channel();
   void kill(int signal);

@@ -7,11 +7,6 @@
 
 namespace weft::sim {
 
-FakeRunners::Runner* FakeRunners::find(worker::RunnerId id) {
-  const auto found = runners_.find(id);
-  return found == runners_.end() ? nullptr : &found->second;
-}
-
 // ---- what the agent orders ----
 
 void FakeRunners::perform(const worker::StartRunner& start) {
@@ -30,121 +25,37 @@ void FakeRunners::perform(const worker::StartRunner& start) {
   keep_polling(added.first->second);
 }
 
-void FakeRunners::perform(const worker::RunTask& run) {
-  Runner* runner = find(run.runner);
-  if (runner == nullptr) return;  // it has just died
-  keep_polling(*runner);
-  runner->monitor.on_run(run.ordinal, run.id);
-  runner->process->run(run);
+void FakeRunners::perform(const worker::RunTask& action) { run(action); }
+void FakeRunners::perform(const worker::RequestStop& action) { request_stop(action); }
+void FakeRunners::perform(const worker::TakeBackTasks& action) { agent_.emit(take_back_unstarted(action)); }
+void FakeRunners::perform(const worker::KillRunner& action) { kill(action); }
+
+void FakeRunners::perform(const worker::EndRunner& action) {
+  const Runner* runner = find(action.runner);
+  if (runner != nullptr && runner->monitor.has_tasks())
+    fail(fmt::format("{} ends a runner that is busy", agent_.name));
+  end(action);
 }
 
-void FakeRunners::perform(const worker::RequestStop& stop) {
-  if (Runner* runner = find(stop.runner)) runner->process->request_stop(stop.ordinal);
-}
+// ---- what runners do ----
 
-void FakeRunners::perform(const worker::TakeBackTasks& take_back) {
-  Runner* runner = find(take_back.runner);
-  if (runner == nullptr || !runner->monitor.has_tasks())
-    return agent_.emit(worker::TasksTakenBack{take_back.runner, UINT64_MAX});
-  keep_polling(*runner);
-  worker::RunnerMonitor& monitor = runner->monitor;
-  const std::uint64_t started =
-      runner->process->take_back_unstarted(monitor.first_ordinal(), monitor.last_ordinal());
-  monitor.on_taken_back(started);
-  agent_.emit(worker::TasksTakenBack{take_back.runner, started});
-}
-
-void FakeRunners::perform(const worker::EndRunner& end) {
-  Runner* runner = find(end.runner);
-  if (runner == nullptr) return;
-  if (runner->monitor.has_tasks()) fail(fmt::format("{} ends a runner that is busy", agent_.name));
-  runner->monitor.on_end();
-  runner->process->end_channel();
-}
-
-void FakeRunners::perform(const worker::KillRunner& kill) {
-  if (Runner* runner = find(kill.runner)) runner->process->kill(kill.signal);
-}
-
-// ---- what runners do, see runner_pool.cpp ----
-
-void FakeRunners::keep_polling(Runner& runner) {
-  if (runner.monitor.keep_polling()) runner.process->awake();
-}
-
-bool FakeRunners::sleep() {
-  bool quiet = true;
+void FakeRunners::collect(Time now, Events& events) {
   for (auto& [id, runner] : runners_) {
-    if (!runner.monitor.is_being_polled()) continue;
-    runner.process->flush();
-    const bool asleep = runner.process->sleep();
-    runner.monitor.on_sleep(asleep);
-    quiet = quiet && asleep;
+    if (runner.process->line_is_readable()) runner.monitor.on_readable(worker::RunnerSource::line);
+    if (runner.process->socket_is_readable()) runner.monitor.on_readable(worker::RunnerSource::socket);
+    if (runner.process->output_is_readable()) runner.monitor.on_readable(worker::RunnerSource::output);
   }
-  return quiet;
+  check_all(now, false, events);
+  for (auto& [id, runner] : runners_) runner.monitor.check_invariants();
 }
 
-void FakeRunners::take_ready_sources(Runner& runner) {
-  if (runner.process->line_is_readable()) runner.monitor.on_readable(worker::RunnerSource::line);
-  if (runner.process->socket_is_readable()) runner.monitor.on_readable(worker::RunnerSource::socket);
-  if (runner.process->output_is_readable()) runner.monitor.on_readable(worker::RunnerSource::output);
+void FakeRunners::read_output(Runner& runner, std::size_t /*bytes_max*/) {
+  if (runner.process->output_is_readable()) runner.monitor.on_line(runner.process->read_output(), true);
 }
 
-void FakeRunners::collect(Time now, std::vector<worker::Event>& events) {
-  plan_.begin_turn(now, false, runners_.size());
-  for (auto next = runners_.begin(); next != runners_.end();) {
-    Runner& runner = (next++)->second;  // `runner` may be erased below
-    take_ready_sources(runner);
-    if (plan_.checks(runner.monitor)) check_runner(runner, now, events);
-  }
-}
-
-void FakeRunners::check_runner(Runner& runner, Time now, std::vector<worker::Event>& events) {
-  using Step = worker::RunnerMonitor::Step;
-  worker::RunnerMonitor& monitor = runner.monitor;
-  FakeRunnerProcess& process = *runner.process;
-  keep_polling(runner);
-  monitor.begin_check();
-  for (Step step; (step = monitor.next_step()) != Step::none;) {
-    switch (step) {
-      case Step::read_death:
-        if (const auto death = process.death()) monitor.on_death(death->signal, death->exit_code);
-        break;
-      case Step::read_socket: {
-        const bool open = process.read_socket();
-        monitor.on_socket(open);
-        if (!open) plan_.add_unpollable();
-        break;
-      }
-      case Step::read_output:
-      case Step::read_all_output:  // of stderr
-        if (process.output_is_readable()) monitor.on_line(process.read_output(), true);
-        break;
-      case Step::read_message:
-        read_message(runner, events);
-        break;
-      case Step::log_output:
-        break;
-      case Step::read_page: {
-        const std::uint64_t started = process.started();
-        monitor.on_page(started, process.started_at(), now, events);
-        break;
-      }
-      case Step::reap:
-        return reap(runner, events);
-      case Step::none:
-        break;
-    }
-    monitor.check_invariants();
-  }
-}
-
-void FakeRunners::read_message(Runner& runner, std::vector<worker::Event>& events) {
-  runner::Received received = runner.process->receive();
-  if (received.kind == runner::Received::Kind::again) return runner.monitor.on_no_message();
-  if (received.kind == runner::Received::Kind::garbage)
-    return runner.monitor.on_garbage(received.reason, events);
-  if (runner.monitor.on_message(*received.message, events) != worker::RunnerMonitor::Use::result) return;
+void FakeRunners::use(Runner& runner, worker::RunnerMonitor::Use use, runner::Received received,
+                      Events& events) {
+  if (use != worker::RunnerMonitor::Use::result) return;
   auto& done = std::get<runner::TaskDone>(*received.message);
   const bool large = done.large_bytes > 0;
   wire::Payload payload = large ? runner.process->content_of(received.fd) : std::move(done.payload);
@@ -153,10 +64,9 @@ void FakeRunners::read_message(Runner& runner, std::vector<worker::Event>& event
   runner.monitor.on_result(done, std::move(payload), now_ms(), events);
 }
 
-void FakeRunners::reap(Runner& runner, std::vector<worker::Event>& events) {
+void FakeRunners::reap(Runner& runner, Events& events) {
   events.push_back(runner.monitor.end_of_life(runner.process->started(), std::nullopt, now_ms()));
-  if (runner.monitor.is_unpollable()) plan_.remove_unpollable();
-  runners_.erase(runner.monitor.id());
+  erase(runner);
 }
 
 /// Errors say when an execution ended: those of two executions differ.

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
-// FakeRunners: the runners of one simulated worker, as worker::RunnerPool has them: the real RunnerMonitor
-// and PollPlan, over simulated processes with real channels.
+// FakeRunners: the runners of one simulated worker, as worker::RunnerPool has them: the real RunnerDriver,
+// RunnerMonitor and PollPlan, over simulated processes with real channels.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <optional>
-#include <vector>
 
 #include "tests/simulation/fake_runner_process.hpp"
-#include "worker/runners/poll_plan.hpp"
-#include "worker/runners/runner_monitor.hpp"
+#include "worker/runners/runner_driver.hpp"
 
 namespace weft::sim {
 
-class FakeRunners {
+struct FakeRunner {
+  worker::RunnerMonitor monitor;
+  std::unique_ptr<FakeRunnerProcess> process;
+};
+
+class FakeRunners : public worker::RunnerDriver<FakeRunners, FakeRunner> {
  public:
   FakeRunners(World& world, Oracle& oracle, const Scenario& scenario, FakeAgent agent)
       : world_(world),
@@ -30,10 +31,7 @@ class FakeRunners {
   void perform(const worker::EndRunner& end);
   void perform(const worker::KillRunner& kill);
 
-  // As RunnerPool has them:
-  bool sleep();
-  void collect(Time now, std::vector<worker::Event>& events);
-  std::optional<Time> deadline() const { return plan_.deadline(); }
+  void collect(Time now, Events& events);
 
   /// The agent is gone, and its runners with it.
   void end_all();
@@ -45,17 +43,17 @@ class FakeRunners {
   double memory() const;
 
  private:
-  struct Runner {
-    worker::RunnerMonitor monitor;
-    std::unique_ptr<FakeRunnerProcess> process;
-  };
+  friend class worker::RunnerDriver<FakeRunners, FakeRunner>;
+  using Runner = FakeRunner;
 
-  Runner* find(worker::RunnerId id);
-  static void keep_polling(Runner& runner);
-  static void take_ready_sources(Runner& runner);
-  void check_runner(Runner& runner, Time now, std::vector<worker::Event>& events);
-  void read_message(Runner& runner, std::vector<worker::Event>& events);
-  void reap(Runner& runner, std::vector<worker::Event>& events);
+  // for RunnerDriver
+  void send(Runner& runner, const worker::RunTask& run) { runner.process->run(run); }
+  void on_socket_closed(Runner& /*runner*/) {}
+  void read_output(Runner& runner, std::size_t bytes_max);
+  void log_output(Runner& /*runner*/) {}
+  void use(Runner& runner, worker::RunnerMonitor::Use use, runner::Received received, Events& events);
+  void reap(Runner& runner, Events& events);
+
   FakeRunnerProcess* victim();
   FakeRunnerProcess* any(bool (FakeRunnerProcess::*suits)() const);
   std::int64_t now_ms() const;
@@ -65,8 +63,6 @@ class FakeRunners {
   const Scenario& scenario_;
   FakeAgent agent_;
   Random random_;
-  worker::PollPlan plan_;
-  std::map<worker::RunnerId, Runner> runners_;
   int early_victims_ = 0;  // of faults: runners that had not begun a task
 };
 

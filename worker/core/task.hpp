@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/base/fifo.hpp"
+#include "common/base/intrusive_list.hpp"
 #include "common/base/local_shared_ptr.hpp"
 #include "worker/core/events.hpp"
 #include "worker/core/outbox.hpp"

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <iterator>
 
-#include "common/base/quantity.hpp"
 #include "common/base/check.hpp"
+#include "common/base/quantity.hpp"
 #include "worker/core/exit_text.hpp"
 
 namespace weft::worker {

@@ -35,19 +35,9 @@ bool has_size(const Fd& file, std::uint64_t bytes) {
 RunnerPool::RunnerPool(Settings settings, ForkServer& server, BlobStore& blobs)
     : settings_(std::move(settings)), blobs_(blobs), launcher_(settings_.launcher, server, blobs) {}
 
-RunnerPool::Runner* RunnerPool::find(RunnerId id) {
-  const auto found = runners_.find(id);
-  return found == runners_.end() ? nullptr : &found->second;
-}
-
-void RunnerPool::erase(const Runner& runner) {
-  if (runner.monitor.is_unpollable()) plan_.remove_unpollable();
-  runners_.erase(runner.monitor.id());
-}
-
 // ---- performing actions ----
 
-void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
+void RunnerPool::start(const StartRunner& action, Events& events) {
   RunnerMonitor monitor({.id = action.runner,
                          .slot = action.slot,
                          .program = RunnerLauncher::name_of(action.program),
@@ -68,9 +58,7 @@ void RunnerPool::start(const StartRunner& action, std::vector<Event>& events) {
   }
 }
 
-void RunnerPool::run(const RunTask& action) {
-  Runner* runner = find(action.runner);
-  if (runner == nullptr) return;
+void RunnerPool::send(Runner& runner, const RunTask& action) {
   const wire::TaskSpec& spec = *action.spec;
   runner::RunTask task{.ordinal = action.ordinal,
                        .id = action.id,
@@ -87,40 +75,11 @@ void RunnerPool::run(const RunTask& action) {
   } else {
     task.payload = action.payload.without_tail();
   }
-  keep_polling(*runner);
-  runner->monitor.on_run(action.ordinal, action.id);
-  runner->process->withdraw_stop(action.ordinal);
   if (spec.kind == wire::TaskKind::program) {
-    runner->process->send(std::move(task), fd);
+    runner.process->send(std::move(task), fd);
   } else {
-    runner->process->send(runner::RunNamed{spec.kind, spec.function, spec.signature, std::move(task)}, fd);
+    runner.process->send(runner::RunNamed{spec.kind, spec.function, spec.signature, std::move(task)}, fd);
   }
-}
-
-void RunnerPool::request_stop(const RequestStop& action) {
-  if (Runner* runner = find(action.runner)) runner->process->request_stop(action.ordinal);
-}
-
-TasksTakenBack RunnerPool::take_back_unstarted(const TakeBackTasks& action) {
-  Runner* runner = find(action.runner);
-  if (runner == nullptr || !runner->monitor.has_tasks()) return {action.runner, UINT64_MAX};
-  keep_polling(*runner);
-  RunnerMonitor& monitor = runner->monitor;
-  const std::uint64_t started =
-      runner->process->take_back_unstarted(monitor.first_ordinal(), monitor.last_ordinal());
-  monitor.on_taken_back(started);
-  return {action.runner, started};
-}
-
-void RunnerPool::end(const EndRunner& action) {
-  if (Runner* runner = find(action.runner)) {
-    runner->monitor.on_end();
-    runner->process->end_channel();
-  }
-}
-
-void RunnerPool::kill(const KillRunner& action) {
-  if (Runner* runner = find(action.runner)) runner->process->kill(action.signal);
 }
 
 void RunnerPool::clear() {
@@ -130,30 +89,10 @@ void RunnerPool::clear() {
 
 // ---- collecting events ----
 
-void RunnerPool::keep_polling(Runner& runner) {
-  if (runner.monitor.keep_polling()) runner.process->awake();
-}
-
-bool RunnerPool::sleep() {
-  bool quiet = true;
-  for (auto& [id, runner] : runners_) {
-    if (!runner.monitor.is_being_polled()) continue;
-    runner.process->flush();
-    const bool asleep = runner.process->sleep();
-    runner.monitor.on_sleep(asleep);
-    quiet = quiet && asleep;
-  }
-  return quiet;
-}
-
-void RunnerPool::collect(Time now, bool waited, bool readable, std::vector<Event>& events) {
+void RunnerPool::collect(Time now, bool waited, bool readable, Events& events) {
   collected_ms_ = unix_ms();
   if (readable) take_ready_sources();
-  plan_.begin_turn(now, waited, runners_.size());
-  for (auto next = runners_.begin(); next != runners_.end();) {
-    Runner& runner = (next++)->second;  // `runner` may be erased below
-    if (plan_.checks(runner.monitor)) check_runner(runner, now, events);
-  }
+  check_all(now, waited, events);
   if (launcher_.memory_limit() && !launcher_.kernel_enforces_limit()) measure_memory(now, events);
 }
 
@@ -164,64 +103,17 @@ void RunnerPool::take_ready_sources() {
   }
 }
 
-void RunnerPool::check_runner(Runner& runner, Time now, std::vector<Event>& events) {
-  using Step = RunnerMonitor::Step;
-  RunnerMonitor& monitor = runner.monitor;
-  RunnerProcess& process = *runner.process;
-  keep_polling(runner);
-  monitor.begin_check();
-  for (;;) {
-    switch (monitor.next_step()) {
-      case Step::read_death:
-        if (const auto death = process.death()) monitor.on_death(death->signal, death->exit_code);
-        break;
-      case Step::read_socket:
-        read_socket(runner);
-        break;
-      case Step::read_output:
-        process.read_output(RunnerMonitor::kOutputBytesACheck);
-        monitor.on_output(process.has_output());
-        break;
-      case Step::read_all_output:
-        process.read_output(SIZE_MAX);
-        monitor.on_output(process.has_output());
-        break;
-      case Step::read_message:
-        read_message(runner, events);
-        break;
-      case Step::log_output:
-        log_output(runner);
-        break;
-      case Step::read_page: {
-        const std::uint64_t started = process.started();  // before its time, which the runner writes first
-        monitor.on_page(started, process.started_at(), now, events);
-        break;
-      }
-      case Step::reap:
-        return reap(runner, events);
-      case Step::none:
-        return;
-    }
-  }
+void RunnerPool::on_socket_closed(Runner& runner) { poller_.remove(runner.process->socket()); }
+
+void RunnerPool::read_output(Runner& runner, std::size_t bytes_max) {
+  runner.process->read_output(bytes_max);
+  runner.monitor.on_output(runner.process->has_output());
 }
 
-void RunnerPool::read_socket(Runner& runner) {
-  const bool open = runner.process->read_socket();
-  runner.monitor.on_socket(open);
-  if (open) return;
-  poller_.remove(runner.process->socket());
-  plan_.add_unpollable();
-}
-
-void RunnerPool::read_message(Runner& runner, std::vector<Event>& events) {
-  runner::Received received = runner.process->receive();
-  if (received.kind == runner::Received::Kind::again) return runner.monitor.on_no_message();
-  if (received.kind == runner::Received::Kind::garbage) {
-    return runner.monitor.on_garbage(received.reason, events);
-  }
+void RunnerPool::use(Runner& runner, RunnerMonitor::Use use, runner::Received received, Events& events) {
   Fd memory(received.fd);
   runner::Message& message = *received.message;
-  switch (runner.monitor.on_message(message, events)) {
+  switch (use) {
     case RunnerMonitor::Use::result:
       crash_point("worker.result_read");
       return take_result(runner, std::get<runner::TaskDone>(message), std::move(memory), events);
@@ -237,7 +129,7 @@ void RunnerPool::read_message(Runner& runner, std::vector<Event>& events) {
   }
 }
 
-void RunnerPool::take_result(Runner& runner, runner::TaskDone& done, Fd memory, std::vector<Event>& events) {
+void RunnerPool::take_result(Runner& runner, runner::TaskDone& done, Fd memory, Events& events) {
   const bool large = done.large_bytes > 0;
   const bool right_size = !large || has_size(memory, done.large_bytes);
   if (!runner.monitor.accepts(done, right_size, events)) return;
@@ -275,7 +167,7 @@ void RunnerPool::log_printed(Runner& runner, const runner::TaskPrinted& totals) 
   runner.monitor.on_output(runner.process->has_output());
 }
 
-void RunnerPool::measure_memory(Time now, std::vector<Event>& events) {
+void RunnerPool::measure_memory(Time now, Events& events) {
   const bool busy = std::any_of(runners_.begin(), runners_.end(),
                                 [](const auto& entry) { return entry.second.monitor.has_tasks(); });
   if (!plan_.measures_memory(now, busy)) return;
@@ -286,7 +178,7 @@ void RunnerPool::measure_memory(Time now, std::vector<Event>& events) {
   }
 }
 
-void RunnerPool::reap(Runner& runner, std::vector<Event>& events) {
+void RunnerPool::reap(Runner& runner, Events& events) {
   const RunnerMonitor& monitor = runner.monitor;
   if (runner.restart && monitor.lacks_static_tls() && launcher_.enlarge_tls(runner.restart->libraries)) {
     const StartRunner again{monitor.id(), monitor.slot(), std::move(*runner.restart)};
