@@ -56,9 +56,14 @@ class Broker {
     Uuid session;
   };
 
-  void receive_all();
+  // The loop; those of worker and client have the same parts in the same order.
+  static Time now();
+  bool poll_once();  // false: it was told to stop
+  void poll();
+  void receive();
+  void receive_frames();
   bool quiet();
-  bool receive_one();
+  bool receive_frame();
   void read_monitor();
   void admit(int fd);
   void check_suspects();
@@ -88,6 +93,7 @@ class Broker {
   std::string address_;
   Scheduler scheduler_;
   Actions actions_;
+  std::vector<pollfd> polled_;
   MemoryReturn memory_;
   std::unique_ptr<JournalWriter> journal_;
   std::unordered_map<std::string, PeerId> peers_;  // by routing id

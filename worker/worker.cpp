@@ -15,6 +15,8 @@ namespace weft::worker {
 
 namespace {
 
+enum { kSignals, kServer, kRunners };  // in Worker::polled_
+
 constexpr int kFramesATurn = 1000;
 constexpr int kChunksATurn = 4;
 // for blobs that another worker on this host is fetching
@@ -59,36 +61,45 @@ Worker::Worker(Settings settings, ForkServer& server)
 int Worker::run() {
   read_memory();
   deliver(Tick{});
-  while (!exit_code_) {
-    pump();
-    flush();
-    if (!exit_code_) poll();
-  }
+  step();
+  flush();
+  while (!exit_code_) poll_once();
   leave();
   return *exit_code_;
 }
 
-/// Waits for messages, runners, signals or the deadline, and turns everything that has happened into events.
+void Worker::poll_once() {
+  poll();
+  receive();
+  deliver(Tick{});
+  step();
+  flush();
+}
+
+/// Waits for messages, runners, signals or the deadline.
 void Worker::poll() {
   polled_.assign({{signals_.get(), POLLIN, 0}, {server_.fd(), POLLIN, 0}, {runners_.fd(), POLLIN, 0}});
   link_.watch(polled_);
   const bool bulk_waits = frames_.empty() && !bulk_.empty();  // it need not wait for the link
   const bool quiet = runners_.sleep() && link_.quiet() && !bulk_waits;
   const std::chrono::milliseconds wait(quiet ? timeout_ms() : 0);
-  const bool waited = poll_for(polled_, wait) == 0 && quiet;
+  waited_ = poll_for(polled_, wait) == 0 && quiet;
   link_.notice(polled_);
-  if (polled_[1].revents != 0) {
+}
+
+/// Turns everything that has happened into events.
+void Worker::receive() {
+  if (polled_[kServer].revents != 0) {
     throw std::runtime_error("its fork server was killed; without it no runner can be started");
   }
-  if (polled_[0].revents != 0) read_signals();
-  read_link();
+  if (polled_[kSignals].revents != 0) read_signals();
+  receive_frames();
   const Time current = now();
-  runners_.collect(current, waited, polled_[2].revents != 0, events_);
+  runners_.collect(current, waited_, polled_[kRunners].revents != 0, events_);
   if (current >= memory_due_) read_memory();
   if (blobs_.waits_for_others()) {
     for (Event& event : blobs_.retry()) deliver(std::move(event));
   }
-  deliver(Tick{});
 }
 
 int Worker::timeout_ms() const {
@@ -114,7 +125,7 @@ void Worker::read_signals() {
   }
 }
 
-void Worker::read_link() {
+void Worker::receive_frames() {
   for (int count = 0; count < kFramesATurn; ++count) {
     auto event = link_.next();
     if (!event) return;
@@ -144,7 +155,7 @@ void Worker::deliver(Event event) { events_.push_back(std::move(event)); }
 
 /// Steps events and performs actions until there are none left; performing may produce new events. Events
 /// that arrived together are stepped together, so that their messages are coalesced.
-void Worker::pump() {
+void Worker::step() {
   while (!events_.empty()) {
     in_hand_.swap(events_);
     core_.step(now(), in_hand_, actions_);

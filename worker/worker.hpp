@@ -41,12 +41,15 @@ class Worker {
   int run();
 
  private:
+  // The loop; those of broker and client have the same parts in the same order.
+  void poll_once();
   void poll();
-  void read_link();
+  void receive();
+  void receive_frames();
   void read_signals();
   void read_memory();
   void deliver(Event event);
-  void pump();
+  void step();
   void flush();
   void send_bulk();
   void leave();
@@ -87,6 +90,7 @@ class Worker {
   std::deque<ServeChunk> bulk_;     // sent after everything in frames_
 
   std::vector<pollfd> polled_;
+  bool waited_ = false;  // the last poll has timed out
   std::vector<Event> events_;
   std::vector<Event> in_hand_;  // the events that are being stepped
   Actions actions_;

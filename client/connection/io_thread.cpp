@@ -50,10 +50,7 @@ void IoThread::run() {
 
 void IoThread::poll_once(const client::LoopLease::Deadline& until) noexcept {
   poll(until);
-  turn_ = now();
-  take_inbox();
-  take_frames();
-  for (client::Event& event : std::exchange(verified_, {})) step(event);
+  receive();
   step(client::Tick{});
   perform();
   flush();
@@ -79,6 +76,13 @@ void IoThread::poll(const client::LoopLease::Deadline& until) {
   if (polled_[0].revents != 0) inbox_->clear_wake();
 }
 
+void IoThread::receive() {
+  turn_ = now();
+  take_inbox();
+  receive_frames();
+  for (client::Event& event : std::exchange(verified_, {})) step(event);
+}
+
 void IoThread::take_inbox() {
   std::uint64_t first = 0;
   inbox_->take(taken_events_, opened_, first);
@@ -88,7 +92,7 @@ void IoThread::take_inbox() {
   taken_events_.clear();
 }
 
-void IoThread::take_frames() {
+void IoThread::receive_frames() {
   for (int i = 0; i < kFramesPerTurn; ++i) {
     std::optional<Link::Event> event = link_.next();
     if (!event) return;
@@ -99,12 +103,12 @@ void IoThread::take_frames() {
       refused_.reset();
       step(client::LinkDown{std::move(down->reason)});
     } else {
-      take_frame(std::get<zmq::message_t>(*event));
+      receive_frame(std::get<zmq::message_t>(*event));
     }
   }
 }
 
-void IoThread::take_frame(const zmq::message_t& frame) {
+void IoThread::receive_frame(const zmq::message_t& frame) {
   const std::string_view text(frame.data<char>(), frame.size());
   if (auto mismatch = wire::version_mismatch(text)) {
     step(client::ReceivedGarbage{*mismatch, true});

@@ -32,9 +32,10 @@ class IoThread final : private client::LoopLease::Loop {
 
   static Time now();
   void poll(const client::LoopLease::Deadline& until);
+  void receive();
   void take_inbox();
-  void take_frames();
-  void take_frame(const zmq::message_t& frame);
+  void receive_frames();
+  void receive_frame(const zmq::message_t& frame);
   void step(const client::Event& event);
   void perform();
   void perform(const client::OpenLink&);
