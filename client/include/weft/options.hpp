@@ -33,8 +33,8 @@ struct TaskOptions {
   std::chrono::milliseconds queue_timeout{0};  ///< Limit of the queue time; 0: none.
   /// After this many executions in which worker or runner was lost, the task is a TaskCrashed; 1: run at most
   /// once. Why 3: most losses are not the task's fault (a host reboots, a neighbour takes all memory), but a
-  /// task that kills its runners must end. Dask (allowed-failures 3) and Ray (max_retries 3) are alike, but
-  /// count the executions after the first. Losses are logged on stderr, at most one line in 5 s.
+  /// task that kills its runners must end. Dask (allowed-failures 3) and Ray (max_retries 3) also choose 3,
+  /// but count the executions after the first. Losses are logged on stderr, at most one line in 5 s.
   int crash_limit = 3;
   std::map<std::string, double> resources{};  ///< Needed from a worker, e.g. {{"gpu", 1}}.
   std::vector<std::string> workers{};         ///< Workers that may run it, by name or host; empty: any.

@@ -9,7 +9,7 @@
 
 namespace weft {
 
-/// See above. "Client" means the client that has submitted the tasks.
+/// One sweep, and the client that has submitted it.
 struct Sweep {
   std::string label;
   std::string function;  ///< name of the function
