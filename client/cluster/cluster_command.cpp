@@ -56,7 +56,7 @@ int refuse_usage(const std::string& program, const std::string& reason) {
   return 2;
 }
 
-/// "10", "10s", "1.5s", "500ms" or "2m".
+/// Parses "10" (seconds), "10s", "1.5s", "500ms" or "2m". Throws WrongUsage.
 milliseconds duration_from(const std::string& text) {
   char* unit = nullptr;
   const bool begins_well = !text.empty() && text[0] >= '0' && text[0] <= '9';
