@@ -9,6 +9,7 @@
 
 namespace weft {
 
+/// The workers of a LocalCluster. Negative numbers are invalid.
 struct LocalClusterOptions {
   int workers = 1;
   int nprocs = 0;  ///< slots of each worker; 0: the cores, divided among the workers
