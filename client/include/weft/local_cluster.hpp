@@ -38,7 +38,7 @@ class LocalCluster {
   /// not, and std::invalid_argument for a negative number.
   LocalCluster();
   explicit LocalCluster(LocalClusterOptions options);
-  /// Stops broker and workers; running tasks are lost.
+  /// Stops workers and broker. Running tasks have 1 s to finish.
   ~LocalCluster();
   LocalCluster(const LocalCluster&) = delete;
   LocalCluster& operator=(const LocalCluster&) = delete;
