@@ -50,7 +50,7 @@ double step_ns(Client& client, std::uint32_t slots) {
 void warm_up(Client& client) {
   const std::uint32_t slots = slots_of(client);
   constexpr std::size_t kEach = 4;
-  // a few milliseconds: too long to be queued behind another, so every slot gets some
+  // a few milliseconds: too long to be queued behind another task, so every slot gets tasks
   constexpr long kSteps = 10'000'000;
   client.gather(client.map<spin>(std::vector<long>(slots * kEach, kSteps)));
   client.gather(client.map<next>(numbers(1000)));

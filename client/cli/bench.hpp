@@ -14,22 +14,22 @@ namespace weft::bench {
 /// Returns when every slot has run tasks of this program. Throws Error when there is no slot.
 void warm_up(Client& client);
 
-/// No-ops per second: one map, one gather.
+/// No-ops per second by one map and one gather.
 double map_and_gather(Client& client, std::uint64_t tasks);
-/// One map, then each result is moved out of its future, one by one and in order.
+/// No-ops per second by one map, after which each result is moved out of its future, one by one and in order.
 double map_and_take(Client& client, std::uint64_t tasks);
-/// Each no-op is submitted separately, from `threads` threads and without waiting; then one gather.
+/// No-ops per second by a submit() for each, from `threads` threads and without waiting; then one gather.
 double submit_and_gather(Client& client, std::uint64_t tasks, int threads);
 
-/// One no-op at a time; stops after `at_most`.
+/// Latency of one no-op at a time; stops after `at_most`.
 RoundTrip round_trip(Client& client, int trips, std::chrono::seconds at_most = std::chrono::seconds(60));
 
-/// The fraction of the slots' time that tasks of one length use.
+/// The fraction of the slots' time that is spent in tasks of one length.
 struct Efficiency {
   double length_us = 0;
   double part = 0;  // 1: all of the time
 };
-/// The work of a task is a number of steps that takes `length`, as measured before and after with all slots
+/// Runs tasks that count up for `length`. The speed of counting is measured before and after, with all slots
 /// busy. `ideal`: how long all tasks would take without overhead.
 Efficiency efficiency(Client& client, std::chrono::microseconds length, std::chrono::milliseconds ideal);
 

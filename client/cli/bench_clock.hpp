@@ -15,7 +15,7 @@ inline double seconds_of(Clock::duration duration) { return std::chrono::duratio
 inline double seconds_since(Clock::time_point begin) { return seconds_of(Clock::now() - begin); }
 inline double us_since(Clock::time_point begin) { return seconds_since(begin) * 1e6; }
 
-/// The value below which the fraction `part` of the values lies; 0 if there are none.
+/// The value below which the fraction `part` of the values lies; 0 if `values` is empty.
 inline double percentile(std::vector<double> values, double part) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());

@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kIdeal = 500ms;  // of work in every slot, for a row on efficiency
+constexpr auto kIdeal = 500ms;  // work of every slot in a row on efficiency
 
 class Table {
  public:

@@ -8,7 +8,7 @@ namespace weft::client {
 
 /// One line for each program and library, the latest first.
 std::string cache_list_text(const std::string& directory);
-/// Removes what no worker uses. Returns a text that says what was removed.
+/// Removes the files that no worker uses. Returns a text that says how many were removed.
 std::string clear_cache(const std::string& directory);
 
 }  // namespace weft::client

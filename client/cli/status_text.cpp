@@ -106,7 +106,7 @@ std::string status_json(const std::string& address, const wire::Status& status) 
   nlohmann::ordered_json root = {
       {"address", address},
       {"version", status.version},
-      // as a string, since JavaScript's numbers would round it
+      // as a string, since JavaScript would round a number of 64 bits
       {"epoch", fmt::format("{:016x}", status.epoch)},
       {"uptime_ms", status.uptime_ms},
       {"slots", status.slots},

@@ -12,7 +12,7 @@ namespace weft::client {
 std::string ping_text(const std::string& address, const wire::Status& status);
 /// Tables of the broker, its workers, its clients, and waiting tasks, for people.
 std::string status_text(const std::string& address, const wire::Status& status);
-/// The same as one JSON object, for programs.
+/// status_text() as one JSON object, for programs.
 std::string status_json(const std::string& address, const wire::Status& status);
 
 }  // namespace weft::client

@@ -63,7 +63,7 @@ void require_broker(const ClusterView& view) {
 
 // ---- restart ----
 
-/// Identifies the current process of `name`: its identity and, for a worker, the pid that has joined.
+/// Identifies the current process of member `name`: its identity and, for a worker, the pid that has joined.
 std::string process_of(const ClusterView& view, const std::string& name) {
   const MemberState* member = view.state.find(name);
   if (member == nullptr) throw Failed(fmt::format("this cluster has no {}", name));
@@ -71,7 +71,8 @@ std::string process_of(const ClusterView& view, const std::string& name) {
   return fmt::format("{} {}", member->process, joined == view.joined.end() ? 0 : joined->second);
 }
 
-/// Whether `name` is served by another process than `before`.
+/// Whether member `name` runs again, as another process than `before`, and serves: the broker answers, or the
+/// worker has joined. Throws Failed if it was removed or given up.
 bool is_back(const ClusterView& view, const std::string& name, const std::string& before) {
   const MemberState* member = view.state.find(name);
   if (member == nullptr) throw Failed(fmt::format("{} was removed during its restart", name));
@@ -80,8 +81,8 @@ bool is_back(const ClusterView& view, const std::string& name, const std::string
   return member->stage == "running" && serves && process_of(view, name) != before;
 }
 
-/// Restarts a member. There is no limit on the time for its tasks; `timeout` limits the time until it is
-/// back.
+/// Restarts a member. The member may take as long as its tasks do to leave; `timeout` limits the time from
+/// then until it is back.
 void restart_one(const StateDirectory& directory, const std::string& name, milliseconds timeout) {
   const std::string before = process_of(look_at(directory, milliseconds(1000)), name);
   ask_or_fail(directory, "restart", name);

@@ -57,7 +57,6 @@ int refuse_usage(const std::string& program, const std::string& reason) {
   return 2;
 }
 
-/// "10", "10s", "1.5s", "500ms" or "2m".
 milliseconds duration_from(double seconds) { return milliseconds(std::llround(seconds * 1000)); }
 
 constexpr double kTimeMax_s = 1e6;

@@ -21,6 +21,7 @@ struct WrongUsage : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// Options of `up`, whose meaning is in the usage text of cluster_command.cpp.
 struct UpOptions {
   int workers = -1;  // -1: 1, or 0 with --hosts
   int nprocs = 0;    // 0: the cores of this machine, divided among the workers
@@ -42,7 +43,8 @@ int drain(const std::vector<std::string>& names, milliseconds timeout);
 int restart(const std::vector<std::string>& names, milliseconds timeout);
 int down(milliseconds grace);
 
-/// Reads "host [nprocs]" lines. Throws Failed or WrongUsage.
+/// Reads the lines "host [nprocs]" of a hosts file. `broker_host`: --host, which the hosts must be able to
+/// reach. Throws Failed or WrongUsage.
 std::vector<Host> read_hosts(const std::string& path, const std::string& broker_host);
 
 }  // namespace weft::cluster

@@ -19,7 +19,8 @@ using nlohmann::json;
 constexpr std::chrono::seconds kAnswer{5};
 constexpr const char* kSocket = "control";
 
-/// A path of the socket that fits into sockaddr_un, however long the path of its directory is.
+/// A path of the socket that fits into the 108 bytes of sockaddr_un, however long the path of its directory
+/// is.
 sockaddr_un short_address(const Fd& run) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
@@ -136,7 +137,7 @@ std::optional<ClusterState> ask_state(const StateDirectory& directory) {
   if (!socket) return std::nullopt;
   send_line(socket, {{"do", "state"}});
   const auto line = Lines(socket).next(Clock::now() + kAnswer);
-  if (!line) return std::nullopt;  // the supervisor is just ending
+  if (!line) return std::nullopt;  // the supervisor has accepted the connection, but is ending
   return state_from_json(*line);
 }
 

@@ -52,8 +52,8 @@ class SshProcess : public LaunchedProcess {
   Fd words_;
 };
 
-/// The script on the remote machine: runs the program and a reader of these words. When the connection is
-/// lost, the input ends and the program gets SIGTERM.
+/// The script on the remote machine: runs the program, and reads the words TERM and KILL. When the connection
+/// is lost, the input ends and the program gets SIGTERM.
 constexpr const char* kRemoteScript = R"(
 PATH=$1:$PATH; shift
 command -v "$1" >/dev/null || { echo "$1 is not on the PATH of this machine: $PATH" >&2; exit 127; }

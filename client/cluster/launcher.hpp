@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Launcher: how a member is started, here or on another machine. The supervisor sees each as one process of
-// this machine with a pipe for its output; the launcher knows how to signal it.
+// Launcher: how a member is started, here or on another machine. The supervisor sees each member as one
+// process of this machine with a pipe for its output; the launcher knows how to signal the member.
 #pragma once
 
 #include <memory>
@@ -18,6 +18,7 @@ struct LaunchOrder {
   bool dies_with_parent = false;
 };
 
+/// The process of a member on this machine: the member itself, or the ssh that runs it.
 class LaunchedProcess {
  public:
   LaunchedProcess(pid_t pid, Fd output) : pid_(pid), output_(std::move(output)) {}
@@ -38,7 +39,7 @@ class LaunchedProcess {
 class Launcher {
  public:
   virtual ~Launcher() = default;
-  /// Throws std::system_error.
+  /// Starts a member. Throws std::system_error.
   virtual std::unique_ptr<LaunchedProcess> start(const LaunchOrder& order) = 0;
 };
 
@@ -48,8 +49,8 @@ class LocalLauncher : public Launcher {
   std::unique_ptr<LaunchedProcess> start(const LaunchOrder& order) override;
 };
 
-/// Starts members by ssh, or by $WEFT_SSH. The program is searched on the remote machine in bin_directory and
-/// on $PATH.
+/// Starts members by ssh, or by $WEFT_SSH. The program is looked up on the remote machine in bin_directory
+/// and on $PATH.
 class SshLauncher : public Launcher {
  public:
   std::unique_ptr<LaunchedProcess> start(const LaunchOrder& order) override;

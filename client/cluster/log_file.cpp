@@ -72,7 +72,7 @@ void LogFile::append(std::string_view bytes) {
     dropped_ += static_cast<std::uint64_t>(std::count(bytes.begin(), bytes.end(), '\n'));
 }
 
-/// False: not all bytes were written.
+/// Writes to the file; false: not all bytes were written.
 bool LogFile::put(std::string_view bytes) {
   if (!reopen_if_needed()) return false;
   while (!bytes.empty()) {
@@ -85,7 +85,7 @@ bool LogFile::put(std::string_view bytes) {
   return true;
 }
 
-/// Recreates a file that was removed; rotates a full one, between two lines.
+/// Opens a new file if the current one was removed or, between two lines, is full. False: there is no file.
 bool LogFile::reopen_if_needed() {
   struct stat status {};
   if (file_ && fstat(file_.get(), &status) == 0 && status.st_nlink > 0) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LogFile: the log of a member. At its maximum size it is rotated to NAME.1.log (and that to NAME.2.log).
-// Lines for which there is no space are dropped and counted; a line reports this once there is space.
+// LogFile: the log of a member. At its maximum size, NAME.log is rotated to NAME.1.log (and NAME.1.log to
+// NAME.2.log). Lines for which there is no space are dropped; once there is space, a line says how many.
 #pragma once
 
 #include <cstdint>
@@ -15,18 +15,18 @@ namespace weft::cluster {
 
 class LogFile {
  public:
-  static constexpr int kOlder = 2;              // rotated files that are kept, in addition to the current one
-  static constexpr std::size_t kLastLines = 5;  // lines that last_lines() returns
-  static constexpr std::size_t kLineMax = 500;  // maximum bytes of each of them
+  static constexpr int kOlder = 2;              // rotated files, in addition to the current one
+  static constexpr std::size_t kLastLines = 5;  // complete lines that last_lines() returns
+  static constexpr std::size_t kLineMax = 500;  // maximum bytes of each line that it returns
 
-  /// DIRECTORY/NAME.log. Does not throw: opening is retried at each write.
+  /// Opens DIRECTORY/NAME.log. Does not throw: opening is retried at each write.
   LogFile(const std::string& directory, const std::string& name, std::uint64_t size_max);
 
   /// Appends output of the member: any bytes, in pieces of any size.
   void write(std::string_view bytes);
   /// Appends a line from the supervisor, with a time stamp.
   void note(const std::string& text);
-  /// The last lines that the member has written since forget_lines().
+  /// The last lines that the member has written since forget_lines(), with its unfinished line.
   std::vector<std::string> last_lines() const;
   void forget_lines();
 

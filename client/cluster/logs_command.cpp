@@ -74,7 +74,8 @@ void print_line(const std::string& member, const std::string& line) {
   std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-/// The lines of a member, from its oldest log on. A line without a time stamp belongs to the one before it.
+/// The lines of a member, from its oldest log on. A line without a time stamp has the time of the line
+/// before.
 class MemberLog {
  public:
   MemberLog(std::string member, std::vector<fs::path> files)

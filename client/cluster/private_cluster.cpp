@@ -18,7 +18,7 @@ namespace weft::cluster {
 namespace {
 
 constexpr std::chrono::seconds kStart{60};
-constexpr std::chrono::seconds kGrace{1};  // for tasks that are still running at the end
+constexpr std::chrono::seconds kGrace{1};  // how long tasks may still run when the cluster stops
 constexpr std::chrono::seconds kPatience{15};
 
 StateDirectory fresh_directory() {
@@ -61,7 +61,7 @@ void PrivateCluster::stop() {
   } catch (const std::exception&) {  // the supervisor is gone
   }
   if (supervisor_ > 0) {
-    if (!stopped) kill(supervisor_, SIGKILL);  // its members die with it
+    if (!stopped) kill(supervisor_, SIGKILL);  // members have dies_with_parent, since there is an owner
     waitpid(supervisor_, nullptr, 0);
   }
   std::error_code ignored;

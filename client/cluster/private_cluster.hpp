@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // PrivateCluster: a cluster on this machine for one process, on a free port and with a private state
-// directory. It ends with this object, or when the process dies, which its supervisor watches.
+// directory. The cluster ends with this object, or when the process dies, which the supervisor watches.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +16,8 @@ namespace weft::cluster {
 
 class PrivateCluster {
  public:
-  /// Returns when all workers have joined. Throws Failed.
+  /// Starts the cluster, and returns when all workers have joined. `nprocs`: slots of each worker; 0: the
+  /// cores, divided among the workers. Throws Failed.
   PrivateCluster(int workers, int nprocs, std::vector<std::string> worker_args,
                  const std::string& bin_directory);
   ~PrivateCluster();
@@ -24,9 +25,9 @@ class PrivateCluster {
   PrivateCluster& operator=(const PrivateCluster&) = delete;
 
   const std::string& address() const { return address_; }
-  /// Starts another worker and returns its name when it has joined. Throws Failed.
+  /// Starts another worker and returns its name when the worker has joined. Throws Failed.
   std::string start_worker();
-  /// Kills a worker by SIGKILL; returns when it is dead. Throws Failed.
+  /// Kills a worker by SIGKILL; returns when the worker is dead. Throws Failed.
   void kill_worker(const std::string& name);
 
  private:

@@ -19,8 +19,7 @@ namespace weft::cluster {
 
 namespace {
 
-/// The content of a small file in /proc; "" if the process ends in the meantime, for which a stream would
-/// throw.
+/// The content of a small file in /proc; "" if the process has ended, in which case a stream would throw.
 std::string content_of(const std::string& path) {
   const Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   char bytes[4096];
@@ -28,7 +27,8 @@ std::string content_of(const std::string& path) {
   return {bytes, static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
 }
 
-/// Fields 3 and following of /proc/PID/stat, behind the name, which may contain any character.
+/// Fields 3 and following of /proc/PID/stat, after the name, which may contain any character; empty for a
+/// process that does not exist or is a zombie.
 std::vector<std::string> stat_fields(const std::string& pid) {
   const std::string text = content_of("/proc/" + pid + "/stat");
   const std::size_t behind_name = text.rfind(')');
@@ -124,7 +124,7 @@ pid_t spawn(const SpawnOrder& order) {
   if (pid == 0) {
     become(order, parent, argv.data(), writes.get());
     const int error = errno;
-    for (const int fd : {writes.get(), 3}) {  // its number depends on where become() failed
+    for (const int fd : {writes.get(), 3}) {  // the number of the pipe depends on where become() failed
       if (write(fd, &error, sizeof error) == sizeof error) break;
     }
     _exit(127);

@@ -22,13 +22,14 @@ std::optional<pid_t> living(const std::string& identity);
 
 /// Whether any process of this session exists.
 bool session_has_processes(pid_t session);
+/// Sends SIGKILL to every process of this session.
 void kill_session(pid_t session);
 
 struct SpawnOrder {
-  std::vector<std::string> argv;  // argv[0] without a slash is searched on $PATH
+  std::vector<std::string> argv;  // argv[0] without a slash is looked up on $PATH
   int input = -1;                 // -1: /dev/null
   int output = -1;                // stdout and stderr; -1: /dev/null
-  bool dies_with_parent = false;  // gets SIGKILL when the thread that started it ends
+  bool dies_with_parent = false;  // gets SIGKILL when the thread that called spawn() ends
 };
 
 /// Starts a process in a new session and in the current directory, with default signals and no other

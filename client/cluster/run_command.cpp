@@ -34,7 +34,7 @@ struct Options {
   std::vector<std::string> argv;
 };
 
-/// Nullopt: the usage is wrong.
+/// Parses the command line; nullopt: the usage is wrong.
 std::optional<Options> parse(const std::vector<std::string>& words) {
   Options options;
   std::size_t next = 0;
@@ -51,7 +51,7 @@ std::optional<Options> parse(const std::vector<std::string>& words) {
   return options;
 }
 
-/// The signals that are passed to the program. While the cluster starts, they stay pending.
+/// The signals that are passed to the program, and SIGCHLD. While the cluster starts, they stay pending.
 sigset_t forwarded_signals() {
   sigset_t signals;
   sigemptyset(&signals);

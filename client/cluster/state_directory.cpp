@@ -35,7 +35,8 @@ StateDirectory StateDirectory::locate() {
   return directory;
 }
 
-/// A directory of another user in /tmp could make us run, kill or overwrite anything.
+/// Refuses a directory that another user may write: the files there say which programs we run, which
+/// processes we kill, and which files we overwrite.
 void StateDirectory::check() const {
   struct stat status {};
   if (lstat(root_.c_str(), &status) < 0) return;

@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* kUnsupervised = "nothing supervises it; run down, then up";
 
-/// The status of a member.
+/// The line of a member in the output of `status`.
 struct Line {
   bool alive = false;
   std::string text;

@@ -99,7 +99,7 @@ void Supervisor::on(const Ended& event) {
 }
 
 void Supervisor::died(Member& member, const Ended& event) {
-  // Drained by the broker (`weft drain`) or by a SIGTERM.
+  // A worker exits with code 0 when it was drained by the broker (`weft drain`) or by a SIGTERM.
   if (!member.broker && event.by_code && event.code == 0) {
     member.drained = true;
     return retire(member, Afterwards::out);
@@ -154,7 +154,7 @@ void Supervisor::start_afresh(Member& member) {
   start(member);
 }
 
-/// A member without a process is retired at once.
+/// Tells a member to leave; a member without a process has left at once.
 void Supervisor::tell_to_leave(Member& member, Afterwards afterwards) {
   if (member.stage == Stage::leaving) {
     member.afterwards = afterwards;
@@ -300,7 +300,8 @@ void Supervisor::on(const Stop& request) {
   if (workers.empty()) stop_next();
 }
 
-/// The broker is told when the last worker has left: while workers drain, it takes their results.
+/// Tells the broker to leave once the last worker has left, since draining workers still send their results
+/// to the broker. When the broker has left, too, the cluster is stopped.
 void Supervisor::stop_next() {
   if (members_.empty()) {
     force_at_.reset();

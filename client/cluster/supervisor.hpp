@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Supervisor decides about the processes of a cluster, its members: one broker and workers. It starts them,
 // restarts those that die, gives up those in a crash loop, and drains, scales, restarts and stops on request.
-// It starts no process and reads no clock: SupervisorLoop feeds it events and performs its actions.
+// Supervisor itself starts no process and reads no clock: SupervisorLoop feeds it events and performs its
+// actions.
 //
 //   for (;;) {
 //     poll(outputs, control socket, signals, until(supervisor.deadline()));
@@ -17,9 +18,8 @@
 //                                     \--(told to leave)--> leaving --(ended)--> out, running or forgotten
 //
 // A member is given up when it has died kFastDeaths times in a row within kFastDeath of its start, and at
-// once when its first process exits by itself within that time, since a program that cannot start will not
-// start the next time. A death while a disk is full is not counted, so that everything is restarted once
-// there is space.
+// once when its first process exits by itself within that time, since a program that cannot start would fail
+// again. A death while a disk is full is not counted, so that all members are restarted once there is space.
 //
 // Invariants (see check_invariants):
 //   1. There is at most one broker. Names are unique.
@@ -39,7 +39,7 @@ namespace weft::cluster {
 enum class Stage { waiting, running, backing_off, leaving, out };
 const char* name_of(Stage stage);
 
-/// What follows when a member has left on request.
+/// What becomes of a member when it has left on request.
 enum class Afterwards { out, start, forget };
 
 struct Member {
@@ -47,14 +47,14 @@ struct Member {
   bool broker = false;
   bool remote = false;
   Stage stage = Stage::waiting;
-  Afterwards afterwards = Afterwards::out;  // leaving
-  bool drained = false;                     // stage out: on request; otherwise given up
-  bool first = true;  // this is its first process since it was added, revived or restarted
+  Afterwards afterwards = Afterwards::out;  // in stage leaving
+  bool drained = false;  // in stage out: true, it has left on request; false, it was given up
+  bool first = true;     // this is its first process since it was added, revived or restarted
   int restarts = 0;
   int fast_deaths = 0;  // in a row
-  Duration delay{};     // delay of the next restart
+  Duration delay{};     // back-off: delay of the next restart
   std::optional<Time> due = {};
-  std::string reason = {};  // why it was given up, or is not running
+  std::string reason = {};  // why the member was given up, or is not running
 };
 
 class Supervisor {
@@ -63,7 +63,7 @@ class Supervisor {
   static constexpr int kFastDeaths = 5;
   static constexpr Duration kDelayFirst = std::chrono::milliseconds(200);
   static constexpr Duration kDelayMax = std::chrono::seconds(5);
-  static constexpr Duration kSteady = std::chrono::seconds(60);  // after this long the delay is reset
+  static constexpr Duration kSteady = std::chrono::seconds(60);  // run time that resets the delay
   static constexpr Duration kBrokerGraceMax = std::chrono::seconds(2);
 
   /// Applies one event at `now` and appends the resulting actions to `actions`, in order.

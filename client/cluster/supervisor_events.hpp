@@ -12,6 +12,7 @@ namespace weft::cluster {
 
 // ---- events: processes ----
 
+/// Time has passed: does what is due.
 struct Tick {};
 
 /// The broker has printed its address.
@@ -25,17 +26,18 @@ struct Ended {
   std::string how;         // "left with exit code 1 after 0.0 s"
   std::string last_words;  // the last lines of its output, joined to one
   Duration lived{};
-  std::string full_disk;  // a directory that it needs and that has no free space; "": none
+  std::string full_disk;  // a directory that members need and that has no free space; "": none
 };
 
 // ---- events: requests; each is answered by one Answer, Stop also by Stopped ----
 
 struct AddBroker {};
 struct AddWorker {
-  std::string name;  // "": worker-N, returned by the answer
+  std::string name;  // "": worker-N, which is the text of the Answer
   bool remote = false;
 };
-/// Sets the number of workers: restarts those that are out, then starts new ones here; or the newest leave.
+/// Sets the number of workers: restarts workers that are out, then starts new ones here; or tells the newest
+/// to leave.
 struct Scale {
   int workers = 0;
 };
@@ -49,11 +51,11 @@ struct DrainMember {
 struct RestartMember {
   std::string name;
 };
-/// SIGKILL; the worker is not restarted.
+/// The worker gets SIGKILL and is not restarted.
 struct KillMember {
   std::string name;
 };
-/// Stops first the workers, then the broker; by force after `grace`.
+/// Stops first the workers, then the broker. Escalates to SIGKILL after `grace`.
 struct Stop {
   Duration grace{};
 };
@@ -63,10 +65,12 @@ using Event = std::variant<Tick, Serving, Ended, AddBroker, AddWorker, Scale, Re
 
 // ---- actions ----
 
+/// Starts a process of the member.
 struct Start {
   std::string name;
 };
-/// Sent once without `force`: a second SIGTERM would make a member leave at once.
+/// Sends SIGTERM, or with `force` SIGKILL. Without `force` only once for a process: a second SIGTERM would
+/// make the member leave at once.
 struct TellToLeave {
   std::string name;
   bool force = false;
@@ -80,6 +84,7 @@ struct Note {
 struct Say {
   std::string text;
 };
+/// The answer to the request.
 struct Answer {
   bool ok = true;
   std::string text;

@@ -16,7 +16,7 @@ namespace weft::cluster {
 
 namespace {
 
-constexpr Duration kLeftoversLive = std::chrono::seconds(1);  // after that they are killed: see is_over()
+constexpr Duration kLeftoversLive = std::chrono::seconds(1);  // leftover processes are then killed: is_over()
 constexpr Duration kLeftoversCheck = std::chrono::milliseconds(50);
 constexpr Duration kForceWait = std::chrono::seconds(2);
 constexpr std::size_t kRequestMax = 1 << 16;
@@ -154,7 +154,7 @@ std::string SupervisorLoop::reply_to(Connection& connection, const std::string& 
 }
 
 void SupervisorLoop::read_output(const std::string& name, Running& running) {
-  constexpr int kReadsMax = 16;  // then the other members have their turn
+  constexpr int kReadsMax = 16;  // then other members are read, so that a verbose one does not starve them
   char bytes[1 << 16];
   for (int i = 0; running.open && i < kReadsMax; ++i) {
     const ssize_t got = read(running.process->output().get(), bytes, sizeof bytes);
@@ -167,7 +167,7 @@ void SupervisorLoop::read_output(const std::string& name, Running& running) {
   }
 }
 
-/// Finds the broker's address in its output. The port is used for all later restarts.
+/// Finds the broker's address in its output. Later restarts use the same port.
 void SupervisorLoop::look_for_address(std::string_view bytes) {
   constexpr std::string_view kBefore = "serving on tcp://";
   broker_said_ += bytes;
@@ -180,7 +180,7 @@ void SupervisorLoop::look_for_address(std::string_view bytes) {
   const std::string port = address_.substr(colon + 1);
   const std::string host = address_.substr(0, colon);
   settings_.port = std::atoi(port.c_str());
-  // A wildcard address is reachable by loopback from here.
+  // A broker that serves a wildcard address is reached by loopback from this machine.
   if (host == "0.0.0.0" || host == "*") address_ = "127.0.0.1:" + port;
   if (host == "[::]") address_ = "[::1]:" + port;
   broker_said_.clear();
@@ -198,7 +198,7 @@ void SupervisorLoop::reap() {
 }
 
 /// Whether no process of the member is left. A worker's children end by themselves within a second, and also
-/// find processes that have left its session; what remains after that is killed.
+/// kill processes that have left the worker's session; leftover processes of the session are then killed.
 bool SupervisorLoop::is_over(Running& running) {
   if (running.kill_at && *running.kill_at <= now()) {
     kill(running.process->pid(), SIGKILL);

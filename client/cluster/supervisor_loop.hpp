@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SupervisorLoop is the shell of Supervisor, in a separate process without a terminal. It starts members by
 // launchers, writes their output to their logs, accepts requests on the control socket, and stores the state.
-// A full disk costs it only log lines and delays of the state file.
+// When the disk is full, log lines are dropped and the state file is written later.
 #pragma once
 
 #include <sys/signalfd.h>
@@ -24,7 +24,7 @@ class SupervisorLoop {
  public:
   /// `state` contains the settings. Throws std::system_error.
   SupervisorLoop(StateDirectory directory, ClusterState state);
-  /// Runs until no member is left, then removes run/.
+  /// Runs until Stop has ended all members, then removes run/; with an owner, the whole state directory.
   void run();
 
  private:
@@ -34,14 +34,15 @@ class SupervisorLoop {
     std::string identity;
     Time began{};
     bool open = true;                     // its output has not ended
-    std::optional<int> wait_status = {};  // set once it has been reaped
+    std::optional<int> wait_status = {};  // set once the process has been reaped
     Time reaped{};
-    std::optional<Time> kill_at = {};  // when to kill it, after it was told to leave by force
+    // escalation: when to kill the process here, after the member was sent SIGKILL
+    std::optional<Time> kill_at = {};
   };
   struct Connection {
     Fd socket;
     std::string request;
-    bool hears = false;  // it gets the Say lines while the cluster stops
+    bool hears = false;  // gets the Say lines while the cluster stops
     bool over = false;
   };
 
@@ -87,17 +88,17 @@ class SupervisorLoop {
   std::vector<Connection> connections_;
   Fd signals_;
   Fd listener_;
-  Fd owner_;  // pidfd of the process that owns this cluster
-  std::string broker_said_;
+  Fd owner_;                 // pidfd of the process that owns this cluster
+  std::string broker_said_;  // output of the broker until its address is found
   Actions actions_;
   std::optional<Answer> answer_;
   bool changed_ = true;  // the state has changed since it was last stored
-  Time publish_at_{};    // earliest retry after there was no space
-  std::map<std::string, std::string> published_;
+  Time publish_at_{};    // earliest retry after a write failed because the disk was full
+  std::map<std::string, std::string> published_;  // content of each file, by name
   bool stopped_ = false;
 };
 
-/// `weft cluster supervise ROOT`.
+/// `weft cluster supervise ROOT`, the main function of a supervisor. Returns the exit code.
 int supervise(const std::string& root);
 
 }  // namespace weft::cluster

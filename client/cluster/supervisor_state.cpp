@@ -57,8 +57,8 @@ ClusterState SupervisorLoop::state_now(bool with_lines) const {
   return state;
 }
 
-/// Stores what has changed. Files for which there is no space are written later; requests are answered from
-/// memory in any case.
+/// Writes the files whose content has changed. Files for which there is no space are written later; requests
+/// are answered from memory in any case.
 void SupervisorLoop::publish() {
   if (!changed_ || now() < publish_at_) return;
   changed_ = false;

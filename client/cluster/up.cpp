@@ -24,7 +24,7 @@ bool is_loopback(const std::string& host) {
 
 bool is_wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::" || host == "*"; }
 
-/// A word that ssh interprets as a host and not as an option.
+/// Whether ssh interprets the word as a host and not as an option.
 bool is_host_word(const std::string& word) {
   if (word.empty() || word[0] == '-') return false;
   for (const char c : word)
@@ -70,7 +70,7 @@ ClusterSettings settings_from(const UpOptions& options) {
   return settings;
 }
 
-/// Restarts members that were drained or given up.
+/// `up` in a running cluster: restarts members that were drained or given up.
 int up_again(const StateDirectory& directory, milliseconds timeout) {
   const Reply revived = ask(directory, "revive");
   const bool changed = revived.ok && !revived.text.empty();
@@ -111,7 +111,7 @@ std::vector<Host> read_hosts(const std::string& path, const std::string& broker_
 
 namespace {
 
-/// Cleans up after an `up` that failed or was interrupted; only logs remain.
+/// Stops the members of an `up` that failed or was interrupted, and removes its files except the logs.
 void abandon(const StateDirectory& directory) {
   ignore_signals();
   ask_to_stop(directory, milliseconds(2000), milliseconds(20'000), [](const std::string&) {});

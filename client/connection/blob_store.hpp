@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Bytes that are too large for a message: arguments, which workers fetch, and results that are being fetched.
+// Blobs, which are too large for a message: arguments, which workers fetch, and results that are being
+// fetched.
 #pragma once
 
 #include <memory>
@@ -19,12 +20,13 @@ namespace weft::client {
 /// Thread-safe.
 class ArgumentStore {
  public:
-  /// Adds a user of these bytes, and stores them if they are new. Returns their id.
+  /// Counts a task that uses these bytes, and copies the bytes if they are new. Returns their id.
   BlobId add(std::string_view bytes);
-  /// Adds a user of stored bytes.
+  /// Counts one more task that uses the stored blob.
   void retain(const BlobId& id);
-  /// Removes a user.
+  /// One task fewer uses the blob; the last one frees it.
   void release(const BlobId& id);
+  /// A part of the blob, at most one chunk; nullopt: there is no such blob, or `offset` is beyond its end.
   std::optional<Bytes> read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
   std::size_t size() const;
 
@@ -37,14 +39,14 @@ class ArgumentStore {
   std::unordered_map<BlobId, Entry> entries_;
 };
 
-/// Large results, received chunk by chunk. Chunks are hashed as they arrive, so that verifying takes no
-/// longer than a chunk. Owned by one thread.
+/// Large results, received chunk by chunk. Chunks are hashed as they arrive, so that verify() does not block
+/// the loop to read the whole result. Owned by one thread.
 class ResultStore {
  public:
   void store(const StoreChunk& chunk);
   /// Checks the hash after all chunks have been stored: BlobReady or BlobBad.
   Event verify(const BlobId& id);
-  /// The bytes of a verified blob; `move`: it is not needed again.
+  /// The bytes of a verified blob; `move`: moves the bytes out and forgets the blob, instead of copying.
   std::string take(const BlobId& id, bool move);
   void drop(const BlobId& id) { entries_.erase(id); }
   std::size_t size() const { return entries_.size(); }

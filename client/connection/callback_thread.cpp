@@ -11,7 +11,8 @@ namespace weft::detail {
 
 namespace {
 
-/// A callback that is running in this thread. Callbacks nest when one adds another to a task that is done.
+/// A callback that is running in this thread. Callbacks nest when a callback adds another to a task that is
+/// done.
 struct Frame {
   const FutureState* state;
   bool in_turn;
@@ -75,7 +76,7 @@ void CallbackThread::post(IntrusivePtr<FutureState> state, std::unique_ptr<Conti
   queue_.push_back(std::move(continuation));
   if (!thread_.joinable()) {
     BlockedSignals blocked;
-    // The thread keeps this object alive, since a slow callback may outlast the Client.
+    // The thread shares ownership of this object, since a slow callback may outlast the Client.
     thread_ = std::thread([self = shared_from_this()] { self->loop(); });
   }
   lock.unlock();

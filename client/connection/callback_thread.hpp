@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// CallbackThread runs the callbacks of Future::on_done, one after the other, in a thread that is started with
-// the first of them. A callback may throw, be slow, submit tasks, or destroy the Client. The first exception
-// is reported at once; the others are counted and reported at the end, since a sweep whose callback always
-// throws would fill the terminal.
+// CallbackThread runs the callbacks of Future::on_done, one after the other, in a thread that is started for
+// the first callback. A callback may throw, be slow, submit tasks, or destroy the Client. The first exception
+// is reported at once; the others are counted and reported at the end, since a callback that always throws
+// would fill the terminal.
 #pragma once
 
 #include <chrono>
@@ -23,9 +23,10 @@ class CallbackThread : public std::enable_shared_from_this<CallbackThread> {
   CallbackThread(const CallbackThread&) = delete;
   CallbackThread& operator=(const CallbackThread&) = delete;
 
-  /// Queues `continuation`. After stop(), runs it in the calling thread.
+  /// Queues `continuation`; after stop(), runs it in the calling thread.
   void post(IntrusivePtr<FutureState> state, std::unique_ptr<Continuation> continuation);
-  /// Returns when everything queued has run, or after `patience`: then a detached thread runs the rest.
+  /// Returns when all queued callbacks have run, or after `patience`: then the thread is detached and runs
+  /// the rest.
   void stop(std::chrono::milliseconds patience);
 
   /// Runs `continuation` in the calling thread, for a task that is already done.

@@ -69,7 +69,7 @@ Future<CommandResult> Submitter::command(std::vector<std::string> argv, std::str
   if (argv.empty() || argv.front().empty()) {
     throw std::invalid_argument("command: argv must begin with the name of a program");
   }
-  const std::string name = argv.front().substr(0, 200);  // only for display; argv is complete
+  const std::string name = argv.front().substr(0, 200);  // only for display; the request has all of argv
   const detail::CommandRequest request{.argv = std::move(argv), .input = std::move(input)};
   return submit_target<CommandResult>({.kind = detail::CallKind::command, .function = name},
                                       detail::encode(request));

@@ -21,9 +21,11 @@ namespace weft::detail {
 
 namespace {
 
-constexpr std::chrono::milliseconds kCallbackPatience(300);  // its share of the second that ~Client may take
+// How long ~Client waits for callbacks and for the I/O thread; together less than the second that it may
+// take.
+constexpr std::chrono::milliseconds kCallbackPatience(300);
 constexpr std::chrono::milliseconds kThreadPatience(600);
-// Only while detached tasks, or cancels of them, are in flight.
+// How long ~Client waits for detached tasks, and cancels of detached tasks, that are in flight.
 constexpr std::chrono::seconds kKeepPatience(10);
 
 std::string count_text(std::size_t number, const char* noun) {
@@ -60,7 +62,7 @@ client::ClientCore::Settings settings_of(const ClientOptions& options, const Uui
 struct Connection::Progress {
   std::mutex mutex;
   std::condition_variable changed;
-  std::optional<std::string> greeting;  // "" for WELCOME
+  std::optional<std::string> greeting;  // argument of IoThread::Greeted: "" after WELCOME
   bool ended = false;
 };
 
@@ -124,7 +126,8 @@ Connection::Connection(ClientOptions options)
 Connection::~Connection() {
   if (inbox_->forked()) {  // a forked child: threads and connection belong to the parent
     if (thread_.joinable()) thread_.detach();
-    new std::shared_ptr<Inbox>(inbox_);  // deliberately leaked: nothing of it may be destroyed here
+    // The Inbox is leaked deliberately: its threads do not exist here, and its mutexes may be locked.
+    new std::shared_ptr<Inbox>(inbox_);
     return;
   }
   std::string why = fmt::format("within {} s", kKeepPatience.count());
@@ -156,7 +159,7 @@ void Connection::stop() {
     if (ended) {
       thread_.join();
     } else {
-      thread_.detach();  // for example blocked in a name lookup; it ends later
+      thread_.detach();  // blocked, for example in a name lookup; the thread ends later
     }
   }
   inbox_->callbacks->stop(kCallbackPatience);

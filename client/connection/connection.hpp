@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Connection: the shell around client::ClientCore. One thread owns the link, the session and the table of
-// futures; it turns frames and the content of the Inbox into events and performs the actions. Its state is
-// shared by the Client and that thread, so that a Client can be destroyed while the thread is blocked in a
-// name lookup.
+// Connection: starts and stops the I/O thread, which runs an IoThread. Client and thread share the Inbox and
+// the progress of the thread, so that a Client can be destroyed while its thread is blocked in a name lookup.
 #pragma once
 
 #include <condition_variable>
@@ -18,8 +16,8 @@ namespace weft::detail {
 
 class Connection {
  public:
-  /// Connects. Throws ConnectionError, which names the address, and std::invalid_argument for invalid
-  /// options.
+  /// Connects, and waits for the first WELCOME. Throws ConnectionError, which names the address, and
+  /// std::invalid_argument for invalid options.
   explicit Connection(ClientOptions options);
   /// Sends GOODBYE; tasks that are neither done nor detached are cancelled. Takes at most a second, plus up
   /// to 10 s while detached tasks or cancels of them are in flight. Does nothing in a forked child.
@@ -33,7 +31,7 @@ class Connection {
   void check_usable() const;
 
  private:
-  struct Progress;  // state of the I/O thread, shared with it
+  struct Progress;  // whether the I/O thread is greeted and has ended
 
   void stop();
 

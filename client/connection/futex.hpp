@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Futexes: waiting on a word takes four bytes for each object, where a mutex and a condition variable take
-// ninety.
+// Futexes: to wait for an object takes 4 bytes of the object, where a mutex and a condition variable take 88.
 #pragma once
 
 #include <atomic>
@@ -17,19 +16,19 @@ void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
                 std::optional<SteadyTime> deadline);
 void futex_wake_all(const std::atomic<std::uint32_t>& word);
 
-/// One word for the whole process, which changes when any task finishes; for waiting for the first of many
-/// tasks.
+/// A futex of the process that changes when any task finishes: to wait for the first of many tasks.
 class AnyFinished {
  public:
   static AnyFinished& instance();
-  /// Bracket a wait with begin() and end(): read ticket(), check whether a task has finished already, then
-  /// call wait_past(ticket).
+  /// Between begin() and end(), a waiter reads ticket(), checks whether a task has finished already, and then
+  /// calls wait_past(ticket).
   void begin() { waiters_.fetch_add(1); }
   void end() { waiters_.fetch_sub(1); }
   std::uint32_t ticket() const { return word_.load(); }
   void wait_past(std::uint32_t ticket, std::optional<SteadyTime> deadline) {
     futex_wait(word_, ticket, deadline);
   }
+  /// A task has finished: wakes all waiters.
   void announce() {
     if (waiters_.load() == 0) return;
     word_.fetch_add(1);

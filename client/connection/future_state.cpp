@@ -57,7 +57,7 @@ FutureState::~FutureState() {
 
 FutureState::Phase FutureState::phase() const noexcept { return static_cast<Phase>(word_.load() & kPhase); }
 
-/// Changes the phase; false: another thread was faster.
+/// Changes the phase; false: the phase is not `from`.
 bool FutureState::set_phase(Phase from, Phase to) noexcept {
   std::uint32_t word = word_.load();
   while ((word & kPhase) == number(from)) {
@@ -66,7 +66,8 @@ bool FutureState::set_phase(Phase from, Phase to) noexcept {
   return false;
 }
 
-/// Leaves queued or running. Returns whether a thread was waiting for that; nullopt: it was done already.
+/// Leaves queued or running for `to`. Returns whether threads sleep until the task is done; nullopt: the task
+/// was done already.
 std::optional<bool> FutureState::end(Phase to) noexcept {
   std::uint32_t word = word_.load();
   while ((word & kPhase) <= number(Phase::running)) {
@@ -76,7 +77,7 @@ std::optional<bool> FutureState::end(Phase to) noexcept {
   return std::nullopt;
 }
 
-/// Leaves decoding for a phase that other readers may wait for.
+/// Leaves decoding for `to`, and wakes the threads that wait for the end of decoding.
 void FutureState::enter(Phase to) noexcept {
   std::uint32_t word = word_.load();
   while (!word_.compare_exchange_weak(word, number(to) | (word & ~(kPhase | kWaiters)))) {
@@ -160,7 +161,7 @@ void FutureState::mark_running(bool is_running) noexcept {
 }
 
 void FutureState::cancel() {
-  if (done() || !info_) return;  // without info it has never been submitted
+  if (done() || !info_) return;  // without info the task has never been submitted
   if (info_->inbox->forked()) throw Error("a weft::Future cannot be cancelled after fork()");
   const std::optional<bool> awaited = end(Phase::cancelled);
   if (!awaited) return;
@@ -172,7 +173,7 @@ void FutureState::cancel() {
 
 bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
   if (done()) return false;
-  // Other threads read these only once the future is done, and never after a cancel().
+  // Other threads read raw_ and failure_ only once the future is done, and never after a cancel().
   raw_ = std::move(bytes);
   failure_ = std::move(failure);
   const std::optional<bool> awaited = end(failure_ ? Phase::failed : Phase::raw);
@@ -180,8 +181,8 @@ bool FutureState::finish(std::string bytes, std::unique_ptr<Failure> failure) {
   return awaited.value_or(false);
 }
 
-/// Runs the continuations of a future that is done. One that is added concurrently is run either here or in
-/// add(), whichever takes it from the list.
+/// Runs the continuations of a future that is done. A continuation that is added concurrently is run either
+/// here or by add(): the exchange of the list gives it to one of them.
 void FutureState::run_continuations() {
   if (continuations_.load() == nullptr) return;
   std::vector<std::unique_ptr<Continuation>> due;  // newest first
@@ -203,7 +204,7 @@ void FutureState::add(std::unique_ptr<Continuation> continuation) {
   const bool immediate = continuation->immediate_;
   if (immediate && done()) return continuation->run(*this);
   if (!immediate) {
-    // counted before the future is done, so that waiters wait for this callback too
+    // counted before done() is checked, so that wait_for_callbacks() waits for this callback too
     word_.fetch_add(kCallback);
     if (done()) return info_->inbox->callbacks->run(IntrusivePtr<FutureState>(this), std::move(continuation));
   }
@@ -259,7 +260,7 @@ void FutureState::take_value() { set_phase(Phase::value, Phase::taken); }
 std::optional<TaskError> FutureState::error() const {
   const Phase now = phase();
   if (now == Phase::cancelled) return TaskError(details_of(TaskErrorKind::cancelled));
-  // the caller has learned that there is no error
+  // nullopt is an answer too: the caller has learned that the task succeeded
   if (now == Phase::raw && info_->kept) info_->inbox->taken(seq_);
   if (now != Phase::failed) return std::nullopt;
   if (failure_->connection) throw ConnectionError(raw_);

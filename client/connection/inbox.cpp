@@ -17,8 +17,8 @@ namespace weft::detail {
 
 namespace {
 
-// A larger Submit is split: a vector that grew with everything submitted would be copied, and need new
-// memory, again and again.
+// A larger Submit is split: a vector that grew with every submit would be reallocated and copied again and
+// again.
 constexpr std::size_t kTasksInEvent = 512;
 
 int make_eventfd() {
@@ -57,7 +57,7 @@ bool Inbox::forked() const { return client::fork_generation() != generation_; }
 
 void Inbox::submit(const std::shared_ptr<Inbox>& self, const CallTarget& target, const TaskOptions* options,
                    std::span<wire::SubmitRecord> records, std::span<IntrusivePtr<FutureState>> states) {
-  // hashes the files, so not under the mutex
+  // the first call hashes the program's files, which takes too long to do under the mutex
   if (target.kind == CallKind::program) client::Program::current();
   bool sleeps = false;
   {
@@ -108,9 +108,9 @@ void Inbox::submit_again(const IntrusivePtr<TaskInfo>& info, const wire::Payload
   wake(sleeps);
 }
 
-/// A function that was submitted before a library was opened is shipped with it from then on. Asking the
-/// loader takes 60 ns, a sixth of a submit, so it is skipped if the last check is more recent than any
-/// dlopen() could be. REQUIRES: mutex_ is held.
+/// Libraries that the program has opened since the last submit are shipped with its functions from now on.
+/// Asking the loader takes 60 ns, a sixth of a submit, so the loader is not asked again within a time that is
+/// shorter than any dlopen() takes. REQUIRES: mutex_ is held.
 void Inbox::notice_libraries() {
   constexpr std::uint64_t kTicksOfLoading = 10'000;
   const std::uint64_t now = runner::TickClock::ticks();
@@ -172,11 +172,11 @@ void Inbox::post(client::Event event) {
   wake(sleeps);
 }
 
-/// One write per burst: the I/O thread is awake until it has taken the inbox.
+/// Wake-ups are coalesced, one write for many submits: the I/O thread is awake until it has taken the inbox.
 void Inbox::wake(bool needed) {
   if (!needed) return;
   const std::uint64_t one = 1;
-  // fails only when the counter is full, and the descriptor is readable then
+  // write() fails only when the counter is full, but then the descriptor is readable
   (void)!::write(wake_fd_, &one, sizeof one);
   if (lease.is_free()) lease.reclaim();
 }

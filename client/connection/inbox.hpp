@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Inbox: what a program's threads share with the client's I/O thread: the submission queue, the large
-// arguments and the callback thread. It outlives the Client, since futures do. Thread-safe.
+// Inbox: the state that a program's threads share with the client's I/O thread: the submission queue, the
+// large arguments and the callback thread. An Inbox outlives its Client, since futures do. Thread-safe.
 #pragma once
 
 #include <atomic>
@@ -35,8 +35,9 @@ class Inbox {
 
   // ---- for the program's threads ----
 
-  /// Submits tasks with their futures, which are moved from. Numbers and specs are assigned here, so that
-  /// tasks reach the session in order. Throws ConnectionError or Error after close().
+  /// Submits tasks with their futures, both of which are moved from; returns without waiting. Numbers and
+  /// specs are assigned here, so that tasks reach ClientCore in order. Throws ConnectionError or Error after
+  /// close().
   void submit(const std::shared_ptr<Inbox>& self, const CallTarget& target, const TaskOptions* options,
               std::span<wire::SubmitRecord> records, std::span<IntrusivePtr<FutureState>> states);
   /// Submits a task with the spec of an earlier one.
@@ -47,14 +48,15 @@ class Inbox {
   void add_start_call(std::uint32_t function_index, std::string_view encoded);
   /// Encoded arguments as a payload: large ones become a blob in `arguments`.
   wire::Payload payload_of(std::string_view arguments);
-  /// What would be lost with this client, because the broker does not have it yet.
+  /// The tasks and cancels that would be lost with this client, because the broker does not have them yet.
   struct Unsettled {
     std::size_t tasks = 0;    // detached tasks that are neither in the broker's journal nor answered
     std::size_t cancels = 0;  // cancels of detached and attached tasks that the broker does not have
     bool none() const { return tasks == 0 && cancels == 0; }
   };
-  /// Waits until nothing is unsettled, at most for `patience`; with `all`, also for the cancels of other
-  /// tasks. Returns the rest. Throws ConnectionError when the broker is lost for good.
+  /// Waits until nothing is unsettled, at most for `patience`; with `all`, also until the broker has the
+  /// cancels of other tasks. Returns what is still unsettled. Throws ConnectionError when the broker is lost
+  /// for good.
   Unsettled settle(std::optional<std::chrono::milliseconds> patience, bool all);
   Unsettled unsettled();
   struct Refusals {
@@ -71,12 +73,14 @@ class Inbox {
   /// the loop.
   bool run_until(const FutureState& state, const FutureState::Deadline& deadline);
 
-  /// The program has the answer, so the broker need not retain it.
+  /// The program has the answer of detached or attached task `seq`, so the broker no longer needs to retain
+  /// it.
   void taken(std::uint64_t seq);
 
   // ---- for the I/O thread ----
 
-  /// Readable when the inbox is not empty, until clear_wake(), which must be called before take().
+  /// Descriptor that is readable when the inbox is not empty, until clear_wake(), which must be called before
+  /// take().
   int wake_fd() const { return wake_fd_; }
   void clear_wake();
   /// Whether the inbox is not empty.

@@ -11,8 +11,8 @@
 namespace weft::detail {
 
 namespace {
-constexpr int kFramesPerTurn = 64;                 // after that, acknowledge and send
-constexpr std::chrono::milliseconds kLinger(300);  // for GOODBYE
+constexpr int kFramesPerTurn = 64;  // then acknowledge and send before more frames are received
+constexpr std::chrono::milliseconds kLinger(300);  // how long the closed link may take to send GOODBYE
 
 std::unique_ptr<Failure> make_failure(wire::Outcome outcome, bool connection) {
   auto failure = std::make_unique<Failure>();
@@ -134,9 +134,9 @@ void IoThread::perform() {
   wake_waiters();
 }
 
-/// Wakes waiting threads after everything received has been processed. A thread that takes one result after
-/// the other then finds several; woken earlier, it would take the processor from this thread, find one, and
-/// sleep again.
+/// Wakes waiting threads after all received frames have been processed (coalescing of wake-ups). A thread
+/// that takes one result after the other then finds several; woken earlier, the thread would take the
+/// processor from this one, find one result, and sleep again.
 void IoThread::wake_waiters() {
   for (const IntrusivePtr<FutureState>& state : awaited_) state->wake();
   answered_awaited_ = !awaited_.empty();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// IoThread: the client's loop: poll, decode, step, perform, pack. Run by one thread at a time, as LoopLease
-// decides.
+// IoThread: the shell of ClientCore, a loop of poll, decode, step, perform and pack. Run by one thread at a
+// time, as LoopLease decides.
 #pragma once
 
 #include <functional>
@@ -17,12 +17,12 @@ namespace weft::detail {
 
 class IoThread final : private client::LoopLease::Loop {
  public:
-  /// Called once: with "" after the first WELCOME, otherwise with the reason why there will be none.
+  /// Called once: with "" after the first WELCOME, or with the reason why no WELCOME will come.
   using Greeted = std::function<void(const std::string& reason)>;
 
   IoThread(client::ClientCore::Settings settings, std::shared_ptr<Inbox> inbox, Greeted greeted);
 
-  /// Returns when the session is over and every future is done.
+  /// Returns when ClientCore is over and every future is done.
   void run();
 
  private:
@@ -64,20 +64,20 @@ class IoThread final : private client::LoopLease::Loop {
   Greeted greeted_;
   zmq::context_t context_;
   Link link_;
-  Time turn_;  // the time, read once per turn
+  Time turn_;  // the time, read once per iteration
   client::ClientCore core_;
   client::Actions actions_;
   wire::Packer packer_;
-  std::optional<std::string> refused_;  // the frame that the link has refused for now
+  std::optional<std::string> refused_;  // backpressure: the frame that the link did not accept; sent first
   SeqTable<IntrusivePtr<FutureState>> futures_;
   client::ResultStore results_;
-  std::vector<client::Event> verified_;      // results of VerifyBlob, for the next turn
-  std::vector<client::Event> taken_events_;  // a member to reuse its memory
+  std::vector<client::Event> verified_;      // results of VerifyBlob, for the next iteration
+  std::vector<client::Event> taken_events_;  // empty between calls; a member, to reuse its memory
   std::vector<IntrusivePtr<FutureState>> opened_;
   std::vector<pollfd> polled_;
   bool finished_ = false;                           // a future has finished since the last wake_waiters()
   std::vector<IntrusivePtr<FutureState>> awaited_;  // finished futures that threads sleep for
-  bool answered_awaited_ = false;  // the last turn finished a future that a thread was sleeping for
+  bool answered_awaited_ = false;  // the last iteration finished a future that a thread was sleeping for
 };
 
 }  // namespace weft::detail

@@ -8,8 +8,8 @@
 namespace weft::client {
 
 namespace {
-// Longer than a program needs between an answer and its next task. An answer that a thread waits for in
-// another way may be late by this much, once.
+// Longer than a program needs between an answer and its next task. If a thread waits for an answer other than
+// by run_until(), the answer may be late by this much, once.
 constexpr std::chrono::milliseconds kPatience(1);
 }  // namespace
 
@@ -28,7 +28,7 @@ void LoopLease::yield(Lock& lock, const std::function<bool()>& wanted) {
   const std::uint32_t ticket = reclaims_.load();
   used_ = submitted_ = false;
   free_.store(true);
-  if (!wanted()) {  // otherwise work may have arrived before other threads could see that the loop is free
+  if (!wanted()) {  // wanted() if work arrived before its thread could see that the loop is free
     lock.unlock();
     while (reclaims_.load() == ticket) {
       futex_wait(reclaims_, ticket, std::chrono::steady_clock::now() + kPatience);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// LoopLease: which thread runs the client's loop (leader/follower). Normally the I/O thread does. A submit
-// then costs a wake-up of that thread, and a result a wake-up of the waiting thread: negligible in bulk, but
-// dominant when a program submits a task, waits for it, and submits the next. So when an awaited answer has
-// arrived and nothing else is open, the I/O thread yields for a moment: the next submit() sends in the
-// calling thread, and the thread that waits for the answer runs the loop until the answer arrives.
+// LoopLease: the lease on the client's loop, which one thread at a time holds (leader/follower). Normally the
+// I/O thread runs the loop. A submit then costs a wake-up of the I/O thread, and a result a wake-up of the
+// waiting thread: negligible in bulk, but dominant when a program submits a task, waits for it, and submits
+// the next. So when an awaited answer has arrived and no other task is open, the I/O thread yields the loop:
+// the next submit() sends in the calling thread, and the thread that waits for the answer runs the loop until
+// the answer arrives.
 //
-//   I/O thread has it -- yield() --> free <-- run_until(), submit(): for a while --> that thread has it
-//                     <-- reclaim(), or no thread has run it for a moment --
+//   I/O thread has the loop -- yield() --> free <-- run_until(), submit() --> the calling thread has the loop
+//                           <-- reclaim(), or no thread has run the loop for 1 ms --
 #pragma once
 
 #include <atomic>
@@ -29,9 +30,9 @@ class LoopLease {
     Loop(const Loop&) = delete;
     Loop& operator=(const Loop&) = delete;
     virtual ~Loop() = default;
-    /// One turn: waits, at most until `until`, and handles what has happened.
+    /// One iteration: waits for messages and submissions, at most until `until`, and handles them.
     virtual void poll_once(const Deadline& until) noexcept = 0;
-    /// Answers are outstanding, so some thread has to run the loop.
+    /// Answers are outstanding, so a thread has to run the loop.
     virtual bool busy() const = 0;
     /// The loop has ended.
     virtual bool over() const = 0;
@@ -43,17 +44,17 @@ class LoopLease {
   /// Registers the loop, which must live until end().
   Lock begin(Loop& loop);
   void end(Lock lock);
-  /// Lets other threads run the loop, unless `wanted` returns true. Returns with the lock when it is
-  /// reclaimed, or when no thread has run the loop for a moment, or one has and left it busy.
+  /// Lets other threads run the loop, unless `wanted` returns true. Returns with the lock after reclaim(), or
+  /// when no thread has run the loop for 1 ms, or a thread has left the loop busy.
   void yield(Lock& lock, const std::function<bool()>& wanted);
 
   // ---- for any thread ----
 
-  /// Runs the loop in this thread until `done`, which is checked after each turn, or until `deadline`. False:
-  /// another thread has the loop.
+  /// Runs the loop in this thread until `done`, which is checked after each iteration, or until `deadline`.
+  /// False: another thread has the loop.
   bool run_until(const std::function<bool()>& done, const Deadline& deadline);
-  /// Runs one turn in this thread, to send what was submitted. False: wake the I/O thread. Also false for the
-  /// second submit without a run_until() in between, since more will follow.
+  /// Runs one iteration in this thread, to send what was submitted. False: wake the I/O thread. Also false
+  /// for the second submit without a run_until() in between, since such a program submits many tasks.
   bool submit();
   /// Makes the I/O thread run the loop again.
   void reclaim();
@@ -66,9 +67,9 @@ class LoopLease {
   std::mutex mutex_;
   Loop* loop_ = nullptr;    // null: not registered
   bool used_ = false;       // another thread has run the loop since the I/O thread checked
-  bool submitted_ = false;  // a submit() has run a turn since the last run_until()
+  bool submitted_ = false;  // a submit() has run an iteration since the last run_until()
   std::atomic<bool> free_{false};
-  std::atomic<std::uint32_t> reclaims_{0};  // the I/O thread sleeps on it while it has yielded
+  std::atomic<std::uint32_t> reclaims_{0};  // a futex, on which the I/O thread sleeps in yield()
 };
 
 }  // namespace weft::client

@@ -30,13 +30,13 @@ std::string shipped_name(const MappedObject& object, char role) {
 }  // namespace
 
 Program& Program::current() {
-  static Program* const one = new Program;  // never destroyed: a static Client still serves it
+  static Program* const one = new Program;  // never destroyed: a static Client may serve it to the end
   return *one;
 }
 
 Program::Program() { look(); }
 
-/// Updates the list: adds libraries that have been opened since, removes closed ones.
+/// Updates objects_ after dlopen() and dlclose(): adds opened libraries, removes closed ones.
 void Program::look() {
   const std::uint64_t loads = loader_changes();
   if (loads == loads_) return;
@@ -74,8 +74,8 @@ void Program::list_libraries() {
 Program::Shipped Program::ship(const MappedObject& object) {
   Shipped shipped{object,
                   {.name = object.name, .id = {}, .size = static_cast<std::uint64_t>(object.opened.st_size)}};
-  // A library whose file has been removed after dlopen(), such as a temporarily unpacked plug-in, is only an
-  // error when one of its functions is submitted.
+  // A library whose file has been removed after dlopen(), such as a plug-in that was unpacked temporarily, is
+  // an error only when one of its functions is submitted.
   const bool optional = !object.at_start && !object.replaced;
   if (!object.fault.empty() && optional) return shipped;
   if (!object.fault.empty()) throw Error(object.fault);
@@ -125,7 +125,7 @@ std::string Program::define(std::uint32_t index) const {
       throw Error(function.name() + " cannot be sent to the workers: " + shipped.object.fault);
   }
   return definition_of(function, where->path.substr(where->path.rfind('/') + 1),
-                       where->offset);  // a library of the system
+                       where->offset);  // in a system library, which is not shipped
 }
 
 std::optional<Bytes> Program::read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) {

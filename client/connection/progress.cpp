@@ -84,10 +84,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kInterval(100);  // between two drawings
-// without progress, after which the broker is asked whether there is a worker
+// how long no task has run or finished when the broker is asked whether a worker has joined
 constexpr std::chrono::seconds kQuiet(1);
-constexpr std::chrono::seconds kAskAgain(2);               // between two of these queries
-constexpr std::chrono::milliseconds kAnswerPatience(500);  // to wait for the answer
+constexpr std::chrono::seconds kAskAgain(2);               // between two such queries
+constexpr std::chrono::milliseconds kAnswerPatience(500);  // how long a query may take
 
 /// The label that all tasks share, or the number of labels, or "".
 std::string label_of(const std::vector<FutureState*>& states) {
@@ -102,7 +102,7 @@ std::string label_of(const std::vector<FutureState*>& states) {
 
 }  // namespace
 
-/// On a terminal, redraws one line; elsewhere, prints a line for each tenth.
+/// On a terminal, redraws one line; elsewhere, prints a line for each tenth of the tasks.
 class Drawing {
  public:
   explicit Drawing(const std::vector<FutureState*>& states)
@@ -127,7 +127,7 @@ class Drawing {
     count();
     look_for_workers();
     draw();
-    // Counting a million futures takes a while: spend at most a twentieth of the time on it.
+    // Counting a million futures takes a while: count for at most 1/20 of the time.
     due_ = Clock::now() + std::max<Clock::duration>(kInterval, counting_ * 20);
   }
 
@@ -176,7 +176,7 @@ class Drawing {
     counting_ = Clock::now() - begin;
   }
 
-  /// When no task runs or finishes, asks the broker whether there are workers.
+  /// When no task has run or finished for kQuiet, asks the broker whether a worker has joined.
   void look_for_workers() {
     const auto now = Clock::now();
     if (pending_.empty() || counts_.running > 0 || counts_.done != quiet_done_) {
@@ -187,7 +187,7 @@ class Drawing {
       ask_ = now + kAskAgain;
       try {
         counts_.no_worker = client::query_status(inbox_->address, false, kAnswerPatience).workers == 0;
-      } catch (const ConnectionError&) {  // the client reports itself that the broker is lost
+      } catch (const ConnectionError&) {  // ClientCore reports that the broker is lost
       }
     }
   }

@@ -20,8 +20,8 @@ using Clock = std::chrono::steady_clock;
 
 using Take = std::function<bool(wire::Message&)>;
 
-/// Handles an event of the link. Returns whether the answer is complete; otherwise `reason` may say what went
-/// wrong.
+/// Handles an event of the link. Returns whether the answer is complete; if it is not, sets `reason` to what
+/// went wrong, if anything did.
 bool answered(Link& link, const Link::Event& event, const wire::Message& question, const Take& take,
               std::string& reason) {
   if (std::holds_alternative<Link::Up>(event)) {
@@ -47,7 +47,8 @@ bool answered(Link& link, const Link::Event& event, const wire::Message& questio
   return false;
 }
 
-/// Asks until `take` has the whole answer. `again` is called before the question is repeated.
+/// Asks until `take`, which is called with each message, returns true: it has the whole answer. `again` is
+/// called before the question is repeated on another connection. Throws ConnectionError.
 void ask(const std::string& address, const wire::Message& question, std::chrono::milliseconds timeout,
          const std::function<void()>& again, const Take& take) {
   const auto deadline = Clock::now() + detail::bounded(timeout);

@@ -10,7 +10,7 @@ namespace weft::client {
 
 namespace {
 
-/// A concatenation of everything that distinguishes two specs.
+/// A concatenation of all parts of target and options that distinguish two specs.
 std::string key_of(const detail::CallTarget& target, const TaskOptions* options) {
   std::string key;
   const auto number = [&](auto value) { key.append(reinterpret_cast<const char*>(&value), sizeof value); };
@@ -71,7 +71,7 @@ wire::TaskSpec content_of(const detail::CallTarget& target, const TaskOptions& o
           .environment = options.environment};
 }
 
-/// Checks the size of a DEFINE, to which the broker adds a session when it forwards it.
+/// Checks the size of a DEFINE, to which the broker adds a session when it forwards the DEFINE to workers.
 void check_size(const wire::TaskSpec& content) {
   constexpr std::size_t kAdded = 64;
   const std::size_t bytes = wire::encode(wire::Define{.content = content}).size() + kAdded;
@@ -139,7 +139,8 @@ void SpecTable::set_libraries(const BlobId& hash) {
   defaults_.clear();  // the cached specs have other libraries
 }
 
-/// Retires the least recently used half, so that many new specs need only one pass.
+/// Retires the least recently used half (eviction), so that the pass over all specs is needed only once for
+/// many new ones.
 void SpecTable::retire_old(std::vector<Event>& events) {
   std::vector<std::uint64_t> uses;
   for (const auto& [key, spec] : specs_) uses.push_back(spec.used);

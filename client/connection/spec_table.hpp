@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // SpecTable numbers the specs of a program: the same function with the same options is the same spec, which
-// is sent once. Specs that have not been used for long are retired, so that a program that labels each task
+// is sent once. The least recently used specs are retired (eviction), so that a program that labels each task
 // differently does not fill client and broker. Pure; part of Inbox.
 #pragma once
 
@@ -17,7 +17,7 @@ namespace weft::client {
 
 /// The encoded size of options.
 std::size_t encoded_size(const TaskOptions& options);
-/// Larger options leave no room for the rest of a DEFINE.
+/// With larger options, a DEFINE could exceed the maximum message size.
 inline constexpr std::size_t kOptionsBytesMax = wire::kMessageBytesMax - (128 << 10);
 
 class SpecTable {
@@ -25,7 +25,7 @@ class SpecTable {
   struct Spec {
     std::uint32_t number = 0;
     detail::IntrusivePtr<detail::TaskInfo> info;
-    std::uint64_t used = 0;
+    std::uint64_t used = 0;  // value of uses_ at the last use
   };
   /// Makes the TaskInfo that the futures of a new spec share.
   using MakeInfo = std::function<detail::IntrusivePtr<detail::TaskInfo>(const std::string& function,
@@ -38,8 +38,8 @@ class SpecTable {
       : make_info_(std::move(make_info)), describe_(std::move(describe)), specs_max_(specs_max) {}
 
   /// The spec of a call. Appends to `events` the definition of a new spec and the retirement of old ones. The
-  /// reference is valid until the next call. Throws what Describe throws, and std::invalid_argument when its
-  /// DEFINE would exceed the maximum message size; then nothing has changed.
+  /// reference is valid until the next call. Throws what Describe throws, and std::invalid_argument when the
+  /// DEFINE of the spec would exceed the maximum message size; then nothing has changed.
   const Spec& intern(const detail::CallTarget& target, const TaskOptions* options,
                      std::vector<Event>& events);
 
@@ -65,8 +65,8 @@ class SpecTable {
   MakeInfo make_info_;
   Describe describe_;
   const std::size_t specs_max_;
-  std::unordered_map<std::string, Spec> specs_;  // by everything that distinguishes them
-  // specs of kind program without options, by function index
+  std::unordered_map<std::string, Spec> specs_;  // by key_of() their call, start calls and libraries
+  // cache of the specs of kind program without options, by function index
   std::unordered_map<std::uint32_t, Spec*> defaults_;
   std::vector<wire::StartCall> start_;
   BlobId libraries_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An uncaught Error ends the program with a sentence.
+// An uncaught weft::Error ends the program with its text and exit code 1.
 #pragma once
 
 namespace weft::client {

@@ -10,7 +10,7 @@ namespace weft::client {
 
 namespace {
 
-// How long the search for a broker stays silent, and how long a connection must live to count as progress.
+// How long the search for a broker is not logged, and how long a connection must live to count as progress.
 constexpr Duration kNotice = std::chrono::seconds(1);
 
 double seconds_of(Duration time) { return std::chrono::duration<double>(time).count(); }
@@ -137,7 +137,7 @@ void ClientCore::lose_link(const std::string& reason) {
   }
 }
 
-/// Gives up the connection.
+/// Closes this connection; Presence opens another one after its back-off.
 void ClientCore::break_link(const std::string& reason) {
   actions_->push_back(CloseLink{});
   lose_link(reason);
@@ -226,7 +226,7 @@ void ClientCore::on_message(const wire::Welcome& welcome) {
   fetcher_.on_joined(now_, *actions_);
 }
 
-/// A new broker, or one that does not know this session: every open task is announced again, from the first.
+/// The broker is new or does not know this session: every open task is announced again, from the first.
 void ClientCore::begin_epoch(const wire::Welcome& welcome) {
   epoch_ = welcome.epoch;
   delivered_ = acked_ = 0;
@@ -244,15 +244,15 @@ void ClientCore::begin_epoch(const wire::Welcome& welcome) {
   });
 }
 
-/// The same broker, which has everything up to `received`. Later announcements are lost; CANCELs and
-/// REANNOUNCEs of lost results may be, so they are sent again.
+/// The same broker, which has every task up to `received`. Later announcements are lost. CANCELs, and
+/// REANNOUNCEs of tasks whose results were lost, may be lost too, so they are sent again.
 void ClientCore::resume_epoch(const wire::Welcome& welcome) {
   next_ = welcome.received + 1;
   acked_ = delivered_;  // as our HELLO said
   drop_cancelled(welcome.received);
   std::vector<std::uint64_t> cancels;
   std::vector<std::uint64_t> remakes;
-  std::vector<std::uint64_t> unknown;  // tasks that the broker may not have, so that no answer may come
+  std::vector<std::uint64_t> unknown;  // cancelled tasks that the broker may not have: no answer may come
   tasks_.for_each([&](std::uint64_t seq, Task& task) {
     if (seq >= next_ || task.state == TaskState::pulling) return;
     const bool remade = task.extra && task.extra->remake;

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: MIT
 // The client's state machine. ClientCore retains every task with its arguments until the final answer, sends
 // HELLO, announces open tasks (again after a reconnect), acknowledges deliveries, and fetches large results.
-// It never sends, sleeps, hashes or reads a clock: the shell feeds it events and performs the actions that it
-// returns. The loop is
+// ClientCore never sends, sleeps, hashes or reads a clock: the shell feeds it events and performs the actions
+// that it returns. The loop is
 //
 //   for (;;) {
-//     poll(link, inbox, until(session.deadline()));
-//     for each thing that happened:  session.step(now, event, actions);
-//     session.step(now, Tick{}, actions);            // once per turn: acknowledges
+//     poll(link, inbox, until(core.deadline()));
+//     for each thing that happened:  core.step(now, event, actions);
+//     core.step(now, Tick{}, actions);            // once per iteration: acknowledges
 //     for each action:               perform(action);
 //   }
 //
 // Not thread-safe; owned by one loop. The rules are in common/PROTOCOL.md, sections 3 to 5 and 7. After
-// GaveUp or Close it is over(): it ignores every event and has no deadline.
+// GaveUp or Close, ClientCore is over(): it ignores every event and has no deadline.
 //
 // Life of a task:
 //
 //   Submit --> open --(final, inline)--> Complete, forgotten
 //               | ^ \--(final, blob)--> pulling --(verified)--> DROP, Complete, forgotten
 //               | +------ REANNOUNCE ------+ (lost)
-//               +--(CancelTasks)--> Complete; if the broker may have it: cancelled, until its final answer
+//               +--(CancelTasks)--> Complete; if the broker may have the task: cancelled until it answers
 //
 // Invariants (see check_invariants):
 //   1. Each submitted task is completed exactly once, unless the session is over.
 //   2. Deliveries are taken in order, each once; only taken ones are acknowledged.
-//   3. The bytes of tasks in flight (sent, not RECEIVED) stay below the window plus one task.
+//   3. Flow control: the bytes of tasks in flight (sent, not RECEIVED) stay below the window plus one task.
 //   4. A spec is retained while a task refers to it, and forgotten when it is retired and unused.
-//   5. A task is pulling exactly while the fetcher works for it.
+//   5. A task is pulling exactly while the fetcher fetches its result.
 #pragma once
 
 #include <deque>
@@ -57,13 +57,13 @@ class ClientCore {
     Duration connect_timeout = std::chrono::seconds(10);  // until the first WELCOME
     Duration give_up = std::chrono::seconds(60);          // how long to wait for a lost broker
     std::size_t window_bytes = 4 << 20;  // flow control: bytes of tasks sent and not RECEIVED
-    std::size_t history_max = 50;        // lines retained for a task
-    // minimum time between two ACKs, which are cumulative,
+    std::size_t history_max = 50;        // lines of TaskErrorDetails::history retained for a task
+    // Coalescing of ACKs, which are cumulative: minimum time between two of them,
     Duration ack_interval = std::chrono::milliseconds(20);
-    std::uint64_t ack_deliveries = 1000;  // unless this many deliveries
-    std::size_t ack_bytes = 256 << 10;    // or bytes of results are unacknowledged
+    std::uint64_t ack_deliveries = 1000;  // unless this many deliveries are unacknowledged,
+    std::size_t ack_bytes = 256 << 10;    // or this many bytes of results
     Presence::Settings presence;
-    BlobFetch::Settings fetch;  // of large results
+    BlobFetch::Settings fetch;  // how large results are fetched
   };
 
   /// `now`: when the search for a broker begins.
@@ -98,13 +98,13 @@ class ClientCore {
     std::uint32_t retries_used = 0;  // as counted by the broker
     std::uint32_t crashes = 0;
     Duration waited{};    // time queued before `since`
-    bool remake = false;  // its result was lost: it has been announced again, out of turn
+    bool remake = false;  // its result was lost: the task has been announced again, out of turn
     wire::BlobRef blob;   // the result that is being fetched
   };
   struct Task {
     wire::Payload payload;
     std::unique_ptr<Extra> extra;
-    Time since{};  // when it was submitted, or queued again
+    Time since{};  // when the task was submitted, or queued again
     std::uint32_t spec = 0;
     TaskState state = TaskState::open;
   };
@@ -114,7 +114,7 @@ class ClientCore {
     std::uint8_t minor = 0;  // minor version that a broker must have, for its essential options
     bool retired = false;
     bool defined = false;  // DEFINE was sent on this connection
-    bool known = false;    // the broker of this epoch knows it
+    bool known = false;    // the broker of this epoch knows the spec
   };
   /// A SUBMIT or REANNOUNCE that has not been RECEIVED.
   struct UnderWay {
@@ -142,7 +142,7 @@ class ClientCore {
   void send(wire::Message message);
   void notify(Notice notice) { actions_->push_back(Notify{std::move(notice)}); }
 
-  // tasks.cpp: what happens to tasks
+  // tasks.cpp: submission, announcement, cancellation, answers
   void on(const DefineSpec& event);
   void on(const RetireSpec& event);
   void on(const Submit& event);
@@ -193,13 +193,13 @@ class ClientCore {
   std::uint8_t received_minor_ = 0;  // the broker's minor version, from the current message
   Actions* actions_ = nullptr;       // of the current step
   bool over_ = false;
-  Time lost_since_;           // first loss since a connection last made progress; valid while not joined
-  bool loss_logged_ = false;  // the loss has been logged, and no connection has made progress since
-  bool back_logged_ = false;
-  bool no_answer_logged_ = false;  // it has been logged that no broker answers
+  Time lost_since_;                // first loss since a connection last made progress; valid while not joined
+  bool loss_logged_ = false;       // the loss has been logged, and no connection has made progress since
+  bool back_logged_ = false;       // the return of the broker after this loss has been logged
+  bool no_answer_logged_ = false;  // that no broker answers has been logged
   Time joined_at_{};
-  Time crash_log_at_{};               // earliest next log line
-  std::size_t crashes_unlogged_ = 0;  // crashes since that line
+  Time crash_log_at_{};               // earliest time of the next log line about a crash
+  std::size_t crashes_unlogged_ = 0;  // crashes since the last log line
   std::string last_reason_;
 
   SeqTable<Task> tasks_;
@@ -214,7 +214,7 @@ class ClientCore {
     std::uint64_t seq;  // number of the task here
     wire::TaskRef ref;
   };
-  // answers that the broker need not retain any longer; repeated on each connection
+  // answers that the broker no longer needs to retain; FETCHED is repeated on each connection
   std::vector<TakenTask> taken_;
 
   // State of the broker's epoch:
@@ -234,7 +234,8 @@ class ClientCore {
   std::vector<std::uint64_t> cancel_again_;  // cancelled tasks that have been announced again
   std::deque<UnderWay> under_way_;
   std::size_t under_way_bytes_ = 0;
-  wire::Submit submit_;  // being filled by pump()
+  // filled by pump(), sent by flush_announced()
+  wire::Submit submit_;
   wire::Reannounce reannounce_;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Events into client::ClientCore and actions out of it. Plain values; actions can be compared. Those about
-// blobs are the ones of all three roles, in common/wire/blob_verbs.hpp: the client fetches and stores large
-// results, and serves arguments and program files.
+// Events into client::ClientCore and actions out of it. Plain values; actions can be compared. Events and
+// actions about blobs are in common/wire/blob_verbs.hpp, since all three roles share them: the client fetches
+// and stores large results, and serves arguments and program files.
 #pragma once
 
 #include <optional>
@@ -27,7 +27,7 @@ struct Received {
   wire::Message message;
   std::uint8_t minor = wire::kMinor;  // the broker's minor version
 };
-/// A frame that cannot be decoded; `version`: because it has another major version.
+/// A frame that cannot be decoded; `version`: because the broker has another major version.
 struct ReceivedGarbage {
   std::string reason;
   bool version = false;
@@ -55,8 +55,9 @@ struct CancelTasks {
 struct Taken {
   std::uint64_t seq = 0;
 };
-/// The program is done with this client: sends GOODBYE and forgets every open task.
+/// The Client is being destroyed: sends GOODBYE and forgets every open task.
 struct Close {};
+/// Time has passed: does what is due, and acknowledges.
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, Received, ReceivedGarbage, DefineSpec, RetireSpec, Submit,
@@ -75,15 +76,15 @@ struct Send {
   bool operator==(const Send&) const = default;
 };
 
-/// The only answer to a task.
+/// The final answer to a task, of which there is one.
 struct Completion {
   std::uint64_t seq = 0;
   wire::Outcome outcome = wire::Outcome::ok;
-  std::uint32_t attempts = 1;  // executions that ended, including this one; 0: it never ran
+  std::uint32_t attempts = 1;  // executions that ended, including the last one; 0: the task never ran
   bool takes_blob = false;     // the payload is a stored blob that no other task needs, so it can be moved
   wire::Payload payload;       // the result (inline, or a stored blob), an ErrorInfo, or nothing
   std::vector<std::string> history;  // a line for each lost or failed attempt
-  wire::Payload arguments;           // of a failed task; the receiver must release a blob
+  wire::Payload arguments;           // of a failed task; if they are a blob, the receiver must release it
   bool operator==(const Completion&) const = default;
 };
 struct Complete {
@@ -97,21 +98,21 @@ struct MarkRunning {
   bool operator==(const MarkRunning&) const = default;
 };
 
-/// `tasks` further detached tasks are safe: the broker's journal has them, or they are answered. `refused` of
-/// them were refused by the broker; `reason` is that of the first.
+/// `tasks` more detached tasks are safe: the broker's journal (write-ahead log) has them, or they are
+/// answered. The broker refused `refused` of them, the first one for `reason`.
 struct MarkKept {
   std::size_t tasks = 0;
   std::size_t refused = 0;
   std::string reason;
   bool operator==(const MarkKept&) const = default;
 };
-/// The broker has the CANCEL of these tasks, or does not need one.
+/// The broker has the CANCEL of these tasks, or does not need it.
 struct CancelsSettled {
   std::vector<std::uint64_t> seqs;
   bool operator==(const CancelsSettled&) const = default;
 };
 
-/// One task fewer needs this argument; the shell counts users.
+/// One task fewer needs this large argument; the shell counts the tasks.
 struct ReleaseArgument {
   BlobId id;
   bool operator==(const ReleaseArgument&) const = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a FutureState refers to in addition to its bytes: why it has no value, and data shared with other
-// tasks.
+// What a FutureState points to: Failure, if the task has no value, and TaskInfo, the data that it shares with
+// other tasks.
 #pragma once
 
 #include <memory>
@@ -21,14 +21,14 @@ struct Failure {
 
   wire::Outcome outcome = wire::Outcome::failed;
   bool connection = false;     // reported as ConnectionError
-  bool local = false;          // decoding failed in this client; the broker's answer was valid
+  bool local = false;          // decoding failed in this client, although the broker's answer was valid
   std::uint32_t attempts = 0;  // executions
   std::vector<std::string> history;
   wire::Payload arguments;       // for Client::retry
   std::shared_ptr<Inbox> inbox;  // stores the arguments if they are a blob
 };
 
-/// What all tasks of one function with the same options share.
+/// The data that all tasks of one function with the same options share.
 class TaskInfo : public RefCounted {
  public:
   Uuid session;

@@ -11,7 +11,7 @@ namespace weft::client {
 void Fetcher::add(Time now, std::uint64_t seq, const wire::BlobRef& ref, Actions& actions) {
   needers_[ref.id].push_back({seq, ref.holder});
   if (fetch_.contains(ref.id)) {
-    fetch_.add_holder(ref.id, ref.holder);  // whose task has made the same bytes
+    fetch_.add_holder(ref.id, ref.holder);  // a task of this holder has made the same bytes
   } else {
     fetch_.start(ref.id, ref.size, {ref.holder});
   }
@@ -33,7 +33,7 @@ void Fetcher::remove(Time now, std::uint64_t seq, const BlobId& id, Actions& act
     actions.push_back(DropBlob{id});
   } else if (std::none_of(needers.begin(), needers.end(),
                           [&](const Needer& n) { return n.holder == holder; })) {
-    fetch_.remove_holder(id, holder);  // which is about to be told to drop the blob
+    fetch_.remove_holder(id, holder);  // DROP for the blob is about to be sent to this holder
   }
   perform(now, actions);
 }
@@ -66,7 +66,7 @@ std::vector<Fetcher::Needer> Fetcher::on_bad(Time now, const BlobBad& event, Act
   return {};
 }
 
-/// The fetch is over: its verdict is final.
+/// Ends the fetch of a blob; returns the tasks that need it.
 std::vector<Fetcher::Needer> Fetcher::settle(const BlobId& id) {
   fetch_.on_good(id);
   return std::move(needers_.extract(id).mapped());

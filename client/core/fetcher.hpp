@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fetcher brings large results to this client. It knows which tasks need which blob, so that equal results
-// travel once, and has BlobFetch get them. Pure; part of client::ClientCore.
+// Fetcher fetches large results to this client, by BlobFetch. It knows which tasks need which blob, so that
+// equal results travel once. Pure; part of client::ClientCore.
 #pragma once
 
 #include <optional>
@@ -17,34 +17,35 @@ class Fetcher {
  public:
   struct Needer {
     std::uint64_t seq = 0;
-    Uuid holder;  // of the result of this task
+    Uuid holder;  // the worker that has the result of this task
   };
-  /// A blob that will not come.
+  /// A blob that cannot be fetched.
   struct Lost {
     BlobId id;
     std::vector<Needer> needers;
     std::string reason;
-    bool held = false;  // the holders may still have it
+    bool held = false;  // the holders may still have the blob
   };
 
   explicit Fetcher(const BlobFetch::Settings& settings) : fetch_(settings) {}
 
   /// Task `seq` needs the blob.
   void add(Time now, std::uint64_t seq, const wire::BlobRef& ref, Actions& actions);
-  /// Task `seq` does not need it any more.
+  /// Task `seq` no longer needs the blob.
   void remove(Time now, std::uint64_t seq, const BlobId& id, Actions& actions);
-  /// There is a (new) connection: what was asked for on the last one is asked for again.
+  /// There is a new connection: chunks that were requested on the last connection are requested again.
   void on_joined(Time now, Actions& actions);
   void on_lost() { fetch_.on_lost(); }
   void on_data(Time now, const wire::Data& data, Actions& actions);
   void on_gone(Time now, const wire::Gone& gone, Actions& actions);
-  /// Returns who needed the blob: it is here.
+  /// The blob is stored and verified: returns the tasks that need it.
   std::vector<Needer> on_ready(const BlobReady& event);
-  /// Returns who needed the blob if there is no room for it. Otherwise it is lost, or fetched again.
+  /// If there is no memory for the blob, returns the tasks that need it. Otherwise the blob is lost, or
+  /// fetched again.
   std::vector<Needer> on_bad(Time now, const BlobBad& event, Actions& actions);
   void tick(Time now, Actions& actions);
   std::optional<Time> deadline() const { return fetch_.deadline(); }
-  /// Everything that was lost since the last call.
+  /// The blobs that were lost since the last call.
   std::vector<Lost> take_lost() { return std::exchange(lost_, {}); }
 
   bool needs(std::uint64_t seq, const BlobId& id) const;

@@ -13,8 +13,8 @@ namespace weft::client {
 
 namespace {
 
-// Limits of one message of tasks, or one Complete; the shell packs messages. Larger ones would need memory
-// that the C library gets from the kernel, and returns, each time.
+// Limits of one message of tasks, or one Complete; the shell packs messages into frames. For larger messages
+// the C library would get memory from the kernel, and return it, each time.
 constexpr std::size_t kRecordsMax = 1024;
 constexpr std::size_t kMessageBytes = 256 << 10;
 constexpr std::size_t kRecordBytes = 16;  // approximate size of a record without its payload
@@ -148,14 +148,14 @@ void ClientCore::on(const CancelTasks& event) {
       taken_.push_back({seq, kept->second});
       untaken_.erase(kept);
     }
-    if (task == nullptr) {  // it has just been answered
+    if (task == nullptr) {  // the task has just been answered
       settle_cancel(seq);
       continue;
     }
     complete({.seq = seq,
               .outcome = wire::Outcome::cancelled,
               .attempts = task->extra ? task->extra->attempts : 0});
-    if (task->state == TaskState::pulling) {  // the broker is done with it
+    if (task->state == TaskState::pulling) {  // the broker has given the final answer, so needs no CANCEL
       const wire::BlobRef blob = task->extra->blob;
       fetcher_.remove(now_, seq, blob.id, *actions_);
       if (joined()) send(wire::Drop{blob.holder, blob.id});
@@ -166,7 +166,7 @@ void ClientCore::on(const CancelTasks& event) {
       forget(seq);
       settle_cancel(seq);
     } else {
-      if (!outlives_us(*task)) {  // otherwise it may have to be announced again
+      if (!outlives_us(*task)) {  // a task that outlives us may have to be announced again, with its payload
         if (task->payload.is_blob()) actions_->push_back(ReleaseArgument{task->payload.blob().id});
         task->payload = {};
       }
@@ -174,7 +174,7 @@ void ClientCore::on(const CancelTasks& event) {
       if (seq < next_) cancelled.push_back(seq);
     }
   }
-  if (!joined()) return;  // sent after the next WELCOME
+  if (!joined()) return;  // CANCEL and FETCHED are sent after the next WELCOME
   send_cancels(cancelled);
   send_fetched(fetched);
 }
@@ -233,7 +233,7 @@ void ClientCore::on(const BlobBad& event) {
   }
 }
 
-/// Nothing more is wanted of the holder of this task's result.
+/// The result of this task has been fetched, or does not fit into memory: tells its holder to drop the blob.
 ClientCore::Task& ClientCore::end_fetch(const Fetcher::Needer& needer) {
   Task* task = tasks_.find(needer.seq);
   WEFT_CHECK(task != nullptr && task->state == TaskState::pulling);
@@ -243,8 +243,8 @@ ClientCore::Task& ClientCore::end_fetch(const Fetcher::Needer& needer) {
 
 // ---- announcing ----
 
-/// Sends what the window allows: first the tasks that were announced on earlier connections, then SYNCED,
-/// then new tasks.
+/// Sends what the window allows (flow control): first the tasks that were announced on earlier connections,
+/// then SYNCED, then new tasks.
 void ClientCore::pump() {
   for (;;) {
     if (!synced_ && next_ > sync_upto_) {
@@ -306,7 +306,7 @@ void ClientCore::announce(std::uint64_t seq, Task& task, bool older_than_epoch) 
   }
 }
 
-/// The broker would silently ignore an option of the task, so the task is refused here.
+/// The broker is too old for an option of the task and would silently ignore it, so the task is refused here.
 void ClientCore::refuse_too_new(std::uint64_t seq, const Task& task) {
   const std::uint8_t minor = presence_.broker_minor();
   const auto requirement = wire::required_beyond(spec_of(task.spec).content, minor);
@@ -356,7 +356,7 @@ wire::ReannounceRecord ClientCore::again(std::uint64_t seq, const Task& task) co
           .payload = task.payload};
 }
 
-/// The result is lost although the broker is done with the task: announces it again, out of turn.
+/// The result is lost although the broker has given the final answer: announces the task again, out of turn.
 void ClientCore::remake(std::uint64_t seq) {
   Task* task = tasks_.find(seq);
   WEFT_CHECK(task != nullptr);
@@ -397,7 +397,7 @@ void ClientCore::on_message(const wire::Deliver& deliver) {
   if (delivered_ > before) note_progress();
 }
 
-/// ACKs are batched: each goes all the way to a worker, and wakes as many threads there as a result does.
+/// ACKs are coalesced: each goes on to a worker, and wakes as many threads on its way as a result does.
 bool ClientCore::must_ack() const {
   return ack_due_ && (now_ >= ack_at_ || delivered_ - acked_ >= settings_.ack_deliveries ||
                       unacked_bytes_ >= settings_.ack_bytes);
@@ -418,7 +418,7 @@ void ClientCore::reannounce(wire::Reannounce message) {
 }
 
 void ClientCore::take(const wire::DeliveryRecord& record) {
-  // from a newer broker: acknowledged and otherwise ignored
+  // a kind that only a newer broker knows: acknowledged and otherwise ignored
   if (record.kind == wire::DeliveryKind::unknown) return;
   Task* task = tasks_.find(record.seq);
   const bool is_final = record.kind == wire::DeliveryKind::final;
@@ -496,7 +496,7 @@ void ClientCore::take_final(std::uint64_t seq, Task& task, const wire::DeliveryR
   if (!ok) completion.arguments = std::exchange(task.payload, {});
   if (!ok && is_execution(record.outcome)) {
     add_history(extra_of(task), record);
-    // The error itself contains this text, so the history need not repeat it.
+    // The error itself contains the text of the last attempt, so the history does not repeat it.
     const std::string what = ": " + what_of(record);
     for (std::string& line : task.extra->history) {
       if (line.ends_with(what)) line.resize(line.size() - what.size());
@@ -537,7 +537,7 @@ void ClientCore::on_message(const wire::Running& running) {
   if (!mark.seqs.empty()) actions_->push_back(std::move(mark));
 }
 
-/// Tasks whose large results will not come.
+/// Announces again the tasks whose large results are lost.
 void ClientCore::remake_lost() {
   for (const Fetcher::Lost& lost : fetcher_.take_lost()) {
     for (const Fetcher::Needer& needer : lost.needers) {
@@ -555,8 +555,8 @@ void ClientCore::on_message(const wire::Kept& kept) {
   for (const std::uint64_t seq : kept.seqs) mark_kept(seq);
 }
 
-/// The detached task no longer depends on this client: it is in the journal, or answered, possibly refused
-/// with this reason.
+/// The detached task no longer depends on this client: the broker has the task in its journal, or has
+/// answered it, possibly by a refusal.
 void ClientCore::mark_kept(std::uint64_t seq, const wire::Payload* refusal) {
   if (unkept_.erase(seq) == 0) return;
   if (actions_->empty() || !std::holds_alternative<MarkKept>(actions_->back()))
@@ -609,7 +609,8 @@ void ClientCore::drop_if_unused(std::uint32_t number) {
   specs_.erase(number);
 }
 
-/// Forgets cancelled tasks above number `beyond`, which the broker does not have unless its journal does.
+/// Forgets cancelled tasks above number `beyond`, which the broker does not have, except those that may be in
+/// its journal.
 void ClientCore::drop_cancelled(std::uint64_t beyond) {
   std::vector<std::uint64_t> gone;
   tasks_.for_each([&](std::uint64_t seq, const Task& task) {

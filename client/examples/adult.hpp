@@ -50,7 +50,7 @@ struct Person {
   bool rich = false;                              // more than 50K
 };
 
-/// Something is wrong with a file. The text names the file, the line, the problem and the remedy.
+/// A data file cannot be used. The text names the file, the line, the problem and the remedy.
 class DataError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -101,8 +101,8 @@ inline DataError data_error(const std::string& name, const std::string& what) {
 
 }  // namespace detail
 
-/// Reads all of `in`; `name` is the file's name in messages. Skips blank lines (both files end in one) and
-/// lines that begin with a bar (adult.test starts with "|1x3 Cross validator").
+/// Reads all of `in`; `name` is the file's name in messages. Skips blank lines (both files end with a blank
+/// line) and lines that begin with a bar (adult.test starts with "|1x3 Cross validator"). Throws DataError.
 inline std::vector<Person> parse(std::istream& in, const std::string& name) {
   std::vector<Person> people;
   std::string line;
@@ -133,7 +133,8 @@ inline forest::Labels labels(const std::vector<Person>& people) {
   return result;
 }
 
-/// The encoding learned from the training data. An unknown word becomes a row of zeros.
+/// One-hot encoding, learned from the training data. A word that the training data lacks becomes zeros in all
+/// columns of its field.
 class OneHot {
  public:
   explicit OneHot(const std::vector<Person>& training) {

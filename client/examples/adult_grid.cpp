@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A grid search on real data: 3200 random forests, one task each, on the UCI adult data set
-// (random_forest.hpp, adult.hpp). The data is not sent. Each worker reads it from its own disk, from the
-// directory that every task names, and only once in each runner.
+// (random_forest.hpp, adult.hpp). The data is not sent: each runner reads it once, from the directory on the
+// worker's disk that is an argument of every task.
 //
 //   scripts/get_adult.sh ~/adult          # on each worker's machine
 //   adult_grid --data ~/adult             # the whole grid; rows go to adult_grid.csv
-//   adult_grid --points 64                # an evenly spread sample of it
+//   adult_grid --points 64                # an evenly spread sample of the grid
 #include "adult.hpp"
 
 #include <weft/weft.hpp>
@@ -30,7 +30,7 @@
 struct Point {
   std::string criterion;  // gini or entropy
   int trees = 0;
-  int features = 0;  // from which each split chooses
+  int features = 0;  // number of columns from which each split chooses
   int depth = 0;
   std::uint64_t seed = 0;
   MSGPACK_DEFINE(criterion, trees, features, depth, seed)
@@ -39,7 +39,7 @@ struct Point {
 struct Row {
   Point point;
   double accuracy = 0;  // on adult.test
-  double seconds = 0;   // to fit
+  double seconds = 0;   // time to fit the forest
   MSGPACK_DEFINE(point, accuracy, seconds)
 };
 
@@ -143,7 +143,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::invalid_argument& error) {
     fmt::print(stderr, "adult_grid: {}\n", error.what());
-    return 2;  // the address
+    return 2;  // the address is invalid
   } catch (const std::exception& error) {
     fmt::print(stderr, "adult_grid: {}\n", error.what());
     return 1;

@@ -35,10 +35,10 @@ int run(const std::string& broker, const std::vector<std::vector<std::string>>& 
   for (const auto& argv : commands) futures.push_back(client.command(argv, input));
 
   int failed = 0;
-  const auto outcomes = client.gather(futures, weft::outcomes);  // one for each, in order
+  const auto outcomes = client.gather(futures, weft::outcomes);  // one for each future, in order
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     fmt::print("$ {}\n", fmt::join(commands[i], " "));
-    if (!outcomes[i].ok()) {  // it did not run, for example because the program does not exist
+    if (!outcomes[i].ok()) {  // the command did not run, for example because the program does not exist
       fmt::print("{}\n", outcomes[i].error().what());
       ++failed;
       continue;
@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
   app.add_option("command", command, "after --: the program and its arguments")->required();
   try {
     app.parse(argc, argv);
-    if (each.empty()) each.push_back("{}");  // once, unchanged
+    if (each.empty()) each.push_back("{}");  // the command runs once, unchanged
     std::vector<std::vector<std::string>> commands;
     for (const std::string& value : each) {
       auto& one = commands.emplace_back(command);
@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::invalid_argument& error) {
     fmt::print(stderr, "commands: {}\n", error.what());
-    return 2;  // the address
+    return 2;  // the address is invalid
   } catch (const std::exception& error) {
     fmt::print(stderr, "commands: {}\n", error.what());
     return 1;

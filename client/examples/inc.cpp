@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The smallest whole program: a function, mapped over a thousand numbers on every core that has
-// joined. Nothing is installed on the workers beforehand: this program ships itself there.
+// The smallest whole program: a function that is mapped over a thousand numbers, on all slots of the cluster.
+// Nothing is installed on the workers beforehand: this program ships itself there.
 //
 //   inc                                                    # broker: $WEFT_BROKER or 127.0.0.1:8786
 //   inc --broker 192.168.14.13:8786 --n 100000 --iterations 1000 --results
 //
-// --gather waits for all results and prints them at once. --results takes them one by one, in
-// order, and frees each: memory stays flat however many there are.
+// --gather waits for all results and prints them at once. --results takes the results one by one, in order,
+// and frees each, so that memory does not grow with the number of results.
 #include <weft/weft.hpp>
 
 #include <fmt/ranges.h>
@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::invalid_argument& error) {
     fmt::print(stderr, "inc: {}\n", error.what());
-    return 2;  // the address
+    return 2;  // the address is invalid
   } catch (const std::exception& error) {
     fmt::print(stderr, "inc: {}\n", error.what());
     return 1;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 //
-// A random forest for two classes, small enough to read: what adult_grid.cpp fits thousands of times.
+// A random forest for two classes, small enough to read: the model that adult_grid.cpp fits thousands of
+// times.
 //
 //   forest::Binning binning(training_columns);                       // once per data set
 //   forest::Table training = binning.apply(training_columns);
 //   forest::RandomForest model(training, labels, {.trees = 10, .depth_max = 12, .seed = 1});
 //   double probability = model.predict(binning.apply(other_columns)).front();
 //
-// It follows scikit-learn's RandomForestClassifier: bootstrap samples, a fresh draw of columns for
-// every split, leaves that hold probabilities, and a forest that averages them. Unlike it, numbers
-// are put into at most 256 bins first, so that a split costs one pass over the rows and no sorting.
-// Everything follows from the seed, on every machine. Nothing here is shared between threads.
+// The algorithm is that of scikit-learn's RandomForestClassifier: bootstrap samples, a new random choice of
+// columns for every split, leaves that hold probabilities, and a forest that averages them. The difference is
+// that numbers are first put into at most 256 bins, so that a split costs one pass over the rows and no
+// sorting. The same seed gives the same forest on every machine. No global state: forests may be fitted in
+// several threads.
 #pragma once
 
 #include <algorithm>
@@ -48,8 +50,8 @@ struct Table {
   std::size_t rows() const { return columns.empty() ? 0 : columns.front().size(); }
 };
 
-// Binning learns the bins of the training columns. A column with at most 256 distinct values keeps
-// them all apart; one with more is cut into 256 parts of about equal size.
+// Binning learns the bins of the training columns. A column with at most 256 distinct values has a bin for
+// each value; a column with more is cut into 256 bins with about equally many rows.
 class Binning {
  public:
   static constexpr std::size_t kBinsMax = 256;
@@ -74,14 +76,14 @@ class Binning {
   }
 
  private:
-  using Edges = std::vector<double>;  // ascending; a value's bin is the number at or below it
+  using Edges = std::vector<double>;  // ascending; the bin of a value is the number of edges at or below it
 
   static Edges learn(const std::vector<float>& column) {
     if (column.empty()) return {};
     std::vector<float> values;  // one for each bin, ascending
     const auto range = std::ranges::minmax(column);
     if (std::ranges::all_of(column, [range](float v) { return v == range.min || v == range.max; })) {
-      values = {range.min, range.max};  // most columns are one-hot: that is seen without sorting
+      values = {range.min, range.max};  // most columns are one-hot and need no sorting
     } else {
       std::vector<float> sorted = column;
       std::ranges::sort(sorted);
@@ -109,7 +111,8 @@ constexpr std::uint32_t positive_of(Count count) { return static_cast<std::uint3
 
 class RandomForest {
  public:
-  /// REQUIRES: `training` came from Binning::apply. Keeps no reference to it.
+  /// Fits the forest; the arguments need not outlive the call. Throws std::invalid_argument. REQUIRES:
+  /// `training` came from Binning::apply.
   RandomForest(const Table& training, const Labels& labels, const Settings& settings) {
     if (settings.trees < 1 || settings.features_per_split < 1 || settings.depth_max < 1)
       throw std::invalid_argument("RandomForest: trees, features_per_split and depth_max start at 1");
@@ -134,7 +137,7 @@ class RandomForest {
     return sum;
   }
 
-  /// The share of rows whose more probable class is their label.
+  /// The fraction of rows whose more probable class is their label.
   double accuracy(const Table& table, const Labels& labels) const {
     const std::vector<double> probability = predict(table);
     std::size_t hits = 0;
@@ -145,11 +148,11 @@ class RandomForest {
 
  private:
   struct Node {
-    // next node for rows above `bin`; the others continue at the following node; 0: a leaf
+    // index of the child for rows above `bin`; the child for the other rows follows this node; 0: a leaf
     std::size_t right = 0;
     std::size_t column = 0;
     std::size_t bin = 0;
-    double probability = 0;  // of class 1, for the rows that came here in training
+    double probability = 0;  // of class 1: its fraction of the training rows that reached this node
   };
   using Tree = std::vector<Node>;  // depth first, the root at 0
 
@@ -211,8 +214,8 @@ class RandomForest {
       add_node(tree, samples.subspan(left), depth + 1);
     }
 
-    // Draws columns without repetition; as scikit-learn does, beyond features_per_split when all
-    // that were drawn are constant here.
+    // Draws columns without repetition. As in scikit-learn, draws more than features_per_split when all
+    // columns drawn so far are constant in these rows.
     Split best_split(std::span<const Sample> samples, Count total) {
       Split best;
       const auto wanted = static_cast<std::size_t>(settings_.features_per_split);
@@ -248,10 +251,11 @@ class RandomForest {
       }
     }
 
-    // The standard specifies the numbers of the generator, but not those of the distributions.
+    // A random number below n. Not std::uniform_int_distribution, whose results the standard does not
+    // specify: forests would differ between standard libraries.
     std::size_t below(std::size_t n) { return static_cast<std::size_t>(((random_() >> 32) * n) >> 32); }
 
-    // Higher is purer; the sum over both sides ranks splits as the mean impurity does.
+    // Higher is purer. The sum over both sides of a split is highest where the mean impurity is lowest.
     double purity(Count count) const {
       const std::uint32_t all = all_of(count), positive = positive_of(count), negative = all - positive;
       if (settings_.criterion == Criterion::entropy)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Counts words in files: one task for each file, taken in the order in which they finish, so that the counts
 // of a small file are printed while a large one is still being read. The text is sent as an argument, so the
-// workers need not see the files. A file that fails is reported; the others count.
+// workers need not see the files. A file that cannot be counted is reported; the others still count.
 //
 //   wordcount --top 20 *.txt
 #include <weft/weft.hpp>
@@ -48,7 +48,7 @@ std::string read(const std::string& file) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-// Returns how many files failed.
+// Returns the number of files that failed.
 int run(const std::string& broker, const std::vector<std::string>& files, std::size_t top) {
   weft::Client client(broker);
   int failed = 0;
@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   } catch (const std::invalid_argument& error) {
     fmt::print(stderr, "wordcount: {}\n", error.what());
-    return 2;  // the address
+    return 2;  // the address is invalid
   } catch (const std::exception& error) {
     fmt::print(stderr, "wordcount: {}\n", error.what());
     return 1;

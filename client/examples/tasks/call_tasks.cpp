@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
     const auto mean = client.call<double>("mean", std::vector<double>{1, 2, 3, 4});
     const auto reversed = client.call<std::string>("reversed", std::string("weft"));
 
-    std::vector<weft::Future<long>> primes;  // of the first million numbers, on ten slots
+    std::vector<weft::Future<long>> primes;  // counts of the primes below a million, in ten parts
     for (long i = 0; i < 10; ++i)
       primes.push_back(client.call<long>("count_primes", i * 100'000, (i + 1) * 100'000));
     long total = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A task library: functions that any client can call by name without having their code. Each worker loads it
-// at start: weft-worker HOST:PORT --load libtasks.so
+// A task library: functions that any client can call by name without having their code. Each worker loads the
+// library at start: weft-worker HOST:PORT --load libtasks.so
 #include <weft/task_library.hpp>
 
 #include <numeric>

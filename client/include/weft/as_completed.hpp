@@ -26,7 +26,8 @@ namespace detail {
 class Arrivals {
  public:
   void add(std::size_t index);
-  /// Waits for arrival number `n` (from 0), at most until `deadline`.
+  /// Waits for arrival number `n` (from 0), at most until `deadline`. Returns the index of its future;
+  /// nullopt: `deadline` has passed.
   std::optional<std::size_t> wait_for(std::size_t n, const FutureState::Deadline& deadline);
 
  private:
@@ -35,15 +36,15 @@ class Arrivals {
   std::vector<std::size_t> indexes_;
 };
 
-/// Reports future `index` to `arrivals` when it is done.
+/// Adds `index` to `arrivals` when the task of `state` is done.
 void report_to(FutureState& state, std::shared_ptr<Arrivals> arrivals, std::size_t index);
 
 /// A progress bar on stderr, drawn while the range is iterated.
 class Drawing;
 std::shared_ptr<Drawing> start_drawing(const std::vector<FutureState*>& states);
-/// Waits for arrival number `n`, drawing in between.
+/// Waits for arrival number `n` and returns the index of its future; redraws the bar until then.
 std::size_t draw_until(Drawing& drawing, Arrivals& arrivals, std::size_t n);
-/// Draws the final state. REQUIRES: all have arrived.
+/// Draws the final state of the bar. REQUIRES: all futures are done.
 void finish_drawing(Drawing& drawing);
 
 template <class T>
@@ -53,12 +54,14 @@ inline constexpr bool kIsFuture<Future<R>> = true;
 
 }  // namespace detail
 
-/// A single-pass range over copies of futures. Each step waits for the next one that is done, however it
-/// ended; a future that was given several times appears as often. The step past the last one returns when the
-/// on_done callbacks of all of them have returned.
+/// A single-pass range that owns copies of the futures. Each step waits for the next task to finish, fail or
+/// be cancelled; a future that was given twice appears twice. The step to the end of the range also waits
+/// until the on_done callbacks of all futures have returned. Not thread-safe; moving the range invalidates
+/// its iterators.
 template <class R>
 class AsCompleted {
  public:
+  /// Throws Error if a future has no task.
   explicit AsCompleted(std::vector<Future<R>> futures)
       : futures_(std::move(futures)), arrivals_(std::make_shared<detail::Arrivals>()) {
     for (std::size_t i = 0; i < futures_.size(); ++i) {
@@ -76,9 +79,10 @@ class AsCompleted {
     using iterator_concept = std::input_iterator_tag;
 
     iterator() = default;
-    /// Waits. The reference is valid as long as the range.
+    /// Waits for the future of this step. The reference is valid as long as the range is.
     Future<R>& operator*() const { return owner_->next_done(); }
     Future<R>* operator->() const { return &**this; }
+    /// Waits for the future of this step, if operator* has not done so.
     iterator& operator++() {
       owner_->pass();
       return *this;
@@ -94,10 +98,10 @@ class AsCompleted {
 
   iterator begin() { return iterator(this); }
   std::default_sentinel_t end() const { return {}; }
-  /// Number of futures that the iteration has not passed.
+  /// Number of futures that the iteration has not stepped past.
   std::size_t remaining() const { return futures_.size() - passed_; }
 
-  /// For weft::progress.
+  /// Starts a progress bar on stderr, which is redrawn during the iteration. Called by weft::progress.
   void draw() {
     std::vector<detail::FutureState*> states;
     states.reserve(futures_.size());
@@ -128,18 +132,20 @@ class AsCompleted {
   std::vector<Future<R>> futures_;
   std::shared_ptr<detail::Arrivals> arrivals_;  // shared with the futures, which may outlive the range
   std::shared_ptr<detail::Drawing> drawing_;
-  std::vector<detail::IntrusivePtr<detail::FutureState>> called_;  // had callbacks that had not returned yet
+  // done, but their callbacks had not returned yet
+  std::vector<detail::IntrusivePtr<detail::FutureState>> called_;
   std::size_t passed_ = 0;
-  std::size_t seen_ = 0;     // number of steps that have waited
+  std::size_t seen_ = 0;     // number of steps that have waited for their future
   std::size_t current_ = 0;  // index of the future of step `passed_`
 };
 
+/// Iterates over `futures` in the order in which their tasks finish. Throws Error if a future has no task.
 template <class R>
 AsCompleted<R> as_completed(std::vector<Future<R>> futures) {
   return AsCompleted<R>(std::move(futures));
 }
 
-/// The same for any other range of futures; copies them.
+/// as_completed for any other range of futures, which are copied.
 template <std::ranges::input_range Range>
 requires detail::kIsFuture<std::ranges::range_value_t<Range>>
 auto as_completed(Range&& range) {

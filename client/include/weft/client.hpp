@@ -20,7 +20,7 @@
 
 namespace weft {
 
-/// For gather(futures, weft::outcomes): errors as values.
+/// A tag: gather(futures, weft::outcomes) returns errors as values instead of throwing the first one.
 struct outcomes_t {
   explicit outcomes_t() = default;
 };
@@ -31,16 +31,19 @@ inline constexpr outcomes_t outcomes{};
 /// Error.
 class Client : public Submitter {
  public:
-  /// "host:port" or "tcp://host:port"; "": $WEFT_BROKER, or 127.0.0.1:8786 if that is not set. Throws
-  /// ConnectionError, which names the address and the last reason, when no broker answers within 10 s, and
-  /// std::invalid_argument for an invalid address. Calls weft::init() first. From then on an uncaught Error
-  /// ends the program with its text on stderr and exit code 1, unless the program has set a terminate
-  /// handler.
+  /// Connects to the broker at `address`: "host:port" or "tcp://host:port"; "": $WEFT_BROKER, or
+  /// 127.0.0.1:8786 if the variable is not set. Throws ConnectionError, which names the address and the last
+  /// reason, when no broker answers within 10 s, and std::invalid_argument for an invalid address. Calls
+  /// weft::init() first. From then on an uncaught Error ends the program with the text of the error on stderr
+  /// and exit code 1, unless the program has set a terminate handler.
   explicit Client(std::string address = "");
+  /// The same with options, which may set another limit than 10 s. Throws std::invalid_argument also for a
+  /// connect_timeout that is not positive, a negative give_up, or a name of more than 64 KiB.
   explicit Client(ClientOptions options);
-  /// Cancels unfinished tasks, here and on the cluster, except detached ones; takes up to a second. If
-  /// detached tasks, or cancels of them, have not reached the broker yet, waits for that, up to 10 s. Prints
-  /// on stderr what was lost or refused and has not been reported by flush(). Futures stay usable.
+  /// Cancels unfinished tasks, here and on the cluster, except detached ones; takes up to a second. Waits up
+  /// to 10 s more until detached tasks are in the broker's journal and cancels of detached tasks have reached
+  /// the broker. Prints on stderr which of them were lost, and refusals that flush() has not reported.
+  /// Futures stay usable.
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
@@ -49,8 +52,9 @@ class Client : public Submitter {
   /// std::invalid_argument for invalid options. Must not outlive the client.
   ClientWith with(TaskOptions options);
 
-  /// Waits for all results, and for the on_done callbacks of these futures. Returns the results in order, or
-  /// throws the first failure in that order. For Future<void>: only waits.
+  /// Waits for all results, and for the on_done callbacks of these futures. Returns copies of the results in
+  /// the order of the futures (nothing for Future<void>). Throws the first failure in that order, without
+  /// waiting for the futures after it.
   template <class R>
   auto gather(const std::vector<Future<R>>& futures) {
     if constexpr (std::is_void_v<R>) {
@@ -69,8 +73,8 @@ class Client : public Submitter {
     }
   }
 
-  /// Waits for all futures and their callbacks. Outcome i is the result of future i, or its error. If the
-  /// broker is lost for good, results that have arrived are included, and each other outcome is a
+  /// Waits for all futures and their on_done callbacks. Outcome i is the result of future i, or its error. If
+  /// the broker is lost for good, results that have arrived are included, and each other outcome is a
   /// ConnectionError.
   template <class R>
   std::vector<Outcome<R>> gather(const std::vector<Future<R>>& futures, outcomes_t) {
@@ -83,11 +87,11 @@ class Client : public Submitter {
     return results;
   }
 
-  /// Calls F(arguments...) once in each process that runs functions of this program, before the first of its
-  /// tasks that are submitted later. The process state that F leaves (variables, locale, signal handlers,
-  /// open files ...) stays for all tasks. Several such calls are made in order. If F throws, the task fails
-  /// with that exception, and the next task tries the call again. Throws std::length_error for arguments of
-  /// more than 8 KiB.
+  /// Calls F(arguments...) once in each runner (process that runs functions of this program), before the
+  /// first task there that is submitted later. The process state that F leaves (variables, locale, signal
+  /// handlers, open files ...) stays for all tasks. Several such calls are made in the order of registration.
+  /// If F throws, the task fails with that exception, and the next task tries the call again. Throws
+  /// std::length_error for arguments of more than 8 KiB.
   template <auto F, class... Args>
   void on_worker_start(Args&&... arguments) {
     detail::add_start_call(connection_, detail::function_index<F>(),
@@ -95,8 +99,9 @@ class Client : public Submitter {
   }
 
   /// Calls F(arguments...) once on each worker that has joined and accepts tasks, ahead of queued tasks of
-  /// this client there. Waits for all; returns the results by worker name (std::monostate for void), or
-  /// throws the first failure in that order. Changes that F makes to the state of its process do not persist.
+  /// this client there. Waits for the calls and returns their results by worker name (std::monostate for
+  /// void), or throws the first failure in the order of names. Changes that F makes to the state of its
+  /// process do not persist. Throws ConnectionError when the broker does not answer.
   template <auto F, class... Args>
   auto run_on_workers(const Args&... arguments) {
     using R = typename detail::Call<F>::Result;
@@ -119,24 +124,25 @@ class Client : public Submitter {
   }
 
   /// Futures for the detached tasks (TaskOptions::detach) with this label, of any client, in the order of
-  /// submission; empty if there are none. They have the ids and function names of the tasks. Finished tasks
-  /// are done() at once, unless their results are large. R must be the result type of the function; a result
-  /// of another type is a TaskFailed. The broker retains an answer until a program has asked for it
-  /// (result(), error()) by such a future or by the Future of the original client, and no other program that
-  /// holds a Future for the task still lacks it. Cancelling such a future cancels the task. Throws
+  /// submission; empty if there are none. The futures have the ids and function names of the tasks. Finished
+  /// tasks are done() at once, unless their results are large. R must be the result type of the function; a
+  /// result of another type is a TaskFailed. The broker retains an answer until a program has asked for it
+  /// (result(), error()) by such a future or by the Future of the original client, and every other program
+  /// that holds a Future for the task has received it. Cancelling such a future cancels the task. Throws
   /// ConnectionError when the broker does not answer.
   template <class R>
   std::vector<Future<R>> attach(const std::string& label) {
     return attach_to<R>(detail::find_detached(connection_, label), nullptr);
   }
-  /// The same for one of the sweeps with that label.
+  /// The same for the tasks of one sweep, as returned by sweeps().
   template <class R>
   std::vector<Future<R>> attach(const Sweep& sweep) {
     return attach_to<R>(detail::find_detached(connection_, sweep.label), &sweep);
   }
 
-  /// Which clients have submitted detached tasks with this label, of which function, when, and how many of
-  /// them are finished; the earliest first. Throws ConnectionError when the broker does not answer.
+  /// The sweeps with this label, the earliest first: which clients have submitted detached tasks, of which
+  /// function, when, and how many of the tasks are finished. Throws ConnectionError when the broker does not
+  /// answer.
   std::vector<Sweep> sweeps(const std::string& label) {
     return detail::find_detached(connection_, label).sweeps;
   }
@@ -146,18 +152,20 @@ class Client : public Submitter {
   /// the Future of its submit retains the arguments, so an attached task cannot be retried.
   template <class R>
   Future<R> retry(const Future<R>& failed) {
-    static_cast<void>(failed.id());  // throws when it stands for no task
+    static_cast<void>(failed.id());  // throws if the future has no task
     detail::IntrusivePtr<detail::TypedState<R>> state(new detail::TypedState<R>);
     detail::submit_again(connection_, *failed.handle(), state);
     return Future<R>(std::move(state));
   }
 
-  /// Waits until every detached task of this client is in the broker's journal, from when on it survives this
-  /// program and the broker, and until the broker has every cancel(). Throws Error with the reason when tasks
-  /// have been refused since the last flush(), and ConnectionError when the broker is lost for good.
+  /// Waits until every detached task of this client is in the broker's journal (a write-ahead log), so that
+  /// the task survives the end of this program and of the broker, and until the broker has every cancel().
+  /// Throws Error with the reason when detached tasks have been refused since the last flush(), and
+  /// ConnectionError when the broker is lost for good.
   void flush();
 
-  /// Queries the broker's workers, slots and tasks. Throws ConnectionError when it does not answer.
+  /// Asks the broker for its workers, slots and tasks. Throws ConnectionError when the broker does not answer
+  /// within 10 s.
   ClusterInfo cluster();
 
  private:
@@ -178,7 +186,7 @@ class Client : public Submitter {
     }
   }
 
-  /// `only`: the sweep to attach to; null: all.
+  /// `only`: the sweep to attach to; null: all sweeps in `found`.
   template <class R>
   std::vector<Future<R>> attach_to(const detail::DetachedTasks& found, const Sweep* only) {
     std::vector<Future<R>> futures;

@@ -11,9 +11,9 @@
 
 namespace weft {
 
-/// A cheap handle (one pointer). Copies share one state and may be used from different threads. A Future
-/// outlives its Client: values stay, and tasks that were not done become TaskCancelled. Destroying every copy
-/// does not cancel the task.
+/// A handle to the result of one task, one pointer wide. Copies share one state and may be used from
+/// different threads. A Future outlives its Client: values stay, and tasks that were not done become
+/// TaskCancelled. Destroying every copy does not cancel the task.
 ///
 /// A default-constructed Future has no task: everything except assigning to it throws Error.
 template <class R>
@@ -21,13 +21,13 @@ class Future {
  public:
   Future() = default;
 
-  /// Waits for the value. Throws the task's error on every call (TaskFailed, TaskCrashed, TaskTimeout,
-  /// TaskCancelled, TaskUnschedulable), ConnectionError when the broker is lost for good, and Error when the
-  /// value has been moved out.
+  /// Waits for the value and returns a reference, which is valid as long as a copy of this future. Throws the
+  /// task's error on every call (TaskFailed, TaskCrashed, TaskTimeout, TaskCancelled, TaskUnschedulable),
+  /// ConnectionError when the broker is lost for good, and Error when the value has been moved out.
   decltype(auto) result() const& { return shared().get(); }
 
-  /// The same, but moves the value out, for results that are large or many. The value is then gone for the
-  /// other copies of this future too.
+  /// The same, but moves the value out, for results that are large or many: std::move(future).result(). Later
+  /// calls on any copy of this future throw Error.
   R result() && { return shared().take(); }
 
   /// A copy of the value, or nullopt if the task is not done within `time`. Throws like result(). For
@@ -43,10 +43,11 @@ class Future {
     }
   }
 
-  /// Waits until the task is done, however it ended. (Does not wait for callbacks; weft::wait does.)
+  /// Waits until the task has finished, failed or been cancelled. (Does not wait for on_done callbacks;
+  /// weft::wait does.)
   void wait() const { shared().wait_until(std::nullopt); }
-  /// The same, for at most `time`; false: not done. Any duration is valid: max() means for ever, a negative
-  /// one means 0.
+  /// The same, for at most `time`; false: the task is not done. Any duration is valid: max() means for ever,
+  /// a negative duration means 0.
   template <class Rep, class Period>
   bool wait_for(std::chrono::duration<Rep, Period> time) const {
     return shared().wait_until(detail::deadline_after(time));
@@ -57,28 +58,28 @@ class Future {
   /// queued, running (reported with a delay, or never for short tasks), done, failed or cancelled.
   TaskState state() const { return shared().state(); }
 
-  /// Waits, then returns why there is no value; nullopt: the task succeeded. Throws ConnectionError if that
-  /// is the reason.
+  /// Waits until the task is done, then returns its error; nullopt: it succeeded. Throws ConnectionError when
+  /// the broker was lost for good.
   std::optional<TaskError> error() const {
     wait();
     return state_->error();
   }
 
   /// Cancels the task: the future becomes TaskCancelled at once, and the cluster is told to stop the task.
-  /// Does nothing if the task is finished.
+  /// Does nothing if the task is done.
   void cancel() { shared().cancel(); }
 
-  /// Calls `callback` with this future once the task is done, however it ended: in the client's callback
-  /// thread, in the order in which tasks finish; or at once in this thread if it is done already. weft::wait,
-  /// weft::progress, gather and the last step of as_completed wait until it has returned, unless they are
-  /// called in a callback. Exceptions do not propagate: the first is reported on stderr, further ones are
-  /// counted.
+  /// Calls `callback` with this future once the task has finished, failed or been cancelled: in the client's
+  /// callback thread, in the order in which tasks finish, or at once in this thread if the task is done
+  /// already. weft::wait, weft::progress, gather and the last step of as_completed wait until the callback
+  /// has returned, unless they are called in a callback. Exceptions do not propagate: the first is reported
+  /// on stderr, further ones are counted.
   void on_done(std::function<void(Future)> callback);
 
-  /// The id of the task, as in messages and in `weft status`.
+  /// The id of the task, as in error messages and `weft why`.
   TaskId id() const { return shared().id(); }
 
-  /// For the library's use.
+  /// Used by the library only.
   explicit Future(detail::IntrusivePtr<detail::TypedState<R>> state) : state_(std::move(state)) {}
   const detail::IntrusivePtr<detail::TypedState<R>>& handle() const { return state_; }
 

@@ -13,6 +13,7 @@
 namespace weft {
 
 namespace detail {
+/// Draws the progress of `states` until all are done and their callbacks have returned.
 void draw_progress(const std::vector<FutureState*>& states);
 
 template <class R>
@@ -27,9 +28,10 @@ void draw_progress_of(const std::vector<Future<R>>& futures) {
 }
 }  // namespace detail
 
-/// Waits until all futures are done, however they end, and their on_done callbacks have returned, and draws
-/// the progress on stderr: on a terminal one line, elsewhere a line for each tenth. The line starts with the
-/// label of the tasks, and reports when no worker has joined. Returns its argument.
+/// Waits until all futures are done, whether their tasks succeed or not, and their on_done callbacks have
+/// returned, and draws the progress on stderr: on a terminal one line, elsewhere a line for each tenth of the
+/// tasks. The line starts with the label of the tasks, and reports when no worker has joined. Returns its
+/// argument. Throws Error if a future has no task, but not the errors of tasks.
 template <class R>
 const std::vector<Future<R>>& progress(const std::vector<Future<R>>& futures) {
   detail::draw_progress_of(futures);
@@ -46,7 +48,7 @@ Future<R> progress(const Future<R>& future) {
   return future;
 }
 
-/// The same while results are taken one by one, each as soon as it is available:
+/// Draws the progress while results are taken one by one, each as soon as it is available:
 ///
 ///   for (auto& future : weft::progress(weft::as_completed(futures))) use(future.result());
 template <class R>

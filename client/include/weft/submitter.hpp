@@ -20,9 +20,9 @@
 
 namespace weft {
 
-/// All functions return at once; results and failures of a task are reported by its Future. They throw
-/// ConnectionError when the broker is lost for good, std::out_of_range for an integer that does not fit the
-/// parameter, and Error after fork(). Thread-safe.
+/// Every function returns without waiting for its tasks, whose results and failures are reported by their
+/// Futures, and throws ConnectionError when the broker is lost for good, std::out_of_range for an integer
+/// that does not fit the parameter, and Error after fork(). Thread-safe.
 ///
 /// The comments in the lines of submit and map are for users: compilers show these lines in the error about a
 /// template or an overloaded function that does not say which function is meant.
@@ -35,7 +35,7 @@ class Submitter {
     return submit_call<detail::Call<F>>(detail::function_index<F>(), std::forward<Args>(arguments)...);
   }
 
-  /// The same with a lambda that captures nothing.
+  /// Calls a lambda that captures nothing on a worker: submit(lambda, arguments...).
   template <class L, class... Args>
   auto submit(L lambda, Args&&... arguments) {
     static_cast<void>(lambda);
@@ -46,15 +46,15 @@ class Submitter {
   }
 
   /// Calls F once for each element of a range, or for the elements of several ranges of equal length taken
-  /// together; weft::same(x) is the same value in every call. The futures are in the order of the elements.
-  /// They share memory in blocks of 4 kB, which a single retained future keeps allocated. Throws
-  /// std::invalid_argument if the lengths differ (tasks already sent are cancelled).
+  /// together; weft::same(x) is the same value in every call. Elements are copied in this call. The futures
+  /// are in the order of the elements, and share memory in blocks of 4 kB: a block is freed with its last
+  /// future. Throws std::invalid_argument if the lengths differ (tasks already sent are cancelled).
   template <auto F, class... Ranges>
   auto map(Ranges&&... ranges) {  // weft: F is one function: f<int>, or static_cast<int (*)(int)>(f)
     return map_call<detail::Call<F>>(detail::function_index<F>(), std::forward<Ranges>(ranges)...);
   }
 
-  /// The same with a lambda that captures nothing.
+  /// Calls a lambda that captures nothing for each element: map(lambda, ranges...).
   template <class L, class... Ranges>
   auto map(L lambda, Ranges&&... ranges) {
     static_cast<void>(lambda);
@@ -64,7 +64,8 @@ class Submitter {
   }
 
   /// Calls a task of a library that workers have loaded, by name. R and the types of the arguments, as they
-  /// are given here, must be those of the registered function; otherwise TaskFailed shows both.
+  /// are given here, must be those of the registered function; otherwise the task fails with a TaskFailed
+  /// that shows both signatures.
   template <class R, class... Args>
   Future<R> call(std::string_view task, Args&&... arguments) {
     using Named = detail::NamedCall<R, std::remove_cvref_t<Args>...>;
@@ -73,9 +74,9 @@ class Submitter {
                             Named::encode(std::forward<Args>(arguments)...));
   }
 
-  /// Runs a program: argv[0] is searched on the worker's PATH, `input` is its stdin. Any exit code is a
-  /// result; a program that cannot be started is a TaskFailed. Throws std::invalid_argument for an empty
-  /// argv.
+  /// Runs a program on a worker: argv[0] is looked up on the worker's PATH, and `input` becomes the stdin of
+  /// the program. Any exit code is a result; a program that cannot be started is a TaskFailed. Throws
+  /// std::invalid_argument if argv or argv[0] is empty.
   Future<CommandResult> command(std::vector<std::string> argv, std::string input = "");
 
  protected:

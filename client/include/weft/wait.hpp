@@ -11,7 +11,7 @@
 
 namespace weft {
 
-/// Which futures were done at the end of the wait; each list in the given order.
+/// The futures that were done at the end of the wait, and those that were not, each list in the given order.
 template <class R>
 struct Waited {
   std::vector<Future<R>> done;
@@ -20,7 +20,7 @@ struct Waited {
 
 namespace detail {
 
-/// Waits until one of them is done, or until `deadline`.
+/// Waits until one of `states` is done, or until `deadline`.
 void wait_for_any(const std::vector<FutureState*>& states, const FutureState::Deadline& deadline);
 
 template <class R>
@@ -54,8 +54,9 @@ Waited<R> wait_any_until(const std::vector<Future<R>>& futures, const FutureStat
 
 }  // namespace detail
 
-/// Waits until all futures are done, however they ended, and their on_done callbacks have returned; at most
-/// for `timeout`.
+/// Waits until all futures are done, whether their tasks succeeded or not, and their on_done callbacks have
+/// returned; at most for `timeout` (nullopt: for ever). Throws Error if a future has no task, but not the
+/// errors of tasks.
 template <class R>
 Waited<R> wait(const std::vector<Future<R>>& futures,
                std::optional<std::chrono::milliseconds> timeout = std::nullopt) {
@@ -66,8 +67,8 @@ Waited<R> wait(const std::vector<Future<R>>& futures, std::chrono::duration<Rep,
   return detail::wait_all_until(futures, detail::deadline_after(timeout));
 }
 
-/// Waits until at least one future is done, however it ended; at most for `timeout`. Returns at once if there
-/// are no futures.
+/// Waits until at least one future is done, whether its task succeeded or not; at most for `timeout`
+/// (nullopt: for ever). Returns at once if there are no futures. Throws like wait().
 template <class R>
 Waited<R> wait_any(const std::vector<Future<R>>& futures,
                    std::optional<std::chrono::milliseconds> timeout = std::nullopt) {

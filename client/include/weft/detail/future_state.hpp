@@ -7,7 +7,7 @@
 //                     \--> failed <---/
 //                      \-> cancelled (by cancel(): the outcome of the task is ignored)
 //
-// Its size matters, since a program may hold a million; tests/unit/test_client_api.cpp checks it.
+// A program may hold a million of them, so tests/unit/test_client_api.cpp checks the size of a FutureState.
 #pragma once
 
 #include <atomic>
@@ -52,7 +52,7 @@ class Continuation {
   friend class FutureState;
   friend class CallbackThread;
   const bool immediate_;
-  IntrusivePtr<FutureState> state_;  // set while it is queued
+  IntrusivePtr<FutureState> state_;  // set while the continuation is queued
   Continuation* next_ = nullptr;
 };
 
@@ -76,19 +76,20 @@ class FutureState : public RefCounted {
   }
   TaskState state() const noexcept;
   virtual TaskId id() const;
-  /// For a task that is done: its error, or nullopt. Throws ConnectionError if that is the reason.
+  /// For a task that is done: its error, or nullopt. Throws ConnectionError if the broker was lost for good.
   std::optional<TaskError> error() const;
+  /// See Future::cancel. Throws Error in a forked child.
   void cancel();
-  /// Runs `continuation` when the task is done; in this thread if it is done already.
+  /// Runs `continuation` when the task is done, or at once in this thread if the task is done already.
   void add(std::unique_ptr<Continuation> continuation);
 
   // ---- for the client ----
-  /// Called before other threads can see this object.
+  /// Sets the number and the data of the task. Called before other threads can see this object.
   void open(std::uint64_t seq, IntrusivePtr<TaskInfo> info);
   void mark_running(bool running) noexcept;
   /// Finishes the task, unless cancel() has: with an encoded result, or with an encoded error and a Failure.
-  /// Queues callbacks for the callback thread. Called by one thread at a time. True: threads are sleeping
-  /// until it is done, so call wake().
+  /// Queues callbacks for the callback thread. Called by one thread at a time. True: threads sleep until the
+  /// task is done, so call wake().
   bool finish(std::string raw, std::unique_ptr<Failure> failure);
   void wake() const noexcept;
   /// An added callback has returned.
@@ -113,8 +114,8 @@ class FutureState : public RefCounted {
 
   // The parts of word_.
   static constexpr std::uint32_t kPhase = 0xff;
-  static constexpr std::uint32_t kWaiters = 0x100;  // a thread is sleeping on it
-  // multiplied by the number of callbacks that have not returned
+  static constexpr std::uint32_t kWaiters = 0x100;  // a thread sleeps on word_
+  // added for each callback that has not returned
   static constexpr std::uint32_t kCallback = 0x200;
 
   Phase phase() const noexcept;
@@ -181,7 +182,7 @@ class TypedState<void> : public FutureState {
   std::string value_type() const override { return "void"; }
 };
 
-/// The state of a Future<R> for a detached task, possibly of another client.
+/// The state of a Future<R> for a detached task, possibly of another client (Client::attach).
 template <class R>
 class AttachedState final : public TypedState<R> {
  public:

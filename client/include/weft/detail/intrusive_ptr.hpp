@@ -21,7 +21,7 @@ class RefCounted {
   RefCounted& operator=(const RefCounted&) = delete;
 
   void retain(std::uint32_t times = 1) noexcept { count_.fetch_add(times, std::memory_order_relaxed); }
-  /// retain() while no other thread can have a reference: not atomic, so it costs nothing.
+  /// retain() while no other thread can have a reference: a plain increment instead of a locked one.
   void retain_early() noexcept {
     count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
@@ -38,7 +38,7 @@ class RefCounted {
 
   /// The header of a block of RefBlocks.
   struct Block {
-    std::atomic<std::uint32_t> users;  // living objects, plus places that RefBlocks may still fill
+    std::atomic<std::uint32_t> users;  // live objects, plus unused places of the block
     void release(std::uint32_t count) noexcept {
       if (users.fetch_sub(count, std::memory_order_acq_rel) == count) ::operator delete(this);
     }
@@ -47,9 +47,11 @@ class RefCounted {
   void end() noexcept;
 
   std::atomic<std::uint32_t> count_{0};
-  std::uint32_t offset_ = 0;  // offset in its block; 0: not in a block
+  std::uint32_t offset_ = 0;  // offset of this object in its block; 0: not in a block
 };
 
+/// A counted reference to a RefCounted T, or null. Different IntrusivePtrs to one object may be used by
+/// different threads.
 template <class T>
 class IntrusivePtr {
  public:
@@ -72,7 +74,7 @@ class IntrusivePtr {
   IntrusivePtr(IntrusivePtr&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
   template <class U>
   IntrusivePtr(const IntrusivePtr<U>& other)
-      : IntrusivePtr(other.get()) {}  // NOLINT: to a base, as pointers do
+      : IntrusivePtr(other.get()) {}  // NOLINT: implicit, as the conversion of U* to T*
   IntrusivePtr& operator=(IntrusivePtr other) noexcept {
     std::swap(object_, other.object_);
     return *this;
@@ -90,8 +92,9 @@ class IntrusivePtr {
   T* object_ = nullptr;
 };
 
-/// Allocates objects that come and go by the million, mostly together: several share a block of memory, which
-/// is freed with the last of them. Used by one thread; the objects may outlive it.
+/// Allocates the states of one map(), which come and go together and may be millions: several objects share a
+/// block of memory, which is freed with the last of them. Used by one thread; the objects may outlive the
+/// RefBlocks.
 template <class T>
 class RefBlocks {
  public:
@@ -119,7 +122,7 @@ class RefBlocks {
  private:
   using Block = RefCounted::Block;
   static constexpr std::size_t kFirst = std::max(sizeof(Block), alignof(T));
-  static constexpr std::size_t kBlockBytes = 4000;  // small, since one living object retains the whole block
+  static constexpr std::size_t kBlockBytes = 4000;  // small, since one live object retains the whole block
   static constexpr std::size_t kMost = (kBlockBytes - kFirst) / sizeof(T);
 
   void open() {

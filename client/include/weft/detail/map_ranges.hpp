@@ -30,7 +30,8 @@ inline constexpr bool kIsEndless = false;
 template <std::ranges::range R>
 inline constexpr bool kIsEndless<R> = std::same_as<std::ranges::sentinel_t<R>, std::unreachable_sentinel_t>;
 
-/// True if L is a lambda that submit and map accept; otherwise a compile-time error with a sentence.
+/// True if L is a lambda that submit and map accept; otherwise a compile-time error that says what to write
+/// instead.
 template <class L>
 consteval bool is_shippable_lambda() {
   if constexpr (std::is_class_v<L> && std::is_empty_v<L> && std::default_initializable<L>) {
@@ -66,7 +67,7 @@ consteval void require_mappable() {
                 "weft: map needs a range that ends: limit an endless one with std::views::take");
 }
 
-/// A range and a position in it.
+/// A range and a position in the range.
 template <class R>
 class Cursor {
  public:
@@ -100,7 +101,7 @@ class Cursor<S> {
   S& same_;
 };
 
-/// The cursors of all arguments. REQUIRES: the ranges outlive it.
+/// The cursors of all arguments. REQUIRES: the ranges outlive the Cursors.
 template <class... Ranges>
 class Cursors {
  public:
@@ -109,6 +110,7 @@ class Cursors {
     std::apply([this](const auto&... cursor) { (compare(cursor.size()), ...); }, cursors_);
   }
 
+  /// The number of elements; 0 if no range has a size that is known in advance.
   std::size_t known_size() const { return size_.value_or(0); }
   /// Whether any range is at its end.
   bool at_end() const {

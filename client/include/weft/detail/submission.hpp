@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The interface between the templates and the library: what is called, with which arguments, for which
-// future.
+// The interface between the templates and the compiled library: the function that is called, its encoded
+// arguments, and the state of the future.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 #include "weft/options.hpp"
 #include "weft/sweep.hpp"
 
-/// If a program's containers have another layout than the library's, the linker error contains this name.
+/// If a program's containers have another layout than the library's, the linker error contains the name of
+/// one of these namespaces, which says what to define.
 #if defined(_GLIBCXX_DEBUG)
 #define WEFT_LAYOUT_BEGIN inline namespace GLIBCXX_DEBUG_must_be_defined_for_the_weft_library_too {
 #define WEFT_LAYOUT_END }
@@ -29,7 +30,7 @@ namespace weft::detail {
 
 class Connection;
 
-enum class CallKind : std::uint8_t { program, library, command, attached };  // as wire::TaskKind
+enum class CallKind : std::uint8_t { program, library, command, attached };  // values of wire::TaskKind
 
 /// What a task calls. Views must be valid for the duration of the call to which they are passed.
 struct CallTarget {
@@ -43,9 +44,9 @@ struct CallTarget {
 /// A detached task that a broker knows.
 struct DetachedTask {
   TaskId id;
-  std::size_t sweep = 0;  // index
+  std::size_t sweep = 0;  // index in DetachedTasks::sweeps
   bool finished = false;
-  std::string arguments() const;  // arguments of a task that attaches to it
+  std::string arguments() const;  // encoded arguments of a task that attaches to this one
 };
 struct DetachedTasks {
   std::vector<Sweep> sweeps;
@@ -54,12 +55,12 @@ struct DetachedTasks {
 
 WEFT_LAYOUT_BEGIN
 
-/// Submits tasks of one target in bundles, so that the first ones run while the last ones are still being
+/// Submits tasks of one target in bundles, so that the first tasks run while the last are still being
 /// encoded. Used by one thread.
 class Submission {
  public:
-  /// `options` null: the defaults. `connection` and `options` must outlive it. Throws Error when `connection`
-  /// cannot be used in this process.
+  /// `options` null: the defaults. `connection` and `options` must outlive the Submission. Throws Error when
+  /// `connection` cannot be used in this process.
   Submission(Connection* connection, const CallTarget& target, const TaskOptions* options);
   ~Submission();
   Submission(const Submission&) = delete;
@@ -85,12 +86,13 @@ void add_start_call(Connection* connection, std::uint32_t function_index, std::s
 
 WEFT_LAYOUT_END
 
-/// Submits the task of `failed` again, for `fresh`. Throws Error that says why this is not possible.
+/// Submits the task of `failed` again as a new task, whose future is `fresh`. Throws Error, which says why,
+/// when this is not possible: see Client::retry.
 void submit_again(Connection* connection, const FutureState& failed, IntrusivePtr<FutureState> fresh);
 
 /// The detached tasks with this label. Throws ConnectionError when the broker does not answer.
 DetachedTasks find_detached(Connection* connection, const std::string& label);
-/// Waits a moment for answers that the broker has, so that small ones are available at once.
+/// Waits up to 1 s for answers that the broker already has, so that the futures of attach() are done at once.
 void await_finished(const std::vector<FutureState*>& states);
 
 /// Throws std::invalid_argument, which names the invalid field.
