@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Parses and formats sizes for people.
+// Parses and formats sizes in bytes, for command lines and messages.
 #pragma once
 
 #include <cstdint>
