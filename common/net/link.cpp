@@ -156,7 +156,7 @@ void Link::down(std::string reason) {
 }
 
 bool Link::send(const std::string& frame) {
-  if (!up_ || !dealer_) return true;  // there is no connection; the session hears of it by Down
+  if (!up_ || !dealer_) return true;  // there is no connection, which is reported as Down
   sent_ = true;
   try {
     refused_ = !dealer_->send(zmq::buffer(frame), zmq::send_flags::dontwait).has_value();
