@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Announcement: when a runner wakes its agent for results. Results are safe in the ring, and waking the agent
-// for each would cost more than a short task; so it is woken when the runner has nothing more to do, when the
-// ring fills up, and every two milliseconds.
+// Announcement: coalesces the wake-ups by which a runner announces results to its agent. Results are safe in
+// the ring, and a wake-up for each would cost more than a short task. So the runner wakes the agent when it
+// has nothing more to do, when the ring fills up, and every two milliseconds.
 #pragma once
 
 #include <cstdint>

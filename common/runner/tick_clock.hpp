@@ -40,7 +40,7 @@ class TickClock {
     std::uint64_t ticks = 0;
     std::int64_t ns = 0;
   };
-  // below this, the measured rate is not accurate enough
+  // Over a shorter time, the measured rate is not accurate enough.
   static constexpr std::int64_t kBaseline_ns = 500'000;
   static constexpr std::int64_t kValid_ns = 1'000'000;  // after this, both clocks are read again
   static constexpr int kFractionBits = 32;
