@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Rare: a lazily allocated container, for one that is nearly always empty. While it is, empty() reads only
-// the pointer, so it costs no further cache line.
+// Rare: a container that is nearly always empty and lazily allocated. Before its first use, empty() reads
+// only the pointer, so an empty container costs no further cache line.
 #pragma once
 
 #include <cstddef>

@@ -18,7 +18,8 @@ namespace weft {
 
 namespace {
 
-// in libzmq, in each direction: a last resort, since flow control by credit takes effect earlier
+// The limit of libzmq's queues, in frames and in each direction: the last resort of backpressure, since flow
+// control by credit takes effect earlier.
 constexpr int kFramesQueuedMax = 128;
 
 struct HostPort {

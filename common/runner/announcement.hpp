@@ -20,8 +20,8 @@ class Announcement {
   bool is_due(Channel& channel, std::int64_t ended_us, std::int64_t run_us) {
     if (ended_us - announced_us_ < kInterval_us && !channel.above_half()) return false;
     announced_us_ = ended_us;
-    // If the agent has just read from this ring, it will check it again before it sleeps. So of a hundred
-    // busy runners only one has to wake it.
+    // An agent that has just read from this ring will check the ring again before it sleeps. So of a hundred
+    // busy runners only one has to wake the agent.
     const bool just_now = channel.was_read() && run_us < kInterval_us;
     return !just_now || channel.above_half();
   }

@@ -50,8 +50,8 @@ struct Ring {
   std::atomic<std::uint32_t> writer_sleeps;  // the writer must be woken when there is room
 };
 
-/// The first page of the shared memory (a memfd of sealed size, mapped by both). Except for the rings, only
-/// the runner writes to it; the agent writes `stop`, `output` and one bit of `started`.
+/// The first page of the shared memory (a memfd of sealed size, mapped by both). Besides the rings, the agent
+/// writes only `stop`, `output` and one bit of `started`; the runner writes the rest.
 struct Page {
   std::atomic<std::uint64_t> started;       // ordinal of the last task started; kNoneStarted before the first
   std::atomic<std::uint64_t> finished;      // ordinal of the last task whose result has been published

@@ -92,7 +92,7 @@ class TickClock {
   const bool steady_ = is_steady();
   const Pair first_ = read_both();
   Pair base_;
-  std::uint64_t ns_per_tick_ = 0;  // fixed point: so many 2^32ths of a nanosecond
+  std::uint64_t ns_per_tick_ = 0;  // fixed point, in units of 2^-32 ns
   std::uint64_t valid_ticks_ = 0;
 };
 

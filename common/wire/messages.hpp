@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every message on the wire as a plain value. PROTOCOL.md says who may send which message and what answers
-// it, layout.hpp what each field means; codec.hpp encodes and decodes.
+// Every message on the wire as a plain value. PROTOCOL.md says who may send each message and which message
+// answers it, layout.hpp what each field means; codec.hpp encodes and decodes.
 #pragma once
 
 #include <cstdint>

@@ -112,6 +112,7 @@ using Message = std::variant<RunnerHello, TaskDone, RunnerWelcome, RunTask, RunN
 /// Appends the encoded `message`: a Message or one of its alternatives.
 template <class M>
 void encode(detail::ByteBuffer& out, const M& message);
+/// Decodes a copy of `text`, for tests.
 Result<Message> decode(std::string_view text);
 /// For Channel, which copies messages into private memory: decodes `bytes`. Returns "", or what is wrong, and
 /// then `message` may be partially decoded. REQUIRES: kSlack bytes past the end of `bytes` are readable.

@@ -35,7 +35,7 @@ class ByteBuffer {
   operator std::string_view() const { return view(); }
   friend bool operator==(const ByteBuffer& a, std::string_view b) { return a.view() == b; }
 
-  /// Returns memory for the next `bytes` bytes. end_at() makes what the caller has written there content.
+  /// Returns memory for the next `bytes` bytes; end_at() then adds those that the caller has written.
   char* room(std::size_t bytes) {
     if (capacity_ - size_ < bytes) grow(bytes);
     return data_ + size_;

@@ -283,7 +283,7 @@ inline std::string_view MsgpackReader::skip() {
       text();
     } else if (binary_is_next()) {
       binary();
-    } else if (tag_is(0xd4, 0xd8)) {  // an extension of 1, 2, 4, 8 or 16 bytes, behind its type
+    } else if (tag_is(0xd4, 0xd8)) {  // an extension: its type, then 1, 2, 4, 8 or 16 bytes
       take((std::size_t{1} << (byte() - 0xd4U)) + 1);
     } else if (tag_is(0xc7, 0xc9)) {
       const unsigned width = 1U << (byte() - 0xc7U);
