@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Bytes: an immutable string of bytes. Up to 22 bytes are stored in the object itself; longer content is
-// shared by all copies, so that a payload can be in a queue, in an action and in a retransmission list
-// without being copied. Copies may be made and destroyed in any thread.
+// reference-counted and shared by all copies, so that a payload can be in a queue, in an action and in a
+// retransmission list at once (zero-copy). Copies may be made and destroyed in any thread.
 #pragma once
 
 #include <atomic>
@@ -53,7 +53,7 @@ class Bytes {
   bool empty() const { return size_in_place() == 0; }
 
   static constexpr std::size_t kSpare = 24;
-  /// Copies the bytes to `to` and returns their end. Up to kSpare bytes behind the end may be overwritten.
+  /// Copies the bytes to `to` and returns their end. Up to kSpare bytes past the end may be overwritten.
   char* copy_to(char* to) const {
     if (!is_shared()) {
       std::memcpy(to, static_cast<const void*>(this), sizeof *this);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fifo: a queue in contiguous memory, for elements that come and go a million times a second. (libstdc++'s
-// std::deque allocates a node of 512 bytes for every few elements.)
+// Fifo: a queue in contiguous memory, for a million elements per second. (libstdc++'s std::deque allocates a
+// node of 512 bytes for every few elements.)
 #pragma once
 
 #include <cstddef>
@@ -37,7 +37,7 @@ class Fifo {
 
   // REQUIRES: not empty.
   void pop_front() {
-    items_[first_] = T();  // releases what it owned
+    items_[first_] = T();  // releases what the element owned
     if (++first_ == items_.size()) clear();
   }
   void pop_back() {
@@ -46,7 +46,7 @@ class Fifo {
   }
 
   void clear() {
-    constexpr std::size_t kKeptBytes = 1 << 20;  // memory kept for the next burst
+    constexpr std::size_t kKeptBytes = 1 << 20;  // capacity left for the next burst
     items_.clear();
     if (items_.capacity() * sizeof(T) > kKeptBytes) items_.shrink_to_fit();
     first_ = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Indirect: a value on the heap, with value semantics (C++26: std::indirect). Keeps an object small: a
-// variant that holds one is not as large as its largest alternative.
+// Indirect: a value on the heap, with value semantics (C++26: std::indirect). Makes a large alternative of a
+// variant as small as a pointer, since a variant is as large as its largest alternative.
 #pragma once
 
 #include <concepts>

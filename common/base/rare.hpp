@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Rare: a container that is nearly always empty, allocated on first use. empty() reads only the pointer, so
-// members that are mostly empty cost no further cache line.
+// Rare: a container that is nearly always empty and lazily allocated. Before its first use, empty() reads
+// only the pointer, so an empty container costs no further cache line.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Result<T>: a value or a Fault. For errors of the peer, which are data here and never exceptions.
+// Result<T>: a value or a Fault. Errors of a peer are data, never exceptions.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@
 
 namespace weft {
 
-/// The reason of a refusal, as a sentence that a user can act on.
+/// The reason for a refusal, as a sentence that a user can act on.
 struct Fault {
   std::string text;
   bool operator==(const Fault&) const = default;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SeqTable<T>: values by number, for numbers that are assigned consecutively and end in almost the same order
+// SeqTable<T>: a map from consecutively assigned numbers to values that are erased in almost the same order
 // (tasks, connections). Values are stored in chunks of neighbours: no node and no hash per value, ordered
 // iteration, stable addresses, and a straggler retains only its chunk and block. Not thread-safe.
 #pragma once
@@ -26,7 +26,7 @@ class SeqTable {
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
-  /// Constructs a value for `seq`. REQUIRES: there is none yet.
+  /// Constructs a value for `seq`. REQUIRES: `seq` has no value yet.
   template <class... A>
   T& emplace(std::uint64_t seq, A&&... arguments) {
     Chunk& chunk = chunk_for(seq / kChunk);
@@ -44,7 +44,7 @@ class SeqTable {
   }
   const T* find(std::uint64_t seq) const { return const_cast<SeqTable*>(this)->find(seq); }
   bool contains(std::uint64_t seq) const { return find(seq) != nullptr; }
-  /// REQUIRES: there is one.
+  /// REQUIRES: `seq` has a value.
   T& at(std::uint64_t seq) {
     T* value = find(seq);
     WEFT_CHECK(value != nullptr);
@@ -66,7 +66,7 @@ class SeqTable {
     if (it->second.present == 0) blocks_.erase(it);
   }
 
-  /// The first number at or after `seq` that has a value, with the value; {0, null}: none.
+  /// The first number at or after `seq` that has a value, with that value; {0, null} if none has.
   std::pair<std::uint64_t, T*> first_from(std::uint64_t seq) {
     std::uint64_t index = seq / kChunk;
     if (Chunk* chunk = lookup(index)) {

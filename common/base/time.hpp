@@ -14,7 +14,7 @@ namespace weft {
 
 using Duration = std::chrono::microseconds;
 
-/// The time line of one process; its zero is arbitrary.
+/// The monotonic clock of one process; its zero is arbitrary.
 struct TimeLine {
   using rep = Duration::rep;
   using period = Duration::period;

@@ -18,7 +18,8 @@ namespace weft {
 
 namespace {
 
-// in libzmq, in each direction: a last resort, since flow control by credit takes effect earlier
+// The limit of libzmq's queues, in frames and in each direction: the last resort of backpressure, since flow
+// control by credit takes effect earlier.
 constexpr int kFramesQueuedMax = 128;
 
 struct HostPort {
@@ -156,7 +157,7 @@ void Link::down(std::string reason) {
 }
 
 bool Link::send(const std::string& frame) {
-  if (!up_ || !dealer_) return true;  // there is no connection; the session hears of it by Down
+  if (!up_ || !dealer_) return true;  // there is no connection, which is reported as Down
   sent_ = true;
   try {
     refused_ = !dealer_->send(zmq::buffer(frame), zmq::send_flags::dontwait).has_value();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Link: the DEALER end of one connection to the broker, for the shells of worker and client. Each open()
-// makes a new TCP connection, which is never re-established once it is down: when to reconnect is the
-// decision of Presence, and nothing sent on an old connection can surface on a new one. Owned by one thread.
+// makes a new TCP connection, which is never re-established once it is down: Presence decides when to
+// reconnect, and no frame sent on an old connection can surface on a new one. Owned by one thread.
 #pragma once
 
 #include <poll.h>
@@ -21,7 +21,7 @@ class Link {
  public:
   struct Up {};
   struct Down {
-    std::string reason;  // "connection refused", "the peer does not speak ZMTP" ...
+    std::string reason;  // a sentence: "the connection broke", "nothing listens there, or ..."
   };
   using Event = std::variant<Up, Down, zmq::message_t>;
 
@@ -34,15 +34,16 @@ class Link {
   /// open() tries the next one. Up or Down follows. Does not throw: a name that cannot be resolved is
   /// reported as Down.
   void open(const std::string& address);
-  /// Closes the connection. Unsent frames are dropped, or sent within `linger` in the background (the end of
-  /// the context waits for that). No Down follows.
+  /// Closes the connection. Unsent frames are dropped, or sent within `linger` in the background (destroying
+  /// the context waits for them). No Down follows.
   void close(std::chrono::milliseconds linger = std::chrono::milliseconds(0));
 
-  /// Queues one frame. False: it cannot be queued now; try again after the next poll.
+  /// Queues one frame. False is backpressure: libzmq's queue is full; try again after the next poll. While
+  /// there is no connection, frames are dropped.
   bool send(const std::string& frame);
 
-  // How to wait. zmq::poll() makes several system calls for each socket, before and after it sleeps. The
-  // descriptors of libzmq are edge-triggered:
+  // How to wait. zmq::poll() would make several system calls for each socket, before and after it sleeps, so
+  // poll(2) watches the descriptors of libzmq. They are edge-triggered, so quiet() must be asked first:
   //
   //   items = {other descriptors};
   //   link.watch(items);
@@ -52,11 +53,12 @@ class Link {
 
   /// Appends the descriptors to poll(2).
   void watch(std::vector<pollfd>& items);
-  /// False: do not wait, since next() may have an event or send() would accept the frame that it refused.
+  /// Whether poll(2) may wait. False: next() may have an event, or send() would accept the frame that it
+  /// refused.
   bool quiet();
   /// Takes the results of poll(2) for the items of watch(), whose positions must not have changed.
   void notice(const std::vector<pollfd>& items);
-  /// The next event, or nullopt: wait.
+  /// The next event, or nullopt if there is none before the next poll.
   std::optional<Event> next();
 
  private:
@@ -71,10 +73,10 @@ class Link {
   std::size_t attempts_ = 0;
   bool up_ = false;
   bool broken_ = false;        // disconnected, but frames received before may still be in the pipe
-  std::size_t watched_ = 0;    // number of items before ours
+  std::size_t watched_ = 0;    // index of our first item in the list of watch()
   bool dealer_news_ = false;   // dealer_ may be readable
   bool monitor_news_ = false;  // monitor_ may be readable
-  bool sent_ = false;     // sent since the last check: libzmq may have consumed the notice of received frames
+  bool sent_ = false;     // sent since the last check: libzmq may have consumed the edge of received frames
   bool refused_ = false;  // the last send() was refused
 };
 

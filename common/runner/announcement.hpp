@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Announcement: when a runner wakes its agent for results. Results are safe in the ring, and waking the agent
-// for each would cost more than a short task; so it is woken when the runner has nothing more to do, when the
-// ring fills up, and every two milliseconds.
+// Announcement: coalesces the wake-ups by which a runner announces results to its agent. Results are safe in
+// the ring, and a wake-up for each would cost more than a short task. So the runner wakes the agent when it
+// has nothing more to do, when the ring fills up, and every two milliseconds.
 #pragma once
 
 #include <cstdint>
@@ -21,8 +21,8 @@ class Announcement {
   bool is_due(Channel& channel, std::int64_t ended_us, std::int64_t run_us) {
     if (ended_us - announced_us_ < kInterval_us && !channel.above_half()) return false;
     announced_us_ = ended_us;
-    // If the agent has just read from this ring, it will check it again before it sleeps. So of a hundred
-    // busy runners only one has to wake it.
+    // An agent that has just read from this ring will check the ring again before it sleeps. So of a hundred
+    // busy runners only one has to wake the agent.
     const bool just_now = channel.was_read() && run_us < kInterval_us;
     return !just_now || channel.above_half();
   }

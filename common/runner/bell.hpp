@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Bell: what a runner channel needs besides memory: a way to wake the other end while it sleeps, and to pass
-// the descriptor of a large message. No other message costs a call, so the calls may be virtual. SocketBell
-// is the real one.
+// Bell: wakes the other end of a runner channel while that end sleeps, and passes the descriptors of large
+// messages. No other message calls the bell, so the calls may be virtual. SocketBell is the implementation;
+// the simulation has another.
 #pragma once
 
 namespace weft::runner {
@@ -16,12 +16,12 @@ class Bell {
 
   virtual ~Bell() = default;
 
-  /// Wakes the other end; passes a copy of `descriptor` if it is not -1. Returns 0 or errno; EAGAIN: the
-  /// other end has not yet heard earlier wake-ups, which will wake it.
+  /// Wakes the other end; passes a copy of `descriptor` if it is not -1. Returns 0 or errno; EAGAIN: earlier
+  /// wake-ups that the other end has not yet received will wake it.
   virtual int wake(int descriptor) = 0;
-  /// Hears the next wake-up. `wait`: blocks until there is one.
+  /// Receives the next wake-up. `wait`: blocks until there is one.
   virtual Heard listen(bool wait) = 0;
-  /// Closes a descriptor that was heard.
+  /// Closes a descriptor that listen() has returned.
   virtual void close(int descriptor) = 0;
 };
 

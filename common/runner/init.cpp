@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Runs before any initialiser. It decides whether this process is a runner before an initialiser can start a
-// process that would inherit WEFT_RUNNER, the channel or the loader's variables. In a client it opens the
-// program's files before they can be replaced.
+// Code that runs before any initialiser. It decides whether this process is a runner, before an initialiser
+// can start a process that would inherit WEFT_RUNNER, the channel or the loader's variables. In a client it
+// opens the program's files, before they can be replaced.
 #include "weft/init.hpp"
 
 #include <fcntl.h>

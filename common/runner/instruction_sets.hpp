@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A program that was built for another processor (-march=native) dies of SIGILL. In a runner this is reported
-// with the name of the missing instruction set extension, if the instruction reveals it, and is not a crash
-// of the task.
+// A program that was built for another processor (-march=native) dies of SIGILL. A runner reports the name of
+// the missing instruction set extension, if the instruction reveals it, and the task has not crashed.
 #pragma once
 
 #include <span>
@@ -9,9 +8,9 @@
 
 namespace weft::runner {
 
-/// The instruction set extension to which the first instruction of `code` belongs, for example "AVX-512". "":
-/// none that a compiler would use, as for the ud2 of a trap. `code` has at least 15 bytes, unless the mapping
-/// ends before.
+/// The instruction set extension to which the first instruction of `code` belongs, for example "AVX-512"; ""
+/// if a compiler would use no such extension, as for the ud2 of a trap. REQUIRES: `code` has at least 15
+/// bytes, unless the mapping ends before.
 std::string_view instruction_set_of(std::span<const unsigned char> code);
 
 /// Installs a SIGILL handler: an instruction that this processor lacks ends the process with

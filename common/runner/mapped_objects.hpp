@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The mapped code of this process: its executable and shared objects. Files on disk may be replaced at any
-// time; what counts is what the kernel has mapped, so the files are opened before their paths can refer to
-// others.
+// The mapped code of this process: its executable and shared objects. Runners must get the bytes that the
+// kernel has mapped here, and files on disk may be replaced at any time, so the files are opened before their
+// paths can refer to others.
 #pragma once
 
 #include <sys/stat.h>
@@ -25,7 +25,7 @@ struct MappedObject {
   int fd = -1;            // open as long as the process lives; -1: see `fault`
   struct stat opened {};  // its status when it was opened
   std::string fault;      // why its bytes are not available
-  bool replaced = false;  // the reason: another file is at its path
+  bool replaced = false;  // `fault` is that another file is at its path
 };
 
 /// Opens the executable and the libraries that are mapped now. Called once, before any initialiser runs, and
@@ -39,8 +39,8 @@ std::vector<MappedObject> own_objects();
 /// A number that changes whenever libraries are opened or closed.
 std::uint64_t loader_changes();
 
-/// "" while the file of `object` has the bytes with which it was opened; otherwise a sentence that says why
-/// not.
+/// "" while the file of `object` still has the bytes that it had when it was opened; otherwise a sentence
+/// that says what has changed.
 std::string why_changed(const MappedObject& object);
 
 /// The location of code.

@@ -25,8 +25,8 @@ class OutputMeter {
     }
   }
 
-  /// The totals, if something has been printed since the last call. Also nullopt when the agent has been
-  /// reading for too long; the next call reports it then.
+  /// The totals, or nullopt if nothing has been printed since the last call. Also nullopt when the agent has
+  /// been reading for too long; the next call then reports the totals.
   std::optional<TaskPrinted> more() {
     const auto out = total(0);
     const auto err = total(1);

@@ -20,7 +20,7 @@ namespace weft::runner {
 namespace {
 
 constexpr rlim_t kDescriptorsMax = 16'384;  // too many open descriptors, whatever the limit is
-constexpr int kTimersMax = 10'000;          // of timer_create(), that are searched
+constexpr int kTimersMax = 10'000;          // timers of timer_create() that are searched for
 
 /// The C library reserves two real-time signals.
 bool can_be_handled(int signal) {
@@ -302,8 +302,8 @@ bool ProcessState::restore_mask() {
   return true;
 }
 
-/// Drops pending signals: they were sent while the task blocked them, and concern that task. SIGTERM concerns
-/// the runner.
+/// Drops pending signals: they were sent while the task blocked them, and were meant for that task. SIGTERM
+/// is meant for the runner.
 void ProcessState::drop_pending() const {
   sigset_t pending;
   sigemptyset(&pending);
@@ -430,8 +430,8 @@ bool ProcessState::restore_standard_descriptors() {
   return changed;
 }
 
-/// Descriptors that tasks leave open may still be in use, so they are not closed. When there are too many,
-/// this process gives up before a later task finds none.
+/// Descriptors that tasks leave open may still be in use, so they are not closed. When too many are open,
+/// this process gives up before a later task runs out of descriptors.
 void ProcessState::look_at_descriptors() {
   const int fd = fcntl(directory_, F_DUPFD_CLOEXEC, many_);
   if (fd >= 0) close(fd);

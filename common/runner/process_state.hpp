@@ -5,11 +5,10 @@
 //
 // Two kinds of state, by the cost of checking them:
 //   - State in the memory of the process is compared after every task (restore_memory, about 15 ns).
-//   - State in the kernel costs system calls. A task that took less time than the cheapest system call
-//   cannot
-//     have made one (CallGate). After other tasks signal mask and umask are restored (restore_kernel, two
-//     calls); after long ones, and after calls of functions that are new or known to leave changes behind,
-//     everything is (restore_everything, some 50 calls, 5 us).
+//   - State in the kernel costs system calls. A task that took less time than the cheapest system call has
+//     not made any (CallGate). After other tasks signal mask and umask are restored (restore_kernel, two
+//     calls). After long tasks, and after functions that are new or known to leave changes behind, everything
+//     is restored (restore_everything, some 50 calls, 5 us).
 #pragma once
 
 #include <locale.h>
@@ -99,9 +98,9 @@ class EnvironmentState {
   std::size_t bytes() const { return wanted_.size() * sizeof wanted_[0]; }
   void put_back();
 
-  // `wanted_` points into the last one; earlier ones keep old pointers valid
+  // One text for each keep(): `wanted_` points into the last, old pointers of getenv() into earlier ones.
   std::vector<std::unique_ptr<std::string>> texts_;
-  std::string texts_before_;   // a copy of its content
+  std::string texts_before_;   // a copy of the last text
   std::vector<char*> wanted_;  // ends in nullptr
   std::vector<char*> array_;   // `environ` points to it; a task may change it
 };
@@ -126,7 +125,7 @@ class LocaleState {
   void put_back();
 
   std::string name_;
-  const char* current_;  // the C library's pointer to that name
+  const char* current_;  // the C library's pointer to the locale's name
   locale_t thread_;
   std::locale global_;
 };
@@ -149,11 +148,11 @@ class StreamState {
   void restore_locale() {
     if (stream_.getloc() != locale_) stream_.imbue(locale_);
   }
-  /// Does not touch the buffer that a task has left there, since it may have been destroyed.
+  /// Does not touch the buffer that a task has installed, since that buffer may have been destroyed.
   void restore_buffer() {
     if (stream_.rdbuf() != buffer_) put_back_buffer();
   }
-  /// Whether the stream has no buffer, which is so without sync_with_stdio(false).
+  /// Whether the stream has no buffer, as by default; sync_with_stdio(false) gives it one.
   bool is_unbuffered() const { return unbuffered_; }
   void flush() const;
 
@@ -261,7 +260,7 @@ class ProcessState {
   cpu_set_t affinity_{};
   bool affinity_known_ = false;
   std::array<rlimit, kLimits> limits_{};
-  int many_ = 0;  // when descriptors reach this number, too many are open
+  int many_ = 0;  // when the descriptor of this number is in use, too many are open
   std::string unusable_;
 };
 

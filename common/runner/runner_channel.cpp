@@ -68,7 +68,7 @@ template int Channel::send(const RunTask& message, int fd);
 template int Channel::send(const RunNamed& message, int fd);
 template int Channel::send(const TaskPrinted& message, int fd);
 
-/// Encodes directly into the ring. False: there may be too little contiguous room.
+/// Encodes directly into the ring (zero-copy). False: there may be too little contiguous space.
 template <class M>
 bool Channel::write_in_place(const M& message) {
   if constexpr (wire::bytes_max_of<M>() > 0) {
@@ -107,8 +107,7 @@ void Channel::publish_to(std::uint64_t written) {
   out_->written.store(written_, std::memory_order_release);
 }
 
-/// Free bytes of the outgoing ring. Never more than the ring has, whatever the other side has written to the
-/// page.
+/// Free bytes of the outgoing ring: never more than its size, even if a task has overwritten the page.
 std::uint64_t Channel::room(Look look) {
   if (look == Look::again) out_read_ = out_->read.load();
   const std::uint64_t used = written_ - out_read_;
@@ -142,8 +141,8 @@ int Channel::wake() {
 
 // ---- in ----
 
-/// The number of bytes to read. A value larger than the ring means that a task has overwritten the page; it
-/// counts as 0, and the next message corrects it.
+/// The number of bytes to read. A number larger than the ring means that a task has overwritten the page; it
+/// counts as 0, and the next message corrects the page.
 std::uint64_t Channel::there() {
   if (in_written_ == read_) in_written_ = in_->written.load();
   const std::uint64_t bytes = in_written_ - read_;
@@ -196,7 +195,7 @@ int Channel::take_descriptor() {
   return fd;
 }
 
-/// Hears a wake-up, and keeps the descriptor that comes with it, unless there are too many.
+/// Receives a wake-up, and queues the descriptor that comes with it, or closes it if too many are queued.
 Bell::Heard Channel::listen(bool wait) {
   const Bell::Heard heard = bell_.listen(wait);
   if (heard.descriptor >= 0) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The channel between an agent (weft-worker) and a runner. Messages go through two rings in memory that both
-// have mapped and that outlives the runner: messages sent before it died can still be read, and no message
-// costs a system call. A Bell (a socketpair) wakes a side that sleeps, carries the descriptors of large
-// payloads, and tells when the other side has ended. The channel itself is pure: memory and a Bell. The rules
-// are in PROTOCOL.md, "The runner channel". The version is in the environment variable, so that a program
-// linked with another libclient is recognised before the first message.
+// The channel between an agent (weft-worker) and a runner. Messages go through two rings in shared memory,
+// which outlives the runner: messages that it sent before it died can still be read, and no message costs a
+// system call. A Bell (a socketpair) wakes a side that sleeps, carries the descriptors of large payloads, and
+// tells when the other side has ended. The channel itself is pure: memory and a Bell. The rules are in
+// PROTOCOL.md, "The runner channel". The version is in the environment variable, so that a program linked
+// with another libclient is recognised before the first message.
 //
 // The agent numbers the tasks of each runner with ordinals: 1, 2, 3 ... A runner executes them strictly in
 // that order, so `started` and `finished` in the page tell exactly which task was running when it died,
@@ -38,7 +38,8 @@ inline constexpr std::size_t kRingBytes = 256 << 10;  // of each ring; a power o
 /// Initial value of Page::started; 0 would look like a page that a task has overwritten with zeros.
 inline constexpr std::uint64_t kNoneStarted = 0x7765'6674'7061'6765;
 
-/// Set in Page::started by the agent: the runner skips the messages in the ring, up to the next WELCOME.
+/// Set in Page::started by the agent to take back tasks that have not started (rebalancing): the runner skips
+/// the messages in the ring, up to the next WELCOME.
 inline constexpr std::uint64_t kTakenBack = std::uint64_t{1} << 63;
 
 /// How many bytes have been written to and read from a ring since its creation.
@@ -49,8 +50,8 @@ struct Ring {
   std::atomic<std::uint32_t> writer_sleeps;  // the writer must be woken when there is room
 };
 
-/// The first page of the shared memory (a memfd of sealed size, mapped by both). Except for the rings, only
-/// the runner writes to it; the agent writes `stop`, `output` and one bit of `started`.
+/// The first page of the shared memory (a memfd of sealed size, mapped by both). Besides the rings, the agent
+/// writes only `stop`, `output` and one bit of `started`; the runner writes the rest.
 struct Page {
   std::atomic<std::uint64_t> started;       // ordinal of the last task started; kNoneStarted before the first
   std::atomic<std::uint64_t> finished;      // ordinal of the last task whose result has been published
@@ -70,8 +71,8 @@ static_assert(sizeof(Page) <= kPageBytes && std::atomic<std::uint64_t>::is_alway
 /// The page, then the ring `runs`, then the ring `results`.
 inline constexpr std::size_t kMemoryBytes = kPageBytes + 2 * kRingBytes;
 
-/// The result of receive(): a message, with its descriptor (-1: none; owned by the caller), or why there is
-/// none.
+/// The result of receive(): a message with its descriptor (-1: none), which the caller owns, or the reason
+/// why there is no message.
 struct Received {
   enum class Kind { message, again, garbage } kind = Kind::again;
   std::optional<Message> message;
@@ -79,7 +80,7 @@ struct Received {
   std::string reason;  // for garbage
 };
 
-/// One end of a channel. What the other end has written is not trusted: indexes and messages are copied
+/// One end of a channel. The other end is not trusted: indexes and messages that it has written are copied
 /// before they are checked. Not thread-safe.
 class Channel {
  public:
@@ -91,33 +92,33 @@ class Channel {
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
-  /// Publishes one message, with descriptor `fd` if it is not -1 (the caller keeps it). Returns 0, EAGAIN if
-  /// there is no room, EMSGSIZE, or the error of the bell. The other side may be sleeping, so the caller
+  /// Publishes one message, with a copy of descriptor `fd` if it is not -1. Returns 0, EAGAIN if the ring is
+  /// full (backpressure), EMSGSIZE, or the error of the bell. The other side may be sleeping, so the caller
   /// must call wake() before it sleeps itself.
   template <class M>
   int send(const M& message, int fd = -1);
   /// Wakes the other side if it sleeps. Returns 0, or errno if it has ended.
   int wake();
-  /// Unread messages fill more than half of the outgoing ring.
+  /// Whether unread messages fill more than half of the outgoing ring.
   bool above_half();
-  /// The other side has read something since the last check.
+  /// Whether the other side has read from the outgoing ring since the last check.
   bool was_read();
 
-  /// The next message. Never blocks, except a runner's for the descriptor of a large message.
+  /// The next message. Never blocks, except in a runner, for the descriptor of a large message.
   Received receive();
 
-  /// Agent: asks to be woken by the bell. False: there is a message already.
+  /// Agent: asks to be woken by the bell, until awake(). False: there is a message already.
   bool sleep();
   void awake() { in_->reader_sleeps.store(0, std::memory_order_relaxed); }
-  /// Consumes wake-ups, and keeps the descriptors that come with them. False: the other side's end is closed.
+  /// Consumes wake-ups, and queues the descriptors that come with them. False: the other end is closed.
   bool read_bell();
 
-  /// Runner: blocks until there may be a message or (`room`) room for one. Returns 0, ECONNRESET when the
-  /// other side has ended, or the error of the bell.
+  /// Runner: blocks until there may be a message or, with `room`, until the outgoing ring is at most half
+  /// full. Returns 0, ECONNRESET when the other side has ended, or the error of the bell.
   int wait(bool room);
 
  private:
-  // the size that precedes each message in a ring
+  // bytes of the size field that precedes each message in a ring
   static constexpr std::size_t kSizeBytes = sizeof(std::uint32_t);
 
   template <class M>

@@ -49,7 +49,8 @@ char* value_of(char* entry, std::string_view name) {
              : nullptr;
 }
 
-/// Removes the first element, up to a colon, which the worker has added. Returns whether nothing is left.
+/// Removes the first element (up to a colon) of `value`, which the worker has added. Returns true, with
+/// `value` unchanged, if it is the only element.
 bool drop_first(char* value) {
   char* const rest = std::strchr(value, ':');
   if (rest == nullptr) return true;
@@ -57,8 +58,8 @@ bool drop_first(char* value) {
   return false;
 }
 
-/// Ends the process if the loader has taken another file for `library`. A library that is not loaded is not
-/// an error: the client may have had it by LD_PRELOAD.
+/// Ends the process if the loader has loaded another file for `library`. A library that is not loaded is not
+/// an error: the client may have loaded it by LD_PRELOAD.
 void require_shipped(const Library& library) {
   if (has_object(library.path)) return;
   const std::string other = path_of_object(library.name);

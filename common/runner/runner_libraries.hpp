@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The shipped libraries of a runner: it inherits descriptors of exactly the bytes that the client has
-// shipped, and its loader has an auditor that takes the libraries from these (worker/loader/). This checks
-// that the loader did so, and removes the loader's variables from the environment, so that processes started
-// by tasks do not inherit them.
+// The shipped libraries of a runner, which inherits descriptors of exactly the bytes that the client has
+// shipped, and whose loader has an auditor that loads the libraries from these descriptors (worker/loader/).
+// The functions here check that the loader did so, and remove the loader's variables from the environment, so
+// that processes started by tasks do not inherit them.
 #pragma once
 
 #include <string>
@@ -15,8 +15,8 @@ namespace weft::runner {
 /// library is not the shipped one.
 void take_libraries(char** environment);
 
-/// Call after static initialisation: opens the plug-ins whose functions are submitted. If one cannot be
-/// opened, writes this to stderr; its functions are then missing.
+/// Call after static initialisation: opens the plug-ins whose functions are submitted. A plug-in that cannot
+/// be opened is reported on stderr, and its functions are missing.
 void open_plugins();
 
 /// The `object` of definition_of(), in the client's notation.

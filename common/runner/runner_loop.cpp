@@ -124,8 +124,8 @@ detail::ByteBuffer encode_failure(std::string type, std::string message, std::st
   return detail::ByteBuffer(wire::encode_error(info));
 }
 
-/// Learns which functions leave the process state unchanged, so that it need not be checked after each short
-/// call. The check takes some microseconds, which do not matter after a long call.
+/// Learns which functions leave the process state unchanged, so that the state need not be checked after each
+/// short call. The check takes about 5 us, which do not matter after a long call.
 class Habits {
  public:
   /// Whether to check the state after this short call of `function`.
@@ -195,8 +195,8 @@ class WorkingDirectory {
   int before_ = -1;
 };
 
-/// The exit code when the channel is closed. If a task has closed it, this is written to stderr; otherwise
-/// the agent is gone, and the runner ends quietly.
+/// The exit code when the channel is closed. If a task has closed the channel, reports that on stderr;
+/// otherwise the agent is gone, and the runner ends quietly.
 int exit_code_of(int error) {
   if (error != EBADF && error != ENOTSOCK) return 0;
   std::fprintf(stderr, "weft runner: the task has closed the channel to the worker\n");
@@ -245,12 +245,12 @@ class Loop {
   std::uint32_t performed_ = 0;
   std::uint64_t started_ = kNoneStarted;  // expected value in the page
   std::string failed_in_;                 // working directory of the task that has just thrown
-  bool skipping_ = false;                 // tasks are skipped until the next WELCOME
+  bool skipping_ = false;                 // the agent has taken tasks back: skip them until the next WELCOME
   std::int64_t ended_us_ = 0;             // when the last task ended; 0: the runner has slept since
   Announcement announcement_;
 };
 
-/// Sends, and waits for room if necessary. Returns 0 or errno.
+/// Sends, and waits for space in the ring if necessary (backpressure). Returns 0 or errno.
 template <class M>
 int Loop::send_soon(const M& message, int fd) {
   for (;;) {
@@ -406,7 +406,7 @@ void Loop::measure_a_call() {
   gate_.saw_call(TickClock::ticks() - before);
 }
 
-/// Restores the state in the kernel, as much of it as this call may have changed.
+/// Restores as much of the process state in the kernel as this call may have changed.
 void Loop::restore(const RunTask& task, const RunNamed* named, std::int64_t run_us) {
   const std::uint64_t function =
       named != nullptr ? std::hash<std::string>()(named->function) : task.function_index;
@@ -455,8 +455,8 @@ detail::ByteBuffer Loop::execute_set_up(const RunTask& task, const RunNamed* nam
   return call(task, named, payload);
 }
 
-/// Makes those calls that this runner has not made yet. The state that they leave is the one in which tasks
-/// start.
+/// Makes those calls that this runner has not made yet. The process state after them is the one in which
+/// tasks start.
 void Loop::prepare(const std::vector<wire::StartCall>& calls) {
   for (const wire::StartCall& call : calls) {
     if (std::find(prepared_.begin(), prepared_.end(), call) != prepared_.end()) continue;

@@ -18,9 +18,9 @@ namespace weft::runner {
 inline constexpr int kExitVersion = 120;    // the agent speaks another version of the channel
 inline constexpr int kExitChannel = 121;    // WEFT_RUNNER, the memory or a message is malformed
 inline constexpr int kExitLoad = 122;       // weft-runner: a library cannot be loaded
-inline constexpr int kExitLibraries = 123;  // the loader has not taken the shipped library
+inline constexpr int kExitLibraries = 123;  // the loader has loaded another file than the shipped library
 
-// of an exception's message; the rest is truncated
+/// Maximum size of an exception's message in a result; the rest is truncated.
 inline constexpr std::size_t kErrorMessageBytesMax = 10'000;
 
 /// The content of WEFT_RUNNER. The runner owns both descriptors.
@@ -43,8 +43,8 @@ struct Failure {
   std::string message;
 };
 
-/// What to execute: function task.function_index of the program, or, if `named` is not null, the task that it
-/// names.
+/// The function to execute: function task.function_index of the program, or, if `named` is not null, the task
+/// of that name.
 struct Call {
   const RunTask& task;
   const RunNamed* named = nullptr;

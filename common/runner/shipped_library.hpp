@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// How shipped libraries are named, and what a runner's loader is told about them. In FileRef's `name`:
+// How shipped libraries are named, and how a runner's loader finds them. FileRef's `name` is for example
 //
-//   libanswer.so.1@l00f3a1...   the name that the loader searches for, '@', the role, and a hash of the
-//   path
-//                               by which the program had opened it (16 hexadecimal digits)
+//   libanswer.so.1@l00f3a1...
+//
+// that is, the name that the loader searches for, '@', the role, and a hash of the path by which the program
+// had opened the library (16 hexadecimal digits).
 //
 // A runner finds the libraries in inherited descriptors, from kFirstLibraryFd on, in the order of
-// WEFT_LIBRARIES="name/name/...", a variable that is removed before any initialiser runs. No file name
-// contains a slash.
+// WEFT_LIBRARIES="name/name/...", a variable that is removed before any initialiser runs. The separator is a
+// slash, since no file name contains one.
 //
 // This file is also compiled into the auditor (worker/loader/), which has no C library, so it includes
 // nothing that needs one.

@@ -11,7 +11,7 @@
 namespace weft::runner {
 namespace {
 
-// more than the one that is expected, so that extra ones are closed
+// More than the one descriptor that is expected, so that surplus ones are received and closed.
 constexpr std::size_t kDescriptorsMax = 16;
 
 // Messages on the socket, of one byte.

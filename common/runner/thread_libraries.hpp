@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// ThreadLibraries: the libraries in this process that start threads, and how many they use: OpenMP (GNU,
-// LLVM, Intel), OpenBLAS, MKL and BLIS. They read OMP_NUM_THREADS etc. when they are loaded; later they must
-// be told by a call.
+// ThreadLibraries: the numbers of threads of OpenMP (GNU, LLVM, Intel), OpenBLAS, MKL and BLIS in this
+// process. These libraries read OMP_NUM_THREADS etc. only when they are loaded; later the number must be set
+// by a call.
 #pragma once
 
 #include <array>

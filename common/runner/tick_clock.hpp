@@ -40,7 +40,7 @@ class TickClock {
     std::uint64_t ticks = 0;
     std::int64_t ns = 0;
   };
-  // below this, the measured rate is not accurate enough
+  // Over a shorter time, the measured rate is not accurate enough.
   static constexpr std::int64_t kBaseline_ns = 500'000;
   static constexpr std::int64_t kValid_ns = 1'000'000;  // after this, both clocks are read again
   static constexpr int kFractionBits = 32;
@@ -92,7 +92,7 @@ class TickClock {
   const bool steady_ = is_steady();
   const Pair first_ = read_both();
   Pair base_;
-  std::uint64_t ns_per_tick_ = 0;  // fixed point: so many 2^32ths of a nanosecond
+  std::uint64_t ns_per_tick_ = 0;  // fixed point, in units of 2^-32 ns
   std::uint64_t valid_ticks_ = 0;
 };
 

@@ -18,7 +18,7 @@ namespace {
 
 struct CrashPoint {
   std::string name;
-  int passes = 1;  // the process is killed at the last of them
+  int passes = 1;  // the process is killed at this pass
 };
 
 CrashPoint from_environment() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Named points at which a test can kill this process as by kill -9: WEFT_CRASH_AT=name, or name:n for the
-// n-th pass. Without that variable a point costs a load and a branch.
+// Crash points (fault injection): named points at which a test can make this process die as by kill -9, with
+// WEFT_CRASH_AT=name, or name:n for the n-th pass. Without that variable a point costs a load and a branch.
 #pragma once
 
 #include <array>
@@ -12,7 +12,7 @@ namespace weft {
 inline constexpr std::array<std::string_view, 16> kCrashPoints = {
     "broker.received",          // a message has been received but not applied
     "broker.stepped",           // it has been applied, but none of the resulting messages has been sent
-    "broker.sent",              // everything to be sent in this turn has been given to libzmq
+    "broker.sent",              // all messages of this turn have been given to libzmq
     "worker.received",          // the same three points in the worker
     "worker.stepped",           //
     "worker.sent",              //

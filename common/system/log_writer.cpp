@@ -18,7 +18,7 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kBufferKept = 256 << 10;
-constexpr std::chrono::seconds kTryAgain{1};  // after an error, for example until a full disk has room again
+constexpr std::chrono::seconds kTryAgain{1};  // after an error, for example a full disk
 
 std::uint64_t lines_in(std::string_view text) {
   return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));

@@ -14,7 +14,7 @@ namespace weft {
 
 class LogWriter {
  public:
-  /// Limit of queued lines: much more than a burst of output of tasks while the thread is not scheduled.
+  /// Limit of the queue: much more than tasks print in a burst while the thread is not scheduled.
   static constexpr std::size_t kQueuedBytesMax = 8 << 20;
   /// How long the destructor waits for queued lines.
   static constexpr std::chrono::milliseconds kLastWords{500};

@@ -16,7 +16,7 @@
 
 namespace weft {
 
-/// $XDG_CACHE_HOME/weft, ~/.cache/weft or /tmp/weft-cache-<uid>.
+/// The first that is usable of $XDG_CACHE_HOME/weft, ~/.cache/weft and /tmp/weft-cache-<uid>.
 std::string default_cache_directory();
 
 struct CachedFile {
@@ -31,12 +31,12 @@ struct CachedFile {
 /// In the order of eviction: old builds before the latest ones, and the least recently used first.
 std::vector<CachedFile> cached_files(const std::string& directory);
 
-/// Evicts files until at most `bytes_max` remain, except those in use and the file `kept`. Returns the
-/// evicted files.
+/// Evicts files until at most `bytes_max` remain, but never a file in use or the file whose hash is `kept`.
+/// Returns the evicted files.
 std::vector<CachedFile> trim_cache(const std::string& directory, std::uint64_t bytes_max,
                                    const std::string& kept = "");
 
-/// Removes what dead workers have left: scratch directories and partially fetched files.
+/// Removes the scratch directories and partially fetched files of dead workers.
 void remove_leftovers(const std::string& directory);
 
 }  // namespace weft

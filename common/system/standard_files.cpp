@@ -23,7 +23,8 @@ namespace {
 
 std::atomic<std::uint64_t> dropped{0};  // lines dropped since the last one that was written
 
-/// Opens the pipe or terminal of `fd` again, since other processes share the flags of `fd`.
+/// Opens the pipe or terminal of `fd` again: to set O_NONBLOCK on `fd` would affect all processes that share
+/// the open file.
 Fd open_again_nonblocking(int fd) {
   char path[32];
   std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
@@ -62,8 +63,8 @@ bool write_without_waiting(int fd, std::string_view text) noexcept {
       written = send(fd, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     } else if (is_file || again) {
       written = ::write(is_file ? fd : again.get(), text.data(), text.size());
-      // no /proc, or a file of another user: write only as much as poll(2) guarantees room for
     } else if (is_writable(fd)) {
+      // no /proc, or a file of another user: writes only as much as poll(2) guarantees space for
       written = ::write(fd, text.data(), std::min<std::size_t>(text.size(), _POSIX_PIPE_BUF));
     } else {
       return false;

@@ -40,7 +40,7 @@ void BlobFetch::remove_holder(const BlobId& id, const Uuid& holder) {
 void BlobFetch::remove(const BlobId& id) {
   const auto found = fetches_.find(id);
   WEFT_CHECK(found != fetches_.end());
-  move_to(State::verifying, id, found->second);  // the state that is listed and counted nowhere
+  move_to(State::verifying, id, found->second);  // neither in waiting_ nor counted in active_
   std::erase_if(actions_, [&](const Action& action) {
     return std::visit([&](const auto& a) { return a.id == id; }, action);
   });
@@ -141,8 +141,8 @@ void BlobFetch::tick(Time now) {
   }
 }
 
-/// Many blobs over a slow connection may each be silent for long. So silence counts from the last answer of
-/// any blob, unless GETs that are younger by `stall` have been answered before.
+/// Many blobs over a slow connection may each be silent for long. So silence counts from the last answer for
+/// any blob, unless a GET sent `stall` or more after this blob's progress has already been answered.
 Time BlobFetch::stall_due(const Fetch& fetch) const {
   const Time due = fetch.progress_at + settings_.stall;
   return newest_answered_ >= due ? due : std::max(due, heard_at_ + settings_.stall);
@@ -210,7 +210,7 @@ void BlobFetch::verify_if_whole(const BlobId& id, Fetch& fetch) {
   actions_.push_back(VerifyBlob{id, fetch.size});
 }
 
-/// What was asked for is to be asked for again.
+/// Moves the open GETs to `missed`, so that their chunks will be asked for again.
 void BlobFetch::close_window(const BlobId& id, Fetch& fetch) {
   for (const auto& [offset, since] : fetch.asked) fetch.missed.insert(offset);
   fetch.asked.clear();

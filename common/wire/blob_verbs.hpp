@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a core and its shell say to each other about blobs: one set of verbs for broker, worker and client.
-// The core decides which blobs are here and how long they stay; the shell has their bytes.
+// The actions and events about blobs between a core and its shell, the same for broker, worker and client.
+// The core decides which blobs this process stores and for how long; the shell stores their bytes.
 //
 //   FindBlob --> BlobMissing --> StoreChunk, StoreChunk, ... --> VerifyBlob
 //       |                                                            |
@@ -17,15 +17,16 @@ namespace weft {
 
 // ---- actions ----
 
-/// Is the blob stored here already? Discards chunks of it that were stored before. Answered by BlobReady,
-/// BlobMissing or BlobBad.
+/// Find out whether the blob is stored here, and discard the chunks of an incomplete one. Answered by
+/// BlobReady, BlobMissing or BlobBad.
 struct FindBlob {
   BlobId id;
   std::uint64_t size = 0;
   std::string name;  // of a file, which is stored on disk as well; "": the blob is stored in memory alone
   bool operator==(const FindBlob&) const = default;
 };
-/// Store a part of a blob that is not here. Answered only when that fails, if at all, by BlobBad.
+/// Store a part of a blob that is not stored here. If that fails, BlobBad may answer it; otherwise nothing
+/// does.
 struct StoreChunk {
   BlobId id;
   std::uint64_t size = 0;  // of the blob
@@ -40,13 +41,13 @@ struct VerifyBlob {
   std::uint64_t size = 0;
   bool operator==(const VerifyBlob&) const = default;
 };
-/// Answer a GET with DATA or GONE, which may go out behind all other messages.
+/// Answer a GET with DATA or GONE, which may be sent after all other messages.
 struct ServeChunk {
   wire::Get get;
   bool operator==(const ServeChunk&) const = default;
 };
-/// Nothing needs the blob: delete it (a cache on disk may keep it), or those of its chunks that are stored. A
-/// FindBlob or VerifyBlob that is not answered yet need not be answered.
+/// Nothing needs the blob: delete it (a cache on disk may retain it until eviction), or its stored chunks. A
+/// FindBlob or VerifyBlob that has not been answered need not be answered.
 struct DropBlob {
   BlobId id;
   bool operator==(const DropBlob&) const = default;
@@ -62,11 +63,11 @@ struct BlobReady {
 struct BlobMissing {
   BlobId id;
 };
-/// The blob cannot be stored: it has another hash, or the disk is full. What was stored of it is discarded.
+/// The blob cannot be stored: its hash differs, or the disk is full. Its stored chunks have been discarded.
 struct BlobBad {
   BlobId id;
   std::string reason;
-  bool no_room = false;  // no memory for it: to fetch it again would not help
+  bool no_room = false;  // there is not enough memory, so to fetch the blob again would not help
 };
 
 }  // namespace weft

@@ -106,7 +106,6 @@ std::optional<std::string> version_mismatch(std::string_view frame) {
                      major, minor_of(frame), kMajor, kMinor);
 }
 
-/// The result fits into a payload: long texts are truncated.
 std::string encode_error(const ErrorInfo& info) {
   constexpr std::size_t kTextMax = 16'000;
   for (std::string ErrorInfo::*const text :
@@ -215,7 +214,7 @@ bool Packer::append_to_open(const Message& message) {
               open_.truncate(before);
               close();
               if constexpr (NumberedBatch<M>) open_head.first = open_next_;
-              // it no longer begins at the oldest result
+              // only the first frame begins at the oldest result
               if constexpr (requires { open_head.fresh; }) open_head.fresh = false;
               open_ = header_of(message.index(), own_minor_);
               append(open_, open_head);

@@ -28,6 +28,7 @@ std::uint8_t minor_of(std::string_view frame);
 /// If `frame` has a Weft header of another major version: a sentence that names both versions.
 std::optional<std::string> version_mismatch(std::string_view frame);
 
+/// The payload of an outcome other than ok. Long texts are truncated, so that it can be inline.
 std::string encode_error(const ErrorInfo& info);
 Result<ErrorInfo> decode_error(std::string_view bytes);
 
@@ -46,8 +47,8 @@ std::string encode_ref(const TaskRef& task);
 TaskRef decode_ref(std::string_view bytes);
 
 /// Coalesces messages for one peer: consecutive messages of the same kind share a frame of up to 64 KiB where
-/// they can. Keeps the order of messages. Call take() until it returns nothing whenever there is no more
-/// input; nothing is held back for later.
+/// they can, and the order of messages stays. Whenever there is no more input, call take() until it returns
+/// nothing: no message is held back for later.
 class Packer {
  public:
   Packer() = default;

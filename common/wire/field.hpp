@@ -3,14 +3,14 @@
 // Enumeration<E> (enumerations.hpp) the values of an enumeration. Encoding, decoding, describing and the
 // tables of PROTOCOL.md are all derived from them, so that they cannot disagree.
 //
-// How a record grows: it is an array whose first fields are required. The fields behind them are optional:
+// How a record grows: a record is an array whose first fields are required. All other fields are optional:
 // each has a default (that of the struct) and the minor version that added it. New fields are only ever
 // appended.
 //   - A writer omits optional fields at the end that have their default.
 //   - A reader gives missing fields their default, and skips fields that it does not know.
-//   - An *ignorable* field may be skipped without harm. An *essential* one changes what the record asks
-//   for:
-//     with a value other than its default it is never sent to a peer that does not know it.
+//   - An *ignorable* field may be skipped without harm.
+//   - An *essential* field changes what the record asks for: a peer that does not know the field is never
+//     sent a value other than its default.
 #pragma once
 
 #include <array>
@@ -42,14 +42,13 @@ template <class T>
 concept NumberedBatch = Batch<T> && requires(T t) {
   t.first;
 };
-/// A record that the broker forwards: fields that the broker does not know are forwarded with it, as its
-/// tail.
+/// A record that the broker forwards, together with the fields that the broker does not know: the tail.
 template <class T>
 concept Forwarded = HasLayout<T> && requires {
   Layout<T>::forwarded;
 };
 
-/// A record that never grows, so that nothing is lost when it is part of a forwarded one.
+/// A record that never grows, so that no field of it can be lost when it is part of a forwarded record.
 template <class T>
 concept Closed = HasLayout<T> && requires {
   Layout<T>::closed;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every message on the wire as a plain value. PROTOCOL.md says who may send which message and what answers
-// it, layout.hpp what each field means; codec.hpp encodes and decodes.
+// Every message on the wire as a plain value. PROTOCOL.md says who may send each message and which message
+// answers it, layout.hpp what each field means; codec.hpp encodes and decodes.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ inline constexpr std::uint8_t kMinor = 3;
 
 inline constexpr std::size_t kMessageBytesMax = 1 << 20;  // no message is larger
 inline constexpr std::size_t kChunkBytes = 512 << 10;     // of a blob, in one DATA message
-inline constexpr std::size_t kChunksInFlight = 8;         // outstanding GETs per blob
+inline constexpr std::size_t kChunksInFlight = 8;  // outstanding GETs per blob: its flow-control window
 
 /// The holder id for blobs that are stored with the broker's journal.
 inline constexpr Uuid kJournalHolder{
@@ -43,7 +43,8 @@ struct StartCall {
   bool operator==(const StartCall&) const = default;
 };
 
-/// What the tasks of one `submit` or `map` have in common. A session defines each once, by number.
+/// What the tasks of one `submit` or `map` have in common. A session defines each spec once, and its tasks
+/// refer to it by number.
 struct TaskSpec {
   TaskKind kind = TaskKind::program;
   FileRef program;
@@ -84,7 +85,7 @@ enum class Outcome : std::uint8_t {
   unknown = 255
 };
 
-/// The payload of every outcome except ok. The broker writes it only for losses that it has detected itself.
+/// The payload of every outcome except ok. The broker writes one only for losses that it has detected itself.
 struct ErrorInfo {
   std::string type;
   std::string message;
@@ -99,10 +100,10 @@ struct ErrorInfo {
   bool operator==(const ErrorInfo&) const = default;
 };
 
-/// `type` of a cannot_start that concerns one function only: the program itself starts.
+/// ErrorInfo::type of a cannot_start that concerns one function only: the program itself starts.
 inline constexpr std::string_view kMissingFunction = "weft::MissingFunction";
 
-/// Identifies one assignment of a task: the broker's epoch and a number that this broker assigns once.
+/// Identifies one assignment of a task: the broker's epoch, and a number that is never reused in that epoch.
 struct Attempt {
   std::uint64_t epoch = 0;
   std::uint64_t number = 0;
@@ -160,6 +161,7 @@ struct Refuse {
   bool operator==(const Refuse&) const = default;
 };
 
+/// A sign of life. From a worker it may also be backpressure: `hold` is why the worker accepts no new tasks.
 struct Heartbeat {
   std::string hold;
   std::uint32_t hold_slots = 0;
@@ -210,7 +212,7 @@ struct Reannounce {
   bool operator==(const Reannounce&) const = default;
 };
 
-/// Follows a WELCOME: the client has announced everything that is open.
+/// Ends the announcements after a WELCOME: the client has announced all of its open tasks.
 struct Synced {
   bool operator==(const Synced&) const = default;
 };
@@ -336,7 +338,7 @@ struct Claims {
   bool operator==(const Claims&) const = default;
 };
 
-/// Follows a WELCOME: all claims have been made, and the worker accepts tasks.
+/// Ends the claims after a WELCOME: the worker has made all of its claims and accepts tasks.
 struct Ready {
   bool operator==(const Ready&) const = default;
 };
@@ -372,7 +374,7 @@ struct Returned {
   bool operator==(const Returned&) const = default;
 };
 
-/// The worker accepts no new tasks. It finishes or returns the others; then GOODBYE follows.
+/// The worker accepts no new tasks. It finishes or returns those that it has, then sends GOODBYE.
 struct Draining {
   bool operator==(const Draining&) const = default;
 };

@@ -11,7 +11,7 @@
 
 namespace weft::wire {
 
-inline constexpr std::size_t kInlineBytesMax = 64 << 10;  // a larger payload travels as a blob
+inline constexpr std::size_t kInlineBytesMax = 64 << 10;  // a larger payload is sent as a blob
 
 /// Where the bytes of a blob can be fetched: from the client session or worker incarnation `holder`.
 struct BlobRef {
@@ -25,7 +25,7 @@ struct BlobRef {
 /// meaning, and forwards them with the record.
 struct Tail {
   std::uint32_t fields = 0;
-  std::uint32_t behind = 0;  // number of known optional fields in front of the tail
+  std::uint32_t behind = 0;  // number of known optional fields before the tail
   std::string bytes;         // msgpack, one value for each field
   bool empty() const { return fields == 0; }
   bool operator==(const Tail&) const = default;
@@ -59,7 +59,7 @@ class Payload {
   /// For the final receiver, to which the tail means nothing.
   Payload without_tail() const { return has_tail() ? with_tail({}) : *this; }
 
-  /// The bytes that it occupies in memory; not the size of a blob.
+  /// The size in this process, in bytes: not the size of the blob that is referred to.
   std::size_t size() const { return bytes_.size(); }
 
   friend bool operator==(const Payload& a, const Payload& b) {
@@ -71,7 +71,7 @@ class Payload {
   static constexpr unsigned kBlob = 1;  // holder, id and size of a blob instead of inline bytes
   static constexpr unsigned kTail = 2;  // begins with a TailHead and the bytes of the tail
 
-  /// The content behind the tail.
+  /// The content after the tail.
   std::string_view content() const;
 
   Bytes bytes_;

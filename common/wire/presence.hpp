@@ -5,7 +5,7 @@
 //
 //   Need::connect    -> open a link;  then on_connected() (send HELLO) or on_disconnected()
 //   Need::heartbeat  -> send HEARTBEAT
-//   Need::close      -> close the link; it is backing off from here, as after on_disconnected()
+//   Need::close      -> close the link; Presence is backing off already, as after on_disconnected()
 //
 //   backing_off --> connecting --> greeting --> joined --+
 //        ^              |              |                 |
@@ -62,9 +62,9 @@ class Presence {
   std::uint64_t random_;
   Stage stage_ = Stage::backing_off;
   Time due_{};    // backing_off: when to connect; connecting, greeting: when to give up
-  Time heard_{};  // joined
-  Time sent_{};   // joined
-  // the last tick: after a long gap this process was stalled, which says nothing about the broker
+  Time heard_{};  // joined: when the last message came
+  Time sent_{};   // joined: when the last message was sent
+  // The last tick. After a long gap this process was stalled, so the silence is not the broker's.
   Time ticked_{};
   Duration interval_{};
   std::uint32_t liveness_ = 0;

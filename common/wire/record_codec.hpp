@@ -304,7 +304,7 @@ inline void read_payload(RecordReader& in, Payload& value) {
   value = Payload(ref);
 }
 
-/// Reads fields behind those that this side knows.
+/// Reads the fields after those that this side knows.
 template <HasLayout T>
 void read_surplus(RecordReader& in, T& value, std::size_t fields) {
   const char* const begin = in.next();
@@ -378,8 +378,8 @@ void read(RecordReader& in, T& value) {
   }
 }
 
-/// The fast path: reads what write_quickly() writes. Other encodings of the same value are valid but rare,
-/// and are not ok() here. Inlined, so that its state stays in registers.
+/// The fast path: reads the encoding that write_quickly() writes. Other encodings of the same value are valid
+/// but rare; they make ok() false. Inlined, so that its state stays in registers.
 class QuickReader {
  public:
   /// REQUIRES: for the T that is read, bytes_max_of<T>() bytes are readable from the beginning of `bytes`.

@@ -66,7 +66,7 @@ struct Layout<runner::TaskPrinted> {
 
 namespace weft::runner {
 
-// The number of readable bytes behind every message that is decoded, for QuickReader.
+// The number of readable bytes past the end of every message that is decoded, for QuickReader.
 inline constexpr std::size_t kSlack = std::max(wire::bytes_max_of<RunTask>(), wire::bytes_max_of<TaskDone>());
 
 /// The type byte of a message: its index among the alternatives, from 1.

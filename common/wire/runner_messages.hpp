@@ -30,14 +30,14 @@ inline constexpr int kExitReplace = 123;
 // ---- runner to agent ----
 
 struct FunctionEntry {
-  std::string name;  // for people; for a task library, the name of the task
+  std::string name;  // for display; for a task library, the name of the task
   std::string
       signature;  // "long(long,double)"; for a function of a program, its definition (program_functions.hpp)
   bool operator==(const FunctionEntry&) const = default;
 };
 
-/// The first message: the function table. RunTask::function_index is an index into it; tasks of libraries are
-/// found by name. A long table is sent in parts; `total` is its whole size.
+/// The first message: the function table, into which RunTask::function_index is an index; tasks of libraries
+/// are found by name. A long table is sent in parts; `total` is the size of the whole table.
 struct RunnerHello {
   std::uint64_t pid = 0;
   std::uint32_t total = 0;
@@ -64,8 +64,9 @@ struct TaskPrinted {
 
 // ---- agent to runner ----
 
-/// The first message: the name of the worker (this_task::worker()). Later ones have no name, and end the
-/// messages that are skipped because they were taken back.
+/// The first message: the name of the worker (this_task::worker()). Later ones have no name: they end a run
+/// of messages that the runner skips, because the agent has taken these tasks back (rebalancing, see
+/// kTakenBack).
 struct RunnerWelcome {
   std::string worker;
   bool operator==(const RunnerWelcome&) const = default;
@@ -75,11 +76,11 @@ struct RunnerWelcome {
 struct TaskSetup {
   std::string directory;                           // working directory; "": the runner's own
   std::map<std::string, std::string> environment;  // variables that differ from the runner's own
-  std::vector<wire::StartCall> start;              // to be called before the task, once in each runner
+  std::vector<wire::StartCall> start;              // calls before the task, made once in each runner
   std::string indices;  // resource indices that the task holds: a line "gpu=0,1" for each resource
   bool operator==(const TaskSetup&) const = default;
 };
-// so that the message fits, with a payload of any size
+// Small enough that a message with a setup and the largest inline payload fits kChannelBytesMax.
 inline constexpr std::size_t kSetupBytesMax = 40 << 10;
 Bytes encode_setup(const TaskSetup& setup);
 Result<TaskSetup> decode_setup(std::string_view bytes);
@@ -92,7 +93,7 @@ struct RunTask {
   std::uint32_t execution = 1;
   std::uint64_t large_bytes = 0;  // as in TaskDone
   wire::Payload payload;
-  // an encoded TaskSetup; empty: none. Encoded separately, so that other tasks do not pay for it
+  // an encoded TaskSetup; "": none. Encoded separately, so that tasks without a setup do not pay for it
   Bytes setup;
   bool operator==(const RunTask&) const = default;
 };
@@ -111,9 +112,10 @@ using Message = std::variant<RunnerHello, TaskDone, RunnerWelcome, RunTask, RunN
 /// Appends the encoded `message`: a Message or one of its alternatives.
 template <class M>
 void encode(detail::ByteBuffer& out, const M& message);
+/// Decodes a copy of `text`, for tests.
 Result<Message> decode(std::string_view text);
-/// For Channel, which copies messages into memory of its own: decodes `bytes`, behind which kSlack bytes are
-/// readable. Returns what is wrong, and then `message` may be partially decoded; "": nothing.
+/// For Channel, which copies messages into private memory: decodes `bytes`. Returns "", or what is wrong, and
+/// then `message` may be partially decoded. REQUIRES: kSlack bytes past the end of `bytes` are readable.
 std::string decode_into(std::string_view bytes, std::optional<Message>& message);
 
 }  // namespace weft::runner

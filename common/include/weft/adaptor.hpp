@@ -7,11 +7,11 @@
 //     static std::filesystem::path from_wire(std::string text) { return text; }
 //   };
 //
-// to_wire() returns a value of any serialisable type; from_wire() makes a value of T from it, and may throw.
-// T needs no default constructor, and can be used wherever a value can: as an argument or result, in
-// containers, as a key, as a member. The specialisation must be visible wherever such a value is sent or
-// received, and takes precedence over every other way in which the type could be serialised. On the wire the
-// value is what to_wire() returns; in a signature it has the name of T.
+// to_wire() returns a value of any serialisable type, and from_wire() makes a T from such a value. It may
+// throw: a std::exception becomes a weft::Error that quotes its what(). T needs no default constructor, and
+// can be an argument, a result, a key, a member, or an element of a container. The specialisation must be
+// visible wherever a T is sent or received, and takes precedence over every other encoding of the type. The
+// bytes on the wire are those of to_wire()'s result; a signature has the name of T.
 #pragma once
 
 #include <concepts>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Commands as tasks: any executable; arguments and stdin go in, stdout and stderr come out.
+// Commands as tasks: any executable, with arguments and stdin as its input, stdout and stderr as its result.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace weft {
 
-/// How a command ended. A command that ran is a success whatever its exit code; one that cannot be run is a
-/// TaskFailed.
+/// How a command ended. A command that ran is a success whatever its exit code; a command that cannot be run
+/// is a TaskFailed.
 struct CommandResult {
   int exit_code = 0;  // 128 + signal when a signal ended it, as in a shell
   std::string out;    // all of stdout

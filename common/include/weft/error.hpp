@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Errors as values: Error > ConnectionError, TaskError > TaskFailed, TaskCrashed, TaskTimeout, TaskCancelled,
-// TaskUnschedulable. A TaskError holds everything itself and its subclasses add nothing, so it can be stored,
-// copied and thrown as a TaskError without slicing.
+// The exceptions of Weft, and Outcome, which holds a result or an error:
+//
+//   Error
+//   +- ConnectionError
+//   +- TaskError
+//      +- TaskFailed, TaskCrashed, TaskTimeout, TaskCancelled, TaskUnschedulable
+//
+// The subclasses of TaskError add no members, so that each can be stored, copied and thrown as a TaskError
+// without slicing.
 #pragma once
 
 #include <algorithm>
@@ -18,14 +24,15 @@
 
 namespace weft {
 
-/// The base of everything that Weft throws, except std::invalid_argument and std::out_of_range for arguments
-/// of the call itself.
+/// The base of everything that Weft throws, except std::logic_error and its subclasses (invalid_argument,
+/// out_of_range, length_error) for a wrong call.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// No broker answered in time, or the broker refused this client. The text names the address.
+/// No broker answered in time, the broker refused this client, or the broker was lost for good. When no
+/// broker answered, the text names the address.
 class ConnectionError : public Error {
  public:
   using Error::Error;
@@ -46,7 +53,7 @@ struct TaskErrorDetails {
   TaskId task;
   std::string function;              // display name, or the name in a library
   std::string label;                 // TaskOptions::label
-  std::string worker;                // name; "" if no worker had the task
+  std::string worker;                // name; "" if the task never reached a worker
   std::string host;                  // of that worker
   std::uint32_t attempt = 0;         // executions started, including this one; 0: none
   std::string type;                  // of the exception: "std::out_of_range"; "": no exception
@@ -66,20 +73,20 @@ class TaskError : public Error {
   /// Display name of the function, or the name that was called in a library.
   const std::string& function() const { return details_->function; }
   const std::string& label() const { return details_->label; }
-  /// Name and host of the worker of the last attempt; "" when no worker had the task.
+  /// Name and host of the worker of the last attempt; "" if the task never reached a worker.
   const std::string& worker() const { return details_->worker; }
   const std::string& host() const { return details_->host; }
-  /// Working directory of the task on host() when it threw, to which relative paths in its message refer; for
-  /// a crash, TaskOptions::directory. "" if that was not set: the scratch directory of a runner is removed
-  /// with the runner.
+  /// Working directory of the task on host() when it threw, to which relative paths in its message refer. For
+  /// a crash, TaskOptions::directory; "" if that option is not an absolute path, since the scratch directory
+  /// of a runner is removed with the runner.
   const std::string& directory() const { return details_->directory; }
   /// Executions started, including the last one; 0: the task never started.
   std::uint32_t attempt() const { return details_->attempt; }
   /// Type name of the exception that the function threw; "" when there was none.
   const std::string& type() const { return details_->type; }
-  /// what() of that exception, or how the task ended. Error::what() is the whole sentence. A runner sends up
-  /// to 10,000 bytes of what() and 1,000 of type(); a longer text is truncated and ends in "... (truncated:
-  /// ...)". stderr is limited to the last 50 lines and 4,096 bytes.
+  /// what() of that exception, or how the task ended; what() of this error is a whole sentence. A runner
+  /// sends up to 10,000 bytes of what() and 1,000 of type(), and marks a longer text with "... (truncated:
+  /// ...)". After a crash the text has the last 50 lines of stderr, at most 4,096 bytes.
   const std::string& text() const { return details_->text; }
   /// One line for each lost attempt, oldest first.
   const std::vector<std::string>& history() const { return details_->history; }
@@ -94,25 +101,29 @@ class TaskError : public Error {
   std::shared_ptr<const TaskErrorDetails> details_;  // shared by copies
 };
 
-/// The function threw: type() and text(); or it could not be started: text().
+/// The function threw (see type() and text()), or could not be started (see text()).
 class TaskFailed : public TaskError {
  public:
   explicit TaskFailed(const TaskError& error) : TaskError(error) {}
 };
-/// Signal or exit code, and the last lines of stderr, in text(); the attempts in history().
+/// The task lost its runner or worker crash_limit times: text() has the signal or exit code and the last
+/// lines of stderr, history() the attempts.
 class TaskCrashed : public TaskError {
  public:
   explicit TaskCrashed(const TaskError& error) : TaskError(error) {}
 };
+/// The task ran longer than TaskOptions::timeout.
 class TaskTimeout : public TaskError {
  public:
   explicit TaskTimeout(const TaskError& error) : TaskError(error) {}
 };
+/// The task was cancelled before it had a result.
 class TaskCancelled : public TaskError {
  public:
   explicit TaskCancelled(const TaskError& error) : TaskError(error) {}
 };
-/// text() names the constraint that no worker met.
+/// No worker could take the task within TaskOptions::queue_timeout; text() names the constraint that no
+/// worker met.
 class TaskUnschedulable : public TaskError {
  public:
   explicit TaskUnschedulable(const TaskError& error) : TaskError(error) {}
@@ -183,7 +194,7 @@ class NoValue {
 
 }  // namespace detail
 
-/// The result of a task, or why there is none.
+/// The result of a task, or the error that it ended with.
 template <class R>
 class [[nodiscard]] Outcome {
  public:
@@ -196,7 +207,7 @@ class [[nodiscard]] Outcome {
   /// The broker was lost for good before it answered: value() and error() throw ConnectionError.
   bool connection_lost() const { return !ok() && std::get<1>(state_).connection_lost(); }
 
-  /// The result. Throws the task's error, as the class for its kind, if there is none.
+  /// The result. If there is none, throws the task's error as the subclass for its kind, or ConnectionError.
   const R& value() const& {
     if (!ok()) std::get<1>(state_).rethrow();
     return std::get<0>(state_);
@@ -205,7 +216,8 @@ class [[nodiscard]] Outcome {
     if (!ok()) std::get<1>(state_).rethrow();
     return std::get<0>(std::move(state_));
   }
-  /// REQUIRES: !ok(), else std::logic_error.
+  /// The task's error. REQUIRES: !ok(), otherwise throws std::logic_error. Throws ConnectionError if
+  /// connection_lost().
   const TaskError& error() const {
     if (ok()) throw std::logic_error("weft::Outcome::error(): the task has a result, no error");
     return std::get<1>(state_).error();
@@ -215,6 +227,7 @@ class [[nodiscard]] Outcome {
   std::variant<R, detail::NoValue> state_;
 };
 
+/// For a task without a result: whether it succeeded, or the error that it ended with.
 template <>
 class [[nodiscard]] Outcome<void> {
  public:
@@ -224,12 +237,14 @@ class [[nodiscard]] Outcome<void> {
 
   bool ok() const { return !none_; }
   explicit operator bool() const { return ok(); }
+  /// As in the primary template.
   bool connection_lost() const { return none_ && none_->connection_lost(); }
-  /// Throws the task's error, as the class for its kind, if there is one.
+  /// If the task did not succeed, throws its error as the subclass for its kind, or ConnectionError.
   void value() const {
     if (none_) none_->rethrow();
   }
-  /// REQUIRES: !ok(), else std::logic_error.
+  /// The task's error. REQUIRES: !ok(), otherwise throws std::logic_error. Throws ConnectionError if
+  /// connection_lost().
   const TaskError& error() const {
     if (ok()) throw std::logic_error("weft::Outcome::error(): the task has a result, no error");
     return none_->error();

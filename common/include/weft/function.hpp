@@ -19,12 +19,12 @@
 
 namespace weft {
 
-/// The same value for every call of a map: map<f>(numbers, weft::same(options)).
+/// An argument with the same value in every call of a map: map<f>(numbers, weft::same(options)).
 template <class T>
 struct Same {
   T value;
 };
-/// Wraps a copy of `value`.
+/// Copies or moves `value` into a Same.
 template <class T>
 Same<std::decay_t<T>> same(T&& value) {
   return {std::forward<T>(value)};
@@ -39,7 +39,7 @@ struct Prototype {};
 
 template <class F>
 struct PrototypeOf {
-  using type = void;  // not a function that can be called on its own
+  using type = void;  // neither a function nor a call operator
 };
 template <class R, class... P>
 struct PrototypeOf<R (*)(P...)> {
@@ -130,8 +130,8 @@ S convert_integer(A value, std::size_t position) {
   return converted;
 }
 
-/// Converts `argument` to the stored type S of a parameter: returns a reference if it has that type already;
-/// otherwise converts as in a call, except that numbers must keep their value.
+/// Converts `argument` to the stored type S of a parameter, or returns a reference if it has that type
+/// already. Converts as a call would, except that an integer that does not fit throws std::out_of_range.
 template <class S, class A>
 decltype(auto) convert_argument(A&& argument, std::size_t position) {
   using Given = std::remove_cvref_t<A>;
@@ -291,7 +291,8 @@ struct LambdaCall : CallOf<LambdaCallable<L>, decltype(prototype_of_lambda<L>())
 
 // ---- a call by name ----
 
-/// The type of an argument in a call by name: its own; std::string for literals and views.
+/// The type of an argument in a call by name: its own type, std::string for literals and string views, or
+/// std::vector for spans.
 template <class A>
 struct NamedAs {
   using type = Stored<std::decay_t<A>>;
@@ -322,7 +323,7 @@ struct NamedCall {
 
 /// An entry of the program's function table.
 struct RegisteredFunction {
-  std::string (*name)() = nullptr;       // for people
+  std::string (*name)() = nullptr;       // for display
   std::string (*signature)() = nullptr;  // "long(long,double)"
   ByteBuffer (*invoke)(std::string_view payload) = nullptr;
 };

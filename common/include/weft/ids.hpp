@@ -32,7 +32,7 @@ struct OpaqueId {
     return differing == 0;
   }
 
-  /// All bytes are zero; no id is ever assigned that value.
+  /// Whether all bytes are zero, a value that is never assigned.
   bool empty() const { return *this == OpaqueId{}; }
 
   /// Lower-case hexadecimal of the first `digits / 2` bytes.
@@ -59,7 +59,7 @@ struct TaskId {
 
   auto operator<=>(const TaskId&) const = default;
 
-  /// "3f2a91c0-17": the first 8 digits of the session, and the number.
+  /// "3f2a91c0-17": the first 8 digits of the session, and the sequence number.
   std::string text() const { return session.text(8) + "-" + std::to_string(seq); }
 };
 

@@ -10,10 +10,10 @@ bool in_runner() noexcept;
 
 /// In a runner: serves tasks and never returns. Otherwise does nothing.
 ///
-/// Programs that are linked with -Wl,--wrap=main (as by the CMake target weft::client and pkg-config) call it
-/// automatically, after static initialisation and before main. In such a program a call from a static
-/// initialiser returns even in a runner, because functions are still being registered; the caller should then
-/// check in_runner() and do nothing. A program that is linked without that option must call it first in main.
+/// A program that is linked without -Wl,--wrap=main must call init() first in main. With that option, which
+/// the CMake target weft::client and pkg-config add, tasks are served automatically, after static
+/// initialisation and before main, and init() does nothing: a static initialiser that must not run in a
+/// runner checks in_runner().
 void init();
 
 }  // namespace weft

@@ -29,7 +29,7 @@ struct weft_task_call {
   const char* worker; /* name */
   uint32_t attempt;   /* executions started, from 1 */
 
-  /* Passes the result to the runner, as msgpack (nil for none); it is copied. Call this or error, once. */
+  /* Passes the result as msgpack (nil for none) to the runner, which copies it. Call this or error, once. */
   void (*result)(const struct weft_task_call* call, const char* bytes, size_t size);
   /* Fails the task: type of the error ("" for none) and its message, both NUL-terminated. */
   void (*error)(const struct weft_task_call* call, const char* type, const char* message);
@@ -47,6 +47,7 @@ struct weft_task_entry {
   void* library; /* for the library's use */
 };
 
+/* What the exported function returns. The library owns the table, its entries and their strings. */
 struct weft_task_library {
   uint32_t abi_version; /* WEFT_TASK_ABI_VERSION that the library was built with */
   uint32_t count;

@@ -5,10 +5,11 @@
 //   long add(long a, long b) { return a + b; }
 //   WEFT_TASK(add, add)              // or WEFT_TASK("sums/add", add)
 //
-// Build it as a shared library with the CMake target weft::task_library (headers only). The client calls it
-// with client.call<long>("add", 1L, 2L). The types must be exactly those of the function: the call carries a
-// signature, which is compared. Include this header only in task libraries, since it defines the exported
-// symbol. All other symbols are hidden, so that libraries in one runner do not interfere.
+// Build the file as a shared library with the CMake target weft::task_library (headers only). A client calls
+// the task with client.call<long>("add", 1L, 2L). The types of the call must be exactly those of the
+// function: the runner compares their signatures. Include this header only in task libraries, since it
+// defines the exported symbol. All other symbols are hidden, so that libraries in one runner do not
+// interfere.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +49,7 @@ WEFT_HIDDEN void invoke_in_library(const weft_task_entry*, const weft_task_call*
 template <class C>
 WEFT_HIDDEN bool add_library_task(std::string_view name) {
   if (name.size() >= 2 && name.front() == '"') name = name.substr(1, name.size() - 2);
-  // Never freed, since the table refers to them until the process ends.
+  // Never freed, since the table refers to both strings until the process ends.
   const auto* kept_name = new std::string(name);
   const auto* kept_signature = new std::string(C::signature());
   library_tasks().push_back({kept_name->c_str(), kept_signature->c_str(), &invoke_in_library<C>, nullptr});

@@ -27,8 +27,9 @@ std::string worker();
 /// task did not ask for it, and outside a task. For "gpu", CUDA_VISIBLE_DEVICES is set accordingly.
 std::vector<int> resource(const std::string& name);
 
-/// True once the task has been cancelled or has timed out. Then return soon: the process is terminated about
-/// a second later. Cheap enough for an inner loop. False outside a task.
+/// True once the task has been cancelled or has timed out; false outside a task. Then return soon: the worker
+/// escalates to SIGTERM about a second later, and to SIGKILL after another second. Cheap enough to poll in an
+/// inner loop.
 bool stop_requested() noexcept;
 
 }  // namespace weft::this_task

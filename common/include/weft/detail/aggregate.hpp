@@ -56,7 +56,7 @@ inline constexpr std::size_t kMembersMax = 32;
   f(21) f(22) f(23) f(24) f(25) f(26) f(27) f(28) f(29) f(30) f(31) f(32)
 // clang-format on
 
-// ---- how many ----
+// ---- the number of members ----
 
 /// Converts to any member type, but not to T itself, so that T{AnyMember<T>()} does not copy.
 template <class T>
@@ -79,7 +79,6 @@ concept TakesFirst = requires {
 template <class T>
 inline constexpr bool has_base = TakesFirst<T, AnyBase<T>> && !TakesFirst<T, NoMember>;
 
-/// The result of counting.
 struct MemberCount {
   std::size_t members = 0;  // kMembersMax + 1: too many
   bool certain = true;      // false: there are both an array and a member that {} does not initialise
@@ -145,7 +144,7 @@ consteval MemberCount count_members() {
 template <class T>
 inline constexpr MemberCount member_count = count_members<T>();
 
-// ---- which ----
+// ---- the types of the members, and references to them ----
 
 #define WEFT_NAME(i) m##i
 #define WEFT_TYPE(i) decltype(m##i)

@@ -35,12 +35,12 @@ class ByteBuffer {
   operator std::string_view() const { return view(); }
   friend bool operator==(const ByteBuffer& a, std::string_view b) { return a.view() == b; }
 
-  /// Room for the next `bytes` bytes, which become part of the content by end_at().
+  /// Returns memory for the next `bytes` bytes; end_at() then adds those that the caller has written.
   char* room(std::size_t bytes) {
     if (capacity_ - size_ < bytes) grow(bytes);
     return data_ + size_;
   }
-  /// REQUIRES: `end` is inside the room returned last.
+  /// REQUIRES: `end` is inside the memory that room() returned last.
   void end_at(const char* end) { size_ = static_cast<std::size_t>(end - data_); }
   void append(const void* bytes, std::size_t size) {
     if (size == 0) return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The current exception as two strings, which is all that can leave a process.
+// The current exception as two strings, since an exception object cannot leave its process.
 #pragma once
 
 #include <cxxabi.h>
@@ -65,7 +65,7 @@ inline void collect_messages(const std::type_info& type, const char* object, std
   }
 }
 
-/// The same for the current exception.
+/// collect_messages() for the current exception, whose type is `type`.
 inline std::string messages_of_current(const std::type_info& type) {
   const std::exception_ptr current = std::current_exception();
   const char* object = nullptr;

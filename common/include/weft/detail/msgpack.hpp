@@ -2,9 +2,10 @@
 // msgpack-c without Boost, and the adaptors that it lacks. MSGPACK_DEFINE generates a msgpack_unpack() that
 // must compile for every member, so an enum, a std::variant or a duration in a struct needs an adaptor,
 // although Weft reads and writes structs itself (value_writer.hpp, value_reader.hpp). The adaptors also make
-// such a struct usable with plain msgpack. Existing adaptors of msgpack-c are not replaced: files of a
-// program with and without this header must agree. Other classes that it cannot convert use Weft's own reader
-// and writer (serialise.hpp), which also explain in a sentence why a class cannot be sent.
+// such a struct usable with plain msgpack. Existing adaptors of msgpack-c are not replaced, since files of a
+// program with and without this header must agree (one-definition rule). Other classes that msgpack-c cannot
+// convert use Weft's own reader and writer (serialise.hpp), which also explain in a sentence why a class
+// cannot be sent.
 #pragma once
 
 #ifndef MSGPACK_NO_BOOST

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// MsgpackReader: reads msgpack in place, token by token, without building a tree of objects. It trusts
-// nothing. The first unexpected token sets a flag, after which all reads fail, so a caller may read a whole
+// MsgpackReader: reads untrusted msgpack in place (zero-copy), token by token, without building a tree of
+// objects. The first unexpected token sets a flag, after which all reads fail, so a caller may read a whole
 // record and check ok() once. fault() then says what was expected and what was found.
 #pragma once
 
@@ -54,7 +54,7 @@ class MsgpackReader {
   /// "expected a bool, found text". REQUIRES: !ok().
   std::string fault() const;
 
-  // ---- what is next, without reading it ----
+  // ---- peeking at the next token ----
   bool nil_is_next() const { return tag_is(0xc0, 0xc0); }
   bool binary_is_next() const { return tag_is(0xc4, 0xc6); }
   bool array_is_next() const { return tag_is(0x90, 0x9f) || tag_is(0xdc, 0xdd); }
@@ -71,7 +71,7 @@ class MsgpackReader {
   /// An integer that fits I, in any of msgpack's widths. I may be any integer type except bool.
   template <class I>
   I integer();
-  /// A floating number, or an integer.
+  /// A floating-point number, or an integer, converted.
   double floating();
   std::string_view text();
   std::string_view binary() {
@@ -265,12 +265,13 @@ inline std::size_t MsgpackReader::container(const char* what, std::uint8_t small
   } else {
     fail(what, 1);
   }
-  // A false size must not cause memory to be reserved.
+  // A forged size must not make the caller reserve memory.
   if (size * parts > remaining()) fail_at_end();
   return ok_ ? size : 0;
 }
 
-/// Not recursive: nested values are added to the number of values to skip.
+/// Not recursive, since the input may be nested more deeply than the stack allows: nested values are added to
+/// the number of values to skip.
 inline std::string_view MsgpackReader::skip() {
   const char* const begin = next_;
   for (std::uint64_t values = 1; values > 0 && ok_; --values) {
@@ -282,7 +283,7 @@ inline std::string_view MsgpackReader::skip() {
       text();
     } else if (binary_is_next()) {
       binary();
-    } else if (tag_is(0xd4, 0xd8)) {  // an extension of 1, 2, 4, 8 or 16 bytes, behind its type
+    } else if (tag_is(0xd4, 0xd8)) {  // an extension: its type, then 1, 2, 4, 8 or 16 bytes
       take((std::size_t{1} << (byte() - 0xd4U)) + 1);
     } else if (tag_is(0xc7, 0xc9)) {
       const unsigned width = 1U << (byte() - 0xc7U);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Raw elements: element types that a vector sends as its bytes in memory, because every one of these bytes
-// has to be sent.
+// Raw elements: element types of which a vector is sent as one copy of its memory, because all of these bytes
+// belong to values and none is padding.
 #pragma once
 
 #include <cstddef>

@@ -83,8 +83,8 @@ concept Packable = std::is_class_v<T> &&
   static_cast<const T&>(v).msgpack_pack(packer);
   v.msgpack_unpack(o);
 };
-/// A struct for which MSGPACK_DEFINE has generated them, so that its msgpack_pack visits the members
-/// themselves.
+/// A struct for which MSGPACK_DEFINE has generated these functions, so that its msgpack_pack visits the
+/// members themselves.
 template <class T>
 concept Defined = Packable<T> && requires(const T& v, msgpack::object* o, msgpack::zone& zone) {
   v.msgpack_object(o, zone);
@@ -167,7 +167,7 @@ consteval Shape shape_of_other() {
 template <Shape S, class... Part>
 struct Described {
   static constexpr Shape shape = S;
-  using Parts = Types<Part...>;  // which must be sendable too
+  using Parts = Types<Part...>;  // types that must be sendable too
 };
 template <class... Part>
 Described<Shape::aggregate, std::remove_cv_t<Part>...> described_by(Types<Part...>);
@@ -224,7 +224,7 @@ struct BuiltIn<std::unordered_map<K, V, H, E, A>> : Described<Shape::map, K, V> 
 template <class K, class V, class H, class E, class A>
 struct BuiltIn<std::unordered_multimap<K, V, H, E, A>> : Described<Shape::map, K, V> {};
 
-/// An adaptor takes precedence.
+/// Shape and parts of T. An adaptor takes precedence over the built-in encoding.
 template <class T>
 struct Description : BuiltIn<T> {};
 template <Adapted T>
@@ -289,7 +289,7 @@ consteval bool decodes() {
 
 // ---- what can be sent ----
 
-/// `Above`: the enclosing types, for recursive ones such as trees.
+/// Whether values of T can be sent. `Above`: the enclosing types, for recursive types such as trees.
 template <class T, class... Above>
 consteval bool travels();
 template <class... Above, class... T>

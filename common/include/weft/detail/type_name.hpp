@@ -60,7 +60,8 @@ std::string type_list(Types<T...>) {
   return out;
 }
 
-/// The name of a standard template with the arguments that matter: without allocators and the like.
+/// The name of a standard template with its element types alone, without allocators and the like. The caller
+/// appends the closing '>'.
 template <class T>
 std::string template_name() {
   std::string name = tidy_name(pretty_argument(pretty_type<T>()));
@@ -72,7 +73,8 @@ template <class T>
 struct OwnName {
   static std::string get() { return tidy_name(pretty_argument(pretty_type<T>())); }
 };
-/// Compilers differ in the spelling of template arguments, and in whether they show default ones.
+/// Spells the arguments itself: compilers differ in the spelling of template arguments, and in whether they
+/// show default ones.
 template <template <class...> class C, class... A>
 struct OwnName<C<A...>> {
   static std::string get() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ValueReader: decodes msgpack into C++ values, without an intermediate tree of objects. Types, sizes and
-// ranges must match exactly, and no more memory is reserved than there are bytes.
+// ranges must match exactly, and a container never reserves more elements than there are bytes.
 //
 // A struct with MSGPACK_DEFINE is filled through the generated msgpack_pack: it passes every member to our
 // "packer" as const M&, and the reader writes to it. This is sound because the struct itself is never const
@@ -113,7 +113,7 @@ class ValueReader {
   int depth_ = 0;
 };
 
-/// Assigns, even if T has no assignment operator.
+/// Moves `by` into `value`, even if T has no assignment operator.
 template <class T>
 void replace(T& value, T&& by) {
   if constexpr (std::is_move_assignable_v<T>) {
