@@ -27,6 +27,7 @@
 #include "common/runner/runner_libraries.hpp"
 #include "common/runner/running_task.hpp"
 #include "common/runner/socket_bell.hpp"
+#include "common/runner/task_execution.hpp"
 #include "common/runner/tick_clock.hpp"
 #include "common/system/fd.hpp"
 #include "common/wire/codec.hpp"
@@ -36,12 +37,9 @@
 namespace weft::runner {
 namespace {
 
-constexpr std::size_t kNameBytesMax = 1000;        // of a function, in HELLO
 constexpr std::size_t kHelloPartBytes = 64 << 10;  // approximate size of names and signatures in one message
 constexpr std::uint32_t kMeasureEvery = 256;       // tasks
 constexpr std::int64_t kLong_us = 200;  // after a task that takes this long, everything is restored
-
-std::string system_text(const std::string& what) { return what + ": " + std::strerror(errno); }
 
 /// Maps the memory that is shared with the agent; nullptr if `fd` does not refer to it.
 void* map_memory(int fd) {
@@ -50,150 +48,6 @@ void* map_memory(int fd) {
   void* memory = mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   return memory == MAP_FAILED ? nullptr : memory;
 }
-
-/// The payload of a task: inline, or mapped from `fd`, the descriptor that came with the task. `task` and
-/// `fd` must outlive this object.
-class Arguments {
- public:
-  Arguments(const RunTask& task, int fd) : size_(task.large_bytes) {
-    if (size_ == 0) {
-      view_ = task.payload.inline_bytes();
-      return;
-    }
-    struct stat status {};
-    if (fd < 0 || fstat(fd, &status) != 0 || static_cast<std::uint64_t>(status.st_size) < size_) {
-      size_ = 0;
-      throw Error("the worker announced a large argument but did not send it");
-    }
-    memory_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (memory_ == MAP_FAILED) throw Error(system_text("the arguments cannot be mapped"));
-    view_ = {static_cast<const char*>(memory_), size_};
-  }
-  ~Arguments() {
-    if (memory_ != MAP_FAILED) munmap(memory_, size_);
-  }
-  Arguments(const Arguments&) = delete;
-  Arguments& operator=(const Arguments&) = delete;
-
-  std::string_view view() const { return view_; }
-
- private:
-  std::size_t size_;
-  void* memory_ = MAP_FAILED;
-  std::string_view view_;
-};
-
-/// A memfd with `bytes`, sealed so that the agent can map it safely. -1 with errno if there is no memory.
-int make_memfd(std::string_view bytes) {
-  const int fd = memfd_create("weft-result", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  while (fd >= 0 && !bytes.empty()) {
-    const ssize_t written = write(fd, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {
-      const int why = errno;
-      close(fd);
-      errno = why;
-      return -1;
-    }
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  if (fd >= 0) fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL);
-  return fd;
-}
-
-std::string cut(std::string text, std::size_t bytes_max) {
-  if (text.size() <= bytes_max) return text;
-  const std::size_t size = text.size();
-  std::size_t end = bytes_max;
-  while (end > bytes_max - 4 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-    --end;  // do not split a UTF-8 character
-  text.resize(end);
-  return text + " ... (truncated: the message had " + std::to_string(size) + " bytes)";
-}
-
-std::string current_directory() {
-  char path[PATH_MAX];
-  return getcwd(path, sizeof path) == nullptr ? "" : path;
-}
-
-detail::ByteBuffer encode_failure(std::string type, std::string message, std::string directory = "") {
-  wire::ErrorInfo info;
-  info.directory = std::move(directory);
-  info.type = cut(std::move(type), kNameBytesMax);
-  info.message = cut(std::move(message), kErrorMessageBytesMax);
-  return detail::ByteBuffer(wire::encode_error(info));
-}
-
-/// Learns which functions leave the process state unchanged, so that the state need not be checked after each
-/// short call. The check takes about 5 us, which do not matter after a long call.
-class Habits {
- public:
-  /// Whether to check the state after this short call of `function`.
-  bool suspicious(std::uint64_t function) {
-    Habit& habit = habits_[function];
-    if (habit.left_something || habit.clean < kTrustedAfter) return true;
-    return ++habit.calls % kSample == 0;
-  }
-  void saw(std::uint64_t function, bool left_something) {
-    Habit& habit = habits_[function];
-    habit.left_something = habit.left_something || left_something;
-    if (habit.clean < kTrustedAfter) ++habit.clean;
-  }
-
- private:
-  static constexpr std::uint32_t kTrustedAfter = 32;
-  static constexpr std::uint32_t kSample = 64;
-  struct Habit {
-    std::uint32_t clean = 0;
-    std::uint32_t calls = 0;
-    bool left_something = false;
-  };
-  std::unordered_map<std::uint64_t, Habit> habits_;
-};
-
-/// Detects a fork by a page that the kernel wipes in every child, whichever call created it.
-class ForkMark {
- public:
-  ForkMark() : page_(mmap(nullptr, kPageBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
-    if (page_ == MAP_FAILED || madvise(page_, kPageBytes, MADV_WIPEONFORK) != 0) return;
-    mark() = true;
-    works_ = true;
-  }
-  bool in_child() const { return works_ ? !mark() : getpid() != pid_; }
-
- private:
-  bool& mark() const { return *static_cast<bool*>(page_); }
-
-  void* page_;
-  bool works_ = false;
-  const pid_t pid_ = getpid();
-};
-
-/// Enters the working directory of a task, and returns to the previous one at its end.
-class WorkingDirectory {
- public:
-  /// Throws Failure when `path` cannot be entered; "": nothing changes.
-  explicit WorkingDirectory(const std::string& path) {
-    if (path.empty()) return;
-    before_ = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (chdir(path.c_str()) == 0) return;
-    const std::string why = system_text("cannot enter the working directory '" + path + "' of this task");
-    if (before_ >= 0) close(before_);
-    throw Failure{"", why + ": it must exist on the host of the worker"};
-  }
-  ~WorkingDirectory() {
-    if (before_ < 0) return;
-    if (fchdir(before_) != 0)
-      std::fprintf(stderr, "weft runner: %s\n",
-                   system_text("cannot return from the working directory of a task").c_str());
-    close(before_);
-  }
-  WorkingDirectory(const WorkingDirectory&) = delete;
-  WorkingDirectory& operator=(const WorkingDirectory&) = delete;
-
- private:
-  int before_ = -1;
-};
 
 /// The exit code when the channel is closed. If a task has closed the channel, reports that on stderr;
 /// otherwise the agent is gone, and the runner ends quietly.
@@ -495,52 +349,7 @@ int Loop::report(TaskDone& done, std::string_view payload) {
   return send_soon(done, memory.get());
 }
 
-detail::ByteBuffer execute_program(const std::vector<detail::RegisteredFunction>& functions, const Call& call,
-                                   std::string_view payload) {
-  const RunTask& task = call.task;
-  if (call.named != nullptr) throw Failure{"", "a shipped program serves its own functions only"};
-  if (task.function_index >= functions.size()) {
-    throw Failure{"", "function number " + std::to_string(task.function_index) +
-                          " was asked for, this program has " + std::to_string(functions.size())};
-  }
-  return functions[task.function_index].invoke(payload);
-}
-
 }  // namespace
-
-std::optional<Start> parse_start(std::string_view text) {
-  Start out;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  for (int* field : {&out.version, &out.channel, &out.memory}) {
-    const auto [next, error] = std::from_chars(at, end, *field);
-    if (error != std::errc{} || *field < 0) return std::nullopt;
-    at = next;
-    // For another version, the rest may have another format.
-    if (field == &out.version && out.version != kChannelVersion) return Start{.version = out.version};
-    if (field != &out.memory && (at == end || *at++ != ':')) return std::nullopt;
-  }
-  return at == end ? std::optional(out) : std::nullopt;
-}
-
-Source program_source() {
-  Source out;
-  // Sorted by definition, so that the order is the same in every runner of the program.
-  std::map<std::string, detail::RegisteredFunction> by_definition;
-  for (const detail::RegisteredFunction& function : detail::registered_functions()) {
-    if (const auto where = locate_code(address_of(function)))
-      by_definition.emplace(definition_of(function, object_of(*where), where->offset), function);
-  }
-  std::vector<detail::RegisteredFunction> functions;
-  for (const auto& [definition, function] : by_definition) {
-    out.functions.push_back({function.name(), definition});
-    functions.push_back(function);
-  }
-  out.execute = [functions = std::move(functions)](const Call& call, std::string_view payload) {
-    return execute_program(functions, call, payload);
-  };
-  return out;
-}
 
 int serve(const Start& start, const Source& source) {
   if (start.version != kChannelVersion) {
