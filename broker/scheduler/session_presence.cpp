@@ -78,7 +78,7 @@ void SessionPresence::restore(const SessionRecord& record) {
   session.owner = record.owner;
   session.recorded = true;
   session.state = SessionState::lost;
-  session.loss = "this broker was started anew";
+  session.loss = "this broker has been restarted";
   session.grace_ends = tables_.adoption.window_ends() + settings_.patience(session.give_up);
   tables_.step.start_timer(session.grace_ends, TimerKind::client_grace, session.id);
 }
