@@ -149,7 +149,7 @@ void ClientCore::remake(std::uint64_t seq) {
 }
 
 void ClientCore::on_message(const wire::Received& received) {
-  if (!under_way_.empty() && under_way_.front().last_seq <= received.seq) note_progress();
+  if (!under_way_.empty() && under_way_.front().last_seq <= received.seq) loss_.on_progress();
   while (!under_way_.empty() && under_way_.front().last_seq <= received.seq) {
     under_way_bytes_ -= under_way_.front().bytes;
     under_way_.pop_front();

@@ -70,39 +70,27 @@ bool is_execution(wire::Outcome outcome) {
 }  // namespace
 
 void ClientCore::on_message(const wire::Deliver& deliver) {
-  if (deliver.first > delivered_ + 1) {
-    break_link(fmt::format("delivery {} came after delivery {}", deliver.first, delivered_));
+  const std::uint64_t before = acks_.taken();
+  if (deliver.first > before + 1) {
+    break_link(fmt::format("delivery {} came after delivery {}", deliver.first, before));
     return;
   }
-  ack_due_ = true;  // even for repeated deliveries, since the first ACK may be lost
-  const std::uint64_t before = delivered_;
+  acks_.on_deliver();
   std::uint64_t number = deliver.first;
   for (const wire::DeliveryRecord& record : deliver.records) {
-    if (number++ <= delivered_) continue;
-    delivered_ = number - 1;
-    unacked_bytes_ += record.payload.size();
-    take(record);
+    if (acks_.take(number++, record.payload.size())) take(record);
   }
-  if (delivered_ > before) note_progress();
-}
-
-/// ACKs are coalesced: each goes on to a worker, and wakes as many threads on its way as a result does.
-bool ClientCore::must_ack() const {
-  return ack_due_ && (now_ >= ack_at_ || delivered_ - acked_ >= settings_.ack_deliveries ||
-                      unacked_bytes_ >= settings_.ack_bytes);
+  if (acks_.taken() > before) loss_.on_progress();
 }
 
 void ClientCore::send_ack() {
-  send(wire::Ack{delivered_});
-  acked_ = delivered_;
-  ack_due_ = false;
-  unacked_bytes_ = 0;
-  ack_at_ = now_ + settings_.ack_interval;
+  send(wire::Ack{acks_.taken()});
+  acks_.on_sent(now_);
 }
 
 /// The broker ignores a REANNOUNCE of a task whose answer is on its way, which one that has been seen is not.
 void ClientCore::reannounce(wire::Reannounce message) {
-  if (acked_ < delivered_) send_ack();
+  if (acks_.has_unacknowledged()) send_ack();
   send(std::move(message));
 }
 
@@ -247,7 +235,7 @@ void ClientCore::on_message(const wire::Kept& kept) {
 /// The detached task no longer depends on this client: the broker has the task in its journal, or has
 /// answered it, possibly by a refusal.
 void ClientCore::mark_kept(std::uint64_t seq, const wire::Payload* refusal) {
-  if (unkept_.erase(seq) == 0) return;
+  if (!durable_.on_journaled(seq)) return;
   if (actions_->empty() || !std::holds_alternative<MarkKept>(actions_->back()))
     actions_->push_back(MarkKept{});
   MarkKept& mark = std::get<MarkKept>(actions_->back());

@@ -26,7 +26,7 @@ ClientCore::ClientCore(Settings settings, Time now)
       presence_(settings_.presence, settings_.jitter_seed),
       fetcher_(settings_.fetch),
       now_(now),
-      lost_since_(now) {}
+      loss_(now) {}
 
 void ClientCore::step(Time now, const Event& event, Actions& actions) {
   WEFT_CHECK(now >= now_);
@@ -42,10 +42,10 @@ void ClientCore::step(Time now, const Event& event, Actions& actions) {
 std::optional<Time> ClientCore::deadline() const {
   if (over_) return std::nullopt;
   std::optional<Time> due = earlier(presence_.deadline(), fetcher_.deadline());
-  if (presence_.joined() && ack_due_) due = earlier(due, ack_at_);
+  if (presence_.joined()) due = earlier(due, acks_.deadline());
   if (!presence_.joined()) {
-    due = earlier(due, lost_since_ + (ever_joined() ? settings_.give_up : settings_.connect_timeout));
-    if (!ever_joined() && !no_answer_logged_) due = earlier(due, lost_since_ + kNotice);
+    due = earlier(due, loss_.since() + (ever_joined() ? settings_.give_up : settings_.connect_timeout));
+    if (!ever_joined() && !loss_.no_answer_reported()) due = earlier(due, loss_.since() + kNotice);
   }
   return due;
 }
@@ -60,7 +60,7 @@ void ClientCore::on(const LinkUp&) {
                          .host = settings_.host,
                          .pid = settings_.pid,
                          .epoch = epoch_,
-                         .delivered = delivered_,
+                         .delivered = acks_.taken(),
                          .give_up_ms = static_cast<std::uint64_t>(settings_.give_up.count()) / 1000});
 }
 
@@ -88,15 +88,14 @@ void ClientCore::on(const Tick&) {
     }
   }
   if (presence_.joined()) {
-    if (must_ack()) send_ack();
+    if (acks_.is_due(now_)) send_ack();
   } else {
     const Duration patience = ever_joined() ? settings_.give_up : settings_.connect_timeout;
-    if (now_ >= lost_since_ + patience) {
+    if (now_ >= loss_.since() + patience) {
       give_up(fmt::format("{} at {} within {} s: {}",
                           ever_joined() ? "the broker was lost and did not come back" : "no broker answered",
-                          settings_.address, seconds_of(patience),
-                          last_reason_.empty() ? "no answer" : last_reason_));
-    } else if (!ever_joined() && !no_answer_logged_ && now_ >= lost_since_ + kNotice) {
+                          settings_.address, seconds_of(patience), loss_.reason_or_no_answer()));
+    } else if (!ever_joined() && !loss_.no_answer_reported() && now_ >= loss_.since() + kNotice) {
       log_no_answer();
     }
   }
@@ -104,10 +103,10 @@ void ClientCore::on(const Tick&) {
 }
 
 void ClientCore::log_no_answer() {
-  no_answer_logged_ = true;
+  loss_.on_no_answer_reported();
   notify({.kind = NoticeKind::broker_missing,
           .name = settings_.address,
-          .detail = last_reason_.empty() ? "no answer" : last_reason_,
+          .detail = loss_.reason_or_no_answer(),
           .numbers = {0, patience_of(settings_.connect_timeout)}});
 }
 
@@ -120,16 +119,13 @@ void ClientCore::on(const Close&) {
 }
 
 void ClientCore::lose_link(const std::string& reason) {
-  last_reason_ = reason;
   fetcher_.on_lost();
   synced_ = false;
   under_way_.clear();
   under_way_bytes_ = 0;
   cancel_again_.clear();
   for (auto& [number, spec] : specs_) spec.defined = false;
-  if (ever_joined() && !loss_logged_) {
-    lost_since_ = now_;
-    loss_logged_ = true;
+  if (loss_.on_lost(now_, reason, ever_joined())) {
     notify({.kind = NoticeKind::broker_lost,
             .name = settings_.address,
             .detail = reason,
@@ -160,7 +156,7 @@ void ClientCore::on(const Received& event) {
   const bool is_greeting = std::holds_alternative<wire::Welcome>(event.message) ||
                            std::holds_alternative<wire::Refuse>(event.message);
   if (!is_greeting && !presence_.joined()) return;  // before WELCOME only greetings are valid
-  if (!is_greeting && now_ >= joined_at_ + kNotice) note_progress();
+  if (!is_greeting && now_ >= loss_.joined_at() + kNotice) loss_.on_progress();
   std::visit(
       [this]<class M>(const M& message) {
         if constexpr (requires { this->on_message(message); }) {
@@ -219,19 +215,14 @@ void ClientCore::on_message(const wire::Welcome& welcome) {
   }
   sync_upto_ = sent_max_;
   repeat_fetched();
-  if (loss_logged_ && !std::exchange(back_logged_, true))
-    notify({.kind = NoticeKind::broker_back, .name = settings_.address});
-  joined_at_ = now_;
-  last_reason_.clear();
+  if (loss_.on_joined(now_)) notify({.kind = NoticeKind::broker_back, .name = settings_.address});
   fetcher_.on_joined(now_, *actions_);
 }
 
 /// The broker is new or does not know this session: every open task is announced again, from the first.
 void ClientCore::begin_epoch(const wire::Welcome& welcome) {
   epoch_ = welcome.epoch;
-  delivered_ = acked_ = 0;
-  ack_due_ = false;
-  unacked_bytes_ = 0;
+  acks_.restart();
   next_ = 1;
   reannounce_upto_ = sent_max_;
   for (auto& [number, spec] : specs_) spec.known = false;
@@ -248,7 +239,7 @@ void ClientCore::begin_epoch(const wire::Welcome& welcome) {
 /// REANNOUNCEs of tasks whose results were lost, may be lost too, so they are sent again.
 void ClientCore::resume_epoch(const wire::Welcome& welcome) {
   next_ = welcome.received + 1;
-  acked_ = delivered_;  // as our HELLO said
+  acks_.on_resumed();
   drop_cancelled(welcome.received);
   std::vector<std::uint64_t> cancels;
   std::vector<std::uint64_t> remakes;
@@ -274,7 +265,6 @@ void ClientCore::send(wire::Message message) {
 }
 
 void ClientCore::check_invariants() const {
-  WEFT_CHECK(acked_ <= delivered_);
   std::size_t bytes = 0;
   for (const UnderWay& message : under_way_) bytes += message.bytes;
   WEFT_CHECK(bytes == under_way_bytes_);

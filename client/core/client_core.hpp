@@ -34,9 +34,11 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
+#include "client/core/broker_loss.hpp"
+#include "client/core/delivery_acks.hpp"
+#include "client/core/durable_tasks.hpp"
 #include "client/core/events.hpp"
 #include "client/core/fetcher.hpp"
 #include "common/base/seq_table.hpp"
@@ -58,10 +60,7 @@ class ClientCore {
     Duration give_up = std::chrono::seconds(60);          // how long to wait for a lost broker
     std::size_t window_bytes = 4 << 20;  // flow control: bytes of tasks sent and not RECEIVED
     std::size_t history_max = 50;        // lines of TaskErrorDetails::history retained for a task
-    // Coalescing of ACKs, which are cumulative: minimum time between two of them,
-    Duration ack_interval = std::chrono::milliseconds(20);
-    std::uint64_t ack_deliveries = 1000;  // unless this many deliveries are unacknowledged,
-    std::size_t ack_bytes = 256 << 10;    // or this many bytes of results
+    DeliveryAcks::Settings acks;
     Presence::Settings presence;
     BlobFetch::Settings fetch;  // how large results are fetched
   };
@@ -84,7 +83,7 @@ class ClientCore {
   bool ever_joined() const { return epoch_ != 0; }
   bool over() const { return over_; }
   /// Why there is no connection; "" if unknown.
-  const std::string& last_reason() const { return last_reason_; }
+  const std::string& last_reason() const { return loss_.reason(); }
   std::uint64_t epoch() const { return epoch_; }
   /// Number of tasks without a final answer.
   std::size_t open_tasks() const { return tasks_.size(); }
@@ -133,7 +132,6 @@ class ClientCore {
   void on_message(const wire::Refuse& refuse);
   void on_message(const wire::Goodbye& goodbye);
   void lose_link(const std::string& reason);
-  void note_progress() { loss_logged_ = back_logged_ = false; }
   void log_no_answer();
   void break_link(const std::string& reason);
   void give_up(const std::string& reason);
@@ -162,7 +160,6 @@ class ClientCore {
   void on_message(const wire::Kept& kept);
   void mark_kept(std::uint64_t seq, const wire::Payload* refusal = nullptr);
   void note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload);
-  bool must_ack() const;
   void send_ack();
   void reannounce(wire::Reannounce message);
   void take(const wire::DeliveryRecord& record);
@@ -193,37 +190,20 @@ class ClientCore {
   std::uint8_t received_minor_ = 0;  // the broker's minor version, from the current message
   Actions* actions_ = nullptr;       // of the current step
   bool over_ = false;
-  Time lost_since_;                // first loss since a connection last made progress; valid while not joined
-  bool loss_logged_ = false;       // the loss has been logged, and no connection has made progress since
-  bool back_logged_ = false;       // the return of the broker after this loss has been logged
-  bool no_answer_logged_ = false;  // that no broker answers has been logged
-  Time joined_at_{};
+  BrokerLoss loss_;
   Time crash_log_at_{};               // earliest time of the next log line about a crash
   std::size_t crashes_unlogged_ = 0;  // crashes since the last log line
-  std::string last_reason_;
 
   SeqTable<Task> tasks_;
   std::unordered_map<std::uint32_t, Spec> specs_;
   // cache of the last lookup, since consecutive tasks mostly share a spec
   std::pair<std::uint32_t, Spec*> recent_spec_;
-  std::uint64_t submitted_ = 0;               // highest task number
-  std::unordered_set<std::uint64_t> unkept_;  // detached tasks that are not in the broker's journal
-  // answers that the broker retains for this client, by task number
-  std::unordered_map<std::uint64_t, wire::TaskRef> untaken_;
-  struct TakenTask {
-    std::uint64_t seq;  // number of the task here
-    wire::TaskRef ref;
-  };
-  // answers that the broker no longer needs to retain; FETCHED is repeated on each connection
-  std::vector<TakenTask> taken_;
+  std::uint64_t submitted_ = 0;  // highest task number
+  DurableTasks durable_;
 
   // State of the broker's epoch:
   std::uint64_t epoch_ = 0;
-  std::uint64_t delivered_ = 0;  // highest delivery number taken
-  std::uint64_t acked_ = 0;      // highest delivery number acknowledged on this connection
-  bool ack_due_ = false;
-  std::size_t unacked_bytes_ = 0;      // delivered since the last ACK
-  Time ack_at_{};                      // earliest next ACK
+  DeliveryAcks acks_{settings_.acks};
   std::uint64_t reannounce_upto_ = 0;  // tasks up to this number are older than the epoch
 
   // State of the connection:

@@ -57,19 +57,15 @@ void ClientCore::on(const Submit& event) {
 
 void ClientCore::note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload) {
   if (spec.detach) {
-    unkept_.insert(seq);
-    untaken_[seq] = {settings_.id, seq};
+    durable_.add_detached(seq, {settings_.id, seq});
   } else if (spec.kind == wire::TaskKind::attached) {
-    untaken_[seq] = wire::decode_ref(payload.inline_bytes());
+    durable_.add_attached(seq, wire::decode_ref(payload.inline_bytes()));
   }
 }
 
 void ClientCore::on(const Taken& event) {
-  const auto found = untaken_.find(event.seq);
-  if (found == untaken_.end()) return;
-  taken_.push_back({event.seq, found->second});
-  if (joined()) send_fetched({found->second});
-  untaken_.erase(found);
+  const auto ref = durable_.fetch(event.seq);
+  if (ref && joined()) send_fetched({*ref});
 }
 
 /// Whether the task outlives this client.
@@ -84,11 +80,7 @@ void ClientCore::on(const CancelTasks& event) {
   for (const std::uint64_t seq : event.seqs) {
     Task* task = tasks_.find(seq);
     if (task != nullptr && task->state == TaskState::cancelled) continue;
-    if (const auto kept = untaken_.find(seq); kept != untaken_.end()) {
-      fetched.push_back(kept->second);
-      taken_.push_back({seq, kept->second});
-      untaken_.erase(kept);
-    }
+    if (const auto ref = durable_.fetch(seq)) fetched.push_back(*ref);
     if (task == nullptr) {  // the task has just been answered
       settle_cancel(seq);
       continue;
@@ -139,8 +131,8 @@ void ClientCore::send_fetched(const std::vector<wire::TaskRef>& tasks) {
 /// run the task again.
 void ClientCore::repeat_fetched() {
   std::vector<wire::TaskRef> fetched;
-  for (const TakenTask& taken : taken_) {
-    if (taken.seq < next_ || tasks_.find(taken.seq) == nullptr) fetched.push_back(taken.ref);
+  for (const DurableTasks::Fetched& entry : durable_.fetched()) {
+    if (entry.seq < next_ || tasks_.find(entry.seq) == nullptr) fetched.push_back(entry.ref);
   }
   send_fetched(fetched);
 }
@@ -240,7 +232,7 @@ void ClientCore::complete(Completion&& completion) {
   if (last == nullptr || last->tasks.size() >= kCompletionsMax)
     last = &std::get<Complete>(actions_->emplace_back(Complete{}));
   const std::uint64_t seq = completion.seq;
-  if (unkept_.empty()) {
+  if (durable_.all_journaled()) {
     last->tasks.push_back(std::move(completion));
     return;
   }

@@ -51,7 +51,7 @@ TEST_SUITE("client session: tasks") {
   }
 
   TEST_CASE("many deliveries are acknowledged at once, though the last ACK was just now") {
-    const std::uint64_t last = Harness::defaults().ack_deliveries + 1;
+    const std::uint64_t last = Harness::defaults().acks.deliveries + 1;
     Harness h;
     h.running_tasks(last);
     h.deliver(1, ok(1));
@@ -67,7 +67,7 @@ TEST_SUITE("client session: tasks") {
     h.running_tasks(40);
     h.deliver(1, ok(1));
     CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1}}});
-    const std::string large(Harness::defaults().ack_bytes / 4, 'x');
+    const std::string large(Harness::defaults().acks.bytes / 4, 'x');
     const auto deliver = [&](std::uint64_t number) {
       h.receive(wire::Deliver{.first = number, .records = {ok(number, large)}});
       return h.tick();
