@@ -51,6 +51,34 @@ TEST_SUITE("worker session: memory") {
     CHECK(beat(h) == wire::Heartbeat{});
   }
 
+  TEST_CASE(
+      "a hold has hysteresis, states a reason once for every 5 %, and lets one task in when nothing here "
+      "could free memory") {
+    MemoryHold hold({.above = 0.9, .below = 0.8, .patience = seconds(5)});
+    const auto at = [&](int second, std::uint64_t used, bool idle) {
+      return hold.on_memory(Time(seconds(second)), MemoryUsed{used, kLimit, "its memory"}, idle);
+    };
+    CHECK(at(1, 900, false) == MemoryHold::Change::none);
+    CHECK(at(2, 910, false) == MemoryHold::Change::began);
+    CHECK(hold.reason() == "it has used 91 % of its memory");
+    CHECK(at(3, 930, false) == MemoryHold::Change::none);
+    CHECK(hold.reason() == "it has used 91 % of its memory");
+    CHECK(at(4, 970, true) == MemoryHold::Change::none);
+    CHECK(hold.reason() == "it has used 97 % of its memory");
+    CHECK(at(8, 970, true) == MemoryHold::Change::none);
+    CHECK(at(9, 970, true) == MemoryHold::Change::one_task);
+    CHECK(hold.heartbeat() == wire::Heartbeat{"it has used 97 % of its memory", 1});
+    CHECK(at(10, 970, true) == MemoryHold::Change::none);
+    SUBCASE("after that it ends where it began") { CHECK(at(11, 900, false) == MemoryHold::Change::ended); }
+    SUBCASE("and a new one waits again") {
+      CHECK(at(11, 900, false) == MemoryHold::Change::ended);
+      CHECK(at(12, 910, false) == MemoryHold::Change::began);
+      CHECK(at(13, 800, false) == MemoryHold::Change::none);
+      CHECK(at(14, 799, false) == MemoryHold::Change::ended);
+      CHECK(hold.heartbeat() == wire::Heartbeat{});
+    }
+  }
+
   TEST_CASE("a broker hears of it before READY") {
     Joined h;
     used(h, 930);

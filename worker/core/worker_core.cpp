@@ -115,7 +115,7 @@ void WorkerCore::tick_presence() {
         actions_->push_back(OpenLink{});
         break;
       case Presence::Need::heartbeat:
-        actions_->push_back(Send{heartbeat()});
+        actions_->push_back(Send{hold_.heartbeat()});
         break;
       case Presence::Need::close:
         actions_->push_back(CloseLink{});
@@ -166,7 +166,7 @@ void WorkerCore::receive(const wire::Welcome& welcome) {
           .numbers = {epoch_, settings_.hello.slots}});
   if (!welcome.resumed) forget_idle_clients();
   claim_everything();
-  if (hold_) say_hold();  // before the broker assigns tasks
+  if (hold_.holds()) send(hold_.heartbeat());  // before the broker assigns tasks
   send(wire::Ready{});
   if (draining_) send(wire::Draining{});
   for (const auto& [id, client] : clients_) client.outbox.send_all(*actions_);

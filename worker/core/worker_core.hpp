@@ -34,17 +34,10 @@
 #include "common/wire/presence.hpp"
 #include "worker/core/blob_table.hpp"
 #include "worker/core/events.hpp"
+#include "worker/core/memory_hold.hpp"
 #include "worker/core/task_table.hpp"
 
 namespace weft::worker {
-
-/// Backpressure: the worker is short of memory and accepts no new tasks.
-struct Hold {
-  std::string reason;
-  double part = 0;                 // fraction of the memory in use, as `reason` states it
-  std::uint32_t slots = 0;         // of tasks that it accepts nevertheless
-  std::optional<Time> idle_since;  // since then there has been neither a task nor a runner
-};
 
 class WorkerCore {
  public:
@@ -76,10 +69,7 @@ class WorkerCore {
     std::uint32_t prefetch_max = 1000;
     Duration prefetch_time = Pacing::kChannelAhead;
     Duration behind_max = Pacing::kAheadTaskMax;
-    double hold_above = 0.9;   // the fraction of memory in use above which the worker holds,
-    double hold_below = 0.85;  // and below which it accepts tasks again
-    // Holding with neither a task nor a runner here; then it accepts one task at a time.
-    Duration hold_patience = std::chrono::seconds(5);
+    MemoryHold::Settings memory_hold;
     Duration worth_rebalancing = std::chrono::microseconds(500);  // queued work to move to an idle runner
   };
 
@@ -133,12 +123,7 @@ class WorkerCore {
 
   // memory.cpp: backpressure when memory is short
   void on(const MemoryUsed&);
-  void begin_hold(const MemoryUsed& memory);
-  void explain_hold(const MemoryUsed& memory);
-  void end_hold();
-  void wait_for_memory();
-  void say_hold();
-  wire::Heartbeat heartbeat() const;
+  void begin_hold();
 
   // tasks.cpp: assigning, revoking and answering tasks
   void receive(const wire::DefineFor&);
@@ -262,7 +247,7 @@ class WorkerCore {
   std::optional<Time> dispatch_due_;  // when a bad program may be tried again
   bool programs_changed_ = false;     // some programs may be unused now
 
-  std::optional<Hold> hold_;
+  MemoryHold hold_{settings_.memory_hold};
 
   bool draining_ = false;
   // Draining: leave by then. Set while no task is left or no broker is there.
