@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// WorkerCore when memory is short: it holds, which is backpressure to the broker. Running tasks go on, tasks
-// that have not started are returned, and idle runners are replaced, since they may retain what their tasks
-// allocated.
+// WorkerCore when memory is short: the worker holds, which is backpressure on the broker. Running tasks go
+// on, tasks that have not started are returned, and idle runners are ended, since they may retain what their
+// tasks allocated.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -12,7 +12,7 @@ namespace weft::worker {
 
 namespace {
 
-constexpr double kNewReason = 0.05;
+constexpr double kNewReason = 0.05;     // change of the fraction in use after which the broker is told again
 constexpr std::uint8_t kHoldMinor = 3;  // an older broker would immediately assign the returned tasks again
 
 }  // namespace
@@ -24,7 +24,7 @@ void WorkerCore::on(const MemoryUsed& memory) {
   const bool waits = hold_ && hold_->slots == 0;
   if (waits ? part < settings_.hold_below : part <= settings_.hold_above) return end_hold();
   if (!hold_) begin_hold(memory);
-  // Not for every percent, since the broker logs each new reason.
+  // Not at every change, since the broker logs each new reason.
   if (std::abs(part - hold_->part) >= kNewReason) explain_hold(memory);
   for (auto& [id, runner] : runners_)
     if (runner.idle()) end(runner);
@@ -55,8 +55,8 @@ void WorkerCore::end_hold() {
   say_hold();
 }
 
-/// Nothing here uses memory that could be freed: other processes on this machine use it, and waiting for them
-/// could take for ever. So after hold_patience the worker accepts one task at a time.
+/// Starvation guard: without tasks and runners this worker has no memory to free, and the processes that use
+/// it may run for ever. So after hold_patience the worker accepts one task at a time.
 void WorkerCore::wait_for_memory() {
   if (!tasks_.empty() || !runners_.empty()) return hold_->idle_since.reset();
   if (!hold_->idle_since) hold_->idle_since = now_;
