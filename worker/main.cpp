@@ -140,7 +140,7 @@ void fit_into_file_limit(Worker::Settings& settings) {
     slots = possible;
   }
   settings.blob_files_max = blob_files_for(files, slots);
-  // With few descriptors, unused arguments must not stay cached at the expense of needed ones.
+  // With few descriptors, recent arguments must not take those of needed ones.
   constexpr std::size_t kMany = 4096;
   if (settings.blob_files_max < kMany) settings.session.blobs.recent_bytes_max = 0;
 }

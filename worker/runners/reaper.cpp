@@ -26,7 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kGiveUp = std::chrono::seconds(5);  // on processes that even SIGKILL does not end
-constexpr timespec kLookAgain{0, 10'000'000};      // newly adopted children send no signal
+constexpr timespec kLookAgain{0, 10'000'000};  // 10 ms: a newly adopted child is not announced by a signal
 
 sigset_t only(int signal) {
   sigset_t set;
@@ -102,7 +102,7 @@ void Reaper::reap() {
 /// round.
 void Reaper::end_all() {
   if (kill_switch_ && write(kill_switch_.get(), "1", 1) < 0) {
-    // Otherwise kill them one by one.
+    // The loop below kills them one by one.
   }
   const sigset_t set = only(SIGCHLD);
   for (const auto end = Clock::now() + kGiveUp; kill_children() && Clock::now() < end; reap()) {
@@ -113,7 +113,7 @@ void Reaper::end_all() {
   }
 }
 
-/// Returns whether any child could be signalled.
+/// Kills all children. False: there are none, or none that this process may signal.
 bool Reaper::kill_children() {
   bool any = false;
   for (const pid_t child : own_children()) any = kill(child, SIGKILL) == 0 || errno != EPERM || any;
