@@ -152,8 +152,8 @@ std::uint64_t RunnerProcess::take_back_unstarted(std::uint64_t first, std::uint6
   return *started;
 }
 
-/// Reads once. Tells the runner when a read begins, and how many bytes have been read: the runner may wait
-/// for that number (OutputMeter).
+/// Reads once. The page says when a read is going on and how many bytes have been read, since the runner may
+/// wait for that number (OutputMeter).
 bool RunnerProcess::read_some(Pipe& pipe, std::uint64_t bytes_max) {
   if (!pipe.fd) return false;
   const std::size_t before = pipe.text.size();

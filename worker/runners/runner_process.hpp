@@ -104,7 +104,7 @@ class RunnerProcess {
     }
   }
   /// Calls `sink` for the lines up to these totals of output, which is read first if necessary. A line that
-  /// is unfinished there ends there, since the task that printed it has ended.
+  /// is unfinished at the total ends there.
   template <class Sink>
   void log_output_until(const runner::TaskPrinted& totals, Sink&& sink) {
     for (Pipe* pipe : {&out_, &err_}) {
