@@ -14,8 +14,8 @@
 #   --record   writes the seeds that find the mutations into found_by.txt
 #
 # Fails when a patch no longer applies (repeat its change by hand, then run
-# `git diff -U2 >tests/simulation/mutations/NAME.patch`, and put its first line back), when the patched files do
-# not compile, or when no seed finds the mutation. All output is in build/mutations.
+# `git diff -U2 >tests/simulation/mutations/NAME.patch`, and put its first line back), when the patched files
+# do not compile, or when no seed finds the mutation. All output is in build/mutations.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)

@@ -41,7 +41,7 @@ class Worker {
   int run();
 
  private:
-  // The loop; those of broker and client have the same parts in the same order.
+  // The loop. The loops of broker and client have the same parts in the same order.
   void poll_once();
   void poll();
   void receive();

@@ -100,8 +100,8 @@ class BlobTable {
   void check_invariants() const;
 
  private:
-  /// Whether tasks here can use the blob. A result is absent until a task needs it: only FindBlob makes sure
-  /// that the runner that made it cannot change it any more.
+  /// Whether tasks here can use the blob. A result is absent until a task needs it: only FindBlob seals its
+  /// bytes, so that the runner that made them can no longer change them.
   enum class State : std::uint8_t { absent, finding, fetching, ready };
   struct Blob {
     State state = State::absent;

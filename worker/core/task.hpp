@@ -115,7 +115,7 @@ struct RunQueue {
   bool has_before(std::uint64_t until) const;
 };
 
-/// A program that tasks on this worker need, or have needed.
+/// A program that tasks on this worker need or have needed.
 struct ProgramState {
   explicit ProgramState(Program p) : program(std::move(p)) {
     run_queues[0].program = run_queues[1].program = this;

@@ -85,7 +85,8 @@ void Reaper::watch() {
   }
 }
 
-/// The runner has not been reaped yet, so its pid, which is also its group's id, has not been reused.
+/// Sends a signal to the runner's group. The runner has not been reaped yet, so its pid, which is also the id
+/// of its group, has not been reused.
 void Reaper::pass_on(int signal) const {
   // Before its setsid() the runner has no process group.
   if (kill(-runner_, signal) < 0) kill(runner_, signal);
@@ -98,8 +99,8 @@ void Reaper::reap() {
     if (pid == runner_) status_ = status;
 }
 
-/// Kills all descendants. A process that loses its parent by this becomes our child, and is killed in a later
-/// round.
+/// Kills all descendants. A process that loses its parent by this becomes a child of the reaper, and is
+/// killed in a later round.
 void Reaper::end_all() {
   if (kill_switch_ && write(kill_switch_.get(), "1", 1) < 0) {
     // The loop below kills them one by one.

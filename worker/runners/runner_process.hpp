@@ -75,7 +75,7 @@ class RunnerProcess {
   bool sleep() { return channel_.sleep(); }
   /// Tells the runner that the agent polls the channel and needs no wake-up.
   void awake() { channel_.awake(); }
-  /// Closes our direction of the channel: the runner exits when it has read everything.
+  /// Closes the agent's direction of the channel: the runner exits when it has read everything.
   void end_channel();
   /// Sends `signal` to the runner's process group; SIGKILL ends all its descendants.
   void kill(int signal);

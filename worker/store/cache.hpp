@@ -51,8 +51,8 @@ class Cache {
   /// This worker no longer uses the blob, so it may be evicted.
   void release(const BlobId& id);
 
-  /// A new directory for this worker alone, removed by the destructor. The constructor removes those of dead
-  /// workers.
+  /// A new directory for this worker alone, removed by the destructor. The constructor removes the
+  /// directories of dead workers.
   const std::string& run_directory() const { return run_directory_; }
   ~Cache();
   Cache(const Cache&) = delete;
