@@ -153,7 +153,7 @@ void WorkerCore::rebalance() {
         continue;
       const double behind_us = runner.channel_us - static_cast<double>(runner.channel.front()->estimate_us);
       if (behind_us < static_cast<double>(settings_.worth_rebalancing.count())) continue;
-      runner.already_rebalanced = true;  // asking once more would return nothing
+      runner.already_rebalanced = true;  // what the runner does not give back now has started
       take_back_unstarted(runner);
       --idle;
     }

@@ -56,7 +56,7 @@ void WorkerCore::remove(RunnerId id) {
 void WorkerCore::on(const RunnerReady& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr || runner->state != Runner::State::starting) return;
-  if (runner->stop_stage == Runner::StopStage::killed) return;  // start_timeout came first
+  if (runner->stop_stage == Runner::StopStage::killed) return;  // killed while it was starting
   ProgramState& program = *runner->run_queue->program;
   if (program.functions.empty()) program.functions = event.functions;
   // Tasks refer to functions by their index in this table, so it must be the same for all runners.

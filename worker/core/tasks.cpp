@@ -138,9 +138,8 @@ void WorkerCore::receive(const wire::Assign& message) {
   }
 }
 
-/// Whether this assignment is a repetition: the attempt is here already, or answered in an outbox. The broker
-/// assigns numbers in increasing order, so only those up to `last`, the highest of their epoch, are looked
-/// up.
+/// Whether this assignment is a repetition: the attempt is here, or answered in an outbox. The broker assigns
+/// numbers in increasing order, so only those up to `last`, the highest of their epoch, are looked up.
 bool WorkerCore::is_known(const AttemptKey& key, std::uint64_t& last) {
   if (key.attempt.number > last) {
     last = key.attempt.number;

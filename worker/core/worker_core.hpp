@@ -65,7 +65,7 @@ class WorkerCore {
     Duration bad_program = std::chrono::seconds(5);  // how long a program that failed to start is refused
     // Refused as well: a program of which this many runners in succession ended before they began a task.
     std::uint32_t early_deaths_max = 3;
-    // How long a runner whose run queue has tasks is spared when another program needs its slot.
+    // How long a new runner whose run queue has tasks is spared when another program needs its slot.
     Duration min_runner_lifetime = std::chrono::milliseconds(50);
     // After which an idle runner is ended if no session has defined a spec of its program.
     Duration idle_runner = std::chrono::seconds(30);
