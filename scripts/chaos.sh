@@ -3,14 +3,15 @@
 #
 # Usage: chaos.sh [--minutes M] [--seed S]
 #
-# Runs a real broker, workers and clients, some behind a TCP proxy, and does a fault to one of them every
-# second or so for M minutes (1; fractions are fine): kills and freezes of broker, workers, runners and
-# clients, drained workers, connections that are cut, stalled, slowed and half-closed. Every answer is
-# checked by value and count. Builds the release preset when needed. Ends with a report, or with what went
-# wrong and where the logs of all processes are.
+# Runs a real broker, workers and clients, some behind a TCP proxy, and injects a fault about every second for
+# M minutes (1; fractions are fine): kills and freezes of broker, workers, runners and clients, drained
+# workers, connections that are cut, stalled, slowed and half-closed. Every answer is checked by value and
+# count. Builds the release preset when needed. Ends with a report, or with the error and the directory of all
+# logs.
 #
-# S decides which faults, when, and which tasks (drawn and printed unless given). Real processes do not run
-# the same way twice, so a seed says what happened and does not replay it exactly; simulate.sh does.
+# The seed S (random and printed unless given) determines the faults, their times and the tasks. Real
+# processes do not run the same way twice, so a seed does not replay a run exactly; the seeds of simulate.sh
+# do.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)

@@ -3,21 +3,21 @@
 #
 # Usage: check_port.sh [-v] [-w SECONDS] [-z] [--ping] HOST PORT
 #
-# Says whether a TCP port accepts a connection. PORT is a number or the name of a service (ssh). Options stand in any
-# place, as nc takes them.
+# Checks whether a TCP port accepts connections. PORT is a number or the name of a service (ssh). Options may
+# stand anywhere, as with nc.
 #
 #   -v          print the line that nc would print, on standard error
-#   -w SECONDS  give up after so many seconds (each address of HOST; default: when the system does)
-#   -z          only look (always so; accepted since nc wants it)
-#   --ping      also ask whether a weft broker answers there: its version, epoch and slots
+#   -w SECONDS  timeout for each address of HOST (default: that of the system)
+#   -z          send no data (always so; accepted because nc needs it)
+#   --ping      also check that a weft broker answers, and print its version, epoch and slots
 #
 # Exit code: 0 the port accepts (with --ping: and a broker answers), 1 it does not, 2 wrong usage.
-# Without --ping it needs bash and coreutils alone.
+# Without --ping only bash and coreutils are needed.
 set -euo pipefail
 
 self=$(readlink -f "${BASH_SOURCE[0]}")
 
-# Prints the comment above, without a program that may be missing.
+# Prints the comment above, by bash alone: sed may be missing.
 print_usage() {
   local line shown=0
   while IFS= read -r line; do
@@ -77,7 +77,7 @@ parse_arguments() {
   [[ -z $seconds || $seconds =~ ^0*[1-9][0-9]{0,5}$ ]] || usage_error "not a number of seconds: '$seconds'"
 }
 
-# Makes a number of port: it may be the name of a service.
+# Replaces the name of a service in `port` by its number.
 find_port() {
   local number=$port
   [[ $port =~ ^[0-9]+$ ]] || number=$(service_port "$port")
@@ -86,7 +86,7 @@ find_port() {
   ((port <= 65535)) || usage_error "not a port: $port"
 }
 
-# The TCP port of a service, by its name or another one that it has.
+# The TCP port of a service, by its name or one of its aliases.
 service_port() {
   local line words word
   if [[ $1 =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] && line=$(getent services "$1/tcp" 2>/dev/null); then
@@ -105,7 +105,7 @@ service_port() {
 
 say() { if ((verbose)); then printf '%s\n' "$1" >&2; fi; }
 
-# Sets addresses to those of the host. Where getent is missing bash resolves the name itself.
+# Sets `addresses` to those of the host. Without getent, bash resolves the name.
 find_addresses() {
   local address kind
   addresses=()
@@ -122,11 +122,11 @@ service_name() {
   printf '*'
 }
 
-# Connects to one address; says why not.
+# Connects to one address. If that fails, says why, in the words of nc.
 try_connect() {
   local address=$1 where=$host reason status=0
   [[ $address == "$host" ]] || where="$host ($address)"
-  # In a shell of its own, so that timeout can end it. --foreground: Ctrl-C reaches it.
+  # In another shell, which timeout can end. --foreground: Ctrl-C reaches that shell.
   # shellcheck disable=SC2016 # expanded by the inner shell
   reason=$(LC_ALL=C timeout --foreground "${seconds:-0}" "$BASH" -c 'exec 3<>"/dev/tcp/$1/$2"' check_port "$address" "$port" 2>&1) || status=$?
   if ((status == 0)); then

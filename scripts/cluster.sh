@@ -3,8 +3,8 @@
 #
 # Usage: cluster.sh up|status|logs|scale|drain|restart|down ...     (--help says more)
 #
-# `weft cluster` by the name that scripts know. The programs are those in $WEFT_BIN_DIR, beside this script, in the
-# build tree or on PATH. Exit code: 0 well, 1 not, 2 wrong usage.
+# `weft cluster` under the name that scripts know. Takes the programs from $WEFT_BIN_DIR; without it from the
+# directory of this script, the build tree or PATH. Exit code: 0 success, 1 failure, 2 wrong usage.
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")

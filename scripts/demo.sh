@@ -3,9 +3,9 @@
 #
 # Usage: demo.sh [--n CALLS] [--iterations TURNS]
 #
-# From a fresh clone to a running cluster: installs what is missing, builds, brings up a broker and
-# two workers here, maps the article's function over 1000 inputs (README.md shows the program), does
-# the same work on a single slot to compare, and takes everything down again.
+# From a fresh clone to a running cluster: installs missing packages, builds, starts a broker and two workers
+# on this machine, maps the function of README.md over CALLS inputs (1000), does the same work on a single
+# slot to compare, and shuts everything down.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
@@ -53,8 +53,8 @@ trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Brings up a cluster, runs the program on it and takes it down; the program's results go through a
-# command. Sets slots and seconds from the last line of the program, "N calls in S s on C slots: ...".
+# Starts a cluster, runs the program on it with its output piped through COMMAND, and shuts the cluster down.
+# Sets slots and seconds from the last line of the program, "N calls in S s on C slots: ...".
 run_on() { # COMMAND UP_ARGUMENTS...
   local show=$1
   shift
@@ -77,7 +77,7 @@ run_on last_line --workers 1 --nprocs 1
 
 headline "The same $calls calls"
 printf '%6s %10s %12s %9s\n' slots seconds "ms a call" speed-up
-row() { # SLOTS SECONDS, with three decimals: bash can calculate in microseconds
+row() { # SLOTS SECONDS (with three decimals: without the point, an integer of milliseconds)
   local us=$((10#${2/./} * 1000 + 1)) one_us=$((10#${seconds/./} * 1000 + 1))
   printf '%6d %10s %8d.%03d %6d.%02d\n' "$1" "$2" $((us / calls / 1000)) $((us / calls % 1000)) $((one_us / us)) $((one_us * 100 / us % 100))
 }

@@ -3,17 +3,18 @@
 #
 # Usage: fuzz.sh [--seconds N] [--list | --build | --built] [TARGET...]
 #
-# Fuzzes the decoders and the pure machines, with ASan and UBSan: each TARGET (all of them unless told) for N
-# seconds (10), from its seeds in tests/fuzz/corpus and what earlier runs have found. Builds preset dev
-# when needed, with clang-16. What is new is kept in build/fuzz/corpus, what crashes in build/fuzz/crashes.
+# Fuzzes the decoders and the pure state machines, with ASan and UBSan: each TARGET (default: all) for N
+# seconds (10), from its seeds in tests/fuzz/corpus and the inputs that earlier runs have found. Builds preset
+# dev when needed, with clang-16. Stores new inputs in build/fuzz/corpus, and inputs that crash in
+# build/fuzz/crashes.
 #
 #   --list    prints the targets
 #   --build   builds the targets and does not run them
 #   --built   runs the targets without building them, so that several calls can run at once
 #
-# A crash is replayed with a trace of what happened by
+# To replay a crash with a trace of all events:
 #   WEFT_TRACE=1 build/dev/bin/fuzz_TARGET FILE
-# Exit code: 0 when every target ran and none crashed, 1 else, 2 for wrong usage.
+# Exit code: 0 every target ran and none crashed, 1 otherwise, 2 wrong usage.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
@@ -37,12 +38,13 @@ build() { # TARGET...
   cmake --build --preset dev --target "${@/#/fuzz_}" >&2
 }
 
-# Runs one target; prints one line when all is well, else the end of its log and how to replay.
+# Runs one target. Prints one line on success, otherwise the end of its log and the command to replay the
+# crash.
 fuzz() { # TARGET SECONDS
   local found=build/fuzz/corpus/$1 crashes=build/fuzz/crashes log=build/fuzz/$1.log status=0 executed before after crash
   mkdir -p "$found" "$crashes"
   before=$(find "$found" -type f | wc -l)
-  # The first folder takes what is new; the seeds are only read.
+  # libFuzzer writes new inputs to the first directory, and only reads the second, with the seeds.
   UBSAN_OPTIONS=halt_on_error=1:abort_on_error=1:print_stacktrace=1 build/dev/bin/fuzz_"$1" "$found" "tests/fuzz/corpus/$1" \
     -max_total_time="$2" -max_len=4096 -timeout=30 -rss_limit_mb=2048 -artifact_prefix="$crashes/$1-" -print_final_stats=1 \
     >"$log" 2>&1 || status=$?

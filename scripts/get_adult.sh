@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Downloads the UCI adult data set (adult.data and adult.test, 6 MB) into a folder, for
-# client/examples/adult_grid.cpp. A file that is there and right is left alone; a file is put in
-# its place only once its MD5 is right. WEFT_ADULT_URL names another place to take them from.
+# Downloads the UCI adult data set (adult.data and adult.test, 6 MB) into a directory, for
+# client/examples/adult_grid.cpp. A file whose MD5 is right is not downloaded again; a download is
+# moved into place once its MD5 has been checked. WEFT_ADULT_URL replaces the base URL.
 set -euo pipefail
 
 usage="usage: get_adult.sh DIR     downloads adult.data and adult.test into DIR"

@@ -3,14 +3,14 @@
 #
 # Usage: install_deps.sh [--tests]
 #
-# Installs what building Weft needs, with --tests also what its tests need, as far as it is missing.
-# Silent when nothing is. Works on Debian and Ubuntu, as root or with sudo; on any other system it
-# names what is missing and exits with 1.
+# Installs the missing packages of those that Weft is built with, and with --tests of those that its
+# tests need. Silent when no package is missing. Works on Debian and Ubuntu, as root or with sudo; on
+# any other system it names the missing packages and exits with 1.
 set -euo pipefail
 
 self=$(readlink -f "${BASH_SOURCE[0]}")
 
-# package, and how another system can tell that it is there: a program, a header or a module of Python
+# Package, and the program, header or Python module by which it is detected on a system without dpkg.
 readonly kBuild="
 g++                 program:g++
 cmake               program:cmake
@@ -60,7 +60,7 @@ there() { # PROBE
 missing() { # LIST
   local package probe installed=" "
   if type -P dpkg-query >/dev/null; then
-    # dpkg-query exits with 1 as soon as it does not know one of them: that is what is being asked.
+    # dpkg-query exits with 1 when it does not know a package, which is no error here.
     # shellcheck disable=SC2001,SC2016 # every line; expanded by dpkg-query
     installed=" $( (sed 's/ .*//' <<<"$1" | xargs dpkg-query -W -f '${db:Status-Status} ${Package}\n' 2>/dev/null || true) | sed -n 's/^installed //p' | tr '\n' ' ') "
   fi
@@ -95,11 +95,11 @@ main() {
       exit 1
     fi
     as_root=(sudo)
-    [[ -t 0 ]] || as_root+=(-n) # nobody is there to type a password
+    [[ -t 0 ]] || as_root+=(-n) # without a terminal, fail instead of asking for a password
   fi
   printf 'installing %s\n' "${packages[*]}"
   install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}")
-  # The lists of packages are fetched only when they are missing or too old.
+  # apt-get update takes long, so it runs only if the package lists are missing or too old.
   if ! "${install[@]}"; then
     "${as_root[@]}" apt-get update -q
     "${install[@]}" || {

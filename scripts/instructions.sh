@@ -3,10 +3,10 @@
 #
 # Usage: instructions.sh [--update | --built] [--list | NAME...]
 #
-# Counts the instructions for each task of the pure scheduler, the codec and the sessions of client and worker
-# under callgrind, and compares them with tests/bench/instructions.txt. More than 10 % more is a failure; fewer
-# is a note, and --update records it. Unlike times, these numbers are the same on a busy machine; they do depend
-# on compiler and libraries, those of Debian 12 here.
+# Counts the instructions that the pure scheduler, the codec and the cores of client and worker execute for
+# each task, under callgrind, and compares the counts with tests/bench/instructions.txt. An increase of more
+# than 10 % is a failure; a decrease of more than 10 % is reported, and --update records it. Unlike times,
+# these counts are the same on a busy machine, but they depend on compiler and libraries: those of Debian 12.
 # --built skips the build, so that several calls can run at once.
 set -euo pipefail
 
@@ -23,7 +23,7 @@ build() {
   cmake --build --preset release --target weft_bench_instructions >&2
 }
 
-# Prints the instructions for each task.
+# Prints the number of instructions for each task.
 count() { # NAME
   local output total
   output=$(mktemp)
@@ -32,7 +32,7 @@ count() { # NAME
     rm -f "$output" "$output.log"
     return 1
   fi
-  # What was dumped last: everything since the stage was set.
+  # The last dump counts the measured part, without its preparation.
   total=$(sed -n 's/^totals: \([0-9]*\).*/\1/p' "$output" | tail -n 1)
   rm -f "$output" "$output.log"
   printf '%d\n' $((${total:-0} / kTasks))
@@ -42,7 +42,7 @@ recorded() { # NAME
   sed -n "s/^$1 \([0-9]*\)$/\1/p" "$record" 2>/dev/null
 }
 
-# False when it takes more than recorded, or nothing was counted.
+# False when there are more instructions than recorded, or none were counted.
 compare() { # NAME
   local now before percent
   now=$(count "$1")

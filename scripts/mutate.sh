@@ -3,24 +3,24 @@
 #
 # Usage: mutate.sh [--preset NAME] [--built] [--seeds N] [--first SEED] [--record] [--list | NAME...]
 #
-# Shows that the simulation bites. Each patch in tests/simulation/mutations breaks one promise on purpose; its
-# first line says which. For each (or those that are named, without .patch) this
-# compiles the changed files anew, without optimisation, and links them with the rest of weft_simulation, which it
-# builds before in preset NAME (release). Then it runs the seed that found the mutation before, which is recorded in
-# found_by.txt, and if that seed does not find it any more, seeds until one does: N at most (3000), from SEED (1).
+# Mutation testing of the simulation. Each patch in tests/simulation/mutations breaks one promise on purpose;
+# its first line says which. For each patch (or those that are named, without .patch) this compiles the
+# changed files without optimisation, and links them with the rest of weft_simulation, which is built in
+# preset NAME (release). Then it runs the seed that has found the mutation before, recorded in found_by.txt,
+# and if that seed no longer finds the mutation, up to N other seeds (3000), from SEED (1), until one does.
 #
 #   --list     prints the names
-#   --built    weft_simulation is built already, so that several calls can run at once
+#   --built    does not build weft_simulation, so that several calls can run at once
 #   --record   writes the seeds that find the mutations into found_by.txt
 #
-# Fails when a patch does not apply any more (make it again by hand: the change, then
-# `git diff -U2 >tests/simulation/mutations/NAME.patch`, the first line kept), when what it makes does not
-# compile, or when no seed finds it. What it makes is in build/mutations.
+# Fails when a patch no longer applies (repeat its change by hand, then run
+# `git diff -U2 >tests/simulation/mutations/NAME.patch`, and put its first line back), when the patched files
+# do not compile, or when no seed finds the mutation. All output is in build/mutations.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 patches=$source_dir/tests/simulation/mutations
-work=build/mutations # below source_dir
+work=build/mutations # relative to source_dir
 preset=release seeds=3000 first=1 built=0 record=0 failed=0
 
 print_usage() { sed -n '/^# Usage:/,/^[^#]*$/s/^# \{0,1\}//p' "$source_dir/scripts/mutate.sh"; }
@@ -72,7 +72,7 @@ compile_commands() { # DIRECTORY OBJECT... <COMMANDS
   done
 }
 
-# Links weft_simulation with the objects of DIRECTORY, which come before the archives that have the same.
+# Links weft_simulation with the objects of DIRECTORY, which take precedence over those in the archives.
 link() { # DIRECTORY <COMMANDS
   local directory=$1 command object
   command=$(grep -- ' -o bin/weft_simulation ' | sed 's/^: && //; s/ && :$//')
@@ -83,7 +83,7 @@ link() { # DIRECTORY <COMMANDS
   (cd "build/$preset" && eval "${command/ -o bin\/weft_simulation / "$directory"/objects/* -o "$directory"/weft_simulation }")
 }
 
-# Makes DIRECTORY/weft_simulation, which has the mutation.
+# Builds DIRECTORY/weft_simulation with the mutation.
 make_mutant() { # DIRECTORY FILE...
   local directory=$1 objects commands
   shift
@@ -105,13 +105,13 @@ record_seed() { # NAME SEED
   sort "$work/found_by.txt" >"$file"
 }
 
-# Runs seeds; prints the one that fails.
+# Runs seeds; prints the first that fails, if any.
 failing_seed() { # PROGRAM ARGUMENT...
   timeout 900 "$@" >/dev/null 2>"$(dirname "$1")/run.log" || true
   sed -n 's/^seed \([0-9]*\) breaks a promise.*/\1/p' "$(dirname "$1")/run.log"
 }
 
-# The recorded seed, or else seeds until one fails.
+# Runs the recorded seed and, unless it fails, others until one fails.
 hunt() { # NAME DIRECTORY
   local name=$1 program=$2/weft_simulation seed="" known
   known=$(recorded_seed "$name")

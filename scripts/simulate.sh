@@ -3,17 +3,17 @@
 #
 # Usage: simulate.sh [SEEDS [FIRST]] [--report] [--jobs N]
 #
-# Simulates whole fabrics (broker, workers, clients, a network, faults) in virtual time, one for each
-# seed; 1000 unless told, from seed FIRST (1). Builds the release preset when needed. Ends with the first
-# promise that is broken, the end of its trace, and the seed.
+# Simulates whole fabrics (broker, workers, clients, a network, faults) in virtual time, one for each of SEEDS
+# seeds (1000), from seed FIRST (1). Builds the release preset when needed. Stops at the first broken promise,
+# and prints it with the seed and the end of the trace.
 #
 #   WEFT_SEED=17 scripts/simulate.sh    runs seed 17 alone and prints its whole trace
 #   --report                            also prints how often each fault, message and outcome occurred
-#   --jobs N                            runs at once (default: one for each core)
+#   --jobs N                            parts that run at once (default: one for each core)
 #
-# Seeds are run in parts of up to 1000. What is done is kept in build/simulation, so that a run of millions
-# that was interrupted goes on where it was when it is started again with the same numbers; a program that
-# was built anew begins anew.
+# Seeds are run in parts of up to 1000, whose reports are stored in build/simulation. An interrupted run of
+# millions therefore continues where it was when the script is called with the same numbers again. After a
+# change of the program all parts are run again.
 
 # shellcheck disable=SC2317 # run_part is called by xargs
 set -euo pipefail
@@ -36,7 +36,7 @@ build() {
   cmake --build --preset release --target weft_simulation >&2
 }
 
-# Runs one part, unless it was run before. Called by xargs, which stops at 255.
+# Runs one part, unless it was run before. Called by xargs, which starts no further parts after exit code 255.
 run_part() { # DIRECTORY FIRST SEEDS
   local report=$1/$2+$3
   [[ ! -f $report ]] || return 0
@@ -56,7 +56,7 @@ parts() { # SEEDS FIRST
   done
 }
 
-# The sums of all reports: "N what" lines, and the last one.
+# Adds up the reports: with --report the counts in lines of "N what", and always the summary in the last line.
 merge() { # --report|"" FILE...
   awk -v all="$1" '
     / seeds, / { seeds += $1; tasks += $3; events += $5; twice += $7; next }

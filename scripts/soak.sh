@@ -3,10 +3,10 @@
 #
 # Usage: soak.sh [--minutes M]
 #
-# Keeps a broker, a worker with two slots and a client under a steady load for M minutes (60): bursts of
-# small tasks, large arguments and results, single tasks in between. Samples memory and descriptors every
-# few seconds, prints a line a minute with the percentiles of the round trip, and ends with a verdict: flat
-# (exit code 0) or not. Builds the release preset when needed.
+# Puts a broker, a worker with two slots and a client under a steady load for M minutes (60): bursts of small
+# tasks, large arguments and results, single tasks in between. Samples memory and descriptors every few
+# seconds, prints the percentiles of the round trip every minute, and ends with a verdict: exit code 0 if
+# memory and descriptors do not grow. Builds the release preset when needed.
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)

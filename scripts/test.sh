@@ -4,20 +4,20 @@
 # Usage: test.sh
 #        test.sh --fast [MODULE...]
 #
-# From a fresh clone: installs what is missing, builds, and runs every test.
+# From a fresh clone: installs missing packages, builds, and runs every test.
 #
 #   formatting and shellcheck
 #   preset dev (ASan, UBSan; Clang, which compiles these faster than GCC):
 #                              unit tests and simulation; each fuzz target for ten seconds
-#   preset tsan:               tests of what has threads
+#   preset tsan:               tests of code with threads
 #   preset release:            simulation, with ten times the seeds
 #                              mutations: the simulation finds each of them
-#                              instructions for each task, within 10 % of what is recorded
-#                              everything else: end to end, the scripts, compile-time messages
+#                              instructions for each task, at most 10 % above the recorded count
+#                              all other tests: end to end, the scripts, compile-time messages
 #
-# --fast is for the loop of change, build and test: the formatting of what has changed since the last commit, and, in
-# preset quick (neither optimised nor with sanitizers), the unit tests that concern MODULE (broker, worker, client,
-# common; default: all) and a few seeds of the simulation.
+# --fast is for the edit-build-test loop: the formatting of files that differ from the last commit, and, in
+# preset quick (neither optimised nor with sanitizers), the unit tests that concern MODULE (broker, worker,
+# client, common; default: all) and a few seeds of the simulation.
 #
 # The last line is "N passed, N failed"; exit code 0 only when something passed and nothing failed.
 
@@ -27,7 +27,7 @@ set -euo pipefail
 source_dir=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 passed=0 failed=0 skipped=0 failures=()
 
-# Everything but the unit tests, which run in preset dev only: compiling them took 40 % of this build.
+# All targets but the unit tests, which run in preset dev only: compiling them took 40 % of this build.
 readonly kRelease_targets="common/all broker/all worker/all client/all
   tests/simulation/all tests/e2e/all tests/chaos/all tests/bench/all"
 readonly kFast_seeds=40
@@ -36,7 +36,7 @@ print_usage() { sed -n '/^# Usage:/,/^[^#]*$/s/^# \{0,1\}//p' "$source_dir/scrip
 
 headline() { printf '\n== %s (after %d min %02d s)\n' "$1" $((SECONDS / 60)) $((SECONDS % 60)); }
 
-# A check that counts as one test.
+# Runs a command that counts as one test.
 check() { # NAME COMMAND...
   local name=$1
   shift
@@ -58,7 +58,7 @@ check_each() { # WHAT COMMAND... -- NAME...
   done
   shift
   logs=$(mktemp -d)
-  # shellcheck disable=SC2016 # expanded by each of them
+  # shellcheck disable=SC2016 # expanded by the inner shells
   printf '%s\n' "$@" | xargs -P "$(nproc)" -I{} \
     bash -c 'log=$1; shift; if "$@" >"$log" 2>&1; then mv "$log" "$log.passed"; fi' _ "$logs/{}.log" "${command[@]}" {}
   for name in "$@"; do
@@ -71,7 +71,7 @@ check_each() { # WHAT COMMAND... -- NAME...
 # All files of the project with one of the endings, committed or about to be.
 project_files() { git ls-files -z --cached --others --exclude-standard -- "$@" | sort -zu; }
 
-# Those that differ from the last commit.
+# The files of project_files that differ from the last commit.
 changed_files() {
   { git diff -z --name-only --diff-filter=d HEAD -- "$@" && git ls-files -z --others --exclude-standard -- "$@"; } | sort -zu
 }
@@ -101,7 +101,7 @@ run_tests() { # PRESET "TARGET..." CTEST_ARGUMENTS...
   fi
   headline "$preset: tests"
   rm -f "$report"
-  # What failed is counted from the report.
+  # ctest's exit code is ignored, since failures are counted from the report.
   ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --output-junit "$source_dir/$report" "$@" || true
   if [[ ! -s $report ]] || (($(count tests) == 0)); then
     failed=$((failed + 1))
@@ -115,8 +115,8 @@ run_tests() { # PRESET "TARGET..." CTEST_ARGUMENTS...
   done < <(sed -n 's/^[[:space:]]*<testcase name="\([^"]*\)".*status="fail".*/\1/p' "$report")
 }
 
-# The files of unit tests that concern a module: that are called after it, or include something of it, directly or by
-# headers of tests/unit. All of them know common.
+# The files of unit tests that concern a module: those that are named after it, or include a header of it,
+# directly or by headers of tests/unit. All unit tests concern common.
 unit_tests_of() { # MODULE
   local pattern="\"$1/" known=() found
   [[ $1 != client ]] || pattern+="|weft/weft.hpp"
@@ -188,7 +188,7 @@ main() {
   cd "$source_dir"
   "$source_dir/scripts/install_deps.sh" --tests
   if [[ -z ${CMAKE_CXX_COMPILER_LAUNCHER:-} ]] && type -P ccache >/dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
-  # How one shell sets these must not decide what a test finds.
+  # Results of tests must not depend on the environment of the caller.
   unset WEFT_BROKER WEFT_BIN_DIR WEFT_STATE_DIR WEFT_SSH
   export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
   export TSAN_OPTIONS=suppressions=$source_dir/tests/tsan.supp

@@ -84,7 +84,7 @@ std::vector<std::string> functions_in(const std::string& runner, const std::vect
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 
-  // stderr goes to an anonymous file, since a second pipe could fill up while we read the first.
+  // stderr goes to an anonymous file, since a second pipe could fill up while the first is read.
   const Fd errors = checked(memfd_create("errors", MFD_CLOEXEC), "memfd");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) throw std::system_error(errno, std::system_category(), "pipe");
@@ -140,7 +140,7 @@ void fit_into_file_limit(Worker::Settings& settings) {
     slots = possible;
   }
   settings.blob_files_max = blob_files_for(files, slots);
-  // With few descriptors, unused arguments must not stay cached at the expense of needed ones.
+  // With few descriptors, recent arguments must not take those of needed ones.
   constexpr std::size_t kMany = 4096;
   if (settings.blob_files_max < kMany) settings.session.blobs.recent_bytes_max = 0;
 }

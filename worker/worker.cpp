@@ -19,7 +19,7 @@ enum { kSignals, kServer, kRunners };  // in Worker::polled_
 
 constexpr int kFramesATurn = 1000;
 constexpr int kChunksATurn = 4;
-// for blobs that another worker on this host is fetching
+// for blobs that wait for another worker on this host to fetch them, or for a descriptor
 constexpr auto kRetryInterval = std::chrono::milliseconds(50);
 constexpr Duration kMemoryInterval = std::chrono::seconds(1);
 constexpr auto kLastWords = std::chrono::milliseconds(1000);  // for sending queued messages when leaving
@@ -80,7 +80,7 @@ void Worker::poll_once() {
 void Worker::poll() {
   polled_.assign({{signals_.get(), POLLIN, 0}, {server_.fd(), POLLIN, 0}, {runners_.fd(), POLLIN, 0}});
   link_.watch(polled_);
-  const bool bulk_waits = frames_.empty() && !bulk_.empty();  // it need not wait for the link
+  const bool bulk_waits = frames_.empty() && !bulk_.empty();  // the link takes more: chunks can be sent now
   const bool quiet = runners_.sleep() && link_.quiet() && !bulk_waits;
   const std::chrono::milliseconds wait(quiet ? timeout_ms() : 0);
   waited_ = poll_for(polled_, wait) == 0 && quiet;
@@ -153,8 +153,8 @@ void Worker::receive_frames() {
 
 void Worker::deliver(Event event) { events_.push_back(std::move(event)); }
 
-/// Steps events and performs actions until there are none left; performing may produce new events. Events
-/// that arrived together are stepped together, so that their messages are coalesced.
+/// Steps events and performs actions until no event is left: performing an action may produce one.
+/// Coalescing: events that arrived together are stepped together, so that their messages share frames.
 void Worker::step() {
   while (!events_.empty()) {
     in_hand_.swap(events_);
@@ -176,7 +176,7 @@ void Worker::flush() {
   if (sends) crash_point("worker.sent");
 }
 
-/// Sends chunks of results, a few at a time, so that heartbeats and results do not queue up behind them.
+/// Sends chunks of results, a few in each turn, so that heartbeats and small results are not starved.
 void Worker::send_bulk() {
   for (int count = 0; count < kChunksATurn && !bulk_.empty(); ++count) {
     const wire::Get get = bulk_.front().get;

@@ -41,7 +41,7 @@ class Worker {
   int run();
 
  private:
-  // The loop; those of broker and client have the same parts in the same order.
+  // The loop. The loops of broker and client have the same parts in the same order.
   void poll_once();
   void poll();
   void receive();
@@ -87,7 +87,7 @@ class Worker {
   Link link_;
   wire::Packer packer_;
   std::deque<std::string> frames_;  // packed, but not yet accepted by the link
-  std::deque<ServeChunk> bulk_;     // sent after everything in frames_
+  std::deque<ServeChunk> bulk_;     // chunks of results, sent after everything in frames_
 
   std::vector<pollfd> polled_;
   bool waited_ = false;  // the last poll has timed out

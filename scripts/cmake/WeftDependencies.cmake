@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What Weft is built with; README.md says why each is there, scripts/install_deps.sh installs them.
+# The libraries that Weft is built with; README.md has the reason for each, scripts/install_deps.sh installs
+# them.
 find_package(Threads REQUIRED)
 find_package(cppzmq REQUIRED)
 find_package(fmt REQUIRED)
@@ -22,8 +23,8 @@ endif()
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
 
-# Debian's "msgpack" CMake package is the C library, and its C++ one asks for Boost: so look for the
-# upstream name first and for the header else.
+# Debian's CMake package "msgpack" is the C library, and the one for C++ requires Boost: so look for the
+# package by its upstream name, and otherwise for the header.
 find_package(msgpack-cxx QUIET CONFIG)
 if(NOT TARGET msgpack-cxx)
   find_path(MSGPACK_CXX_INCLUDE_DIR msgpack.hpp REQUIRED)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# cmake --install: programs, libclient.a, headers, find_package(weft), pkg-config weft, scripts. The tree may
-# be moved as a whole.
+# cmake --install: programs, libclient.a, headers, find_package(weft), pkg-config weft, scripts. The installed
+# tree is relocatable.
 include(CMakePackageConfigHelpers)
 
 set(WEFT_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/weft)
@@ -21,11 +21,11 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/weft-config-version.cmake
 install(FILES ${PROJECT_BINARY_DIR}/weft-config.cmake ${PROJECT_BINARY_DIR}/weft-config-version.cmake
   DESTINATION ${WEFT_CMAKE_DIR})
 
-# lib is "..", lib/x86_64-linux-gnu is "../..".
+# The way from the library directory to the prefix: ".." for lib, "../.." for lib/x86_64-linux-gnu.
 string(REGEX REPLACE "[^/]+" ".." WEFT_PC_UP "${CMAKE_INSTALL_LIBDIR}")
 configure_file(${CMAKE_CURRENT_LIST_DIR}/weft.pc.in ${PROJECT_BINARY_DIR}/weft.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/weft.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# Beside the programs, where cluster.sh looks for them first.
+# In the directory of the programs, where cluster.sh looks for them first.
 install(PROGRAMS ${PROJECT_SOURCE_DIR}/scripts/cluster.sh ${PROJECT_SOURCE_DIR}/scripts/check_port.sh
   DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -51,7 +51,7 @@ void BlobTable::unneed(const BlobId& id, Actions& actions) {
   Blob& blob = row->second;
   if (--blob.needed > 0) return;
   if (blob.state == State::ready) return retain(row, actions);
-  if (blob.state == State::absent && blob.results.empty()) {  // it failed: nothing of it is stored
+  if (blob.state == State::absent && blob.results.empty()) {  // the fetch failed: there are no bytes to drop
     blobs_.erase(row);
     return;
   }
@@ -63,7 +63,7 @@ void BlobTable::unneed(const BlobId& id, Actions& actions) {
 
 // ---- pins ----
 
-/// Drops the bytes of a blob that nothing pins any more. Returns the next row.
+/// Drops the bytes of a blob that is no longer pinned. Returns the next row.
 BlobTable::Row BlobTable::release(Row row, Actions& actions) {
   const Blob& blob = row->second;
   const bool uses_bytes = blob.needed > 0 && blob.state != State::absent;

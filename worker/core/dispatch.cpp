@@ -100,7 +100,7 @@ void WorkerCore::end_idle_runners_for(RunQueue& run_queue) {
   for (auto& [id, runner] : runners_) {
     if (coming >= run_queue.tasks.size()) return;
     if (!runner.idle() || runner.run_queue == &run_queue) continue;
-    // Two programs that alternate in one slot would start processes all day, so each gets a minimum time.
+    // Against thrashing: two programs that alternate in one slot would start processes all the time.
     if (!runner.run_queue->tasks.empty() && now_ - runner.ready_at < settings_.min_runner_lifetime) continue;
     end(runner);
     ++coming;
@@ -136,8 +136,8 @@ bool WorkerCore::prefetch(RunQueue& run_queue, std::uint64_t until) {
   return true;
 }
 
-/// Rebalancing: where no task is queued, takes tasks back from busy channels for the idle runners of the
-/// program.
+/// Rebalancing (work stealing): where no task is queued, takes tasks back from busy channels for the idle
+/// runners of the program.
 void WorkerCore::rebalance() {
   for (auto& [name, program] : programs_) {
     RunQueue& run_queue = program.run_queues[0];
@@ -153,7 +153,7 @@ void WorkerCore::rebalance() {
         continue;
       const double behind_us = runner.channel_us - static_cast<double>(runner.channel.front()->estimate_us);
       if (behind_us < static_cast<double>(settings_.worth_rebalancing.count())) continue;
-      runner.already_rebalanced = true;  // tasks that it does not return have started, and will be answered
+      runner.already_rebalanced = true;  // what the runner does not give back now has started
       take_back_unstarted(runner);
       --idle;
     }
@@ -165,7 +165,7 @@ bool WorkerCore::may_prefetch(const Runner& runner) const {
   if (runner.state != Runner::State::ready || runner.stop_stage != Runner::StopStage::none ||
       runner.taking_back)
     return false;
-  // it runs longer than expected
+  // The front task runs longer than expected.
   if (!runner.channel.empty() && runner.channel.front()->started_reported) return false;
   return runner.unknown_lengths == 0 && now_ - runner.since < settings_.start_notice;
 }
@@ -177,16 +177,16 @@ bool WorkerCore::has_room(const Runner& runner, const Task& task) const {
   return runner.channel_us <= room_us && task.spec->estimate_us <= room_us / 2;
 }
 
-/// Whether the task is expected to be short, by the run times of its spec. A task that holds indices must be
-/// at the front.
+/// Whether the task may be queued behind a running one: it takes one slot and no indices, and the run times
+/// of its spec have been short.
 bool WorkerCore::may_wait_behind(const Task& task) const {
   if (task.spec->wide) return false;
   const double us = task.spec->estimate_us;
   return us >= 0 && !task.spec->takes_indices && us <= static_cast<double>(settings_.behind_max.count());
 }
 
-/// Starvation guard: an older task of another queue has no runner at all, so the busy runners must run dry
-/// and make room.
+/// Starvation guard: an older task of another queue has no runner at all, so the busy runners get no further
+/// tasks until one of them can be ended.
 bool WorkerCore::older_queue_waits(const RunQueue& run_queue) const {
   for (const auto& [name, program] : programs_) {
     for (const RunQueue& other : program.run_queues) {
@@ -224,7 +224,7 @@ void WorkerCore::run(Runner& runner, Task& task) {
   if (runner.channel.size() == 1) {
     runner.since = now_;
     runner.check_deadline = now_ + start_notice_of(runner);
-  } else if (runner.with_timeout > 0) {  // it may start before the answers of the tasks before it are read
+  } else if (runner.with_timeout > 0) {  // the task may start before earlier answers are read
     runner.check_deadline = earlier(runner.check_deadline, now_ + settings_.start_notice);
   }
   actions_->emplace_back(std::in_place_type<RunTask>, runner.id, task.ordinal, task.key.id,

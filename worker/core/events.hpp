@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Events into worker::WorkerCore and actions out of it, all plain values. The shell (worker.cpp) or a
 // simulator turns what happens into events, and performs the actions in order. The comment of an action names
-// the event that answers it, if there is one. Those about blobs are the ones of all three roles, in
-// common/wire/blob_verbs.hpp: the worker fetches and stores programs (in its cache on disk, too) and large
-// arguments, and serves large results.
+// the event that answers it, if there is one. The events and actions about blobs are shared by all three
+// roles, in common/wire/blob_verbs.hpp: the worker fetches and stores programs (in its cache on disk, too)
+// and large arguments, and serves large results.
 #pragma once
 
 #include <cstdint>
@@ -96,7 +96,7 @@ struct RunnerBroken {
 /// answers were delivered before, as TaskFinished.
 struct RunnerDied {
   RunnerId runner = 0;
-  std::uint64_t started = 0;  // `started` of the page; used only where it makes sense
+  std::uint64_t started = 0;  // `started` of the page; a task can write anything there
   std::int32_t signal = 0;
   std::int32_t exit_code = 0;
   std::string stderr_tail;
@@ -108,7 +108,7 @@ struct RunnerDied {
 struct Drain {};
 /// A second SIGTERM: leave now.
 struct Stop {};
-/// Time has passed; due at deadline().
+/// Time has passed. Delivered in every turn of the loop, and no later than deadline().
 struct Tick {};
 
 using Event = std::variant<LinkUp, LinkDown, Received, RunnerReady, RunnerFailedToStart, TaskStarted,
@@ -121,7 +121,7 @@ using Event = std::variant<LinkUp, LinkDown, Received, RunnerReady, RunnerFailed
 struct OpenLink {
   bool operator==(const OpenLink&) const = default;
 };
-/// Drop the connection and everything not yet sent. Nothing answers.
+/// Drop the connection and everything not yet sent. No event answers.
 struct CloseLink {
   bool operator==(const CloseLink&) const = default;
 };
@@ -138,7 +138,7 @@ struct StartRunner {
   Program program;
   bool operator==(const StartRunner&) const = default;
 };
-/// Put the task in the runner's channel. Answered by TaskFinished or RunnerDied.
+/// Put the task in the runner's channel. Answered by TaskFinished, TasksTakenBack or RunnerDied.
 struct RunTask {
   RunnerId runner = 0;
   std::uint64_t ordinal = 0;  // 1, 2, 3 ..., counted for each runner
@@ -146,7 +146,7 @@ struct RunTask {
   LocalSharedPtr<const wire::TaskSpec> spec;  // shared by all tasks of one submit or map
   std::uint32_t execution = 1;
   wire::Payload payload;                  // if a blob: it is BlobReady
-  std::uint32_t function_index = 0;       // of a function of a program: in the table of its runners
+  std::uint32_t function_index = 0;       // in the function table of the program's runners
   LocalSharedPtr<const Indices> indices;  // resource indices that the task holds; null: none
   friend bool operator==(const RunTask& a, const RunTask& b) {
     return a.runner == b.runner && a.ordinal == b.ordinal && a.id == b.id && a.execution == b.execution &&
@@ -184,7 +184,7 @@ struct KillRunner {
   bool operator==(const KillRunner&) const = default;
 };
 
-/// For the log.
+/// Write a line to the log.
 struct Notify {
   Indirect<Notice> notice;
   bool operator==(const Notify&) const = default;

@@ -9,7 +9,7 @@
 
 namespace weft::worker {
 
-/// "exited with code 3", "was killed by SIGSEGV (Segmentation fault)". `signal` 0: it exited.
+/// "exited with code 3", "was killed by SIGSEGV (Segmentation fault)". `signal` 0: the process exited.
 inline std::string exit_text(int signal, int exit_code) {
   if (signal == 0) return fmt::format("exited with code {}", exit_code);
   const char* name = sigabbrev_np(signal);

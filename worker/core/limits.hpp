@@ -33,7 +33,8 @@ inline std::uint32_t slots_for_files(rlim_t files) {
   return static_cast<std::uint32_t>(std::min<rlim_t>((files - kOwnFiles) / kFilesPerSlot, UINT32_MAX));
 }
 
-/// The descriptors that `slots` leave are shared equally by arguments, copies of arguments, and results.
+/// Number of descriptors for arguments, and the same number for their copies and for results: a third of what
+/// `slots` runners leave of `files`.
 inline std::size_t blob_files_for(rlim_t files, std::uint32_t slots) {
   return static_cast<std::size_t>((files - kOwnFiles - slots * (kFilesPerSlot - 3)) / 3);
 }

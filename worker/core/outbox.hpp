@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Outbox: the results of one client session, numbered 1, 2, 3 ..., retained until the broker releases them,
-// since the worker has the only copy. Pure; part of worker::WorkerCore.
+// Outbox: the results of one client session in escrow, numbered consecutively and retained until the broker
+// releases them, since the worker has the only copy. Pure; part of worker::WorkerCore.
 #pragma once
 
 #include "common/base/fifo.hpp"
@@ -17,6 +17,7 @@ class Outbox {
     std::uint32_t execution = 1;
   };
 
+  /// `first`: the number of the first result.
   Outbox(const Uuid& session, std::uint64_t first) : session_(session), first_(first) {}
 
   /// Numbers and retains a result. Sends it at once if `actions` is not null, which means that the worker has
@@ -27,6 +28,7 @@ class Outbox {
   /// Sends everything that is retained, oldest first.
   void send_all(Actions& actions) const;
 
+  /// Whether the result of this attempt at task `seq` is retained.
   bool holds(std::uint64_t seq, const wire::Attempt& attempt) const;
   bool empty() const { return entries_.empty(); }
   const Fifo<Entry>& entries() const { return entries_; }

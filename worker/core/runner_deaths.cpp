@@ -14,7 +14,7 @@ std::string how_it_ended(const RunnerDied& death) {
   return death.reason.empty() ? "its runner " + exit_text(death.signal, death.exit_code) : death.reason;
 }
 
-/// The processor of this host lacks an instruction set extension that the program was built for.
+/// Whether the processor of this host lacks an instruction set extension that the program was built for.
 bool is_for_another_processor(const RunnerDied& death) {
   return death.exit_code == runner::kExitInstructionSet &&
          death.stderr_tail.find(runner::kInstructionSetWords) != std::string::npos;
@@ -44,14 +44,16 @@ void WorkerCore::on(const RunnerDied& event) {
   if (is_for_another_processor(event)) refuse_program(*runner.run_queue->program, event.stderr_tail);
 }
 
-/// The runner has ended through no act of ours, and before it had begun the first of the tasks sent to it.
+/// Whether the runner ended without a stop request, or was killed for breaking a rule, before it began the
+/// first task sent to it.
 bool WorkerCore::died_early(const Runner& runner, const RunnerDied& death) {
   const bool by_itself = runner.stop_stage == Runner::StopStage::none || !runner.kill_reason.empty();
   return by_itself && death.started == 0 && !runner.channel.empty() && runner.channel.front()->ordinal == 1 &&
          !runner.channel.front()->started_at;
 }
 
-/// Such a death charges no task, so nothing else would end a program that never comes to begin one.
+/// An early death charges no task, so without this limit a program that never begins a task would be started
+/// for ever.
 void WorkerCore::count_early_death(const Runner& runner, const RunnerDied& death) {
   ProgramState& program = *runner.run_queue->program;
   if (++program.early_deaths < settings_.early_deaths_max) return;
@@ -63,9 +65,10 @@ void WorkerCore::count_early_death(const Runner& runner, const RunnerDied& death
 
 /// Settles a task whose runner has died. Only a task that was running is charged with the crash.
 void WorkerCore::settle_dead(const RunnerDied& death, const Runner& runner, Task& task) {
-  // A task can write anything to the page; a value that makes no sense there is taken to mean the first task.
-  // Tasks behind the first one start only after the first has been answered, and answers of a runner that is
-  // being killed are not read. The first task itself may have been erased by now.
+  // A task can write anything to the page; an implausible value is taken to mean the first task of the
+  // channel. The others start only after the first has been answered, and answers of a runner that is being
+  // killed are not read. The ordinal of the first is computed, since the task itself may have been erased
+  // already.
   const std::uint64_t front = runner.sent - runner.channel.size() + 1;
   const bool sensible = death.started <= runner.sent && death.started + 1 >= front;
   const bool by_page = sensible ? task.ordinal <= death.started : task.ordinal == front;
@@ -75,15 +78,16 @@ void WorkerCore::settle_dead(const RunnerDied& death, const Runner& runner, Task
     return fail_in_runner(task, wire::Outcome::cancelled, "cancelled while it ran", death.ended_ms);
   }
   if (!started) return put_back(task);
-  // Asked to stop in this very step: it had crashed before, and how long it ran is not known.
+  // The stop was requested in this very step, after the crash: how long the task had run is not known.
   const bool just_asked = runner.escalation_due == now_ + settings_.escalation_interval;
   if (task.stop == StopReason::timed_out && !just_asked) return fail_timed_out(task, death.ended_ms);
-  // It started just when its runner was being killed because of another task, so it is not charged.
+  // The task started while its runner was being killed because of another task, so it is not charged.
   const bool bystander =
       runner.stop_stage >= Runner::StopStage::terminated && runner.killed_for != task.ordinal;
   if (bystander && task.spec->content->crash_limit > 1) return put_back(task);
   const wire::ErrorInfo info = crash_of(death, runner, task);
-  // It may run on another worker, uncharged, unless it must not start twice.
+  // cannot_start lets the task run on another worker, uncharged. A task that must not start twice has
+  // crashed.
   if (is_for_another_processor(death) && task.spec->content->crash_limit > 1)
     return fail(task, wire::Outcome::cannot_start, info);
   notify({.kind = NoticeKind::task_crashed,
@@ -100,7 +104,7 @@ wire::ErrorInfo WorkerCore::crash_of(const RunnerDied& death, const Runner& runn
   info.exit_code = death.exit_code;
   info.stderr_tail = death.stderr_tail;
   const std::string& directory = task.spec->content->directory;
-  // a scratch directory is removed with its runner
+  // A scratch directory is removed with its runner, so only another one is worth naming.
   if (directory.starts_with('/')) info.directory = directory;
   info.ended_ms = death.ended_ms;
   info.started_ms = death.ended_ms - (now_ - task.started_at.value_or(runner.since)).count() / 1000;

@@ -29,7 +29,7 @@ std::string differing(const ProgramState& program, const std::vector<runner::Fun
                      program.name(), fmt::join(names, ", "));
 }
 
-/// Prefetches a task that has been queued long enough to have left the cache.
+/// Prefetches the cache lines of a task that has been queued long enough to have left the processor's cache.
 void warm_up(const Task& task) {
   constexpr std::size_t kLineBytes = 64;
   for (std::size_t at = 0; at < sizeof task; at += kLineBytes)
@@ -56,7 +56,7 @@ void WorkerCore::remove(RunnerId id) {
 void WorkerCore::on(const RunnerReady& event) {
   Runner* runner = find(event.runner);
   if (runner == nullptr || runner->state != Runner::State::starting) return;
-  if (runner->stop_stage == Runner::StopStage::killed) return;  // too late
+  if (runner->stop_stage == Runner::StopStage::killed) return;  // killed while it was starting
   ProgramState& program = *runner->run_queue->program;
   if (program.functions.empty()) program.functions = event.functions;
   // Tasks refer to functions by their index in this table, so it must be the same for all runners.
@@ -77,7 +77,7 @@ void WorkerCore::on(const RunnerFailedToStart& event) {
   refuse_program(program, why);
 }
 
-/// Fails the program's queued tasks; it is not started again for bad_program.
+/// Fails the program's queued tasks, and does not start the program again for Settings::bad_program.
 void WorkerCore::refuse_program(ProgramState& program, const std::string& why) {
   program.bad = why;
   program.bad_until = now_ + settings_.bad_program;
@@ -119,7 +119,8 @@ Duration WorkerCore::start_notice_of(const Runner& runner) const {
   return std::clamp(late, settings_.start_notice, settings_.start_notice_max);
 }
 
-/// Checks the clock of the front task: has it started, is a STARTED due, has its timeout expired?
+/// Watchdog of the front task: has it started, is a STARTED due, does it hold up the tasks behind it, has its
+/// timeout expired?
 void WorkerCore::check_started(Runner& runner) {
   if (runner.channel.empty() || !runner.check_deadline || now_ < *runner.check_deadline) return;
   Task& task = *runner.channel.front();
@@ -137,7 +138,7 @@ void WorkerCore::check_started(Runner& runner) {
     const Duration expected(static_cast<std::int64_t>(task.estimate_us));
     const Time late = *task.started_at + std::max(settings_.start_notice, 2 * expected);
     if (now_ >= late) {
-      take_back_unstarted(runner);  // it runs longer than expected: the tasks behind it need not wait for it
+      take_back_unstarted(runner);  // the tasks behind one that runs longer than expected need not wait
     } else {
       runner.check_deadline = late;
     }
@@ -218,7 +219,7 @@ void WorkerCore::take_back_unstarted(Runner& runner) {
 
 /// The front of the channel has changed, or the channel has become empty.
 void WorkerCore::next_front(Runner& runner) {
-  // the task that was asked to stop has ended: the runner can be reused
+  // A task that was asked to stop has ended: the escalation ends, and the runner can be reused.
   if (runner.state == Runner::State::ready) {
     runner.stop_stage = Runner::StopStage::none;
     runner.escalation_due.reset();
@@ -246,6 +247,7 @@ void WorkerCore::stop_front(Runner& runner, StopReason reason) {
   runner.killed_for = front.ordinal;
 }
 
+/// Escalation: SIGTERM after a stop request that had no effect, SIGKILL after SIGTERM.
 void WorkerCore::escalate(Runner& runner) {
   if (!runner.escalation_due || now_ < *runner.escalation_due) return;
   runner.state = Runner::State::ending;

@@ -45,7 +45,7 @@ struct Needs {
   std::size_t missing = 0;  // number of `blobs` that are not here yet
 };
 
-/// Kept small, since thousands are in flight at once and every line is a possible cache miss.
+/// Small on purpose: thousands are in flight at once, and each cache line is a possible miss.
 struct Task {
   AttemptKey key;
   LocalSharedPtr<SpecState> spec;
@@ -82,7 +82,7 @@ class TaskQueue {
   static Task* after(const Task& task) { return Tasks::after(task); }
   void insert(Task& task) {
     Task* next = nullptr;
-    if (!empty() && tasks_.back()->order > task.order) {  // put back: its place is near the front
+    if (!empty() && tasks_.back()->order > task.order) {  // a task that is put back belongs near the front
       next = tasks_.front();
       while (next->order < task.order) next = after(*next);
     }
@@ -102,20 +102,20 @@ class TaskQueue {
   std::size_t size_ = 0;
 };
 
-/// Run queue: the tasks that wait for a runner of one program. Tasks that must be alone have a separate one,
-/// since each of them needs a fresh runner.
+/// Run queue: the tasks that wait for a runner of one program. Tasks that must be alone have a separate run
+/// queue, since each of them needs a fresh runner.
 struct RunQueue {
   ProgramState* program = nullptr;
   bool alone = false;
   TaskQueue tasks;
-  bool served = false;   // in this pass of dispatch(): runners have been started for it,
-  bool blocked = false;  // and no further task of it can be placed
+  bool served = false;   // in this pass of dispatch(): runners have been started for its tasks
+  bool blocked = false;  // in this pass of dispatch(): no further task of it can be placed
 
   /// Whether a task here arrived before `until`.
   bool has_before(std::uint64_t until) const;
 };
 
-/// A program that tasks on this worker need, or have needed.
+/// A program that tasks on this worker need or have needed.
 struct ProgramState {
   explicit ProgramState(Program p) : program(std::move(p)) {
     run_queues[0].program = run_queues[1].program = this;
@@ -131,8 +131,8 @@ struct ProgramState {
   RunQueue run_queues[2];
   std::vector<runner::FunctionEntry> functions;  // function table as reported by its last runner
   std::string bad;                               // why its last start failed
-  std::optional<Time> bad_until;                 // it is not started again before
-  std::uint32_t early_deaths = 0;                // of runners, since one of them last answered a task
+  std::optional<Time> bad_until;                 // when it may be started again
+  std::uint32_t early_deaths = 0;                // runners that ended before they began a task, in succession
 
   std::size_t specs = 0;  // number that sessions have defined and not forgotten
   std::size_t tasks = 0;  // here, in any stage
@@ -143,7 +143,7 @@ struct ProgramState {
 /// may outlive FORGET_FOR and END_SESSION.
 struct SpecState {
   LocalSharedPtr<const wire::TaskSpec> content;  // shared with the RunTask actions
-  ClientState* client = nullptr;                 // gone after END_SESSION, when its tasks are unwanted
+  ClientState* client = nullptr;                 // dangles after END_SESSION; unwanted tasks do not use it
   ProgramState* program = nullptr;
   double estimate_us = -1;           // expected run time of a task; -1: no task has run yet
   bool function_known = false;       // the function needs no lookup, or was found at `function_index`
@@ -172,8 +172,8 @@ inline bool RunQueue::has_before(std::uint64_t until) const {
 
 struct Runner {
   enum class State : std::uint8_t { starting, ready, ending };
-  /// Escalation of a stop request: `asked` concerns the front task, `terminated` and `killed` the whole
-  /// runner.
+  /// Stages of escalation: `asked` is a request to the front task, or to an idle runner; `terminated`
+  /// (SIGTERM) and `killed` (SIGKILL) concern the whole runner.
   enum class StopStage : std::uint8_t { none, asked, terminated, killed };
 
   RunnerId id = 0;
@@ -192,8 +192,10 @@ struct Runner {
   StopStage stop_stage = StopStage::none;
   std::optional<Time> escalation_due;  // when to escalate to the next stop stage
   std::optional<Time> check_deadline;  // when to check whether the front task has started, or run too long
-  std::uint64_t killed_for = 0;        // ordinal of the task because of which it is being killed; 0: none
-  std::string kill_reason;  // why it is being killed, for the error of that task; "": by signal or exit code
+  std::uint64_t killed_for = 0;        // ordinal of the task because of which it is being stopped; 0: none
+  // Why the worker kills the runner, for the error of task `killed_for`; "": the error names the signal or
+  // exit code.
+  std::string kill_reason;
   // Resource indices of the last task that needed some. A process may hold on to the devices that it saw
   // first, so this runner gets only tasks with the same indices.
   LocalSharedPtr<const Indices> indices;

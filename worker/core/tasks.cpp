@@ -90,7 +90,7 @@ void WorkerCore::receive(const wire::DefineFor& define) {
   spec->function_known = define.content.kind != wire::TaskKind::program;
   spec->takes_indices = indices_.concerns(define.content.resources);
   ++spec->program->specs;
-  // Fetched before the first task arrives, since waiting for it would gain nothing.
+  // The files are fetched now, so that the first task finds them here or on their way.
   spec->files_ready = true;
   for (const wire::FileRef& file : files_of(define.content)) {
     const bool ready = blobs_.need_file(file, define.session, *actions_);
@@ -138,9 +138,8 @@ void WorkerCore::receive(const wire::Assign& message) {
   }
 }
 
-/// Whether an attempt is already here or answered in an outbox, so that this assignment is a repetition. The
-/// broker assigns numbers in increasing order: only one that is not above `last` of its epoch has to be
-/// looked up.
+/// Whether this assignment is a repetition: the attempt is here, or answered in an outbox. The broker assigns
+/// numbers in increasing order, so only those up to `last`, the highest of their epoch, are looked up.
 bool WorkerCore::is_known(const AttemptKey& key, std::uint64_t& last) {
   if (key.attempt.number > last) {
     last = key.attempt.number;
@@ -209,7 +208,7 @@ void WorkerCore::on(const BlobReady& event) { blobs_.on_ready(event.id); }
 void WorkerCore::on(const BlobMissing& event) { blobs_.on_missing(event.id, *actions_); }
 void WorkerCore::on(const BlobBad& event) { blobs_.on_bad(now_, event.id, event.reason); }
 
-/// At the end of a step: fetches what is needed, and tells the tasks that wait for a blob what became of it.
+/// At the end of a step: requests missing blobs, and queues or fails the tasks whose blobs are settled.
 void WorkerCore::settle_blobs() {
   blobs_.perform(now_, *actions_);
   const std::vector<BlobTable::Settled> all_settled = blobs_.take_settled();
@@ -235,7 +234,7 @@ void WorkerCore::settle_blobs() {
       }
     }
   }
-  blobs_.perform(now_, *actions_);  // what else the failed tasks needed has left room for other fetches
+  blobs_.perform(now_, *actions_);  // the failed tasks no longer need other blobs: further fetches may begin
 }
 
 /// The task has all its blobs: queues it for a runner, behind tasks that arrived before it.
@@ -279,7 +278,7 @@ void WorkerCore::cancel(Task& task) {
   if (runner.channel.front() == &task) {
     stop_front(runner, StopReason::cancelled);
   } else {
-    // it is stopped when it reaches the front, so that the running task is not disturbed
+    // The task is stopped when it reaches the front: a stop now could disturb the running one.
     task.stop = StopReason::cancelled;
   }
 }
@@ -296,7 +295,7 @@ void WorkerCore::fail(Task& task, wire::Outcome outcome, wire::ErrorInfo info, s
 }
 
 void WorkerCore::finish(Task& task, wire::Outcome outcome, wire::Payload payload, std::uint64_t run_us) {
-  if (task.unwanted) return give_back(task);  // the broker keeps count of the attempts at each worker
+  if (task.unwanted) return give_back(task);  // not just erased: the broker counts the attempts here
   if (payload.is_blob()) blobs_.add_result(task.key.id.session, payload.blob(), *actions_);
   const AttemptKey key = task.key;
   const std::uint32_t execution = task.execution;

@@ -15,7 +15,6 @@ namespace {
 
 double seconds(Duration duration) { return static_cast<double>(duration.count()) / 1e6; }
 
-/// "1 task", "2 tasks".
 }  // namespace
 
 WorkerCore::WorkerCore(Settings settings)
@@ -250,8 +249,8 @@ void WorkerCore::on(const Stop&) {
   exit(0, "stopped by a second signal");
 }
 
-/// Running tasks may take their time while a broker can hear of them. Without one, the wait ends after
-/// leave_wait.
+/// Running tasks may take any time while the worker is joined. Without a broker, or once only results are
+/// left, the wait ends after leave_wait.
 void WorkerCore::leave_if_done() {
   if (!draining_ || exited_) return;
   if (!tasks_.empty() && presence_.joined()) return leave_at_.reset();

@@ -42,30 +42,32 @@ namespace weft::worker {
 class WorkerCore {
  public:
   struct Settings {
-    wire::HelloWorker hello;  // who we are: incarnation, name, slots, ...
+    wire::HelloWorker hello;  // how this worker introduces itself: incarnation, name, slots, ...
     std::string broker;       // address of the broker, for the log
     Indices indices;          // of those resources in `hello` that have indices
     std::uint64_t jitter_seed = 1;
     Presence::Settings presence;
     BlobTable::Settings blobs;
-    // STARTED is sent for a task that runs longer than start_notice or than twice its estimate, but no later
-    // than start_notice_max.
+    // STARTED is sent once a task has run for start_notice and for twice its estimate, but after
+    // start_notice_max at the latest.
     Duration start_notice = Pacing::kStartNotice;
     Duration start_notice_max = Pacing::kStartNoticeMax;
     Duration recheck_interval = Pacing::kStartRecheck;  // when the page does not show the task as started
     Duration escalation_interval = std::chrono::seconds(1);  // between stop stages: request, SIGTERM, SIGKILL
     Duration start_timeout = std::chrono::seconds(10);       // from StartRunner to RunnerReady
-    Duration bad_program = std::chrono::seconds(5);  // a program that did not start is not tried again
-    // Nor is one of which so many runners in succession ended before they had begun a task.
+    Duration bad_program = std::chrono::seconds(5);  // how long a program that failed to start is refused
+    // Refused as well: a program of which this many runners in succession ended before they began a task.
     std::uint32_t early_deaths_max = 3;
-    Duration min_runner_lifetime =
-        std::chrono::milliseconds(50);                // before a runner with queued tasks makes room
-    Duration idle_runner = std::chrono::seconds(30);  // an idle runner whose program no session names
-    // Draining: for results to be released, or for a broker to return.
+    // How long a new runner whose run queue has tasks is spared when another program needs its slot.
+    Duration min_runner_lifetime = std::chrono::milliseconds(50);
+    // After which an idle runner is ended if no session has defined a spec of its program.
+    Duration idle_runner = std::chrono::seconds(30);
+    // While draining: how long to wait for results to be released, or for a broker to return.
     Duration leave_wait = std::chrono::seconds(10);
     std::uint64_t runner_max_tasks = 0;  // a runner is replaced after so many; 0: no limit
-    // Prefetching: the tasks queued behind the running one in a channel may take prefetch_time together, and
-    // each at most half of it; or it is a single one that takes at most behind_max.
+    // Prefetching: one task of at most behind_max may be queued behind the running one in a channel. Further
+    // tasks take at most half of prefetch_time each, and are added while the channel holds no more work than
+    // prefetch_time.
     std::uint32_t prefetch_max = 1000;
     Duration prefetch_time = Pacing::kChannelAhead;
     Duration behind_max = Pacing::kAheadTaskMax;
@@ -80,7 +82,7 @@ class WorkerCore {
   /// Applies one event at `now` and appends the resulting actions to `actions`, in order. REQUIRES: `now`
   /// never goes backwards between calls.
   void step(Time now, const Event& event, Actions& actions) { step(now, std::span(&event, 1), actions); }
-  /// The same for several events that arrived together: one dispatch() serves them all.
+  /// Applies several events that arrived together, with a single dispatch() at the end.
   void step(Time now, std::span<const Event> events, Actions& actions);
 
   /// When to deliver the next Tick; nullopt only after Exit.
@@ -229,11 +231,11 @@ class WorkerCore {
   std::uint64_t epoch_ = 0;  // of the broker that this worker has joined, or had last
 
   std::map<Uuid, ClientState> clients_;
-  // Where the numbers of a new outbox begin. Results of a session that has ended may still be in flight when
-  // the session returns, and must not be mistaken for those of its new outbox.
+  // First number of a new outbox, above all numbers of earlier ones: results of a session that has ended may
+  // still be in flight when the session returns, and must not be mistaken for those of its new outbox.
   std::uint64_t unused_outbox_ = 1;
   TaskTable tasks_;
-  std::map<std::uint64_t, std::uint64_t> assigned_last_;  // the highest attempt number by epoch
+  std::map<std::uint64_t, std::uint64_t> assigned_last_;  // the highest attempt number, by epoch
   std::map<BlobId, std::vector<AttemptKey>> waiters_;     // tasks that wait for a blob
   std::map<std::string, ProgramState> programs_;          // by the ids and names of their files
   std::map<RunnerId, Runner> runners_;
@@ -241,7 +243,7 @@ class WorkerCore {
   RunnerId runner_last_ = 0;
   std::uint64_t order_last_ = 0;
   std::size_t wide_ = 0;  // number of tasks here that take more than one slot
-  // In this pass of dispatch(): slots reserved for the oldest task that cannot start yet.
+  // In this pass of dispatch(): slots reserved for tasks of several slots that cannot start yet.
   std::uint32_t held_back_ = 0;
   bool dispatch_needed_ = false;
   std::optional<Time> dispatch_due_;  // when a bad program may be tried again
@@ -250,7 +252,7 @@ class WorkerCore {
   MemoryHold hold_{settings_.memory_hold};
 
   bool draining_ = false;
-  // Draining: leave by then. Set while no task is left or no broker is there.
+  // While draining: when to leave at the latest. Set only while no task is left or no broker is joined.
   std::optional<Time> leave_at_;
   bool exited_ = false;
   std::string log_reason_;  // reason of the last "waiting for a broker"

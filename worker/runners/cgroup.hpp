@@ -27,9 +27,9 @@ class Cgroup {
   Cgroup(const Cgroup&) = delete;
   Cgroup& operator=(const Cgroup&) = delete;
 
-  /// Creates the slot's group with this limit, and opens its directory. Throws std::system_error.
+  /// Creates the slot's group with a limit of `bytes_max`, and opens its directory. Throws std::system_error.
   Fd enter_slot(std::uint32_t slot, std::uint64_t bytes_max);
-  /// The peak use of the slot in bytes, if the kernel has killed for its limit since enter_slot().
+  /// The peak use of the slot in bytes, if the kernel has killed a process over the limit since enter_slot().
   std::optional<std::uint64_t> exceeded(std::uint32_t slot) const;
 
  private:
@@ -38,7 +38,7 @@ class Cgroup {
   std::uint64_t kills(std::uint32_t slot) const;
 
   std::string directory_;
-  std::map<std::uint32_t, std::uint64_t> kills_before_;  // by slot
+  std::map<std::uint32_t, std::uint64_t> kills_before_;  // by slot, as of enter_slot()
 };
 
 }  // namespace weft::worker

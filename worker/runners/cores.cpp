@@ -19,7 +19,7 @@ std::optional<double> quota_of(const OwnGroup& group) {
   if (group.version_2) {
     std::ifstream(group.directory + "/cpu.max") >> quota >> period;  // "max 100000" leaves -1
   } else {
-    std::ifstream(group.directory + "/cpu.cfs_quota_us") >> quota;  // -1: none
+    std::ifstream(group.directory + "/cpu.cfs_quota_us") >> quota;  // -1: no quota
     std::ifstream(group.directory + "/cpu.cfs_period_us") >> period;
   }
   if (!(quota > 0) || !(period > 0)) return std::nullopt;
@@ -54,7 +54,7 @@ unsigned cores_by_affinity() {
 
 unsigned usable_cores(unsigned affinity, std::optional<double> quota) {
   double cores = affinity;
-  // Tolerates the rounding of a whole quota.
+  // A whole quota may have been rounded: 2.9999 cores are 3.
   if (quota) cores = std::min(cores, std::floor(*quota + 0.001));
   return std::max(1U, static_cast<unsigned>(cores));
 }

@@ -29,7 +29,7 @@ constexpr int kSocketFd = 3;  // in the server
 constexpr std::size_t kOrderBytesMax = 64 << 10;
 constexpr std::size_t kDescriptorsMax = 253;       // the kernel's maximum in one message (SCM_MAX_FD)
 constexpr auto kGiveUp = std::chrono::seconds(7);  // at the end; reapers give up earlier
-constexpr int kLookAgain_ms = 10;                  // at the end: adopted children send no signal
+constexpr int kLookAgain_ms = 10;  // at the end: an adopted child is not announced by a signal
 
 // ---- orders: NUL-terminated strings, and the descriptors ----
 
@@ -161,7 +161,7 @@ bool Server::kill_strays() const {
 }
 
 [[noreturn]] void serve(int socket) {
-  setsid();  // Ctrl-C and the end of a login session concern the agent, which tells us
+  setsid();  // Ctrl-C and the end of a login session reach the agent alone, which then closes the socket
   for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGQUIT}) std::signal(signal, SIG_IGN);
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   prctl(PR_SET_NAME, "weft-forkserver");

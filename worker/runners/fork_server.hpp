@@ -28,9 +28,9 @@ class ForkServer {
   ForkServer(const ForkServer&) = delete;
   ForkServer& operator=(const ForkServer&) = delete;
 
-  /// Starts a runner; what happens to it is reported on the order's line. Throws std::system_error.
+  /// Starts a runner, whose start and end its reaper reports on the order's line. Throws std::system_error.
   void start(const RunnerOrder& order);
-  /// Readable once the server has died; no runner can be started then.
+  /// Readable once the fork server has died, after which no runner can be started.
   int fd() const { return socket_.get(); }
 
  private:

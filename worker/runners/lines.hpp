@@ -67,6 +67,7 @@ class LineSplitter {
   bool was_cut_ = false;
 };
 
+/// The last lines, at most kLinesMax, of kBytesMax in total.
 class Tail {
  public:
   static constexpr std::size_t kLinesMax = 50;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Memory of processes and their descendants, by /proc. It is read for runners every 100 ms while tasks run,
-// if --memory-limit is set and no cgroup enforces it; and for the worker every second, if --memory is set.
+// Memory of processes and their descendants, from /proc. Read for runners every 100 ms while tasks run, if
+// --memory-limit is set and no cgroup enforces the limit; and for the worker every second, if --memory is
+// set.
 #pragma once
 
 #include <sys/types.h>

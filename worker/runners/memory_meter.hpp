@@ -24,6 +24,7 @@ class MemoryMeter {
   std::uint64_t limit() const;
   /// Reads the limit that is closest to being reached. `blob_bytes`: what the worker holds in memfds.
   MemoryUsed read(std::uint64_t blob_bytes) const;
+  /// Whether read() uses `blob_bytes`; otherwise they need not be counted.
   bool counts_blobs() const { return own_limit_.has_value(); }
 
  private:

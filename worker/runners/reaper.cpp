@@ -26,7 +26,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kGiveUp = std::chrono::seconds(5);  // on processes that even SIGKILL does not end
-constexpr timespec kLookAgain{0, 10'000'000};      // newly adopted children send no signal
+constexpr timespec kLookAgain{0, 10'000'000};  // 10 ms: a newly adopted child is not announced by a signal
 
 sigset_t only(int signal) {
   sigset_t set;
@@ -85,7 +85,8 @@ void Reaper::watch() {
   }
 }
 
-/// The runner has not been reaped yet, so its pid, which is also its group's id, has not been reused.
+/// Sends a signal to the runner's group. The runner has not been reaped yet, so its pid, which is also the id
+/// of its group, has not been reused.
 void Reaper::pass_on(int signal) const {
   // Before its setsid() the runner has no process group.
   if (kill(-runner_, signal) < 0) kill(runner_, signal);
@@ -98,11 +99,11 @@ void Reaper::reap() {
     if (pid == runner_) status_ = status;
 }
 
-/// Kills all descendants. A process that loses its parent by this becomes our child, and is killed in a later
-/// round.
+/// Kills all descendants. A process that loses its parent by this becomes a child of the reaper, and is
+/// killed in a later round.
 void Reaper::end_all() {
   if (kill_switch_ && write(kill_switch_.get(), "1", 1) < 0) {
-    // Otherwise kill them one by one.
+    // The loop below kills them one by one.
   }
   const sigset_t set = only(SIGCHLD);
   for (const auto end = Clock::now() + kGiveUp; kill_children() && Clock::now() < end; reap()) {
@@ -113,7 +114,7 @@ void Reaper::end_all() {
   }
 }
 
-/// Returns whether any child could be signalled.
+/// Kills all children. False: there are none, or none that this process may signal.
 bool Reaper::kill_children() {
   bool any = false;
   for (const pid_t child : own_children()) any = kill(child, SIGKILL) == 0 || errno != EPERM || any;

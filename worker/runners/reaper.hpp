@@ -14,7 +14,7 @@
 
 namespace weft::worker {
 
-/// What a runner is started from, and its reaper's line to the agent.
+/// What a runner is started with, and its reaper's line to the agent.
 struct RunnerOrder {
   enum FdSlot : std::size_t { line, out, err, channel, page, executable, fixed_places };
   std::vector<Fd> fds;  // by FdSlot; then `libraries`, then the directory of a cgroup, if there is one
@@ -32,7 +32,7 @@ struct RunnerOrder {
 /// A message on the line to the agent. In the other direction the agent sends signals (int) for the runner's
 /// group; SIGKILL, like the end of the line, ends all descendants of the runner.
 struct ReaperReport {
-  // each is sent once, `started` before the fork
+  // Each kind is sent once: `started` before the runner is forked, `ended` last.
   enum class Kind : int { started, ended } kind = Kind::started;
   pid_t reaper = 0;  // started: pid of the reaper
   int signal = 0;    // ended: how the runner ended; all its descendants have ended too

@@ -30,7 +30,7 @@ class RunnerDriver {
  public:
   using Events = std::vector<Event>;
 
-  // Actions for a runner that has died are ignored: the event that tells WorkerCore is queued.
+  // An action for a runner that has died is ignored: the event of its death is queued for WorkerCore.
   void run(const RunTask& action) {
     Runner* runner = find(action.runner);
     if (runner == nullptr) return;
@@ -63,7 +63,7 @@ class RunnerDriver {
   }
 
   /// Prepares for a poll: wakes the runners that were given tasks, and asks all runners to wake the agent.
-  /// False: a message has arrived already, so do not wait.
+  /// False: a message has arrived already, so the agent must not wait.
   bool sleep() {
     bool quiet = true;
     for (auto& [id, runner] : runners_) {

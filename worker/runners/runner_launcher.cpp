@@ -14,7 +14,7 @@ namespace weft::worker {
 
 namespace {
 
-// about as many descriptors as one message to the fork server holds
+// One message to the fork server holds 253 descriptors (SCM_MAX_FD), a few of which are not libraries.
 constexpr std::size_t kLibrariesMax = 240;
 
 /// Rejects paths: the name comes from a client.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// RunnerLauncher: what a runner is started with: its program and shared libraries, its scratch directory, and
-// the cgroup of its slot. Owned by RunnerPool.
+// RunnerLauncher starts runners, each with its program and shared libraries, a scratch directory, and the
+// cgroup of its slot. Owned by RunnerPool.
 #pragma once
 
 #include <memory>
@@ -29,9 +29,9 @@ class RunnerLauncher {
   RunnerLauncher(Settings settings, ForkServer& server, BlobStore& blobs);
 
   const std::optional<std::uint64_t>& memory_limit() const { return settings_.memory_limit; }
-  /// The kernel kills what exceeds the memory limit.
+  /// Whether the kernel kills the processes of a slot that exceeds the memory limit.
   bool kernel_enforces_limit() const { return cgroup_ != nullptr; }
-  /// The peak memory use of the slot in bytes, if the kernel has killed for its limit.
+  /// The peak memory use of the slot in bytes, if the kernel has killed a process over the limit.
   std::optional<std::uint64_t> exceeded(std::uint32_t slot) const {
     return cgroup_ ? cgroup_->exceeded(slot) : std::nullopt;
   }
@@ -41,7 +41,7 @@ class RunnerLauncher {
   /// Starts the process. Throws std::exception, with the reason.
   std::unique_ptr<RunnerProcess> launch(const StartRunner& action);
   /// From now on, programs with these libraries are started with more static TLS; see kTlsTunable. False:
-  /// they were already.
+  /// they have had it already, so a further start would not help.
   bool enlarge_tls(const std::vector<wire::FileRef>& libraries) {
     return large_tls_.insert(libraries).second;
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The task libraries of a runner: never unloaded, their tasks found by name.
+// The task libraries of a runner. Libraries are never unloaded; tasks are found by name.
 #pragma once
 
 #include <map>

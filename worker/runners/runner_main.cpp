@@ -76,7 +76,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const int code = run(paths, only_list);
-  // _exit(), because a task may have left threads that still use what exit() would destroy.
+  // _exit(), since a task may have left threads that still use objects that exit() would destroy.
   std::fflush(stdout);
   std::fflush(stderr);
   _exit(code);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 // RunnerMonitor: the decisions about one runner process, from its start to its end. It decides in which order
 // the process is read, which messages are valid, to which task output belongs, which events WorkerCore gets,
-// and whether the runner has to wake the agent. Pure: RunnerPool reads, reports what it has read, and does
-// what it is told.
+// and whether the runner has to wake the agent. Pure: RunnerDriver performs the steps and reports what it has
+// read.
 //
 // A check of a runner is a loop of steps:
 //
 //   monitor.begin_check();
-//   for (Step step; (step = monitor.next_step()) != Step::none;)   perform the step, and report what was
-//   found
+//   for (Step step; (step = monitor.next_step()) != Step::none;)   perform the step, and report its outcome
 //
 // The steps come in this order; those that have nothing to read are left out:
 //
@@ -74,7 +73,7 @@ class RunnerMonitor {
   enum class Use : std::uint8_t {
     none,
     ready,       // nothing; the runner has become ready
-    log_output,  // log what was printed up to the totals in it, in the name of front_task(); on_output()
+    log_output,  // log the output up to the totals in the message, in the name of front_task(); on_output()
     result,      // accepts(), then on_result() or on_unreadable_result()
   };
 
@@ -86,7 +85,7 @@ class RunnerMonitor {
   bool is_ready() const { return ready_; }
   /// Whether tasks have been sent that are not answered.
   bool has_tasks() const { return !tasks_.empty(); }
-  /// Ordinals of the first and the last of them. REQUIRES: has_tasks().
+  /// Ordinals of the first and the last unanswered task. REQUIRES: has_tasks().
   std::uint64_t first_ordinal() const { return tasks_.front().first; }
   std::uint64_t last_ordinal() const { return tasks_.back().first; }
 
@@ -100,14 +99,14 @@ class RunnerMonitor {
 
   // ---- waking ----
 
-  /// The runner is checked before the next wait, so it need not wake us. True: it was not polled before, and
-  /// must be told (RunnerProcess::awake()).
+  /// The runner is checked before the next wait, so it need not wake the agent. True: the runner was not
+  /// polled before, and must be told (RunnerProcess::awake()).
   bool keep_polling() { return !std::exchange(being_polled_, true); }
   bool is_being_polled() const { return being_polled_; }
-  /// The agent is about to wait. `asleep`: the channel is empty, and the runner wakes us for its next
+  /// The agent is about to wait. `asleep`: the channel is empty, and the runner wakes the agent for its next
   /// message.
   void on_sleep(bool asleep) { being_polled_ = !asleep; }
-  /// The runner's end of the socket is closed, so it cannot wake us although it may still run.
+  /// Whether the runner's end of the socket is closed: the runner cannot wake the agent, but may still run.
   bool is_unpollable() const { return !socket_open_; }
   void on_readable(RunnerSource source) {
     readable_ = static_cast<std::uint8_t>(readable_ | 1U << static_cast<unsigned>(source));
@@ -121,13 +120,13 @@ class RunnerMonitor {
   Step next_step();
   void on_death(int signal, int exit_code) { death_ = Death{signal, exit_code}; }
   void on_socket(bool open) { socket_open_ = open; }
-  /// `left`: output has been read that has not been logged.
+  /// `left`: some of the output that was read has not been logged.
   void on_output(bool left) { has_output_ = left; }
   Use on_message(runner::Message& message, std::vector<Event>& events);
   void on_no_message() { channel_empty_ = true; }
   /// The channel is not read any further.
   void on_garbage(const std::string& reason, std::vector<Event>& events);
-  /// Whether this answer is valid. `right_size`: it is not large, or came with that much memory.
+  /// Whether this answer is valid. `right_size`: it is not large, or came with a memfd of the stated size.
   bool accepts(const runner::TaskDone& done, bool right_size, std::vector<Event>& events);
   /// An accepted answer, with its payload as stored.
   void on_result(const runner::TaskDone& done, wire::Payload&& payload, std::int64_t now_ms,
@@ -149,12 +148,12 @@ class RunnerMonitor {
 
   // ---- memory and the end ----
 
-  /// The processes of this runner have so much resident memory.
+  /// The processes of this runner have `bytes` of resident memory. REQUIRES: there is a memory limit.
   void on_memory(std::uint64_t bytes, std::vector<Event>& events);
-  /// It failed to start for lack of static TLS, of which the loader can be given more.
+  /// Whether the runner failed to start for lack of static TLS, of which the loader can be given more.
   bool lacks_static_tls() const;
-  /// The event of a reaped runner. `started`: of the page. `peak`: its memory use, if the kernel has killed
-  /// it for that.
+  /// The event of a reaped runner. `started`: of the page. `peak`: its memory use in bytes, if the kernel has
+  /// killed it for exceeding the limit.
   Event end_of_life(std::uint64_t started, std::optional<std::uint64_t> peak, std::int64_t now_ms) const;
   Event failure_to_start(std::string_view why) const;
 
@@ -186,7 +185,7 @@ class RunnerMonitor {
   bool socket_open_ = true;
   bool has_output_ = false;    // read, and not yet logged
   bool broken_ = false;        // RunnerBroken was reported, or the end is expected
-  bool unreadable_ = false;    // it sent a malformed message: nothing more is read
+  bool unreadable_ = false;    // the runner sent a malformed message: nothing more is read
   std::uint8_t readable_ = 0;  // a bit for each RunnerSource
   std::optional<Death> death_;
 

@@ -18,18 +18,19 @@ class RunnerPage {
   /// For a new runner.
   void initialise() { page_->started.store(runner::kNoneStarted); }
 
-  /// The ordinal of the last task started; 0 before the first, and UINT64_MAX if it makes no sense.
+  /// The ordinal of the last task started: 0 before the first, UINT64_MAX if the page holds no valid one.
   std::uint64_t started() const { return ordinal_of(page_->started.load(std::memory_order_acquire)); }
   Time started_at() const { return Time(Duration(page_->started_at_us.load())); }
   void request_stop(std::uint64_t ordinal) { page_->stop.store(ordinal); }
-  /// Before a task is sent: its ordinal may be that of a task that was to stop and has been taken back.
+  /// Called before a task is sent: a task that was asked to stop and has been taken back may have had the
+  /// same ordinal.
   void withdraw_stop(std::uint64_t ordinal) {
     if (page_->stop.load(std::memory_order_relaxed) == ordinal) page_->stop.store(0);
   }
 
   /// Takes back those of the tasks `first` to `last`, all sent and not answered, that the runner has not
-  /// started. Returns the last ordinal that it keeps; a WELCOME must then end the messages that it skips.
-  /// nullopt: nothing was taken back.
+  /// started. Returns the ordinal of the last task that stays with the runner. The runner skips messages up
+  /// to the next WELCOME, which must therefore be sent. nullopt: nothing was taken back.
   std::optional<std::uint64_t> take_back(std::uint64_t first, std::uint64_t last) {
     std::uint64_t value = page_->started.load();
     std::uint64_t ordinal = 0;

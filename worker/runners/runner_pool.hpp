@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // RunnerPool: the runner processes of the shell, with their descriptors and channels. It performs
-// WorkerCore's runner actions, reads what runners send, print and show, and returns the events that follow.
-// What is read when, and what it means, is decided by RunnerMonitor and PollPlan, in
-// the order of RunnerDriver. Owned by the shell's
-// thread.
+// WorkerCore's runner actions, reads messages, output and pages of runners, and returns the events that
+// follow. RunnerMonitor and PollPlan decide what is read, when, and what it means; RunnerDriver has the loop.
+// Owned by the shell's thread.
 #pragma once
 
 #include <memory>

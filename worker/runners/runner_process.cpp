@@ -29,7 +29,7 @@ Fd RunnerProcess::make_memory() {
   if (ftruncate(memory.get(), runner::kMemoryBytes) < 0)
     throw std::system_error(errno, std::system_category(), "cannot make the channel's memory");
   fcntl(memory.get(), F_ADD_SEALS,
-        F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);  // a task that shrinks it would make us fault
+        F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);  // if a task shrank it, the agent would die of SIGBUS
   return memory;
 }
 
@@ -152,7 +152,8 @@ std::uint64_t RunnerProcess::take_back_unstarted(std::uint64_t first, std::uint6
   return *started;
 }
 
-/// While we read, the runner may wait for the number of bytes read (OutputMeter).
+/// Reads once. The page says when a read is going on and how many bytes have been read, since the runner may
+/// wait for that number (OutputMeter).
 bool RunnerProcess::read_some(Pipe& pipe, std::uint64_t bytes_max) {
   if (!pipe.fd) return false;
   const std::size_t before = pipe.text.size();

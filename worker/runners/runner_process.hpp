@@ -69,19 +69,21 @@ class RunnerProcess {
   /// The next message; `again` and `garbage` as in runner::Channel::receive().
   runner::Received receive() { return channel_.receive(); }
   /// Consumes the wake-up, so that the next poll does not return at once. False: the runner's end is closed,
-  /// so it cannot wake us any more and the socket must not be polled.
+  /// so that it can no longer wake the agent, and the socket must not be polled.
   bool read_socket();
-  /// Asks the runner to wake us for its next message. False: a message has arrived already.
+  /// Asks the runner to wake the agent for its next message. False: a message has arrived already.
   bool sleep() { return channel_.sleep(); }
+  /// Tells the runner that the agent polls the channel and needs no wake-up.
   void awake() { channel_.awake(); }
-  /// Closes our direction of the channel: the runner exits when it has read everything.
+  /// Closes the agent's direction of the channel: the runner exits when it has read everything.
   void end_channel();
   /// Sends `signal` to the runner's process group; SIGKILL ends all its descendants.
   void kill(int signal);
   void request_stop(std::uint64_t ordinal);
   void withdraw_stop(std::uint64_t ordinal) { page().withdraw_stop(ordinal); }
   /// Takes back those of the tasks `first` to `last`, all sent and not answered, that the runner has not
-  /// started. Returns the last ordinal that it keeps; the next task sent has the ordinal after that.
+  /// started. Returns the ordinal of the last task that stays with the runner; the next task sent has the
+  /// ordinal after that.
   std::uint64_t take_back_unstarted(std::uint64_t first, std::uint64_t last);
   /// Read from the page, to which tasks can write: the ordinal of the last task started, 0 before the first.
   std::uint64_t started() const { return page().started(); }
@@ -89,7 +91,8 @@ class RunnerProcess {
 
   /// Reads the runner's output, at most `bytes_max` of each pipe, for log_output().
   void read_output(std::size_t bytes_max);
-  /// Calls `sink(line, is_stderr)` for each line that was read.
+  /// Calls `sink(line, is_stderr)` for each line that was read. An unfinished line waits for its rest or for
+  /// the end of the pipe.
   template <class Sink>
   void log_output(Sink&& sink) {
     for (Pipe* pipe : {&out_, &err_}) {
@@ -100,8 +103,8 @@ class RunnerProcess {
       if (!pipe->fd) pipe->lines.finish(line);
     }
   }
-  /// The same for the output up to these totals, which is read first if necessary, and no further. An
-  /// unfinished line ends there.
+  /// Calls `sink` for the lines up to these totals of output, which is read first if necessary. A line that
+  /// is unfinished at the total ends there.
   template <class Sink>
   void log_output_until(const runner::TaskPrinted& totals, Sink&& sink) {
     for (Pipe* pipe : {&out_, &err_}) {
@@ -118,7 +121,7 @@ class RunnerProcess {
       pipe->text.erase(0, size);
     }
   }
-  /// Output has been read that log_output() has not emitted.
+  /// Whether output has been read that log_output() has not emitted.
   bool has_output() const { return !out_.text.empty() || !err_.text.empty(); }
 
   /// How the runner ended, once it and all its descendants have ended.

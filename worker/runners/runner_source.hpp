@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What of a runner process can become readable.
+// The descriptors of a runner process that the agent polls.
 #pragma once
 
 #include <cstdint>

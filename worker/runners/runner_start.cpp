@@ -80,8 +80,8 @@ bool write_to(const Fd& file, std::string_view text) {
   return file && write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-/// Makes the kernel's OOM killer prefer runners over the agent. Where this is not allowed, the kernel decides
-/// as usual.
+/// Makes the kernel's OOM killer choose a runner before the agent. Where this is not allowed, the kernel
+/// decides as usual.
 void volunteer_for_oom() { write_to(Fd(open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC)), "500"); }
 
 /// Arranges descriptors 0 to 5 and those of the libraries as a runner expects them, and closes all others.
@@ -111,7 +111,7 @@ void become_runner(const RunnerOrder& order, pid_t reaper) {
   volunteer_for_oom();
   if (order.cgroup() >= 0 && !write_to(Fd(openat(order.cgroup(), "cgroup.procs", O_WRONLY | O_CLOEXEC)), "0"))
     _exit(127);
-  // 1, not 0: that also suppresses a core_pattern that pipes to a program (core(5)).
+  // A limit of 1, unlike 0, also suppresses a core_pattern that pipes to a program (core(5)).
   const rlimit no_core{1, 1};
   setrlimit(RLIMIT_CORE, &no_core);
   std::vector<std::string> argv = order.argv;

@@ -11,7 +11,7 @@
 
 namespace weft::worker {
 
-/// Few tasks need a setup; the others do not pay for it.
+/// Whether the task needs a setup. Few do, and encoding one would cost each of the others.
 inline bool needs_setup(const RunTask& task) {
   const wire::TaskSpec& spec = *task.spec;
   return task.indices || !spec.directory.empty() || !spec.environment.empty() || !spec.start.empty() ||

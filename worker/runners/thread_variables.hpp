@@ -9,7 +9,8 @@
 
 namespace weft::worker {
 
-/// Sets the variables that are unset, for this process and its descendants. Returns the names of those.
+/// Sets the variables that are unset to `threads`, for this process and its descendants. Returns their names.
+/// REQUIRES: this process has one thread.
 inline std::vector<std::string> set_thread_variables(unsigned threads) {
   std::vector<std::string> ours;
   for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",

@@ -142,8 +142,9 @@ Event BlobStore::verify(const BlobId& id, Coming& coming) {
 // ---- results ----
 
 BlobId BlobStore::add_result(Fd memory) {
-  // A runner may have left it writable: find() and those who fetch it check the hash.
-  fcntl(memory.get(), F_ADD_SEALS, kSizeSeals);  // alone: writable memory that is mapped refuses the others
+  // A runner may still have a writable mapping, which makes F_SEAL_WRITE fail: find() and receivers therefore
+  // check the hash. Two calls, so that the size is sealed even then.
+  fcntl(memory.get(), F_ADD_SEALS, kSizeSeals);
   fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL);
   const BlobId id = hash_of_file(memory.get());
   if (stored_.contains(id)) return id;
@@ -158,7 +159,7 @@ BlobId BlobStore::add_result(Fd memory) {
   return id;
 }
 
-/// A sealed copy replaces a result that its runner may still change, or that has no descriptor.
+/// Replaces a result that its runner may still change, or that has no descriptor, by a sealed copy.
 Event BlobStore::seal_result(const BlobId& id, const Stored& result) {
   struct stat status {};
   if (result.memory && fstat(result.memory.get(), &status) < 0) {

@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::uint64_t kBytesMax = 10ULL << 30;  // or half of the free space, if that is less
+constexpr std::uint64_t kBytesMax = 10ULL << 30;  // or less; see trim()
 
 #ifndef MFD_EXEC
 #define MFD_EXEC 0x0010U
@@ -35,7 +35,7 @@ constexpr std::uint64_t kBytesMax = 10ULL << 30;  // or half of the free space, 
 Fd make_memfd(std::string name) {
   constexpr std::size_t kNameBytesMax = 200;  // the kernel takes 249
   name.resize(std::min(name.size(), kNameBytesMax));
-  // Kernels since Linux 6.3 want to know whether it will be executed; older ones reject the flag.
+  // Kernels since Linux 6.3 want to know whether a memfd will be executed; older ones reject the flag.
   int fd = memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
   if (fd < 0 && errno == EINVAL) fd = memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
   return checked(fd, "cannot make memory for " + name);
@@ -128,7 +128,7 @@ Fd Cache::load(const BlobId& id, std::uint64_t size, const std::string& name) {
     BlobId found;
     Fd memory = sealed_copy(file.get(), size, name, found);
     if (found == id) {
-      futimens(file.get(), nullptr);  // just used: evicted last
+      futimens(file.get(), nullptr);  // least recently used files are evicted first
       return memory;
     }
   }
@@ -167,7 +167,7 @@ Fd Cache::admit(const BlobId& id, std::uint64_t size, const std::string& name, P
   if (rename(part.path_.c_str(), path_of(id).c_str()) < 0) {
     throw std::system_error(errno, std::system_category(), "cannot rename in the cache");
   }
-  part.fd_.reset();  // the destructor must not remove it
+  part.fd_.reset();  // disarms the destructor, which would unlink part.path_
   trim(id);
   return memory;
 }

@@ -32,27 +32,27 @@ class Cache {
     friend class Cache;
     void abandon();
     std::string path_;
-    Fd fd_;  // holds the lock
+    Fd fd_;  // holds the flock() by which one worker of a host fetches the blob
   };
   enum class Begin { mine, busy, complete };
 
   /// Throws std::runtime_error, with the reason, when `directory` cannot be used.
   explicit Cache(const std::string& directory);
 
-  /// The sealed content, in use until release(). Empty when the blob is missing or damaged; a damaged file is
-  /// removed.
+  /// The sealed content, which counts as used until release(). Empty when the blob is missing or damaged; a
+  /// damaged file is removed. Throws std::system_error.
   Fd load(const BlobId& id, std::uint64_t size, const std::string& name);
-  /// Starts to store a blob. busy: another worker on this host is fetching it. complete: it is in the cache,
-  /// so load() it.
+  /// Starts to store a blob. mine: `part` takes its bytes. busy: another worker on this host is fetching the
+  /// blob. complete: the blob is in the cache now, for load(). Throws std::system_error.
   Begin begin(const BlobId& id, Part& part);
-  /// Admits a blob whose bytes are all in `part`, and returns the sealed content, in use until release().
-  /// Throws std::runtime_error when the hash differs.
+  /// Admits a blob whose bytes are all in `part`, and returns the sealed content, which counts as used until
+  /// release(). Evicts other blobs above the limit. Throws std::runtime_error when the hash differs.
   Fd admit(const BlobId& id, std::uint64_t size, const std::string& name, Part part);
   /// This worker no longer uses the blob, so it may be evicted.
   void release(const BlobId& id);
 
-  /// A new directory for this worker alone, removed by the destructor. The constructor removes those of dead
-  /// workers.
+  /// A new directory for this worker alone, removed by the destructor. The constructor removes the
+  /// directories of dead workers.
   const std::string& run_directory() const { return run_directory_; }
   ~Cache();
   Cache(const Cache&) = delete;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which machine a program was built for, by its ELF header, so that the error is clear before it is executed.
+// Checks by the ELF header which machine a program was built for, before an exec would fail without a clear
+// error.
 #pragma once
 
 #include <string>
