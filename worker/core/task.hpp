@@ -134,7 +134,7 @@ struct ProgramState {
   std::optional<Time> bad_until;                 // it is not started again before
   std::uint32_t early_deaths = 0;                // of runners, since one of them last answered a task
 
-  std::size_t specs = 0;  // number that sessions have defined and not forgotten
+  std::size_t specs = 0;  // number of specs that sessions have defined and not forgotten
   std::size_t tasks = 0;  // here, in any stage
   std::size_t runners = 0;
 };
