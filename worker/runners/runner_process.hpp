@@ -74,7 +74,7 @@ class RunnerProcess {
   /// Asks the runner to wake us for its next message. False: a message has arrived already.
   bool sleep() { return channel_.sleep(); }
   void awake() { channel_.awake(); }
-  /// Closes our direction of the channel: the runner exits when it has read everything.
+  /// Closes the agent's direction of the channel: the runner exits when it has read everything.
   void end_channel();
   /// Sends `signal` to the runner's process group; SIGKILL ends all its descendants.
   void kill(int signal);
