@@ -84,7 +84,7 @@ std::vector<std::string> functions_in(const std::string& runner, const std::vect
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
 
-  // stderr goes to an anonymous file, since a second pipe could fill up while the first is read.
+  // stderr goes to an anonymous file, since a second pipe could fill up while we read the first.
   const Fd errors = checked(memfd_create("errors", MFD_CLOEXEC), "memfd");
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) < 0) throw std::system_error(errno, std::system_category(), "pipe");

@@ -49,7 +49,7 @@ struct Hold {
 class WorkerCore {
  public:
   struct Settings {
-    wire::HelloWorker hello;  // this worker: incarnation, name, slots, ...
+    wire::HelloWorker hello;  // who we are: incarnation, name, slots, ...
     std::string broker;       // address of the broker, for the log
     Indices indices;          // of those resources in `hello` that have indices
     std::uint64_t jitter_seed = 1;

@@ -35,13 +35,13 @@ class PollPlan {
   /// Whether to measure the memory of runners now. `busy`: one of them has tasks.
   bool measures_memory(Time now, bool busy);
 
-  /// When the next turn is due although no runner has woken the agent.
+  /// When the next turn is due although no runner has woken us.
   std::optional<Time> deadline() const;
 
  private:
   Time checked_at_{};           // when all runners were last checked
   bool all_ = false;            // in this turn
-  std::size_t unpollable_ = 0;  // runners that cannot wake the agent
+  std::size_t unpollable_ = 0;  // runners that cannot wake us
   std::optional<Time> memory_due_;
 };
 

@@ -98,8 +98,8 @@ void Reaper::reap() {
     if (pid == runner_) status_ = status;
 }
 
-/// Kills all descendants. A process whose parent is killed becomes a child of the reaper (subreaper), and is
-/// killed in a later round.
+/// Kills all descendants. A process that loses its parent by this becomes our child, and is killed in a later
+/// round.
 void Reaper::end_all() {
   if (kill_switch_ && write(kill_switch_.get(), "1", 1) < 0) {
     // Otherwise kill them one by one.
