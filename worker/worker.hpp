@@ -78,7 +78,7 @@ class Worker {
   BlobStore blobs_;
   RunnerPool runners_;
   MemoryMeter memory_;
-  Time memory_due_{};  // when to read it again
+  Time memory_due_{};  // when to read the memory in use again
   WorkerCore core_;
   Fd signals_;
   bool draining_ = false;

@@ -172,7 +172,7 @@ void BlobTable::on_missing(const BlobId& id, Actions& actions) {
   const auto row = blobs_.find(id);
   if (row == blobs_.end() || row->second.state != State::finding) return;
   Blob& blob = row->second;
-  if (!blob.results.empty()) return find(id, blob, actions);  // a task has made it since
+  if (!blob.results.empty()) return find(id, blob, actions);  // a task has made the blob since
   blob.state = State::fetching;
   fetch_of(blob).start(id, blob.size, blob.holders);
 }

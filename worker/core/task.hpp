@@ -134,7 +134,7 @@ struct ProgramState {
   std::optional<Time> bad_until;                 // when it may be started again
   std::uint32_t early_deaths = 0;                // runners that ended before they began a task, in succession
 
-  std::size_t specs = 0;  // number that sessions have defined and not forgotten
+  std::size_t specs = 0;  // number of specs that sessions have defined and not forgotten
   std::size_t tasks = 0;  // here, in any stage
   std::size_t runners = 0;
 };

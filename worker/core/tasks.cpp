@@ -153,7 +153,7 @@ bool WorkerCore::is_known(const AttemptKey& key, std::uint64_t& last) {
 /// `spec` is null when the broker has not defined it.
 void WorkerCore::assign(ClientState& owner, const AttemptKey& key, const LocalSharedPtr<SpecState>* spec,
                         const wire::AssignRecord& record) {
-  if (draining_) {  // the assignment crossed our DRAINING
+  if (draining_) {  // the assignment crossed DRAINING
     send(wire::Returned{key.id.session, {{record.seq, key.attempt}}});
     return;
   }

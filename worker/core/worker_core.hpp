@@ -5,9 +5,9 @@
 // performs the actions that it returns. The loop is
 //
 //   for (;;) {
-//     poll(link, runners, signals, until(session.deadline()));
-//     for each thing that happened:  session.step(now, event, actions);
-//     session.step(now, Tick{}, actions);
+//     poll(link, runners, signals, until(core.deadline()));
+//     for each thing that happened:  core.step(now, event, actions);
+//     core.step(now, Tick{}, actions);
 //     for each action, in order:     perform(action);   // Exit is the last
 //   }
 //

@@ -3,7 +3,8 @@
 // --user --scope -p Delegate=yes weft-worker ...`): the kernel enforces the limit of each slot, page by page.
 // Without delegation, RunnerPool polls the memory use of runners.
 //
-//   <own cgroup>/agent       this process, since a group with controllers for children has no members
+//   <own cgroup>/agent       this process, by cgroup v2's no-internal-process rule: a group that enables
+//                            controllers for its children must have no members
 //   <own cgroup>/slot<n>     the runner in slot n and all that it starts
 #pragma once
 

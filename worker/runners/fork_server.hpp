@@ -8,8 +8,8 @@
 //       weft-reaper        one for each runner: adopts the leftovers of its runner, and ends them
 //         the runner
 //
-// Any of them may be killed at any moment, and nothing outlives it for long. While tasks run, the fork server
-// and the reapers only sleep.
+// Any of them may be killed at any moment: all its descendants end soon afterwards. While tasks run, the fork
+// server and the reapers only sleep.
 #pragma once
 
 #include <sys/types.h>

@@ -17,14 +17,14 @@
 
 namespace weft::worker {
 
-/// `Self` derives from this, and has
+/// `Self` derives from RunnerDriver, and has
 ///   void send(Runner&, const RunTask&);                    // after on_run()
 ///   void on_socket_closed(Runner&);
 ///   void read_output(Runner&, std::size_t bytes_max);
 ///   void log_output(Runner&);
 ///   void use(Runner&, RunnerMonitor::Use, runner::Received, Events&);   // owns the descriptor in it
-///   void reap(Runner&, Events&);                           // erases it
-/// `Runner` has a RunnerMonitor `monitor` and a pointer `process` to what has the functions of RunnerProcess.
+///   void reap(Runner&, Events&);                           // erases the runner
+/// `Runner` has a RunnerMonitor `monitor` and a pointer `process` with the functions of RunnerProcess.
 template <class Self, class Runner>
 class RunnerDriver {
  public:

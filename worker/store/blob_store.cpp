@@ -68,7 +68,7 @@ void BlobStore::drop(const BlobId& id) {
 
 std::optional<Event> BlobStore::find(const FindBlob& action) try {
   const BlobId& id = action.id;
-  coming_.erase(id);  // a task has made what was being fetched
+  coming_.erase(id);  // a task has made the blob that was being fetched
   const auto stored = stored_.find(id);
   if (stored != stored_.end() && is_sealed(stored->second.memory)) return BlobReady{id};
   Coming coming{action.size, action.name, {}, {}};

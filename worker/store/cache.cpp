@@ -142,7 +142,7 @@ Cache::Begin Cache::begin(const BlobId& id, Part& part) {
   const std::string path = path_of(id) + ".part";
   Fd file = checked(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600), "cannot write to the cache");
   if (flock(file.get(), LOCK_EX | LOCK_NB) < 0) return Begin::busy;
-  // The previous holder of the lock may have renamed or removed the file between our open() and our flock().
+  // The previous holder of the lock may have renamed or removed the file between open() and flock() here.
   struct stat ours {};
   struct stat named {};
   const bool still_named =
