@@ -82,8 +82,7 @@ class ClientNode : public DialerNode {
   std::map<BlobId, std::uint64_t> arguments_;  // number of tasks that need each
   std::map<BlobId, std::uint64_t> files_;      // sizes
   std::map<BlobId, Result> results_;
-  std::map<std::uint64_t, TaskId>
-      takes_;  // detached or attached tasks whose answers the program will ask for
+  std::map<std::uint64_t, TaskId> takes_;  // tasks whose answers the program will ask for
 };
 
 }  // namespace weft::sim

@@ -92,7 +92,7 @@ class Network {
     int blocked[2] = {0, 0};  // by the side that sends
     Duration extra_delay{};
     ConnectionId newest = 0;  // newest connection that the broker has seen
-    std::uint64_t cuts = 0;   // number of partitions so far
+    std::uint64_t cuts = 0;   // counts changes, so that a later change voids a give-up
   };
 
   static std::size_t index(Side side) { return static_cast<std::size_t>(side); }
