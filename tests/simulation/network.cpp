@@ -5,8 +5,8 @@ namespace weft::sim {
 
 namespace {
 constexpr Duration kRetransmitMax = std::chrono::seconds(2);
-constexpr Duration kGiveUpMin =
-    std::chrono::seconds(5);  // until the broker's kernel ends an unreachable connection: broker.cpp
+// The broker's kernel ends an unreachable connection after this time: broker.cpp.
+constexpr Duration kGiveUpMin = std::chrono::seconds(5);
 constexpr Duration kGiveUpMax = std::chrono::seconds(7);
 }  // namespace
 

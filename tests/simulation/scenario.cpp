@@ -71,8 +71,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
     if (random.chance(0.7)) worker.functions = {"square", "sum"};
     workers.push_back(std::move(worker));
   }
-  Random minors(seed ^
-                0x31410aULL);  // a separate stream, so that versions do not change the other draws of a seed
+  Random minors(seed ^ 0x31410aULL);  // separate, so that versions leave all other draws unchanged
   mixed_minors = minors.chance(0.3);
   if (mixed_minors) {
     for (WorkerPlan& worker : workers) worker.minor = draw_minor(minors);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What weft_journal_victim and its test know of each other.
+// Constants that weft_journal_victim and its test, test_journal_crash, share.
 #pragma once
 
 #include <cstdint>
