@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Tasks that do what no task should, each in the middle of tiny ones that share its runner: it alone is
-// charged, in words that say what happened; its neighbours are executed once; its slot works again; and
-// what it has started is gone with its runner.
+// Misbehaving tasks, each in the middle of tiny ones that share its runner. Only the misbehaving task is
+// charged, with an error that says what happened; its neighbours are executed once; its slot works again; and
+// the processes that it has started die with its runner.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/close_range.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How fast the fabric recovers, end to end. Each test prints what it measured; its limit is generous, since
+// How fast the cluster recovers, end to end. Each test prints its measurement; the limits are generous, since
 // tests run on busy machines.
 #include <doctest/doctest.h>
 #include <unistd.h>

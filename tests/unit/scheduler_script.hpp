@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // SchedulerScript: a Harness that is driven by the commands of a scenario file (tests/scenarios/*.txt):
 //
-//   broker [max_client_silence=10s] [journal]     a new world with a broker of epoch 1
+//   broker [max_client_silence=10s] [journal]     a new world with a broker of epoch 2
 //   restart                                       the broker is killed and started with the next epoch
 //   client NAME [delivered=7] [synced]            HELLO on a new connection; SYNCED
-//   known NAME                                    the session of a client that has not come yet
+//   known NAME                                    a client that only claims of workers mention
 //   worker NAME [slots=2] [gpu=1] [ready]         HELLO on a new connection; READY, without claims
 //   define CLIENT SPEC [retries=1] [crash_limit=1] [retry_delay=5s] [queue_timeout=5s] [gpu=1] [detach]
 //   submit CLIENT [SPEC] [count=3]                tasks with the next numbers
