@@ -169,7 +169,7 @@ struct OneSlot {
   explicit OneSlot(std::vector<std::string> worker_arguments = {})
       : cluster({.nprocs = 1, .worker_arguments = std::move(worker_arguments)}), client(cluster.address()) {}
 
-  /// `bad` among 600 tasks that may be executed once: whoever else was charged would fail.
+  /// `bad` among 600 tasks that may be executed once: any other task that was charged would fail.
   template <class R>
   weft::Future<R> among_good(const std::function<weft::Future<R>()>& submit_bad) {
     auto careful = client.with({.crash_limit = 1});

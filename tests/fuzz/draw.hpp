@@ -110,8 +110,8 @@ inline wire::Message draw_any(Input& in) {
   return draw_any(in, in.below(std::variant_size_v<wire::AnyMessage>));
 }
 
-/// What a peer of a newer version may send: values of enumerations that nobody here knows, and fields behind
-/// those of a record that is passed on.
+/// What a peer of a newer version may send: values of enumerations that this version does not know, and
+/// fields behind those of a record that is passed on.
 template <class T>
 void make_newer(Input& in, T& value) {
   if constexpr (std::is_enum_v<T>) {
