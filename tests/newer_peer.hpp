@@ -10,7 +10,7 @@ namespace weft::wire {
 
 inline constexpr std::uint8_t kNewerMinor = kMinor + 1;
 
-/// The field that it appends, as msgpack: the text "newer".
+/// The field that such a peer appends, as msgpack: the text "newer".
 inline const std::string kNewerField = "\xa5newer";
 
 /// Whether a peer appends its field to records that are forwarded too, or only passes them on, as a broker.

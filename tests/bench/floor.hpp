@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What stands beside the fabric's figures: the same work done by as little as possible, on the same machine
-// in the same run. No futures, acknowledgements, retries or heartbeats here.
+// Reference figures (floors) for those of Weft: the same work done by minimal code, on the same machine in
+// the same run, without futures, acknowledgements, retries or heartbeats.
 #pragma once
 
 #include <chrono>
@@ -50,15 +50,14 @@ double thread_pool(std::uint64_t tasks, int threads);
 
 // ---- floor_process.cpp ----
 
-/// A child that runs `work` and nothing else; it goes when this process does. Killed and reaped with its
-/// owner.
+/// A child process that runs only `work`. It dies with this process; the destructor kills and reaps it.
 class Child {
  public:
   explicit Child(const std::function<void()>& work);
   ~Child();
   Child(Child&& other) noexcept : pid_(other.pid_) { other.pid_ = -1; }
   Child& operator=(Child&&) = delete;
-  /// Waits for its end; throws when that was none of success.
+  /// Waits for the child's end; throws if it did not succeed.
   void join();
 
  private:

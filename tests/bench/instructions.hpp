@@ -7,7 +7,7 @@
 
 #if __has_include(<valgrind/callgrind.h>)
 #include <valgrind/callgrind.h>
-#else  // without valgrind there is nobody who counts
+#else  // without valgrind nothing is counted
 #define CALLGRIND_TOGGLE_COLLECT
 #define CALLGRIND_ZERO_STATS
 #endif
@@ -23,7 +23,7 @@ class Counted {
   Counted& operator=(const Counted&) = delete;
 };
 
-/// What was counted so far was the stage being set.
+/// Resets the counts: all earlier instructions set the stage.
 inline void count_from_here() { CALLGRIND_ZERO_STATS; }
 
 /// client::ClientCore: submit, RECEIVED, DELIVER, ACK of so many tasks.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The two sessions, each with somebody opposite that is nothing but what it says.
+// The cores of client and worker, each with a peer that consists only of its messages.
 #include <deque>
 #include <span>
 #include <string>
@@ -41,7 +41,7 @@ class Stepped {
   template <class... Args>
   explicit Stepped(Args&&... args) : core_(std::forward<Args>(args)...) {}
 
-  /// What it does about these events and a Tick.
+  /// The core's actions after these events and a Tick.
   Actions step(std::vector<Event> events, Event tick) {
     events.push_back(std::move(tick));
     Actions actions;

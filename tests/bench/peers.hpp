@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Other fabrics, from Debian's packages, given the work that suits them best. Each starts what it needs and
-// ends it. They throw when a package is missing.
+// Other systems, from Debian's packages, with the workload that suits them best. Each function starts the
+// processes that it needs and ends them, and throws if a package is missing.
 #pragma once
 
 #include "client/cli/bench_clock.hpp"

@@ -24,7 +24,7 @@ struct Sample {
 
 class Report {
  public:
-  /// Says it on stderr as well.
+  /// Adds a figure, and prints it on stderr.
   void add(Sample sample);
   /// One round's curve: efficiency by the length of a task in us.
   void add_curve(const std::map<double, double>& curve);
@@ -53,7 +53,7 @@ class Report {
   std::map<double, std::vector<double>> curve_;
 };
 
-/// "1.2 M", "950 k", "12.3": three digits that matter.
+/// "1.2 M", "950 k", "12.3": up to three significant digits.
 std::string short_number(double value);
 
 /// The smallest task at which `part` is reached, between the points of the curve; 0 when it never is.

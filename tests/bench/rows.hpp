@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One function for each row of the table of targets. Each measures once, with its floors beside it, in
+// One function for each row of the table of targets. Each measures once, together with its floors, in
 // processes of its own, and leaves nothing behind.
 #pragma once
 

@@ -45,16 +45,16 @@ class Fleet {
 
   /// Starts everything, and returns when clients have had their first answers.
   explicit Fleet(Settings settings);
-  /// Leaves no process behind.
+  /// Ends all processes.
   ~Fleet();
   Fleet(const Fleet&) = delete;
   Fleet& operator=(const Fleet&) = delete;
 
-  /// Does one fault, drawn from the seed.
+  /// Injects one fault, drawn from the seed.
   void break_something();
-  /// Does what is due, and looks at everyone. Call it every few milliseconds.
+  /// Performs what is due, and checks every process. Call it every few milliseconds.
   void look();
-  /// No more faults: all is healed, clients come to their end, everyone leaves.
+  /// Ends all faults, waits until the clients have finished, and has all processes leave.
   void finish();
 
   Totals totals() const;
@@ -71,13 +71,13 @@ class Fleet {
     std::unique_ptr<support::Process> process;
     std::unique_ptr<Board> board;  // of a client
     bool frozen = false;
-    std::optional<Clock::time_point> leaves_by;  // it was asked to
+    std::optional<Clock::time_point> leaves_by;  // set when it was asked to leave
   };
   using Members = std::list<std::shared_ptr<Member>>;
   struct Fault {
     const char* name;
     int weight;
-    bool (Fleet::*act)();  // false: there was nobody to do it to
+    bool (Fleet::*act)();  // false: there was no victim
   };
   static const std::vector<Fault>& kinds();
 

@@ -93,7 +93,7 @@ void run(Fleet& fleet, double minutes, std::uint64_t seed) {
       next_fault += std::chrono::milliseconds(std::uniform_int_distribution<int>(300, 1700)(random));
     }
     fleet.look();
-    std::this_thread::sleep_for(std::chrono::milliseconds(3));  // between two looks
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));  // between two checks
   }
   fleet.finish();
   report(fleet, read_starts(fleet.starts(), fleet.worker_kills()),
@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
 
   std::signal(SIGINT, [](int) { interrupted = 1; });
   std::signal(SIGTERM, [](int) { interrupted = 1; });
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // so that whoever is left behind is ours, and found
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // so that leftover processes become our children, and are found
   std::string folder = (std::filesystem::temp_directory_path() / "weft-chaos-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) {
     fmt::print(stderr, "weft_chaos: cannot make a folder in {}\n",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The tasks of the chaos clients. What each must answer follows from its number, so that every answer can be
-// checked by value. Each leaves a line in a file when it starts.
+// The tasks of the chaos clients. The right answer of a task follows from its number, so that every answer
+// can be checked by value. Each task appends a line to a file when it starts.
 #pragma once
 
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What end-to-end tests stand on: a broker and workers on free ports, in a directory of their own, ended by
+// Cluster: the broker and workers of an end-to-end test, on free ports and in a temporary directory, ended by
 // pid when the test ends.
 #pragma once
 
@@ -26,17 +26,17 @@ class Cluster {
   Cluster() : Cluster(Options{}) {}
   explicit Cluster(Options options);
 
-  /// "127.0.0.1:40123"
+  /// The broker's address, such as "127.0.0.1:40123".
   const std::string& address() const { return address_; }
   Process& broker() { return *broker_; }
   Process& worker(std::size_t i = 0) { return *workers_.at(i); }
   std::size_t workers() const { return workers_.size(); }
 
-  /// Starts one more worker; returns at once.
+  /// Starts another worker, without waiting for it to join.
   Process& add_worker(std::vector<std::string> arguments = {}, Environment environment = {});
   /// Starts the broker again on the same port, after it was killed.
   void restart_broker(Environment environment = {});
-  /// Waits until `slots` have joined. Fails the test when they do not.
+  /// Waits until `slots` slots have joined; fails the test if they do not.
   void wait_for_slots(long slots, std::chrono::milliseconds within = 15s);
   long status(const std::string& key) const { return status_number(address_, key); }
   const std::filesystem::path& directory() const { return directory_.path(); }

@@ -4,8 +4,8 @@
 # A script sources this first; what it has to remove at its end, it adds to `undo`.
 
 work=$(mktemp -d)
-pids=()  # of what runs in the background; ended when the script ends
-undo=()  # commands for the end, run in order; one that fails does not matter
+pids=()  # of background processes; ended when the script ends
+undo=()  # commands for the end, run in order; failures are ignored
 
 skip() {
   echo "skipped: $*"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A plain TCP connection that says to a broker whatever a test wants, ZMTP or not.
+// RawConnection: a plain TCP connection over which a test sends any bytes to a broker, ZMTP or not.
 #pragma once
 
 #include <arpa/inet.h>
@@ -48,7 +48,7 @@ class RawConnection {
       if (got < 0) return false;
     }
   }
-  /// Everything that the other side says within `time`.
+  /// All bytes that the other side sends within `time`.
   std::string receive_for(std::chrono::milliseconds time) const {
     const timeval step{0, 100'000};
     setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &step, sizeof step);

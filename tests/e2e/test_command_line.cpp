@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What people type, right and wrong.
+// Command lines, right and wrong.
 #include <doctest/doctest.h>
 
 #include <fstream>

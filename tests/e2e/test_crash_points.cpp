@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every named place where a part can die is visited: it dies there by SIGKILL while tasks run, is started
-// again, and every task is answered with the right value.
+// At every named crash point a process dies by SIGKILL while tasks run and is started again; every task must
+// be answered with the right value.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -67,7 +67,7 @@ struct Finished {
   bool operator==(const Finished&) const = default;
 };
 
-/// What an ordinary client sees of it all. Throws what its futures throw.
+/// Runs tasks through an ordinary client. Throws what its futures throw.
 Finished run_tasks(const std::string& address, const std::string& executions) {
   weft::Client client(address);
   auto futures = client.with({.retries = 1}).map<work>(weft::same(executions), std::views::iota(0, kTasks));
@@ -98,7 +98,7 @@ Environment crash_at(std::string_view point, int passes) {
   return {{"WEFT_CRASH_AT", std::string(point) + ":" + std::to_string(passes)}};
 }
 
-/// The broker dies: what it had sent out goes on meanwhile, and nothing is started twice.
+/// The broker dies: assigned tasks go on, and none is started twice.
 void visit_in_broker(std::string_view point, int passes) {
   Visit visit;
   Cluster& cluster = visit.cluster;
@@ -116,7 +116,7 @@ void visit_in_broker(std::string_view point, int passes) {
   }
 }
 
-/// One of two workers dies: what it was running is charged, and nothing else.
+/// One of two workers dies: only the tasks that it was running are charged.
 void visit_in_worker(std::string_view point, int passes) {
   Visit visit;
   Cluster& cluster = visit.cluster;

@@ -209,7 +209,7 @@ TEST_CASE("a disk that is full refuses detached tasks with the reason, and every
       out.substr(out.rfind('/') + 1, out.find('\n', out.rfind('/')) - out.rfind('/') - 1);
   Process worker({binary("weft-worker"), address, "--nprocs", "1"});
   weft::Client client(address);
-  std::vector<weft::Future<weft::CommandResult>> futures;  // commands: they need no program in the folder
+  std::vector<weft::Future<weft::CommandResult>> futures;  // commands: they need no program in the directory
   for (int i = 0; i < 60; ++i) {
     futures.push_back(client.with({.workers = {"nobody"}, .label = "x", .detach = true})
                           .command({"cat"}, std::string(60'000, 'x')));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Functions that misbehave in every way: each harms its own task only, and the client hears what
-// happened, where and why.
+// Functions that fail in every way: each harms only its own task, and the client learns what happened, where
+// and why.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Whatever the process that starts them has ignored, blocked, closed or limited, and whether anyone reads
-// what they print: broker, worker, runners and clients work.
+// Broker, worker, runners and clients work no matter which signals, descriptors and limits they inherit, and
+// whether any process reads their output.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sched.h>

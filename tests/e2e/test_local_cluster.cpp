@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Clusters that belong to a process: weft::LocalCluster and `weft run`. Nothing of them outlives it.
+// Clusters that belong to a process: weft::LocalCluster and `weft run`. None of their processes or files
+// outlives the owner.
 #include <doctest/doctest.h>
 
 #include <filesystem>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A worker that has used up its memory gets nothing new, and an argument that is larger than it is refused.
+// Backpressure: a worker that has used up its memory gets no new task; an argument that is larger than the
+// memory is refused.
 #include <doctest/doctest.h>
 #include <unistd.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Tasks that do what no task should, each in the middle of tiny ones that share its runner: it alone is
-// charged, in words that say what happened; its neighbours are executed once; its slot works again; and
-// what it has started is gone with its runner.
+// Misbehaving tasks, each in the middle of tiny ones that share its runner. Only the misbehaving task is
+// charged, with an error that says what happened; its neighbours are executed once; its slot works again; and
+// the processes that it has started die with its runner.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -169,7 +169,7 @@ struct OneSlot {
   explicit OneSlot(std::vector<std::string> worker_arguments = {})
       : cluster({.nprocs = 1, .worker_arguments = std::move(worker_arguments)}), client(cluster.address()) {}
 
-  /// `bad` among 600 tasks that may be executed once: whoever else was charged would fail.
+  /// `bad` among 600 tasks that may be executed once: any other task that was charged would fail.
   template <class R>
   weft::Future<R> among_good(const std::function<weft::Future<R>()>& submit_bad) {
     auto careful = client.with({.crash_limit = 1});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tasks print is in the worker's log under their own names, to the last byte.
+// The output of tasks is in the worker's log, complete and under the task's name.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/resource.h>

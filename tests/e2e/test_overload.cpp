@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who asks for too much waits; nobody else notices.
+// Backpressure: a client that submits too much waits, and other clients do not notice.
 #include <doctest/doctest.h>
 
 #include <fstream>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Bad bytes on the port cost the sender its connection, and nobody else anything.
+// Bad bytes on the port cost the sender its connection, and have no effect on other peers.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

@@ -207,7 +207,7 @@ TEST_SUITE("port attacks") {
       for (int i = 0; i < 100; ++i)
         connections.emplace_back(attacked.address()).send(RawConnection::greeting());
       CHECK(attacked.cluster().broker().prints("out of descriptors"));
-      // Whoever is in stays in, whoever is not has been told so.
+      // Connected clients stay connected, and refused ones have been told so.
       CHECK(connections.back().is_closed());
       for (int i = 0; i < 20; ++i) attacked.check_service();
       // A broker that asks its listener again and again would take a whole core while it waits.

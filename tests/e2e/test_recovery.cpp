@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How fast the fabric recovers, end to end. Each test prints what it measured; its limit is generous, since
+// How fast the cluster recovers, end to end. Each test prints its measurement; the limits are generous, since
 // tests run on busy machines.
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -271,7 +271,7 @@ TEST_SUITE("recovery") {
     Process client({binary("weft_e2e_program"), "piles_up", cluster.address(), name});
     REQUIRE(client.prints("running"));
     client.signal(SIGSTOP);
-    // The broker's kernel gives the connection up, whose other end takes nothing any more.
+    // The broker's kernel ends the connection, since the other end no longer acknowledges any bytes.
     const auto is = [&](const char* state) {
       return status_json(cluster.address()).find(std::string("\"") + state + "\"") != std::string::npos;
     };

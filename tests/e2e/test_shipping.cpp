@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Shipping: the program itself travels, whatever it is built like, and is what runs there.
+// Shipping: the client's program runs on the worker, however it was built.
 #include <doctest/doctest.h>
 
 #include <fstream>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The code that runs is the code that was meant: the program as it was mapped, each of its libraries for
-// those who use it, each function by its own; and what does not start is said at once.
+// Runners execute exactly the client's code: the program as it was mapped, the right library for each of its
+// users, and the right one of similar functions. A program that cannot start is reported at once.
 #include <doctest/doctest.h>
 
 #include <fstream>

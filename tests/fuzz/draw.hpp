@@ -23,7 +23,7 @@ OpaqueId<N> id_of(std::size_t number) {
   return id;
 }
 
-/// One of four, the first of which is nobody's.
+/// One of four ids, the first of which belongs to no peer.
 inline Uuid draw_uuid(Input& in) { return id_of<16>(in.below(4)); }
 
 inline void draw(Input& in, std::string& value) { value = in.text(); }
@@ -110,8 +110,8 @@ inline wire::Message draw_any(Input& in) {
   return draw_any(in, in.below(std::variant_size_v<wire::AnyMessage>));
 }
 
-/// What a peer of a newer version may send: values of enumerations that nobody here knows, and fields behind
-/// those of a record that is passed on.
+/// What a peer of a newer version may send: values of enumerations that this version does not know, and
+/// fields behind those of a record that is passed on.
 template <class T>
 void make_newer(Input& in, T& value) {
   if constexpr (std::is_enum_v<T>) {
@@ -164,7 +164,7 @@ inline wire::TaskSpec draw_spec(Input& in) {
   return spec;
 }
 
-/// How long until the next thing happens: nothing, a moment, or longer than somebody waits.
+/// The time to the next event: zero, a moment, or longer than some timeout.
 inline Duration draw_pause(Input& in) {
   static constexpr std::array<std::int64_t, 10> kMicroseconds = {
       0, 1, 100, 1'000, 20'000, 100'000, 500'000, 1'100'000, 3'100'000, 11'000'000};

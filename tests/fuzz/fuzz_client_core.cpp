@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Bytes as a story that a client's session lives through: a program that keeps the rules of
-// session_events.hpp, a broker that says anything that decodes, connections that break. Every task is
-// completed exactly once, or the session gives up; nothing is sent without a link.
+// Bytes as a sequence of events for a ClientCore: a program that keeps to the rules of
+// client/core/events.hpp, a broker that sends any messages that decode, connections that break. Every task is
+// completed exactly once, or the core gives up; nothing is sent without a link.
 #include <map>
 #include <set>
 
@@ -227,7 +227,7 @@ class Story {
   void perform(const GaveUp& gave_up) { WEFT_CHECK(!gave_up.reason.empty()); }
   void perform(const Notify& line) { WEFT_CHECK(!text_of(*line.notice).empty()); }
 
-  /// A program that waits for nobody: cancels what is open, which completes it, and closes.
+  /// The program cancels all open tasks, which completes them, and closes.
   void finish() {
     const std::vector<std::uint64_t> open(open_.begin(), open_.end());
     step(CancelTasks{open});

@@ -2,7 +2,7 @@
 // Bytes as a story that the scheduler lives through: clients and workers that mostly keep to the protocol
 // and sometimes do not, connections that break, time that passes. After every step the invariants must
 // hold, every message must be one that its receiver can decode, and no task may get a second final delivery.
-// At the end everybody leaves, and nothing may be left.
+// At the end all peers leave, and no state may be left.
 #include <deque>
 #include <map>
 #include <set>
@@ -193,7 +193,8 @@ class Story {
   // ---- steps ----
 
   void say(Connection& from, wire::Message message) {
-    // Who hears nothing of its HELLO is nobody yet: the scheduler learns of it as it would over the wire.
+    // A connection that has not sent HELLO is no peer yet: the scheduler learns of it as it would over the
+    // wire.
     if (!scheduler_.knows(from.peer)) {
       if (const auto* hello = std::get_if<wire::HelloClient>(&message)) {
         from.client = true;
@@ -283,7 +284,7 @@ class Story {
   void take(const Send& send) {
     trace([&] { return "  to " + std::to_string(send.peer) + ": " + wire::describe(send.message); });
     Connection* to = find(send.peer);
-    WEFT_CHECK(to != nullptr);  // nothing goes to whom the shell was told to forget
+    WEFT_CHECK(to != nullptr);  // no message goes to a forgotten peer
     const auto decoded = wire::decode(wire::encode(send.message));
     WEFT_CHECK(decoded);
     if (const auto* welcome = std::get_if<wire::Welcome>(&send.message);
@@ -313,7 +314,7 @@ class Story {
     }
   }
 
-  /// Everybody goes, and every grace passes: nothing is left.
+  /// All peers leave, and every grace passes: no state is left.
   void leave() {
     for (Connection& connection : connections_) step(PeerGone{connection.peer});
     for (int i = 0; i < 400; ++i) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Bytes as a story that a worker's session lives through: a broker that says anything that decodes, runners
-// that do whatever runners can, blobs that come or do not. The shell around it is an honest one: it answers
-// each action as events.hpp says, and checks that each makes sense where it stands.
+// Bytes as a sequence of events for a WorkerCore: a broker that sends any messages that decode, runners that
+// do all that runners can do, blobs that come or do not. The shell around the core is a correct one: it
+// answers each action as events.hpp says, and checks that the action is possible in its state.
 #include <deque>
 #include <limits>
 #include <map>

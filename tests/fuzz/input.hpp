@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The bytes of one fuzzing run, read as small decisions. When they are used up, everything is 0: a shorter
-// input is a shorter story with the same beginning.
+// The bytes of one fuzzing run, read as small decisions. After their end every decision is 0, so that a
+// shorter input is a shorter sequence with the same beginning.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The bytes of blobs in a simulated world: made from the id, so that nobody has to keep them and anybody can
-// check a part of them.
+// The bytes of blobs in a simulated world are a function of the blob's id: no process has to store them, and
+// each can check any chunk.
 #pragma once
 
 #include <cstring>
@@ -13,12 +13,12 @@
 
 namespace weft::sim {
 
-/// The id of the blob that is called `name` in this world.
+/// The id of blob number `name` in the world with seed `world`.
 inline BlobId blob_called(std::uint64_t world, std::uint64_t name) {
   return Random(world ^ (name * 0x9e3779b97f4a7c15ULL)).id<32>();
 }
 
-/// REQUIRES: `offset` is a multiple of 8, as every chunk's is.
+/// `size` bytes of the blob, from `offset`. REQUIRES: `offset` is a multiple of 8, as that of every chunk is.
 inline Bytes blob_part(const BlobId& id, std::uint64_t offset, std::uint64_t size) {
   std::uint64_t word;
   std::memcpy(&word, id.bytes.data(), sizeof word);
@@ -31,10 +31,10 @@ inline Bytes blob_part(const BlobId& id, std::uint64_t offset, std::uint64_t siz
   return Bytes(text);
 }
 
-/// A blob that is being put together from chunks.
+/// A blob of which some chunks have arrived.
 class PartialBlob {
  public:
-  /// False: these bytes do not belong there.
+  /// False: the bytes are wrong for this offset, or the chunk has come before.
   bool store(const BlobId& id, std::uint64_t offset, const Bytes& bytes) {
     if (!(blob_part(id, offset, bytes.size()) == bytes) || !offsets_.insert(offset).second) return false;
     stored_ += bytes.size();

@@ -157,7 +157,7 @@ void BrokerNode::touch(broker::PeerId id, Peer& peer) {
 }
 
 void BrokerNode::flush() {
-  while (!touched_.empty()) {  // a failed send can make others have something to say
+  while (!touched_.empty()) {  // a failed send can cause messages to other peers
     const std::vector<broker::PeerId> now_touched = std::exchange(touched_, {});
     for (const broker::PeerId id : now_touched) {
       const auto found = peers_.find(id);

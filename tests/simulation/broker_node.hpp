@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// BrokerNode: the real Scheduler in a simulated process; does what broker/broker.cpp does with zmq.
+// BrokerNode: the real Scheduler in a simulated process; stands in for broker/broker.cpp and libzmq.
 #pragma once
 
 #include <map>
@@ -18,21 +18,21 @@ namespace weft::sim {
 class BrokerNode : public Node, public LinkListener {
  public:
   struct Settings {
-    broker::Settings scheduler;     // but for the epoch
+    broker::Settings scheduler;     // without the epoch, which each life draws
     std::uint64_t check_every = 1;  // steps from one check_invariants() to the next
-    std::optional<Random> minors;   // which version of the protocol each life speaks; none: this one
+    std::optional<Random> minors;   // draws the protocol version of each life; none: the present version
   };
 
   BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracle, Witness& witness, Settings settings);
 
-  /// A new life with a new epoch.
+  /// Starts a new life, with a new epoch.
   void start();
   void crash(Network::Power how);
   void freeze_for(Duration duration);
   wire::Status status() const { return scheduler_->status(true); }
   /// The process of this client was on its host, and has ended.
   void process_gone(const Uuid& session);
-  /// Somebody asks it which detached tasks have this label.
+  /// The broker's answer to FIND: the detached tasks with this label.
   wire::Found find(const std::string& label);
 
   void on_link_down(ConnectionId id, const std::string& reason) override;
@@ -64,11 +64,11 @@ class BrokerNode : public Node, public LinkListener {
   std::unique_ptr<broker::Scheduler> scheduler_;
   broker::Actions actions_;
   std::map<ConnectionId, broker::PeerId> by_connection_;
-  std::set<ConnectionId> unreachable_;  // connections that ended so
+  std::set<ConnectionId> unreachable_;  // connections that ended with kUnreachable
   std::map<broker::PeerId, Peer> peers_;
   std::vector<broker::PeerId> touched_;
   broker::PeerId next_peer_ = 1;
-  wire::Found found_;  // what it said last
+  wire::Found found_;  // the last answer to FIND
   std::uint64_t steps_ = 0;
   std::uint8_t minor_ = wire::kMinor;  // of this life
 };

@@ -95,7 +95,7 @@ void ClientNode::submit(const Wave& wave) {
   }
 }
 
-/// The newest: older ones have their answers.
+/// Cancels the newest tasks: older ones have their answers.
 void ClientNode::cancel_some(std::uint64_t tasks) {
   post([this, tasks] {
     for (std::uint64_t i = 0; i < tasks && i < own_.size() && !closed_; ++i) {
@@ -108,11 +108,11 @@ void ClientNode::cancel(const Own& task) {
   const TaskId id{id_, task.seq};
   oracle_.cancel_requested(id);
   takes_.erase(task.seq);
-  if (task.detached) oracle_.taken(id);  // its answer is not wanted
+  if (task.detached) oracle_.taken(id);  // the program no longer wants the answer
   step(client::CancelTasks{{task.seq}});
 }
 
-/// To detached tasks.
+/// Attaches to detached tasks.
 void ClientNode::attach(const Wave& wave) {
   const std::uint32_t number = next_spec_++;
   wire::TaskSpec content;
@@ -134,7 +134,7 @@ void ClientNode::attach(const Wave& wave) {
   step(client::RetireSpec{number});
 }
 
-/// The program asks for an answer that is there: later, or never. Not for one that its own client waits for.
+/// The program asks for an answer that has come, later or never, unless the core itself waits for it.
 void ClientNode::take(std::uint64_t seq) {
   const auto found = takes_.extract(seq);
   if (found.empty()) return;
@@ -228,7 +228,7 @@ void ClientNode::perform(const StoreChunk& chunk) {
 void ClientNode::perform(const VerifyBlob& verify) {
   post_after(random_.duration(Duration(10), std::chrono::milliseconds(3)), [this, id = verify.id] {
     const auto found = results_.find(id);
-    if (found == results_.end()) return;  // dropped meanwhile
+    if (found == results_.end()) return;  // dropped in the meantime
     if (found->second.partial.stored() != found->second.size) fail("a result is verified that is not whole");
     if (!random_.chance(scenario_.corrupt_chance)) return step(BlobReady{id});
     const bool no_room = !random_.chance(0.5);

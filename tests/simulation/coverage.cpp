@@ -19,7 +19,7 @@ struct Group {
   const char* prefix;
   std::vector<Minimum> minimums;
 };
-// About a quarter of what is usual.
+// Minimums for a thousand seeds: about a quarter of the usual counts, to allow for chance.
 const std::vector<Group> kGroups = {
     {"",
      {{"blob chunks to clients", 8'000},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Coverage: how often each kind of fault, message and outcome occurred over all seeds of a run. A
-// simulation that never does what it claims to test finds nothing, so a thousand seeds have minimums.
+// Coverage: how often each kind of fault, message and outcome occurred over all seeds of a run. A simulation
+// that has stopped injecting a fault would pass unnoticed, so each kind has a minimum for a thousand seeds.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ class Coverage {
     }
   }
   void print() const;
-  /// Prints what occurred too rarely for `seeds` seeds. True: nothing did.
+  /// Prints the kinds that occurred too rarely for `seeds` seeds. True: none did, or there are too few seeds
+  /// to say.
   bool sufficient(std::uint64_t seeds) const;
 
  private:

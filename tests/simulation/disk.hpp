@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Disk: the journal and the folder of blobs beside a simulated broker, which outlive it. Does what
-// broker/journal/journal_writer.cpp does with SQLite and files: orders in turn, each after a while, answers
-// later. What was answered is durable. The order that a death interrupts is done or is not; those behind it
-// are lost, and so is every blob that was not sealed. A deletion is not synced: a power cut may undo it.
+// Disk: the journal (a write-ahead log) and the directory of blobs of a simulated broker, both of which
+// outlive it. Stands in for broker/journal/journal_writer.cpp, SQLite and files: it performs orders one after
+// the other, each with a delay, and answers when the order is durable. A death of the process may or may not
+// complete the order that it interrupts; later orders and unsealed blobs are lost. A deletion is not synced,
+// so a power cut may undo it.
 #pragma once
 
 #include <deque>
@@ -23,18 +24,17 @@ class Disk {
  public:
   static constexpr const char* kFull = "the disk is full";
 
-  /// `write_max` is what a write usually takes at most.
+  /// A write takes at most `write_max` unless the disk is slow.
   Disk(World& world, Oracle& oracle, Duration write_max)
       : world_(world), oracle_(oracle), random_(world.random().fork()), write_max_(write_max) {}
 
-  /// Where the answers of the process that runs now go.
+  /// Sets the receiver of answers: the broker process that runs now.
   void answer_to(std::function<void(broker::Event)> answer) { answer_ = std::move(answer); }
-  /// REQUIRES: it is an order to a disk.
+  /// Queues an order. REQUIRES: it is one of the types that perform() takes.
   void give(broker::Action order);
   wire::Message read(const wire::Get& get) const;
   void process_down(Network::Power how);
-  /// What a broker finds that starts now.
-  /// For a broker of version `minor` of the protocol.
+  /// What a broker that starts now, with version `minor` of the protocol, finds on the disk.
   broker::Recovered recover(std::uint8_t minor) const;
 
   // ---- faults ----
@@ -64,12 +64,12 @@ class Disk {
   Duration write_max_;
   std::function<void(broker::Event)> answer_;
   std::deque<broker::Action> orders_;  // the first is being performed
-  std::uint64_t life_ = 0;             // of the process; what an older one ordered is void
+  std::uint64_t life_ = 0;             // of the process; orders of earlier lives are void
   std::vector<std::string> rows_;
   std::map<BlobId, std::uint64_t> blobs_;      // sealed: sizes
-  std::map<BlobId, std::uint64_t> forgotten_;  // and deleted since
+  std::map<BlobId, std::uint64_t> forgotten_;  // deleted, and not synced
   std::map<BlobId, Part> parts_;
-  std::set<BlobId> spoiled_;  // of which a chunk could not be written
+  std::set<BlobId> spoiled_;  // blobs of which a chunk could not be written
   Time full_until_{};
   Time slow_until_{};
 };

@@ -20,7 +20,7 @@ constexpr std::uint32_t kFaultsMin = 3;
 constexpr std::size_t kTasksOfLatecomer = 30;
 constexpr std::size_t kWarmUp = 12;  // tasks for each slot
 
-/// What the broker believes, for whoever looks for the reason of a standstill.
+/// The broker's view of the cluster, to find the reason of a standstill.
 std::string describe(const wire::Status& status) {
   std::string text;
   for (const wire::WorkerStatus& worker : status.worker_list) {
@@ -99,7 +99,7 @@ void Fabric::run() {
   restart_and_look();
 }
 
-/// The liveness phase.
+/// The liveness phase: without new faults, every task must be answered.
 void Fabric::finish_work() {
   const Time limit = world_.now() + kFinishWithin;
   const auto finished = [](const auto& client) { return client->finished(); };
@@ -114,9 +114,9 @@ void Fabric::finish_work() {
   if (oracle_.open() != 0) fail("an answer is missing, and the clients believe that they have all");
 }
 
-/// Somebody looks for all detached tasks, waits for their answers and takes them.
+/// A new client finds all detached tasks, waits for their answers and takes them.
 void Fabric::sweep() {
-  world_.run_until(world_.now() + seconds(5));  // nothing is on its way any more
+  world_.run_until(world_.now() + seconds(5));  // no frame is on its way by then
   std::vector<TaskId> tasks;
   for (const std::string& label : Scenario::labels()) {
     const std::vector<TaskId> found = oracle_.found(label, broker_->find(label).tasks);
@@ -126,9 +126,10 @@ void Fabric::sweep() {
   finish_work();
 }
 
-/// Two clients want the same of everybody. The one that comes later, with less, has its share at once.
+/// Fair queueing: two clients compete for all workers, and the later one, with fewer tasks, must have its
+/// share at once.
 void Fabric::compete() {
-  world_.run_until(world_.now() + seconds(4));  // those that left are back
+  world_.run_until(world_.now() + seconds(4));  // workers that left are back by then
   const std::size_t slots = scenario_.slots();
   const auto add = [&](const char* name, std::size_t tasks) -> ClientNode& {
     add_client(scenario_.rival(name, tasks), Duration(0));
@@ -142,7 +143,7 @@ void Fabric::compete() {
   ClientNode& first = add("first", slots * kWarmUp);
   work([&] { return !first.finished(); });
 
-  // By the broker's count: how long a client takes to reach it is no matter of fairness.
+  // By the broker's count, since the time that a client takes to connect does not concern fairness.
   const auto status_of = [&](const char* name) {
     for (wire::ClientStatus& client : broker_->status().client_list) {
       if (client.name == name) return std::move(client);
@@ -192,7 +193,7 @@ void Fabric::leave() {
   }
 }
 
-/// A new broker asks everybody what they hold: nobody may hold anything.
+/// A new broker asks all processes what they hold: none may hold anything.
 void Fabric::restart_and_look() {
   witness_.everybody_left();
   broker_->crash(Network::Power::process_down);

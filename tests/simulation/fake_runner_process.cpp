@@ -170,7 +170,7 @@ void FakeRunnerProcess::get_ready() {
   serve();
 }
 
-/// Reads tasks until one is to be executed, or there is none.
+/// Reads messages until a task begins, or the ring is empty.
 void FakeRunnerProcess::serve() {
   for (;;) {
     const runner::Received received = runner_end_.receive();
@@ -205,7 +205,7 @@ void FakeRunnerProcess::hear() {
   });
 }
 
-/// True: a task is being executed.
+/// Handles a message. True: it has begun a task.
 bool FakeRunnerProcess::take(const runner::Message& message, int descriptor) {
   if (const auto* welcome = std::get_if<runner::RunnerWelcome>(&message)) {
     if (!welcome->worker.empty()) return false;
@@ -297,7 +297,7 @@ void FakeRunnerProcess::finish(End end) {
 }
 
 void FakeRunnerProcess::report(const runner::TaskDone& done, int descriptor) {
-  if (runner_end_.send(done, descriptor) != 0) {  // there is no room until the agent has read something
+  if (runner_end_.send(done, descriptor) != 0) {  // the ring is full until the agent reads (backpressure)
     runner_end_.wake();
     return later(milliseconds(1), [this, done, descriptor] { report(done, descriptor); });
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // FakeRunnerProcess: one simulated runner, with both ends of its channel: the real rings and the real page,
-// in memory of this process. Its loop is that of common/runner/runner_loop.cpp, on virtual time: it reads
-// tasks, executes what their scripts say, writes results, announces them, and sleeps. It goes on while its
-// agent is frozen, and what it has written can be read when it is dead.
+// in memory of the simulation. Its loop is that of common/runner/runner_loop.cpp, on virtual time: it reads
+// tasks, executes their scripts, writes results, announces them, and sleeps. It runs while its agent is
+// frozen, and the agent can read its results after its death.
 #pragma once
 
 #include <deque>
@@ -22,7 +22,7 @@
 
 namespace weft::sim {
 
-/// How the agent and its host appear to a runner.
+/// What a runner needs of its agent and their host.
 struct FakeAgent {
   HostId host = 0;
   std::string name;
@@ -50,7 +50,7 @@ class FakeRunnerProcess {
 
   void run(const worker::RunTask& task);
   runner::Received receive() { return agent_end_.receive(); }
-  /// What a descriptor that came with a message refers to.
+  /// The bytes behind a descriptor that came with a message.
   const wire::Payload& content_of(int descriptor) const { return contents_.at(descriptor); }
   void flush();
   bool sleep() { return agent_end_.sleep(); }
@@ -75,20 +75,20 @@ class FakeRunnerProcess {
   bool is_alive() const { return !death_; }
   bool is_ready() const { return ready_; }
   bool has_begun() const { return started() != 0; }  // a task, now or before
-  /// It ends at once.
+  /// Ends the process at once.
   void die(int signal, int exit_code, End end);
-  /// It writes garbage to its channel, and hangs.
+  /// The runner writes garbage to its channel, and hangs.
   void write_garbage();
-  /// Its host has gone away.
+  /// The runner ends with its host, and no worker hears of its death.
   void vanish();
-  /// Part of the worker's memory that it uses.
+  /// The fraction of the worker's memory that this runner uses.
   double memory() const;
 
  private:
   template <class M>
   void send(M message, int descriptor = -1);
   void later(Duration delay, std::function<void()> act);
-  /// The same, if it still executes what it executes now.
+  /// As later(), but only if the runner still executes the same task by then.
   void later_in_turn(Duration delay, std::function<void()> act);
   const Program* program_of(const worker::Program& program) const;
   void get_ready();
@@ -110,7 +110,7 @@ class FakeRunnerProcess {
   const FakeAgent& agent_;
   Random random_;
   worker::Program program_;
-  bool stubborn_ = false;  // it does not leave when it is told to
+  bool stubborn_ = false;  // ignores the order to end
 
   struct Free {
     void operator()(void* memory) const;
@@ -122,23 +122,23 @@ class FakeRunnerProcess {
   runner::Channel agent_end_;
   runner::Channel runner_end_;
   bool socket_open_ = true;                             // as far as the agent knows
-  std::deque<std::pair<runner::Message, int>> queued_;  // messages for which the channel has no room
+  std::deque<std::pair<runner::Message, int>> queued_;  // messages for which the ring is full (backpressure)
   int last_descriptor_ = 0;
   std::map<int, wire::Payload> contents_;               // by descriptor
-  std::map<std::uint64_t, worker::RunTask> last_sent_;  // by ordinal, until one of them begins
+  std::map<std::uint64_t, worker::RunTask> last_sent_;  // by ordinal, until that or a later task begins
 
   bool ready_ = false;
   bool hangs_ = false;     // it has written garbage
-  bool asked_ = false;     // to stop, to end, or was found broken: may be killed
-  bool sleeping_ = false;  // until it hears its bell
+  bool asked_ = false;     // asked to stop or to end, or found broken: the agent may kill it
+  bool sleeping_ = false;  // until its bell rings
   bool skipping_ = false;  // tasks are skipped until the next WELCOME
   std::uint64_t started_ = runner::kNoneStarted;
   runner::Announcement announcement_;
   std::optional<Oracle::ExecutionId> execution_;
   worker::RunTask task_;  // being executed
   Time since_{};
-  double memory_left_ = 0;  // by what it has executed
-  std::uint64_t turn_ = 0;  // counts executions; a timer of an older one rings for nobody
+  double memory_left_ = 0;  // leaked by earlier tasks
+  std::uint64_t turn_ = 0;  // counts executions, so that a timer of an earlier one has no effect
   std::string output_;
   std::optional<Death> death_;
   bool death_is_known_ = false;                              // its reaper has reported it

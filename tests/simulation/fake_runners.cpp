@@ -96,8 +96,8 @@ FakeRunnerProcess* FakeRunners::any(bool (FakeRunnerProcess::*suits)() const) {
   return found.empty() ? nullptr : found[random_.below(found.size())];
 }
 
-/// One that is not ready would be a program that does not start, and so would three in succession that have
-/// not begun a task.
+/// Chooses a runner for a fault. If a runner crashed before it is ready, or three in succession before their
+/// first task, the agent would take their program for one that cannot start.
 FakeRunnerProcess* FakeRunners::victim() {
   constexpr int kEarlyMax = 2;
   FakeRunnerProcess* victim =

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// FakeRunners: the runners of one simulated worker, as worker::RunnerPool has them: the real RunnerDriver,
+// FakeRunners: the runners of one simulated worker. Stands in for worker::RunnerPool: the real RunnerDriver,
 // RunnerMonitor and PollPlan, over simulated processes with real channels.
 #pragma once
 
@@ -33,13 +33,14 @@ class FakeRunners : public worker::RunnerDriver<FakeRunners, FakeRunner> {
 
   void collect(Time now, Events& events);
 
-  /// The agent is gone, and its runners with it.
+  /// The agent has died, and its runners die with it.
   void end_all();
-  /// Some runner crashes, or the task in it breaks the rules of its channel. False: there is none.
+  /// crash_one() crashes some runner; break_one() has the task in some runner write garbage to the channel.
+  /// False: no runner is suitable.
   bool crash_one();
   bool break_one();
   bool empty() const { return runners_.empty(); }
-  /// Part of the worker's memory that they use.
+  /// The fraction of the worker's memory that all runners use.
   double memory() const;
 
  private:
@@ -63,7 +64,7 @@ class FakeRunners : public worker::RunnerDriver<FakeRunners, FakeRunner> {
   const Scenario& scenario_;
   FakeAgent agent_;
   Random random_;
-  int early_victims_ = 0;  // of faults: runners that had not begun a task
+  int early_victims_ = 0;  // runners that faults killed before they began a task
 };
 
 }  // namespace weft::sim

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Stories: faults that lead to what is rare only one after the other, with restarts of the broker.
+// Stories: sequences of faults, with restarts of the broker, that lead to rare states which no single fault
+// reaches.
 #include "tests/simulation/faults.hpp"
 
 namespace weft::sim {
@@ -13,7 +14,7 @@ constexpr std::uint32_t kFaultsOfStory = 3;  // at least
 
 }  // namespace
 
-/// A world has one to three stories, most of them of one kind, and in some worlds other faults as well.
+/// A world has one to three stories, mostly of one kind; some worlds have other faults as well.
 void Faults::plan_stories(Time end) {
   static constexpr void (Faults::*kStories[])() = {&Faults::lose_workers, &Faults::shake_workers,
                                                    &Faults::miss_restarts, &Faults::cancel_a_lot,
@@ -76,8 +77,8 @@ void Faults::miss_restarts() {
   if (random_.chance(0.7)) trouble_disk(given_up - seconds(1));
 }
 
-/// A client does not want any more what it has just submitted, over a slow link, and the broker restarts
-/// before that is written down.
+/// A client cancels what it has just submitted, over a slow link, and the broker restarts before the journal
+/// has the cancels.
 void Faults::cancel_a_lot() {
   if (random_.chance(0.7)) trouble_disk(Duration(0));
   if (random_.chance(0.7)) victims_.add_client();
@@ -109,8 +110,8 @@ void Faults::lose_clients() {
       random_.duration(Duration(0), random_.chance(0.5) ? Duration(milliseconds(300)) : seconds(7)));
 }
 
-/// The broker is killed after this time, and often once more, soon after. Says how long from now it takes
-/// until the last one has started.
+/// Kills the broker after `delay`, and often once more soon after. Returns the time from now until the last
+/// broker has started.
 Duration Faults::restarts_after(Duration delay) {
   Duration back = delay;
   for (int restarts = random_.chance(0.5) ? 2 : 1; restarts > 0; --restarts) {
@@ -125,7 +126,7 @@ Duration Faults::restarts_after(Duration delay) {
   return back;
 }
 
-/// It is frozen or cut off: whatever it does, nobody hears of it.
+/// Freezes or cuts off a process, so that no other process hears of it.
 void Faults::hold(const Target& target, Duration lasts) {
   if (random_.chance(0.4)) {
     const bool to_broker = random_.chance(0.7);

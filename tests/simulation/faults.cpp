@@ -10,13 +10,14 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What is shorter must go unnoticed: a heartbeat and a half late, with a liveness of three.
+// A shorter freeze must have no effect: it delays heartbeats by one and a half intervals, and peers wait for
+// three.
 constexpr Duration kHarmlessFreeze = milliseconds(1500);
-constexpr int kTriesMax = 50;          // to find somebody to whom it can happen
+constexpr int kTriesMax = 50;          // to find a fault that is possible for its victim
 constexpr std::uint32_t kOftener = 3;  // at most, where there are few kinds
 constexpr std::uint32_t kBurst = 4;    // faults within some seconds
 constexpr double kSameVictim = 0.5;    // chance, where there are few kinds
-// A client that could not be reached for so long goes on as if nothing had happened.
+// A client that was unreachable for this long continues its session without loss.
 constexpr Duration kOutageMax = seconds(59);
 constexpr double kStoryChance = 0.6;  // of a hunting world to have stories, and little else
 
@@ -50,8 +51,8 @@ void Faults::plan(std::uint32_t count, Time end) {
 
 // ---- which ----
 
-/// Some kinds occur in this world and some do not, some often and some rarely. In many worlds there are one
-/// to three kinds, and often: what these lead to is seldom seen where everything else happens too.
+/// Draws how often each kind occurs in this world, or that it does not. Many worlds have only one to three
+/// kinds, and many faults of each (swarm testing): other kinds would mask their rare consequences.
 std::vector<Faults::Kind> Faults::draw_kinds() {
   std::vector<Kind> kinds = {
       {&Faults::kill_broker, 10},   {&Faults::freeze_broker, 6}, {&Faults::kill_worker, 14},
@@ -69,12 +70,12 @@ std::vector<Faults::Kind> Faults::draw_kinds() {
   }
   if (random_.chance(0.3)) return kinds;
   for (Kind& kind : kinds) kind.weight *= random_.below(5);
-  kinds.push_back({&Faults::freeze_worker, 1});  // that there is one
+  kinds.push_back({&Faults::freeze_worker, 1});  // so that the list is not empty
   return kinds;
 }
 
-/// Most of what goes wrong does so when the broker restarts, or a connection breaks, while something else
-/// has just happened: these are in two of three worlds.
+/// Most bugs show when the broker restarts or a connection breaks just after another event: two of three
+/// worlds have these kinds.
 std::vector<Faults::Kind> Faults::draw_hunt(const std::vector<Kind>& kinds) {
   std::vector<Kind> few;
   std::vector<Kind> others = kinds;
@@ -99,15 +100,15 @@ void Faults::strike() {
     auto draw = random_.below(total);
     auto kind = kinds_.begin();
     while (draw >= kind->weight) draw -= (kind++)->weight;
-    if (!(this->*kind->act)()) continue;  // nobody was there
+    if (!(this->*kind->act)()) continue;  // not possible for the victim
     ++struck_;
     return;
   }
   struck_ += reset_link();  // whatever else was drawn, this is always possible
 }
 
-/// Where there are few kinds, one victim is hit more often than the others: one fault after another leads to
-/// what no single one does.
+/// Where there are few kinds of faults, one victim is hit more often than others, since a sequence of faults
+/// can lead to states that no single fault reaches.
 WorkerNode& Faults::any_worker() {
   const bool same = victims_.hunted && few_kinds_ && random_.chance(kSameVictim);
   return *victims_.workers[same ? same_worker_ : random_.below(victims_.workers.size())];

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Faults: what the world does to a fabric: kills, power cuts, freezes, resets, partitions, slow links,
-// garbage, disks. Each kind is a function of its own; which ones occur, when, and to whom is drawn from the
-// seed.
+// Faults: fault injection: kills, power cuts, freezes, resets, partitions, slow links, garbage, full and slow
+// disks. Each kind of fault is one function; the seed decides which kinds occur, when, and to which process.
 #pragma once
 
 #include <memory>
@@ -21,23 +20,23 @@ class Faults {
     std::vector<std::unique_ptr<WorkerNode>>& workers;
     std::vector<std::unique_ptr<ClientNode>>& clients;
     std::function<void()> add_client;  // one more joins
-    Duration given_up_after{};         // a client that does not come to a new broker
+    Duration given_up_after{};         // for a client that does not come to a new broker
     bool hunted = false;               // Scenario::hunts
   };
 
   Faults(World& world, Network& network, Oracle& oracle, Victims victims);
   /// `count` faults between now and `end`.
   void plan(std::uint32_t count, Time end);
-  /// How many have happened.
+  /// The number of faults that have happened.
   std::uint32_t struck() const { return struck_; }
-  /// When the last one that has begun so far is over.
+  /// When the last of the faults that have begun will be over.
   Time over() const { return over_; }
 
  private:
-  /// After a fault is over it may take this long until everybody has noticed what it did.
+  /// The longest time from the end of a fault until all processes have noticed its effects.
   static constexpr Duration kAftermath = std::chrono::seconds(6);
   struct Kind {
-    bool (Faults::*act)();  // false: it cannot happen to those who were drawn
+    bool (Faults::*act)();  // false: impossible for the victim that was drawn
     std::uint64_t weight;
   };
   struct Target {  // a dialer

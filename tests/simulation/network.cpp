@@ -5,7 +5,8 @@ namespace weft::sim {
 
 namespace {
 constexpr Duration kRetransmitMax = std::chrono::seconds(2);
-constexpr Duration kGiveUpMin = std::chrono::seconds(5);  // of the broker's kernel: broker.cpp
+// The broker's kernel ends an unreachable connection after this time: broker.cpp.
+constexpr Duration kGiveUpMin = std::chrono::seconds(5);
 constexpr Duration kGiveUpMax = std::chrono::seconds(7);
 }  // namespace
 
@@ -74,7 +75,7 @@ void Network::arrive(ConnectionId id, Side from) {
   if (found == connections_.end()) return;
   Connection& connection = found->second;
   Pipe& pipe = connection.pipes[index(from)];
-  if (pipe.items.empty()) return;  // was lost with its connection
+  if (pipe.items.empty()) return;  // the item was lost with its connection
   if (hosts_[connection.host].blocked[index(from)] > 0) {
     ++pipe.owed;
     return;
@@ -89,7 +90,7 @@ void Network::arrive(ConnectionId id, Side from) {
   listener(connection, to).on_frame(id, std::move(item.frame));
 }
 
-/// A frame has reached a host that does not know the connection (any more).
+/// A frame has reached a host that does not know the connection, or no longer.
 void Network::answer_with_reset(ConnectionId id, Side to) {
   Connection& connection = connections_.at(id);
   if (power(connection, other(to)) == Power::off || !connection.open[index(to)]) return;
@@ -132,7 +133,7 @@ void Network::close(ConnectionId id, bool linger) {
   if (!connection.open[1]) return forget_if_dead(id);
   Pipe& pipe = connection.pipes[0];
   if (hosts_[connection.host].blocked[0] > 0 && !linger && random_.chance(0.7)) {
-    pipe.items.clear();  // not even the end of it arrives: half open, until the broker sends something
+    pipe.items.clear();  // the close does not arrive either: half open, until the broker sends
     pipe.owed = 0;
     world_.coverage().count("fault: half-open connection");
     return;
@@ -141,7 +142,7 @@ void Network::close(ConnectionId id, bool linger) {
   put(id, Side::dialer, Item{"", true, "closed by peer"});
 }
 
-// ---- what happens to them ----
+// ---- faults ----
 
 void Network::broker_down(Power how) {
   broker_power_ = how;
@@ -189,7 +190,7 @@ void Network::reset(HostId host, bool dialer_sees, bool broker_sees) {
       Pipe& pipe = connection.pipes[index(other(side))];
       lose_some(pipe);
       pipe.broken = true;
-      // Whoever does not see it hears of it when it sends.
+      // A side that does not see the reset hears of it when it sends.
       if (sees) put(id, other(side), Item{"", true, "connection reset"});
     }
   }
@@ -200,7 +201,7 @@ void Network::block(HostId host, Side from) {
   give_up_later(host);
 }
 
-/// The broker's kernel does, if it hears nothing until then.
+/// The broker's kernel ends the host's connections if the host is still unreachable after that time.
 void Network::give_up_later(HostId host) {
   const std::uint64_t cut = ++hosts_[host].cuts;
   world_.after(random_.duration(kGiveUpMin, kGiveUpMax), [this, host, cut, newer = next_id_] {
@@ -219,7 +220,7 @@ void Network::unblock(HostId host, Side from) {
   for (auto& [id, connection] : connections_) {
     if (connection.host != host) continue;
     Pipe& pipe = connection.pipes[index(from)];
-    // TCP tries again the more rarely the longer it was cut off: a newer connection may be faster.
+    // TCP's retransmission backs off with the length of a partition: a newer connection may be faster.
     if (random_.chance(0.5))
       pipe.last = std::max(pipe.last, world_.now() + random_.duration(Duration(0), kRetransmitMax));
     for (; pipe.owed > 0; --pipe.owed) {

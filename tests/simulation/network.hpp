@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Network: connections from dialers (workers and clients, each a host of its own) to the one broker.
-// A connection is TCP as libzmq shows it: frames arrive whole, in order, once, some time later; frames
-// are lost only with their connection; one end may be gone long before the other hears of it. The
-// faults are those of the world: resets that both, one or no end sees, partitions in one direction or both
-// (what was sent waits, as TCP sends it again), slow links, hosts without power.
+// Network: connections from dialers (workers and clients, each on a separate host) to the one broker. A
+// connection is TCP as libzmq presents it: frames arrive whole, in order and once, after a delay; frames are
+// lost only with their connection; one end may be closed long before the other end knows. Its faults are
+// those of real networks: resets that both, one or neither end sees, partitions in one direction or both
+// (frames wait, since TCP retransmits), slow links, hosts without power.
 #pragma once
 
 #include <deque>
@@ -19,10 +19,10 @@ using ConnectionId = std::uint64_t;
 using HostId = std::size_t;
 enum class Side : std::uint8_t { dialer = 0, broker = 1 };
 
-/// Why a connection ends that nobody has closed: nothing was acknowledged any more.
+/// Why a connection has ended that neither end has closed: the peer no longer acknowledged any bytes.
 inline constexpr const char* kUnreachable = "cannot be reached";
 
-/// What a dialer's or the broker's process gets to see.
+/// What a process, a dialer or the broker, sees of its connections.
 class LinkListener {
  public:
   virtual ~LinkListener() = default;
@@ -36,7 +36,7 @@ class Network {
   struct Settings {
     Duration delay_min = std::chrono::microseconds(100);
     Duration delay_max = std::chrono::milliseconds(2);
-    double spike_chance = 0.01;  // of a frame to take up to spike_max
+    double spike_chance = 0.01;  // that a frame takes up to spike_max
     Duration spike_max = std::chrono::milliseconds(150);
   };
   enum class Power : std::uint8_t { on, process_down, off };
@@ -51,22 +51,22 @@ class Network {
   ConnectionId dial(HostId from);
   /// False: this end knows that the connection is gone.
   bool send(ConnectionId id, Side from, std::string frame);
-  /// By the dialer. What it sent lately may be lost, unless it lingers.
+  /// Closes the dialer's end. Unless it lingers, the frames that it sent last may be lost.
   void close(ConnectionId id, bool linger);
 
-  // ---- what happens to them ----
+  // ---- faults ----
   void broker_frozen(bool frozen) { broker_frozen_ = frozen; }
   void broker_down(Power how);
   void broker_up() { broker_power_ = Power::on; }
   void host_down(HostId host, Power how);
   void host_up(HostId host) { hosts_[host].power = Power::on; }
   void reset(HostId host, bool dialer_sees, bool broker_sees);
-  /// The dialer of a connection that is open.
+  /// The dialer's host. REQUIRES: the connection is open.
   HostId host_of(ConnectionId id) const { return connections_.at(id).host; }
-  /// Holds back what goes from `from`; cumulative.
+  /// Holds back the frames that side `from` sends, until as many calls of unblock().
   void block(HostId host, Side from);
   void unblock(HostId host, Side from);
-  /// Adds to every delay; zero: as before.
+  /// Adds `extra` to the delay of every frame from now on; zero ends that.
   void slow(HostId host, Duration extra) { hosts_[host].extra_delay = extra; }
 
  private:
@@ -77,7 +77,7 @@ class Network {
   };
   struct Pipe {
     std::deque<Item> items;
-    std::size_t owed = 0;  // items that were due while it was blocked
+    std::size_t owed = 0;  // items that were due while the side was blocked
     Time last{};           // when the last item arrives
     bool broken = false;   // frames that are sent from now on do not arrive: a connection has no gaps
   };
@@ -91,8 +91,8 @@ class Network {
     Power power = Power::on;
     int blocked[2] = {0, 0};  // by the side that sends
     Duration extra_delay{};
-    ConnectionId newest = 0;  // that the broker has seen
-    std::uint64_t cuts = 0;   // times that it could not be reached from then on
+    ConnectionId newest = 0;  // newest connection that the broker has seen
+    std::uint64_t cuts = 0;   // counts changes, so that a later change voids a give-up
   };
 
   static std::size_t index(Side side) { return static_cast<std::size_t>(side); }

@@ -9,7 +9,7 @@ namespace weft::sim {
 
 namespace {
 
-constexpr int kInputsPerTurn = 1000;  // as the shells have it
+constexpr int kInputsPerTurn = 1000;  // as in the shells
 
 }  // namespace
 
@@ -86,7 +86,7 @@ void Node::turn() {
     const std::function<void()> handle = std::move(inbox_.front());
     inbox_.pop_front();
     handle();
-    if (life != life_) break;  // it was its end
+    if (life != life_) break;  // this event ended the process
   }
   if (life == life_) tick();
   if (life == life_) flush();
@@ -99,7 +99,7 @@ void Node::turn() {
 void Node::set_alarm() {
   const auto due = deadline();
   if (!due) return;
-  // Its clock may be a little slow: rather a tick too many than an hour too late.
+  // The process's clock may be slow: the alarm may ring too early, and then another one is set.
   const Duration wait = std::max(*due - clock(), Duration(0)) + std::chrono::milliseconds(1);
   world_.after(wait, [this, life = life_, alarm = ++alarm_] {
     if (life == life_ && alarm == alarm_) wake();
@@ -166,7 +166,7 @@ void DialerNode::open_link() {
 }
 
 void DialerNode::close_link(bool linger) {
-  if (linger) flush();  // the shells let GOODBYE out
+  if (linger) flush();  // as the shells, which send GOODBYE first
   if (link_ != 0) network_.close(link_, linger);
   lose_link();
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Oracle: what the world itself knows of every task, independent of all machines: what it was to do, where it
-// was truly executed, what was done to the hosts around it. Judges every answer and every new execution by
-// the promises of broker/GUARANTEES.md, and says fail() at the first that is broken.
+// Oracle: the simulation's record of every task, independent of all cores: its script, where it was truly
+// executed, and which faults struck its hosts. It checks every answer and every new execution against the
+// promises of broker/GUARANTEES.md, and calls fail() at the first broken one.
 #pragma once
 
 #include <map>
@@ -39,22 +39,22 @@ class Oracle {
   void submitted(const TaskId& id, std::shared_ptr<const wire::TaskSpec> spec, const TaskScript& script,
                  HostId client);
   void cancel_requested(const TaskId& id);
-  /// `whole`: every byte of a blob result is with the client.
+  /// `whole`: the client has every byte of a blob result.
   void completed(const TaskId& id, const client::Completion& completion, bool whole);
   /// The client knows that the journal has this detached task.
   void kept(const TaskId& id);
   /// Task `id` is attached to `named`.
   void attached(const TaskId& id, const TaskId& named, std::shared_ptr<const wire::TaskSpec> spec,
                 HostId client);
-  /// A program has asked for the answer of this one, detached or attached.
+  /// A program has asked for the answer of this detached or attached task.
   void taken(const TaskId& id);
-  /// Detached tasks with this label that must be there.
+  /// Detached tasks with this label that the broker must still have.
   std::vector<TaskId> kept_tasks(const std::string& label) const;
-  /// Whether its client waits for it no more.
+  /// Whether the client no longer waits for this task.
   bool at_rest(const TaskId& id) const { return tasks_.at(id).forgotten || tasks_.at(id).answered; }
-  /// The client could not use the result although it came.
+  /// The result arrived damaged, or the client had no space for it.
   void spoiled(const BlobId& result);
-  /// A client of version `minor` of the protocol begins.
+  /// A session of a client with version `minor` of the protocol begins.
   void session_started(const Uuid& session, std::uint8_t minor) { minors_[session] = minor; }
   std::uint8_t minor_of(const Uuid& session) const { return minors_.at(session); }
   void session_over(const Uuid& session);
@@ -73,21 +73,20 @@ class Oracle {
   static wire::Payload argument(const TaskId& id, const TaskScript& script);
 
   // ---- from the world ----
-  /// Something happens to this host, or its connection, until `until`.
+  /// A fault affects this host or its connection until `until`.
   void disturb(HostId host, Time until);
   void joined(HostId host, bool joined);
-  /// The broker hears something of this host; sees the end of its connection, which its kernel has closed;
-  /// says WELCOME to it.
+  /// The broker has received a frame of this host; has seen its connection closed; has sent it WELCOME.
   void broker_heard(HostId host);
   void broker_saw_end(HostId host);
   void broker_welcomed(HostId host);
   void broker_lost() { broker_lost_ = world_.now(); }
   void broker_started() { broker_started_ = world_.now(); }
-  /// The disk could not be written.
+  /// A write to the disk has failed.
   void disk_failed() { disk_failed_ = world_.now(); }
-  /// What the broker says to whoever looks for `label`.
+  /// Checks the broker's answer to FIND for `label`, and returns its tasks.
   std::vector<TaskId> found(const std::string& label, const std::vector<wire::FoundRecord>& tasks);
-  /// What the journal holds when everything was fetched.
+  /// Checks what the journal still holds after all answers were fetched.
   void left_on_disk(const std::vector<broker::JournalRecord>& records) const;
 
   // ---- at the end ----
@@ -114,40 +113,40 @@ class Oracle {
     bool forgotten = false;  // its client is gone
     bool spoiled = false;
     std::vector<ExecutionId> executions;
-    std::set<std::pair<std::uint32_t, std::uint32_t>> charges;  // told to its client: retries, crashes
-    bool cancelled_by_others = false;                           // by way of a task that is attached to it
-    bool kept = false;                          // detached, and its client was told that it is safe
-    bool taken = false;                         // a program has its answer: nobody else needs to get it
-    bool refused = false;                       // and will not run
-    std::optional<wire::DeliveryRecord> final;  // the answer of a kept task, as somebody was told it
-    std::optional<TaskId> named;                // attached: to this one
+    std::set<std::pair<std::uint32_t, std::uint32_t>> charges;  // retries and crashes, as the client heard
+    bool cancelled_by_others = false;                           // through a task that is attached to it
+    bool kept = false;                          // detached, and its client knows that the journal has it
+    bool taken = false;                         // a program has its answer: the broker may drop it
+    bool refused = false;                       // answered as refused: must not run
+    std::optional<wire::DeliveryRecord> final;  // first delivered answer of a journaled task
+    std::optional<TaskId> named;                // the task that this one is attached to
   };
   struct Host {
     Time disturbed_until{Duration(-1)};
     bool joined = false;
     Time joined_at{};
-    bool by_broker = false;  // not joined since the broker went away, and for no other reason
-    // As the broker sees it:
-    Time heard{};                    // last
-    std::optional<Time> closed;      // its connection was, and it has no other since
-    Time may_be_over{Duration(-1)};  // a client's: its session may have ended for the last time then
+    bool by_broker = false;  // not joined only because the broker went away
+    // As the broker sees the host:
+    Time heard{};                    // when its last frame arrived
+    std::optional<Time> closed;      // when its connection closed, if it has no newer one
+    Time may_be_over{Duration(-1)};  // of a client: the last time that its session may have ended
   };
   struct Tally {  // of a task's executions
     std::uint32_t threw = 0;
     std::uint32_t timed_out = 0;
-    std::uint32_t lost = 0;     // at most: it or its runner died, or its worker may be thought lost
-    std::uint32_t certain = 0;  // losses that its worker will have told the broker
+    std::uint32_t lost = 0;     // upper bound: its runner died, or the broker may believe its worker lost
+    std::uint32_t certain = 0;  // lower bound: losses that the worker has reported to the broker
     std::uint32_t returned = 0;
   };
 
-  /// By a clock that is one percent fast.
+  /// Whether a clock that is one percent fast may have measured `limit_ms`.
   static bool has_passed(Duration passed, std::uint64_t limit_ms) {
     return passed * 1000 >= Duration(std::chrono::milliseconds(limit_ms)) * 989;
   }
   Task& find(const TaskId& id);
-  /// The one that is executed for it.
+  /// The task that is executed for `task`: the one it is attached to, or itself.
   const Task& executed(const Task& task) const { return task.named ? tasks_.at(*task.named) : task; }
-  /// It has an essential option of a newer version, which its broker or all of its workers may lack.
+  /// The task has an essential option of a newer version, which the broker or all workers may not know.
   bool may_be_too_new(const Task& task) const {
     return scenario_.mixed_minors && (!task.spec->environment.empty() || task.spec->threads > 1);
   }

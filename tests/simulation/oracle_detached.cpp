@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the oracle knows of detached tasks, and of those that are attached to them.
+// The oracle's checks of detached tasks, and of tasks that are attached to them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ void Oracle::taken(const TaskId& id) {
   (task.named ? find(*task.named) : task).taken = true;
 }
 
-/// Its answer may not be kept any more.
+/// The time for which the broker retains the task's answer may be over, by a clock that is up to 2% off.
 bool Oracle::expired(const Task& task) const {
   return world_.now() > task.submitted + scenario_.keep * 98 / 100;
 }
@@ -73,7 +73,7 @@ void Oracle::left_on_disk(const std::vector<broker::JournalRecord>& records) con
     fail(fmt::format("{} tasks are left in the journal, {} for one", left.size(), left.begin()->text()));
 }
 
-/// Everybody who asks for the answer of a kept task is told the same.
+/// All clients that ask for the answer of a journaled task get the same one.
 void Oracle::check_same_answer(const TaskId& id, Task& task, const wire::DeliveryRecord& record) {
   Task& kept = task.named ? tasks_.at(*task.named) : task;
   if (!kept.spec->detach || record.outcome == wire::Outcome::refused || kept.taken || expired(kept)) return;

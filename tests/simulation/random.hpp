@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random: all chance in a simulated world comes from one of these, and all of these from its seed. The
-// same numbers on every machine, which <random>'s distributions do not promise.
+// Random: the only source of chance in a simulated world, seeded with the world's seed. It yields the same
+// numbers on every machine, which the distributions of <random> do not promise.
 #pragma once
 
 #include <cstdint>
@@ -46,7 +46,7 @@ class Random {
     }
     return id;
   }
-  /// Another stream, so that one more draw in one place does not change every other place.
+  /// An independent stream, so that one more draw by one user does not change the draws of all others.
   Random fork() { return Random(next()); }
 
  private:

@@ -49,8 +49,8 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   rewrite_bytes = random.chance(0.5) ? random.between(500, 20'000) : 64 << 20;
   keep = random.chance(0.1) ? Duration(seconds(20)) : Duration(std::chrono::hours(24));
   if (hunts) {
-    // In some worlds nearly everything is of one kind: what concerns only that meets itself. In most there
-    // are tasks that outlast a restart of the broker, and clients with detached and other tasks.
+    // In some worlds nearly all tasks are of one kind, so that tasks of that kind interact. In most, some
+    // tasks outlast a restart of the broker, and clients have both detached and other tasks.
     if (random.chance(0.2)) blob_chance_ = 0.9;
     if (random.chance(0.1)) cancel_chance_ = 0.5;
     journal = journal || random.chance(0.6);
@@ -60,7 +60,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
       hang_chance_ = 0.15;
     }
     if (random.chance(0.7)) wave_max_ = 20;
-    fault_phase = random.duration(seconds(3), seconds(10));  // while there is much to do
+    fault_phase = random.duration(seconds(3), seconds(10));  // while many tasks are open
   }
 
   const std::size_t worker_count = large ? random.between(200, 400) : random.between(5, 8);
@@ -71,7 +71,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
     if (random.chance(0.7)) worker.functions = {"square", "sum"};
     workers.push_back(std::move(worker));
   }
-  Random minors(seed ^ 0x31410aULL);  // of its own: without it a seed is what it was before
+  Random minors(seed ^ 0x31410aULL);  // separate, so that versions leave all other draws unchanged
   mixed_minors = minors.chance(0.3);
   if (mixed_minors) {
     for (WorkerPlan& worker : workers) worker.minor = draw_minor(minors);
@@ -240,7 +240,7 @@ wire::TaskSpec Scenario::spec(Random& random, std::size_t number) const {
   if (random.chance(0.1)) spec.resources["licence"] = 1;
   if (random.chance(0.1)) spec.workers = {workers[0].name, workers[random.below(workers.size())].name};
   if (random.chance(0.1)) spec.prefer = {workers[random.below(workers.size())].name};
-  if (random.chance(0.02)) {  // nobody can
+  if (random.chance(0.02)) {  // no worker can run it
     spec.workers = {"nobody"};
     spec.queue_timeout_ms = random.between(500, 8000);
   }
@@ -271,7 +271,7 @@ TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint6
     script.heeds_term = random.chance(0.5);
   }
   if (hunts && random.chance(hang_chance_)) script.hangs = kOften;
-  if (spec.detach && spec.timeout_ms == 0) script.hangs = 0;  // there may be nobody to cancel it
+  if (spec.detach && spec.timeout_ms == 0) script.hangs = 0;  // its client may be gone and cannot cancel it
   if (spec.timeout_ms > 0 && random.chance(0.8)) {
     script.run = std::min(script.run, Duration(milliseconds(spec.timeout_ms)) / 2);
   }

@@ -14,16 +14,16 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::uint64_t kSeed = 1;           // of ids and jitters
-constexpr Duration kAftermath = seconds(6);  // until everybody has noticed what a fault did
+constexpr Duration kAftermath = seconds(6);  // until all processes have noticed a fault
 constexpr Duration kFinishWithin = seconds(120);
 
-/// Of a line of the trace: "[  1234.567] node     text".
+/// Columns of a line of the trace: "[  1234.567] node     text".
 constexpr std::size_t kPointAt = 7;
 constexpr std::size_t kNodeAt = 13;
 
 }  // namespace
 
-/// What is drawn from a seed elsewhere, without chance.
+/// The scenario of a story: fixed values in place of those that Scenario draws from a seed.
 Scenario Story::scenario_of(Words& fabric) {
   Scenario scenario(kSeed);
   scenario.network = {.delay_min = milliseconds(1), .delay_max = milliseconds(1), .spike_chance = 0};
@@ -178,7 +178,7 @@ void Story::leave() {
 
 // ---- output ----
 
-/// Lives of the broker and sessions of clients have names of their own instead of what chance has given them.
+/// Gives lives of the broker and sessions of clients readable names in place of their random ids.
 void Story::name_ids(const std::string& line) {
   static const std::string kLife = "starts, epoch ";
   const std::size_t at = line.find(kLife);

@@ -9,10 +9,10 @@
 //   start broker | NAME
 //   cut NAME 10s                       nothing passes between NAME and the broker
 //   finish                             runs until every client has all its answers
-//   leave                              clients close, and nobody may hold anything any more
+//   leave                              clients close; then no process may hold any task or result
 //
-// Output is the trace since the last command: what each process receives and does, with whole virtual
-// milliseconds; heartbeats and log lines are left out. The oracle judges a story as it judges a seed.
+// The output is the trace since the last command: what each process receives and does, in whole virtual
+// milliseconds, without heartbeats and log lines. The oracle checks a story as it checks a seed.
 #pragma once
 
 #include <map>
@@ -31,7 +31,7 @@ class Story {
  public:
   explicit Story(support::ScenarioCommand& fabric);
 
-  /// What the command has led to, a line for each entry of the trace.
+  /// Performs a command and returns its output, a line for each entry of the trace.
   std::string perform(support::ScenarioCommand& command);
 
  private:
@@ -67,7 +67,7 @@ class Story {
   std::vector<std::unique_ptr<ClientNode>> clients_;
 };
 
-/// Runs the scenario file. Returns what differs from its output; "" if nothing does.
+/// Runs a scenario file. Returns the blocks whose output differs; "" if none does.
 std::string check_story(const std::string& file);
 
 }  // namespace weft::sim

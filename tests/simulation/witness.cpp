@@ -12,7 +12,7 @@ namespace {
 
 // Heartbeat interval x liveness, as clocks of other rates measure it.
 constexpr Duration kSilenceMin = std::chrono::milliseconds(3000 - 60);
-// A heartbeat interval: whoever is a heartbeat late still has one in hand.
+// A heartbeat interval: a peer that is one heartbeat late is not yet dropped.
 constexpr Duration kShortFreeze = std::chrono::milliseconds(1000 + 20);
 
 }  // namespace
@@ -55,7 +55,7 @@ void Witness::did(const broker::Action& action) {
   }
 }
 
-// ---- what it hears ----
+// ---- events ----
 
 void Witness::hear(broker::PeerId from, const wire::Message& message, std::uint8_t minor) {
   Peer& peer = peers_[from];
@@ -106,7 +106,8 @@ void Witness::hear_client(Session& session, const wire::Message& message, std::u
       Task& task = session.tasks[record.seq];
       // Neither an older client nor an older broker knows the field: a CANCEL follows.
       if (std::min(minor, minor_) < kCancelledMinor) task.cancelled = false;
-      // Of what its client was still fetching when it said SYNCED, this broker may never have had the answer.
+      // This broker may never have had the answer whose blob the client was still fetching when it sent
+      // SYNCED.
       if (std::exchange(task.final, 0) != 0 || session.synced) task.again = true;
     }
   } else if (std::holds_alternative<wire::Synced>(message)) {
@@ -132,14 +133,15 @@ void Witness::add(Session& session, std::uint64_t seq, std::uint32_t spec) {
   session.tasks[seq].detach = session.detaches[spec];
 }
 
-/// A new session, for a client that is not known any more; the journal still has of it what it had.
+/// A new session, for a client that the broker no longer knows; the journal still has the client's durable
+/// tasks.
 void Witness::begin_anew(Session& session) {
   std::erase_if(session.tasks, [](const auto& entry) { return !entry.second.durable; });
   for (auto& [seq, task] : session.tasks) task.final = 0;
   session = Session{.tasks = std::move(session.tasks)};
 }
 
-/// These are durable.
+/// `records` are durable from now on.
 void Witness::read(const std::vector<broker::JournalRecord>& records) {
   for (const broker::JournalRecord& record : records) {
     if (const auto* task = std::get_if<broker::TaskRecord>(&record)) {
@@ -153,7 +155,7 @@ void Witness::read(const std::vector<broker::JournalRecord>& records) {
   }
 }
 
-// ---- what it does ----
+// ---- actions ----
 
 void Witness::say(broker::PeerId to, const wire::Message& message) {
   const Peer& peer = peers_[to];
@@ -218,8 +220,8 @@ void Witness::check_deliver(Session& session, const wire::Deliver& deliver) {
   }
 }
 
-/// While its client is there, its success must have come to the client first; that of a detached task into
-/// the journal.
+/// A worker may drop a success only after the client has it, if the session lasts; that of a detached task
+/// only after the journal has it.
 void Witness::check_release(const Uuid& worker, const wire::Release& release) {
   Outbox& outbox = outboxes_[{worker, release.session}];
   const auto session = sessions_.find(release.session);
@@ -228,7 +230,7 @@ void Witness::check_release(const Uuid& worker, const wire::Release& release) {
     outbox.erase(outbox.begin());
     if (session == sessions_.end()) continue;
     const auto task = session->second.tasks.find(seq);
-    if (task == session->second.tasks.end()) continue;  // nobody needs this one
+    if (task == session->second.tasks.end()) continue;  // no client waits for this task
     if (task->second.durable) {
       if (task->second.saved) continue;
       fail(fmt::format("the result of task {} is released, and the journal does not have it",
@@ -242,7 +244,8 @@ void Witness::check_release(const Uuid& worker, const wire::Release& release) {
   }
 }
 
-/// A peer is dropped for what it said, for its connection, for a new one in its place, or for its silence.
+/// A peer may be dropped for a message, for the end of its connection, for a newer connection or for its
+/// silence.
 void Witness::check_drop(broker::PeerId peer) const {
   const auto of_peer = [&](const auto& event) {
     if constexpr (requires { event.peer; }) return event.peer == peer;

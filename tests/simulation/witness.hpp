@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Witness: hears all that is said on the broker's connections and holds the broker to PROTOCOL.md: attempts
-// are given out once, nobody is given a task that is cancelled or answered, an answer has one number, results
-// are released when their client has them, detached tasks are promised, assigned, answered and released when
-// the journal has what it must, a worker that holds gets nothing new, and silence is waited for. Says fail()
-// when a rule is broken.
+// Witness: sees every message on the broker's connections and checks the broker against PROTOCOL.md. Each
+// attempt is assigned once; no worker is assigned a cancelled or answered task; an answer has one delivery
+// number; results are released only when their client has them; detached tasks are promised, assigned,
+// answered and released only when the journal has the entry that this needs; a worker that holds back new
+// work is assigned no more slots; and a silent peer is dropped only after the full liveness time. Calls
+// fail() when a rule is broken.
 #pragma once
 
 #include <map>
@@ -19,31 +20,31 @@ class Witness {
  public:
   explicit Witness(World& world) : world_(world) {}
 
-  /// A new life of the broker, which knows nothing of the one before.
+  /// A new life of the broker begins, without memory of the previous life.
   void broker_started(std::uint64_t epoch, std::uint8_t minor);
-  /// The broker could not do anything from `since` until now.
+  /// The broker was frozen from `since` until now.
   void broker_woke(Time since);
-  /// What the broker's machine is told, before it acts on it.
+  /// An event for the scheduler, before it acts on the event.
   void heard(const broker::Event& event);
-  /// What it did, because of what it heard last.
+  /// An action of the scheduler, as a consequence of the last event.
   void did(const broker::Action& action);
-  /// From here nobody may hold anything of anybody.
+  /// From now on no process may hold any task, result or blob.
   void everybody_left() { everybody_left_ = true; }
 
  private:
   struct Task {
     bool cancelled = false;
-    bool again = false;       // its answer was lost, and it was announced once more
+    bool again = false;       // announced again after its answer was lost
     std::uint64_t final = 0;  // delivery number of its answer; 0: none yet
-    bool detach = false;      // as its spec says
-    bool durable = false;     // the journal has it
-    bool saved = false;       // and its answer, or that nobody needs that any more
+    bool detach = false;      // of its spec
+    bool durable = false;     // the journal has the task
+    bool saved = false;       // the journal has its answer, or that the answer is no longer needed
   };
   struct Session {
     broker::PeerId peer = broker::kNoPeer;
-    std::uint64_t delivered = 0;  // as its HELLO said
+    std::uint64_t delivered = 0;  // of its HELLO
     std::uint64_t acked = 0;
-    bool synced = false;  // it has announced all that it had open
+    bool synced = false;  // it has announced all its open tasks
     std::unordered_map<std::uint64_t, Task> tasks;
     std::unordered_map<std::uint32_t, bool> detaches;  // by spec
   };
@@ -51,7 +52,7 @@ class Witness {
     Uuid session;  // a client's, or
     Uuid worker;   // a worker's incarnation
     Time heard{};
-    bool holds = false;  // a worker: it takes no more slots of tasks than
+    bool holds = false;  // a worker that accepts no more tasks than for
     std::uint32_t hold_slots = 0;
   };
   struct OutboxId {
@@ -59,7 +60,7 @@ class Witness {
     Uuid session;
     auto operator<=>(const OutboxId&) const = default;
   };
-  using Outbox = std::map<std::uint64_t, std::uint64_t>;  // number: task, of successes not released
+  using Outbox = std::map<std::uint64_t, std::uint64_t>;  // unreleased successes: result number to task
 
   void hear(broker::PeerId peer, const wire::Message& message, std::uint8_t minor);
   void hear_client(Session& session, const wire::Message& message, std::uint8_t minor);
@@ -82,7 +83,7 @@ class Witness {
   std::map<broker::PeerId, Peer> peers_;
   std::unordered_map<Uuid, Session> sessions_;
   std::map<OutboxId, Outbox> outboxes_;
-  std::map<std::uint64_t, std::string> rows_;                   // ordered, by number
+  std::map<std::uint64_t, std::string> rows_;  // journal entries that were ordered, by number
   std::set<std::pair<std::uint64_t, std::uint64_t>> attempts_;  // of all lives
   bool everybody_left_ = false;
 };

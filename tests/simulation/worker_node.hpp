@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// WorkerNode: the real worker::WorkerCore in a simulated process, with fake runners and blobs; does what
-// worker/worker.cpp does with zmq and processes.
+// WorkerNode: the real worker::WorkerCore in a simulated process, with fake runners and blobs; stands in for
+// worker/worker.cpp, libzmq and processes.
 #pragma once
 
 #include <memory>
@@ -17,13 +17,13 @@ class WorkerNode : public DialerNode {
  public:
   WorkerNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario, std::size_t number);
 
-  /// A new incarnation.
+  /// Starts a new incarnation.
   void start();
   void crash(Network::Power how);
-  /// SIGTERM. It comes back some time after it has left.
+  /// Sends SIGTERM: the worker drains and leaves, and a new incarnation starts some time later.
   void drain();
   FakeRunners& runners() { return runners_; }
-  /// "" when it holds nothing of anybody.
+  /// "" if the worker has released all tasks, results and runners: what it still holds otherwise.
   std::string leftovers() const;
 
  private:

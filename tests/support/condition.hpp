@@ -10,8 +10,8 @@ namespace weft::support {
 
 using namespace std::chrono_literals;
 
-/// True as soon as `condition` is true, false when it is still false after `within`. The deadline is for
-/// failures alone, so a test may be generous.
+/// Polls `condition` every millisecond: true as soon as it holds, false if it still does not after `within`.
+/// Only a failing test waits for the whole of `within`, so the deadline may be generous.
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within = 10s);
 
 /// Whether `part` occurs in `text`.

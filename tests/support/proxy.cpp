@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kBufferBytes = 256 << 10;
 constexpr std::size_t kReadBytes = 64 << 10;
-constexpr auto kRefill = std::chrono::milliseconds(10);  // of what a slow connection may pass
+constexpr auto kRefill = std::chrono::milliseconds(10);  // of a slow connection's allowance
 
 sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in at{};

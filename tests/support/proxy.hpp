@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A TCP proxy in front of the broker that does to connections what networks do: cuts, stalls, slows and
-// half-closes them. One thread of its own; every function may be called from any other.
+// A TCP proxy in front of the broker that injects network faults: it cuts, stalls, slows and half-closes
+// connections. It runs in its own thread; every function may be called from any thread.
 #pragma once
 
 #include <chrono>
@@ -17,35 +17,36 @@ class Proxy {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// Listens on a free port of loopback and passes everything on to `broker`, "127.0.0.1:40123".
+  /// Listens on a free port of loopback and forwards every connection to `broker`, such as "127.0.0.1:40123".
   explicit Proxy(const std::string& broker);
   ~Proxy();
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  /// "127.0.0.1:40124"
+  /// The address to connect to instead of the broker's, such as "127.0.0.1:40124".
   const std::string& address() const { return address_; }
   std::size_t connections() const;
 
-  /// Connection `which` (modulo their number) is closed on both sides. These return false when there is none.
+  /// Closes connection `which` (modulo the number of connections) on both sides. This function and the next
+  /// three return false if there is no connection.
   bool cut(std::size_t which);
-  /// Nothing passes in either direction for `time`; nothing is lost.
+  /// Holds back all bytes in both directions for `time`; none is lost.
   bool stall(std::size_t which, std::chrono::milliseconds time);
-  /// No more than `bytes` pass in 10 ms, each way, for `time`.
+  /// For `time`, forwards at most `bytes` every 10 ms in each direction.
   bool slow(std::size_t which, std::size_t bytes, std::chrono::milliseconds time);
-  /// The broker is told that the peer will send no more, and what it sends stays here; the other direction
-  /// goes on.
+  /// Ends the direction to the broker, which sees an orderly end of what the peer sends; bytes that have not
+  /// yet been forwarded are lost. The direction to the peer goes on.
   bool half_close(std::size_t which);
-  /// As stall(), for all that are there and all that come.
+  /// As stall(), for all connections, including those made during `time`.
   void stall_all(std::chrono::milliseconds time);
-  /// Ends every fault but cut and half-closed.
+  /// Ends all stalls and slow periods; cut and half-closed connections stay as they are.
   void heal();
 
  private:
   struct Direction {
     std::string waiting;  // read and not yet written
-    bool ended = false;   // no more will be read
-    bool closed = false;  // and the other side was told
+    bool ended = false;   // end of file was read
+    bool closed = false;  // and passed on to the other side
     std::size_t allowance = 0;
   };
   struct Connection {

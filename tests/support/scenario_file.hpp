@@ -5,10 +5,10 @@
 //   command argument name=value
 //   another command
 //   ----
-//   all that the commands of the block have led to
+//   the output of the commands of the block
 //
-// A block ends with an empty line. With WEFT_UPDATE_SCENARIOS=1 in the environment the files are rewritten
-// with what is there now, which `git diff` then shows.
+// A block ends with an empty line. With WEFT_UPDATE_SCENARIOS=1 in the environment a test rewrites the files
+// with the present output, so that `git diff` shows what has changed.
 #pragma once
 
 #include <chrono>
@@ -21,8 +21,8 @@
 
 namespace weft::support {
 
-/// One line of a scenario: words, and options NAME=VALUE, in any order. An option that the reader of the
-/// command does not ask for is an error, which check_all_used() throws.
+/// One line of a scenario: words, and options NAME=VALUE, in any order. option() and its variants consume the
+/// options; check_all_used() throws if one is left over.
 class ScenarioCommand {
  public:
   explicit ScenarioCommand(const std::string& line);
@@ -45,11 +45,11 @@ class ScenarioCommand {
   std::map<std::string, std::string> options_;
 };
 
-/// "1500ms" or "60s". Throws what is wrong.
+/// Parses "1500ms" or "60s". Throws std::runtime_error for other units.
 std::chrono::microseconds scenario_duration(const std::string& text);
 
-/// Performs the commands of `file` in order: `perform` returns what each has led to, lines that are not
-/// empty. Returns the blocks whose output differs, with both outputs; "" if all are as they should be.
+/// Performs the commands of `file` in order; `perform` returns the output of one command, without empty
+/// lines. Returns the blocks whose output differs from the file, with both outputs; "" if none does.
 std::string check_scenario_file(const std::filesystem::path& file,
                                 const std::function<std::string(ScenarioCommand&)>& perform);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// TempDirectory: a new directory of a test.
+// TempDirectory: a new, empty directory for one test.
 #pragma once
 
 #include <filesystem>
@@ -8,7 +8,7 @@
 
 namespace weft::support {
 
-/// It is removed, with all that is in it, when this object goes.
+/// The destructor removes the directory and its contents.
 class TempDirectory {
  public:
   TempDirectory();

@@ -16,7 +16,7 @@
 
 namespace weft::runner {
 
-/// What a channel is made of. `ends[0]` is the agent's.
+/// The shared memory and the socketpair of a channel; `ends[0]` is the agent's.
 struct Parts {
   Parts() : memory_fd(memfd_create("channel", MFD_CLOEXEC)) {
     int both[2];
@@ -40,7 +40,7 @@ struct Parts {
 /// Waits for the next message: `again` when there will be none, since the other end is closed.
 inline Received next_of(Channel& agent, int socket) {
   for (bool open = true;;) {
-    agent.wake();  // the runner may wait for room
+    agent.wake();  // the runner may wait for space in the ring (backpressure)
     Received received = agent.receive();
     if (received.kind != Received::Kind::again || !open) return received;
     if (agent.sleep()) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What this process prints on stderr while one of these lives.
+// CapturedStderr: captures what this process prints on stderr during the object's lifetime.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A runner of this program in a child process, and the agent's end of it.
+// ChildRunner: a runner of the test program in a child process, and the agent's end of its channel.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -127,7 +127,7 @@ class ChildRunner {
     } while (whole.functions.size() < whole.total);
     return whole;
   }
-  /// But what it tells of output, which is kept for printed().
+  /// The next message other than those about output, which are stored for printed().
   Received next() {
     for (;;) {
       Received received = next_of(channel_, parts_.ends[0].get());
@@ -138,7 +138,7 @@ class ChildRunner {
     }
   }
   const TaskPrinted& printed() const { return printed_; }
-  /// The runner has ended, and everything that it said was read.
+  /// Whether the runner has ended and all its messages were read.
   bool ended() { return next().kind == Received::Kind::again; }
   std::pair<wire::Outcome, std::string> done() {
     Received received = next();

@@ -58,7 +58,7 @@ class Harness {
     return {.id = uuid(1), .name = "test", .host = "here", .pid = 7, .address = kBroker};
   }
 
-  /// Steps one event; the invariants are checked.
+  /// Steps one event, and checks the invariants.
   Actions step(const Event& event) {
     Actions actions;
     session.step(now, event, actions);
@@ -79,7 +79,7 @@ class Harness {
     return all;
   }
 
-  /// Up to the broker's WELCOME; returns what follows it.
+  /// Connects up to the broker's WELCOME; returns the actions that follow WELCOME.
   Actions join(std::uint64_t epoch = 5, bool resumed = false, std::uint64_t received = 0) {
     while (true) {
       const Actions actions = advance(std::max(Duration(0), *session.deadline() - now));
@@ -122,7 +122,7 @@ inline Action cancelled(std::uint64_t seq) {
   return Complete{{{.seq = seq, .outcome = wire::Outcome::cancelled, .attempts = 0}}};
 }
 
-// ---- what comes and goes ----
+// ---- messages from and to the broker ----
 
 inline wire::DeliveryRecord ok(std::uint64_t seq, const std::string& payload = "r") {
   return {.seq = seq, .payload = wire::Payload(payload)};

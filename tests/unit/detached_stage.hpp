@@ -88,7 +88,7 @@ struct Stage {
   }
 };
 
-/// The next life of the broker, on the same disk, with the worker of before.
+/// The next life of the broker, on the same disk, with the same worker.
 struct Next {
   Harness h;
   TestWorker worker;
@@ -97,7 +97,7 @@ struct Next {
   explicit Next(const Stage& stage) : Next(stage.h, stage.worker, kEpoch + 1) {}
   Next(const Harness& before, const TestWorker& with, std::uint64_t epoch)
       : h(journaled(epoch), before.disk()), worker(with) {
-    worker.peer = kNoPeer;  // that was its connection to the broker of before
+    worker.peer = kNoPeer;  // its connection to the previous broker is gone
     h.commit();
     client = TestClient{uuid(200), "other"};
     h.hello(client, 0, 0);
@@ -117,7 +117,8 @@ struct Next {
     h.result(worker, of, 1, outcome, error, 1000, second);
     h.commit();
   }
-  /// The client of task 1, with what it was told: so many retries and crashes. It has yet to say SYNCED.
+  /// The client of task 1 announces it with the retries and crashes that it has heard of. SYNCED is still to
+  /// come.
   TestClient client_is_back(TestClient of, const wire::TaskSpec& spec, std::uint32_t retries_used,
                             std::uint32_t crashes) {
     h.hello(of, 0, kEpoch);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A broker for tests of libclient: a ROUTER in a thread that speaks the real codec, and calls the
-// functions of this program itself. It can hold tasks back, vanish and come back.
+// FakeBroker: a broker for tests of libclient: a ROUTER in a thread that speaks the real codec and calls the
+// functions of the test program directly. It can hold tasks back, vanish and come back.
 #pragma once
 
 #include <atomic>
@@ -27,9 +27,9 @@ class FakeBroker {
   int port() const { return port_; }
 
   std::atomic<bool> hold{false};          // tasks wait until this is false
-  std::atomic<bool> say_running{false};   // and are said to run meanwhile
+  std::atomic<bool> say_running{false};   // RUNNING is sent for waiting tasks
   std::atomic<bool> results_lost{false};  // GETs of results are answered with GONE
-  std::atomic<std::uint32_t> workers{1};  // as it says when it is asked
+  std::atomic<std::uint32_t> workers{1};  // number of workers in its STATUS
   std::atomic<std::uint64_t> arrived{0};  // tasks, executed or not
   std::atomic<std::uint64_t> executed{0};
   std::atomic<std::uint64_t> cancels{0};

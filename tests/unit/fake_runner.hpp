@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A runner that exists only in its test, with a RunnerMonitor: what can be read of it, and a pool that
-// performs the monitor's steps. Time is virtual.
+// FakeRunner: an in-memory runner with a RunnerMonitor: its readable sources, and a pool that performs the
+// monitor's steps. Time is virtual.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -91,11 +91,11 @@ inline std::string name_of(Step step) {
   return "none";
 }
 
-/// A runner, and a pool that does what the monitor says. `steps` and `events` are claimed by the tests.
+/// A runner, and a pool that performs the monitor's steps. Tests must claim all `steps` and `events`.
 struct FakeRunner {
   RunnerMonitor monitor = a_monitor();
 
-  // What can be read:
+  // Readable sources:
   bool dead = false;
   int signal = 0;
   int exit_code = 0;
@@ -107,14 +107,14 @@ struct FakeRunner {
   std::uint64_t started = 0;
   Time started_at{};
 
-  // What was done:
+  // Actions of the pool:
   Strings steps;
   std::vector<Event> events;
   Strings logged;
   std::deque<std::string> unlogged;
   Time now{seconds(100)};
 
-  /// What happened since the last call.
+  /// Steps since the last call.
   Strings take_events() {
     Strings texts;
     for (const Event& event : events) texts.push_back(text_of(event));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What weft_journal_victim and its test know of each other.
+// The contents of blobs, for weft_journal_victim, which writes them, and test_journal_crash, which checks
+// them.
 #pragma once
 
 #include <cstdint>

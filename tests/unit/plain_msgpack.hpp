@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What plain msgpack-c makes of a value, without Weft.
+// Packs a value with msgpack-c alone, to compare with Weft's encoding.
 #pragma once
 
 #include <msgpack.hpp>

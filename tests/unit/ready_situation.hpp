@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a row of the ready tables describes, built in a Scheduler: a broker, a client with one task, the
-// worker that says READY, and another worker that may have the task. PROTOCOL.md section 4.
+// ReadySituation: the situation of a row of the ready tables, built in a Scheduler: a broker, a client with
+// one task, the worker that sends READY, and another worker that may have the task. PROTOCOL.md section 4.
 #pragma once
 
 #include <functional>
@@ -19,15 +19,15 @@ inline constexpr std::uint64_t kOldEpoch = 5;
 enum class Otherwise : std::uint8_t {
   assigned,   // it is given to the next worker that is free
   elsewhere,  // it has another attempt, which goes on
-  closed,     // it is not open
+  closed,     // the task is no longer open
 };
 
 struct Situation {
   Harness h;
   TestClient client{uuid(101), "client"};
-  TestWorker worker{uuid(102), "worker"};  // says READY
+  TestWorker worker{uuid(102), "worker"};  // sends READY
   TestWorker other{uuid(103), "other"};
-  TestWorker spare{uuid(104), "spare"};  // comes when READY has been answered
+  TestWorker spare{uuid(104), "spare"};  // joins after READY has been answered
   TestWorker* holder = &other;           // of the current attempt; nullptr: no worker can have it
   wire::TaskSpec spec = any_spec();
   std::uint32_t spec_number = 1;
@@ -35,21 +35,21 @@ struct Situation {
   wire::ClaimRecord claim{1, {kOldEpoch, 12}, wire::ClaimState::running, 2};
   bool claims = true;
   bool must_run = false;       // the claim would not be the later one if it was done
-  wire::ClaimRecord current;   // what the holder has; attempt number 0: the task has no current attempt
+  wire::ClaimRecord current;   // the holder's; attempt number 0: the task has no current attempt
   bool being_stopped = false;  // the current attempt
   Otherwise otherwise = Otherwise::assigned;
   std::function<void()> then;                // the event that a held claim waits for
   wire::Outcome ending = wire::Outcome::ok;  // how the claimed attempt ends
   std::uint64_t assigned_before = 0;
-  Actions after;  // what READY led to, or `then`
+  Actions after;  // the actions after READY, or after `then`
 
   Situation();
 
   // ---- steps ----
   void client_comes();
-  /// The client says that task 1 is all that it has open; the task has crashed once, if it may.
+  /// The client announces task 1 as its only open task, with one crash if its limit allows one.
   void announce();
-  /// A task of this broker.
+  /// Submits a task to this broker, in contrast to one that an earlier broker has had.
   void submit();
   void joins(TestWorker& by);
   /// The only queued task goes to a worker that joins.
@@ -57,9 +57,9 @@ struct Situation {
   void lost(TestWorker& by);
   void adopted_by(TestWorker& by, const wire::ClaimRecord& claimed);
   void until(Duration since_start);
-  /// The worker says HELLO, CLAIMS and READY.
+  /// The worker sends HELLO, CLAIMS and READY.
   void say_ready();
-  /// What the broker does when this attempt has ended.
+  /// The broker's actions when this attempt has ended.
   Actions say_result(TestWorker& by, const wire::Attempt& attempt, wire::Outcome outcome);
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Harness: a Scheduler on virtual time, with clients and workers that are nothing but what they say.
-// Each verb feeds an event and checks the invariants; take() gives every action since the last
-// take(), so that tests compare whole lists. What a test did not take fails it at its end.
-// Heartbeats and log lines are kept apart: they would be in every list.
+// Harness: a Scheduler on virtual time, with clients and workers that consist only of their messages. Each
+// verb feeds an event and checks the invariants; take() returns every action since the last take(), so that
+// tests compare whole lists. A test fails at its end if it has not taken all actions. Heartbeats and log
+// lines are separate, since they would be in every list.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -39,7 +39,7 @@ Settings test_settings();
 wire::TaskSpec any_spec();
 wire::TaskSpec program_spec(std::uint8_t blob);
 
-/// What the broker says of a task that ended without a result.
+/// The delivery of a task that has ended without a result.
 wire::Payload error_payload(const std::string& message);
 
 struct TestClient {
@@ -55,7 +55,7 @@ struct TestWorker {
   std::uint32_t slots = 1;
   PeerId peer = kNoPeer;
   std::map<Uuid, std::uint64_t> outbox;  // numbers used
-  std::set<Uuid> begun;                  // sessions that had their fresh batch on this connection
+  std::set<Uuid> begun;                  // sessions whose fresh batch was sent on this connection
 };
 
 struct Joining {
@@ -64,10 +64,10 @@ struct Joining {
   std::vector<std::string> functions = {};
   std::string host = "host";
   std::uint8_t minor = wire::kMinor;  // version of the protocol that it speaks
-  std::uint64_t memory = 0;           // bytes; 0: it does not say
+  std::uint64_t memory = 0;           // bytes; 0: not reported
 };
 
-/// What a journal and its folder hold.
+/// The contents of a journal and its directory of blobs.
 struct TestDisk {
   std::vector<std::string> rows;
   std::set<BlobId> blobs;
@@ -85,21 +85,20 @@ class Harness {
   // ---- peers; joining leaves nothing to take ----
   TestClient join_client(const std::string& name);
   TestWorker join_worker(const std::string& name, Joining joining = {});
-  /// While setting the stage of a story: takes what tasks have led to before, and what this worker is
-  /// assigned.
+  /// To set the stage: takes the earlier actions, and the assignments to this worker.
   TestWorker join_worker_later(const std::string& name, Joining joining = {});
   /// On a new connection, with a WELCOME to take; nothing after HELLO is said.
   void hello(TestClient& client, std::uint64_t delivered = 0, std::uint64_t epoch = kEpoch);
   void hello(TestWorker& worker, Joining joining = {});
   void ready(const TestWorker& worker) { say(worker, wire::Ready{}); }
   void synced(const TestClient& client) { say(client, wire::Synced{}); }
-  /// Its connection breaks.
+  /// The connection of the peer breaks.
   void disconnect(const TestClient& client) { gone(client.peer); }
   void disconnect(const TestWorker& worker) { gone(worker.peer); }
-  /// It stays connected and says nothing any more.
+  /// The peer stays connected and sends nothing from now on.
   void fall_silent(PeerId peer) { chatty_.erase(peer); }
 
-  // ---- what they say ----
+  // ---- messages from peers ----
   void say(PeerId peer, wire::Message message) {
     if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) beats_[peer] = *beat;
     step(Received{peer, std::move(message)});
@@ -123,25 +122,25 @@ class Harness {
   }
 
   // ---- time ----
-  /// Ticks at every deadline on the way; everybody who has not fallen silent is heard.
+  /// Ticks at every deadline on the way; every peer that has not fallen silent sends heartbeats.
   void advance(Duration duration);
-  /// The broker's process stands still: one step, at the end.
+  /// The broker's process is frozen: one step, at the end.
   void freeze(Duration duration);
   void step(const Event& event);
   Time now() const { return now_; }
-  /// `see` is called with every action, and when it came: log lines, heartbeats and orders to the disk too.
+  /// Calls `see` with every action and its time, including log lines, heartbeats and orders to the disk.
   void watch(std::function<void(Time, const Action&)> see) { see_ = std::move(see); }
 
-  // ---- the disk, which does nothing until it is told ----
-  /// Performs what was ordered, and what that leads to; or refuses all of it.
+  // ---- the disk, which performs orders only on command ----
+  /// Performs all orders and those that follow from them, or fails all of them.
   void commit(const std::string& fault = "");
   const TestDisk& disk() const { return disk_; }
-  /// Orders that it has not performed yet.
+  /// Orders that the disk has not yet performed.
   std::size_t ordered() const { return orders_.size(); }
 
-  // ---- what came of it ----
+  // ---- actions ----
   Actions take() { return std::exchange(actions_, {}); }
-  /// Setting the stage: takes actions of these kinds, at least one of each, and nothing else. A kind is a
+  /// To set the stage: takes actions of these kinds, at least one of each, and no others. A kind is a
   /// message that is sent, ForgetPeer or ServeChunk.
   template <class... Kinds>
   void expect() {
@@ -149,7 +148,7 @@ class Harness {
     (check(std::any_of(actions_.begin(), actions_.end(), is<Kinds>)), ...);
     expect_only<Kinds...>();
   }
-  /// The same where some of the kinds may be missing.
+  /// As above, but some of the kinds may be missing.
   template <class... Kinds>
   void expect_only() {
     for (const Action& action : take())

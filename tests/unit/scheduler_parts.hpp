@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Parts: what the classes inside the scheduler need, for tests of one of them alone, and verbs that set the
-// stage. Everything is in one step until advance().
+// Parts: the objects that a class inside the scheduler needs, for tests of that class alone, and verbs that
+// set the stage. All verbs are within one step until advance().
 #pragma once
 
 #include <string>

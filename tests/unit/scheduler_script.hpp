@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // SchedulerScript: a Harness that is driven by the commands of a scenario file (tests/scenarios/*.txt):
 //
-//   broker [max_client_silence=10s] [journal]     a new world, in which a broker has just started; its epoch
-//   is 2 restart                                       it is killed and started again, with the next epoch
+//   broker [max_client_silence=10s] [journal]     a new world with a broker of epoch 2
+//   restart                                       the broker is killed and started with the next epoch
 //   client NAME [delivered=7] [synced]            HELLO on a new connection; SYNCED
-//   known NAME                                    a client that has not come: its session, of which workers
-//   speak worker NAME [slots=2] [gpu=1] [ready]         HELLO on a new connection; READY, without claims
+//   known NAME                                    a client that only claims of workers mention
+//   worker NAME [slots=2] [gpu=1] [ready]         HELLO on a new connection; READY, without claims
 //   define CLIENT SPEC [retries=1] [crash_limit=1] [retry_delay=5s] [queue_timeout=5s] [gpu=1] [detach]
 //   submit CLIENT [SPEC] [count=3]                tasks with the next numbers
 //   announce CLIENT TASK [spec=1] [retries=1] [crashes=1] [waited=4s]      REANNOUNCE
@@ -17,13 +17,13 @@
 //   started | returned WORKER CLIENT TASK [attempt=...]
 //   result WORKER CLIENT TASK OUTCOME [attempt=...] [again]    RESULTS; again: the oldest in the outbox
 //   disconnect NAME                               its connection breaks
-//   advance 1500ms                                everybody who is connected is heard
-//   freeze 60s                                    the broker stands still
-//   commit                                        the disk performs what it was told
-//   status                                        tasks, and resources that are free
+//   advance 1500ms                                time passes; connected peers send heartbeats
+//   freeze 60s                                    the broker's process is frozen
+//   commit                                        the disk performs its orders
+//   status                                        tasks, and free resources
 //
-// An attempt that is not named is the one that the worker was assigned last, by any broker. Output is what
-// the broker sends, with milliseconds since `broker`; heartbeats and log lines are left out.
+// Without `attempt`, a command means the attempt that the worker was assigned last, by any broker. The output
+// is what the broker sends, with milliseconds since `broker`, without heartbeats and log lines.
 #pragma once
 
 #include <functional>
@@ -38,7 +38,7 @@ namespace weft::broker {
 
 class SchedulerScript {
  public:
-  /// What the command has led to, a line for each action.
+  /// Performs a command and returns its output, a line for each action.
   std::string perform(support::ScenarioCommand& words);
 
  private:

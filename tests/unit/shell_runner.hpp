@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A shell that plays a runner, started and kept as the real ones are. Waits are on conditions, with a
-// deadline.
+// ShellRunner: a shell in the role of a runner, started and reaped as real runners are. It waits for
+// conditions, with a deadline.
 #pragma once
 
 #include <doctest/doctest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Drives a worker::WorkerCore by hand: verbs for what the broker and the runners do, virtual time, and
-// the actions of every step, which a test must claim whole.
+// Drives a worker::WorkerCore by hand: verbs for events of the broker and the runners, virtual time, and the
+// actions of every step, all of which a test must claim.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -125,7 +125,7 @@ class Harness {
     }
     return out;
   }
-  /// Setting the stage: takes actions of these kinds, at least one of each, and nothing else but logs and
+  /// To set the stage: takes actions of these kinds, at least one of each, and no others except logs and
   /// heartbeats. A kind is an action, or a message that is sent.
   template <class... Kinds>
   void expect() {
@@ -134,7 +134,7 @@ class Harness {
     (check(std::any_of(actions.begin(), actions.end(), is<Kinds>)), ...);
     only<Kinds...>(actions);
   }
-  /// The same where some of the kinds may be missing.
+  /// As above, but some of the kinds may be missing.
   template <class... Kinds>
   void expect_only() {
     only<Kinds...>(take());
@@ -145,7 +145,7 @@ class Harness {
   void welcome(std::uint64_t epoch = kEpoch, bool resumed = false) {
     receive(wire::Welcome{epoch, 1000, 3, resumed, 0});
   }
-  /// Connects, from whatever stage, and takes what a join without claims does.
+  /// Connects, from any stage, and takes the actions of a join without claims.
   void join(std::uint64_t epoch = kEpoch, bool resumed = false) {
     connect();
     welcome(epoch, resumed);
@@ -185,7 +185,7 @@ class Harness {
     event(RunnerDied{runner, last_started, signal, 0, "last words", "", 5000});
   }
 
-  // ---- what is expected ----
+  // ---- expected actions ----
 
   static Action run(RunnerId runner, std::uint64_t ordinal, std::uint64_t seq,
                     const wire::TaskSpec& spec = library_spec(), const Uuid& client = kAda,

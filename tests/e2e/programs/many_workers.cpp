@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Many worker sessions in one process, each with a connection of its own, as so many hosts would have them:
 //   weft_many_workers ADDRESS COUNT
-// They join and stay; they refuse to run anything, so that tasks go to the real workers beside them. Prints
+// They join and stay; they refuse to run anything, so that tasks go to the real workers. Prints
 // how long it took until all were welcomed, at first and each time that they were lost. Until SIGTERM.
 #include <fmt/format.h>
 #include <sys/resource.h>
