@@ -138,7 +138,8 @@ void Assigner::check_invariants() const {
 // ---- large arguments ----
 
 /// Refuses the tasks in `queue.retries` whose argument is larger than the memory of every worker, and those
-/// whose program starts on no worker with enough memory. Checked when the set of workers has changed.
+/// whose program starts on no worker with enough memory. Checked after workers or tasks came or went, or the
+/// program did not start on a worker (ReadyQueue::sized_for).
 void Assigner::refuse_too_large(ReadyQueue& queue) {
   if (queue.sized_for == tables_.eligibility.membership() || tables_.adoption.window_is_open()) return;
   queue.sized_for = tables_.eligibility.membership();

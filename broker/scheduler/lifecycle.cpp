@@ -220,7 +220,7 @@ void Lifecycle::check_invariants() const {
     for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       WEFT_CHECK(task->worker == worker.get());
     }
-    // Adopted tasks were assigned by an earlier broker; only with them may a worker be over-committed.
+    // Adopted tasks are bound without a check of resources; only with them may a worker be over-committed.
     for (const auto& [name, free] : worker->resources_free) {
       double used = 0;
       bool adopted = false;

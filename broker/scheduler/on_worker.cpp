@@ -166,7 +166,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
   retries_.take_failure(worker, task, record);
 }
 
-/// Counts the end of an attempt for WorkerHealth and for the refusals of the worker.
+/// Tells WorkerHealth how an attempt ended; a success also clears the worker's refusal of the program.
 void Scheduler::note_end(Worker& worker, const Task& task, wire::Outcome outcome) {
   switch (outcome) {
     case wire::Outcome::ok:
