@@ -166,7 +166,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
   retries_.take_failure(worker, task, record);
 }
 
-/// Tells WorkerHealth how an attempt ended; a success also clears the worker's refusal of the program.
+/// Tells WorkerHealth how an attempt ended; a success also resets the back-off of the worker's refusal.
 void Scheduler::note_end(Worker& worker, const Task& task, wire::Outcome outcome) {
   switch (outcome) {
     case wire::Outcome::ok:

@@ -168,8 +168,8 @@ void Scheduler::on_timer(const Timer& timer) {
 
 // ---- presence ----
 
-/// This process was stalled: all grace periods and silences start again, and so does the adoption window if it
-/// was open before.
+/// This process was stalled: all grace periods and silences start again, and so does the adoption window if
+/// it was open before.
 void Scheduler::on_clock_jump() {
   const Time previous = tables_.step.previous();
   if (previous < tables_.adoption.window_ends()) tables_.adoption.open_window();
