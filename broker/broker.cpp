@@ -17,8 +17,8 @@ namespace {
 
 enum { kRouter, kMonitor, kStop };  // in Broker::polled_
 
-constexpr int kMessagesPerTurn = 1000;                 // then what they led to is sent
-constexpr std::size_t kBytesPerTurn = 128 << 10;       // of them
+constexpr int kMessagesPerTurn = 1000;                 // then the resulting frames are sent
+constexpr std::size_t kBytesPerTurn = 128 << 10;       // of received frames
 constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full pipe did not take
 
 }  // namespace
@@ -28,7 +28,7 @@ void Broker::run(int stop) {
              {monitor_.get(zmq::sockopt::fd), POLLIN, 0},
              {stop, POLLIN, 0}};
   if (journal_) polled_.push_back({journal_->descriptor(), POLLIN, 0});
-  read_monitor();  // libzmq's descriptors tell of what comes after a socket was found empty
+  read_monitor();  // libzmq's descriptors are edge-triggered: first read each socket until it is empty
   while (poll_once()) {
   }
   step(Shutdown{"the broker was told to stop"});
@@ -74,8 +74,8 @@ void Broker::receive_frames() {
   }
 }
 
-/// Whether nothing is there until the router's descriptor is readable. libzmq may have taken notice of what
-/// came in while something was sent.
+/// Whether there is no frame before the router's descriptor becomes readable. Its edge may have been consumed
+/// by libzmq during a send, so the socket is asked once after sends.
 bool Broker::quiet() {
   if (drained_ && std::exchange(sent_, false)) {
     drained_ = (router_.get(zmq::sockopt::events) & ZMQ_POLLIN) == 0;
@@ -220,7 +220,7 @@ Broker::Sent Broker::try_send(const Connection& connection, const std::string& f
   }
 }
 
-/// Sends until the pipe is full or nothing is left. False when something is left.
+/// Sends until the pipe is full or all frames are sent. False: frames are left (backpressure).
 bool Broker::flush_one(PeerId peer, Connection& connection) {
   for (;;) {
     if (connection.waiting.empty()) {
@@ -247,7 +247,7 @@ bool Broker::flush_one(PeerId peer, Connection& connection) {
 void Broker::flush() {
   blocked_ = false;
   const bool sends = !touched_.empty();
-  // A PeerGone can make others dirty: until nothing is.
+  // A PeerGone can add frames for other peers: repeated until no connection is touched.
   std::vector<PeerId> left;
   while (!touched_.empty()) {
     std::vector<PeerId> now_touched;

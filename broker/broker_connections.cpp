@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Broker and its connections: the socket, who comes, and how the ends of connections and processes are
-// noticed.
+// Broker and its connections: the socket, the admission of new connections, and the detection of connections
+// and processes that have ended.
 #include <fmt/format.h>
 #include <netdb.h>
 #include <spdlog/spdlog.h>
@@ -23,7 +23,7 @@ namespace {
 constexpr int kFramesQueuedMax = 256;  // per connection in libzmq: credit comes first
 constexpr int kSuspectChecks = 10;
 constexpr auto kProcessesChecked = std::chrono::milliseconds(500);
-constexpr int kReservedFiles = 16;                          // descriptors that no newcomer gets
+constexpr int kReservedFiles = 16;                          // descriptors that no new connection gets
 constexpr auto kRefusalsLogged = std::chrono::seconds(10);  // at most this often
 constexpr const char* kMonitorAddress = "inproc://weft-broker-monitor";
 
@@ -77,7 +77,7 @@ Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t p
   router_.set(zmq::sockopt::tcp_keepalive_idle, 3);
   router_.set(zmq::sockopt::tcp_keepalive_intvl, 1);
   router_.set(zmq::sockopt::tcp_keepalive_cnt, 3);
-  router_.set(zmq::sockopt::tcp_maxrt, 5000);  // while something is under way, the kernel asks nothing
+  router_.set(zmq::sockopt::tcp_maxrt, 5000);  // no keepalive probes while data is not acknowledged
   zmq_socket_monitor(router_.handle(), kMonitorAddress, ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_ACCEPTED);
   monitor_.set(zmq::sockopt::linger, 0);
   monitor_.connect(kMonitorAddress);
@@ -157,7 +157,7 @@ void Broker::check_suspects() {
   suspects_ = std::move(still);
 }
 
-/// Before its HELLO counts: how its connection and its process end is to be known.
+/// Called before the HELLO of a client takes effect, to detect how its connection and its process end.
 void Broker::watch_client(Connection& connection, const wire::HelloClient& hello) {
   connection.second = second_descriptor(connection.fd);
   if (connection.second.get() >= newcomer_max_) connection.second.reset();
@@ -166,7 +166,7 @@ void Broker::watch_client(Connection& connection, const wire::HelloClient& hello
   if (process && process.get() < newcomer_max_) processes_.push_back({std::move(process), hello.session});
 }
 
-/// Its connection may outlive it, in a process that it has forked.
+/// A client's connection may outlive its process, in a process that it has forked.
 void Broker::check_processes() {
   if (processes_.empty() || now() < next_process_check_) return;
   next_process_check_ = now() + kProcessesChecked;

@@ -10,17 +10,17 @@
 
 namespace weft::broker {
 
-/// A second descriptor of the connection that libzmq has as `fd`: after libzmq has closed its own, the kernel
-/// can still be asked how the connection ended. Empty when there is none.
+/// Duplicates descriptor `fd` of libzmq, so that the kernel can still be asked how the connection ended after
+/// libzmq has closed `fd`. Empty when that fails.
 Fd second_descriptor(int fd);
 
-/// Whether the peer's kernel has ended the connection, by EOF or reset. False: this side's kernel gave it up.
-/// A peer that is alive is heard of every `heard_within`. `connection` is of second_descriptor(); empty:
-/// true.
+/// Whether the peer's kernel has ended the connection, by EOF or reset; false: this side's kernel gave up. A
+/// peer that is alive sends something every `heard_within`. `connection` is from second_descriptor(); if it
+/// is empty, the answer is true.
 bool is_ended_by_peer(const Fd& connection, std::chrono::milliseconds heard_within);
 
-/// The process at the other end of `connection` as a pidfd, if it is `pid` on this host: it must have the
-/// socket. Empty when it is elsewhere, or of another user.
+/// A pidfd of the client process at the other end of `connection`, if process `pid` on this host has that
+/// socket. Empty when the process is on another host, or belongs to another user.
 Fd process_at_other_end(const Fd& connection, const std::string& host, std::uint64_t pid);
 
 }  // namespace weft::broker

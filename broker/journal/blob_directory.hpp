@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-// BlobDirectory: programs and large arguments on disk, each named by the hash of its content, so that what a
-// journaled task needs is durable like the task.
+// BlobDirectory: programs, large arguments and large results on disk, each named by the hash of its content,
+// so that the blobs of a journaled task are as durable as the task.
 //
 //   DIR/<hash>        complete and durable
-//   DIR/<hash>.part   on its way; removed by the next opening
+//   DIR/<hash>.part   incomplete; removed when the directory is opened again
 //
-// One thread calls save(), seal() and forget(); read(), has() and list() may be called from any other beside
-// it.
+// One thread calls save(), seal() and forget(); any other thread may call read(), has() and list() at the
+// same time.
 #pragma once
 
 #include <cstdint>
@@ -23,22 +23,24 @@ namespace weft::broker {
 
 class BlobDirectory {
  public:
-  /// Opens `directory`, or makes it for nobody else to enter. Throws std::runtime_error with a sentence.
+  /// Opens `directory`, or creates it with access for this user only. Throws std::runtime_error with a
+  /// sentence for people.
   explicit BlobDirectory(const std::string& directory);
 
-  /// Part of a blob of `size` bytes, in any order. Throws std::runtime_error with the reason; then nothing of
-  /// the blob is kept.
+  /// Writes one chunk of a blob of `size` bytes; chunks come in any order. Throws std::runtime_error with the
+  /// reason, and then drops all chunks of the blob.
   void save(const BlobId& id, std::uint64_t size, std::uint64_t offset, std::string_view bytes);
-  /// All of it was saved: checks that, and it is durable on return. Of one that is durable already, nothing
-  /// happens. Throws std::runtime_error with the reason; then nothing of the blob is kept.
+  /// All chunks were saved: verifies the hash and makes the blob durable. Does nothing if the blob is durable
+  /// already. Throws std::runtime_error with the reason, and then drops all chunks of the blob.
   void seal(const BlobId& id);
-  /// Removes it, whole or in part. What the disk does not let go is in list() again.
+  /// Removes a blob, complete or not. A file that cannot be removed is in list() after the next start.
   void forget(const BlobId& id);
 
+  /// Whether the blob is complete and durable.
   bool has(const BlobId& id) const;
-  /// Throws std::runtime_error when they are not there.
+  /// Throws std::runtime_error when the directory does not have these `bytes` bytes at `offset`.
   Bytes read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
-  /// What is complete, with its size.
+  /// The complete blobs, with their sizes in bytes.
   std::map<BlobId, std::uint64_t> list() const;
 
  private:

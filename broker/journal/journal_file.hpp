@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// JournalFile: rows of bytes on disk, each durable when append() returns. A SQLite database in WAL mode
-// with synchronous=FULL is the log; a chain of checksums (journal_row.hpp) tells whether what is read is
-// what was written. One process has it at a time, and one thread uses it.
+// JournalFile: a write-ahead log of rows of bytes, each durable when append() returns. The file is a SQLite
+// database in WAL mode with synchronous=FULL; a chain of checksums (journal_row.hpp) detects damage. One
+// process opens the file at a time, and one thread uses it.
 //
-// After a crash the rows are those whose append() returned, and perhaps the one that was being appended.
-// The file does not shrink: what rewrite() frees is used again.
+// After a crash the journal has the rows whose append() returned, and perhaps the row that was being
+// appended. The file does not shrink: later rows use the space that rewrite() frees.
 #pragma once
 
 #include <cstdint>
@@ -25,28 +25,30 @@ class JournalFile {
  public:
   enum class Mode {
     normal,
-    salvage,  // of a damaged one, keep every row that is whole; the damaged file stays, as <path>.damaged
+    salvage,  // copies the whole rows of a damaged journal to a new one; the old file becomes <path>.damaged
   };
 
-  /// Opens `path`, or makes it, and checks every row. Throws std::runtime_error with a sentence: what is
-  /// wrong, with which file, and what to do.
+  /// Opens the journal `path`, or creates it, and checks every row. Throws std::runtime_error with a sentence
+  /// for people: what is wrong, with which file, and what to do.
   explicit JournalFile(std::string path, Mode mode = Mode::normal);
   ~JournalFile();
   JournalFile(JournalFile&&) noexcept;
   JournalFile& operator=(JournalFile&&) = delete;
 
-  /// The rows, in the order in which they were appended. Once, before the first append.
+  /// Removes and returns the rows, in the order in which they were appended. REQUIRES: called once, before
+  /// the first append.
   std::vector<std::string> read();
-  /// What opening it has shown that people should know, each a sentence.
+  /// Findings while opening the journal, each a sentence for people: what was cut off or salvaged.
   const std::vector<std::string>& notices() const { return notices_; }
 
-  /// The row is durable on return. Throws std::runtime_error with the reason; then it is not kept, and a
-  /// later one may well be.
+  /// Appends a row, which is durable on return. Throws std::runtime_error with the reason; then the journal
+  /// does not have the row, and the next append may succeed.
   void append(std::string_view row);
-  /// These rows instead of all others, at once and durably. Throws like append; then all is as it was.
+  /// Replaces all rows by `rows`, atomically and durably. Throws like append(); then the journal is
+  /// unchanged.
   void rewrite(const std::vector<std::string>& rows);
 
-  /// Of all rows.
+  /// Bytes of the content of all rows.
   std::uint64_t bytes() const { return bytes_; }
 
  private:
@@ -63,7 +65,7 @@ class JournalFile {
 
   std::string path_;
   std::unique_ptr<Store> store_;
-  std::vector<std::string> rows_;  // until read()
+  std::vector<std::string> rows_;  // read when opened; moved out by read()
   std::vector<std::string> notices_;
   std::uint64_t number_ = 0;  // of the last row
   BlobId checksum_;           // of the last row

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Making a journal, and making one of what is whole in a damaged one. What is under the journal's name is
-// always complete: a crash in between leaves the old file, or is finished by the next start.
+// Creates journals, and salvages damaged ones. The file under the journal's name is always complete: after a
+// crash during a salvage, either the old file is still there, or the next start finishes the salvage.
 #pragma once
 
 #include <cstdint>
@@ -8,21 +8,22 @@
 
 namespace weft::broker {
 
-/// An empty journal called `path`, where nothing is. Throws std::runtime_error with a sentence.
+/// Creates an empty journal `path`. Throws std::runtime_error with a sentence for people. REQUIRES: `path`
+/// does not exist.
 void make_journal(const std::string& path);
 
 struct Salvaged {
-  std::uint64_t kept = 0;      // rows
-  std::uint64_t left_out = 0;  // that should have been there and are not whole, as far as that can be known
-  std::string damaged;         // what the damaged file is called now
+  std::uint64_t kept = 0;      // whole rows, which are in the new journal
+  std::uint64_t left_out = 0;  // lost rows, as far as their number is known
+  std::string damaged;         // new name of the damaged file
 };
 
-/// Moves the damaged journal `path` aside and puts a new one with every whole row in its place. Throws
-/// std::runtime_error with a sentence; then all is as it was.
+/// Renames the damaged journal `path`, and puts a new journal with all its whole rows in its place. Throws
+/// std::runtime_error with a sentence for people; then the damaged journal is unchanged.
 Salvaged salvage_journal(const std::string& path);
 
-/// Goes on with a salvage that was interrupted when only names were to be changed. Returns what the damaged
-/// file is called now.
+/// Finishes a salvage that a crash interrupted before its last renames; does nothing if there is none.
+/// Returns the new name of the damaged file, or "".
 std::string finish_salvage(const std::string& path);
 
 }  // namespace weft::broker

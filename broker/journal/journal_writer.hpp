@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// JournalWriter: the thread that writes the journal and its blobs, so that a slow disk never stops the
-// broker's loop. Orders are performed strictly in order; appends that wait behind one another become one row
-// and one commit, so that under load a commit is shared by as many as came during the one before it.
+// JournalWriter: the thread that writes the journal (write-ahead log) and its blobs, so that a slow disk
+// never stops the broker's loop. Orders are performed in order. Consecutive appends that wait share one row
+// and one commit (group commit): under load, all that came during the commit before.
 #pragma once
 
 #include <atomic>
@@ -47,8 +47,8 @@ class JournalWriter {
   };
   using Order = std::variant<Append, Rewrite, SaveChunk, SealBlob, ForgetBlob>;
 
-  /// Without a fault, the append of this number and those between it and the one answered before are durable.
-  /// With one, the append of this number alone was refused.
+  /// Without a fault, all appends up to `number` that were not answered before are durable. With a fault,
+  /// only append `number` was refused.
   struct Appended {
     std::uint64_t number = 0;
     std::string fault;
@@ -57,33 +57,35 @@ class JournalWriter {
     std::uint64_t number = 0;
     std::string fault;
   };
-  /// Also answers for the chunks, of which none is answered alone.
+  /// Answers a SealBlob, and with it the SaveChunk orders of the blob, which have no answers.
   struct Sealed {
     BlobId id;
     std::string fault;
   };
   using Answer = std::variant<Appended, Rewritten, Sealed>;
 
-  /// `file` was read.
+  /// Starts the thread. REQUIRES: `file` has been read (JournalFile::read()).
   JournalWriter(JournalFile file, BlobDirectory folder);
-  /// Performs what was given.
+  /// Performs all orders that were given, and stops the thread.
   ~JournalWriter();
   JournalWriter(const JournalWriter&) = delete;
   JournalWriter& operator=(const JournalWriter&) = delete;
 
-  /// Readable while take() has something.
+  /// A descriptor that is readable while take() has answers. The writer owns it.
   int descriptor() const { return ready_.get(); }
+  /// Queues an order; does not block on the disk.
   void give(Order order);
+  /// Removes and returns the answers so far.
   std::vector<Answer> take();
 
-  /// For has() and read(), which may run beside the thread.
+  /// The blob directory, for its thread-safe functions has() and read().
   const BlobDirectory& folder() const { return folder_; }
-  /// Of the journal's rows.
+  /// Bytes of the journal's rows. May be called while the thread writes.
   std::uint64_t bytes() const { return bytes_; }
 
  private:
   void run();
-  /// The first of `orders`, or as many appends as come first.
+  /// Performs and removes the first of `orders`, or all appends at the front (group commit).
   void perform_next(std::deque<Order>& orders);
   void append_group(std::deque<Order>& orders);
   void perform(const Rewrite& order);
@@ -92,9 +94,9 @@ class JournalWriter {
   void perform(const ForgetBlob& order);
   void answer(Answer answer);
 
-  JournalFile file_;                           // the thread's
-  BlobDirectory folder_;                       // the thread's, but for its const members
-  std::map<BlobId, std::string> chunk_fault_;  // the thread's: of blobs that are not sealed
+  JournalFile file_;                           // used by the thread only
+  BlobDirectory folder_;                       // used by the thread only, except its const members
+  std::map<BlobId, std::string> chunk_fault_;  // used by the thread only: faults of blobs not sealed yet
   std::atomic<std::uint64_t> bytes_;
   Fd ready_;
 

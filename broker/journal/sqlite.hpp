@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The part of SQLite that the journal needs: a connection, a statement, and errors that say why.
+// RAII wrappers for the part of SQLite that the journal needs: a connection, a statement, and exceptions with
+// the reason.
 #pragma once
 
 #include <sqlite3.h>
@@ -12,11 +13,11 @@
 
 namespace weft::broker::sqlite {
 
-/// What went wrong, with the system's reason where there is one: "disk I/O error (File too large)".
+/// An error of SQLite, with the system's reason where there is one: "disk I/O error (File too large)".
 class Error : public std::runtime_error {
  public:
   Error(int code, const std::string& text) : std::runtime_error(text), code_(code & 0xff) {}
-  /// SQLITE_FULL, SQLITE_BUSY ...
+  /// The primary result code: SQLITE_FULL, SQLITE_BUSY ...
   int code() const { return code_; }
 
  private:
@@ -25,14 +26,16 @@ class Error : public std::runtime_error {
 
 class Database {
  public:
-  /// Opens a file that exists. Whatever it is: nothing is read yet.
+  /// Opens an existing file. Its content is not read yet, so that a file of another kind is not noticed here.
+  /// Throws Error.
   explicit Database(const std::string& path);
 
   sqlite3* get() const { return connection_.get(); }
-  /// One or more statements, whose rows are of no interest.
+  /// Executes one or more statements and ignores their rows. Throws Error.
   void run(const char* sql);
-  /// Whether the last connection that closes brings what is in the WAL home, and removes it.
+  /// Whether closing the last connection checkpoints the WAL into the database and removes the WAL.
   void checkpoint_on_close(bool wanted);
+  /// Throws Error with the message of the connection.
   [[noreturn]] void fail(int code) const;
 
  private:
@@ -42,17 +45,18 @@ class Database {
   std::unique_ptr<sqlite3, Close> connection_;
 };
 
-/// REQUIRES: the Database outlives it, and what is bound lives until reset().
+/// A prepared statement; its functions throw Error. REQUIRES: the Database outlives the statement, and bound
+/// blobs live until reset().
 class Statement {
  public:
   Statement(const Database& database, std::string_view sql);
 
   Statement& bind(int index, std::uint64_t number);
   Statement& bind(int index, std::string_view blob);
-  /// True: there is a row.
+  /// Executes the statement up to its next row. False: there are no more rows.
   bool step();
   void reset();
-  /// Executes it for its effect.
+  /// Executes a statement that returns no rows, and resets it.
   void run();
 
   bool is_integer(int column) const {
@@ -60,7 +64,7 @@ class Statement {
   }
   bool is_blob(int column) const { return sqlite3_column_type(statement_.get(), column) == SQLITE_BLOB; }
   std::uint64_t integer(int column) const;
-  /// Of a blob or a text; lives until the next step.
+  /// The bytes of a blob or text column; valid until the next step() or reset().
   std::string_view blob(int column) const;
 
  private:
@@ -71,7 +75,7 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
-/// Who has a lock on a file: "process 4711 (weft-broker)", "another process".
+/// The process that has a lock on a file, for people: "process 4711 (weft-broker)", "another process".
 std::string holder_of(const std::string& path);
 
 }  // namespace weft::broker::sqlite

@@ -23,8 +23,8 @@ constexpr Roles senders_of() {
   if (WorkerMessages::has<M> || std::is_same_v<M, wire::HelloWorker>) roles = roles | Roles{Role::worker};
   if (std::is_same_v<M, wire::StatusRequest> || std::is_same_v<M, wire::Why>) roles = kEveryRole;
   if (std::is_same_v<M, wire::Find>) roles = roles | Roles{Role::client, Role::observer};
-  // DRAIN_WORKER: admins alone. What only brokers send is refused by the role's dispatch, with a better
-  // reason.
+  // DRAIN_WORKER: admins only. Messages that only brokers send pass here, because the dispatch refuses them
+  // with a better reason.
   if (BrokerMessages::has<M>) roles = kEveryRole;
   return roles;
 }

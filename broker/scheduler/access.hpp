@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Who opened a connection, and what that allows. A connection has an identity (a name and roles), which the
-// shell knows and gives with each message; without keys everybody is anonymous and may do everything. One
-// table says which role may send which message; it is asked before a message is dispatched. What a client
-// leaves at the broker (its session, its detached tasks) and the name of a worker have an owner: the name of
-// the identity that made them. Identities own, connections and keys do not.
+// shell passes with each message; without keys every peer is anonymous and may do everything. One table says
+// which role may send which message, and is checked before a message is dispatched. Sessions, detached tasks
+// and names of workers are owned by the name of the identity that made them, not by a connection or a key.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +18,7 @@ enum class Role : std::uint8_t {
   client,    // submits tasks
   worker,    // executes them
   observer,  // asks what is going on
-  admin,     // may do all that the others may, to whatever anybody owns
+  admin,     // may do all that the others may, to what any identity owns
 };
 
 /// A set of roles.
@@ -50,20 +49,20 @@ struct Identity {
   std::string name;  // "": anonymous
   Roles roles = kEveryRole;
 
-  /// Whether it may use what `owner` (the name of an identity) has made.
+  /// Whether this identity may use what `owner` (the name of an identity) has made.
   bool may_use(const std::string& owner) const { return name == owner || roles.has(Role::admin); }
 };
 
-/// nullptr: anonymous. The connection has the same one for as long as it lives.
+/// nullptr: anonymous. The identity of a connection never changes.
 using IdentityPtr = std::shared_ptr<const Identity>;
 
-/// The identity behind the pointer.
+/// The identity behind the pointer; the anonymous one for nullptr.
 const Identity& identity_of(const IdentityPtr& identity);
 
 /// Whether the table allows an identity with these roles to send the message to a broker.
 bool may_send(Roles roles, const wire::Message& message);
 
-/// "identity alice may not send DRAIN_WORKER: ..." for one that may not.
+/// The error for an identity that may_send() refuses: "identity alice may not send DRAIN_WORKER: ...".
 std::string why_not(const Identity& identity, const wire::Message& message);
 
 }  // namespace weft::broker

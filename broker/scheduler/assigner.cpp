@@ -22,8 +22,8 @@ void Assigner::run_pass() {
   if (tables_.fair_queue.nobody_waits()) rebalance();
 }
 
-/// Assigns tasks of `session` until it has used slot time up to `used_us_max`, or nothing of it can be
-/// placed.
+/// Assigns tasks of `session` until it has used slot time up to `used_us_max`, or no worker can take any of
+/// its tasks.
 void Assigner::serve(Session& session, double used_us_max) {
   double used_us = 0;
   while (session.turn.waits && !tables_.placer.none_open() && session.turn.used_us + used_us <= used_us_max) {
@@ -45,7 +45,7 @@ void Assigner::serve(Session& session, double used_us_max) {
   if (used_us > 0) tables_.fair_queue.charge(session, used_us);
 }
 
-/// The next task of `queue` and a worker for it, or two nulls if no worker has room.
+/// The next task of `queue` and a worker for it, or two nulls if no worker has a free slot for one.
 std::pair<Task*, Worker*> Assigner::next_of(ReadyQueue& queue) {
   const bool retry_first = !queue.retries.empty() && queue.front() == queue.retries.front();
   if (retry_first) {
@@ -67,7 +67,7 @@ std::pair<Task*, Worker*> Assigner::next_retry(ReadyQueue& queue) {
   return {};
 }
 
-/// Workers of protocol `minor` would ignore an option of the tasks in `queue` without a word.
+/// Refuses the tasks of `queue`: workers of protocol `minor` would silently ignore one of their options.
 void Assigner::refuse_too_new(ReadyQueue& queue, std::uint8_t minor) {
   while (Task* task = queue.front()) {
     const auto requirement = wire::required_beyond(task->spec->content, minor);
@@ -90,7 +90,7 @@ void Assigner::fail_refused(ReadyQueue& queue, const Refusal& latest) {
   lifecycle_.answer_all(queue, wire::Outcome::cannot_start, wire::Payload(latest.reason));
 }
 
-/// Returns the slot time, in microseconds, that it is to be charged for in advance.
+/// Returns the slot time, in microseconds, for which the session is charged in advance.
 double Assigner::assign(Task& task, Worker& worker) {
   Session& session = *task.session;
   tables_.specs.send_to(worker, session, *task.spec);
@@ -115,7 +115,7 @@ void Assigner::flush_assignments() {
   assigned_to_.clear();
 }
 
-/// Nothing is queued: takes back tasks that wait behind others on one worker while another is idle.
+/// Rebalancing, when no task is queued: takes back prefetched tasks of busy workers while others are idle.
 void Assigner::rebalance() {
   for (const Task* task : tables_.placer.take_rebalance())
     lifecycle_.revoke(*task, wire::RevokeMode::retract);
@@ -137,8 +137,9 @@ void Assigner::check_invariants() const {
 
 // ---- large arguments ----
 
-/// Of the tasks that wait apart, since workers or tasks came or went, or the program did not start on one:
-/// those whose argument is too large, and those whose program starts on no worker that has memory for it.
+/// Refuses the tasks in `queue.retries` whose argument is larger than the memory of every worker, and those
+/// whose program starts on no worker with enough memory. Checked after workers or tasks came or went, or the
+/// program did not start on a worker (ReadyQueue::sized_for).
 void Assigner::refuse_too_large(ReadyQueue& queue) {
   if (queue.sized_for == tables_.eligibility.membership() || tables_.adoption.window_is_open()) return;
   queue.sized_for = tables_.eligibility.membership();

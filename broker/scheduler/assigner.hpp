@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Assigner: the scheduling pass at the end of a step. Clients take turns (FairQueue); within a client the
-// highest priority and the oldest task goes first, to the worker that Placer chooses. What no worker can ever
-// run is refused here. PROTOCOL.md section 6.
+// Assigner: the scheduling pass at the end of a step. Clients take turns (fair queueing, FairQueue); within a
+// client the oldest task of the highest priority goes first, to the worker that Placer chooses. Tasks that no
+// worker can ever run are refused here. PROTOCOL.md section 6.
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,13 @@ class Assigner {
   Assigner(const Settings& settings, Tables& tables, Lifecycle& lifecycle)
       : settings_(settings), tables_(tables), lifecycle_(lifecycle) {}
 
-  /// Assigns whatever can be assigned, and sends it. When nothing waits, moves tasks to idle workers.
+  /// Assigns all tasks that can be assigned, and sends the assignments. When no task waits, moves prefetched
+  /// tasks to idle workers (rebalancing).
   void run_pass();
-  /// Finds workers where nearly everything fails, and takes back what has not started there.
+  /// Finds workers where nearly everything fails, and takes back their tasks that have not started.
   void avoid_bad_workers();
 
-  /// Nothing is assigned that is not sent.
+  /// Aborts if a task was assigned but not sent.
   void check_invariants() const;
 
  private:

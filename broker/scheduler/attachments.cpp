@@ -51,7 +51,7 @@ void Attachments::watch(Session& session, std::uint64_t seq, const wire::Payload
   const TaskId watcher{session.id, seq};
   const bool finished = entry->phase == Detached::Phase::finished;
   if (finished && entry->is_had_by(session.id))
-    return durable_.deliver_copy(session, seq, *entry);  // and keeps it
+    return durable_.deliver_copy(session, seq, *entry);  // the entry stays
   if (std::find(entry->watchers.begin(), entry->watchers.end(), watcher) == entry->watchers.end())
     entry->watchers.push_back(watcher);
   session.watches[seq] = id;

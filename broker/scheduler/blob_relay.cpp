@@ -28,7 +28,7 @@ void BlobRelay::get(PeerId peer, const wire::Get& get, const Reachable& reachabl
     if (reachable(asked.holder) != Reach::now) {
       ask_other(entry->second, reachable, Reach::now, out);
     } else if (again && get.holder != asked.holder && reachable(get.holder) == Reach::now) {
-      asked.holder = get.holder;  // the peer has given up the one that is silent
+      asked.holder = get.holder;  // the peer has given up the previous holder, which is silent
       out.push_back({0, asked.holder, asked});
     }
     return;
@@ -52,7 +52,7 @@ void BlobRelay::get(PeerId peer, const wire::Get& get, const Reachable& reachabl
 
 void BlobRelay::data(const wire::Data& data, Outbox& out) {
   const auto entry = pending_.find({data.id, data.offset});
-  if (entry == pending_.end()) return;  // nobody asked, or not any more
+  if (entry == pending_.end()) return;  // no peer asks for this chunk, or none does any longer
   for (const PeerId needer : entry->second.needers) out.push_back({needer, {}, data});
   pending_.erase(entry);
   if (kept_bytes_ + data.bytes.size() > kept_bytes_max_) return;
@@ -62,7 +62,7 @@ void BlobRelay::data(const wire::Data& data, Outbox& out) {
 }
 
 void BlobRelay::gone(const Uuid& holder, const wire::Gone& gone, const Reachable& reachable, Outbox& out) {
-  // Not to be asked again: two that have both lost it would be asked in turn for ever.
+  // The holder is not asked again: two holders that have both lost the blob would be asked in turn for ever.
   if (const auto program = programs_.find(gone.id); program != programs_.end())
     program->second.holders.erase(holder);
   for (auto entry = pending_.lower_bound({gone.id, 0});
@@ -79,7 +79,7 @@ void BlobRelay::fall_back(const Uuid& holder, const Reachable& reachable, Outbox
   }
 }
 
-/// False: no other holder is within reach.
+/// False: no other holder can be reached.
 bool BlobRelay::ask_other(Pending& pending, const Reachable& reachable, Reach at_least, Outbox& out) const {
   const auto other = other_holder(pending.get.id, pending.get.holder, reachable, at_least);
   if (!other) return false;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// BlobRelay passes chunks of blobs from those who hold them to those who asked, and keeps
-// programs, so that each is fetched once per broker. Pure; a part of Scheduler. It speaks of holders by
-// the uuid of their session or incarnation; the caller says which of them can be reached.
+// BlobRelay passes chunks of blobs from their holders to the peers that asked for them, and caches programs,
+// so that a broker fetches each program once. Requests for the same chunk are merged (coalescing). Holders
+// are named by the uuid of their session or incarnation; the caller says which of them can be reached. Pure.
 //
-// Invariant: a chunk is asked of one holder at a time, and everyone who asked for it is answered once.
+// Invariant: a chunk is asked of one holder at a time, and every peer that asked for it is answered once.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ namespace weft::broker {
 class BlobRelay {
  public:
   using PeerId = std::uint64_t;
-  static constexpr PeerId kOwnPeer = ~PeerId{0};  // the broker itself, which keeps blobs of detached tasks
+  static constexpr PeerId kOwnPeer = ~PeerId{0};  // the broker itself, for BlobVault
   struct Outgoing {
     PeerId peer;  // 0: to `holder` instead
     Uuid holder;
@@ -28,31 +28,31 @@ class BlobRelay {
   };
   using Outbox = std::vector<Outgoing>;
   enum class Reach : std::uint8_t {
-    never,  // it has left
-    later,  // it is not connected, or silent, and may come back
+    never,  // the holder has left
+    later,  // the holder is not connected, or silent, and may come back
     now,
   };
   using Reachable = std::function<Reach(const Uuid& holder)>;
 
-  /// Keeps at most so many bytes of programs; the chunks beyond are fetched each time.
+  /// Caches at most `kept_bytes_max` bytes of programs; further chunks are fetched for each request.
   explicit BlobRelay(std::size_t kept_bytes_max) : kept_bytes_max_(kept_bytes_max) {}
 
-  /// Session `holder` has program or library `id`, which is worth keeping.
+  /// Session `holder` has program or library `id`; its chunks are cached.
   void add_program(const Uuid& holder, const BlobId& id);
-  /// `peer` asks for a chunk.
+  /// `peer` asks for a chunk: answers from the cache, or asks a holder.
   void get(PeerId peer, const wire::Get& get, const Reachable& reachable, Outbox& out);
-  /// A chunk came.
+  /// A chunk came: passes it to all peers that asked for it.
   void data(const wire::Data& data, Outbox& out);
-  /// Holder `holder` says that it has no such blob.
+  /// `holder` does not have the blob: asks another one, or tells the peers that asked.
   void gone(const Uuid& holder, const wire::Gone& gone, const Reachable& reachable, Outbox& out);
-  /// Holder `holder` is silent or not connected, for now: what was asked of it is asked of another, if one is
-  /// there.
+  /// `holder` is silent or not connected for now: its pending chunks are asked of another reachable holder,
+  /// if there is one.
   void fall_back(const Uuid& holder, const Reachable& reachable, Outbox& out);
-  /// Holder `holder` is connected again: what was asked of it is asked again.
+  /// `holder` is connected again: its pending chunks are asked of it again.
   void resume(const Uuid& holder, Outbox& out);
-  /// Holder `holder` is gone for good.
+  /// `holder` is gone for good: its pending chunks are asked of another holder, or answered with GONE.
   void remove_holder(const Uuid& holder, const Reachable& reachable, Outbox& out);
-  /// Connection `peer` is gone and needs nothing more.
+  /// Connection `peer` is gone: forgets its requests.
   void remove_peer(PeerId peer);
 
   std::size_t kept_bytes() const { return kept_bytes_; }

@@ -63,7 +63,8 @@ BlobRelay::Reachable BlobTraffic::reachable() const {
     }
     if (const Worker* worker = roster_.find_worker(holder))
       return worker->state == WorkerState::lost ? Reach::later : Reach::now;
-    // A session that a worker claims: who waits for a blob of it waits until it is here or given up.
+    // An awaited session, which workers claim: peers wait for its blobs until its client joins or is given
+    // up.
     return adoption_.is_awaited(holder) ? Reach::later : Reach::never;
   };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// BlobTraffic: chunks of blobs between the peers, and between the peers and the broker's own vault. Knows
-// which holder can be reached and by which connection; BlobRelay, which it owns, decides who is asked.
+// BlobTraffic: chunks of blobs between peers, and between peers and the broker's own vault. This class knows
+// which holder can be reached and on which connection; its BlobRelay decides which holder is asked.
 // PROTOCOL.md section 7.
 #pragma once
 
@@ -23,7 +23,7 @@ class BlobTraffic {
         step_(step),
         relay_(settings.program_bytes_max) {}
 
-  /// The client of session `holder` has this program or library, which several workers will ask for.
+  /// The client of session `holder` has this program or library. It is cached, because many workers will ask.
   void add_program(const Uuid& holder, const BlobId& id) { relay_.add_program(holder, id); }
 
   // ---- messages; `holder` is the session or the incarnation of the peer ----
@@ -31,7 +31,7 @@ class BlobTraffic {
   void on(PeerId peer, const Uuid& holder, const wire::Get& get);
   void on(PeerId peer, const Uuid& holder, const wire::Data& data);
   void on(PeerId peer, const Uuid& holder, const wire::Gone& gone);
-  /// Goes on to the holder that it names.
+  /// Passes DROP on to the holder that it names.
   void on(PeerId peer, const Uuid& holder, const wire::Drop& drop);
 
   // ---- holders and peers come and go ----
@@ -42,12 +42,12 @@ class BlobTraffic {
   void resume(const Uuid& holder);
   /// The holder is gone for good.
   void remove_holder(const Uuid& holder);
-  /// The connection is gone, and needs nothing more.
+  /// The connection is gone: forgets its requests.
   void remove_peer(PeerId peer) { relay_.remove_peer(peer); }
 
   // ---- the broker's own vault ----
 
-  /// Asks holders for the chunks that the vault needs now. False: it needs none.
+  /// Asks holders for the chunks that the vault needs now. False: the vault needs none.
   bool fetch_for_vault();
 
  private:

@@ -15,7 +15,7 @@ bool BlobVault::keep(const BlobId& id, std::uint64_t size, const Uuid& holder) {
   if (added) {
     fetch_.start(id, size, {holder});
   } else {
-    fetch_.prefer_holder(id, holder);  // who spoke last is the likeliest to be there
+    fetch_.prefer_holder(id, holder);  // the holder named last is the most likely to be connected
   }
   return false;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// BlobVault decides which blobs the directory beside the journal holds: those that detached tasks need. It
-// counts their users, and has BlobFetch get them from their holders. Pure; a part of Scheduler.
+// BlobVault decides which blobs the blob directory of the journal holds: those that detached tasks need. The
+// vault counts the users of each blob, and BlobFetch gets it from its holders. Pure; a part of Scheduler.
 //
 //   absent --keep()--> fetching --all chunks--> verifying --ready--> kept --last release()--> dropped
 //                       ^    |                     |
@@ -23,7 +23,7 @@ class BlobVault {
   struct Settings {
     BlobFetch::Settings fetch{.give_up = std::chrono::seconds(4), .tries = 5};
   };
-  /// A blob that is wanted is kept, or (with a fault) could not be: it is tried again while it has users.
+  /// A wanted blob is stored now, or (with a fault) could not be: it is fetched again while it has users.
   struct Settled {
     BlobId id;
     std::string fault;
@@ -33,21 +33,23 @@ class BlobVault {
 
   /// The directory holds the blob already.
   void found(const BlobId& id) { blobs_[id].state = State::kept; }
-  /// Adds a user, who can have the blob from `holder`. True: it is kept. False: Settled follows.
+  /// Adds a user of a blob of `size` bytes that `holder` has. True: it is stored already. False: Settled
+  /// follows.
   bool keep(const BlobId& id, std::uint64_t size, const Uuid& holder);
-  /// Removes a user.
+  /// Removes a user; the blob is dropped with its last one.
   void release(const BlobId& id, Actions& actions);
   bool has(const BlobId& id) const;
   void on_data(Time now, const wire::Data& data, Actions& actions);
   void on_gone(Time now, const wire::Gone& gone, Actions& actions);
   void on_ready(const BlobReady& event, Actions& actions);
   void on_bad(Time now, const BlobBad& event, Actions& actions);
-  /// Deletes what the directory holds without a user: once all tasks of the journal have said what they need.
+  /// Deletes the blobs without a user. REQUIRES: after a restart, all entries of the journal have added their
+  /// blobs.
   void collect(Actions& actions);
 
   void tick(Time now, Actions& actions);
   std::optional<Time> deadline() const { return fetch_.deadline(); }
-  /// What is to be asked of holders.
+  /// Removes and returns the chunks to ask of holders.
   std::vector<wire::Get> take_gets(Time now, Actions& actions);
   std::vector<Settled> take_settled() { return std::exchange(settled_, {}); }
 

@@ -18,10 +18,10 @@ void ClaimMatcher::match(Worker& worker) {
   worker.claims.clear();
   tables_.adoption.forget_claims_of(worker);  // it has claimed again what it still has
   for (const auto& [session, records] : claims) {
-    worker.sessions.of(session);  // which will hear of its end
+    worker.sessions.of(session);  // so that the worker is told when the session ends
     if (tables_.roster.find_session(session) == nullptr) tables_.adoption.await_session(session);
     for (const wire::ClaimRecord& record : records) {
-      if (record.state == wire::ClaimState::unknown) {  // of a newer worker: nothing can be made of it
+      if (record.state == wire::ClaimState::unknown) {  // a state that only newer versions know
         tables_.adoption.reject(worker, session, record);
         continue;
       }
@@ -32,8 +32,8 @@ void ClaimMatcher::match(Worker& worker) {
   }
 }
 
-/// What this broker assigned and the worker does not have: the ASSIGN was lost with the old connection. The
-/// worker may still have an earlier attempt of the same task.
+/// Puts back the tasks that this broker assigned and the worker does not claim: their ASSIGN was lost with
+/// the old connection. The worker may still have an earlier attempt of the same task.
 void ClaimMatcher::put_back_unclaimed(Worker& worker) {
   std::set<std::pair<TaskId, wire::Attempt>> claimed;
   for (const auto& [session, claims] : worker.claims) {
@@ -62,7 +62,7 @@ void ClaimMatcher::match(Worker& worker, const Uuid& session_id, const wire::Cla
     }
     return;
   }
-  if (task->state == TaskState::saving) {  // it is answered, and the answer on its way into the journal
+  if (task->state == TaskState::saving) {  // answered, but the answer is not in the journal yet
     tables_.adoption.reject(worker, session_id, claim);
     return;
   }
@@ -78,7 +78,7 @@ void ClaimMatcher::match(Worker& worker, const Uuid& session_id, const wire::Cla
     }
     return;
   }
-  if (task->state == TaskState::cancelling) {  // its client has its answer: no attempt is needed any more
+  if (task->state == TaskState::cancelling) {  // its client has the answer: no attempt is needed
     tables_.adoption.reject(worker, session_id, claim);
     return;
   }
@@ -88,7 +88,7 @@ void ClaimMatcher::match(Worker& worker, const Uuid& session_id, const wire::Cla
     tables_.adoption.reject(*adopted.worker, session_id, adopted.claim);
     return lifecycle_.adopt(*task, worker, claim);
   }
-  tables_.adoption.reject(worker, session_id, claim);  // it is elsewhere by now
+  tables_.adoption.reject(worker, session_id, claim);  // another worker has the task by now
 }
 
 bool ClaimMatcher::try_adopt(Worker& worker, Task& task, const wire::ClaimRecord& claim) {

@@ -58,7 +58,7 @@ void Delivery::send_journaled(Session& session) {
   session.journaled_unsent.clear();
 }
 
-// ---- results that workers keep ----
+// ---- results that workers hold in escrow ----
 
 void Delivery::release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox,
                                         std::uint64_t seq) {
@@ -78,8 +78,8 @@ void Delivery::flush_releases(Session& session) {
         releasing_.emplace_back(peer->worker, next->outbox);
       session.releases.pop();
     }
-    // One loop for each field of many workers, so that cache misses overlap. A worker's last entry stands for
-    // those before it.
+    // Separate loops over many workers, so that cache misses overlap. Releases are coalesced: the last outbox
+    // entry of a worker covers those before it.
     for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
     for (const auto& [worker, outbox] : releasing_) {
       if (const std::uint64_t last = std::exchange(worker->releasing, 0); last != 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Delivery: what clients are told, and what workers may let go of once a client knows it (escrow of results).
-// Answers are numbered for each client, sent as its window allows and kept until it acknowledges them; a
-// worker keeps a result until then. PROTOCOL.md section 5.
+// Delivery: answers to clients, and escrow of results: a worker holds a result until the client has
+// acknowledged it. Answers are numbered for each client, sent as its window allows (flow control), and stored
+// until the acknowledgement. PROTOCOL.md section 5.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ class Delivery {
 
   // ---- answers ----
 
-  /// Sends it at the end of the step. A session without a client gets nothing.
+  /// Sends the answer or charge at the end of the step. A session without a client gets nothing.
   void deliver(Session& session, wire::DeliveryRecord record);
   /// The client has all deliveries up to this number.
   void acknowledge(Session& session, std::uint64_t delivered);
@@ -31,10 +31,11 @@ class Delivery {
   /// The journal has a detached task of the session: KEPT goes out at the end of the step.
   void tell_journaled(Session& session, std::uint64_t seq);
 
-  // ---- results that workers keep ----
+  // ---- results that workers hold in escrow ----
 
-  /// The worker may let go of outbox entry `outbox`, the result of task `seq`, once the client has all that
-  /// was delivered so far and, if the task is detached, the journal has it too. `seq` 0: no detached task.
+  /// The worker may release outbox entry `outbox`, the result of task `seq`, once the client has all
+  /// deliveries made so far and, if the task is detached, the journal has the result. `seq` 0: no detached
+  /// task.
   void release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox,
                                 std::uint64_t seq);
   /// Sends the releases whose condition holds now.
@@ -42,24 +43,25 @@ class Delivery {
 
   // ---- flow control of submits ----
 
-  /// False: the client has sent more than its window allows.
+  /// Counts `bytes` of SUBMIT. False: the client has sent more than its window allows.
   bool within_window(Session& session, std::size_t bytes) const {
     session.unreceived += bytes;
     return session.unreceived <= settings_.submit_bytes_max;
   }
-  /// Tasks have come, so RECEIVED is owed. A message of its own would only wake the client while its window
-  /// is open: RECEIVED goes out with the next DELIVER, when much has come, or at the next scan.
+  /// Tasks have come, so RECEIVED is due. A separate message would only wake a client whose window is open:
+  /// RECEIVED is coalesced with the next DELIVER, or sent after Settings::received_bytes or at the next scan.
   void schedule_received(Session& session);
-  /// Sends RECEIVED if it is owed. Beyond the memory budget, clients that hold more than their share wait.
+  /// Sends RECEIVED if it is due. Backpressure: beyond the memory budget, clients that use more than their
+  /// share wait for it.
   void send_received(Session& session);
 
   // ---- the end of a step ----
 
   /// The session has something to send, or may have ended.
   void mark_dirty(Session& session);
-  /// The sessions that were marked in this step. Each is either removed, or pumped.
+  /// Removes and returns the sessions marked in this step; the caller removes or pumps each.
   std::vector<Session*> take_dirty();
-  /// Sends what the client's window takes.
+  /// Sends as many deliveries as the client's window takes.
   void pump(Session& session);
 
  private:
@@ -71,7 +73,7 @@ class Delivery {
   Step& step_;
   std::vector<Session*> dirty_;
   std::vector<std::pair<Worker*, std::uint64_t>>
-      releasing_;  // and its outbox entry: scratch of flush_releases
+      releasing_;  // worker and outbox entry; scratch memory of flush_releases()
 };
 
 }  // namespace weft::broker

@@ -53,7 +53,7 @@ bool DetachedTasks::take_blob_result(const Worker& worker, Task& task, bool curr
     if (!again) entry->spares.push_back(record.payload);
     return true;
   }
-  if (task.state == TaskState::saving) {  // it was never accepted here, and nothing was promised
+  if (task.state == TaskState::saving) {  // not journaled yet, so nothing was promised to its client
     tables_.step.send(worker.peer, wire::Drop{ref.holder, ref.id});
     return true;
   }
@@ -80,7 +80,7 @@ void DetachedTasks::on_result_kept(Task& task, Detached& entry) {
   lifecycle_.erase(task);
 }
 
-/// The result that was being fetched is lost: that of another attempt serves, or it is made again.
+/// The result that was being fetched is lost: uses the result of another attempt, or executes the task again.
 void DetachedTasks::on_result_lost(Task& task, Detached& entry, const std::string& fault) {
   const auto spare = tables_.durable.drop_result(*task.session, entry);
   tables_.step.notify({.kind = NoticeKind::result_lost,
@@ -91,7 +91,7 @@ void DetachedTasks::on_result_lost(Task& task, Detached& entry, const std::strin
   retries_.start_again(task);
 }
 
-/// Blobs that are kept now, or will not be.
+/// Goes on with the tasks whose blobs are stored now, or could not be stored.
 void DetachedTasks::take_settled_blobs() {
   for (const auto& [id, fault] : tables_.durable.take_settled()) {
     Session* session = tables_.roster.find_session(id.session);

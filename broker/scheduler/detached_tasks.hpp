@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// DetachedTasks: tasks that outlive their client, from their arrival until the journal has their answer.
-// Durable, which this class drives, has their entries; Lifecycle the tasks. A detached task is queued when
-// the journal has it, and a result that is a blob is fetched into the vault before it counts. PROTOCOL.md
-// section 8.
+// DetachedTasks: tasks that outlive their client, from their arrival until the journal has their answer. A
+// detached task is queued when the journal has it, and a result that is a blob is fetched into the vault
+// before it counts. The entries are in Durable, the tasks in Lifecycle. PROTOCOL.md section 8.
 //
 //   SUBMIT -> journal() -> blobs are fetched -> Persist -> Persisted -> KEPT, queued -> ... -> RESULTS
 //          -> take_blob_result() -> the blob is fetched -> answer -> Persist -> Persisted -> DELIVER
@@ -23,20 +22,20 @@ class DetachedTasks {
   DetachedTasks(const Settings& settings, Tables& tables, Lifecycle& lifecycle, Retries& retries)
       : settings_(settings), tables_(tables), lifecycle_(lifecycle), retries_(retries) {}
 
-  // ---- what clients and workers say ----
+  // ---- messages of clients and workers ----
 
-  /// A detached task has arrived: it goes into the journal before it is queued. Refused without a journal.
+  /// A detached task has arrived: the journal gets it before it is queued. Refused without a journal.
   void journal(Task& task);
-  /// The client announces a task again. False: it is not one that the journal has.
+  /// The client announces a task again. False: the journal does not have it.
   bool reannounce(Session& session, const wire::ReannounceRecord& record);
-  /// The client cancels task `seq`: if that is attached to a detached one, the detached one is cancelled.
+  /// The client cancels task `seq`: if it is attached to a detached task, the detached task is cancelled.
   void cancel_watched(Session& session, std::uint64_t seq);
-  /// A large result of a detached task is fetched before it counts. False: this is not one.
+  /// A result of a detached task that is a blob is fetched before it counts. False: it is not such a result.
   bool take_blob_result(const Worker& worker, Task& task, bool current, const wire::ResultRecord& record);
 
-  // ---- what the disk says ----
+  // ---- answers of the journal and the blob directory ----
 
-  /// The journal has a row, or cannot be written.
+  /// A batch of records is durable, or cannot be written.
   void on(const Persisted& event);
   /// The vault has a blob, or its hash or the disk is at fault.
   void on(const BlobReady& event);
@@ -44,9 +43,11 @@ class DetachedTasks {
 
   // ---- in each step ----
 
-  /// Asks for the blobs that detached tasks need, and takes what has come of them.
+  /// Asks for the blobs that detached tasks need, and goes on with the tasks whose blobs have arrived or
+  /// failed.
   void fetch_blobs();
-  /// Hands what this step has recorded to the journal, unless a row is under way: then it goes with the next.
+  /// Hands the records of this step to the journal. While a write is under way they wait for the next one
+  /// (group commit).
   void write_journal();
 
  private:

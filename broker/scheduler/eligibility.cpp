@@ -67,7 +67,7 @@ bool Eligibility::fits_now(const Worker& worker, const Placement& placement, con
   });
 }
 
-/// Whether a worker that is not avoided could run it.
+/// Whether another worker, which is not avoided, could run the placement.
 bool Eligibility::is_possible_elsewhere(const Worker& worker, const Placement& placement,
                                         const Task* large) const {
   return std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
@@ -99,7 +99,7 @@ void Eligibility::note_refusal(Worker& worker, const BlobId& program, const wire
   Refusal& refusal = worker.cannot_start.edit()[program];
   refusal.at = step_.now();
   refusal.reason = reason;
-  if (step_.now() < refusal.until) return;  // of the same attempt to start it
+  if (step_.now() < refusal.until) return;  // a further refusal of the same try
   refusal.memory =
       std::clamp(refusal.memory * 2, settings_.cannot_start_memory, settings_.cannot_start_memory_max);
   refusal.until = step_.now() + refusal.memory;
@@ -156,7 +156,7 @@ void Eligibility::forget_refusals(const BlobId& program) const {
   }
 }
 
-/// The worker with the most memory of those that may ever run it; nullptr: there is none.
+/// The worker with the most memory among those that may ever run the placement; nullptr: there is none.
 const Worker* Eligibility::largest_for(const Placement& placement) const {
   const Worker* largest = nullptr;
   for (const auto& [id, worker] : roster_.workers()) {
@@ -177,7 +177,7 @@ std::string Eligibility::explain(const Placement& placement) const {
   return possible ? "" : why_never(placement);
 }
 
-/// REQUIRES: there are workers, and none of them could run it.
+/// REQUIRES: there are workers, and none of them could run the placement.
 std::string Eligibility::why_never(const Placement& placement) const {
   const auto& workers = roster_.workers();
   std::vector<std::string> names;

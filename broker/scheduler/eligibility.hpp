@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Eligibility: which workers can run the tasks of a ready queue, now or ever, and why none can. Counts what
-// the workers offer; never changes a worker but for its refusals.
+// Eligibility: which workers can run the tasks of a ready queue, now or ever, and why none can. Counts the
+// functions and memory sizes that workers offer; of a worker only its refusals are changed here.
 #pragma once
 
 #include <cstdint>
@@ -31,15 +31,17 @@ class Eligibility {
 
   /// By its name, slots, resources and protocol version.
   static bool may_ever_run(const Worker& worker, const Placement& placement);
-  /// Whether it could if it were idle: it is here, and the program has not just failed to start on it.
+  /// Whether the worker could if it were idle: it is present, and the program has not just failed to start on
+  /// it.
   bool could_run(const Worker& worker, const Placement& placement) const;
-  /// Whether its resources are free too. `large`: a task whose argument must fit into its memory.
+  /// could_run(), and the resources are free. `large`: a task whose argument must fit into the worker's
+  /// memory.
   bool fits_now(const Worker& worker, const Placement& placement, const Task* large = nullptr) const;
   static bool is_preferred(const Worker& worker, const Placement& placement);
   /// nullptr stands for a task with a small argument.
   static bool has_memory_for(const Task* task, const Worker& worker);
-  /// The program did not start on this worker. It is not tried there again for a while, which doubles each
-  /// time: a round through many or slow workers would otherwise never end.
+  /// The program did not start on this worker. It is not tried there again for a time that doubles with each
+  /// refusal (exponential back-off): a round through many or slow workers would otherwise never end.
   void note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason) const;
 
   /// The program has started on this worker: its next refusal is a first one.
@@ -47,13 +49,15 @@ class Eligibility {
 
   // ---- all workers ----
 
-  /// Those that may_ever_run the tasks of `queue`, in the order in which they joined.
+  /// The workers that may_ever_run() the tasks of `queue`, in the order in which they joined. Valid until
+  /// membership() changes.
   const std::vector<Worker*>& candidates_of(ReadyQueue& queue) const;
   /// Whether the argument is larger than the memory of some worker. An inline argument never is.
   bool is_large(const Task& task) const {
     return task.payload.is_blob() && task.payload.blob().size > least_memory_;
   }
-  /// All workers that could run it otherwise are too old for one of its options: the newest minor among them.
+  /// If every worker that could otherwise run the placement is too old for one of its options: the newest
+  /// minor version among these workers.
   std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
   /// The latest refusal of a program that starts on none of the workers that could run it (and have memory
   /// for `large`, if given). nullptr: some worker has not refused it.
@@ -63,13 +67,14 @@ class Eligibility {
 
   // ---- reasons, for people ----
 
-  /// Why no present worker can run it, or "" when one could if it were idle.
+  /// Why no present worker can run the placement; "" when one could if it were idle.
   std::string explain(const Placement& placement) const;
-  /// Why the worker takes nothing new, or only one task at a time; "" when it does not hold.
+  /// Why a worker takes no new tasks, or only one at a time; "" when it takes tasks normally.
   static std::string why_held(const wire::Heartbeat& hold);
-  /// The same for all workers that could run it; "" when one of them does not hold.
+  /// The same for all workers that could run the placement; "" when one of them takes tasks normally.
   std::string why_held(const Placement& placement) const;
-  /// Why no worker that may ever run it has memory for its argument; "" when one has, or when there is none.
+  /// Why no worker that may ever run the task has memory for its argument; "" when one has, or when no worker
+  /// may ever run it.
   std::string why_too_large(const Task& task) const;
 
  private:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What goes into Scheduler and what comes out. Plain values; actions compare. Those about blobs, which are in
-// the directory beside the journal, are the ones of all three roles: common/wire/blob_verbs.hpp.
+// Events (input) and actions (output) of Scheduler. Plain values; actions compare. The events and actions
+// about blobs are those of all three roles (common/wire/blob_verbs.hpp); here they are about the blob
+// directory of the journal.
 #pragma once
 
 #include <string>
@@ -28,7 +29,7 @@ struct Received {
   std::uint8_t minor = wire::kMinor;  // version of the peer
   IdentityPtr identity = nullptr;     // who opened the connection
 };
-/// A frame from a connection that cannot be decoded; `version` when it is of another major version.
+/// A frame that cannot be decoded; `version`: because it is of another major version.
 struct ReceivedGarbage {
   PeerId peer = kNoPeer;
   std::string reason;
@@ -37,18 +38,19 @@ struct ReceivedGarbage {
 /// The connection is closed, or a send to it failed for good.
 struct PeerGone {
   PeerId peer = kNoPeer;
-  bool by_peer = true;  // the peer's kernel closed or reset it; false: it could not be reached any more
+  bool by_peer = true;  // the peer's kernel closed or reset it; false: the peer can no longer be reached
 };
 /// The process of the client that has this session has ended, on this host.
 struct ProcessGone {
   Uuid session;
 };
 struct Tick {};
-/// The broker is about to leave: says GOODBYE to everybody.
+/// The broker is about to exit: GOODBYE goes to all peers.
 struct Shutdown {
   std::string reason;
 };
-/// What the journal and its folder held when the broker started. The first event, when there is a journal.
+/// What the journal and its blob directory held when the broker started. The first event, if there is a
+/// journal.
 struct Recovered {
   std::vector<JournalRecord> records;
   std::vector<BlobId> blobs;
@@ -56,7 +58,7 @@ struct Recovered {
 /// Answers Persist and RewriteJournal.
 struct Persisted {
   std::uint64_t number = 0;
-  std::string fault;  // "": it is durable; else nothing of it is, and why
+  std::string fault;  // "": the whole write is durable; otherwise why none of it is
 };
 using Event = std::variant<Received, ReceivedGarbage, PeerGone, ProcessGone, Tick, Shutdown, Recovered,
                            Persisted, BlobReady, BlobBad>;
@@ -68,7 +70,7 @@ struct Send {
   wire::Message message;
   bool operator==(const Send&) const = default;
 };
-/// After what was sent to it has gone out, this connection has no meaning any more.
+/// This connection ends after the frames already sent to it have gone out.
 struct ForgetPeer {
   PeerId peer = kNoPeer;
   bool operator==(const ForgetPeer&) const = default;
@@ -78,7 +80,7 @@ struct Notify {
   Indirect<Notice> notice;
   bool operator==(const Notify&) const = default;
 };
-/// Append a row to the journal. One is under way at a time.
+/// Append a row (a batch of records) to the journal. One write is under way at a time.
 struct Persist {
   std::uint64_t number = 0;
   std::string row;
@@ -90,7 +92,7 @@ struct RewriteJournal {
   std::vector<std::string> rows;
   bool operator==(const RewriteJournal&) const = default;
 };
-/// The ServeChunk of worker and client, for a GET of this peer.
+/// Answer the GET of `peer` from the blob directory.
 struct ServeChunk {
   PeerId peer = kNoPeer;
   wire::Get get;

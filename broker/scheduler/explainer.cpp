@@ -102,7 +102,7 @@ std::string Explainer::why_here(const Session& session, const Task& task) const 
   return "";
 }
 
-/// The workers on which the task failed, as far as they are still here.
+/// The present workers on which the task has failed.
 std::string Explainer::failed_where(const Task& task) const {
   std::vector<std::string> names;
   for (const auto& [name, worker] : tables_.roster.names()) {
@@ -134,7 +134,7 @@ std::string Explainer::why_waiting(const Session& session, const ReadyQueue& que
                      worker->hello.name);
 }
 
-/// Notes when a worker has tasks and does nothing with them.
+/// Watchdog: notes when a worker has tasks and makes no progress.
 void Explainer::watch_worker(Worker& worker) {
   std::string note =
       worker.avoided ? tables_.health.why_avoided(worker) : tables_.eligibility.why_held(worker.hold);

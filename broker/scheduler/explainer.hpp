@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Explainer: why a task is where it is, and what is wrong with queues and workers, for `weft why`, `weft
-// status` and the log. Changes nothing but notes about workers.
+// Explainer: why a task is in its state, and what is wrong with queues and workers, for `weft why`, `weft
+// status` and the log. Also the watchdog for workers without progress. Changes only the notes about workers.
 #pragma once
 
 #include <string>
@@ -19,11 +19,11 @@ class Explainer {
   wire::Answer why(const std::string& text) const;
   /// Why the tasks in `queue` wait; "" when they only wait for a free slot.
   std::string why_waiting(const Session& session, const ReadyQueue& queue) const;
-  /// Whether it is time for log_waiting(), which looks at everything: every explain_after.
+  /// Whether log_waiting() is due: every explain_after only, because it looks at all queues and workers.
   bool is_due() const { return tables_.step.now() >= next_log_; }
-  /// When is_due() holds next.
+  /// The time from which is_due() holds.
   Time deadline() const { return next_log_; }
-  /// Logs what tasks have been waiting for, and notes which workers make no progress.
+  /// Logs why tasks have been waiting, and notes which workers make no progress.
   void log_waiting();
 
  private:

@@ -62,7 +62,7 @@ void FairQueue::take_out(Task& task) {
   update(*task.session);
 }
 
-/// It waits with those that must not go to every worker.
+/// Puts the task into `retries`, with the tasks that must not go to every worker.
 void FairQueue::set_apart(Task& task) const {
   ReadyQueue& queue = *task.spec->queue;
   queue.retries.insert_by_seq_from_back(task);

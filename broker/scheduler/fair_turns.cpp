@@ -21,7 +21,7 @@ void FairTurns::change(Turn& turn, bool waits) {
 }
 
 void FairTurns::charge(Turn& turn, double us) {
-  auto place = order_.extract(key_of(turn));  // nothing, if it does not wait
+  auto place = order_.extract(key_of(turn));  // empty if the client does not wait
   turn.used_us += us;
   if (!place) return;
   place.value() = key_of(turn);

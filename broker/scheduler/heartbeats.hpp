@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Heartbeats: twice in each heartbeat_interval, sends HEARTBEAT to the peers that were sent nothing for an
-// interval, and finds those of which nothing was heard for heartbeat_liveness intervals.
+// Heartbeats: twice in each heartbeat_interval, sends HEARTBEAT to the peers to which nothing was sent for an
+// interval, and finds the peers that have been silent for heartbeat_liveness intervals.
 #pragma once
 
 #include <vector>
@@ -18,10 +18,10 @@ class Heartbeats {
         next_scan_(tables.step.now() + settings.heartbeat_interval / 2) {}
 
   bool is_due() const { return tables_.step.now() >= next_scan_; }
-  /// When is_due() holds next.
+  /// The time from which is_due() holds.
   Time deadline() const { return next_scan_; }
-  /// Sends the heartbeats that are due. Returns the peers that have been silent for silence_max(), but for
-  /// clients of which that is known.
+  /// Sends the heartbeats that are due. Returns the peers that have been silent for silence_max(), except
+  /// clients whose state is `silent` already.
   std::vector<PeerId> scan();
   Duration silence_max() const { return settings_.heartbeat_interval * settings_.heartbeat_liveness; }
 

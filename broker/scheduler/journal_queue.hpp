@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// JournalQueue is the write-behind queue in front of the journal. It gathers records into rows; one row is
-// under way at a time, and the records that come until it is durable share the next commit (group commit).
-// Pure; a part of Scheduler.
+// JournalQueue is the write-behind queue in front of the journal (write-ahead log). Records are gathered into
+// rows; one row is under way at a time, and the records that come until it is durable share the next row and
+// commit (group commit). Pure; a part of Scheduler.
 #pragma once
 
 #include <deque>
@@ -25,15 +25,16 @@ class JournalQueue {
   explicit JournalQueue(const Settings& settings) : settings_(settings) {}
 
   void record(JournalRecord record) { queue_.push_back(std::move(record)); }
-  /// The next row, when there is something to write and nothing is under way.
+  /// The next row, if there are records to write and no write is under way.
   std::optional<Persist> next_row(Time now);
   /// Whether the journal has grown so much that it should be rewritten.
   bool wants_rewrite(Time now) const;
+  /// Replaces the journal by `rows` (compaction). REQUIRES: no write is under way.
   RewriteJournal rewrite(std::vector<std::string> rows);
-  /// The answer: what is durable now. After a fault: the tasks that will not be; the other records are
-  /// written again later.
+  /// Takes the answer to the write under way. Returns the records that are durable now; after a fault, the
+  /// tasks that will not be journaled, while the other records are written again later.
   std::vector<JournalRecord> on_persisted(Time now, const Persisted& event);
-  /// Of the last write; "": none.
+  /// Fault of the last write; "": it succeeded.
   const std::string& fault() const { return fault_; }
 
   std::optional<Time> deadline() const;
@@ -45,7 +46,7 @@ class JournalQueue {
   std::deque<JournalRecord> queue_;
   std::size_t under_way_records_ = 0;  // at the front of queue_
   std::size_t under_way_bytes_ = 0;
-  std::uint64_t number_ = 0;  // of the last row
+  std::uint64_t number_ = 0;  // of the last write
   bool under_way_ = false;    // a row or a rewrite
   bool rewriting_ = false;
   std::optional<Time> not_before_;  // after a fault

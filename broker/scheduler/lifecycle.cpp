@@ -49,7 +49,7 @@ void Lifecycle::queue(Task& task) {
   tables_.fair_queue.remove(task);
   task.state = TaskState::queued;
   task.since = tables_.step.now();
-  if (task.due <= tables_.step.now()) start_queue_timeout(task, 0);  // it waits once more
+  if (task.due <= tables_.step.now()) start_queue_timeout(task, 0);  // the task waits again
   tables_.fair_queue.push(task);
 }
 
@@ -183,7 +183,7 @@ void Lifecycle::complete(Task& task, bool current, const wire::Payload& result) 
   current ? erase(task) : stop_or_erase(task);
 }
 
-/// The task is answered. If a worker has it, it goes when that worker has stopped it.
+/// The task is answered. If a worker has it, the task is erased when that worker has stopped it.
 void Lifecycle::stop_or_erase(Task& task) {
   if (!task.with_worker()) return erase(task);
   revoke(task, wire::RevokeMode::cancel);
@@ -220,7 +220,7 @@ void Lifecycle::check_invariants() const {
     for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       WEFT_CHECK(task->worker == worker.get());
     }
-    // Adopted tasks were started by another life of the broker; ours alone never over-commit.
+    // Adopted tasks are bound without a check of resources; only with them may a worker be over-committed.
     for (const auto& [name, free] : worker->resources_free) {
       double used = 0;
       bool adopted = false;

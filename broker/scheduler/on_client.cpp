@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What clients say: one function for each message. PROTOCOL.md sections 4 and 5.
+// Messages of clients: one function for each. PROTOCOL.md sections 4 and 5.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -51,7 +51,7 @@ void Scheduler::on_client_message(Session& session, const wire::Message& message
 }
 
 void Scheduler::on(Session& session, const wire::Define& message) {
-  if (session.specs.contains(message.spec)) return;  // said again after a reconnect
+  if (session.specs.contains(message.spec)) return;  // sent again after a reconnect
   if (!are_amounts(message.content.resources)) {
     return refuse(
         session.peer, wire::RefuseCode::malformed,
@@ -102,7 +102,7 @@ void Scheduler::on(Session& session, const wire::Submit& submit) {
   tables_.delivery.schedule_received(session);
 }
 
-/// The answer was delivered while the client was away, and is on its way again.
+/// Whether the task was answered while the client was away: the delivery is sent again.
 bool Scheduler::is_answered_already(const Session& session, std::uint64_t seq) {
   const auto unseen = session.unseen_answers.find(seq);
   return unseen != session.unseen_answers.end() && unseen->second > session.deliveries.acknowledged();
@@ -133,7 +133,7 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
       continue;
     }
     lifecycle_.start_queue_timeout(task, record.waited_ms);
-    if (spec->content.detach) {  // the broker that was promised it may not have lived to keep it
+    if (spec->content.detach) {  // the earlier broker may have died before it journaled the task
       detached_.journal(task);
       continue;
     }
@@ -144,7 +144,8 @@ void Scheduler::on(Session& session, const wire::Reannounce& reannounce) {
   tables_.delivery.schedule_received(session);
 }
 
-/// That of task `seq`, which is being announced; null: it was not defined, and the client is refused.
+/// The spec `number` of task `seq`, which is being announced; nullptr: not defined, and the client is
+/// refused.
 Spec* Scheduler::spec_of(Session& session, std::uint64_t seq, std::uint32_t number) {
   if (Spec* const spec = Specs::find(session, number)) return spec;
   refuse(session.peer, wire::RefuseCode::malformed,
@@ -152,7 +153,7 @@ Spec* Scheduler::spec_of(Session& session, std::uint64_t seq, std::uint32_t numb
   return nullptr;
 }
 
-/// False: it sends more than its window allows, and is refused.
+/// Flow control. False: the client has sent more than its window allows, and is refused.
 bool Scheduler::within_window(Session& session, std::size_t bytes) {
   if (tables_.delivery.within_window(session, bytes)) return true;
   refuse(session.peer, wire::RefuseCode::not_allowed,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What workers say: one function for each message. PROTOCOL.md sections 3 to 5.
+// Messages of workers: one function for each. PROTOCOL.md sections 3 to 5.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -94,7 +94,7 @@ void Scheduler::on(Worker& worker, const wire::Results& results) {
 
 void Scheduler::take_results(Worker& worker, const wire::Results& results) {
   Session* session = tables_.roster.find_session(results.session);
-  if (session == nullptr) return;  // it keeps them; END_SESSION or RESEND follows
+  if (session == nullptr) return;  // the worker holds them in escrow; END_SESSION or RESEND follows
   auto& next = worker.sessions.of(session->id).next_outbox;
   if (results.fresh && (!next || *next < results.first)) next = results.first;
   if (!next) return;
@@ -143,8 +143,8 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
   const bool current = task.worker == &worker && task.attempt == attempt;
   if (current) {
     constexpr double kWeight = Pacing::kNewestWeight;
-    // Too short to measure is still a time; more than a year is what a runner made up, and in the sums that
-    // decide who is next everything else would vanish beside it.
+    // At least 1 us, because every task costs something; at most a year, because a larger value is wrong and
+    // would swamp the sums of fair queueing.
     constexpr double kYear = 365.0 * 86'400 * 1e6;
     const double run_us = std::clamp(static_cast<double>(record.run_us), 1.0, kYear);
     Session& session = *task.session;
@@ -154,7 +154,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
         worker.average_us == 0 ? run_us : worker.average_us + kWeight * (run_us - worker.average_us);
     note_end(worker, task, record.outcome);
   }
-  if (task.state == TaskState::cancelling) {  // its client has its answer
+  if (task.state == TaskState::cancelling) {  // its client has the answer
     if (current) lifecycle_.erase(task);
     return;
   }
@@ -166,7 +166,7 @@ void Scheduler::take_result(Worker& worker, Task& task, const wire::Attempt& att
   retries_.take_failure(worker, task, record);
 }
 
-/// For what is known of the worker.
+/// Tells WorkerHealth how an attempt ended; a success also resets the back-off of the worker's refusal.
 void Scheduler::note_end(Worker& worker, const Task& task, wire::Outcome outcome) {
   switch (outcome) {
     case wire::Outcome::ok:

@@ -76,8 +76,8 @@ Worker* Placer::choose(ReadyQueue& queue) const {
   return fallback;
 }
 
-/// For a task that takes several slots: a worker where they are free, or else one where it waits and takes up
-/// slots as they become free. So it does not starve behind tasks that need one slot each.
+/// For a task of several slots: a worker where they are free, otherwise one where the task waits and takes
+/// slots as they become free, which prevents starvation by tasks of one slot.
 Worker* Placer::choose_wide(const Placement& placement) const {
   Worker* best = nullptr;
   int best_rank = -1;
@@ -93,7 +93,7 @@ Worker* Placer::choose_wide(const Placement& placement) const {
   return best;
 }
 
-/// Where fewer workers may run it than are open.
+/// For a placement with fewer candidates than there are open workers.
 Worker* Placer::choose_among(const std::vector<Worker*>& candidates, const Placement& placement) const {
   Worker* best = nullptr;
   bool best_preferred = false;
@@ -109,8 +109,8 @@ Worker* Placer::choose_among(const std::vector<Worker*>& candidates, const Place
   return best;
 }
 
-/// A worker where the task has not failed. While there is one that makes progress, the task waits for it;
-/// otherwise it goes where it has failed before.
+/// A worker where the task has not failed. While such a worker is busy and makes progress, the task waits for
+/// it; otherwise the task goes to a worker where it has failed before.
 Worker* Placer::choose_for_retry(ReadyQueue& queue, const Task& task) const {
   const Placement& placement = *queue.placement;
   Worker* other = nullptr;
@@ -163,7 +163,7 @@ std::vector<const Task*> Placer::take_rebalance() {
   if (oversubscribed_ == 0 || idlest == nullptr || idlest->idle_slots() == 0) return moved;
   const Duration patience = settings_.prefetch * 5;
   const bool due = step_.now() >= rebalance_due_;
-  if (due) rebalance_due_ = step_.now() + patience / 4;  // it looks at all workers: not for every message
+  if (due) rebalance_due_ = step_.now() + patience / 4;  // rarely, because it looks at all workers
   if (!std::exchange(rebalance_planned_, true)) step_.start_timer(rebalance_due_, TimerKind::rebalance, {});
   if (!due) return moved;
   std::size_t idle = idle_slots();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Placer: chooses the worker for a task. Files the workers that may be given more under their load, sets how
-// many tasks each may hold (its credit), and finds tasks that should move to an idle worker (rebalancing).
+// Placer: chooses the worker for a task. Files the workers that may get more tasks by load, sets how many
+// slots' worth of tasks each may hold (its credit), and finds tasks to move to an idle worker (rebalancing).
 // PROTOCOL.md section 6.
 #pragma once
 
@@ -22,40 +22,40 @@ class Placer {
 
   // ---- load ----
 
-  /// Recomputes the credit of a worker: how many tasks it may hold. Long tasks are not prefetched, so that
-  /// the next one goes to the worker that is idle first; short ones are, to cover the round trip.
+  /// Recomputes the credit of a worker. Short tasks are prefetched, to cover the round trip; long tasks are
+  /// not, so that the next one goes to the worker that is idle first.
   void update_credit(Worker& worker) const;
-  /// Its load, credit or state has changed: files it under its load, or takes it out when it may get nothing.
+  /// The worker's load, credit or state has changed: files it by load, or removes it if it may get no tasks.
   void update(Worker& worker);
   bool none_open() const { return open_.empty(); }
-  /// A client submits while tasks of another wait. Whatever a worker already holds runs before its tasks,
-  /// so workers hold less for a while.
+  /// A client submits while tasks of another wait. Workers prefetch less for a while, because prefetched
+  /// tasks run before those of the new client.
   void note_competition() { shared_until_ = step_.now() + settings_.shared_memory; }
 
   // ---- choice ----
 
   /// The most idle worker that can take a task of `queue` now, preferred ones first; nullptr: none.
   Worker* choose(ReadyQueue& queue) const;
-  /// The same for a task in `queue.retries`, which must not go everywhere.
+  /// The same for a task in `queue.retries`, which must or should not go to some workers.
   Worker* choose_for_retry(ReadyQueue& queue, const Task& task) const;
   /// An open worker that could take a task of this placement at once; nullptr: none.
   const Worker* open_worker_for(const Placement& placement) const;
 
   // ---- failures of single tasks ----
 
-  /// An attempt of the task failed on this worker: its next attempt goes elsewhere if it can.
+  /// An attempt of the task failed on this worker: the next one goes to another worker if possible.
   void note_failed_on(Task& task, const Worker& worker);
   bool failed_on(const Task& task, const Worker& worker) const;
-  /// The task is over.
+  /// The task is over: forgets where it failed.
   void forget(const Task& task) {
     if (task.failed) failed_on_.erase(TaskId{task.session->id, task.seq});
   }
 
   // ---- rebalancing ----
 
-  /// Tasks that wait behind others on one worker while another worker that could run them is idle. A task
-  /// that has waited no longer than a prefetch takes is about to start, and stays. REQUIRES: nothing is
-  /// queued.
+  /// Prefetched tasks of oversubscribed workers that another, idle worker could run: the caller takes them
+  /// back. A task that was assigned less than 5 Settings::prefetch ago is about to start, and stays.
+  /// REQUIRES: no ready queue has tasks.
   std::vector<const Task*> take_rebalance();
   /// The timer that take_rebalance() started is due.
   void on_rebalance_timer() { rebalance_planned_ = false; }
@@ -73,10 +73,10 @@ class Placer {
   const Roster& roster_;
   const Eligibility& eligibility_;
   Step& step_;
-  LoadIndex<&Worker::open> open_;   // have room
+  LoadIndex<&Worker::open> open_;   // workers that may get more tasks
   std::size_t oversubscribed_ = 0;  // workers that hold more tasks than they have slots
-  Time shared_until_{};             // clients compete
-  Time rebalance_due_{};            // not before
+  Time shared_until_{};             // until then clients compete, and workers prefetch less
+  Time rebalance_due_{};            // no rebalancing before this time
   bool rebalance_planned_ = false;
   std::unordered_map<TaskId, std::vector<std::uint64_t>> failed_on_;  // workers, by Worker::serial
 };

@@ -32,7 +32,7 @@ const char* name_of(const Session& session) {
   return "?";
 }
 
-/// That of the tasks in `queue`, or how many there are.
+/// The label of the tasks in `queue`, or the number of labels if there are several.
 std::string label_of(const Session& session, const ReadyQueue& queue) {
   std::set<std::string> labels;
   for (const auto& [number, spec] : session.specs) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Questions: what people ask by way of `weft` (status, find, drain, why), and the answers. Needs no HELLO.
-// Changes nothing but that it asks a worker to leave.
+// Questions: answers the requests of `weft` (status, find, drain, why), which need no HELLO. Only `drain`
+// changes anything: it asks a worker to leave.
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,9 @@ class Questions {
         sessions_(sessions),
         explainer_(explainer) {}
 
-  /// Answers one of QuestionMessages.
+  /// REQUIRES: the message of `event` is one of QuestionMessages.
   void answer(const Received& event);
-  /// What `weft status` shows; with `details` each worker, client and queue.
+  /// The content of `weft status`; with `details` each worker, client and queue too.
   wire::Status status(bool details) const;
 
  private:

@@ -67,7 +67,7 @@ void Replay::apply(const ChargeRecord& record) {
   Session* session = tables_.roster.find_session(record.session);
   Task* task = session != nullptr ? session->tasks.find(record.charge.seq) : nullptr;
   if (task == nullptr) return;
-  if (record.charge.retries_used + record.charge.crashes < task->execution()) return;  // read before
+  if (record.charge.retries_used + record.charge.crashes < task->execution()) return;  // applied before
   Detached& entry = session->detached.at(task->seq);
   entry.charges.push_back(record.charge);
   entry.charges_saved = entry.charges.size();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Replay reads the records of the journal into the tables when a broker starts. Reading a record twice
-// changes nothing, since a row may be written again after the journal was rewritten. An object of it lives
-// for this one event.
+// Replay reads the records of the journal (write-ahead log) into the tables when a broker starts. Applying a
+// record twice changes nothing (replay is idempotent), since a row may be written again after the journal was
+// rewritten. A Replay object is used for one event.
 #pragma once
 
 #include "broker/scheduler/events.hpp"
@@ -17,7 +17,8 @@ class Replay {
   Replay(const Settings& settings, Tables& tables, Lifecycle& lifecycle, SessionPresence& sessions)
       : settings_(settings), tables_(tables), lifecycle_(lifecycle), sessions_(sessions) {}
 
-  /// Tasks that are open wait for a worker to claim them, answers to be fetched. The journal is rewritten.
+  /// Afterwards open tasks wait for a worker to claim them, answers wait to be fetched, and the journal is
+  /// rewritten.
   void run(const Recovered& event);
 
  private:

@@ -18,7 +18,7 @@ void Retries::put_back(Task& task) {
   start_unclaimed(task);
 }
 
-/// An earlier broker assigned it, and so may have gone on with it at another worker.
+/// Whether an earlier broker assigned the task: it may have assigned the task to another worker later.
 bool Retries::may_be_elsewhere(const Task& task) const {
   return task.adopted.current && task.attempt.epoch != settings_.epoch;
 }
@@ -93,7 +93,7 @@ void Retries::take_executed_failure(const Worker& worker, Task& task, const wire
   charge(task, record.outcome, record.payload);
 }
 
-/// Its program, or its function, did not start there.
+/// The program or the function of the task did not start on the worker.
 void Retries::take_refused_start(Worker& worker, Task& task, const wire::ResultRecord& record) {
   const Eligibility& eligibility = tables_.eligibility;
   const Placement& placement = *task.spec->queue->placement;
@@ -180,7 +180,7 @@ void Retries::take_lost_failure(const Worker& worker, Task& task, const wire::At
   const Detached* entry = Durable::find(*task.session, task.seq);
   if (entry != nullptr && entry->charge_of(record) != 0) return;
   if (!is_last(task, record.outcome)) return count(task, record.outcome, record.payload);
-  if (!task.with_worker()) fail_for_good(task, record.outcome, record.payload);  // else it runs already
+  if (!task.with_worker()) fail_for_good(task, record.outcome, record.payload);  // otherwise it runs again
 }
 
 void Retries::take_loss(Task& task, const std::string& how) {

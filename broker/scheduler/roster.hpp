@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Roster: the peers that are connected, the sessions of clients and the workers, each found by its id.
+// Roster: owns the records of the connected peers, the sessions (clients) and the workers, each found by its
+// id.
 #pragma once
 
 #include <memory>
@@ -14,7 +15,7 @@ namespace weft::broker {
 class Roster {
  public:
   Roster() = default;
-  /// Tasks leave their lists before either goes.
+  /// Takes all tasks out of their lists first, because sessions own tasks and workers own lists of them.
   ~Roster();
   Roster(const Roster&) = delete;
   Roster& operator=(const Roster&) = delete;
@@ -73,12 +74,13 @@ class Roster {
 
   // ---- memory ----
 
-  /// A payload that the session makes this broker keep has another size now. 0: there is none.
+  /// A payload that this broker stores for the session changes its size from `before` to `after` bytes; 0: no
+  /// payload.
   void change_bytes(Session& session, std::size_t before, std::size_t after) {
     session.queued_bytes += after - before;
     queued_bytes_ += after - before;
   }
-  /// Payloads of all tasks, and answers that are kept.
+  /// Bytes of the payloads of all tasks and of the stored answers of detached tasks.
   std::size_t queued_bytes() const { return queued_bytes_; }
 
   void check_invariants() const;

@@ -17,7 +17,7 @@ Scheduler::Scheduler(Settings settings, Time now) : settings_(std::move(settings
 
 void Scheduler::step(Time now, const Event& event, Actions& actions) {
   tables_.step.begin(now, actions);
-  // A long silence of our own: whoever seems late may have a message waiting in our socket.
+  // This process was stalled: peers that seem silent may have messages waiting in its socket.
   if (tables_.step.now() - tables_.step.previous() > settings_.heartbeat_interval) on_clock_jump();
   tables_.fair_queue.update_backlog_max();
 
@@ -77,7 +77,7 @@ void Scheduler::on(const Received& event) {
 
 void Scheduler::on(const ReceivedGarbage& event) {
   if (!knows(event.peer) && !event.version) {
-    tables_.step.actions().push_back(ForgetPeer{event.peer});  // not one of us: no answer
+    tables_.step.actions().push_back(ForgetPeer{event.peer});  // not a peer of Weft: no answer
     return;
   }
   tables_.step.notify({.kind = NoticeKind::message_refused, .detail = event.reason});
@@ -85,7 +85,7 @@ void Scheduler::on(const ReceivedGarbage& event) {
 }
 
 void Scheduler::on(const PeerGone& event) {
-  if (!knows(event.peer)) return;  // or not any more: it has a newer connection
+  if (!knows(event.peer)) return;  // the peer has a newer connection
   event.by_peer ? lose_peer(event.peer, "its connection broke", SessionPresence::Loss::closed)
                 : lose_peer(event.peer, "it cannot be reached", SessionPresence::Loss::unreachable);
 }
@@ -168,8 +168,8 @@ void Scheduler::on_timer(const Timer& timer) {
 
 // ---- presence ----
 
-/// This process stood still: all others get a fresh window, also those that wanted to come back after our
-/// start.
+/// This process was stalled: all grace periods and silences start again, and so does the adoption window if
+/// it was open before.
 void Scheduler::on_clock_jump() {
   const Time previous = tables_.step.previous();
   if (previous < tables_.adoption.window_ends()) tables_.adoption.open_window();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Scheduler decides which worker runs which task, who is told what, and what happens when a peer is lost. It
-// never sends, sleeps or reads a clock: the shell feeds it events and performs the actions that it returns.
-// The loop is
+// Scheduler decides which worker runs which task, which peers are told what, and what happens when a peer is
+// lost. It never sends, sleeps or reads a clock: the shell feeds it events and performs the actions that it
+// returns. The loop of the shell is
 //
 //   for (;;) {
 //     poll(sockets, until(scheduler.deadline()));
@@ -10,16 +10,16 @@
 //     for each action:            perform(action);   // a failed send becomes PeerGone
 //   }
 //
-// A step first applies its event and then assigns whatever can be assigned. Not thread-safe; owned by one
-// loop. common/PROTOCOL.md describes what it keeps to. All that it remembers is in Tables, and the rules are
-// in the classes above those: this class has the order of a step, the timers, the connections of peers, and
-// one function for each message.
+// A step first applies its event and then assigns all tasks that can be assigned. Not thread-safe; owned by
+// one loop. The protocol is in common/PROTOCOL.md. The state is in Tables, and the rules are in the classes
+// above Tables: this class has the order of a step, the timers, the connections of peers, and one function
+// for each message.
 //
-// Invariants of the whole. Each class has its own, and check_invariants() checks all that can be seen between
-// steps:
-//   1. A worker's assigned tasks never exceed its credit, nor their resources what it has.
+// Invariants of the whole; each class has further ones, and check_invariants() checks all that are visible
+// between steps:
+//   1. A worker's assigned tasks never exceed its credit, nor their resources those of the worker.
 //   2. A task that arrived is answered by one final delivery, or its session has ended.
-//   3. A worker's result is released only when its client has it, or when no client needs it.
+//   3. A worker's result is released only when the client has it, or when no client needs it.
 #pragma once
 
 #include <string>
@@ -42,16 +42,16 @@ namespace weft::broker {
 
 class Scheduler {
  public:
-  /// `now` is the start of this broker's life.
+  /// `now` is the time at which this broker starts.
   Scheduler(Settings settings, Time now);
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
 
-  /// Applies one event at `now`, appending what must be done to `actions` in order.
+  /// Applies one event at `now`, and appends the actions to perform to `actions`, in order.
   /// REQUIRES: `now` never goes backwards between calls.
   void step(Time now, const Event& event, Actions& actions);
 
-  /// When to deliver the next Tick at the latest.
+  /// The latest time of the next Tick.
   Time deadline() const;
 
   /// Aborts if an invariant is broken. Called after every step in tests and simulation.
@@ -94,7 +94,7 @@ class Scheduler {
   void on(Session& session, const wire::Cancel& cancel);
   void on(Session& session, const wire::Ack& ack);
   void on(Session& session, const wire::Fetched& fetched);
-  void on(Session& /*session*/, const wire::Heartbeat& /*beat*/) {}  // to be heard is all
+  void on(Session& /*session*/, const wire::Heartbeat& /*beat*/) {}  // its receipt has set Peer::heard
   void on(Session& session, const wire::Goodbye& goodbye);
   static bool is_answered_already(const Session& session, std::uint64_t seq);
   bool within_window(Session& session, std::size_t bytes);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who may send which message to the broker. Each message of the protocol stands in at least one of these
-// lists, and each of a list has a handler: for a new message this does not compile until both are said.
+// Which peers may send which message to the broker. Each message of the protocol is in at least one of these
+// lists, and each message of a list has a handler: a new message does not compile without both.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct MessageList {
 /// The first message on a connection.
 using Hellos = MessageList<wire::HelloClient, wire::HelloWorker>;
 
-/// Anybody may ask, at any time and without a HELLO: Questions::reply().
+/// Any peer, at any time and without a HELLO: Questions::reply().
 using QuestionMessages = MessageList<wire::StatusRequest, wire::Find, wire::DrainWorker, wire::Why>;
 
 /// A client, after its HELLO: Scheduler::on(Session&, ...) or BlobTraffic::on().
@@ -33,7 +33,7 @@ using WorkerMessages =
     MessageList<wire::Claims, wire::Ready, wire::Results, wire::Started, wire::Returned, wire::Draining,
                 wire::Get, wire::Data, wire::Gone, wire::Heartbeat, wire::Goodbye>;
 
-/// Only a broker sends these. A peer that sends one is refused.
+/// Only a broker sends these messages. A peer that sends one is refused.
 using BrokerMessages =
     MessageList<wire::Welcome, wire::Refuse, wire::Received, wire::Deliver, wire::Running, wire::DefineFor,
                 wire::ForgetFor, wire::Assign, wire::Revoke, wire::Release, wire::Resend, wire::EndSession,

@@ -28,7 +28,7 @@ void SessionPresence::join(const Received& event, const wire::HelloClient& hello
   const PeerId peer = event.peer;
   const Identity& identity = identity_of(event.identity);
   Session* session = tables_.roster.find_session(hello.session);
-  // One that has not heard of our having it (its WELCOME was lost) begins as if we did not.
+  // A client whose WELCOME was lost does not know that this broker has its session, and starts a new one.
   const bool resumed = session != nullptr && session->handshake_confirmed;
   if (session == nullptr) {
     session = &add(hello.session);
@@ -89,7 +89,7 @@ Session& SessionPresence::add(const Uuid& id) {
   return session;
 }
 
-/// The next client of this session knows of no delivery, and says again what it waits for.
+/// The next client of this session knows of no delivery, and announces its tasks again.
 void SessionPresence::forget_deliveries(Session& session) {
   tables_.delivery.restart(session);
   tables_.attachments.stop_watching(session);
@@ -100,15 +100,15 @@ void SessionPresence::forget_deliveries(Session& session) {
 
 void SessionPresence::lose(Session& session, const std::string& why, Loss loss) {
   const bool was_silent = session.state == SessionState::silent;
-  // What it had sent before comes first when its network returns, and the end of that connection behind it.
+  // When the client's network returns, its old messages arrive first, and then the end of the old connection.
   const Duration silence = settings_.heartbeat_interval * settings_.heartbeat_liveness;
   const bool just_heard = session.heard_again && tables_.step.now() < *session.heard_again + silence;
   session.peer = kNoPeer;
   session.state = SessionState::lost;
   if (loss == Loss::closed) {
     Time ends = tables_.step.now() + settings_.client_grace;
-    // A client that hears nothing closes its connection, and hears of the network's return by its next
-    // attempt to connect, while its kernel may have told us of the end before.
+    // A client without heartbeats closes its connection and notices the network's return only by its next
+    // attempt to connect; the broker may learn of the closed connection before that attempt.
     if (was_silent || just_heard) ends += silence;
     session.grace_ends = was_silent ? std::min(session.grace_ends, ends) : ends;
   } else if (!was_silent) {
@@ -185,7 +185,7 @@ void SessionPresence::end(Session& session, const std::string& why) {
   if (departed_.size() == kDepartedMax) departed_.pop_front();
   if (!seqs.empty()) departed_.emplace_back(tables_.step.now(), notice);
   for (const std::uint64_t seq : seqs) lifecycle_.cancel(session.tasks.at(seq));
-  tables_.delivery.acknowledge(session, session.deliveries.last());  // nobody will
+  tables_.delivery.acknowledge(session, session.deliveries.last());  // the client no longer will
   ask_again(session);  // it may never have been synced, and ends when its tasks have
   tables_.attachments.stop_watching(session);
   if (!session.detached.empty()) leave_detached(session);
@@ -193,14 +193,14 @@ void SessionPresence::end(Session& session, const std::string& why) {
   tables_.delivery.mark_dirty(session);
 }
 
-/// Its client is gone for good, and what it detached goes on.
+/// The client is gone for good, and its detached tasks go on.
 void SessionPresence::leave_detached(Session& session) {
   session.state = SessionState::detached;
   session.handshake_confirmed = false;
   session.synced = true;
   tables_.adoption.reject_claims_of(session);
   forget_deliveries(session);
-  tables_.blobs.remove_holder(session.id);  // what was asked of it is asked of others
+  tables_.blobs.remove_holder(session.id);  // its pending chunks are asked of other holders
   std::vector<std::uint64_t> fetched;       // by other clients, while this one may still have wanted them
   for (const auto& [seq, entry] : session.detached) {
     if (entry.fetched) fetched.push_back(seq);
@@ -231,7 +231,7 @@ void SessionPresence::give_up(const Uuid& session) {
   tables_.blobs.remove_holder(session);
 }
 
-/// Those that have anything of it drop it.
+/// Tells the workers that have anything of the session to drop it.
 void SessionPresence::end_at_workers(const Uuid& session) {
   for (auto& [incarnation, worker] : tables_.roster.workers()) {
     if (!worker->sessions.erase(session)) continue;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
-// SessionPresence: clients join, fall silent, are lost, come back and leave; and what becomes of their tasks
-// then. Changes Session::state. A lost or silent client may come back until Session::grace_ends: what runs
-// goes on, and nothing new starts but what is detached. PROTOCOL.md sections 2 and 8.
+// SessionPresence: clients join, fall silent, are lost, come back and leave, and what becomes of their tasks
+// then. Changes Session::state. A lost or silent client may come back until Session::grace_ends (a lease):
+// until then its running tasks go on, but only detached tasks start. PROTOCOL.md sections 2 and 8.
 //
-//   connected -> silent           nothing was heard of it for a while
-//   silent -> connected           it says something
-//   connected, silent -> lost     its connection is gone
-//   lost, detached -> connected   it says HELLO on a new connection
-//   any -> ending or detached     GOODBYE, its process has ended, or its time to come back is over;
-//                                 detached: it has left detached tasks, which go on
-//   ending, detached -> removed   nothing of it is left
+//   connected -> silent           no message or heartbeat for heartbeat_liveness intervals
+//   silent -> connected           a message or heartbeat
+//   connected, silent -> lost     the connection is gone
+//   lost, detached -> connected   HELLO on a new connection
+//   any -> ending or detached     GOODBYE, the client's process has ended, or grace_ends has passed;
+//                                 detached: the client has left detached tasks, which go on
+//   ending, detached -> removed   the session has no task left
 #pragma once
 
 #include <cstdint>
@@ -25,12 +25,12 @@ namespace weft::broker {
 
 class SessionPresence {
  public:
-  /// How it is known that a client is lost.
+  /// How a client was lost.
   enum class Loss : std::uint8_t {
-    closed,       // by its kernel: it has ended, or is about to come back
-    unreachable,  // nothing says that it has ended
+    closed,       // its kernel closed the connection: the client has ended, or is about to come back
+    unreachable,  // the connection broke: the client may be alive
   };
-  /// Clients that left open tasks lately: when, and a sentence for people.
+  /// Clients that left open tasks lately: when, and a notice for people.
   using Departed = std::deque<std::pair<Time, Notice>>;
 
   SessionPresence(const Settings& settings, Tables& tables, Lifecycle& lifecycle)
@@ -38,47 +38,48 @@ class SessionPresence {
 
   // ---- joining ----
 
-  /// Whether its tasks are being stopped: a client that comes now tries again, and is then a new session.
+  /// Whether the tasks of the session are being stopped. A client that joins now must try again, and then
+  /// gets a new session.
   static bool is_stopping(const Session& session);
-  /// Whether the HELLO acknowledges deliveries that were not made. It is stale: they were those of an earlier
-  /// session under the same id.
+  /// Stale HELLO: it acknowledges deliveries that were not made, those of an earlier session under this id.
   bool is_stale(const Session& session, const wire::HelloClient& hello) const;
-  /// The client has said HELLO: welcomes it, to its session, or to a new one that its
-  /// identity owns. REQUIRES: the session has no connection.
+  /// The client has said HELLO: welcomes it to its session, or to a new one that the client's identity owns.
+  /// REQUIRES: the session has no connection.
   void join(const Received& event, const wire::HelloClient& hello);
-  /// The journal has a session: as if its client had just been lost, it may come back.
+  /// Adds a session of the journal, as if its client had just been lost: the client may come back.
   void restore(const SessionRecord& record);
 
   // ---- lost and back ----
 
-  /// Its connection is gone. A closed connection is a hint: the client has ended, or is about to come back by
-  /// another one. What cannot be reached may be alive, and comes back when the network does.
+  /// The client's connection is gone. After a closed connection the client has ended or comes back at once,
+  /// so its grace period is short; an unreachable client may come back when the network does.
   void lose(Session& session, const std::string& why, Loss loss);
-  /// Its network may be down, or its process or machine stand still.
+  /// The client's heartbeats are missing: its network may be down, or its process or machine suspended.
   void fall_silent(Session& session, const std::string& why);
-  /// A client that was silent has said something.
+  /// A client that was silent has sent something.
   void hear_again(Session& session);
-  /// Whether it was to come back, and did not.
+  /// Whether the client is away and its grace period is over.
   bool is_overdue(const Session& session) const;
-  /// After this process stood still: those that are away have their time to come back again.
+  /// After a stall of this process: the grace periods of all clients that are away start again.
   void renew_grace();
 
   // ---- the end ----
 
-  /// The client is gone for good: its tasks are cancelled, but for detached ones.
+  /// The client is gone for good: cancels its tasks, except detached ones.
   void end(Session& session, const std::string& why);
-  /// Nothing of the session is left here, and no worker has anything of it that it was told to stop.
+  /// The client has left, the session has no task left here, and no worker has a zombie attempt of it.
   bool is_over(const Session& session) const {
     const bool left = session.state == SessionState::ending || session.state == SessionState::detached;
     return left && session.tasks.empty() && session.detached.empty() &&
            !tables_.adoption.has_zombies(session);
   }
-  /// REQUIRES: it is over. Ends its life.
+  /// Destroys the session. REQUIRES: is_over().
   void remove(Session& session);
-  /// Workers have something of this session, and its client did not come.
+  /// An awaited session's client did not come: workers drop what they have of the session.
   void give_up(const Uuid& session);
 
-  /// Asks workers again for results that were refused while it was not known whether they are waited for.
+  /// Asks workers to send again the results that were refused before SYNCED, when it was unknown whether the
+  /// client waits for them.
   void ask_again(Session& session);
 
   const Departed& departed() const { return departed_; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Specs: what the tasks of a session have in common (function, program, options), by the number under which
-// the client defined it, and which worker has been sent which spec. A spec goes when the client has forgotten
-// it and its last task is over.
+// Specs: what tasks of a session have in common (function, program, options), under the number that the
+// client gave each spec, and which worker has been sent which spec. A spec is removed when the client has
+// forgotten it and its last task is over.
 #pragma once
 
 #include <cstdint>
@@ -21,13 +21,13 @@ class Specs {
 
   /// nullptr: not defined.
   static Spec* find(Session& session, std::uint32_t number);
-  /// `refusal`: why no task of it can be run by this broker; "": one can. REQUIRES: `number` is not defined.
+  /// `refusal`: why this broker cannot run tasks of the spec; "": it can. REQUIRES: `number` is not defined.
   Spec& define(Session& session, std::uint32_t number, const wire::TaskSpec& content, std::string refusal);
-  /// The client submits no more tasks of it.
+  /// The client submits no more tasks of the spec.
   void forget(Session& session, std::uint32_t number);
-  /// A task of the spec is over. May end the life of `spec`.
+  /// A task of the spec is over. May destroy `spec`.
   void release(Session& session, Spec& spec);
-  /// The session ends: the blobs that its specs hold are needed no more.
+  /// The session ends: releases the blobs that its specs hold.
   void release_blobs_of(Session& session);
 
   /// Sends the spec to the worker, unless it was sent on this connection before.

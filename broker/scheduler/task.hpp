@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What the scheduler knows of one task, and the list that holds it. A task is in exactly one list at
-// a time (a ready queue, a worker's, the delayed or the awaiting one); being in one *is* its
-// state, so two answers to "where is it" cannot exist.
+// What the scheduler knows of one task, and the list that holds it. A task is in at most one list at a time
+// (a ready queue, a worker's, the delayed, the saving or the awaiting one): inserting it into a list removes
+// it from the one before.
 #pragma once
 
 #include <cstdint>
@@ -23,17 +23,17 @@ enum class TaskState : std::uint8_t {
   queued,      // in its ready queue
   delayed,     // until `due`: retry_delay
   saving,      // detached: it, or its result, is on the way into the journal
-  awaiting,    // re-announced; until the adoption window ends a worker may claim it
+  awaiting,    // re-announced after a restart; a worker may claim it until the adoption window ends
   assigned,    // with a worker, not known to have started
   running,     // with a worker, started
-  cancelling,  // with a worker that is to stop it; its client has been answered
+  cancelling,  // with a worker that was told to stop it; its client has been answered
 };
 
-/// The execution of a task that a worker claimed last, under an attempt of an earlier broker, or of this one
-/// before it gave the client up.
+/// The execution of a task that a worker claimed last. Its attempt was made by an earlier broker, or by this
+/// one before it gave up the client.
 struct AdoptedExecution {
   std::uint32_t execution = 0;     // its number, as the worker says; 0: there was none
-  std::uint32_t first_untold = 0;  // from this number on the client was not told how executions ended
+  std::uint32_t first_untold = 0;  // first execution whose end was not told to the client
   bool current = false;            // it is the current attempt of the task, or was the last
   bool prepaid = false;            // its failure was charged when its worker was thought to be lost
   std::uint32_t charge = 0;        // of a detached task: which of the charges is its failure, from 1; 0: none
@@ -47,19 +47,18 @@ struct Task {
   Session* session = nullptr;
   Spec* spec = nullptr;
   Worker* worker = nullptr;  // assigned, running, cancelling
-  wire::Attempt attempt;     // the current one, while with a worker, else the last; number 0: none yet
+  wire::Attempt attempt;     // the current one while with a worker, otherwise the last; number 0: none yet
   wire::Payload payload;
-  Time due{};    // delayed: when to queue it; queued: when queue_timeout strikes, if there is one
+  Time due{};    // delayed: when to queue it; queued: when its queue_timeout ends, if it has one
   Time since{};  // when it entered its state
   std::uint32_t retries_used = 0;
   std::uint32_t crashes = 0;
   AdoptedExecution adopted;
   std::uint32_t charged_us = 0;  // slot time that its session was charged for in advance
   TaskState state = TaskState::queued;
-  std::uint16_t returned =
-      0;                  // how often a worker could not begin it, for a reason that is not the program's
-  bool answered = false;  // the worker's answer to `attempt` has been counted
-  bool failed = false;    // before: Placer::failed_on() says where
+  std::uint16_t returned = 0;  // how often a worker could not start it, through no fault of the program
+  bool answered = false;       // the worker's answer to `attempt` has been counted
+  bool failed = false;         // an earlier attempt failed: Placer::failed_on() says where
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
   bool with_worker() const { return worker != nullptr; }
@@ -70,8 +69,8 @@ struct Task {
   ListLinks<Task> links_;
 };
 
-/// A list of tasks that knows its size, and whose tasks know that they are in it. Not copied; must be empty
-/// when it ends.
+/// An intrusive list of tasks with a size, whose tasks know that they are in it. Does not own its tasks; must
+/// be empty when it is destroyed.
 class TaskList {
  public:
   TaskList() = default;
@@ -90,13 +89,13 @@ class TaskList {
 
   void push_back(Task& task) { insert(nullptr, task); }
   void push_front(Task& task) { insert(tasks_.front(), task); }
-  /// Before the first task that is younger: for those that come back.
+  /// Inserts `task` before the first younger one; fast for a task that is among the oldest.
   void insert_by_seq(Task& task) {
     Task* next = tasks_.front();
     while (next != nullptr && next->seq < task.seq) next = after(*next);
     insert(next, task);
   }
-  /// The same place, where most are younger than those that are there.
+  /// The same position as insert_by_seq(), searched from the back; fast for a task among the youngest.
   void insert_by_seq_from_back(Task& task) {
     Task* previous = tasks_.back();
     while (previous != nullptr && previous->seq > task.seq) previous = before(*previous);

@@ -21,11 +21,11 @@ void WorkerPresence::join(const Received& event, const wire::HelloWorker& hello)
   worker->peer = peer;
   worker->state = WorkerState::joining;
   worker->claims.clear();
-  tables_.adoption.remove_zombies(*worker);  // it says again what it has
+  tables_.adoption.remove_zombies(*worker);  // the worker claims its attempts again
   worker->executions.clear();
   worker->sessions.for_each([](WorkerSession& known) { known.spec_sent.clear(); });
   worker->last_spec_session = 0;
-  set_hold(*worker, {});  // it says again whether it does
+  set_hold(*worker, {});  // the next heartbeat says whether the worker holds
   tables_.roster.peers().emplace(peer,
                                  Peer{nullptr, worker, event.minor, tables_.step.now(), tables_.step.now()});
   tables_.placer.update(*worker);
@@ -46,7 +46,7 @@ void WorkerPresence::take_heartbeat(Worker& worker, const wire::Heartbeat& beat)
   }
 }
 
-/// From now on its credit is what it says.
+/// Applies the hold of a heartbeat to the worker's credit.
 void WorkerPresence::set_hold(Worker& worker, const wire::Heartbeat& beat) {
   if (worker.holds || !beat.hold.empty()) worker.note = Eligibility::why_held(beat);
   worker.hold = beat;

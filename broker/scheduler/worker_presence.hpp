@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WorkerPresence: workers join, hold, drain, lose their connection and leave; and what becomes of their tasks
+// WorkerPresence: workers join, hold, drain, lose their connection and leave, and what becomes of their tasks
 // then. Changes Worker::state. PROTOCOL.md sections 2 and 4.
 //
 //   joining --READY--> ready --DRAINING--> draining
@@ -20,26 +20,27 @@ namespace weft::broker {
 class WorkerPresence {
  public:
   /// Whether a loss is charged to the tasks that were running.
-  enum class Blame : std::uint8_t { running, nobody };  // nobody: it left by its own will
+  enum class Blame : std::uint8_t { running, nobody };  // nobody: the worker left on purpose
 
   WorkerPresence(const Settings& settings, Tables& tables, Lifecycle& lifecycle, Retries& retries)
       : settings_(settings), tables_(tables), lifecycle_(lifecycle), retries_(retries) {}
 
-  /// The worker has said HELLO: welcomes it. REQUIRES: it has no connection, and no other
-  /// worker has its name.
+  /// The worker has said HELLO: welcomes it. REQUIRES: the worker has no connection, and no other worker has
+  /// its name.
   void join(const Received& event, const wire::HelloWorker& hello);
-  /// It may begin or end to hold: from now on its credit is what the heartbeat says.
+  /// A heartbeat may begin or end a hold: its hold fields limit the credit of the worker.
   void take_heartbeat(Worker& worker, const wire::Heartbeat& beat);
-  /// It takes nothing new, and leaves when it has nothing left.
+  /// The worker takes no new tasks, and leaves when it has none left.
   void drain(Worker& worker);
 
-  /// Its connection is gone. It has a moment to come back before its tasks go elsewhere.
+  /// The worker's connection is gone. It may come back within gone_grace, before its tasks are given to
+  /// others.
   void lose_connection(Worker& worker, const std::string& why);
   /// The timer of lose_connection() is due.
   void on_gone_timer(const Uuid& incarnation);
-  /// After this process stood still: those whose connection is gone have their moment again.
+  /// After a stall of this process: the gone_grace of all lost workers starts again.
   void renew_grace();
-  /// It is gone for good: its tasks go elsewhere. Ends its life.
+  /// The worker is gone for good: its tasks are given to others. Destroys `worker`.
   void lose(Worker& worker, const std::string& why, Blame blame = Blame::running);
 
  private:
