@@ -17,8 +17,8 @@ namespace {
 
 enum { kRouter, kMonitor, kStop };  // in Broker::polled_
 
-constexpr int kMessagesPerTurn = 1000;                 // then what they led to is sent
-constexpr std::size_t kBytesPerTurn = 128 << 10;       // of them
+constexpr int kMessagesPerTurn = 1000;                 // received before the loop sends again
+constexpr std::size_t kBytesPerTurn = 128 << 10;       // the same, in bytes
 constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full pipe did not take
 
 }  // namespace
@@ -28,7 +28,7 @@ void Broker::run(int stop) {
              {monitor_.get(zmq::sockopt::fd), POLLIN, 0},
              {stop, POLLIN, 0}};
   if (journal_) polled_.push_back({journal_->descriptor(), POLLIN, 0});
-  read_monitor();  // libzmq's descriptors tell of what comes after a socket was found empty
+  read_monitor();  // libzmq's descriptors are edge-triggered: armed only once the socket was found empty
   while (poll_once()) {
   }
   step(Shutdown{"the broker was told to stop"});
@@ -52,7 +52,7 @@ void Broker::poll() {
       std::max(std::chrono::ceil<std::chrono::milliseconds>(due - current), std::chrono::milliseconds(0));
   if (blocked_ || !suspects_.empty()) wait = std::min(wait, std::chrono::milliseconds(kRetry));
   if (!quiet()) wait = std::chrono::milliseconds(0);
-  // Not zmq::poll(), which asks each socket before and after with several system calls.
+  // Not zmq::poll(), which makes several system calls per socket before and after it waits.
   poll_for(polled_, wait);
 }
 
@@ -74,8 +74,8 @@ void Broker::receive_frames() {
   }
 }
 
-/// Whether nothing is there until the router's descriptor is readable. libzmq may have taken notice of what
-/// came in while something was sent.
+/// Whether the loop may sleep until the router's descriptor becomes readable. A send may consume the signal
+/// of that edge-triggered descriptor, so after one the router itself is asked.
 bool Broker::quiet() {
   if (drained_ && std::exchange(sent_, false)) {
     drained_ = (router_.get(zmq::sockopt::events) & ZMQ_POLLIN) == 0;
@@ -247,7 +247,7 @@ bool Broker::flush_one(PeerId peer, Connection& connection) {
 void Broker::flush() {
   blocked_ = false;
   const bool sends = !touched_.empty();
-  // A PeerGone can make others dirty: until nothing is.
+  // A PeerGone can produce frames for further peers, so this repeats until no peer has any.
   std::vector<PeerId> left;
   while (!touched_.empty()) {
     std::vector<PeerId> now_touched;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Broker: the shell of the scheduler. Turns frames into events and actions into frames, and decides
-// nothing. One thread owns it. Sends never block: a frame that a peer's pipe does not take waits here and
-// is tried again; a peer that cannot be reached becomes an event.
+// nothing. One thread owns it. Sends never block: under backpressure, a frame that a peer's pipe does not
+// take waits here and is tried again; a peer that cannot be reached becomes an event.
 #pragma once
 
 #include <memory>
@@ -20,17 +20,18 @@ namespace weft::broker {
 
 class Broker {
  public:
-  /// Binds to `host` (a numeric address or a name) and `port` (0: one that is free). Throws
-  /// std::runtime_error with a sentence when that cannot be done.
+  /// Binds to `host` (a numeric address or a name) and `port` (0: one that is free). `context` outlives the
+  /// broker. Throws std::runtime_error with a sentence when the address cannot be resolved or bound.
   Broker(zmq::context_t& context, const std::string& host, std::uint16_t port, Settings settings);
-  /// Before run(): what `writer` writes to held `recovered`. Settings::journal must be set.
+  /// Has the broker write to the journal of `writer` and start from `recovered`, the journal's content.
+  /// REQUIRES: run() has not been called, and Settings::journal is set.
   void use_journal(std::unique_ptr<JournalWriter> writer, Recovered recovered);
   ~Broker();
 
   /// "tcp://127.0.0.1:8786"
   const std::string& address() const { return address_; }
 
-  /// Serves until descriptor `stop` becomes readable, then tells everybody and returns.
+  /// Serves until descriptor `stop` becomes readable, then sends GOODBYE to all peers and returns.
   void run(int stop);
 
  private:
@@ -38,13 +39,13 @@ class Broker {
     std::string routing_id;
     wire::Packer packer;
     std::string waiting;  // a frame that the pipe did not take
-    int fd = -1;          // of its TCP connection, to match what the monitor says
-    Fd second;            // a client's: of the same, to ask how it ended
+    int fd = -1;          // of its TCP connection, to match the monitor's events
+    Fd second;            // clients only: a second descriptor of that connection, to ask how it ended
     bool forgotten = false;
     bool touched = false;
   };
-  /// A connection that the monitor says is closed; its descriptor may belong to another by now, so the
-  /// ROUTER is asked.
+  /// A connection that the monitor reports as closed. Its descriptor may have been reused since, so the
+  /// ROUTER is asked by sending to the peer.
   struct Suspect {
     PeerId peer;
     int checks_left;
@@ -58,7 +59,7 @@ class Broker {
 
   // The loop; those of worker and client have the same parts in the same order.
   static Time now();
-  bool poll_once();  // false: it was told to stop
+  bool poll_once();  // false: the broker was told to stop
   void poll();
   void receive();
   void receive_frames();
@@ -89,7 +90,7 @@ class Broker {
 
   zmq::socket_t router_;
   zmq::socket_t monitor_;
-  std::chrono::milliseconds heard_within_;  // of a peer that is there
+  std::chrono::milliseconds heard_within_;  // the longest silence of a peer that is alive
   std::string address_;
   Scheduler scheduler_;
   Actions actions_;
@@ -104,14 +105,14 @@ class Broker {
   std::vector<Process> processes_;
   Time next_process_check_{};
   PeerId next_peer_ = 1;
-  std::size_t received_bytes_ = 0;  // in this turn
+  std::size_t received_bytes_ = 0;  // in this turn of the loop
   std::uint64_t garbage_ = 0;       // frames dropped
-  int newcomer_max_ = 0;            // descriptors from here on are kept free
-  std::uint64_t refused_ = 0;       // newcomers, for want of descriptors, since it was last logged
+  int newcomer_max_ = 0;            // descriptors from this one on are reserved
+  std::uint64_t refused_ = 0;       // new connections, for lack of descriptors, since the last log line
   Time refusal_logged_{};
-  bool blocked_ = false;  // some frame waits for its pipe
-  bool drained_ = false;  // the router had nothing more
-  bool sent_ = false;     // something since then
+  bool blocked_ = false;  // backpressure: some frame waits for its pipe
+  bool drained_ = false;  // the last read of the router found no message
+  bool sent_ = false;     // something was sent since that read
 };
 
 /// True for addresses that only this machine can reach.

@@ -102,7 +102,7 @@ void parse(CLI::App& app, Options& options) {
   app.set_version_flag("--version", "weft-broker " WEFT_VERSION);
 }
 
-/// Opens the journal and its folder and has the broker begin with what they hold.
+/// Opens the journal (a write-ahead log) and its blob directory, and has the broker start from their content.
 void use_journal(weft::broker::Broker& broker, const Options& options) {
   using weft::broker::BlobDirectory, weft::broker::JournalFile;
   JournalFile file(options.journal, options.salvage ? JournalFile::Mode::salvage : JournalFile::Mode::normal);
@@ -125,9 +125,9 @@ void use_journal(weft::broker::Broker& broker, const Options& options) {
                      std::move(recovered));
 }
 
-/// Throws std::runtime_error when few are too few.
+/// Raises the soft limit of open files to the hard one. Throws std::runtime_error when a broker needs more.
 void raise_file_limit() {
-  constexpr rlim_t kFilesMin = 48;  // its own, those that it keeps free, a few workers and clients
+  constexpr rlim_t kFilesMin = 48;  // the broker's own, its reserve, and a few workers and clients
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
   files.rlim_cur = files.rlim_max;
@@ -156,7 +156,7 @@ int serve(const Options& options) {
   if (!options.journal.empty()) use_journal(broker, options);
   weft::write_without_waiting(STDOUT_FILENO, fmt::format("weft-broker: serving on {}\n", broker.address()));
   broker.run(stop);
-  // A second signal ends it at once, should the last of the journal not get to a disk that hangs.
+  // A second signal ends the broker at once, in case the last journal writes wait for a disk that hangs.
   for (const int signal : {SIGTERM, SIGINT}) std::signal(signal, [](int) { _exit(0); });
   signalfd_siginfo first{};
   [[maybe_unused]] const auto got = read(stop, &first, sizeof first);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// MemoryReturn decides when memory that a burst has left free goes back to the system: once it is quiet,
-// since what is given back must be taken again, page by page, by the next burst.
+// MemoryReturn decides when memory freed after a burst is returned to the system: once traffic is quiet,
+// since the next burst must fault returned memory in again, page by page.
 #pragma once
 
 #include <cstddef>
@@ -13,21 +13,21 @@ namespace weft::broker {
 
 class MemoryReturn {
  public:
-  static constexpr std::size_t kBurst = 1 << 20;  // bytes that came and went, to be worth it
-  static constexpr std::size_t kQuiet = 1 << 20;  // in a period, at most
+  static constexpr std::size_t kBurst = 1 << 20;  // bytes moved from which a return is worthwhile
+  static constexpr std::size_t kQuiet = 1 << 20;  // a period with fewer bytes moved is quiet
   static constexpr Duration kPeriod = std::chrono::seconds(2);
-  static constexpr Duration kPause = std::chrono::seconds(10);  // from one time to the next
+  static constexpr Duration kPause = std::chrono::seconds(10);  // at least, between two returns
 
-  /// Bytes of frames that came in or went out.
+  /// Counts `bytes` of frames that were received or sent.
   void moved(std::size_t bytes) { in_period_ += bytes; }
 
-  /// When due() has something to decide; nullopt: not before more is moved.
+  /// When due() should be asked next; nullopt: not until more bytes have moved.
   std::optional<Time> deadline() const {
     if (before_ + in_period_ < kBurst) return std::nullopt;
     return period_ends_;
   }
 
-  /// Whether the memory goes back now.
+  /// Whether free memory should be returned now; true at most once per burst.
   bool due(Time now) {
     if (now < period_ends_) return false;
     period_ends_ = now + kPeriod;
@@ -41,7 +41,7 @@ class MemoryReturn {
 
  private:
   std::size_t in_period_ = 0;
-  std::size_t before_ = 0;  // moved since the memory was given back, before this period
+  std::size_t before_ = 0;  // bytes moved since the last return, before this period
   Time period_ends_{};
   std::optional<Time> given_;
 };

@@ -23,8 +23,8 @@ namespace weft::broker {
 
 namespace {
 
-// The kernel of this side gives a connection up after 5 s without an acknowledgement (Broker::Broker); the
-// other side's acknowledges a heartbeat, or a keepalive probe, every 4 s at the latest.
+// This host's kernel gives a connection up after 5 s without an acknowledgement (Broker::Broker); the peer's
+// kernel acknowledges a heartbeat or a keepalive probe every 4 s at the latest.
 constexpr std::chrono::milliseconds kAcknowledgedWithin(4500);
 
 /// One end of a connection, as the kernel's table of sockets has it.
@@ -50,8 +50,8 @@ std::optional<Address> address_of(const sockaddr_storage& address) {
   return std::nullopt;
 }
 
-/// The inode of the TCP socket on this host that goes from `from` to `to`; 0: there is none. One question to
-/// the kernel (sock_diag(7)): to read /proc/net/tcp takes it milliseconds, however few sockets there are.
+/// The inode of the TCP socket on this host that is connected from `from` to `to`; 0: there is none. One
+/// sock_diag(7) request, because reading /proc/net/tcp takes milliseconds, however few sockets there are.
 std::uint32_t socket_between(int family, const Address& from, const Address& to) {
   const Fd kernel(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   if (!kernel) return 0;
@@ -73,7 +73,7 @@ std::uint32_t socket_between(int family, const Address& from, const Address& to)
             INET_DIAG_NOCOOKIE);
   if (send(kernel.get(), &question, sizeof question, 0) != static_cast<ssize_t>(sizeof question)) return 0;
   alignas(nlmsghdr) std::array<char, 4096> answer;
-  const ssize_t size = recv(kernel.get(), answer.data(), answer.size(), 0);  // it is there already
+  const ssize_t size = recv(kernel.get(), answer.data(), answer.size(), 0);  // send() has queued the answer
   const auto& header = *reinterpret_cast<const nlmsghdr*>(answer.data());
   if (size < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(inet_diag_msg))) ||
       header.nlmsg_type != SOCK_DIAG_BY_FAMILY) {
@@ -91,9 +91,9 @@ bool is_ended_by_peer(const Fd& connection, std::chrono::milliseconds heard_with
   tcp_info info{};
   socklen_t size = sizeof info;
   if (!connection || getsockopt(connection.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return true;
-  if (info.tcpi_state != TCP_CLOSE) return true;  // EOF, or libzmq has closed it for what was said
-  // A reset; or it was given up. That is also what happens to a peer that stands still while more waits for
-  // it than its kernel takes, though its kernel acknowledges: but nothing has been heard of it.
+  if (info.tcpi_state != TCP_CLOSE) return true;  // EOF, or libzmq closed it because of what the peer sent
+  // Either the peer reset the connection, or this kernel gave it up. This kernel also gives up on a stopped
+  // process whose receive buffer is full, although its kernel acknowledges: then no data has come for long.
   return milliseconds(info.tcpi_last_ack_recv) < kAcknowledgedWithin &&
          milliseconds(info.tcpi_last_data_recv) < std::max(heard_within, kAcknowledgedWithin);
 }

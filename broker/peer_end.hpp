@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How the connection or the process of a client has ended, as far as the kernel can tell.
+// Asks the kernel how a client's connection has ended, and which process is at its other end.
 #pragma once
 
 #include <chrono>
@@ -10,17 +10,17 @@
 
 namespace weft::broker {
 
-/// A second descriptor of the connection that libzmq has as `fd`: after libzmq has closed its own, the kernel
-/// can still be asked how the connection ended. Empty when there is none.
+/// A duplicate of libzmq's descriptor `fd`, owned by the caller: after libzmq has closed `fd`, the kernel can
+/// still be asked how the connection ended. Empty when it cannot be duplicated.
 Fd second_descriptor(int fd);
 
-/// Whether the peer's kernel has ended the connection, by EOF or reset. False: this side's kernel gave it up.
-/// A peer that is alive is heard of every `heard_within`. `connection` is of second_descriptor(); empty:
-/// true.
+/// Whether the peer's kernel has ended the connection, by EOF or reset; false: this host's kernel gave it up.
+/// `connection` comes from second_descriptor(); true if it is empty. A peer that is alive sends something at
+/// least every `heard_within`.
 bool is_ended_by_peer(const Fd& connection, std::chrono::milliseconds heard_within);
 
-/// The process at the other end of `connection` as a pidfd, if it is `pid` on this host: it must have the
-/// socket. Empty when it is elsewhere, or of another user.
+/// A pidfd of the process at the other end of `connection`, if that is process `pid` on this host: it must
+/// have the socket open. Empty when the process is on another host or belongs to another user.
 Fd process_at_other_end(const Fd& connection, const std::string& host, std::uint64_t pid);
 
 }  // namespace weft::broker
