@@ -34,7 +34,7 @@ void sync_folder(const std::string& path) {
   sync(folder.get(), path);
 }
 
-/// Whose name a file has; nothing: it is none of ours.
+/// The blob whose file is called `name`; nullopt: the file is not a complete blob.
 std::optional<BlobId> id_of(const std::string& name) {
   BlobId id;
   if (name.size() != 2 * id.bytes.size()) return std::nullopt;
@@ -56,7 +56,7 @@ BlobDirectory::BlobDirectory(const std::string& directory) try : directory_(dire
     if (entry.path().extension() == ".part") leftovers.push_back(entry.path());
   }
   for (const fs::path& path : leftovers) fs::remove(path);
-  sync_folder(directory_);  // a name that was given just before a crash may not have come to the disk
+  sync_folder(directory_);  // a rename just before a crash may not have reached the disk
 } catch (const fs::filesystem_error& error) {
   throw std::runtime_error(
       fmt::format("the folder {} cannot be used: {}", directory, error.code().message()));
@@ -103,7 +103,7 @@ void BlobDirectory::seal(const BlobId& id) try {
   crash_point("journal.blob_named");
 } catch (const std::exception& error) {
   drop_part(id);
-  unlink(path_of(id).c_str());  // should the folder not have been synced
+  unlink(path_of(id).c_str());  // renamed already, if only the sync of the directory failed
   throw std::runtime_error(
       fmt::format("the blob {} cannot be stored in {}: {}", id.text(16), directory_, error.what()));
 }

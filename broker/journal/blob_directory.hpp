@@ -5,8 +5,8 @@
 //   DIR/<hash>        complete and durable
 //   DIR/<hash>.part   on its way; removed by the next opening
 //
-// One thread calls save(), seal() and forget(); read(), has() and list() may be called from any other beside
-// it.
+// One thread calls save(), seal() and forget(); any thread may call read(), has() and list() at the same
+// time.
 #pragma once
 
 #include <cstdint>
@@ -23,22 +23,26 @@ namespace weft::broker {
 
 class BlobDirectory {
  public:
-  /// Opens `directory`, or makes it for nobody else to enter. Throws std::runtime_error with a sentence.
+  /// Opens `directory`, or makes it accessible to this user only, and removes unfinished blobs. Throws
+  /// std::runtime_error with a sentence.
   explicit BlobDirectory(const std::string& directory);
 
-  /// Part of a blob of `size` bytes, in any order. Throws std::runtime_error with the reason; then nothing of
-  /// the blob is kept.
+  /// Writes a chunk, from byte `offset` on, of a blob of `size` bytes; chunks may come in any order. Throws
+  /// std::runtime_error with the reason, and has then removed all of the unfinished blob.
   void save(const BlobId& id, std::uint64_t size, std::uint64_t offset, std::string_view bytes);
-  /// All of it was saved: checks that, and it is durable on return. Of one that is durable already, nothing
-  /// happens. Throws std::runtime_error with the reason; then nothing of the blob is kept.
+  /// Call once all chunks were saved: checks size and hash, and the blob is durable on return. Does nothing
+  /// to a blob that is durable already. Throws std::runtime_error with the reason, and has then removed the
+  /// blob.
   void seal(const BlobId& id);
-  /// Removes it, whole or in part. What the disk does not let go is in list() again.
+  /// Removes a blob, complete or not. A file that cannot be removed stays, and stays in list().
   void forget(const BlobId& id);
 
+  /// Whether the blob is complete and durable.
   bool has(const BlobId& id) const;
-  /// Throws std::runtime_error when they are not there.
+  /// `bytes` bytes of a complete blob, from byte `offset` on. Throws std::runtime_error when the blob or some
+  /// of these bytes are missing.
   Bytes read(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
-  /// What is complete, with its size.
+  /// The complete blobs, with their sizes in bytes.
   std::map<BlobId, std::uint64_t> list() const;
 
  private:

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The WAL is brought home when it has 4096 pages.
+// SQLite's write-ahead log is checkpointed into the database when it has 4096 pages (16 MiB).
 constexpr const char* kSettings = R"(
     PRAGMA trusted_schema = OFF;
     PRAGMA cell_size_check = ON;
@@ -29,7 +29,7 @@ constexpr const char* kSettings = R"(
     PRAGMA journal_size_limit = 67108864;
 )";
 
-/// Something in the file is not as it was written.
+/// The content of the file differs from what was written.
 struct Damage : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -99,7 +99,7 @@ void JournalFile::open() try {
   if (fs::file_size(path_) == 0) throw Damage("it is empty, and even a new one is not");
   auto store = std::make_unique<Store>(path_);
   sqlite::Database& database = store->database;
-  database.checkpoint_on_close(false);  // what turns out to be damaged stays as it is
+  database.checkpoint_on_close(false);  // a file that turns out to be damaged must stay as it is
   if (sqlite3_db_readonly(database.get(), "main") == 1) {
     throw std::runtime_error(fmt::format("the journal {} may not be written by this user", path_));
   }
@@ -119,7 +119,7 @@ void JournalFile::open() try {
   store->head.emplace(database, "UPDATE head SET number = ?, checksum = ?");
   store_ = std::move(store);
   load();
-  // From here on an older broker cannot read what is written, and says so.
+  // An older broker cannot read rows written from here on: the new format number has it refuse the file.
   if (value_of(store_->database, "PRAGMA user_version") != std::to_string(kJournalFormat))
     store_->database.run(fmt::format("PRAGMA user_version = {}", kJournalFormat).c_str());
   store_->database.checkpoint_on_close(true);
@@ -133,7 +133,7 @@ void JournalFile::open() try {
     case SQLITE_NOTADB:
       throw Damage("it is no database, or its first bytes are not what they were");
     case SQLITE_CORRUPT:
-    case SQLITE_ERROR:  // a table is not what it was
+    case SQLITE_ERROR:  // a table is missing or has other columns
     case SQLITE_MISMATCH:
       throw Damage(error.what());
     default:
@@ -192,7 +192,7 @@ void JournalFile::load() {
   }
 }
 
-/// Of more than one row nothing is cut off: only one can have been on its way to the disk.
+/// Cuts off one torn row at most, since only one can have been on its way to the disk in a crash.
 void JournalFile::cut_off_last() {
   transaction([&] {
     sqlite::Statement(store_->database, "DELETE FROM log WHERE number > ?").bind(1, number_).run();

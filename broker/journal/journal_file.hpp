@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// JournalFile: rows of bytes on disk, each durable when append() returns. A SQLite database in WAL mode
-// with synchronous=FULL is the log; a chain of checksums (journal_row.hpp) tells whether what is read is
-// what was written. One process has it at a time, and one thread uses it.
+// JournalFile: rows of bytes on disk, each durable when append() returns. The log is a SQLite database with
+// a write-ahead log (WAL mode) and synchronous=FULL; a chain of checksums (journal_row.hpp) detects rows that
+// differ from those written. One process can have a journal open at a time, and one thread uses it.
 //
-// After a crash the rows are those whose append() returned, and perhaps the one that was being appended.
-// The file does not shrink: what rewrite() frees is used again.
+// After a crash the file has the rows whose append() returned, and perhaps the one that was being appended.
+// The file does not shrink: space that rewrite() frees is used again.
 #pragma once
 
 #include <cstdint>
@@ -25,28 +25,28 @@ class JournalFile {
  public:
   enum class Mode {
     normal,
-    salvage,  // of a damaged one, keep every row that is whole; the damaged file stays, as <path>.damaged
+    salvage,  // recover every whole row of a damaged journal; the damaged file stays, as <path>.damaged
   };
 
-  /// Opens `path`, or makes it, and checks every row. Throws std::runtime_error with a sentence: what is
-  /// wrong, with which file, and what to do.
+  /// Opens the journal `path`, or makes it, and checks every row. Throws std::runtime_error with a sentence:
+  /// what is wrong, with which file, and what to do.
   explicit JournalFile(std::string path, Mode mode = Mode::normal);
   ~JournalFile();
   JournalFile(JournalFile&&) noexcept;
   JournalFile& operator=(JournalFile&&) = delete;
 
-  /// The rows, in the order in which they were appended. Once, before the first append.
+  /// Moves out the rows, in the order in which they were appended. REQUIRES: first call, before any append().
   std::vector<std::string> read();
-  /// What opening it has shown that people should know, each a sentence.
+  /// Findings from opening the journal that users should see, each a sentence.
   const std::vector<std::string>& notices() const { return notices_; }
 
-  /// The row is durable on return. Throws std::runtime_error with the reason; then it is not kept, and a
-  /// later one may well be.
+  /// Appends a row, which is durable on return. Throws std::runtime_error with the reason; the row is then
+  /// not stored, and a later append() may succeed.
   void append(std::string_view row);
-  /// These rows instead of all others, at once and durably. Throws like append; then all is as it was.
+  /// Replaces all rows by these, atomically and durably. Throws like append(), and has then changed nothing.
   void rewrite(const std::vector<std::string>& rows);
 
-  /// Of all rows.
+  /// Size of the content of all rows.
   std::uint64_t bytes() const { return bytes_; }
 
  private:

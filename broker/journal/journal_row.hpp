@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// One row of the journal as it is stored, and how the journal's tables look.
+// The tables of the journal, and the checksums of its rows.
 //
-// Every row says which row is before it, and its checksum covers its number, that and its content: so
-// each can be judged by itself, and all of them together form a chain in which none can be missing,
+// Every row has the checksum of the row before it, and a checksum of its own number, that predecessor and its
+// content. So each row can be verified alone, and all of them form a chain in which no row can be missing,
 // foreign or out of order. The head, written with every row, says where the chain ends.
 #pragma once
 
@@ -14,11 +14,12 @@
 
 namespace weft::broker {
 
-/// In the file's header: "weft" as a number, and the version of the rows: that of the major version of the
-/// protocol whose records they have.
+/// In the file's header: "weft" as a number, and the format of the rows, which is the major version of the
+/// protocol whose records they contain.
 inline constexpr int kJournalApplication = 0x77656674;
 inline constexpr int kJournalFormat = 2;
-/// Of 1.x, whose records have all of their fields. It is read, and becomes one of today when it is opened.
+/// The format of Weft 1.x, whose records always have all fields. Opening such a journal converts it to
+/// kJournalFormat.
 inline constexpr int kJournalFormatBefore = 1;
 
 inline constexpr std::string_view kJournalLog =
@@ -31,7 +32,7 @@ inline std::string_view view_of(const BlobId& id) {
   return {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
 }
 
-/// The checksum of a row, whose predecessor (zeroes for the first) has the checksum `previous`.
+/// The checksum of a row; `previous` is the checksum of the row before it (zeroes for the first row).
 inline BlobId row_checksum(std::uint64_t number, const BlobId& previous, std::string_view content) {
   std::array<char, sizeof number> bytes{};
   for (char& byte : bytes) {

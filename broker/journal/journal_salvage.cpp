@@ -24,7 +24,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kUnreadableMax =
-    100'000;                                // rows that are looked for after the last that could be read
+    100'000;                                // row numbers that are tried after that of the last readable row
 constexpr std::uint64_t kRowBytesMin = 64;  // of which two checksums
 
 void sync(const std::string& path, int flags) {
@@ -43,7 +43,7 @@ void rename(const std::string& from, const std::string& to) {
   }
 }
 
-/// A journal with these rows called `path`, complete and on the disk, but perhaps not yet its name.
+/// Writes a journal `path` with these rows. Its content is durable on return, its name perhaps not.
 void write_journal(const std::string& path, const std::vector<std::string>& rows) {
   for (const char* suffix : {"", "-wal"}) fs::remove(path + suffix);
   checked(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600), "cannot make " + path);
@@ -70,7 +70,7 @@ void write_journal(const std::string& path, const std::vector<std::string>& rows
   sync(path, O_RDWR);
 }
 
-/// The first page of every journal is the same but for counters of its own.
+/// Repairs the first page of journal `fd` with that of journal `from`: they differ in counters only.
 void give_first_page(const std::string& from, int fd) {
   std::string page(kJournalPageSize, '\0');
   const Fd file = checked(open(from.c_str(), O_RDONLY | O_CLOEXEC), "cannot open " + from);
@@ -88,7 +88,7 @@ struct Kept {
   std::uint64_t left_out = 0;
 };
 
-/// Every row that is whole. What cannot be read is passed over, number by number.
+/// Every row that is whole. A row that cannot be read is skipped by its number.
 Kept read_whole_rows(const std::string& path) {
   sqlite::Database database(path);
   database.checkpoint_on_close(false);
@@ -125,7 +125,7 @@ Kept read_whole_rows(const std::string& path) {
       ++next;
     }
   }
-  if (end < read_last || end > read_last + unreadable_max) end = read_last;  // it is not whole either
+  if (end < read_last || end > read_last + unreadable_max) end = read_last;  // the head is damaged too
   kept.left_out = end - std::min<std::uint64_t>(end, kept.rows.size());
   return kept;
 }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kGroupBytesMax = 16 << 20;
 
-/// "" or why not.
+/// "", or the reason why f() has thrown.
 template <class F>
 std::string fault_of(F&& f) {
   try {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // JournalWriter: the thread that writes the journal and its blobs, so that a slow disk never stops the
-// broker's loop. Orders are performed strictly in order; appends that wait behind one another become one row
-// and one commit, so that under load a commit is shared by as many as came during the one before it.
+// broker's loop. Orders are performed strictly in order. Consecutive appends that wait become one row and one
+// commit (group commit), so that under load all appends that came during one commit share the next.
 #pragma once
 
 #include <atomic>
@@ -47,8 +47,8 @@ class JournalWriter {
   };
   using Order = std::variant<Append, Rewrite, SaveChunk, SealBlob, ForgetBlob>;
 
-  /// Without a fault, the append of this number and those between it and the one answered before are durable.
-  /// With one, the append of this number alone was refused.
+  /// Without a fault, the append of this number and all since the last answered one are durable. With a
+  /// fault, only the append of this number has failed.
   struct Appended {
     std::uint64_t number = 0;
     std::string fault;
@@ -57,33 +57,35 @@ class JournalWriter {
     std::uint64_t number = 0;
     std::string fault;
   };
-  /// Also answers for the chunks, of which none is answered alone.
+  /// Answers SealBlob, and with it all SaveChunks of the blob, which have no answers themselves.
   struct Sealed {
     BlobId id;
     std::string fault;
   };
   using Answer = std::variant<Appended, Rewritten, Sealed>;
 
-  /// `file` was read.
+  /// Starts the thread. REQUIRES: file.read() has been called. Throws std::system_error.
   JournalWriter(JournalFile file, BlobDirectory folder);
-  /// Performs what was given.
+  /// Performs all orders that were given, then ends the thread.
   ~JournalWriter();
   JournalWriter(const JournalWriter&) = delete;
   JournalWriter& operator=(const JournalWriter&) = delete;
 
-  /// Readable while take() has something.
+  /// A descriptor to poll, readable while take() has answers. The writer owns it.
   int descriptor() const { return ready_.get(); }
+  /// Queues an order. Never waits for the disk.
   void give(Order order);
+  /// The answers since the last call. Never waits.
   std::vector<Answer> take();
 
-  /// For has() and read(), which may run beside the thread.
+  /// For has() and read(), which are safe to call while the thread runs.
   const BlobDirectory& folder() const { return folder_; }
-  /// Of the journal's rows.
+  /// Size of the content of the journal's rows.
   std::uint64_t bytes() const { return bytes_; }
 
  private:
   void run();
-  /// The first of `orders`, or as many appends as come first.
+  /// Performs the first of `orders`, or all appends at their front as one group commit, and removes them.
   void perform_next(std::deque<Order>& orders);
   void append_group(std::deque<Order>& orders);
   void perform(const Rewrite& order);
@@ -93,8 +95,8 @@ class JournalWriter {
   void answer(Answer answer);
 
   JournalFile file_;                           // the thread's
-  BlobDirectory folder_;                       // the thread's, but for its const members
-  std::map<BlobId, std::string> chunk_fault_;  // the thread's: of blobs that are not sealed
+  BlobDirectory folder_;                       // the thread's, except its const members
+  std::map<BlobId, std::string> chunk_fault_;  // the thread's: first fault of each unsealed blob
   std::atomic<std::uint64_t> bytes_;
   Fd ready_;
 

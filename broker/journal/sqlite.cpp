@@ -21,7 +21,7 @@ Database::Database(const std::string& path) {
 }
 
 void Database::fail(int code) const {
-  const int reason = errno;  // SQLite's own record of it is not kept when a commit fails
+  const int reason = errno;  // SQLite loses its own copy (sqlite3_system_errno) when a commit fails
   std::string text = connection_ ? sqlite3_errmsg(connection_.get()) : sqlite3_errstr(code);
   const int kind = code & 0xff;
   if (reason != 0 && (kind == SQLITE_IOERR || kind == SQLITE_FULL || kind == SQLITE_CANTOPEN)) {
@@ -70,7 +70,7 @@ bool Statement::step() {
 }
 
 void Statement::reset() {
-  sqlite3_reset(statement_.get());  // says once more what step() said
+  sqlite3_reset(statement_.get());  // returns the error of step() again
   sqlite3_clear_bindings(statement_.get());
 }
 
@@ -94,7 +94,7 @@ std::string_view Statement::blob(int column) const {
   return bytes ? std::string_view(static_cast<const char*>(bytes), static_cast<std::size_t>(size)) : "";
 }
 
-// Opening the file to ask for its locks would end those that this very process has on it.
+// Reads /proc/locks, since opening and closing the file would release this process's own POSIX locks on it.
 std::string holder_of(const std::string& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) < 0) return "another process";

@@ -12,7 +12,7 @@
 
 namespace weft::broker::sqlite {
 
-/// What went wrong, with the system's reason where there is one: "disk I/O error (File too large)".
+/// SQLite's message, with the system's reason where there is one: "disk I/O error (File too large)".
 class Error : public std::runtime_error {
  public:
   Error(int code, const std::string& text) : std::runtime_error(text), code_(code & 0xff) {}
@@ -25,13 +25,13 @@ class Error : public std::runtime_error {
 
 class Database {
  public:
-  /// Opens a file that exists. Whatever it is: nothing is read yet.
+  /// Opens an existing file, without reading it yet. Throws Error.
   explicit Database(const std::string& path);
 
   sqlite3* get() const { return connection_.get(); }
-  /// One or more statements, whose rows are of no interest.
+  /// Executes one or more statements and ignores their rows. Throws Error.
   void run(const char* sql);
-  /// Whether the last connection that closes brings what is in the WAL home, and removes it.
+  /// Whether closing the last connection checkpoints the write-ahead log into the database and removes it.
   void checkpoint_on_close(bool wanted);
   [[noreturn]] void fail(int code) const;
 
@@ -42,17 +42,18 @@ class Database {
   std::unique_ptr<sqlite3, Close> connection_;
 };
 
-/// REQUIRES: the Database outlives it, and what is bound lives until reset().
+/// A prepared statement. REQUIRES: the Database outlives it, and bound blobs live until reset(). Throws
+/// Error.
 class Statement {
  public:
   Statement(const Database& database, std::string_view sql);
 
   Statement& bind(int index, std::uint64_t number);
   Statement& bind(int index, std::string_view blob);
-  /// True: there is a row.
+  /// Advances to the next row; false: there are no more rows.
   bool step();
   void reset();
-  /// Executes it for its effect.
+  /// Executes the statement for its effect, and resets it.
   void run();
 
   bool is_integer(int column) const {
@@ -60,7 +61,7 @@ class Statement {
   }
   bool is_blob(int column) const { return sqlite3_column_type(statement_.get(), column) == SQLITE_BLOB; }
   std::uint64_t integer(int column) const;
-  /// Of a blob or a text; lives until the next step.
+  /// The bytes of a blob or a text column; valid until the next step() or reset().
   std::string_view blob(int column) const;
 
  private:
@@ -71,7 +72,7 @@ class Statement {
   std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
-/// Who has a lock on a file: "process 4711 (weft-broker)", "another process".
+/// The process that has a lock on a file: "process 4711 (weft-broker)", or "another process" if unknown.
 std::string holder_of(const std::string& path);
 
 }  // namespace weft::broker::sqlite

@@ -50,11 +50,11 @@ struct Frame {
   std::uint32_t page = 0;
   bool commit = false;
   std::uint64_t salt = 0;
-  bool follows = false;  // its checksum goes on from what the frame before it says of itself
+  bool follows = false;  // its checksum continues the one stated in the frame before it
   std::string_view content;
 };
 
-/// The frames of a log, one after the other, whole or not.
+/// Reads the frames of a write-ahead log one after the other, whole or not.
 class WalReader {
  public:
   WalReader(const std::string& path, std::uint32_t page_size)
@@ -71,12 +71,12 @@ class WalReader {
     Checksum computed;
     computed.add(header.substr(0, 24), big_);
     whole_header_ = (big_endian(header, 0) & ~1U) == 0x377f0682 && computed == previous_;
-    if (!whole_header_) big_ = false;  // what this machine writes
+    if (!whole_header_) big_ = false;  // SQLite writes the checksums of this machine in little-endian order
   }
 
   bool whole_header() const { return whole_header_; }
   std::uint64_t salt() const { return salt_; }
-  /// Bytes after the last frame that next() gave.
+  /// Bytes after the last frame that next() returned.
   std::uint64_t rest() const { return size_ - offset_; }
 
   bool next(Frame& frame) {
@@ -115,7 +115,7 @@ class WalReader {
   Checksum previous_;
 };
 
-/// A frame that was there before the log was last begun anew: its first salt is lower, by one for each time.
+/// Whether a frame is from before the last reset of the log: each reset adds one to the first salt.
 bool is_older(const Frame& frame, std::uint64_t salt) {
   const auto by = static_cast<std::uint32_t>((salt >> 32) - (frame.salt >> 32));
   return frame.salt != 0 && by != 0 && by < 1U << 31;
@@ -127,8 +127,8 @@ WalState check_wal(const std::string& path, std::uint32_t page_size) {
   WalReader reader(path, page_size);
   WalState state;
   bool sound = reader.whole_header();
-  bool between = true;  // what was not whole has cut no commit in two
-  bool current = true;  // not yet among older frames
+  bool between = true;  // the frame is not in the commit that contains the first broken frame
+  bool current = true;  // the frames of before the last reset have not begun
   for (Frame frame; reader.next(frame);) {
     const bool whole =
         frame.page != 0 && frame.follows && (!reader.whole_header() || frame.salt == reader.salt());
@@ -140,7 +140,7 @@ WalState check_wal(const std::string& path, std::uint32_t page_size) {
     }
     if (current) state.torn_bytes += bytes;
     if (sound) {
-      // Its pages may have come to the disk in any order: the rest of this commit is no proof of damage.
+      // Pages of one commit may reach the disk in any order: whole frames in its rest do not prove damage.
       sound = false;
       between = frame.commit;
     } else if (whole && frame.commit && between) {

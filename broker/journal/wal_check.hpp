@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// SQLite reads its write-ahead log up to the first frame that is not whole and takes that for the end.
-// After a power cut it is; after damage it may be followed by rows that somebody was told are durable.
-// These read the log as https://www.sqlite.org/fileformat2.html#the_write_ahead_log describes it, to
-// tell one from the other.
+// SQLite reads its write-ahead log up to the first frame that is not whole and takes that frame for the end.
+// After a power cut that is right; after damage, rows may follow that were reported as durable. These
+// functions read the log as https://www.sqlite.org/fileformat2.html#the_write_ahead_log describes it, to
+// distinguish the two.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,16 @@
 namespace weft::broker {
 
 struct WalState {
-  bool damaged = false;          // what was committed later than the first frame that is not whole is there
-  std::uint64_t torn_bytes = 0;  // at the end, of what never became a commit
+  bool damaged = false;          // a whole commit follows the first frame that is not whole
+  std::uint64_t torn_bytes = 0;  // at the end, of a commit that was not completed
 };
 
-/// Of a file that may be missing, of a database with pages of `page_size` bytes. Throws
-/// std::system_error when it cannot be read.
+/// Checks the write-ahead log `path`, which may be missing, of a database with pages of `page_size` bytes.
+/// Throws std::system_error when the file cannot be read.
 WalState check_wal(const std::string& path, std::uint32_t page_size);
 
-/// For a salvage: writes every page that the log has, whole or not, to the database file `fd`.
+/// For a salvage: writes every page that the log has, whole or not, to the database file `fd`. Throws
+/// std::system_error.
 void apply_wal(const std::string& path, std::uint32_t page_size, int fd);
 
 }  // namespace weft::broker
