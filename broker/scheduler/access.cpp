@@ -23,8 +23,8 @@ constexpr Roles senders_of() {
   if (WorkerMessages::has<M> || std::is_same_v<M, wire::HelloWorker>) roles = roles | Roles{Role::worker};
   if (std::is_same_v<M, wire::StatusRequest> || std::is_same_v<M, wire::Why>) roles = kEveryRole;
   if (std::is_same_v<M, wire::Find>) roles = roles | Roles{Role::client, Role::observer};
-  // DRAIN_WORKER: admins alone. What only brokers send is refused by the role's dispatch, with a better
-  // reason.
+  // DRAIN_WORKER stays with admins alone. Messages that only brokers send are refused later, by the dispatch
+  // of the role, with a better reason.
   if (BrokerMessages::has<M>) roles = kEveryRole;
   return roles;
 }

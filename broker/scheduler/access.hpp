@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Who opened a connection, and what that allows. A connection has an identity (a name and roles), which the
-// shell knows and gives with each message; without keys everybody is anonymous and may do everything. One
-// table says which role may send which message; it is asked before a message is dispatched. What a client
-// leaves at the broker (its session, its detached tasks) and the name of a worker have an owner: the name of
-// the identity that made them. Identities own, connections and keys do not.
+// Access control: who opened a connection, and what that identity may do. A connection has an identity (a
+// name and roles), which the shell passes with each message; without keys all peers are anonymous and may do
+// everything. One table says which role may send which message, and is asked before a message is dispatched.
+// A session with its detached tasks, and the name of a worker, are owned by the identity that made them, not
+// by a connection or a key.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ namespace weft::broker {
 enum class Role : std::uint8_t {
   client,    // submits tasks
   worker,    // executes them
-  observer,  // asks what is going on
-  admin,     // may do all that the others may, to whatever anybody owns
+  observer,  // asks for status, and finds detached tasks
+  admin,     // may do all that the others may, to the property of any identity
 };
 
 /// A set of roles.
@@ -50,11 +50,11 @@ struct Identity {
   std::string name;  // "": anonymous
   Roles roles = kEveryRole;
 
-  /// Whether it may use what `owner` (the name of an identity) has made.
+  /// Whether this identity may use sessions, tasks and worker names of `owner` (the name of an identity).
   bool may_use(const std::string& owner) const { return name == owner || roles.has(Role::admin); }
 };
 
-/// nullptr: anonymous. The connection has the same one for as long as it lives.
+/// nullptr: anonymous. The identity of a connection never changes.
 using IdentityPtr = std::shared_ptr<const Identity>;
 
 /// The identity behind the pointer.
@@ -63,7 +63,7 @@ const Identity& identity_of(const IdentityPtr& identity);
 /// Whether the table allows an identity with these roles to send the message to a broker.
 bool may_send(Roles roles, const wire::Message& message);
 
-/// "identity alice may not send DRAIN_WORKER: ..." for one that may not.
+/// The reason for refusing a message that may_send() does not allow, as a sentence for the peer.
 std::string why_not(const Identity& identity, const wire::Message& message);
 
 }  // namespace weft::broker

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What goes into Scheduler and what comes out. Plain values; actions compare. Those about blobs, which are in
-// the directory beside the journal, are the ones of all three roles: common/wire/blob_verbs.hpp.
+// The events that go into Scheduler and the actions that come out, as plain values; actions can be compared.
+// Events and actions about blobs are the same in all three roles: common/wire/blob_verbs.hpp. The broker's
+// blobs are in the directory FILE.blobs of the journal FILE.
 #pragma once
 
 #include <string>
@@ -28,7 +29,7 @@ struct Received {
   std::uint8_t minor = wire::kMinor;  // version of the peer
   IdentityPtr identity = nullptr;     // who opened the connection
 };
-/// A frame from a connection that cannot be decoded; `version` when it is of another major version.
+/// A frame that cannot be decoded; `version`: because it is of another major version.
 struct ReceivedGarbage {
   PeerId peer = kNoPeer;
   std::string reason;
@@ -37,18 +38,19 @@ struct ReceivedGarbage {
 /// The connection is closed, or a send to it failed for good.
 struct PeerGone {
   PeerId peer = kNoPeer;
-  bool by_peer = true;  // the peer's kernel closed or reset it; false: it could not be reached any more
+  bool by_peer = true;  // the peer's kernel closed or reset it; false: the peer was no longer reachable
 };
-/// The process of the client that has this session has ended, on this host.
+/// The process of this session's client, which runs on the broker's host, has ended.
 struct ProcessGone {
   Uuid session;
 };
 struct Tick {};
-/// The broker is about to leave: says GOODBYE to everybody.
+/// The broker is about to end: sends GOODBYE to all peers.
 struct Shutdown {
   std::string reason;
 };
-/// What the journal and its folder held when the broker started. The first event, when there is a journal.
+/// The content of the journal and its blob directory when the broker started. The first event, if there is a
+/// journal.
 struct Recovered {
   std::vector<JournalRecord> records;
   std::vector<BlobId> blobs;
@@ -56,7 +58,7 @@ struct Recovered {
 /// Answers Persist and RewriteJournal.
 struct Persisted {
   std::uint64_t number = 0;
-  std::string fault;  // "": it is durable; else nothing of it is, and why
+  std::string fault;  // "": the write is durable; otherwise the reason why none of it is
 };
 using Event = std::variant<Received, ReceivedGarbage, PeerGone, ProcessGone, Tick, Shutdown, Recovered,
                            Persisted, BlobReady, BlobBad>;
@@ -68,7 +70,7 @@ struct Send {
   wire::Message message;
   bool operator==(const Send&) const = default;
 };
-/// After what was sent to it has gone out, this connection has no meaning any more.
+/// Send what is queued for this connection, then forget the connection.
 struct ForgetPeer {
   PeerId peer = kNoPeer;
   bool operator==(const ForgetPeer&) const = default;
@@ -78,7 +80,7 @@ struct Notify {
   Indirect<Notice> notice;
   bool operator==(const Notify&) const = default;
 };
-/// Append a row to the journal. One is under way at a time.
+/// Append a row to the journal. At most one row or rewrite is under way at a time.
 struct Persist {
   std::uint64_t number = 0;
   std::string row;
@@ -90,7 +92,7 @@ struct RewriteJournal {
   std::vector<std::string> rows;
   bool operator==(const RewriteJournal&) const = default;
 };
-/// The ServeChunk of worker and client, for a GET of this peer.
+/// Answer a GET of this peer with a chunk from the blob directory.
 struct ServeChunk {
   PeerId peer = kNoPeer;
   wire::Get get;

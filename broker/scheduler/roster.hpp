@@ -14,7 +14,7 @@ namespace weft::broker {
 class Roster {
  public:
   Roster() = default;
-  /// Tasks leave their lists before either goes.
+  /// Takes all tasks out of their lists first: a list must be empty when it is destroyed.
   ~Roster();
   Roster(const Roster&) = delete;
   Roster& operator=(const Roster&) = delete;
@@ -46,7 +46,7 @@ class Roster {
 
   // ---- workers ----
 
-  /// By incarnation.
+  /// The workers, by incarnation.
   const Workers& workers() const { return workers_; }
   const std::unordered_map<std::string, Worker*>& names() const { return names_; }
   Worker* find_worker(const Uuid& incarnation) const {
@@ -73,12 +73,12 @@ class Roster {
 
   // ---- memory ----
 
-  /// A payload that the session makes this broker keep has another size now. 0: there is none.
+  /// Accounts for a payload held for the session, whose size changes from `before` to `after` bytes. 0: none.
   void change_bytes(Session& session, std::size_t before, std::size_t after) {
     session.queued_bytes += after - before;
     queued_bytes_ += after - before;
   }
-  /// Payloads of all tasks, and answers that are kept.
+  /// Bytes of the payloads of all tasks and of the answers of detached tasks.
   std::size_t queued_bytes() const { return queued_bytes_; }
 
   void check_invariants() const;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Step: what every part of the scheduler shares. The time of the current step, where its actions go, and the
-// timers that start later steps.
+// Step: state that all parts of the scheduler share: the time of the current step, the list of its actions,
+// and the timers that start later steps.
 #pragma once
 
 #include <optional>
@@ -29,7 +29,7 @@ enum class TimerKind : std::uint8_t {
   avoided,
 };
 
-/// Timers are not cancelled: whoever handles one checks that its reason still holds.
+/// Timers are not cancelled: the handler of a timer checks that its reason still holds.
 struct Timer {
   Time at;
   TimerKind kind;
@@ -55,7 +55,7 @@ class Step {
   Time now() const { return now_; }
   /// The time of the step before this one.
   Time previous() const { return previous_; }
-  /// When this life of the broker began.
+  /// When this broker was started.
   Time started() const { return started_; }
   /// Milliseconds since 1970.
   std::int64_t unix_ms(Time time) const {
@@ -63,7 +63,7 @@ class Step {
   }
 
   Actions& actions() { return *actions_; }
-  /// Nothing is sent to kNoPeer.
+  /// Adds a Send action, unless `peer` is kNoPeer.
   void send(PeerId peer, wire::Message message) {
     if (peer == kNoPeer) return;
     if (Peer* known = roster_.peers().find(peer)) known->sent = now_;
@@ -74,7 +74,7 @@ class Step {
   void start_timer(Time at, TimerKind kind, const Uuid& who, std::uint64_t seq = 0) {
     timers_.push(Timer{at, kind, who, seq});
   }
-  /// The next timer that is due by now, or nothing.
+  /// Removes and returns the next timer that is due by now; nullopt: none is due.
   std::optional<Timer> take_due_timer() {
     if (timers_.empty() || timers_.top().at > now_) return std::nullopt;
     const Timer timer = timers_.top();
