@@ -41,10 +41,10 @@ struct Settings {
   std::size_t delivery_bytes_max = 8 << 20;              // flow control: unacknowledged, to one client
   std::size_t backlog_bytes_max = 64 << 20;              // backpressure: no task starts beyond these results
   std::size_t program_bytes_max = std::size_t{1} << 30;  // cached programs and libraries, for workers
-  std::size_t memory_budget = std::size_t{4} << 30;  // of tasks and results; backpressure beyond it
-  std::size_t submit_bytes_max = 8 << 20;            // without a RECEIVED: a client stops at half of it
-  std::size_t received_bytes = 64 << 10;       // of SUBMIT that trigger a RECEIVED of their own
-  bool journal = false;                        // there is a journal: detached tasks are accepted
+  std::size_t memory_budget = std::size_t{4} << 30;      // of tasks and results; backpressure beyond it
+  std::size_t submit_bytes_max = 8 << 20;                // without a RECEIVED: a client stops at half of it
+  std::size_t received_bytes = 64 << 10;                 // of SUBMIT that trigger a RECEIVED of their own
+  bool journal = false;                                  // there is a journal: detached tasks are accepted
   Duration keep = std::chrono::hours(24 * 7);  // retention of the answer of a detached task (--keep)
   JournalQueue::Settings journal_queue;
   BlobVault::Settings blob_vault;

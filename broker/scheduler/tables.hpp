@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tables: all that the scheduler remembers of peers, tasks and workers, each piece in the class that owns it.
-// Each of them uses only those before it. The classes above them (Lifecycle, Assigner, ...) keep the rules
-// and have no such state; they are made from a reference to this struct.
+// Each class uses only those before it. The classes above them (Lifecycle, Assigner, ...) have the rules, and
+// next to no state; they are constructed with a reference to this struct.
 #pragma once
 
 #include "broker/scheduler/adoption.hpp"
@@ -23,7 +23,7 @@
 namespace weft::broker {
 
 struct Tables {
-  /// `settings` outlives the tables. `now` is the start of this broker's life.
+  /// `settings` outlives the tables. `now` is when this broker was started.
   Tables(const Settings& settings, Time now)
       : step(roster, now, settings.unix_us_at_zero),
         journal_queue(settings.journal_queue),
@@ -39,7 +39,7 @@ struct Tables {
         durable(settings, roster, delivery, specs, journal_queue, blob_vault, step),
         attachments(roster, delivery, durable, step) {}
 
-  /// Aborts if an invariant of one of them is broken.
+  /// Aborts if an invariant of one of the classes is broken.
   void check_invariants() const;
 
   Roster roster;

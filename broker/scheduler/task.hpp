@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the scheduler knows of one task, and the list that holds it. A task is in exactly one list at
-// a time (a ready queue, a worker's, the delayed or the awaiting one); being in one *is* its
-// state, so two answers to "where is it" cannot exist.
+// The scheduler's record of one task, and the list that holds it. A task is in exactly one list at a time: a
+// ready queue, a worker's list, or the delayed, saving or awaiting list of its session.
 #pragma once
 
 #include <cstdint>
@@ -22,23 +21,23 @@ class TaskList;
 enum class TaskState : std::uint8_t {
   queued,      // in its ready queue
   delayed,     // until `due`: retry_delay
-  saving,      // detached: it, or its result, is on the way into the journal
+  saving,      // detached: the task, or its result, is being written to the journal
   awaiting,    // re-announced; until the adoption window ends a worker may claim it
   assigned,    // with a worker, not known to have started
   running,     // with a worker, started
-  cancelling,  // with a worker that is to stop it; its client has been answered
+  cancelling,  // with a worker that was told to stop it; its client has been answered
 };
 
-/// The execution of a task that a worker claimed last, under an attempt of an earlier broker, or of this one
-/// before it gave the client up.
+/// The execution of a task that a worker claimed last, under an attempt of an earlier broker, or of this
+/// broker before it gave up waiting for the client.
 struct AdoptedExecution {
-  std::uint32_t execution = 0;     // its number, as the worker says; 0: there was none
-  std::uint32_t first_untold = 0;  // from this number on the client was not told how executions ended
-  bool current = false;            // it is the current attempt of the task, or was the last
+  std::uint32_t execution = 0;     // its number, as the worker says; 0: no execution was adopted
+  std::uint32_t first_untold = 0;  // first execution of which the client was not told how it ended
+  bool current = false;            // the adopted attempt is the task's current one, or was its last
   bool prepaid = false;            // its failure was charged when its worker was thought to be lost
-  std::uint32_t charge = 0;        // of a detached task: which of the charges is its failure, from 1; 0: none
+  std::uint32_t charge = 0;        // of a detached task: the charge for its failure, from 1; 0: none
 
-  /// Whether execution `number` was charged by an earlier broker and the charge is lost, if it failed.
+  /// Whether, if execution `number` failed, an earlier broker charged it and that charge was lost.
   bool is_untold(std::uint32_t number) const { return number >= first_untold && number < execution; }
 };
 
@@ -47,19 +46,18 @@ struct Task {
   Session* session = nullptr;
   Spec* spec = nullptr;
   Worker* worker = nullptr;  // assigned, running, cancelling
-  wire::Attempt attempt;     // the current one, while with a worker, else the last; number 0: none yet
+  wire::Attempt attempt;     // the current one while with a worker, otherwise the last; number 0: none yet
   wire::Payload payload;
   Time due{};    // delayed: when to queue it; queued: when queue_timeout strikes, if there is one
   Time since{};  // when it entered its state
   std::uint32_t retries_used = 0;
   std::uint32_t crashes = 0;
   AdoptedExecution adopted;
-  std::uint32_t charged_us = 0;  // slot time that its session was charged for in advance
+  std::uint32_t charged_us = 0;  // fair queueing: slot time charged to its session in advance
   TaskState state = TaskState::queued;
-  std::uint16_t returned =
-      0;                  // how often a worker could not begin it, for a reason that is not the program's
-  bool answered = false;  // the worker's answer to `attempt` has been counted
-  bool failed = false;    // before: Placer::failed_on() says where
+  std::uint16_t returned = 0;  // how often a worker could not start it, for a reason other than the program
+  bool answered = false;       // the worker's answer to `attempt` has been counted
+  bool failed = false;         // an attempt has failed: Placer::failed_on() says where
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
   bool with_worker() const { return worker != nullptr; }
@@ -70,8 +68,7 @@ struct Task {
   ListLinks<Task> links_;
 };
 
-/// A list of tasks that knows its size, and whose tasks know that they are in it. Not copied; must be empty
-/// when it ends.
+/// An intrusive list of tasks with its size; each task knows its list. REQUIRES: empty when destroyed.
 class TaskList {
  public:
   TaskList() = default;
@@ -90,20 +87,20 @@ class TaskList {
 
   void push_back(Task& task) { insert(nullptr, task); }
   void push_front(Task& task) { insert(tasks_.front(), task); }
-  /// Before the first task that is younger: for those that come back.
+  /// Inserts before the first younger task, searching from the front: for tasks that are queued again.
   void insert_by_seq(Task& task) {
     Task* next = tasks_.front();
     while (next != nullptr && next->seq < task.seq) next = after(*next);
     insert(next, task);
   }
-  /// The same place, where most are younger than those that are there.
+  /// Inserts at the same place, searching from the back: for tasks that are mostly younger than the others.
   void insert_by_seq_from_back(Task& task) {
     Task* previous = tasks_.back();
     while (previous != nullptr && previous->seq > task.seq) previous = before(*previous);
     insert(previous != nullptr ? after(*previous) : tasks_.front(), task);
   }
 
-  /// Takes `task` out of whichever list it is in, if any.
+  /// Takes `task` out of its list, if it is in one.
   static void remove(Task& task) {
     if (task.list_ == nullptr) return;
     task.list_->tasks_.remove(task);
