@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// BlobVault decides which blobs the directory beside the journal holds: those that detached tasks need. It
-// counts their users, and has BlobFetch get them from their holders. Pure; a part of Scheduler.
+// BlobVault decides which blobs the broker's blob directory has: those that detached tasks need. It counts
+// their users (reference counts), and fetches them from their holders with BlobFetch. Pure; a part of
+// Scheduler.
 //
 //   absent --keep()--> fetching --all chunks--> verifying --ready--> kept --last release()--> dropped
 //                       ^    |                     |
@@ -23,7 +24,7 @@ class BlobVault {
   struct Settings {
     BlobFetch::Settings fetch{.give_up = std::chrono::seconds(4), .tries = 5};
   };
-  /// A blob that is wanted is kept, or (with a fault) could not be: it is tried again while it has users.
+  /// A blob with users is stored, or (with a fault) could not be fetched or stored.
   struct Settled {
     BlobId id;
     std::string fault;
@@ -33,21 +34,23 @@ class BlobVault {
 
   /// The directory holds the blob already.
   void found(const BlobId& id) { blobs_[id].state = State::kept; }
-  /// Adds a user, who can have the blob from `holder`. True: it is kept. False: Settled follows.
+  /// Adds a user of the blob, which `holder` has. True: the blob is stored already. False: Settled follows.
   bool keep(const BlobId& id, std::uint64_t size, const Uuid& holder);
-  /// Removes a user.
+  /// Removes a user. Without users, the blob is dropped. REQUIRES: the blob has a user.
   void release(const BlobId& id, Actions& actions);
+  /// Whether the blob is stored.
   bool has(const BlobId& id) const;
   void on_data(Time now, const wire::Data& data, Actions& actions);
   void on_gone(Time now, const wire::Gone& gone, Actions& actions);
   void on_ready(const BlobReady& event, Actions& actions);
   void on_bad(Time now, const BlobBad& event, Actions& actions);
-  /// Deletes what the directory holds without a user: once all tasks of the journal have said what they need.
+  /// Deletes stored blobs without users. REQUIRES: keep() was called for all blobs that the journal's tasks
+  /// need.
   void collect(Actions& actions);
 
   void tick(Time now, Actions& actions);
   std::optional<Time> deadline() const { return fetch_.deadline(); }
-  /// What is to be asked of holders.
+  /// The GETs that should be sent to holders.
   std::vector<wire::Get> take_gets(Time now, Actions& actions);
   std::vector<Settled> take_settled() { return std::exchange(settled_, {}); }
 

@@ -14,7 +14,7 @@ namespace weft::broker {
 bool Eligibility::add(const Worker& worker) {
   ++membership_;
   for (const std::string& function : worker.hello.functions) ++functions_[function];
-  if (worker.hello.memory == 0) return false;  // not known
+  if (worker.hello.memory == 0) return false;  // unknown
   ++memories_[worker.hello.memory];
   const std::uint64_t before = std::exchange(least_memory_, memories_.begin()->first);
   return least_memory_ < before;
@@ -67,7 +67,7 @@ bool Eligibility::fits_now(const Worker& worker, const Placement& placement, con
   });
 }
 
-/// Whether a worker that is not avoided could run it.
+/// Whether another worker, which is not avoided, could run it.
 bool Eligibility::is_possible_elsewhere(const Worker& worker, const Placement& placement,
                                         const Task* large) const {
   return std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {
@@ -76,7 +76,7 @@ bool Eligibility::is_possible_elsewhere(const Worker& worker, const Placement& p
   });
 }
 
-/// A function that no worker has counts as one that each has: the task fails with the list of known names.
+/// A function that no worker has passes everywhere: the task then fails with the list of known names.
 bool Eligibility::has_function(const Worker& worker, const Placement& placement) const {
   const std::string& name = placement.library_function;
   if (name.empty() || !functions_.contains(name)) return true;
@@ -99,7 +99,7 @@ void Eligibility::note_refusal(Worker& worker, const BlobId& program, const wire
   Refusal& refusal = worker.cannot_start.edit()[program];
   refusal.at = step_.now();
   refusal.reason = reason;
-  if (step_.now() < refusal.until) return;  // of the same attempt to start it
+  if (step_.now() < refusal.until) return;  // several tasks were refused by the same failure to start
   refusal.memory =
       std::clamp(refusal.memory * 2, settings_.cannot_start_memory, settings_.cannot_start_memory_max);
   refusal.until = step_.now() + refusal.memory;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Eligibility: which workers can run the tasks of a ready queue, now or ever, and why none can. Counts what
-// the workers offer; never changes a worker but for its refusals.
+// the workers offer; the only part of a worker that it changes is Worker::cannot_start.
 #pragma once
 
 #include <cstdint>
@@ -31,15 +31,16 @@ class Eligibility {
 
   /// By its name, slots, resources and protocol version.
   static bool may_ever_run(const Worker& worker, const Placement& placement);
-  /// Whether it could if it were idle: it is here, and the program has not just failed to start on it.
+  /// Whether the worker could run it if idle: the worker is neither draining nor lost, and the program has
+  /// not just failed to start there.
   bool could_run(const Worker& worker, const Placement& placement) const;
-  /// Whether its resources are free too. `large`: a task whose argument must fit into its memory.
+  /// Whether the worker's resources are free too. `large`: a task whose argument must fit into its memory.
   bool fits_now(const Worker& worker, const Placement& placement, const Task* large = nullptr) const;
   static bool is_preferred(const Worker& worker, const Placement& placement);
   /// nullptr stands for a task with a small argument.
   static bool has_memory_for(const Task* task, const Worker& worker);
-  /// The program did not start on this worker. It is not tried there again for a while, which doubles each
-  /// time: a round through many or slow workers would otherwise never end.
+  /// The program did not start on this worker, and is not tried there again for a time that doubles with each
+  /// refusal (back-off): otherwise trying many or slow workers one after the other would never end.
   void note_refusal(Worker& worker, const BlobId& program, const wire::Payload& reason) const;
 
   /// The program has started on this worker: its next refusal is a first one.
@@ -53,7 +54,8 @@ class Eligibility {
   bool is_large(const Task& task) const {
     return task.payload.is_blob() && task.payload.blob().size > least_memory_;
   }
-  /// All workers that could run it otherwise are too old for one of its options: the newest minor among them.
+  /// The newest protocol minor among the workers that could run it, if all of them are too old for one of its
+  /// options; nullopt: one is new enough, or there is none.
   std::optional<std::uint8_t> too_old_for(const Placement& placement) const;
   /// The latest refusal of a program that starts on none of the workers that could run it (and have memory
   /// for `large`, if given). nullptr: some worker has not refused it.
@@ -83,7 +85,7 @@ class Eligibility {
   const Step& step_;
   std::map<std::string, std::size_t> functions_;   // in task libraries: how many workers have each
   std::map<std::uint64_t, std::size_t> memories_;  // in bytes: how many workers have that much
-  std::uint64_t least_memory_ = UINT64_MAX;        // the least of them
+  std::uint64_t least_memory_ = UINT64_MAX;        // the smallest key of memories_
   std::uint64_t membership_ = 1;
 };
 

@@ -47,7 +47,7 @@ void FairQueue::push(Task& task) {
   } else if (tasks.empty() || tasks.back()->seq < task.seq) {
     tasks.push_back(task);
   } else {
-    tasks.insert_by_seq(task);  // it was queued before: its place is near the front
+    tasks.insert_by_seq(task);  // the task was queued before, so its place is near the front
   }
   ++task.session->queued;
   update(*task.session);
@@ -62,7 +62,7 @@ void FairQueue::take_out(Task& task) {
   update(*task.session);
 }
 
-/// It waits with those that must not go to every worker.
+/// Queues the task with those that some workers must not or should not get.
 void FairQueue::set_apart(Task& task) const {
   ReadyQueue& queue = *task.spec->queue;
   queue.retries.insert_by_seq_from_back(task);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// FairQueue: the ready queues of all clients, and whose turn it is to get a slot (FairTurns). A client waits
-// for a turn while it has queued tasks, may start some, and is not too far behind with fetching its results.
+// FairQueue: fair queueing of all clients' ready queues; FairTurns says which client gets the next slot. A
+// client waits for a turn while it has queued tasks, may start some, and is not too far behind with fetching
+// its results (backpressure).
 #pragma once
 
 #include <cstddef>
@@ -23,13 +24,14 @@ class FairQueue {
   // ---- clients ----
 
   void add(Session& session) { turns_.join(session.turn, session, session.serial); }
-  /// Its queued tasks, its state or the results that wait for it have changed: it waits for a turn, or not.
+  /// Call when the session's queued tasks, state or waiting results have changed: decides whether it waits
+  /// for a turn.
   void update(Session& session);
-  /// Backpressure: more bytes of results may not wait for one client before no more of its tasks start.
+  /// Backpressure: when this many bytes of results wait for one client, no more of its tasks start.
   std::size_t backlog_max() const { return backlog_max_; }
-  /// At the start of a step: shares the memory budget out among the sessions.
+  /// At the start of a step: divides the memory budget among the sessions.
   void update_backlog_max();
-  /// The client has used so much slot time; negative: it was charged for more in advance.
+  /// Charges the client for `us` of slot time; negative: it was charged for more in advance.
   void charge(Session& session, double us) { turns_.charge(session.turn, us); }
   bool others_wait(const Session& session) const { return turns_.others_wait(session.turn); }
 
@@ -37,14 +39,14 @@ class FairQueue {
 
   /// The queue of `session` for tasks of this placement. Lives as long as the session.
   static ReadyQueue& queue_for(Session& session, const Placement& placement);
-  /// Into its ready queue, by its age. REQUIRES: it is in no list.
+  /// Puts a task into its ready queue, by its age. REQUIRES: the task is in no list.
   void push(Task& task);
-  /// Out of its ready queue, or out of whichever other list it is in. REQUIRES: no worker has it.
+  /// Takes a task out of its ready queue or other list, if it is in one. REQUIRES: the task has no worker.
   void remove(Task& task) {
     if (TaskList::is_in_any(task)) take_out(task);
   }
-  /// A worker with less memory than all others has joined: sets apart the tasks whose arguments are too large
-  /// for it.
+  /// A worker with less memory than all others has joined: moves the tasks whose arguments are too large for
+  /// it to ReadyQueue::retries.
   void set_large_apart() const;
 
   // ---- a scheduling pass ----
@@ -52,8 +54,8 @@ class FairQueue {
   void begin_pass() { turns_.begin_pass(); }
   FairTurns::Next next() { return turns_.next(); }
   bool nobody_waits() const { return turns_.nobody_waits(); }
-  /// The queue with the oldest task of the highest priority, among those that are not blocked in this pass;
-  /// nullptr: none, and the client is not asked again in this pass.
+  /// The queue with the oldest task of the highest priority, among the queues that are not blocked in this
+  /// pass; nullptr: there is none, and the client is not served again in this pass.
   ReadyQueue* best_queue(Session& session) const;
   /// No worker has room for a task of the queue, and room only shrinks within a pass.
   void block(ReadyQueue& queue) const { queue.blocked_in_pass = turns_.pass(); }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Whose turn it is: of the clients that wait for slots, the one that has used the least slot time. Each is
-// served for a quantum longer than that, so that turns do not change with every task.
+// Fair queueing between clients by virtual slot time (stride scheduling, as in Linux's CFS): of the clients
+// that wait for slots, the next turn goes to the one that has used the least. Its turn lasts until it has
+// used a quantum more than the next client, so that turns do not change with every task.
 //
-// Slot time is virtual: a client that comes, or that has waited for nothing for a while, begins with what the
-// one that was served last has used. So nobody saves time up by being idle.
+// Slot time is virtual: a client that is new, or that waited for no slots for a while, starts from at least
+// the time of the client that was served last. So no client saves up slot time by being idle.
 #pragma once
 
 #include <cstdint>
@@ -14,46 +15,47 @@ namespace weft::broker {
 
 struct Session;
 
-/// What is known of one client. Lives in its Session; only FairTurns changes it.
+/// The fair queueing state of one client. Stored in its Session; only FairTurns changes it.
 struct Turn {
   Session* session = nullptr;
-  std::uint64_t serial = 0;      // order of joining: decides between equals
+  std::uint64_t serial = 0;      // order of joining: breaks ties
   double used_us = 0;            // virtual slot time
   bool waits = false;            // for slots
-  std::uint64_t blocked_in = 0;  // the pass in which no room was found for any task of it
+  std::uint64_t blocked_in = 0;  // the last pass in which no worker had room for any of its tasks
 };
 
 class FairTurns {
  public:
   explicit FairTurns(double quantum_us) : quantum_us_(quantum_us) {}
 
-  /// A new client, which waits for nothing.
+  /// Adds a new client, which does not wait for slots yet.
   void join(Turn& turn, Session& session, std::uint64_t serial) {
     turn = {.session = &session, .serial = serial, .used_us = clock_us_};
   }
-  /// From now on it waits for slots, or does not. One that waits must not go.
+  /// Sets whether the client waits for slots. REQUIRES: set to false before `turn` is destroyed.
   void set_waiting(Turn& turn, bool waits) {
     if (waits != turn.waits) change(turn, waits);
   }
-  /// It has used so much slot time; less than 0: so much less than it was charged for before.
+  /// Charges the client for `us` of slot time; negative: it was charged for too much before.
   void charge(Turn& turn, double us);
 
-  /// A pass begins: nobody is known to be blocked.
+  /// Begins a scheduling pass, in which no client is blocked yet.
   void begin_pass() { ++pass_; }
   std::uint64_t pass() const { return pass_; }
-  /// No task of it finds room in this pass any more.
+  /// No worker has room for a task of this client in the rest of the pass.
   void block(Turn& turn) const { turn.blocked_in = pass_; }
 
   struct Next {
-    Turn* turn = nullptr;  // null: nobody waits but those that are blocked
-    double until_us = 0;   // it is served until it has used so much
+    Turn* turn = nullptr;  // null: all clients that wait are blocked
+    double until_us = 0;   // its turn lasts until it has used this much virtual slot time
   };
+  /// The client that is served next.
   Next next();
 
   bool nobody_waits() const { return order_.empty(); }
   bool others_wait(const Turn& turn) const { return order_.size() > (turn.waits ? 1U : 0U); }
 
-  /// Aborts unless `turn` is filed as it says.
+  /// Aborts unless `turn` is in order_ exactly if it waits.
   void check_invariants(Turn& turn) const;
 
  private:
@@ -62,8 +64,8 @@ class FairTurns {
   void change(Turn& turn, bool waits);
 
   const double quantum_us_;
-  std::set<Key> order_;  // those that wait
-  double clock_us_ = 0;  // what the one that was served last had used when its turn began
+  std::set<Key> order_;  // the clients that wait
+  double clock_us_ = 0;  // virtual time of the client served last, when its turn began
   std::uint64_t pass_ = 1;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// JournalQueue is the write-behind queue in front of the journal. It gathers records into rows; one row is
-// under way at a time, and the records that come until it is durable share the next commit (group commit).
-// Pure; a part of Scheduler.
+// JournalQueue is the write-behind queue in front of the journal, a write-ahead log. It gathers records into
+// rows; one row is under way at a time, and the records that come until it is durable share the next commit
+// (group commit). Pure; a part of Scheduler.
 #pragma once
 
 #include <deque>
@@ -24,16 +24,18 @@ class JournalQueue {
 
   explicit JournalQueue(const Settings& settings) : settings_(settings) {}
 
+  /// Queues a record for one of the next rows.
   void record(JournalRecord record) { queue_.push_back(std::move(record)); }
-  /// The next row, when there is something to write and nothing is under way.
+  /// The next row, when there are records to write and no write is under way.
   std::optional<Persist> next_row(Time now);
   /// Whether the journal has grown so much that it should be rewritten.
   bool wants_rewrite(Time now) const;
+  /// The action that replaces the journal by `rows`. REQUIRES: no write is under way.
   RewriteJournal rewrite(std::vector<std::string> rows);
-  /// The answer: what is durable now. After a fault: the tasks that will not be; the other records are
-  /// written again later.
+  /// A write has ended. Returns the records that are durable now; after a fault, the TaskRecords that are
+  /// dropped, while all other records of the row will be written again.
   std::vector<JournalRecord> on_persisted(Time now, const Persisted& event);
-  /// Of the last write; "": none.
+  /// The fault of the last write; "": it succeeded.
   const std::string& fault() const { return fault_; }
 
   std::optional<Time> deadline() const;
@@ -51,7 +53,7 @@ class JournalQueue {
   std::optional<Time> not_before_;  // after a fault
   std::string fault_;
   std::size_t written_ = 0;     // bytes since the last rewrite
-  std::size_t rewrite_at_ = 0;  // of written_; 0: at the first opportunity
+  std::size_t rewrite_at_ = 0;  // value of written_ from which on a rewrite is due; see wants_rewrite()
 };
 
 }  // namespace weft::broker

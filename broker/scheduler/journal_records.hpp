@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the broker's journal says of detached tasks, one record for each thing that happened, and the
-// bytes of these records. A row of the journal holds any number of them, one after the other.
+// The records of the broker's journal, one for each event in the life of a detached task, and their encoding.
+// A row of the journal contains any number of records, one after the other.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@
 
 namespace weft::broker {
 
-/// A session that has detached tasks. Before everything else of it.
+/// A session that has detached tasks. Comes before all other records of the session.
 struct SessionRecord {
   Uuid id;
   std::string name;
@@ -20,7 +20,8 @@ struct SessionRecord {
   std::string owner;  // name of an identity; "": anonymous
   bool operator==(const SessionRecord&) const = default;
 };
-/// What tasks of it have in common; its program and libraries are in the folder. Before the first of them.
+/// A spec, which tasks of the session have in common. Comes before the first of these tasks; the spec's
+/// program and libraries are in the blob directory.
 struct SpecRecord {
   Uuid session;
   std::uint32_t spec = 0;
@@ -28,7 +29,7 @@ struct SpecRecord {
   std::uint8_t minor = 0;  // version of the protocol that a broker must know to run its tasks
   bool operator==(const SpecRecord&) const = default;
 };
-/// A task was accepted; an argument that is a blob is in the folder.
+/// A task was accepted; an argument that is a blob is in the blob directory.
 struct TaskRecord {
   Uuid session;
   std::uint64_t seq = 0;
@@ -37,20 +38,20 @@ struct TaskRecord {
   wire::Payload payload;
   bool operator==(const TaskRecord&) const = default;
 };
-/// An attempt of it was counted.
+/// A failed attempt of a task was charged.
 struct ChargeRecord {
   Uuid session;
   wire::DeliveryRecord charge;
   bool operator==(const ChargeRecord&) const = default;
 };
-/// It has its answer; a result that is a blob is in the folder.
+/// A task has its answer; a result that is a blob is in the blob directory.
 struct FinalRecord {
   Uuid session;
   std::int64_t finished_ms = 0;
   wire::DeliveryRecord answer;
   bool operator==(const FinalRecord&) const = default;
 };
-/// The answer was fetched, or kept long enough.
+/// The answer was fetched or has expired, and was dropped.
 struct GoneRecord {
   Uuid session;
   std::uint64_t seq = 0;
@@ -61,8 +62,10 @@ struct GoneRecord {
 using JournalRecord =
     std::variant<SessionRecord, SpecRecord, TaskRecord, ChargeRecord, FinalRecord, GoneRecord>;
 
+/// Appends the encoded record to `row`.
 void append_record(std::string& row, const JournalRecord& record);
-/// All records of a row, as a broker of version `own_minor` knows them, or what is wrong with it.
+/// Decodes all records of a row, as a broker of protocol version `own_minor` knows them. Fault: what is wrong
+/// with the row.
 Result<std::vector<JournalRecord>> decode_row(std::string_view row, std::uint8_t own_minor = wire::kMinor);
 
 }  // namespace weft::broker

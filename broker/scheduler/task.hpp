@@ -55,9 +55,10 @@ struct Task {
   AdoptedExecution adopted;
   std::uint32_t charged_us = 0;  // fair queueing: slot time charged to its session in advance
   TaskState state = TaskState::queued;
-  std::uint16_t returned = 0;  // how often a worker could not start it, for a reason other than the program
-  bool answered = false;       // the worker's answer to `attempt` has been counted
-  bool failed = false;         // an attempt has failed: Placer::failed_on() says where
+  std::uint16_t returned =
+      0;                  // how often a worker could not start it, for a reason that its program did not cause
+  bool answered = false;  // the worker's answer to `attempt` has been counted
+  bool failed = false;    // an attempt has failed: Placer::failed_on() says where
 
   std::uint32_t execution() const { return 1 + retries_used + crashes; }
   bool with_worker() const { return worker != nullptr; }
