@@ -111,9 +111,10 @@ bool Adoption::is_later(const HeldClaim& one, const HeldClaim& other) {
   if (one.claim.attempt.epoch == other.claim.attempt.epoch)
     return one.claim.attempt.number > other.claim.attempt.number;
   if (one.claim.execution != other.claim.execution) return one.claim.execution > other.claim.execution;
-  // A worker that was cut off for the life of a broker may have a queued attempt of an earlier one.
+  // A worker that was cut off during the whole life of one broker may have a queued attempt of an earlier
+  // broker.
   if (one.claim.state != other.claim.state) return one.claim.state != queued;
-  return one.worker == other.worker;  // a worker names them in the order of their ends
+  return one.worker == other.worker;  // a worker lists its claims in the order in which attempts ended
 }
 
 // ---- zombie attempts ----
@@ -135,7 +136,7 @@ void Adoption::remove_zombies(Worker& worker) {
   }
 }
 
-/// Before SYNCED none was told to stop: END_SESSION tells them.
+/// Before SYNCED no attempt was told to stop, and END_SESSION will stop them all.
 bool Adoption::has_zombies(const Session& session) const {
   return session.synced &&
          std::any_of(roster_.workers().begin(), roster_.workers().end(), [&](const auto& entry) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Adoption: after a restart of the broker workers claim what an earlier broker gave them, and clients
-// announce their open tasks again. This class keeps the claims whose task has not been announced yet, the
-// sessions that workers have something of and whose clients have not come, and the zombie attempts: those
-// that a worker still has and no task needs. Its static functions are the tables B, D and E of PROTOCOL.md
-// section 4.
+// Adoption: after a restart of the broker, workers claim the attempts that an earlier broker gave them, and
+// clients announce their open tasks again. This class stores the claims whose tasks have not been announced
+// yet, the sessions that workers know and whose clients have not come, and the zombie attempts, which a
+// worker still has and no task needs. Its rules are the tables B, D and E of PROTOCOL.md section 4.
 #pragma once
 
 #include <optional>
@@ -28,48 +27,50 @@ class Adoption {
   bool window_is_open() const { return step_.now() < window_ends_; }
   Time window_ends() const { return window_ends_; }
 
-  // ---- sessions that workers have something of, and whose clients have not come ----
+  // ---- sessions that workers know, and whose clients have not come ----
 
-  /// The client has a while to say HELLO.
+  /// Starts, or starts again, the time in which the session's client may say HELLO.
   void await_session(const Uuid& session);
   bool is_awaited(const Uuid& session) const { return awaited_sessions_.contains(session); }
-  /// The timer of await_session() is due. True: its client has not come, and will not be waited for.
+  /// The timer of await_session() is due. True: its client has not come, and is no longer awaited.
   bool give_up(const Uuid& session);
-  /// After this process stood still: every awaited session has its whole time again.
+  /// After this process was stopped for a while: every awaited session gets its whole time again.
   void renew_awaited();
 
   // ---- claims ----
 
-  /// A worker claims a task that is not known, of a session that may still announce it. Of two claims of one
-  /// task the later one is kept, and the other is rejected.
+  /// A worker claims a task that is unknown here, of a session that may still announce it. Of two claims of
+  /// one task the later one is stored, and the other is rejected.
   void keep_claim(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
   /// The claim for a task that is being announced, if there is one.
   std::optional<HeldClaim> take_claim(const TaskId& task);
-  /// The worker has given the attempt back, or has nothing of the session any more, or has left.
+  /// The worker has returned the attempt, or was told to release its result. The next two functions: the
+  /// worker has left or claims again, and the session has ended.
   void forget_claim(const Worker& worker, const TaskId& task, const wire::Attempt& attempt);
   void forget_claims_of(const Worker& worker);
   void forget_claims_of(const Uuid& session);
-  /// The session has announced all its tasks: the claims that are left are for none of them.
+  /// The session has announced all its tasks, so claims that are left belong to no task.
   void reject_claims_of(const Session& session);
   /// Tells the worker to stop the attempt, unless it is done.
   void reject(Worker& worker, const Uuid& session, const wire::ClaimRecord& claim);
 
-  /// An attempt that was not started, of a task that was executed elsewhere since, and charged for it.
+  /// Whether the claimed attempt was not started, and the task was executed on another worker since, and
+  /// charged.
   static bool is_stale(const Task& task, const wire::ClaimRecord& claim);
-  /// An attempt that is done and whose failure would not count: it was counted already, or is of an attempt
-  /// before the last. (A success counts whatever its attempt.)
+  /// Whether the claimed attempt is done and its failure would not count: that was counted already, or the
+  /// attempt is older than the last. (A success counts whatever its attempt.)
   bool is_over(const Task& task, const wire::ClaimRecord& claim) const;
   /// The claim under which the task was adopted; its worker is nullptr if this broker assigned the task.
   static HeldClaim adopted_claim(const Task& task);
-  /// Table E: which of two claims of one task is to be adopted.
+  /// Table E: whether, of two claims of one task, `one` is preferred to `other`. False if `other` is empty.
   static bool is_later(const HeldClaim& one, const HeldClaim& other);
 
   // ---- zombie attempts ----
 
-  /// The worker was told to stop the attempt, or no task stands for it yet: until it says that it has
-  /// stopped, the attempt takes a slot there.
+  /// The worker was told to stop the attempt, or its task is not known yet: until the worker reports its end,
+  /// the attempt takes a slot there.
   void add_zombie(Worker& worker, const TaskId& task, const wire::Attempt& attempt);
-  /// The worker does not have it any more. A session that had ended but for it is over.
+  /// The worker no longer has the attempt. Marks the session dirty, since its end may have waited for this.
   void remove_zombie(Worker& worker, const TaskId& task, const wire::Attempt& attempt);
   void remove_zombies(Worker& worker);
   /// Whether some worker still has an attempt of the session that it was told to stop.
@@ -83,7 +84,7 @@ class Adoption {
   Step& step_;
   Time window_ends_{};
   std::unordered_map<Uuid, Time> awaited_sessions_;  // until when
-  std::unordered_map<TaskId, HeldClaim> claims_;     // for tasks that were not announced yet
+  std::unordered_map<TaskId, HeldClaim> claims_;     // of tasks that were not announced yet
 };
 
 }  // namespace weft::broker

@@ -69,7 +69,7 @@ void PendingReleases::add(const PendingRelease& release) {
     PendingRelease& last = waiting_.back();
     if (last.peer == release.peer && last.after == release.after && last.detached == 0 &&
         release.detached == 0) {
-      last.outbox = std::max(last.outbox, release.outbox);  // what was said again may be older
+      last.outbox = std::max(last.outbox, release.outbox);  // a repeated result may be older
       return;
     }
   }

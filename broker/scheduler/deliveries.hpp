@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What one client is told of its tasks, and what workers may let go of once it knows.
+// The deliveries of one client, and the results that workers may release once the client has them.
 //
-// Deliveries are numbered from 1 in the order in which they were made. The client acknowledges a number for
-// all up to it; until then they are kept, and sent again on its next connection. Owned by a Session.
+// Deliveries are numbered from 1 in the order in which they were made. Acknowledgements are cumulative; a
+// delivery is stored until then, and sent again on the client's next connection. Owned by a Session.
 #pragma once
 
 #include <cstddef>
@@ -19,23 +19,23 @@ class Deliveries {
  public:
   void add(wire::DeliveryRecord record);
 
-  /// The next ones to send: as many as `window_bytes` leaves room for beside those under way, but one at
-  /// least when none is. No records: nothing is to be sent now.
+  /// The next deliveries to send: as many as fit into `window_bytes` together with those under way (flow
+  /// control), but at least one when none is under way. No records: send nothing now.
   wire::Deliver take(std::size_t window_bytes);
   /// The numbers of all final deliveries that are not acknowledged, by task.
   std::map<std::uint64_t, std::uint64_t> unacknowledged_answers() const;
-  /// The client has all up to `number`.
+  /// The client has all deliveries up to `number`.
   void acknowledge(std::uint64_t number);
-  /// On its new connection the client gets all that it has not acknowledged.
+  /// For a new connection of the client: take() starts again at the first unacknowledged delivery.
   void send_again() { sent_ = sent_bytes_ = 0; }
-  /// Its next client knows of none: they are dropped, and the next has number 1.
+  /// The session's next client knows of no deliveries: drops all, and the next one has number 1.
   void restart();
 
   bool empty() const { return waiting_.empty(); }
   std::uint64_t acknowledged() const { return acknowledged_; }
-  /// The number of the youngest; acknowledged() when there is none.
+  /// The number of the latest delivery; acknowledged() when all are acknowledged.
   std::uint64_t last() const { return acknowledged_ + waiting_.size(); }
-  /// Of all that are not acknowledged.
+  /// Size of all unacknowledged deliveries.
   std::size_t bytes() const { return bytes_; }
 
   void check_invariants() const;
@@ -45,26 +45,26 @@ class Deliveries {
 
   Fifo<wire::DeliveryRecord> waiting_;  // the first has number acknowledged_ + 1
   std::uint64_t acknowledged_ = 0;
-  std::size_t sent_ = 0;        // of those that wait
-  std::size_t sent_bytes_ = 0;  // of these
-  std::size_t bytes_ = 0;
+  std::size_t sent_ = 0;        // how many of waiting_ are under way
+  std::size_t sent_bytes_ = 0;  // size of these
+  std::size_t bytes_ = 0;       // size of waiting_
 };
 
-/// An entry in the outbox of a worker that it may let go of once the client has acknowledged delivery
-/// `after`, and the journal has what became of the detached task `detached` (0: none).
+/// An entry in the outbox of a worker, which may drop it once the client has acknowledged delivery `after`
+/// and the journal has the answer and charges of detached task `detached` (0: none).
 struct PendingRelease {
   std::uint64_t after = 0;
   std::uint64_t detached = 0;
-  PeerId peer = kNoPeer;  // a worker that comes back by another connection says again what it has
+  PeerId peer = kNoPeer;  // a worker that comes back on another connection sends its outbox again
   std::uint64_t outbox = 0;
 };
 
-/// Those of one session, in order.
+/// The pending releases of one session, in order.
 class PendingReleases {
  public:
   void add(const PendingRelease& release);
-  /// The next whose time has come, or nullptr. `is_saved(seq)`: whether the journal has what became of that
-  /// detached task.
+  /// The first release, if it may be sent, or nullptr. `is_saved(seq)`: whether the journal has the answer
+  /// and charges of that detached task.
   template <class IsSaved>
   const PendingRelease* due(std::uint64_t acknowledged, const IsSaved& is_saved) const {
     if (waiting_.empty() || waiting_.front().after > acknowledged) return nullptr;
@@ -72,7 +72,7 @@ class PendingReleases {
                                                                                  : nullptr;
   }
   void pop() { waiting_.pop_front(); }
-  /// The deliveries that they waited for are dropped (Deliveries::restart).
+  /// The deliveries that these releases waited for were dropped (Deliveries::restart).
   void restart() {
     for (PendingRelease& release : waiting_) release.after = 0;
   }

@@ -15,7 +15,7 @@ bool is_unsaved(const Session& session, std::uint64_t seq) {
   return entry != session.detached.end() && entry->second.unsaved();
 }
 
-/// About how much memory of this broker a session takes.
+/// Approximate bytes of this broker's memory that a session takes.
 std::size_t memory_of(const Session& session) {
   constexpr std::size_t kTaskBytes = 200;  // besides its payload
   return session.queued_bytes + session.deliveries.bytes() + session.tasks.size() * kTaskBytes;
@@ -78,8 +78,8 @@ void Delivery::flush_releases(Session& session) {
         releasing_.emplace_back(peer->worker, next->outbox);
       session.releases.pop();
     }
-    // One loop for each field of many workers, so that cache misses overlap. A worker's last entry stands for
-    // those before it.
+    // Two short loops over many workers, so that cache misses overlap. A RELEASE of a worker's last entry
+    // covers all entries before it.
     for (const auto& [worker, outbox] : releasing_) worker->releasing = std::max(worker->releasing, outbox);
     for (const auto& [worker, outbox] : releasing_) {
       if (const std::uint64_t last = std::exchange(worker->releasing, 0); last != 0)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Delivery: what clients are told, and what workers may let go of once a client knows it (escrow of results).
-// Answers are numbered for each client, sent as its window allows and kept until it acknowledges them; a
-// worker keeps a result until then. PROTOCOL.md section 5.
+// Delivery: sends answers to clients, and releases results at workers once the client has them. Answers are
+// numbered for each client, sent as its window allows (flow control) and stored until it acknowledges them;
+// until then the worker holds the result too (escrow of results). PROTOCOL.md section 5.
 #pragma once
 
 #include <cstdint>
@@ -22,19 +22,21 @@ class Delivery {
 
   // ---- answers ----
 
-  /// Sends it at the end of the step. A session without a client gets nothing.
+  /// Queues an answer or charge, which is sent at the end of the step. Dropped if the session's client is
+  /// gone for good.
   void deliver(Session& session, wire::DeliveryRecord record);
   /// The client has all deliveries up to this number.
   void acknowledge(Session& session, std::uint64_t delivered);
-  /// The next client of this session knows of no delivery: their numbers start again from 1.
+  /// The next client of this session knows of no delivery: drops all, and numbers start again from 1.
   void restart(Session& session);
-  /// The journal has a detached task of the session: KEPT goes out at the end of the step.
+  /// The journal has detached task `seq` of the session: KEPT goes out at the end of the step.
   void tell_journaled(Session& session, std::uint64_t seq);
 
   // ---- results that workers keep ----
 
-  /// The worker may let go of outbox entry `outbox`, the result of task `seq`, once the client has all that
-  /// was delivered so far and, if the task is detached, the journal has it too. `seq` 0: no detached task.
+  /// The worker may drop outbox entry `outbox`, the result of task `seq`, once the client has acknowledged
+  /// all deliveries made so far and, if the task is detached, the journal has the result. `seq` 0: no
+  /// detached task.
   void release_after_deliveries(Session& session, const Worker& worker, std::uint64_t outbox,
                                 std::uint64_t seq);
   /// Sends the releases whose condition holds now.
@@ -47,19 +49,21 @@ class Delivery {
     session.unreceived += bytes;
     return session.unreceived <= settings_.submit_bytes_max;
   }
-  /// Tasks have come, so RECEIVED is owed. A message of its own would only wake the client while its window
-  /// is open: RECEIVED goes out with the next DELIVER, when much has come, or at the next scan.
+  /// Tasks have come, so a RECEIVED is due. Sent alone it would wake the client while its window is still
+  /// open, so RECEIVED goes out with the next DELIVER, when Settings::received_bytes have come, or at the
+  /// next heartbeat scan.
   void schedule_received(Session& session);
-  /// Sends RECEIVED if it is owed. Beyond the memory budget, clients that hold more than their share wait.
+  /// Sends RECEIVED if it is due. Backpressure: beyond the memory budget, it is withheld from clients that
+  /// take more than their share.
   void send_received(Session& session);
 
   // ---- the end of a step ----
 
   /// The session has something to send, or may have ended.
   void mark_dirty(Session& session);
-  /// The sessions that were marked in this step. Each is either removed, or pumped.
+  /// The sessions that were marked in this step. The caller either removes or pumps each.
   std::vector<Session*> take_dirty();
-  /// Sends what the client's window takes.
+  /// Sends what is queued for the client, as far as its window allows.
   void pump(Session& session);
 
  private:
@@ -71,7 +75,7 @@ class Delivery {
   Step& step_;
   std::vector<Session*> dirty_;
   std::vector<std::pair<Worker*, std::uint64_t>>
-      releasing_;  // and its outbox entry: scratch of flush_releases
+      releasing_;  // workers and outbox entries: scratch buffer of flush_releases()
 };
 
 }  // namespace weft::broker

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// LoadIndex: workers that have credit, the most idle first. Filing one under another load, and finding the
-// first, take the same time however many there are: a list for each level of load, and a bitmap of the levels
-// that have anybody. Workers of one level take turns. Holds the links inside Worker; owns nothing.
+// LoadIndex: workers that have credit, the most idle first. Moving a worker to another level and finding the
+// first worker take constant time in the number of workers: there is a list for each level of load, and a
+// bitmap of the levels that have workers. Workers of one level take turns. The links are inside Worker; the
+// index owns no workers.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +30,7 @@ class LoadIndex {
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
 
-  /// Files `worker` under `level`, behind those that are there. One that is there already stays where it is.
+  /// Files `worker` under `level`, behind the others there. A worker with that level already keeps its place.
   void file(Worker& worker, std::uint32_t level) {
     LoadPlace& at = worker.*place;
     if (at.level == level) return;
@@ -54,13 +55,13 @@ class LoadIndex {
     --size_;
   }
 
-  /// The most idle one; null: there is none.
+  /// The most idle worker; nullptr: the index is empty.
   Worker* first() const {
     if (size_ == 0) return nullptr;
     while (occupied_[lowest_] == 0) ++lowest_;
     return first_from(lowest_ * kBits);
   }
-  /// The next more loaded one.
+  /// The next worker in order of load; nullptr: `worker` is the last.
   Worker* after(const Worker& worker) const {
     Worker* next = Level::after(worker);
     return next != nullptr ? next : first_from((worker.*place).level + 1U);
@@ -84,7 +85,7 @@ class LoadIndex {
 
   std::vector<Level> levels_;
   std::vector<std::uint64_t> occupied_;
-  mutable std::uint32_t lowest_ = 0;  // word of occupied_: those before it are empty
+  mutable std::uint32_t lowest_ = 0;  // index into occupied_: all words before it are 0
   std::size_t size_ = 0;
 };
 

@@ -12,8 +12,8 @@ namespace weft::broker {
 
 namespace {
 
-/// 16 levels for each task per slot, up to four tasks per slot. Beyond that a level spans 1/64 to 1/32 of the
-/// load, so that one task more seldom changes the level, and few levels are in use.
+/// Maps a load to a level: 16 levels for each task per slot, up to four tasks per slot. Beyond that a level
+/// spans 1/64 to 1/32 of the load, so that one more task seldom changes the level, and few levels are in use.
 std::uint32_t load_level(std::size_t tasks, std::uint32_t slots) {
   constexpr std::size_t kSteps = 16;
   constexpr int kBits = 6;
@@ -76,8 +76,8 @@ Worker* Placer::choose(ReadyQueue& queue) const {
   return fallback;
 }
 
-/// For a task that takes several slots: a worker where they are free, or else one where it waits and takes up
-/// slots as they become free. So it does not starve behind tasks that need one slot each.
+/// For a task that takes several slots: a worker where these are free, or otherwise one where the task waits
+/// and collects slots as they become free. This prevents starvation behind tasks that need one slot each.
 Worker* Placer::choose_wide(const Placement& placement) const {
   Worker* best = nullptr;
   int best_rank = -1;
@@ -93,7 +93,7 @@ Worker* Placer::choose_wide(const Placement& placement) const {
   return best;
 }
 
-/// Where fewer workers may run it than are open.
+/// The choice among `candidates`, for when fewer workers may run a task than are open.
 Worker* Placer::choose_among(const std::vector<Worker*>& candidates, const Placement& placement) const {
   Worker* best = nullptr;
   bool best_preferred = false;
@@ -109,8 +109,8 @@ Worker* Placer::choose_among(const std::vector<Worker*>& candidates, const Place
   return best;
 }
 
-/// A worker where the task has not failed. While there is one that makes progress, the task waits for it;
-/// otherwise it goes where it has failed before.
+/// A worker where the task has not failed. While such a worker is busy but makes progress, the task waits for
+/// it; otherwise the task goes to a worker where it has failed before.
 Worker* Placer::choose_for_retry(ReadyQueue& queue, const Task& task) const {
   const Placement& placement = *queue.placement;
   Worker* other = nullptr;
@@ -163,7 +163,7 @@ std::vector<const Task*> Placer::take_rebalance() {
   if (oversubscribed_ == 0 || idlest == nullptr || idlest->idle_slots() == 0) return moved;
   const Duration patience = settings_.prefetch * 5;
   const bool due = step_.now() >= rebalance_due_;
-  if (due) rebalance_due_ = step_.now() + patience / 4;  // it looks at all workers: not for every message
+  if (due) rebalance_due_ = step_.now() + patience / 4;  // the search visits all workers
   if (!std::exchange(rebalance_planned_, true)) step_.start_timer(rebalance_due_, TimerKind::rebalance, {});
   if (!due) return moved;
   std::size_t idle = idle_slots();

@@ -22,21 +22,23 @@ class Placer {
 
   // ---- load ----
 
-  /// Recomputes the credit of a worker: how many tasks it may hold. Long tasks are not prefetched, so that
-  /// the next one goes to the worker that is idle first; short ones are, to cover the round trip.
+  /// Recomputes the credit of a worker (flow control): how many slots its running and waiting tasks may take.
+  /// Long tasks are not prefetched, so that the next one goes to the worker that is idle first; short tasks
+  /// are, to hide the round trip.
   void update_credit(Worker& worker) const;
-  /// Its load, credit or state has changed: files it under its load, or takes it out when it may get nothing.
+  /// The worker's load, credit or state has changed: files it under its load, or takes it out of the index
+  /// when it may get no tasks.
   void update(Worker& worker);
   bool none_open() const { return open_.empty(); }
-  /// A client submits while tasks of another wait. Whatever a worker already holds runs before its tasks,
-  /// so workers hold less for a while.
+  /// A client submits while tasks of another client wait. Prefetched tasks would run before those of the new
+  /// client, so workers get less credit for a while.
   void note_competition() { shared_until_ = step_.now() + settings_.shared_memory; }
 
   // ---- choice ----
 
   /// The most idle worker that can take a task of `queue` now, preferred ones first; nullptr: none.
   Worker* choose(ReadyQueue& queue) const;
-  /// The same for a task in `queue.retries`, which must not go everywhere.
+  /// The same for a task in `queue.retries`, which some workers must not or should not get.
   Worker* choose_for_retry(ReadyQueue& queue, const Task& task) const;
   /// An open worker that could take a task of this placement at once; nullptr: none.
   const Worker* open_worker_for(const Placement& placement) const;
@@ -46,16 +48,16 @@ class Placer {
   /// An attempt of the task failed on this worker: its next attempt goes elsewhere if it can.
   void note_failed_on(Task& task, const Worker& worker);
   bool failed_on(const Task& task, const Worker& worker) const;
-  /// The task is over.
+  /// Forgets where a task has failed. Call when the task is erased.
   void forget(const Task& task) {
     if (task.failed) failed_on_.erase(TaskId{task.session->id, task.seq});
   }
 
   // ---- rebalancing ----
 
-  /// Tasks that wait behind others on one worker while another worker that could run them is idle. A task
-  /// that has waited no longer than a prefetch takes is about to start, and stays. REQUIRES: nothing is
-  /// queued.
+  /// Rebalancing (work stealing): tasks that wait behind others on one worker while another worker that could
+  /// run them is idle. A task that has waited for less than five times Settings::prefetch is about to start,
+  /// and stays. REQUIRES: no client waits for slots.
   std::vector<const Task*> take_rebalance();
   /// The timer that take_rebalance() started is due.
   void on_rebalance_timer() { rebalance_planned_ = false; }
@@ -73,10 +75,10 @@ class Placer {
   const Roster& roster_;
   const Eligibility& eligibility_;
   Step& step_;
-  LoadIndex<&Worker::open> open_;   // have room
-  std::size_t oversubscribed_ = 0;  // workers that hold more tasks than they have slots
-  Time shared_until_{};             // clients compete
-  Time rebalance_due_{};            // not before
+  LoadIndex<&Worker::open> open_;   // workers that have room
+  std::size_t oversubscribed_ = 0;  // workers whose tasks need more slots than they have
+  Time shared_until_{};             // until then, clients compete
+  Time rebalance_due_{};            // no rebalancing before
   bool rebalance_planned_ = false;
   std::unordered_map<TaskId, std::vector<std::uint64_t>> failed_on_;  // workers, by Worker::serial
 };

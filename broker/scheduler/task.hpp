@@ -56,7 +56,7 @@ struct Task {
   std::uint32_t charged_us = 0;  // fair queueing: slot time charged to its session in advance
   TaskState state = TaskState::queued;
   std::uint16_t returned =
-      0;                  // how often a worker could not start it, for a reason that its program did not cause
+      0;                  // how often a worker could not start it, for a reason that is not the program's
   bool answered = false;  // the worker's answer to `attempt` has been counted
   bool failed = false;    // an attempt has failed: Placer::failed_on() says where
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// WorkerHealth: finds workers on which most attempts fail while few fail elsewhere (a full disk, other
-// libraries), and keeps new tasks away from them for a while, which doubles each time.
+// WorkerHealth: finds workers on which most attempts fail while few fail on other workers (a full disk, other
+// libraries), and avoids them for new tasks for a time that doubles with each avoidance (back-off).
 #pragma once
 
 #include <string>
@@ -23,16 +23,16 @@ class WorkerHealth {
       : settings_(settings), roster_(roster), step_(step) {}
 
   static void note_success(Worker& worker) { worker.outcomes.add(false); }
-  /// An attempt failed, crashed or timed out. True: it is time for find_bad().
+  /// An attempt failed, crashed or timed out. True: find_bad() should be called now.
   bool note_failure(Worker& worker);
 
-  /// The workers that are to be avoided and are not yet. Looks at all workers.
+  /// The workers that should be avoided and are not yet. Visits all workers.
   std::vector<Bad> find_bad() const;
-  /// From now on until end_avoidance() the worker gets only what no other worker could run. Logs it.
+  /// Until end_avoidance(), the worker gets only tasks that no other worker could run. Sends a notice.
   void avoid(const Bad& bad);
   /// The timer of avoid() is due. False: the worker has been avoided again since.
   bool end_avoidance(Worker& worker) const;
-  /// REQUIRES: it is avoided.
+  /// A sentence for people. REQUIRES: the worker is avoided.
   std::string why_avoided(const Worker& worker) const;
 
  private:
