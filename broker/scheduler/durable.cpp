@@ -18,7 +18,7 @@ std::vector<wire::FileRef> files_of(const wire::TaskSpec& spec) {
   return files;
 }
 
-/// Whether there is a client, or may be again.
+/// Whether the session has a client, or may have it again.
 bool has_client(const Session& session) { return session.state == SessionState::connected || session.away(); }
 
 }  // namespace
@@ -155,7 +155,7 @@ void Durable::on_answer_saved(const FinalRecord& record) {
   if (entry == nullptr || entry->phase != Detached::Phase::finishing) return;
   const std::uint64_t seq = record.answer.seq;
   entry->phase = Detached::Phase::finished;
-  // The argument has served; the result is the last of what the entry holds.
+  // The argument is no longer needed; the result, if it is a blob, is the last of entry->holds.
   const bool blob = entry->answer.outcome == wire::Outcome::ok && entry->answer.payload.is_blob();
   if (const Worker* worker = blob ? roster_.find_worker(entry->maker) : nullptr)
     step_.send(worker->peer, wire::Drop{entry->maker, entry->answer.payload.blob().id});
@@ -233,13 +233,13 @@ void Durable::on_fetched(const Session& session, const wire::Fetched& message) {
     if (!answered) continue;
     entry->fetched = true;
     if (!entry->is_had_by(session.id)) entry->had.push_back(session.id);
-    // While the journal does not have the answer, they have yet to hear of it.
+    // Before the journal has the answer, it was not delivered to the watchers, who still need it.
     if (entry->phase == Detached::Phase::finished) forget_watchers(*entry);
     drop_when_free(*owner, task.seq);
   }
 }
 
-/// Those of sessions whose clients have the answer.
+/// Removes the watchers whose sessions' clients have the answer.
 void Durable::forget_watchers(Detached& entry) {
   std::erase_if(entry.watchers, [&](const TaskId& watcher) {
     if (!entry.is_had_by(watcher.session)) return false;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Durable: the entries of detached tasks, which outlive their client. An entry is accepted when the journal
-// has it and everything it needs, answered when the journal has the answer, and kept until every program that
-// holds a Future for it has fetched the answer. Writes records to the journal through JournalQueue. What
-// becomes of the task itself is decided in Lifecycle and DetachedTasks. PROTOCOL.md section 8.
+// Durable: the entries of detached tasks, which outlive their client. A task is accepted when the journal (a
+// write-ahead log) has it and the blob directory has its blobs, answered when the journal has the answer, and
+// its entry stays until every client that holds a Future for it has fetched the answer, or --keep is over.
+// Writes records through JournalQueue. Lifecycle and DetachedTasks decide about the task itself. PROTOCOL.md
+// section 8.
 #pragma once
 
 #include <cstdint>
@@ -33,62 +34,66 @@ class Durable {
         blob_vault_(blob_vault),
         step_(step) {}
 
-  /// nullptr: the task is not detached, or was fetched.
+  /// The entry of a task; nullptr: the task is not detached, or its entry was dropped.
   static Detached* find(Session& session, std::uint64_t seq);
 
   // ---- accepted ----
 
-  /// A task has come: fetches what it needs, and then records it.
+  /// A task has come: fetches the blobs that it needs, and then calls record().
   void save(Task& task);
-  /// Everything that the task needs is kept: the journal gets it.
+  /// All blobs that the task needs are stored: its record goes to the journal.
   void record(Task& task);
   /// The program and the libraries of a spec with detached tasks stay in the blob directory.
   void hold_files(const Session& session, Spec& spec);
-  /// After a restart: counts what the entries of the session hold. What is missing is asked of its client.
+  /// After a restart: counts the blobs that the session's entries use, and starts the timers of --keep.
+  /// Missing arguments and programs are fetched from their holders; an answer whose result is missing becomes
+  /// a failure.
   void hold_again(Session& session);
 
   // ---- charged, answered ----
 
-  /// A failed attempt is charged: the journal gets it, and those who watch the task hear of it.
+  /// A failed attempt is charged: the charge goes to the journal, and to the clients that watch the task.
   void take_charge(const Session& session, Detached& entry, const wire::DeliveryRecord& charge);
   /// The journal has a charge.
   void on_charge_saved(const ChargeRecord& record);
-  /// The journal gets the answer; nothing is sent before it has it. An entry that nothing was promised about
-  /// is answered at once, and dropped.
+  /// The answer goes to the journal, and is not sent before it is durable there. If the task was never
+  /// recorded, it is answered at once and its entry dropped.
   void take_answer(Detached& entry, Task& task, wire::DeliveryRecord answer);
   /// Replaces the answer of the entry, and accounts for its bytes.
   void set_answer(Session& session, Detached& entry, wire::DeliveryRecord answer);
   /// The journal has an answer: it is delivered.
   void on_answer_saved(const FinalRecord& record);
 
-  /// The task waits in session.saving while a large result is fetched. True: it is kept here already.
+  /// Fetches a result that is a blob, while the task waits in session.saving. True: it is stored here
+  /// already.
   bool fetch_result(Task& task, Detached& entry, const wire::Payload& result);
-  /// The result that was being fetched is lost. Returns that of another attempt, if there is one.
+  /// The result that was being fetched is lost. Returns the result of another attempt, if there is one.
   std::optional<wire::Payload> drop_result(Session& session, Detached& entry);
-  /// Blobs that are kept now, or will not be, with the tasks that wait for them.
+  /// A task that waited for blobs, and now either has all of them or will not get one.
   struct Settled {
     TaskId task;
     std::string fault;  // "": the last blob that the task waited for is kept
   };
   std::vector<Settled> take_settled();
 
-  /// Delivers the answer as that of task `seq`, which is the task itself or attached to it.
+  /// Delivers the entry's answer as that of task `seq`, which is the detached task or one attached to it.
   void deliver_copy(Session& session, std::uint64_t seq, const Detached& entry);
 
   // ---- fetched ----
 
   /// The client of `session` has the answers of these tasks.
   void on_fetched(const Session& session, const wire::Fetched& message);
-  /// An answer goes when it was fetched and no client that is there holds a Future for it, nor may be about
-  /// to.
+  /// Drops an answered entry once the answer was fetched or has expired, and no present client holds a Future
+  /// for it or may be about to attach to it.
   void drop_when_free(Session& session, std::uint64_t seq);
-  /// `--keep` is over: those that hold a Future for the task may still fetch its answer.
+  /// The retention time (--keep) is over. Clients that watch the task may still fetch its answer.
   void expire(const TaskId& id);
+  /// Removes the entry and releases its blobs. REQUIRES: there is one.
   void drop(Session& session, std::uint64_t seq);
 
   // ---- the journal ----
 
-  /// The shortest journal that says what the entries are.
+  /// The rows of a rewritten journal: the fewest records that describe all entries.
   std::vector<std::string> journal_rows() const;
 
   void check_invariants() const;
@@ -105,7 +110,7 @@ class Durable {
   JournalQueue& journal_queue_;
   BlobVault& blob_vault_;
   Step& step_;
-  std::unordered_map<BlobId, std::vector<TaskId>> waiting_for_;  // a blob to be kept
+  std::unordered_map<BlobId, std::vector<TaskId>> waiting_for_;  // tasks, by the blob that is not stored yet
 };
 
 }  // namespace weft::broker

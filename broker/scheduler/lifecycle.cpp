@@ -49,7 +49,7 @@ void Lifecycle::queue(Task& task) {
   tables_.fair_queue.remove(task);
   task.state = TaskState::queued;
   task.since = tables_.step.now();
-  if (task.due <= tables_.step.now()) start_queue_timeout(task, 0);  // it waits once more
+  if (task.due <= tables_.step.now()) start_queue_timeout(task, 0);  // each wait has its own timeout
   tables_.fair_queue.push(task);
 }
 
@@ -101,7 +101,6 @@ void Lifecycle::unbind(Task& task) {
   tables_.placer.update(worker);
 }
 
-/// Away from its worker, or out of its queue.
 void Lifecycle::leave_place(Task& task) {
   if (task.with_worker()) {
     unbind(task);
@@ -123,7 +122,7 @@ void Lifecycle::assign(Task& task, Worker& worker) {
 void Lifecycle::adopt(Task& task, Worker& worker, const wire::ClaimRecord& claim) {
   tables_.adoption.remove_zombie(worker, TaskId{task.session->id, task.seq}, claim.attempt);
   tables_.fair_queue.remove(task);
-  // An attempt that is done, however it ended, is not lost with its worker: assigned, not running.
+  // A done attempt becomes assigned, not running, so that the loss of its worker is not charged as a crash.
   const bool running = claim.state == wire::ClaimState::running;
   bind(task, worker, claim.attempt, running ? TaskState::running : TaskState::assigned);
   task.adopted = {.execution = claim.execution,
@@ -183,7 +182,7 @@ void Lifecycle::complete(Task& task, bool current, const wire::Payload& result) 
   current ? erase(task) : stop_or_erase(task);
 }
 
-/// The task is answered. If a worker has it, it goes when that worker has stopped it.
+/// For a task that is answered: erases it now, or when its worker has stopped it.
 void Lifecycle::stop_or_erase(Task& task) {
   if (!task.with_worker()) return erase(task);
   revoke(task, wire::RevokeMode::cancel);
@@ -220,7 +219,7 @@ void Lifecycle::check_invariants() const {
     for (const Task* task = worker->tasks.front(); task != nullptr; task = TaskList::after(*task)) {
       WEFT_CHECK(task->worker == worker.get());
     }
-    // Adopted tasks were started by another life of the broker; ours alone never over-commit.
+    // Tasks that an earlier broker started may over-commit a worker; this broker's own never do.
     for (const auto& [name, free] : worker->resources_free) {
       double used = 0;
       bool adopted = false;

@@ -22,58 +22,60 @@ class Lifecycle {
 
   // ---- arrival ----
 
-  /// A task of the session, in no list yet. REQUIRES: the session has none of this number.
+  /// Adds a task to the session, in no list yet. REQUIRES: the session has no task of this number.
   Task& add(Session& session, std::uint64_t seq, Spec& spec, const wire::Payload& payload);
-  /// Starts its queue_timeout, if it has one, of which `waited_ms` have passed.
+  /// Starts the task's queue_timeout, if it has one, of which `waited_ms` have passed already.
   void start_queue_timeout(Task& task, std::uint64_t waited_ms) {
     if (task.spec->content.queue_timeout_ms > 0) arm_queue_timeout(task, waited_ms);
   }
-  /// The task is over: away from wherever it is, and gone. May end the life of its spec.
+  /// The task is over: takes it out of its list and its worker, and destroys it. May destroy its spec.
   void erase(Task& task);
 
   // ---- waiting ----
 
-  /// Into its ready queue.
+  /// Puts the task into its ready queue, or refuses and erases it if this broker cannot run its spec.
   void queue(Task& task);
-  /// Back into its ready queue, at once or after `delay`.
+  /// Puts the task back into its ready queue, at once or after `delay`.
   void requeue(Task& task, Duration delay);
-  /// Until the end of the adoption window a worker may claim it.
+  /// Has the task wait until the end of the adoption window for a worker that claims it.
   void await_claim(Task& task);
-  /// It is detached: it, or its result, is on the way into the journal.
+  /// Has a detached task wait until the task itself, or its result, is in the journal.
   void await_journal(Task& task);
-  /// Away from its worker, or out of its queue. REQUIRES: it goes somewhere else at once.
+  /// Unbinds the task from its worker, or takes it out of its list. REQUIRES: the caller puts it elsewhere at
+  /// once.
   void leave_place(Task& task);
 
   // ---- with a worker ----
 
-  /// This broker gives it to the worker: a new attempt.
+  /// Binds the task to the worker under a new attempt number.
   void assign(Task& task, Worker& worker);
-  /// The worker has it, as it claims.
+  /// Binds the task to the worker under the attempt that the worker claims.
   void adopt(Task& task, Worker& worker, const wire::ClaimRecord& claim);
-  /// Away from its worker. REQUIRES: it goes somewhere else at once.
+  /// Unbinds the task from its worker. REQUIRES: the caller puts it elsewhere at once.
   void unbind(Task& task);
   /// The worker says that the current attempt has started.
   void note_started(Task& task);
-  /// The task goes on without its worker, which has been told to stop the attempt.
+  /// Unbinds the task from its worker, which has been told to stop the attempt: it becomes a zombie attempt.
   void abandon_attempt(Task& task);
-  /// Tells its worker to stop the attempt, or to give it back.
+  /// Tells the task's worker to stop the attempt, or to return it if it has not started.
   void revoke(const Task& task, wire::RevokeMode mode);
 
   // ---- answers ----
 
-  /// Its final answer: to its client, or to the journal first. The task stays; erase() or a stop follows.
+  /// Gives the task its final answer: to its client, or to the journal first. REQUIRES: the caller then
+  /// erases the task or has it stopped.
   void answer(Task& task, wire::Outcome outcome, wire::Payload payload);
   /// Answers and erases every task in the queue.
   void answer_all(ReadyQueue& queue, wire::Outcome outcome, const wire::Payload& payload);
-  /// Answers it with the reason why it cannot be run, and erases it.
+  /// Answers the task with the reason why it cannot be run, and erases it.
   void refuse(Task& task, const std::string& reason);
-  /// An attempt succeeded, the current one or another: then the current one is stopped, if there is one.
+  /// An attempt has succeeded. If it is not the current one, the current attempt is stopped.
   void complete(Task& task, bool current, const wire::Payload& result);
-  /// Its client does not want it any more. If a worker has it, the task goes when that has stopped it.
+  /// The client has cancelled the task. A task that has a worker is erased when that worker has stopped it.
   void cancel(Task& task);
-  /// Its final answer again, for a client that lost it.
+  /// Answers the task as cancelled; again, for a client that lost this answer.
   void answer_cancelled(Task& task);
-  /// Its queue_timeout is over: answers it with what it waited for, and erases it.
+  /// The queue_timeout is over: answers the task with the reason why it waited, and erases it.
   void fail_unschedulable(Task& task);
 
   /// Final answers so far.
