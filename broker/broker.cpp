@@ -52,7 +52,7 @@ void Broker::poll() {
       std::max(std::chrono::ceil<std::chrono::milliseconds>(due - current), std::chrono::milliseconds(0));
   if (blocked_ || !suspects_.empty()) wait = std::min(wait, std::chrono::milliseconds(kRetry));
   if (!quiet()) wait = std::chrono::milliseconds(0);
-  // Not zmq::poll(), which asks each socket before and after with several system calls.
+  // Not zmq::poll(), which makes several system calls per socket before and after it waits.
   poll_for(polled_, wait);
 }
 

@@ -20,14 +20,14 @@ namespace weft::broker {
 
 namespace {
 
-constexpr int kFramesQueuedMax = 256;  // per connection in libzmq: credit comes first
+constexpr int kFramesQueuedMax = 256;  // per connection in libzmq; the protocol's flow control acts first
 constexpr int kSuspectChecks = 10;
 constexpr auto kProcessesChecked = std::chrono::milliseconds(500);
 constexpr int kReservedFiles = 16;                          // descriptors that no new connection gets
 constexpr auto kRefusalsLogged = std::chrono::seconds(10);  // at most this often
 constexpr const char* kMonitorAddress = "inproc://weft-broker-monitor";
 
-/// The numeric form that libzmq binds to.
+/// The numeric form of `host`, which libzmq needs to bind. Throws std::runtime_error if there is none.
 std::string numeric_host(const std::string& host) {
   if (host == "*") return host;
   addrinfo hints{};
@@ -70,9 +70,9 @@ Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t p
   router_.set(zmq::sockopt::maxmsgsize, std::int64_t{16} << 20);
   router_.set(zmq::sockopt::sndhwm, kFramesQueuedMax);
   router_.set(zmq::sockopt::rcvhwm, kFramesQueuedMax);
-  // Half-open connections: the kernel of a machine that lost power sends no FIN. Not ZMTP's own heartbeats:
-  // libzmq 4.3.4 aborts, here or in the peer, when it comes to send a PING or PONG on a connection that broke
-  // while its reading was held up.
+  // Keepalive finds half-open connections: the kernel of a machine that lost power sends no FIN. ZMTP's own
+  // heartbeats are not an option: libzmq 4.3.4 aborts, here or in the peer, when it sends a PING or PONG on a
+  // connection that broke while reading from it was suspended.
   router_.set(zmq::sockopt::tcp_keepalive, 1);
   router_.set(zmq::sockopt::tcp_keepalive_idle, 3);
   router_.set(zmq::sockopt::tcp_keepalive_intvl, 1);
@@ -105,7 +105,8 @@ Time Broker::now() {
   return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
 }
 
-/// A closed connection shows here at once, long before a heartbeat is missed; a new one before it speaks.
+/// The monitor reports a closed connection at once, long before a heartbeat is missed, and a new connection
+/// before its first message.
 void Broker::read_monitor() {
   zmq::message_t what;
   while (monitor_.recv(what, zmq::recv_flags::dontwait)) {
@@ -124,10 +125,9 @@ void Broker::read_monitor() {
   }
 }
 
-/// Closes a new connection when few descriptors are left: the kernel gives out the lowest that is free.
-/// Without any, libzmq's accept() would fail again and again at the speed of the processor, and newcomers
-/// would wait for an answer instead of trying later. (Should `fd` be another connection's by now: that is as
-/// new.)
+/// Closes a new connection when few descriptors are left, which `fd` shows, as the kernel hands out the
+/// lowest free one. With none left, libzmq's accept() would fail in a busy loop, and new peers would wait for
+/// an answer instead of trying later. (If `fd` has been reused since, its present connection is as new.)
 void Broker::admit(int fd) {
   if (fd < newcomer_max_) return;
   shutdown(fd, SHUT_RDWR);

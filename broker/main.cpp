@@ -127,7 +127,7 @@ void use_journal(weft::broker::Broker& broker, const Options& options) {
 
 /// Raises the soft limit of descriptors to the hard one. Throws std::runtime_error when that is too few.
 void raise_file_limit() {
-  constexpr rlim_t kFilesMin = 48;  // its own, those that it keeps free, a few workers and clients
+  constexpr rlim_t kFilesMin = 48;  // the broker's own, its reserve, and a few workers and clients
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
   files.rlim_cur = files.rlim_max;

@@ -18,7 +18,7 @@ class MemoryReturn {
   static constexpr Duration kPeriod = std::chrono::seconds(2);
   static constexpr Duration kPause = std::chrono::seconds(10);  // least time between two returns
 
-  /// Bytes of frames that came in or went out.
+  /// Counts `bytes` of frames that were received or sent.
   void moved(std::size_t bytes) { in_period_ += bytes; }
 
   /// When to call due() next; nullopt: not before more bytes are moved.

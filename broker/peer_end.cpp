@@ -73,7 +73,7 @@ std::uint32_t socket_between(int family, const Address& from, const Address& to)
             INET_DIAG_NOCOOKIE);
   if (send(kernel.get(), &question, sizeof question, 0) != static_cast<ssize_t>(sizeof question)) return 0;
   alignas(nlmsghdr) std::array<char, 4096> answer;
-  const ssize_t size = recv(kernel.get(), answer.data(), answer.size(), 0);  // it is there already
+  const ssize_t size = recv(kernel.get(), answer.data(), answer.size(), 0);  // send() has queued the answer
   const auto& header = *reinterpret_cast<const nlmsghdr*>(answer.data());
   if (size < static_cast<ssize_t>(NLMSG_LENGTH(sizeof(inet_diag_msg))) ||
       header.nlmsg_type != SOCK_DIAG_BY_FAMILY) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How the connection or the process of a client has ended, as far as the kernel can tell.
+// Asks the kernel how a client's connection has ended, and which process is at its other end.
 #pragma once
 
 #include <chrono>

@@ -23,7 +23,7 @@ bool BlobVault::keep(const BlobId& id, std::uint64_t size, const Uuid& holder) {
 void BlobVault::release(const BlobId& id, Actions& actions) {
   const auto found = blobs_.find(id);
   WEFT_CHECK(found != blobs_.end() && found->second.users > 0);
-  if (--found->second.users > 0 || fetch_.is_verifying(id)) return;  // on_ready() or on_bad() follows
+  if (--found->second.users > 0 || fetch_.is_verifying(id)) return;  // on_ready() or on_bad() will drop it
   if (found->second.state == State::fetching) fetch_.remove(id);
   actions.push_back(DropBlob{id});
   blobs_.erase(found);

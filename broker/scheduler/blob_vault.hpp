@@ -38,6 +38,7 @@ class BlobVault {
   bool keep(const BlobId& id, std::uint64_t size, const Uuid& holder);
   /// Removes a user; the blob is dropped with its last one.
   void release(const BlobId& id, Actions& actions);
+  /// Whether the blob is stored.
   bool has(const BlobId& id) const;
   void on_data(Time now, const wire::Data& data, Actions& actions);
   void on_gone(Time now, const wire::Gone& gone, Actions& actions);

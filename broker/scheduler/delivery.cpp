@@ -15,7 +15,7 @@ bool is_unsaved(const Session& session, std::uint64_t seq) {
   return entry != session.detached.end() && entry->second.unsaved();
 }
 
-/// About how much memory of this broker a session takes.
+/// Approximate bytes of this broker's memory that a session takes.
 std::size_t memory_of(const Session& session) {
   constexpr std::size_t kTaskBytes = 200;  // besides its payload
   return session.queued_bytes + session.deliveries.bytes() + session.tasks.size() * kTaskBytes;

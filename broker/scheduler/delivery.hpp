@@ -26,9 +26,9 @@ class Delivery {
   void deliver(Session& session, wire::DeliveryRecord record);
   /// The client has all deliveries up to this number.
   void acknowledge(Session& session, std::uint64_t delivered);
-  /// The next client of this session knows of no delivery: their numbers start again from 1.
+  /// The next client of this session knows of no delivery: drops all, and numbers start again from 1.
   void restart(Session& session);
-  /// The journal has a detached task of the session: KEPT goes out at the end of the step.
+  /// The journal has detached task `seq` of the session: KEPT goes out at the end of the step.
   void tell_journaled(Session& session, std::uint64_t seq);
 
   // ---- results that workers hold in escrow ----

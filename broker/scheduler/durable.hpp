@@ -86,6 +86,7 @@ class Durable {
   void drop_when_free(Session& session, std::uint64_t seq);
   /// The retention time (`--keep`) is over: drops the answer, unless attached tasks still wait for it.
   void expire(const TaskId& id);
+  /// Removes the entry and releases its blobs. REQUIRES: there is one.
   void drop(Session& session, std::uint64_t seq);
 
   // ---- the journal ----

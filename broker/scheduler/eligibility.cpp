@@ -14,7 +14,7 @@ namespace weft::broker {
 bool Eligibility::add(const Worker& worker) {
   ++membership_;
   for (const std::string& function : worker.hello.functions) ++functions_[function];
-  if (worker.hello.memory == 0) return false;  // not known
+  if (worker.hello.memory == 0) return false;  // unknown
   ++memories_[worker.hello.memory];
   const std::uint64_t before = std::exchange(least_memory_, memories_.begin()->first);
   return least_memory_ < before;
@@ -76,7 +76,7 @@ bool Eligibility::is_possible_elsewhere(const Worker& worker, const Placement& p
   });
 }
 
-/// A function that no worker has counts as one that each has: the task fails with the list of known names.
+/// A function that no worker has passes everywhere: the task then fails with the list of known names.
 bool Eligibility::has_function(const Worker& worker, const Placement& placement) const {
   const std::string& name = placement.library_function;
   if (name.empty() || !functions_.contains(name)) return true;

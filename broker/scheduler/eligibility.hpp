@@ -88,7 +88,7 @@ class Eligibility {
   const Step& step_;
   std::map<std::string, std::size_t> functions_;   // in task libraries: how many workers have each
   std::map<std::uint64_t, std::size_t> memories_;  // in bytes: how many workers have that much
-  std::uint64_t least_memory_ = UINT64_MAX;        // the least of them
+  std::uint64_t least_memory_ = UINT64_MAX;        // the smallest key of memories_
   std::uint64_t membership_ = 1;
 };
 

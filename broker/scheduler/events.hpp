@@ -40,7 +40,7 @@ struct PeerGone {
   PeerId peer = kNoPeer;
   bool by_peer = true;  // the peer's kernel closed or reset it; false: the peer can no longer be reached
 };
-/// The process of the client that has this session has ended, on this host.
+/// The process of this session's client, which runs on the broker's host, has ended.
 struct ProcessGone {
   Uuid session;
 };

@@ -47,7 +47,7 @@ void FairQueue::push(Task& task) {
   } else if (tasks.empty() || tasks.back()->seq < task.seq) {
     tasks.push_back(task);
   } else {
-    tasks.insert_by_seq(task);  // it was queued before: its place is near the front
+    tasks.insert_by_seq(task);  // the task was queued before, so its place is near the front
   }
   ++task.session->queued;
   update(*task.session);

@@ -49,6 +49,7 @@ class FairTurns {
     Turn* turn = nullptr;  // nullptr: no client waits, or all that wait are blocked
     double until_us = 0;   // the client is served until its used_us reaches this
   };
+  /// The client that is served next.
   Next next();
 
   bool nobody_waits() const { return order_.empty(); }

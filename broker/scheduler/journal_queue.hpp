@@ -24,6 +24,7 @@ class JournalQueue {
 
   explicit JournalQueue(const Settings& settings) : settings_(settings) {}
 
+  /// Queues a record for one of the next rows.
   void record(JournalRecord record) { queue_.push_back(std::move(record)); }
   /// The next row, if there are records to write and no write is under way.
   std::optional<Persist> next_row(Time now);
@@ -52,7 +53,7 @@ class JournalQueue {
   std::optional<Time> not_before_;  // after a fault
   std::string fault_;
   std::size_t written_ = 0;     // bytes since the last rewrite
-  std::size_t rewrite_at_ = 0;  // of written_; 0: at the first opportunity
+  std::size_t rewrite_at_ = 0;  // value of written_ from which on a rewrite is due; see wants_rewrite()
 };
 
 }  // namespace weft::broker

@@ -101,7 +101,6 @@ void Lifecycle::unbind(Task& task) {
   tables_.placer.update(worker);
 }
 
-/// Away from its worker, or out of its queue.
 void Lifecycle::leave_place(Task& task) {
   if (task.with_worker()) {
     unbind(task);
@@ -123,7 +122,7 @@ void Lifecycle::assign(Task& task, Worker& worker) {
 void Lifecycle::adopt(Task& task, Worker& worker, const wire::ClaimRecord& claim) {
   tables_.adoption.remove_zombie(worker, TaskId{task.session->id, task.seq}, claim.attempt);
   tables_.fair_queue.remove(task);
-  // An attempt that is done, however it ended, is not lost with its worker: assigned, not running.
+  // A done attempt becomes assigned, not running, so that the loss of its worker is not charged as a crash.
   const bool running = claim.state == wire::ClaimState::running;
   bind(task, worker, claim.attempt, running ? TaskState::running : TaskState::assigned);
   task.adopted = {.execution = claim.execution,

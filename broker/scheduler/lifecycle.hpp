@@ -24,7 +24,7 @@ class Lifecycle {
 
   /// Creates a task, in no list yet. REQUIRES: the session has no task of this number.
   Task& add(Session& session, std::uint64_t seq, Spec& spec, const wire::Payload& payload);
-  /// Starts its queue_timeout, if it has one, of which `waited_ms` have passed.
+  /// Starts the task's queue_timeout, if it has one, of which `waited_ms` have passed already.
   void start_queue_timeout(Task& task, std::uint64_t waited_ms) {
     if (task.spec->content.queue_timeout_ms > 0) arm_queue_timeout(task, waited_ms);
   }
@@ -54,7 +54,7 @@ class Lifecycle {
   void unbind(Task& task);
   /// The worker says that the current attempt has started.
   void note_started(Task& task);
-  /// The task goes on without its worker, which has been told to stop the attempt.
+  /// Unbinds the task from its worker, which has been told to stop the attempt: it becomes a zombie attempt.
   void abandon_attempt(Task& task);
   /// Tells the task's worker to stop the attempt, or to give it back.
   void revoke(const Task& task, wire::RevokeMode mode);

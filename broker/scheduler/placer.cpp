@@ -12,8 +12,8 @@ namespace weft::broker {
 
 namespace {
 
-/// 16 levels for each task per slot, up to four tasks per slot. Beyond that a level spans 1/64 to 1/32 of the
-/// load, so that one task more seldom changes the level, and few levels are in use.
+/// Maps a load to a level: 16 levels for each task per slot, up to four tasks per slot. Beyond that a level
+/// spans 1/64 to 1/32 of the load, so that one more task seldom changes the level, and few levels are in use.
 std::uint32_t load_level(std::size_t tasks, std::uint32_t slots) {
   constexpr std::size_t kSteps = 16;
   constexpr int kBits = 6;

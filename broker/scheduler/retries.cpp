@@ -71,7 +71,8 @@ void Retries::take_failure(Worker& worker, Task& task, const wire::ResultRecord&
                             "{}.{}, does not know: the worker speaks {}.{}",
                             worker.hello.name, wire::kMajor, settings_.minor, wire::kMajor, worker.minor));
     case wire::Outcome::cancelled:
-      // By an earlier broker, or when we had given its client up. The attempt may have begun.
+      // Cancelled by an earlier broker, or when this one had given up its client. The attempt may have
+      // started.
       return task.spec->content.crash_limit > 1 ? put_back(task) : charge_unknown_start(task);
     case wire::Outcome::ok:
     case wire::Outcome::refused:
@@ -87,7 +88,8 @@ void Retries::take_executed_failure(const Worker& worker, Task& task, const wire
     task.adopted.charge = charge;
     return put_back(task);
   }
-  // An earlier broker may have heard of this failure and started the task again.
+  // The attempt ended before the worker joined: an earlier broker may know the failure and have started the
+  // task again.
   const bool ended_before = worker.executions->contains({TaskId{task.session->id, task.seq}, task.attempt});
   if (ended_before && task.spec->content.crash_limit <= 1) return charge_unknown_start(task);
   charge(task, record.outcome, record.payload);
@@ -99,7 +101,7 @@ void Retries::take_refused_start(Worker& worker, Task& task, const wire::ResultR
   const Placement& placement = *task.spec->queue->placement;
   const auto info = record.payload.is_blob() ? Result<wire::ErrorInfo>(Fault{""})
                                              : wire::decode_error(record.payload.inline_bytes());
-  // A function that is missing says nothing of the program's other functions.
+  // A missing function says nothing about the program's other functions.
   const bool marks = !placement.program.empty() && !(info && info->type == wire::kMissingFunction);
   if (marks) eligibility.note_refusal(worker, placement.program, record.payload);
   const auto& workers = tables_.roster.workers();
@@ -122,7 +124,7 @@ void Retries::take_refused_start(Worker& worker, Task& task, const wire::ResultR
     lifecycle_.answer_all(queue, record.outcome, record.payload);
 }
 
-/// Counts an attempt against its limit: the task goes on, or this was its last.
+/// Charges a failed attempt to the task's limits: retries the task, or makes the failure its answer.
 void Retries::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
   if (task.adopted.current && std::exchange(task.adopted.prepaid, false)) return put_back(task);
   if (is_last(task, outcome)) return fail_for_good(task, outcome, std::move(error));
@@ -134,7 +136,8 @@ void Retries::charge(Task& task, wire::Outcome outcome, wire::Payload error) {
     tables_.placer.note_failed_on(task, *task.worker);
   }
   Duration delay = crashed ? Duration(0) : milliseconds_of(task.spec->content.retry_delay_ms);
-  // An earlier broker may have charged it too, and a worker that is still to come may have the next attempt.
+  // An earlier broker may have charged it too, and a worker that has not joined yet may have the next
+  // attempt.
   if (may_be_elsewhere(task) && tables_.adoption.window_is_open())
     delay = std::max(delay, tables_.adoption.window_ends() - tables_.step.now());
   lifecycle_.requeue(task, delay);
@@ -200,11 +203,11 @@ void Retries::take_charges_of_client(Detached& entry, Task& task, const wire::Re
   adopted.first_untold = std::max(adopted.first_untold, 1 + record.retries_used + record.crashes);
 }
 
-/// False: they reach the limit of the task, which is answered and erased.
+/// False: the charges reach the limit of the task, which is answered and erased.
 bool Retries::journal_charges_of_client(Detached& entry, Task& task, const wire::ReannounceRecord& record) {
   std::uint32_t retries_used = record.retries_used;
   std::uint32_t crashes = record.crashes;
-  // The adopted attempt, which has failed since, came after what the client knows of.
+  // The adopted attempt has failed since, and came after all charges that the client knows.
   const bool later = entry.phase == Detached::Phase::open && task.adopted.current &&
                      task.adopted.charge != 0 && !task.with_worker() &&
                      task.adopted.execution > retries_used + crashes;

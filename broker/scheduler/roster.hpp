@@ -47,7 +47,7 @@ class Roster {
 
   // ---- workers ----
 
-  /// By incarnation.
+  /// The workers, by incarnation.
   const Workers& workers() const { return workers_; }
   const std::unordered_map<std::string, Worker*>& names() const { return names_; }
   Worker* find_worker(const Uuid& incarnation) const {

@@ -22,7 +22,7 @@ struct Settings {
   std::uint32_t heartbeat_liveness = 3;                      // the zguide: "3-5 is reasonable"
   Duration adoption_window = std::chrono::seconds(2);        // for claims of workers, from the start
   Duration client_grace = std::chrono::seconds(2);           // of a client that closed its connection
-  Duration max_client_silence = std::chrono::minutes(10);    // of any client, and at most its give_up
+  Duration max_client_silence = std::chrono::minutes(10);    // upper bound of each client's own give_up
   Duration gone_grace = std::chrono::milliseconds(90);       // of a worker whose connection broke
   Duration explain_after = std::chrono::seconds(5);          // then the log says why a task cannot run
   Duration stall_after = std::chrono::seconds(10);           // watchdog: no progress though it is possible

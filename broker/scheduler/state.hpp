@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The records of peers, sessions (clients), workers, specs, ready queues and detached tasks. Plain data,
-// which Roster owns; README.md says which class changes which part.
+// The records of peers, sessions (clients), workers, specs, ready queues and detached tasks: plain data,
+// owned by Roster. README.md says which class changes which part.
 #pragma once
 
 #include <algorithm>
@@ -29,8 +29,8 @@ struct Peer {
   Session* session = nullptr;  // a client's, or
   Worker* worker = nullptr;    // a worker's
   std::uint8_t minor = 0;      // version of the protocol that it speaks
-  Time heard{};
-  Time sent{};
+  Time heard{};                // when the last message came from it
+  Time sent{};                 // when the last message went to it
 };
 
 /// Where and in which order the tasks of a spec may run. Specs of one session with equal placements share a
@@ -166,9 +166,9 @@ struct Session {
   std::size_t unreceived = 0;      // bytes submitted since the last RECEIVED
   SeqTable<Task> tasks;
   std::unordered_map<std::uint32_t, std::unique_ptr<Spec>> specs;
-  // Placements in scheduling order: higher priority first. Nodes are stable.
+  // Nodes are stable: specs and `order` point to the queues.
   std::map<Placement, ReadyQueue> queues;
-  std::vector<ReadyQueue*> order;  // of the queues, by falling priority
+  std::vector<ReadyQueue*> order;  // the queues, highest priority first
   TaskList awaiting;
   TaskList delayed;
   TaskList saving;
@@ -287,7 +287,7 @@ struct Worker {
   PeerId peer = kNoPeer;
   WorkerState state = WorkerState::joining;
   bool handshake_confirmed = false;  // it has sent something after our WELCOME
-  bool oversubscribed = false;       // it has more tasks than slots
+  bool oversubscribed = false;       // ready, and its tasks need more slots than it has
   std::uint8_t minor = 0;            // version of the protocol that it speaks
   std::uint32_t slots = 0;           // copy of hello.slots, to save a cache miss
   TaskList tasks;                    // in order of assignment

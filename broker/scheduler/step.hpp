@@ -55,7 +55,7 @@ class Step {
   Time now() const { return now_; }
   /// The time of the step before this one.
   Time previous() const { return previous_; }
-  /// When this life of the broker began.
+  /// When this broker was started.
   Time started() const { return started_; }
   /// Milliseconds since 1970.
   std::int64_t unix_ms(Time time) const {

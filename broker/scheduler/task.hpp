@@ -36,9 +36,9 @@ struct AdoptedExecution {
   std::uint32_t first_untold = 0;  // first execution whose end was not told to the client
   bool current = false;            // it is the current attempt of the task, or was the last
   bool prepaid = false;            // its failure was charged when its worker was thought to be lost
-  std::uint32_t charge = 0;        // of a detached task: which of the charges is its failure, from 1; 0: none
+  std::uint32_t charge = 0;        // of a detached task: the charge for its failure, from 1; 0: none
 
-  /// Whether execution `number` was charged by an earlier broker and the charge is lost, if it failed.
+  /// Whether, if execution `number` failed, an earlier broker charged it and that charge was lost.
   bool is_untold(std::uint32_t number) const { return number >= first_untold && number < execution; }
 };
 
@@ -54,7 +54,7 @@ struct Task {
   std::uint32_t retries_used = 0;
   std::uint32_t crashes = 0;
   AdoptedExecution adopted;
-  std::uint32_t charged_us = 0;  // slot time that its session was charged for in advance
+  std::uint32_t charged_us = 0;  // fair queueing: slot time charged to its session in advance
   TaskState state = TaskState::queued;
   std::uint16_t returned = 0;  // how often a worker could not start it, through no fault of the program
   bool answered = false;       // the worker's answer to `attempt` has been counted
@@ -102,7 +102,7 @@ class TaskList {
     insert(previous != nullptr ? after(*previous) : tasks_.front(), task);
   }
 
-  /// Takes `task` out of whichever list it is in, if any.
+  /// Takes `task` out of its list, if it is in one.
   static void remove(Task& task) {
     if (task.list_ == nullptr) return;
     task.list_->tasks_.remove(task);

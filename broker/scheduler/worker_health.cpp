@@ -8,7 +8,7 @@
 namespace weft::broker {
 
 bool WorkerHealth::note_failure(Worker& worker) {
-  constexpr Duration kBetweenChecks = std::chrono::milliseconds(10);  // a check looks at all workers
+  constexpr Duration kBetweenChecks = std::chrono::milliseconds(10);  // a check visits all workers
   worker.outcomes.add(true);
   if (worker.outcomes.failed() < kBadMin || step_.now() < next_check_) return false;
   next_check_ = step_.now() + kBetweenChecks;
@@ -16,7 +16,7 @@ bool WorkerHealth::note_failure(Worker& worker) {
 }
 
 std::vector<WorkerHealth::Bad> WorkerHealth::find_bad() const {
-  constexpr std::uint32_t kElsewhereMin = 5;  // attempts, to compare with
+  constexpr std::uint32_t kElsewhereMin = 5;  // attempts on other workers, for a comparison
   constexpr double kManyFail = 0.8;
   constexpr double kFewFail = 0.2;
   std::uint64_t count = 0;
@@ -60,7 +60,7 @@ void WorkerHealth::avoid(const Bad& bad) {
 bool WorkerHealth::end_avoidance(Worker& worker) const {
   if (!worker.avoided || worker.avoided_until > step_.now()) return false;
   worker.avoided = false;
-  worker.outcomes.keep(kBadMin - 1);  // one more failure is enough
+  worker.outcomes.keep(kBadMin - 1);  // so that one more failure can bring avoidance back
   return true;
 }
 
