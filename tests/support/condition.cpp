@@ -9,7 +9,7 @@ bool eventually(const std::function<bool()>& condition, std::chrono::millisecond
   const auto deadline = std::chrono::steady_clock::now() + within;
   while (!condition()) {
     if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(1ms);  // between two looks at the condition
+    std::this_thread::sleep_for(1ms);  // poll interval
   }
   return true;
 }

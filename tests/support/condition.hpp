@@ -10,8 +10,8 @@ namespace weft::support {
 
 using namespace std::chrono_literals;
 
-/// True as soon as `condition` is true, false when it is still false after `within`. The deadline is for
-/// failures alone, so a test may be generous.
+/// True as soon as `condition` is true, false if it is still false after `within`. Only a failing test waits
+/// until the deadline, so `within` may be generous.
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds within = 10s);
 
 /// Whether `part` occurs in `text`.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A TCP proxy in front of the broker that does to connections what networks do: cuts, stalls, slows and
-// half-closes them. One thread of its own; every function may be called from any other.
+// half-closes them. It has a thread; every function may be called from any other thread.
 #pragma once
 
 #include <chrono>
@@ -23,29 +23,30 @@ class Proxy {
   Proxy(const Proxy&) = delete;
   Proxy& operator=(const Proxy&) = delete;
 
-  /// "127.0.0.1:40124"
+  /// As in "127.0.0.1:40124".
   const std::string& address() const { return address_; }
   std::size_t connections() const;
 
-  /// Connection `which` (modulo their number) is closed on both sides. These return false when there is none.
+  /// Closes connection `which` (modulo their number) on both sides. This and the next three return false if
+  /// there is no connection.
   bool cut(std::size_t which);
   /// Nothing passes in either direction for `time`; nothing is lost.
   bool stall(std::size_t which, std::chrono::milliseconds time);
   /// No more than `bytes` pass in 10 ms, each way, for `time`.
   bool slow(std::size_t which, std::size_t bytes, std::chrono::milliseconds time);
-  /// The broker is told that the peer will send no more, and what it sends stays here; the other direction
-  /// goes on.
+  /// Tells the broker that the peer sends no more (FIN), and passes on nothing that the peer still sends; the
+  /// direction to the peer goes on.
   bool half_close(std::size_t which);
-  /// As stall(), for all that are there and all that come.
+  /// As stall(), for all present and future connections.
   void stall_all(std::chrono::milliseconds time);
-  /// Ends every fault but cut and half-closed.
+  /// Ends every fault but cut() and half_close().
   void heal();
 
  private:
   struct Direction {
-    std::string waiting;  // read and not yet written
-    bool ended = false;   // no more will be read
-    bool closed = false;  // and the other side was told
+    std::string waiting;  // bytes that were read and not yet written
+    bool ended = false;   // the sender has sent its FIN, or half_close() says so
+    bool closed = false;  // the FIN was passed on to the receiver
     std::size_t allowance = 0;
   };
   struct Connection {
@@ -73,7 +74,7 @@ class Proxy {
   int listener_ = -1;
   int wake_ = -1;
 
-  mutable std::mutex mutex_;  // of all below
+  mutable std::mutex mutex_;  // guards all members below
   std::vector<std::unique_ptr<Connection>> connections_;
   Clock::time_point all_stalled_until_{};
   Clock::time_point refilled_{};

@@ -17,7 +17,7 @@ constexpr const char* kSeparator = "----";
 
 struct Block {
   std::size_t line = 0;  // of its first command
-  std::string head;      // comments, as they stand there
+  std::string head;      // comment lines, unchanged
   std::vector<std::string> commands;
   std::string expected;
 };

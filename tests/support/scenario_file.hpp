@@ -5,10 +5,10 @@
 //   command argument name=value
 //   another command
 //   ----
-//   all that the commands of the block have led to
+//   the output of all commands of the block
 //
-// A block ends with an empty line. With WEFT_UPDATE_SCENARIOS=1 in the environment the files are rewritten
-// with what is there now, which `git diff` then shows.
+// A block ends with an empty line. With WEFT_UPDATE_SCENARIOS=1 in the environment, the actual output
+// replaces the expected output in the file; `git diff` then shows what has changed.
 #pragma once
 
 #include <chrono>
@@ -21,8 +21,8 @@
 
 namespace weft::support {
 
-/// One line of a scenario: words, and options NAME=VALUE, in any order. An option that the reader of the
-/// command does not ask for is an error, which check_all_used() throws.
+/// One line of a scenario: words and NAME=VALUE options, in any order. check_all_used() throws if the line
+/// has an option that was not read.
 class ScenarioCommand {
  public:
   explicit ScenarioCommand(const std::string& line);
@@ -30,7 +30,7 @@ class ScenarioCommand {
   const std::string& name() const { return words_.front(); }
   /// The number of words after the name.
   std::size_t words() const { return words_.size() - 1; }
-  /// Word `i` after the name, from 0. Throws if there is none.
+  /// Word `i` after the name, from 0. Throws if there are fewer words.
   const std::string& word(std::size_t i) const;
   std::uint64_t number(std::size_t i) const;
   /// Whether a word after the name is `word`.
@@ -45,11 +45,11 @@ class ScenarioCommand {
   std::map<std::string, std::string> options_;
 };
 
-/// "1500ms" or "60s". Throws what is wrong.
+/// Parses "1500ms" or "60s". Throws std::runtime_error for any other text.
 std::chrono::microseconds scenario_duration(const std::string& text);
 
-/// Performs the commands of `file` in order: `perform` returns what each has led to, lines that are not
-/// empty. Returns the blocks whose output differs, with both outputs; "" if all are as they should be.
+/// Performs the commands of `file` in order; `perform` returns the output of one command, as non-empty lines.
+/// Returns each block whose output differs from the file, with both outputs; "" if none does.
 std::string check_scenario_file(const std::filesystem::path& file,
                                 const std::function<std::string(ScenarioCommand&)>& perform);
 

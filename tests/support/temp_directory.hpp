@@ -8,7 +8,7 @@
 
 namespace weft::support {
 
-/// It is removed, with all that is in it, when this object goes.
+/// The destructor removes the directory and its contents.
 class TempDirectory {
  public:
   TempDirectory();
