@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The bytes of blobs in a simulated world: made from the id, so that nobody has to keep them and anybody can
-// check a part of them.
+// The bytes of blobs in a simulated world are computed from the id, so that no process stores them and every
+// process can check any part of them.
 #pragma once
 
 #include <cstring>
@@ -13,12 +13,13 @@
 
 namespace weft::sim {
 
-/// The id of the blob that is called `name` in this world.
+/// The id of the blob with this number in this world.
 inline BlobId blob_called(std::uint64_t world, std::uint64_t name) {
   return Random(world ^ (name * 0x9e3779b97f4a7c15ULL)).id<32>();
 }
 
-/// REQUIRES: `offset` is a multiple of 8, as every chunk's is.
+/// Bytes `offset` .. `offset + size - 1` of blob `id`. REQUIRES: `offset` is a multiple of 8, as the offset
+/// of every chunk is.
 inline Bytes blob_part(const BlobId& id, std::uint64_t offset, std::uint64_t size) {
   std::uint64_t word;
   std::memcpy(&word, id.bytes.data(), sizeof word);
@@ -31,10 +32,10 @@ inline Bytes blob_part(const BlobId& id, std::uint64_t offset, std::uint64_t siz
   return Bytes(text);
 }
 
-/// A blob that is being put together from chunks.
+/// A blob of which some chunks may be missing.
 class PartialBlob {
  public:
-  /// False: these bytes do not belong there.
+  /// Returns false if the bytes are wrong, or if the chunk at `offset` is already there.
   bool store(const BlobId& id, std::uint64_t offset, const Bytes& bytes) {
     if (!(blob_part(id, offset, bytes.size()) == bytes) || !offsets_.insert(offset).second) return false;
     stored_ += bytes.size();

@@ -112,8 +112,8 @@ void BrokerNode::receive(ConnectionId id, HostId host, const std::string& frame)
 
 void BrokerNode::step(const broker::Event& event) {
   witness_.heard(event);
-  // GUARANTEES: "detached tasks are refused with that reason", those too that arrive after the write has
-  // failed and before the broker hears of it.
+  // GUARANTEES: "detached tasks are refused with that reason": also those that arrive after the write has
+  // failed and before the broker learns of it.
   const auto* persisted = std::get_if<broker::Persisted>(&event);
   if (persisted != nullptr && !persisted->fault.empty()) oracle_.disk_failed();
   scheduler_->step(clock(), event, actions_);
@@ -154,7 +154,7 @@ void BrokerNode::touch(broker::PeerId id, Peer& peer) {
 }
 
 void BrokerNode::flush() {
-  while (!touched_.empty()) {  // a failed send can make others have something to say
+  while (!touched_.empty()) {  // a failed send can give other peers something to send
     const std::vector<broker::PeerId> now_touched = std::exchange(touched_, {});
     for (const broker::PeerId id : now_touched) {
       const auto found = peers_.find(id);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// BrokerNode: the real Scheduler in a simulated process; does what broker/broker.cpp does with zmq.
+// BrokerNode: the real Scheduler in a simulated process; it does what broker/broker.cpp does with zmq.
 #pragma once
 
 #include <map>
@@ -18,21 +18,21 @@ namespace weft::sim {
 class BrokerNode : public Node, public LinkListener {
  public:
   struct Settings {
-    broker::Settings scheduler;     // but for the epoch
-    std::uint64_t check_every = 1;  // steps from one check_invariants() to the next
-    std::optional<Random> minors;   // which version of the protocol each life speaks; none: this one
+    broker::Settings scheduler;     // all but the epoch
+    std::uint64_t check_every = 1;  // check_invariants() runs once in so many steps
+    std::optional<Random> minors;   // draws the protocol version that each life speaks; empty: kMinor
   };
 
   BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracle, Witness& witness, Settings settings);
 
-  /// A new life with a new epoch.
+  /// Starts a new process, with a new epoch.
   void start();
   void crash(Network::Power how);
   void freeze_for(Duration duration);
   wire::Status status() const { return scheduler_->status(true); }
-  /// The process of this client was on its host, and has ended.
+  /// This client's process was on the broker's host, and has ended.
   void process_gone(const Uuid& session);
-  /// Somebody asks it which detached tasks have this label.
+  /// Asks the broker which detached tasks have this label.
   wire::Found find(const std::string& label);
 
   void on_link_down(ConnectionId id, const std::string& reason) override;
@@ -64,13 +64,13 @@ class BrokerNode : public Node, public LinkListener {
   std::unique_ptr<broker::Scheduler> scheduler_;
   broker::Actions actions_;
   std::map<ConnectionId, broker::PeerId> by_connection_;
-  std::set<ConnectionId> unreachable_;  // connections that ended so
+  std::set<ConnectionId> unreachable_;  // that ended because the peer could not be reached
   std::map<broker::PeerId, Peer> peers_;
   std::vector<broker::PeerId> touched_;
   broker::PeerId next_peer_ = 1;
-  wire::Found found_;  // what it said last
+  wire::Found found_;  // the broker's last answer to find()
   std::uint64_t steps_ = 0;
-  std::uint8_t minor_ = wire::kMinor;  // of this life
+  std::uint8_t minor_ = wire::kMinor;  // protocol version that this life speaks
 };
 
 }  // namespace weft::sim

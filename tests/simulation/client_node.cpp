@@ -95,7 +95,7 @@ void ClientNode::submit(const Wave& wave) {
   }
 }
 
-/// The newest: older ones have their answers.
+/// Newest tasks first, since older ones have their answers already.
 void ClientNode::cancel_some(std::uint64_t tasks) {
   post([this, tasks] {
     for (std::uint64_t i = 0; i < tasks && i < own_.size() && !closed_; ++i) {
@@ -108,11 +108,11 @@ void ClientNode::cancel(const Own& task) {
   const TaskId id{id_, task.seq};
   oracle_.cancel_requested(id);
   takes_.erase(task.seq);
-  if (task.detached) oracle_.taken(id);  // its answer is not wanted
+  if (task.detached) oracle_.taken(id);  // the program does not want the answer
   step(client::CancelTasks{{task.seq}});
 }
 
-/// To detached tasks.
+/// Attaches to the detached tasks that wave.find and wave.named select.
 void ClientNode::attach(const Wave& wave) {
   const std::uint32_t number = next_spec_++;
   wire::TaskSpec content;
@@ -134,7 +134,8 @@ void ClientNode::attach(const Wave& wave) {
   step(client::RetireSpec{number});
 }
 
-/// The program asks for an answer that is there: later, or never. Not for one that its own client waits for.
+/// The program asks some time later for an answer that has arrived. It does not ask for the answer of a
+/// detached task for which that task's own client still waits.
 void ClientNode::take(std::uint64_t seq) {
   const auto found = takes_.extract(seq);
   if (found.empty()) return;
@@ -183,7 +184,7 @@ void ClientNode::step(const client::Event& event) {
 void ClientNode::perform(const client::OpenLink&) { open_link(); }
 void ClientNode::perform(const client::CloseLink&) { close_link(closed_); }
 
-/// A client of an older version leaves out the fields that its version does not have.
+/// A client of an older version leaves out the fields that its version lacks.
 void ClientNode::perform(const client::Send& sent) {
   constexpr std::uint8_t kGiveUpMinor = 2;
   wire::Message message = sent.message;
@@ -228,7 +229,7 @@ void ClientNode::perform(const StoreChunk& chunk) {
 void ClientNode::perform(const VerifyBlob& verify) {
   post_after(random_.duration(Duration(10), std::chrono::milliseconds(3)), [this, id = verify.id] {
     const auto found = results_.find(id);
-    if (found == results_.end()) return;  // dropped meanwhile
+    if (found == results_.end()) return;  // dropped before the check has ended
     if (found->second.partial.stored() != found->second.size) fail("a result is verified that is not whole");
     if (!random_.chance(scenario_.corrupt_chance)) return step(BlobReady{id});
     const bool no_room = !random_.chance(0.5);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // ClientNode: the real client::ClientCore in a simulated process, with a program that submits, cancels and
-// waits; does what client/connection/client.cpp does with zmq and threads.
+// waits; it does what client/connection/client.cpp does with zmq and threads.
 #pragma once
 
 #include <map>
@@ -18,21 +18,21 @@ class ClientNode : public DialerNode {
 
   void start();
   void crash(Network::Power how);
-  /// The program does not want some of its last tasks any more.
+  /// The program cancels some of its newest tasks.
   void cancel_some(std::uint64_t tasks);
-  /// That it has or had.
+  /// The client's session, also after its end.
   const Uuid& session() const { return id_; }
-  /// Tasks that it has submitted and has no answer to.
+  /// Tasks that the client has submitted and that have no answer yet.
   std::size_t open() const { return open_; }
-  /// It has submitted everything, and has every answer.
+  /// The client has submitted everything, and has every answer.
   bool finished() const { return waves_left_ == 0 && (closed_ || open_ == 0); }
   /// The program ends: GOODBYE.
   void close();
-  /// "" when it holds nothing that it should not.
+  /// What the client still holds and should not; "" if nothing.
   std::string leftovers() const;
 
  private:
-  struct Own {  // a task that it has submitted: all but the attached ones
+  struct Own {  // a task that this client has submitted, unless it is an attached one
     std::uint64_t seq = 0;
     bool detached = false;
   };
@@ -79,10 +79,10 @@ class ClientNode : public DialerNode {
   std::uint64_t next_seq_ = 1;
   std::vector<Own> own_;
   std::uint32_t next_spec_ = 1;
-  std::map<BlobId, std::uint64_t> arguments_;  // tasks that need each
+  std::map<BlobId, std::uint64_t> arguments_;  // how many tasks need each argument
   std::map<BlobId, std::uint64_t> files_;      // sizes
   std::map<BlobId, Result> results_;
-  std::map<std::uint64_t, TaskId> takes_;  // whose answers the program will ask for: detached or attached
+  std::map<std::uint64_t, TaskId> takes_;  // detached and attached: the program will ask for the answers
 };
 
 }  // namespace weft::sim

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Coverage: how often each kind of fault, message and outcome occurred over all seeds of a run. A
-// simulation that never does what it claims to test finds nothing, so a thousand seeds have minimums.
+// Coverage: how often each kind of fault, message and outcome has occurred in all seeds of a run. A
+// simulation that never does what it claims to test finds nothing, so each count has a minimum for a thousand
+// seeds.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +22,7 @@ class Coverage {
     }
   }
   void print() const;
-  /// Prints what occurred too rarely for `seeds` seeds. True: nothing did.
+  /// Prints what has occurred too rarely in `seeds` seeds. Returns true if nothing has.
   bool sufficient(std::uint64_t seeds) const;
 
  private:

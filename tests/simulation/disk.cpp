@@ -57,7 +57,7 @@ void Disk::answer(broker::Event event) {
                });
 }
 
-/// "", or why nothing can be written now.
+/// Why a write fails now; "" if it does not.
 std::string Disk::fault() {
   if (world_.now() >= full_until_ || random_.chance(0.1)) return "";
   oracle_.disk_failed();
@@ -125,7 +125,7 @@ wire::Message Disk::read(const wire::Get& get) const {
 }
 
 void Disk::process_down(Network::Power how) {
-  if (!orders_.empty() && random_.chance(0.5)) perform_next();  // nobody hears of it
+  if (!orders_.empty() && random_.chance(0.5)) perform_next();  // the broker never learns the outcome
   if (how == Network::Power::off) {
     for (const auto& [id, size] : forgotten_) {
       if (random_.chance(0.5)) blobs_[id] = size;

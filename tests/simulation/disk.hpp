@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Disk: the journal and the folder of blobs beside a simulated broker, which outlive it. Does what
-// broker/journal/journal_writer.cpp does with SQLite and files: orders in turn, each after a while, answers
-// later. What was answered is durable. The order that a death interrupts is done or is not; those behind it
-// are lost, and so is every blob that was not sealed. A deletion is not synced: a power cut may undo it.
+// Disk: the journal (write-ahead log) and the blob directory of a simulated broker, which outlive the
+// broker's process. It does what broker/journal/journal_writer.cpp does with SQLite and files: it performs
+// orders in turn, each after some time, and answers later. Whatever it has answered is durable. If the broker
+// dies, the order in progress is either performed or not; the orders behind it are lost, and so is every blob
+// that was not verified. A deletion is not synced: a power cut may undo it.
 #pragma once
 
 #include <deque>
@@ -21,18 +22,17 @@ namespace weft::sim {
 
 class Disk {
  public:
-  /// `write_max` is what a write usually takes at most.
+  /// `write_max`: the usual upper limit of the time of a write.
   Disk(World& world, Oracle& oracle, Duration write_max)
       : world_(world), oracle_(oracle), random_(world.random().fork()), write_max_(write_max) {}
 
-  /// Where the answers of the process that runs now go.
+  /// Sets where answers to the broker process that runs now go.
   void answer_to(std::function<void(broker::Event)> answer) { answer_ = std::move(answer); }
-  /// REQUIRES: it is an order to a disk.
+  /// REQUIRES: the action is an order to a disk.
   void give(broker::Action order);
   wire::Message read(const wire::Get& get) const;
   void process_down(Network::Power how);
-  /// What a broker finds that starts now.
-  /// For a broker of version `minor` of the protocol.
+  /// What a broker of protocol version `minor` finds when it starts now.
   broker::Recovered recover(std::uint8_t minor) const;
 
   // ---- faults ----
@@ -61,13 +61,13 @@ class Disk {
   Random random_;
   Duration write_max_;
   std::function<void(broker::Event)> answer_;
-  std::deque<broker::Action> orders_;  // the first is being performed
-  std::uint64_t life_ = 0;             // of the process; what an older one ordered is void
+  std::deque<broker::Action> orders_;  // the first one is in progress
+  std::uint64_t life_ = 0;             // counts broker processes; orders of an earlier one are void
   std::vector<std::string> rows_;
-  std::map<BlobId, std::uint64_t> blobs_;      // sealed: sizes
-  std::map<BlobId, std::uint64_t> forgotten_;  // and deleted since
+  std::map<BlobId, std::uint64_t> blobs_;      // verified blobs, with sizes
+  std::map<BlobId, std::uint64_t> forgotten_;  // blobs deleted by this broker process, with sizes
   std::map<BlobId, Part> parts_;
-  std::set<BlobId> spoiled_;  // of which a chunk could not be written
+  std::set<BlobId> spoiled_;  // blobs of which a chunk could not be written
   Time full_until_{};
   Time slow_until_{};
 };

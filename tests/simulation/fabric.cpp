@@ -13,14 +13,14 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Duration kFinishWithin = seconds(600);  // after the last fault
-constexpr Duration kSilenceMax = seconds(75);     // of a client
+constexpr Duration kSilenceMax = seconds(75);     // of a client, before the broker ends its session
 constexpr Duration kForgetWithin = seconds(120);  // after the last client has left
 constexpr Duration kRejoinWithin = seconds(10);
 constexpr std::uint32_t kFaultsMin = 3;
 constexpr std::size_t kTasksOfLatecomer = 30;
 constexpr std::size_t kWarmUp = 12;  // tasks for each slot
 
-/// What the broker believes, for whoever looks for the reason of a standstill.
+/// The state of the broker, for the message of a run that stands still.
 std::string describe(const wire::Status& status) {
   std::string text;
   for (const wire::WorkerStatus& worker : status.worker_list) {
@@ -99,7 +99,7 @@ void Fabric::run() {
   restart_and_look();
 }
 
-/// The liveness phase.
+/// The liveness phase: without further faults, every task must get its answer.
 void Fabric::finish_work() {
   const Time limit = world_.now() + kFinishWithin;
   const auto finished = [](const auto& client) { return client->finished(); };
@@ -114,9 +114,9 @@ void Fabric::finish_work() {
   if (oracle_.open() != 0) fail("an answer is missing, and the clients believe that they have all");
 }
 
-/// Somebody looks for all detached tasks, waits for their answers and takes them.
+/// A new client finds all detached tasks, waits for their answers and takes them.
 void Fabric::sweep() {
-  world_.run_until(world_.now() + seconds(5));  // nothing is on its way any more
+  world_.run_until(world_.now() + seconds(5));  // no message is under way by then
   std::vector<TaskId> tasks;
   for (const std::string& label : Scenario::labels()) {
     const std::vector<TaskId> found = oracle_.found(label, broker_->find(label).tasks);
@@ -126,9 +126,9 @@ void Fabric::sweep() {
   finish_work();
 }
 
-/// Two clients want the same of everybody. The one that comes later, with less, has its share at once.
+/// Fairness: two clients want the same slots, and the later one, with fewer tasks, gets its share at once.
 void Fabric::compete() {
-  world_.run_until(world_.now() + seconds(4));  // those that left are back
+  world_.run_until(world_.now() + seconds(4));  // workers that left are back
   const std::size_t slots = scenario_.slots();
   const auto add = [&](const char* name, std::size_t tasks) -> ClientNode& {
     add_client(scenario_.rival(name, tasks), Duration(0));
@@ -138,11 +138,11 @@ void Fabric::compete() {
     const Time limit = world_.now() + kFinishWithin;
     while (goes_on() && world_.now() < limit) world_.run_until(world_.now() + milliseconds(1));
   };
-  // Until the broker knows how long such tasks take.
+  // First, tasks from which the broker learns the usual run time.
   ClientNode& first = add("first", slots * kWarmUp);
   work([&] { return !first.finished(); });
 
-  // By the broker's count: how long a client takes to reach it is no matter of fairness.
+  // Counted at the broker: the time that an answer takes to the client is not a matter of fairness.
   const auto status_of = [&](const char* name) {
     for (wire::ClientStatus& client : broker_->status().client_list) {
       if (client.name == name) return std::move(client);
@@ -192,7 +192,7 @@ void Fabric::leave() {
   }
 }
 
-/// A new broker asks everybody what they hold: nobody may hold anything.
+/// A new broker asks all peers what they hold: none may hold anything by now.
 void Fabric::restart_and_look() {
   witness_.everybody_left();
   broker_->crash(Network::Power::process_down);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Fabric: one whole simulated cluster, from a seed: broker, workers, clients, network, faults, oracle. run()
-// lives through it, in phases: work with faults, work without until everything is answered, and then a look
-// at what was left behind.
+// has phases: work with faults, work without faults until every task is answered, then checks that no process
+// holds anything.
 #pragma once
 
 #include <memory>
@@ -15,7 +15,7 @@ class Fabric {
  public:
   Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage);
 
-  /// Calls fail() when a promise is broken.
+  /// Calls fail() if a promise is broken.
   void run();
 
   std::uint64_t events() const { return world_.events(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// FakeBell: one end of what wakes the ends of a runner channel, on virtual time. Descriptors are numbers.
+// FakeBell: one end of the wake-up path of a runner channel, on virtual time. Descriptors are numbers.
 #pragma once
 
 #include <cerrno>
@@ -14,14 +14,14 @@ namespace weft::sim {
 
 class FakeBell final : public runner::Bell {
  public:
-  /// `on_heard`: there is something to listen to.
+  /// `on_heard` is called when listen() has something to return.
   explicit FakeBell(std::function<void()> on_heard) : on_heard_(std::move(on_heard)) {}
 
   void connect(FakeBell& other) {
     other_ = &other;
     other.other_ = this;
   }
-  /// The other end hears what was sent, and then the end.
+  /// The other end reads what was sent before, and then the end of the connection.
   void hang_up() {
     if (std::exchange(hung_up_, true)) return;
     other_->on_heard_();

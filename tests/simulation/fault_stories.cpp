@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Stories: faults that lead to what is rare only one after the other, with restarts of the broker.
+// Stories: sequences of faults, with restarts of the broker, that lead to states which single faults rarely
+// reach.
 #include "tests/simulation/faults.hpp"
 
 namespace weft::sim {
@@ -9,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::uint32_t kFaultsOfStory = 3;  // at least
+constexpr std::uint32_t kFaultsOfStory = 3;  // each story has at least as many
 
 }  // namespace
 
@@ -32,8 +33,8 @@ void Faults::plan_stories(Time end) {
     world_.after(any_time(), [this] { strike(); });
 }
 
-/// Workers are silent until the broker gives them up and gives their tasks to others. Then it restarts, and
-/// hears of one task from two workers, often before it hears from the client.
+/// Workers are silent until the broker gives them up and assigns their tasks to others. Then the broker
+/// restarts, and hears of one task from two workers, often before it hears from the client.
 void Faults::lose_workers() {
   const Duration silent = random_.duration(seconds(2), milliseconds(4500));
   const Duration back = restarts_after(silent);
@@ -63,8 +64,8 @@ void Faults::shake_workers() {
   if (random_.chance(0.7)) delay_clients(until, back);
 }
 
-/// A client is away while the broker restarts, and comes back at any time, often when it has just been given
-/// up.
+/// A client is away while the broker restarts, and comes back at any time, often just after the broker has
+/// given it up.
 void Faults::miss_restarts() {
   ClientNode& client = any_client();
   const Duration back = restarts_after(random_.duration(Duration(0), seconds(4)));
@@ -76,8 +77,8 @@ void Faults::miss_restarts() {
   if (random_.chance(0.7)) trouble_disk(given_up - seconds(1));
 }
 
-/// A client does not want any more what it has just submitted, over a slow link, and the broker restarts
-/// before that is written down.
+/// A client with a slow link cancels tasks that it has just submitted, and the broker restarts before the
+/// cancels are in the journal.
 void Faults::cancel_a_lot() {
   if (random_.chance(0.7)) trouble_disk(Duration(0));
   if (random_.chance(0.7)) victims_.add_client();
@@ -94,7 +95,7 @@ void Faults::cancel_a_lot() {
   restarts_after(until);
 }
 
-/// Clients end, and the broker restarts before it has noticed, or when it forgets them.
+/// Clients end, and the broker restarts before it has noticed, or while it forgets them.
 void Faults::lose_clients() {
   for (std::uint64_t n = random_.between(1, 2); n > 0; --n) {
     ClientNode& client = any_client();
@@ -109,8 +110,8 @@ void Faults::lose_clients() {
       random_.duration(Duration(0), random_.chance(0.5) ? Duration(milliseconds(300)) : seconds(7)));
 }
 
-/// The broker is killed after this time, and often once more, soon after. Says how long from now it takes
-/// until the last one has started.
+/// Kills the broker after `delay`, and often once more soon after. Returns the time from now until the last
+/// start.
 Duration Faults::restarts_after(Duration delay) {
   Duration back = delay;
   for (int restarts = random_.chance(0.5) ? 2 : 1; restarts > 0; --restarts) {
@@ -125,7 +126,7 @@ Duration Faults::restarts_after(Duration delay) {
   return back;
 }
 
-/// It is frozen or cut off: whatever it does, nobody hears of it.
+/// Freezes or cuts off the target, so that no other process hears from it.
 void Faults::hold(const Target& target, Duration lasts) {
   if (random_.chance(0.4)) {
     const bool to_broker = random_.chance(0.7);
@@ -136,7 +137,7 @@ void Faults::hold(const Target& target, Duration lasts) {
   if (target.client != nullptr) target.client->freeze(lasts);
 }
 
-/// Clients are away from `from` on, and come to the new broker only when workers have come.
+/// Clients are away from `from` on, and come to the new broker only after workers have come.
 void Faults::delay_clients(Duration from, Duration back) {
   for (std::uint64_t n = random_.between(1, 3); n > 0; --n) {
     const Duration lasts = back - from + random_.duration(Duration(0), seconds(5));

@@ -10,15 +10,15 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// What is shorter must go unnoticed: a heartbeat and a half late, with a liveness of three.
+// Shorter freezes must go unnoticed: a peer may be one and a half heartbeats late, with a liveness of three.
 constexpr Duration kHarmlessFreeze = milliseconds(1500);
-constexpr int kTriesMax = 50;          // to find somebody to whom it can happen
-constexpr std::uint32_t kOftener = 3;  // at most, where there are few kinds
-constexpr std::uint32_t kBurst = 4;    // faults within some seconds
-constexpr double kSameVictim = 0.5;    // chance, where there are few kinds
-// A client that could not be reached for so long goes on as if nothing had happened.
+constexpr int kTriesMax = 50;          // to find a victim that the fault can happen to
+constexpr std::uint32_t kOftener = 3;  // factor on the number of faults, at most, in worlds with few kinds
+constexpr std::uint32_t kBurst = 4;    // faults within at most 4 s
+constexpr double kSameVictim = 0.5;    // chance, in worlds with few kinds
+// A client that could not be reached for less than a minute goes on as if nothing had happened.
 constexpr Duration kOutageMax = seconds(59);
-constexpr double kStoryChance = 0.6;  // of a hunting world to have stories, and little else
+constexpr double kStoryChance = 0.6;  // that a hunting world has stories, and little besides
 
 }  // namespace
 
@@ -48,10 +48,11 @@ void Faults::plan(std::uint32_t count, Time end) {
   }
 }
 
-// ---- which ----
+// ---- which kinds and victims ----
 
-/// Some kinds occur in this world and some do not, some often and some rarely. In many worlds there are one
-/// to three kinds, and often: what these lead to is seldom seen where everything else happens too.
+/// Swarm testing: some kinds of faults occur in this world and some do not, some often and some rarely. Many
+/// worlds have one to three kinds, and those often: the states that they lead to are rare where all other
+/// faults occur too.
 std::vector<Faults::Kind> Faults::draw_kinds() {
   std::vector<Kind> kinds = {
       {&Faults::kill_broker, 10},   {&Faults::freeze_broker, 6}, {&Faults::kill_worker, 14},
@@ -69,12 +70,12 @@ std::vector<Faults::Kind> Faults::draw_kinds() {
   }
   if (random_.chance(0.3)) return kinds;
   for (Kind& kind : kinds) kind.weight *= random_.below(5);
-  kinds.push_back({&Faults::freeze_worker, 1});  // that there is one
+  kinds.push_back({&Faults::freeze_worker, 1});  // so that the total weight is not 0
   return kinds;
 }
 
-/// Most of what goes wrong does so when the broker restarts, or a connection breaks, while something else
-/// has just happened: these are in two of three worlds.
+/// Most bugs need a restart of the broker, or a broken connection, soon after some other fault: two of three
+/// hunting worlds with few kinds have these.
 std::vector<Faults::Kind> Faults::draw_hunt(const std::vector<Kind>& kinds) {
   std::vector<Kind> few;
   std::vector<Kind> others = kinds;
@@ -99,15 +100,15 @@ void Faults::strike() {
     auto draw = random_.below(total);
     auto kind = kinds_.begin();
     while (draw >= kind->weight) draw -= (kind++)->weight;
-    if (!(this->*kind->act)()) continue;  // nobody was there
+    if (!(this->*kind->act)()) continue;  // the victim was not in a state for this fault
     ++struck_;
     return;
   }
-  struck_ += reset_link();  // whatever else was drawn, this is always possible
+  struck_ += reset_link();  // always possible, whatever else was drawn
 }
 
-/// Where there are few kinds, one victim is hit more often than the others: one fault after another leads to
-/// what no single one does.
+/// In worlds with few kinds, one victim is hit more often than the others: several faults in a row lead to
+/// states that a single one does not reach.
 WorkerNode& Faults::any_worker() {
   const bool same = victims_.hunted && few_kinds_ && random_.chance(kSameVictim);
   return *victims_.workers[same ? same_worker_ : random_.below(victims_.workers.size())];
@@ -214,7 +215,7 @@ bool Faults::kill_client() {
   const bool power = random_.chance(0.4);
   world_.coverage().count(power ? "fault: client loses power" : "fault: client is killed");
   client.crash(power ? Network::Power::off : Network::Power::process_down);
-  if (!power && random_.chance(0.3)) {  // on the broker's host
+  if (!power && random_.chance(0.3)) {  // the client was on the broker's host
     world_.after(random_.duration(Duration(0), milliseconds(500)),
                  [this, session = client.session()] { victims_.broker.process_gone(session); });
   }
@@ -248,7 +249,7 @@ bool Faults::reset_link() {
 
 bool Faults::partition() {
   const Target target = any_dialer();
-  const std::uint64_t way = random_.below(4);  // both ways twice as often
+  const std::uint64_t way = random_.below(4);  // 0: to the broker, 1: from the broker, 2 and 3: both ways
   const bool for_long = target.client != nullptr && random_.chance(0.2);
   const Duration lasts = random_.duration(milliseconds(100), for_long ? kOutageMax : seconds(9));
   const bool to_broker = way != 1;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Faults: what the world does to a fabric: kills, power cuts, freezes, resets, partitions, slow links,
-// garbage, disks. Each kind is a function of its own; which ones occur, when, and to whom is drawn from the
-// seed.
+// Faults: what happens to a fabric from outside: kills, power cuts, freezes, resets, partitions, slow links,
+// garbage, full and slow disks. Each kind is a function; the seed decides which kinds occur, when, and to
+// which victims.
 #pragma once
 
 #include <memory>
@@ -20,29 +20,29 @@ class Faults {
     Disk& disk;
     std::vector<std::unique_ptr<WorkerNode>>& workers;
     std::vector<std::unique_ptr<ClientNode>>& clients;
-    std::function<void()> add_client;  // one more joins
-    Duration given_up_after{};         // a client that does not come to a new broker
+    std::function<void()> add_client;  // one more client joins
+    Duration given_up_after{};         // until a new broker gives up a client that does not come
     bool hunted = false;               // Scenario::hunts
   };
 
   Faults(World& world, Network& network, Oracle& oracle, Victims victims);
   /// `count` faults between now and `end`.
   void plan(std::uint32_t count, Time end);
-  /// How many have happened.
+  /// The number of faults that have happened.
   std::uint32_t struck() const { return struck_; }
-  /// When the last one that has begun so far is over.
+  /// The time at which all faults that have begun so far are over.
   Time over() const { return over_; }
 
  private:
-  /// After a fault is over it may take this long until everybody has noticed what it did.
+  /// After a fault is over, it may take this long until every process has noticed its effects.
   static constexpr Duration kAftermath = std::chrono::seconds(6);
   struct Kind {
-    bool (Faults::*act)();  // false: it cannot happen to those who were drawn
+    bool (Faults::*act)();  // returns false if it cannot happen to the victim that was drawn
     std::uint64_t weight;
   };
-  struct Target {  // a dialer
+  struct Target {  // a host that opens connections: of a worker or of a client
     HostId host;
-    WorkerNode* worker;  // or
+    WorkerNode* worker;  // either `worker` or `client` is set
     ClientNode* client;
   };
   std::vector<Kind> draw_kinds();

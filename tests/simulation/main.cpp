@@ -2,9 +2,9 @@
 // weft_simulation [--seeds N] [--first SEED] [--seed SEED [--trace]] [--report]
 // weft_simulation --story FILE
 //
-// Runs whole fabrics in virtual time, one for each seed; one in eleven twice, to compare the traces. Ends
-// with the first broken promise: prints which, the end of the trace that led to it, and how to replay it.
-// WEFT_SEED in the environment means --seed. A story is a scenario file (story.hpp).
+// Runs whole fabrics in virtual time, one for each seed; one seed in eleven runs twice, to compare the
+// traces. Stops at the first broken promise and prints it, the end of the trace that led to it, and how to
+// replay it. WEFT_SEED in the environment means --seed. A story is a scenario file (story.hpp).
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -22,25 +22,25 @@ namespace weft::sim {
 namespace {
 
 constexpr std::size_t kTailLines = 150;
-constexpr std::uint64_t kTwiceEvery = 11;  // has nothing in common with the large ones
+constexpr std::uint64_t kTwiceEvery = 11;  // coprime to the period of the large worlds
 
 struct Arguments {
   std::uint64_t seeds = 1000;
   std::uint64_t first = 1;
-  bool one = false;    // only `first`
-  bool trace = false;  // print all of it
-  bool tail = false;   // only its end: how main's handler runs a seed again
+  bool one = false;    // only seed `first`
+  bool trace = false;  // print the whole trace
+  bool tail = false;   // print the end of the trace: on_abort() runs a seed again with it
   bool report = false;
   std::string story;
 };
 
-// For the handler of SIGABRT, which has no other way to know.
+// Globals, since a signal handler gets no arguments.
 std::uint64_t current_seed = 0;
 const Trace* current_trace = nullptr;
 bool replaying = false;
 
-/// A check has failed somewhere below. Runs the seed again with a trace that people can read, in this
-/// process' place; the second time prints it.
+/// A check has failed. The first time, the process re-executes itself to run the seed again with a readable
+/// trace; the second time, it prints the end of that trace.
 void on_abort(int) {
   const std::string seed = std::to_string(current_seed);
   if (!replaying) {

@@ -5,7 +5,7 @@ namespace weft::sim {
 
 namespace {
 constexpr Duration kRetransmitMax = std::chrono::seconds(2);
-constexpr Duration kGiveUpMin = std::chrono::seconds(5);  // of the broker's kernel: broker.cpp
+constexpr Duration kGiveUpMin = std::chrono::seconds(5);  // of the broker's kernel: tcp_maxrt in broker.cpp
 constexpr Duration kGiveUpMax = std::chrono::seconds(7);
 }  // namespace
 
@@ -37,10 +37,10 @@ ConnectionId Network::dial(HostId from) {
   return id;
 }
 
-/// The handshake: TCP's by the kernel, ZMTP's by the broker's process.
+/// The handshake: the kernel does TCP's, the broker's process ZMTP's.
 void Network::connect(ConnectionId id) {
   const auto found = connections_.find(id);
-  if (found == connections_.end() || !found->second.open[0]) return;  // the dialer lost patience
+  if (found == connections_.end() || !found->second.open[0]) return;  // the dialer has closed it
   Connection& connection = found->second;
   const Host& host = hosts_[connection.host];
   if (broker_power_ == Power::off || broker_frozen_ || host.blocked[0] > 0 || host.blocked[1] > 0) {
@@ -74,7 +74,7 @@ void Network::arrive(ConnectionId id, Side from) {
   if (found == connections_.end()) return;
   Connection& connection = found->second;
   Pipe& pipe = connection.pipes[index(from)];
-  if (pipe.items.empty()) return;  // was lost with its connection
+  if (pipe.items.empty()) return;  // the items were lost with their connection
   if (hosts_[connection.host].blocked[index(from)] > 0) {
     ++pipe.owed;
     return;
@@ -89,7 +89,7 @@ void Network::arrive(ConnectionId id, Side from) {
   listener(connection, to).on_frame(id, std::move(item.frame));
 }
 
-/// A frame has reached a host that does not know the connection (any more).
+/// A frame has reached a host that does not know the connection, or no longer.
 void Network::answer_with_reset(ConnectionId id, Side to) {
   Connection& connection = connections_.at(id);
   if (power(connection, other(to)) == Power::off || !connection.open[index(to)]) return;
@@ -116,7 +116,7 @@ void Network::forget_if_dead(ConnectionId id) {
   if (!connection.open[0] && !connection.open[1]) connections_.erase(found);
 }
 
-/// The newest frames under way never arrive.
+/// Loses the newest frames under way.
 void Network::lose_some(Pipe& pipe) {
   const std::size_t kept = random_.below(pipe.items.size() + 1);
   if (kept < pipe.items.size()) world_.coverage().count("lost frames", pipe.items.size() - kept);
@@ -132,7 +132,7 @@ void Network::close(ConnectionId id, bool linger) {
   if (!connection.open[1]) return forget_if_dead(id);
   Pipe& pipe = connection.pipes[0];
   if (hosts_[connection.host].blocked[0] > 0 && !linger && random_.chance(0.7)) {
-    pipe.items.clear();  // not even the end of it arrives: half open, until the broker sends something
+    pipe.items.clear();  // the broker does not learn of the end until it sends something
     pipe.owed = 0;
     world_.coverage().count("fault: half-open connection");
     return;
@@ -189,7 +189,7 @@ void Network::reset(HostId host, bool dialer_sees, bool broker_sees) {
       Pipe& pipe = connection.pipes[index(other(side))];
       lose_some(pipe);
       pipe.broken = true;
-      // Whoever does not see it hears of it when it sends.
+      // A side that does not see the reset learns of it when it sends.
       if (sees) put(id, other(side), Item{"", true, "connection reset"});
     }
   }
@@ -200,7 +200,7 @@ void Network::block(HostId host, Side from) {
   give_up_later(host);
 }
 
-/// The broker's kernel does, if it hears nothing until then.
+/// The broker's kernel gives up the connection if it has heard nothing by then.
 void Network::give_up_later(HostId host) {
   const std::uint64_t cut = ++hosts_[host].cuts;
   world_.after(random_.duration(kGiveUpMin, kGiveUpMax), [this, host, cut, newer = next_id_] {
@@ -219,7 +219,8 @@ void Network::unblock(HostId host, Side from) {
   for (auto& [id, connection] : connections_) {
     if (connection.host != host) continue;
     Pipe& pipe = connection.pipes[index(from)];
-    // TCP tries again the more rarely the longer it was cut off: a newer connection may be faster.
+    // TCP retransmits less and less often the longer the host was cut off, so a newer connection may be
+    // faster.
     if (random_.chance(0.5))
       pipe.last = std::max(pipe.last, world_.now() + random_.duration(Duration(0), kRetransmitMax));
     for (; pipe.owed > 0; --pipe.owed) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Network: connections from dialers (workers and clients, each a host of its own) to the one broker.
-// A connection is TCP as libzmq shows it: frames arrive whole, in order, once, some time later; frames
-// are lost only with their connection; one end may be gone long before the other hears of it. The
-// faults are those of the world: resets that both, one or no end sees, partitions in one direction or both
-// (what was sent waits, as TCP sends it again), slow links, hosts without power.
+// Network: connections from dialers (workers and clients, each on a host) to the one broker. A connection is
+// TCP as libzmq shows it: frames arrive whole, in order, once, after some time; frames are lost only with
+// their connection; one end may be gone long before the other end learns of it. The faults are those of real
+// networks: resets that both ends, one or neither sees, partitions in one direction or both (frames wait, as
+// TCP retransmits them), slow links, hosts without power.
 #pragma once
 
 #include <deque>
@@ -19,10 +19,10 @@ using ConnectionId = std::uint64_t;
 using HostId = std::size_t;
 enum class Side : std::uint8_t { dialer = 0, broker = 1 };
 
-/// Why a connection ends that nobody has closed: nothing was acknowledged any more.
+/// Why a connection ends that neither side has closed: the other side acknowledges nothing.
 inline constexpr const char* kUnreachable = "cannot be reached";
 
-/// What a dialer's or the broker's process gets to see.
+/// The events that the process of a dialer or of the broker sees.
 class LinkListener {
  public:
   virtual ~LinkListener() = default;
@@ -36,7 +36,7 @@ class Network {
   struct Settings {
     Duration delay_min = std::chrono::microseconds(100);
     Duration delay_max = std::chrono::milliseconds(2);
-    double spike_chance = 0.01;  // of a frame to take up to spike_max
+    double spike_chance = 0.01;  // that a frame takes up to spike_max longer
     Duration spike_max = std::chrono::milliseconds(150);
   };
   enum class Power : std::uint8_t { on, process_down, off };
@@ -49,9 +49,9 @@ class Network {
 
   // ---- what processes do ----
   ConnectionId dial(HostId from);
-  /// False: this end knows that the connection is gone.
+  /// Returns false if this end knows that the connection is gone.
   bool send(ConnectionId id, Side from, std::string frame);
-  /// By the dialer. What it sent lately may be lost, unless it lingers.
+  /// Closes the dialer's end. Its newest frames may be lost, unless `linger` is set.
   void close(ConnectionId id, bool linger);
 
   // ---- what happens to them ----
@@ -61,29 +61,29 @@ class Network {
   void host_down(HostId host, Power how);
   void host_up(HostId host) { hosts_[host].power = Power::on; }
   void reset(HostId host, bool dialer_sees, bool broker_sees);
-  /// The dialer of a connection that is open.
+  /// The dialer's host of an open connection.
   HostId host_of(ConnectionId id) const { return connections_.at(id).host; }
-  /// Holds back what goes from `from`; cumulative.
+  /// Holds back frames that side `from` sends. Each block() needs an unblock().
   void block(HostId host, Side from);
   void unblock(HostId host, Side from);
-  /// Adds to every delay; zero: as before.
+  /// Adds `extra` to the delay of every frame of this host, in place of any earlier `extra`.
   void slow(HostId host, Duration extra) { hosts_[host].extra_delay = extra; }
 
  private:
   struct Item {
     std::string frame;
-    bool end = false;  // no frame: the sender's end is closed
+    bool end = false;  // not a frame: the sender has closed its end
     std::string reason;
   };
   struct Pipe {
     std::deque<Item> items;
-    std::size_t owed = 0;  // items that were due while it was blocked
+    std::size_t owed = 0;  // items that were due while this direction was blocked
     Time last{};           // when the last item arrives
-    bool broken = false;   // frames that are sent from now on do not arrive: a connection has no gaps
+    bool broken = false;   // frames sent from now on do not arrive, since a connection has no gaps
   };
   struct Connection {
     HostId host = 0;
-    bool open[2] = {true, false};  // by side, as that side believes
+    bool open[2] = {true, false};  // by side: whether that side believes the connection open
     Pipe pipes[2];                 // by the side that sends
   };
   struct Host {
@@ -91,8 +91,8 @@ class Network {
     Power power = Power::on;
     int blocked[2] = {0, 0};  // by the side that sends
     Duration extra_delay{};
-    ConnectionId newest = 0;  // that the broker has seen
-    std::uint64_t cuts = 0;   // times that it could not be reached from then on
+    ConnectionId newest = 0;  // newest connection that the broker has seen
+    std::uint64_t cuts = 0;   // counts cuts, so that give_up_later() sees whether one still lasts
   };
 
   static std::size_t index(Side side) { return static_cast<std::size_t>(side); }

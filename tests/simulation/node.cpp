@@ -9,7 +9,7 @@ namespace weft::sim {
 
 namespace {
 
-constexpr int kInputsPerTurn = 1000;  // as the shells have it
+constexpr int kInputsPerTurn = 1000;  // as in the shells
 
 }  // namespace
 
@@ -58,7 +58,7 @@ void Node::post_after(Duration delay, std::function<void()> handle) {
 }
 
 void Node::count_message(std::string_view direction, const wire::Message& message) {
-  static std::map<std::pair<std::string_view, std::size_t>, std::string> names;  // describe() is slow
+  static std::map<std::pair<std::string_view, std::size_t>, std::string> names;  // since describe() is slow
   std::string& name = names[{direction, message.index()}];
   if (name.empty()) {
     name = wire::describe(message);
@@ -86,7 +86,7 @@ void Node::turn() {
     const std::function<void()> handle = std::move(inbox_.front());
     inbox_.pop_front();
     handle();
-    if (life != life_) break;  // it was its end
+    if (life != life_) break;  // the handler has ended this process
   }
   if (life == life_) tick();
   if (life == life_) flush();
@@ -99,14 +99,14 @@ void Node::turn() {
 void Node::set_alarm() {
   const auto due = deadline();
   if (!due) return;
-  // Its clock may be a little slow: rather a tick too many than an hour too late.
+  // This process's clock may be a little slow: better a tick too many than one too late.
   const Duration wait = std::max(*due - clock(), Duration(0)) + std::chrono::milliseconds(1);
   world_.after(wait, [this, life = life_, alarm = ++alarm_] {
     if (life == life_ && alarm == alarm_) wake();
   });
 }
 
-// ---- with a connection ----
+// ---- DialerNode ----
 
 std::string frame_of(std::uint8_t minor, std::string frame, wire::Origin origin) {
   if (minor <= wire::kMinor) return frame;
@@ -166,7 +166,7 @@ void DialerNode::open_link() {
 }
 
 void DialerNode::close_link(bool linger) {
-  if (linger) flush();  // the shells let GOODBYE out
+  if (linger) flush();  // as the shells do, so that GOODBYE is sent
   if (link_ != 0) network_.close(link_, linger);
   lose_link();
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Node: one process of the simulated world: its clock, its inbox, and its turns. What happens to a process
-// waits in its inbox until its next turn, which handles all of it, ticks and sends: the loop of every shell.
-// A frozen process has no turns, and much to do when it wakes. DialerNode: one with a connection to the
-// broker, as workers and clients are.
+// Node: one process of the simulated world, with its clock, its inbox, and its turns. An event of the process
+// waits in the inbox until the next turn, which handles the whole inbox, ticks and sends: the loop of every
+// shell. A frozen process has no turns, and a full inbox when it wakes. DialerNode: a process with a
+// connection to the broker, as workers and clients have.
 #pragma once
 
 #include <deque>
@@ -33,19 +33,19 @@ class Node {
   void freeze(Duration duration);
 
  protected:
-  // What a process does in a turn, beside its inbox.
-  virtual void tick() = 0;                           // deliver Tick
-  virtual void flush() = 0;                          // send what was packed
-  virtual std::optional<Time> deadline() const = 0;  // by its own clock
+  // What a process does in a turn, after it has handled its inbox.
+  virtual void tick() = 0;                           // deliver Tick to the core
+  virtual void flush() = 0;                          // send the packed frames
+  virtual std::optional<Time> deadline() const = 0;  // of the core, by this process's clock
   virtual void on_thaw() {}
 
   void start_process();
   void stop_process();
-  /// Puts something into the inbox of the process that runs now; it dies with it.
+  /// Puts an event into the inbox of the process that runs now; the event is lost if that process ends.
   void post(std::function<void()> handle);
-  /// The same, some time later.
+  /// The same, after `delay`.
   void post_after(Duration delay, std::function<void()> handle);
-  /// Its own clock, which has its own zero and its own speed.
+  /// This process's clock, whose zero and speed differ from those of other processes.
   Time clock() const { return local(world_.now()); }
 
   template <class Make>
@@ -77,7 +77,7 @@ class Node {
   bool in_turn_ = false;
   bool turn_planned_ = false;
   std::uint64_t life_ = 0;
-  std::uint64_t alarm_ = 0;  // the newest; older ones ring for nobody
+  std::uint64_t alarm_ = 0;  // counts alarms: only the newest one wakes the process
   Time frozen_since_{};
   Time frozen_until_{};
   std::deque<std::function<void()>> inbox_;
@@ -85,23 +85,23 @@ class Node {
   std::int64_t drift_ppm_ = 0;
 };
 
-/// `frame` as a process of version `minor` sends it: of a version that does not exist yet, with fields that
-/// nobody here knows.
+/// `frame` as a process of version `minor` sends it. A version that does not exist yet adds fields that no
+/// process here knows.
 std::string frame_of(std::uint8_t minor, std::string frame, wire::Origin origin);
 
-/// What a process of version `minor` makes of a frame. One of a version that does not exist yet passes over
-/// what its peers of that version have added.
+/// What a process of version `minor` decodes from a frame. A version that does not exist yet skips the fields
+/// that its peers of the same version have added.
 inline Result<wire::Message> decode_as(std::uint8_t minor, std::string_view frame) {
   return wire::decode(frame, std::min(minor, wire::kMinor));
 }
 
 class DialerNode : public Node, public LinkListener {
  public:
-  /// It speaks version `minor` of the protocol.
+  /// `minor`: the protocol version that the process speaks.
   DialerNode(World& world, Network& network, Oracle& oracle, std::string name, std::uint8_t minor);
 
   HostId host() const { return host_; }
-  /// A frame that is not Weft goes out on its connection.
+  /// Sends a frame that is not Weft on the connection.
   void send_garbage();
 
   void on_link_up(ConnectionId id) override;
@@ -109,17 +109,17 @@ class DialerNode : public Node, public LinkListener {
   void on_frame(ConnectionId id, std::string frame) override;
 
  protected:
-  // What its session is told, in its turn.
+  // Events that the core receives, in a turn.
   virtual void link_is_up() = 0;
   virtual void link_is_down(const std::string& reason) = 0;
   virtual void receive(wire::Message message, std::uint8_t broker_minor) = 0;
 
-  /// The process ends without a word, and all that it had with it.
+  /// The process ends without a GOODBYE, and loses all its state.
   void end_process(Network::Power how);
   void open_link();
   void close_link(bool linger);
   void send(const wire::Message& message);
-  /// The same, behind everything else: chunks of blobs.
+  /// The same, behind all other messages: for chunks of blobs.
   void serve(wire::Message message) { served_.push_back(std::move(message)); }
   void flush() override;
 

@@ -12,11 +12,11 @@ namespace weft::sim {
 
 namespace {
 
-// In this time after its start a broker hears what a host has: the adoption window of 2 s for workers, for
-// clients as long as workers' claims wait for them, less the way there.
+// How long after its start a broker may hear what a host has: the adoption window of 2 s for workers, less
+// the delay of the network; for clients as long as workers' claims wait for them.
 constexpr Duration kClaimsWithin = std::chrono::milliseconds(1500);
 constexpr Duration kAnnouncedWithin = std::chrono::seconds(5);
-// A client that closed its connection may take 2 s to come back, and a silent one a minute.
+// A client that has closed its connection may take 2 s to come back, a silent one a minute.
 constexpr Duration kGrace = std::chrono::milliseconds(1950);
 constexpr Duration kSilenceMax = std::chrono::seconds(60);
 
@@ -84,14 +84,14 @@ void Oracle::disturb(HostId host, Time until) {
   known.by_broker = false;
 }
 
-/// The broker that runs now need not wait for this host any more.
+/// Whether the broker that runs now need no longer wait for this host.
 bool Oracle::late_for_broker(HostId host) const {
   const bool is_worker = host < scenario_.workers.size();
   return world_.now() >= broker_started_ + (is_worker ? kClaimsWithin : kAnnouncedWithin);
 }
 
-/// A host that is without its broker for no other reason than the broker's death, and comes back in time, is
-/// promised that nobody notices.
+/// A host that lacks its broker only because the broker has died, and that comes back in time, is promised
+/// that its tasks are not affected; any other loss of the connection is a disturbance.
 void Oracle::joined(HostId host, bool joined) {
   Host& known = hosts_[host];
   if (joined) {
@@ -105,18 +105,18 @@ void Oracle::joined(HostId host, bool joined) {
   known.joined = joined;
 }
 
-/// Nothing happened to it since then that could make others think that it is lost.
+/// Whether nothing has happened to the host since `since` that could make other processes think it lost.
 bool Oracle::quiet_since(HostId host, Time since) const {
   const Host& known = hosts_.at(host);
-  // It may not know yet that its broker has lost power: a freeze that does no harm while there is one is
-  // enough then for it to come too late.
+  // The host may not have noticed yet that the broker has lost power: then even a freeze that is harmless
+  // under a running broker can make the host too late for the next broker.
   const bool missed = known.joined_at < broker_started_ && late_for_broker(host);
   return known.joined && !missed && known.disturbed_until < since;
 }
 
 // ---- executions ----
 
-/// What happens to the client of a task that is kept is no matter to the task.
+/// A journaled task does not depend on its client.
 bool Oracle::client_quiet_since(const Task& task, Time since) const {
   return task.kept || quiet_since(task.client, since);
 }
@@ -138,9 +138,9 @@ void Oracle::broker_welcomed(HostId host) {
   known.closed.reset();
 }
 
-/// A client that is silent is not gone (GUARANTEES: "The broker waits for a client whose network is down"):
-/// its broker keeps its session unless its connection was closed and it did not come back soon, or it was
-/// silent for long.
+/// A silent client is not gone (GUARANTEES: "The broker waits for a client whose network is down"): the
+/// broker ends the session only if the client has closed its connection and not come back soon, or after a
+/// long silence.
 bool Oracle::session_lasts_since(const Task& task, Time since) const {
   if (task.kept) return true;
   const Host& known = hosts_.at(task.client);
@@ -156,15 +156,15 @@ bool Oracle::ran_over(const Execution& execution, const Task& task) const {
 
 Oracle::Tally Oracle::tally(const Task& task) const {
   Tally tally;
-  bool before = false;  // it was lost under an earlier broker
+  bool before = false;  // whether an execution was lost under an earlier broker
   for (const ExecutionId id : task.executions) {
     const Execution& execution = executions_[id];
     const bool quiet = quiet_since(execution.worker, execution.start);
     tally.threw += execution.end == End::threw;
     tally.timed_out += ran_over(execution, task);
     tally.lost += execution.end == End::died || !quiet;
-    // One that died when its time was over is charged for that. Of losses that an earlier broker had no time
-    // to make known, the next one counts the last.
+    // An execution that died after its timeout is charged as a timeout. Of losses under an earlier broker,
+    // which had no time to announce them, the next broker counts one.
     const bool certain = execution.end == End::died && quiet && client_quiet_since(task, execution.start) &&
                          !ran_over(execution, task);
     const bool earlier = execution.start < broker_started_;
@@ -175,9 +175,9 @@ Oracle::Tally Oracle::tally(const Task& task) const {
   return tally;
 }
 
-/// Whether there is a reason to execute the task once more after this.
+/// Whether there is a reason to execute the task once more after this execution.
 bool Oracle::excused(const Execution& execution, const Task& task) const {
-  // The journal may not have that it was cancelled.
+  // The cancellation may not have reached the journal.
   if (task.kept && (task.cancelled || task.cancelled_by_others)) return true;
   if (!quiet_since(execution.worker, execution.start) || !session_lasts_since(task, execution.start))
     return true;
@@ -188,11 +188,11 @@ bool Oracle::excused(const Execution& execution, const Task& task) const {
       return true;
     case End::returned:
       // GUARANTEES: "An answer is kept until some program has asked its future for it ... or for `--keep`": a
-      // client that was away for longer finds its answer gone, and has it made again.
+      // client that was away for longer finds its answer gone, and the task is executed again.
       return task.spoiled || task.script.result_shared || ran_over(execution, task) ||
              (task.spec->detach &&
               (expired(task) || (task.script.result_bytes > 0 && disk_failed_ > execution.start)));
-    case End::stopped:  // perhaps since another execution had made the answer, which arrived damaged
+    case End::stopped:  // perhaps since another execution has made the answer, which then arrived damaged
       return task.spoiled || ran_over(execution, task);
     case End::running:
     case End::gone:
@@ -208,7 +208,8 @@ void Oracle::check_again(const TaskId& id, const Task& task, HostId worker) cons
   if (task.spec->crash_limit <= 1 && task.executions.size() > sum.threw + sum.timed_out && !forgotten) {
     fail(fmt::format("task {} may be started once after each failure, and is started again", id.text()));
   }
-  // One that was cut off or frozen may start what others have done meanwhile: it does not know yet.
+  // A worker that was cut off or frozen may start a task that others have executed, since it does not know
+  // yet.
   if (!quiet_since(worker, world_.now())) return;
   for (const ExecutionId before : task.executions) {
     const Execution& execution = executions_[before];
@@ -234,11 +235,11 @@ Oracle::ExecutionId Oracle::started(const TaskId& id, const wire::TaskSpec& spec
                                     std::uint64_t epoch, std::uint32_t number) {
   Task& task = find(id);
   wire::TaskSpec known = spec;
-  known.tail = {};  // WorkerNode looks at it
+  known.tail = {};  // checked by WorkerNode::check_newer()
   if (!(known == *task.spec)) fail(fmt::format("task {} is executed with another spec", id.text()));
   if (number == 0) fail(fmt::format("task {} is told execution 0", id.text()));
-  // One that its client refused, since its broker is too old for it now, may be with a worker that has not
-  // heard.
+  // A task that its client has refused, since the current broker is too old for it, may still be at a worker
+  // that has not learned of the refusal.
   if (task.named || (task.refused && !may_be_refused(task)))
     fail(fmt::format("task {} is executed, and must not be", id.text()));
   check_again(id, task, worker);
@@ -270,7 +271,7 @@ void Oracle::check_resources(HostId worker, std::uint64_t epoch) const {
   }
 }
 
-/// GUIDE: a task takes as many slots as it says that it has threads.
+/// GUIDE: a task takes as many slots as its spec has threads.
 void Oracle::check_slots(HostId worker) const {
   std::uint32_t busy = 0;
   for (const ExecutionId id : running_.at(worker)) busy += tasks_.at(executions_[id].task).spec->threads;
@@ -278,8 +279,8 @@ void Oracle::check_slots(HostId worker) const {
   if (busy > plan.slots) fail(fmt::format("{} of {} slots are busy on {}", busy, plan.slots, plan.name));
 }
 
-/// Some worker lacks the memory for its argument, and the first, which can run everything, does too or may
-/// not have been there.
+/// Whether some worker lacks the memory for the task's argument, and the first worker, which can otherwise
+/// run every task, lacks it too or may not have been there.
 bool Oracle::may_be_too_large(const Task& task) const {
   const auto lacks = [&](const WorkerPlan& worker) {
     return worker.memory > 0 && worker.memory < task.script.argument_bytes;
@@ -304,7 +305,7 @@ void Oracle::asked_to_stop(ExecutionId id) const {
   const bool failed = sum.threw + sum.timed_out > task.spec->retries;
   const bool wanted = !task.cancelled && !task.cancelled_by_others && (task.kept || !task.forgotten) &&
                       !task.answered && !ran_over(execution, task) && sum.returned == 0 && !failed;
-  // It may run elsewhere too, given to that worker by a broker which did not hear of this one: one is enough.
+  // A broker that did not know of this execution may have started another one: one is enough.
   const bool alone = std::none_of(task.executions.begin(), task.executions.end(), [&](ExecutionId other) {
     return other != id && executions_[other].end == End::running;
   });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Oracle: what the world itself knows of every task, independent of all machines: what it was to do, where it
-// was truly executed, what was done to the hosts around it. Judges every answer and every new execution by
-// the promises of broker/GUARANTEES.md, and says fail() at the first that is broken.
+// Oracle: the simulated world's own record of every task, independent of the cores: its script, where it was
+// really executed, and which faults hit the hosts. It judges every answer and every new execution by the
+// promises of broker/GUARANTEES.md, and calls fail() at the first one that is broken.
 #pragma once
 
 #include <map>
@@ -18,15 +18,15 @@
 
 namespace weft::sim {
 
-/// How an execution ended, as seen from inside the runner.
+/// How an execution ended, as the runner sees it.
 enum class End : std::uint8_t {
   running,
-  returned,  // the value
-  stopped,   // returned early, since it was asked to stop
+  returned,  // its value
+  stopped,   // returned early, since its worker asked it to stop
   threw,
   died,    // with its runner, which crashed
   killed,  // by its worker
-  gone,    // its worker went away
+  gone,    // with its worker
 };
 
 class Oracle {
@@ -39,22 +39,22 @@ class Oracle {
   void submitted(const TaskId& id, std::shared_ptr<const wire::TaskSpec> spec, const TaskScript& script,
                  HostId client);
   void cancel_requested(const TaskId& id);
-  /// `whole`: every byte of a blob result is with the client.
+  /// `whole`: the client has every byte of a blob result.
   void completed(const TaskId& id, const client::Completion& completion, bool whole);
-  /// The client knows that the journal has this detached task.
+  /// The client has been told that this detached task is journaled.
   void kept(const TaskId& id);
-  /// Task `id` is attached to `named`.
+  /// Task `id` attaches to `named`.
   void attached(const TaskId& id, const TaskId& named, std::shared_ptr<const wire::TaskSpec> spec,
                 HostId client);
-  /// A program has asked for the answer of this one, detached or attached.
+  /// A program has asked for the answer of this detached or attached task.
   void taken(const TaskId& id);
-  /// Detached tasks with this label that must be there.
+  /// Detached tasks with this label that the broker must find.
   std::vector<TaskId> kept_tasks(const std::string& label) const;
-  /// Whether its client waits for it no more.
+  /// Whether the task's client no longer waits for it.
   bool at_rest(const TaskId& id) const { return tasks_.at(id).forgotten || tasks_.at(id).answered; }
-  /// The client could not use the result although it came.
+  /// The result has arrived, but the client could not use it.
   void spoiled(const BlobId& result);
-  /// A client of version `minor` of the protocol begins.
+  /// A client's session begins; the client speaks version `minor` of the protocol.
   void session_started(const Uuid& session, std::uint8_t minor) { minors_[session] = minor; }
   std::uint8_t minor_of(const Uuid& session) const { return minors_.at(session); }
   void session_over(const Uuid& session);
@@ -67,27 +67,27 @@ class Oracle {
   /// The worker asks this execution to stop.
   void asked_to_stop(ExecutionId id) const;
   const TaskScript& script(const TaskId& id) const { return tasks_.at(id).script; }
-  /// Executions begun so far.
+  /// The number of executions of this task so far.
   std::size_t executions(const TaskId& id) const { return tasks_.at(id).executions.size(); }
   wire::Payload value(const TaskId& id, const Uuid& incarnation) const;
   static wire::Payload argument(const TaskId& id, const TaskScript& script);
 
   // ---- from the world ----
-  /// Something happens to this host, or its connection, until `until`.
+  /// The host, or its connection, suffers a fault until `until`.
   void disturb(HostId host, Time until);
   void joined(HostId host, bool joined);
-  /// The broker hears something of this host; sees the end of its connection, which its kernel has closed;
-  /// says WELCOME to it.
+  /// The broker receives something from this host; sees the end of a connection that the host's kernel has
+  /// closed; sends WELCOME to the host.
   void broker_heard(HostId host);
   void broker_saw_end(HostId host);
   void broker_welcomed(HostId host);
   void broker_lost() { broker_lost_ = world_.now(); }
   void broker_started() { broker_started_ = world_.now(); }
-  /// The disk could not be written.
+  /// A write to the disk has failed.
   void disk_failed() { disk_failed_ = world_.now(); }
-  /// What the broker says to whoever looks for `label`.
+  /// Checks the broker's answer to a search for `label`; returns the tasks in it.
   std::vector<TaskId> found(const std::string& label, const std::vector<wire::FoundRecord>& tasks);
-  /// What the journal holds when everything was fetched.
+  /// Checks what the journal holds after every answer was fetched.
   void left_on_disk(const std::vector<broker::JournalRecord>& records) const;
 
   // ---- at the end ----
@@ -111,43 +111,43 @@ class Oracle {
     Time submitted{};
     bool cancelled = false;
     bool answered = false;
-    bool forgotten = false;  // its client is gone
+    bool forgotten = false;  // its client's session is over
     bool spoiled = false;
     std::vector<ExecutionId> executions;
-    std::set<std::pair<std::uint32_t, std::uint32_t>> charges;  // told to its client: retries, crashes
-    bool cancelled_by_others = false;                           // by way of a task that is attached to it
-    bool kept = false;                          // detached, and its client was told that it is safe
-    bool taken = false;                         // a program has its answer: nobody else needs to get it
-    bool refused = false;                       // and will not run
-    std::optional<wire::DeliveryRecord> final;  // the answer of a kept task, as somebody was told it
-    std::optional<TaskId> named;                // attached: to this one
+    std::set<std::pair<std::uint32_t, std::uint32_t>> charges;  // (retries, crashes) that its client knows
+    bool cancelled_by_others = false;                           // through a task that is attached to it
+    bool kept = false;                          // detached, and its client was told that it is journaled
+    bool taken = false;                         // a program has its answer, so the broker may drop the answer
+    bool refused = false;                       // its answer is refused, so it will not run
+    std::optional<wire::DeliveryRecord> final;  // as first delivered, if it is journaled
+    std::optional<TaskId> named;                // for an attached task: the task that it attaches to
   };
   struct Host {
     Time disturbed_until{Duration(-1)};
     bool joined = false;
     Time joined_at{};
-    bool by_broker = false;  // not joined since the broker went away, and for no other reason
+    bool by_broker = false;  // is without a connection only because the broker went away
     // As the broker sees it:
-    Time heard{};                    // last
-    std::optional<Time> closed;      // its connection was, and it has no other since
-    Time may_be_over{Duration(-1)};  // a client's: its session may have ended for the last time then
+    Time heard{};                    // the broker last received something
+    std::optional<Time> closed;      // when its connection was closed, if it has had no other since
+    Time may_be_over{Duration(-1)};  // for a client: the last time that its session may have ended
   };
   struct Tally {  // of a task's executions
     std::uint32_t threw = 0;
     std::uint32_t timed_out = 0;
-    std::uint32_t lost = 0;     // at most: it or its runner died, or its worker may be thought lost
-    std::uint32_t certain = 0;  // losses that its worker will have told the broker
+    std::uint32_t lost = 0;     // at most: it died, or its runner, or its worker may be thought lost
+    std::uint32_t certain = 0;  // losses that the worker has certainly reported to the broker
     std::uint32_t returned = 0;
   };
 
-  /// By a clock that is one percent fast.
+  /// Whether `limit_ms` may have passed by a clock that is one percent fast.
   static bool has_passed(Duration passed, std::uint64_t limit_ms) {
     return passed * 1000 >= Duration(std::chrono::milliseconds(limit_ms)) * 989;
   }
   Task& find(const TaskId& id);
-  /// The one that is executed for it.
+  /// The task that is executed for `task`: the one that it attaches to, or itself.
   const Task& executed(const Task& task) const { return task.named ? tasks_.at(*task.named) : task; }
-  /// It has an essential option of a newer version, which its broker or all of its workers may lack.
+  /// Whether the task has an essential option of a newer version, which its broker or all workers may lack.
   bool may_be_too_new(const Task& task) const {
     return scenario_.mixed_minors && (!task.spec->environment.empty() || task.spec->threads > 1);
   }
@@ -171,7 +171,7 @@ class Oracle {
                      bool whole) const;
   void check_failure(const TaskId& id, const Task& task, wire::Outcome outcome) const;
 
-  std::map<Uuid, std::uint8_t> minors_;  // of sessions
+  std::map<Uuid, std::uint8_t> minors_;  // protocol versions of sessions' clients
   World& world_;
   const Scenario& scenario_;
   std::unordered_map<TaskId, Task> tasks_;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the oracle thinks of the answers that clients get.
+// The oracle's checks of the answers that clients get.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -91,7 +91,7 @@ void Oracle::check_failure(const TaskId& id, const Task& task, wire::Outcome out
     case wire::Outcome::crashed:
       explained = sum.lost >= task.spec->crash_limit ||
                   (task.spec->crash_limit <= 1 && (task.spoiled || disk_failed_ > task.submitted));
-      if (task.spec->crash_limit <= 1) {  // it may have been lost before it began
+      if (task.spec->crash_limit <= 1) {  // its first attempt may have been lost before it began
         explained = explained || task.submitted < hosts_.at(task.client).joined_at ||
                     std::any_of(hosts_.begin(), hosts_.end(),
                                 [&](const auto& entry) { return !quiet_since(entry.first, task.submitted); });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the oracle knows of detached tasks, and of those that are attached to them.
+// The oracle's checks of detached tasks, and of the tasks that attach to them.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -31,7 +31,7 @@ void Oracle::taken(const TaskId& id) {
   (task.named ? find(*task.named) : task).taken = true;
 }
 
-/// Its answer may not be kept any more.
+/// Whether the broker may have dropped the task's answer by now, since the retention time is over.
 bool Oracle::expired(const Task& task) const {
   return world_.now() > task.submitted + scenario_.keep * 98 / 100;
 }
@@ -73,7 +73,7 @@ void Oracle::left_on_disk(const std::vector<broker::JournalRecord>& records) con
     fail(fmt::format("{} tasks are left in the journal, {} for one", left.size(), left.begin()->text()));
 }
 
-/// Everybody who asks for the answer of a kept task is told the same.
+/// Every client that asks for the answer of a journaled task must get the same answer.
 void Oracle::check_same_answer(const TaskId& id, Task& task, const wire::DeliveryRecord& record) {
   Task& kept = task.named ? tasks_.at(*task.named) : task;
   if (!kept.spec->detach || record.outcome == wire::Outcome::refused || kept.taken || expired(kept)) return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Random: all chance in a simulated world comes from one of these, and all of these from its seed. The
+// Random: the only source of chance in a simulated world; every stream derives from the seed. It yields the
 // same numbers on every machine, which <random>'s distributions do not promise.
 #pragma once
 

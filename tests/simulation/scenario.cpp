@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::size_t kFunctions = 4;   // of a program
-constexpr std::uint64_t kOften = 1000;  // more than any limit
+constexpr std::uint64_t kOften = 1000;  // executions: more than any limit
 
 Duration run_time(Random& random) {
   if (random.chance(0.02)) return random.duration(seconds(1), seconds(4));
@@ -49,8 +49,8 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   rewrite_bytes = random.chance(0.5) ? random.between(500, 20'000) : 64 << 20;
   keep = random.chance(0.1) ? Duration(seconds(20)) : Duration(std::chrono::hours(24));
   if (hunts) {
-    // In some worlds nearly everything is of one kind: what concerns only that meets itself. In most there
-    // are tasks that outlast a restart of the broker, and clients with detached and other tasks.
+    // In some worlds nearly all tasks are of one kind, so that rare interactions within the kind happen. Most
+    // worlds have tasks that outlast a restart of the broker, and clients with both detached and other tasks.
     if (random.chance(0.2)) blob_chance_ = 0.9;
     if (random.chance(0.1)) cancel_chance_ = 0.5;
     journal = journal || random.chance(0.6);
@@ -60,7 +60,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
       hang_chance_ = 0.15;
     }
     if (random.chance(0.7)) wave_max_ = 20;
-    fault_phase = random.duration(seconds(3), seconds(10));  // while there is much to do
+    fault_phase = random.duration(seconds(3), seconds(10));  // while many tasks are open
   }
 
   const std::size_t worker_count = large ? random.between(200, 400) : random.between(5, 8);
@@ -71,7 +71,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
     if (random.chance(0.7)) worker.functions = {"square", "sum"};
     workers.push_back(std::move(worker));
   }
-  Random minors(seed ^ 0x31410aULL);  // of its own: without it a seed is what it was before
+  Random minors(seed ^ 0x31410aULL);  // a separate stream: all other draws of a seed stay as they were
   mixed_minors = minors.chance(0.3);
   if (mixed_minors) {
     for (WorkerPlan& worker : workers) worker.minor = draw_minor(minors);
@@ -88,7 +88,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   for (WorkerPlan& worker : workers) {
     if (short_of_memory && memory.chance(0.15)) worker.memory_taken = 0.5 + memory.fraction() / 2;
   }
-  workers[0].resources = {{"gpu", 2}, {"licence", 1}};  // so that everything can run somewhere
+  workers[0].resources = {{"gpu", 2}, {"licence", 1}};  // so that every task can run somewhere
   workers[0].functions = {"square", "sum"};
 
   for (std::uint64_t i = 0; i < 3; ++i) {
@@ -132,7 +132,7 @@ ClientPlan Scenario::rival(const std::string& name, std::size_t tasks) const {
   wave.spec.kind = wire::TaskKind::command;
   wave.spec.label = name;
   wave.spec.crash_limit = 3;
-  wave.tasks.assign(tasks, TaskScript{.run = milliseconds(60)});  // so long that nothing is prefetched
+  wave.tasks.assign(tasks, TaskScript{.run = milliseconds(60)});  // long enough that no task is prefetched
   return ClientPlan{name, {}, {std::move(wave)}, {}};
 }
 
@@ -176,7 +176,7 @@ ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t
   Random threads(seed ^ (0x7b2ead5ULL + number));
   if (mixed_minors) client.minor = draw_minor(minors);
   for (Wave& wave : client.waves) {
-    constexpr std::uint8_t kOptionsMinor = 2;  // version that has these essential options
+    constexpr std::uint8_t kOptionsMinor = 2;  // version that added these essential options
     if (client.minor < kOptionsMinor || wave.find) continue;
     if (minors.chance(0.15)) wave.spec.environment = {{"MODE", "fast"}};
     if (threads.chance(0.25))
@@ -240,7 +240,7 @@ wire::TaskSpec Scenario::spec(Random& random, std::size_t number) const {
   if (random.chance(0.1)) spec.resources["licence"] = 1;
   if (random.chance(0.1)) spec.workers = {workers[0].name, workers[random.below(workers.size())].name};
   if (random.chance(0.1)) spec.prefer = {workers[random.below(workers.size())].name};
-  if (random.chance(0.02)) {  // nobody can
+  if (random.chance(0.02)) {  // no worker has this name
     spec.workers = {"nobody"};
     spec.queue_timeout_ms = random.between(500, 8000);
   }
@@ -271,7 +271,7 @@ TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint6
     script.heeds_term = random.chance(0.5);
   }
   if (hunts && random.chance(hang_chance_)) script.hangs = kOften;
-  if (spec.detach && spec.timeout_ms == 0) script.hangs = 0;  // there may be nobody to cancel it
+  if (spec.detach && spec.timeout_ms == 0) script.hangs = 0;  // there may be no client to cancel it
   if (spec.timeout_ms > 0 && random.chance(0.8)) {
     script.run = std::min(script.run, Duration(milliseconds(spec.timeout_ms)) / 2);
   }
@@ -286,7 +286,7 @@ TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint6
     script.result_bytes = size_of(blob);
   }
   if (random.chance(blob_chance_)) {
-    const std::uint64_t blob = (name / 4) * 2 + (1ULL << 61);  // neighbours share it
+    const std::uint64_t blob = (name / 4) * 2 + (1ULL << 61);  // tasks with neighbouring numbers share it
     script.argument_blob = blob_called(seed, blob);
     script.argument_bytes = size_of(blob);
   }

@@ -13,17 +13,17 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::uint64_t kSeed = 1;           // of ids and jitters
-constexpr Duration kAftermath = seconds(6);  // until everybody has noticed what a fault did
+constexpr std::uint64_t kSeed = 1;           // of ids and jitter
+constexpr Duration kAftermath = seconds(6);  // until every process has noticed the effects of a fault
 constexpr Duration kFinishWithin = seconds(120);
 
-/// Of a line of the trace: "[  1234.567] node     text".
+/// Columns of a line of the trace: "[  1234.567] node     text".
 constexpr std::size_t kPointAt = 7;
 constexpr std::size_t kNodeAt = 13;
 
 }  // namespace
 
-/// What is drawn from a seed elsewhere, without chance.
+/// The settings that a seed usually draws, here without chance.
 Scenario Story::scenario_of(Words& fabric) {
   Scenario scenario(kSeed);
   scenario.network = {.delay_min = milliseconds(1), .delay_max = milliseconds(1), .spike_chance = 0};
@@ -88,7 +88,7 @@ std::string Story::perform(Words& words) {
     finish();
   } else if (name == "leave") {
     leave();
-  } else if (name != "fabric") {  // which has made this object
+  } else if (name != "fabric") {  // the constructor has performed it
     throw std::runtime_error("unknown command '" + name + "'");
   }
   return take_trace();
@@ -178,7 +178,7 @@ void Story::leave() {
 
 // ---- output ----
 
-/// Lives of the broker and sessions of clients have names of their own instead of what chance has given them.
+/// Replaces the random epochs of brokers and ids of sessions by fixed names.
 void Story::name_ids(const std::string& line) {
   static const std::string kLife = "starts, epoch ";
   const std::size_t at = line.find(kLife);

@@ -31,7 +31,7 @@ class Story {
  public:
   explicit Story(support::ScenarioCommand& fabric);
 
-  /// What the command has led to, a line for each entry of the trace.
+  /// The output of the command, one line for each entry of the trace.
   std::string perform(support::ScenarioCommand& command);
 
  private:
@@ -52,8 +52,8 @@ class Story {
   void name_ids(const std::string& line);
   std::string take_trace();
 
-  std::map<std::string, std::string> names_;  // of ids in the trace
-  int lives_ = 0;                             // of the broker
+  std::map<std::string, std::string> names_;  // by random id, the name in the output
+  int lives_ = 0;                             // of the broker so far
   Trace trace_;
   Coverage coverage_;
   Scenario scenario_;
@@ -67,7 +67,7 @@ class Story {
   std::vector<std::unique_ptr<ClientNode>> clients_;
 };
 
-/// Runs the scenario file. Returns what differs from its output; "" if nothing does.
+/// Runs the scenario file. Returns the differences from its output; "" if there are none.
 std::string check_story(const std::string& file);
 
 }  // namespace weft::sim

@@ -8,7 +8,7 @@
 namespace weft::sim {
 
 void Trace::write(Time at, std::string_view node, const std::string& text) {
-  if (text.ends_with("Heartbeat")) return;  // there are too many of them to read anything else
+  if (text.ends_with("Heartbeat")) return;  // heartbeats would hide all other lines
   const double ms = static_cast<double>(at.time_since_epoch().count()) / 1000;
   std::string line = fmt::format("[{:10.3f}] {:<8} {}\n", ms, node, text);
   if (text_ == Text::all) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Trace: what happened in a world, in order. Every line goes into a hash, by which two runs of one seed are
-// compared; its text is only made when somebody wants to read it.
+// Trace: what has happened in a world, in order. A hash covers every line, to compare two runs of one seed;
+// the text of a line is only made if a reader wants it.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,11 @@ namespace weft::sim {
 
 class Trace {
  public:
-  enum class Text { none, tail, all };  // kept nowhere, the last lines, printed as they come
+  enum class Text { none, tail, all };  // not stored, last lines stored, printed as they come
 
   explicit Trace(Text text, std::size_t tail_lines = 0) : text_(text), tail_lines_(tail_lines) {}
 
-  /// `content` is what the line is about, byte for byte; `make` its text.
+  /// `content`: the bytes that go into the hash; `make`: returns the text.
   template <class Make>
   void add(Time at, std::string_view node, std::string_view content, Make make) {
     mix(static_cast<std::uint64_t>(at.time_since_epoch().count()));
@@ -36,7 +36,7 @@ class Trace {
   }
 
   void print_tail() const;
-  /// The lines that are kept, which are forgotten.
+  /// Removes the stored lines and returns them.
   std::deque<std::string> take() { return std::exchange(tail_, {}); }
   std::uint64_t hash() const { return hash_; }
 

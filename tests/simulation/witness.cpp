@@ -10,9 +10,9 @@ namespace weft::sim {
 
 namespace {
 
-// Heartbeat interval x liveness, as clocks of other rates measure it.
+// Heartbeat interval x liveness, as measured by clocks that run at other rates.
 constexpr Duration kSilenceMin = std::chrono::milliseconds(3000 - 60);
-// A heartbeat interval: whoever is a heartbeat late still has one in hand.
+// A heartbeat interval: a peer that is one heartbeat late still has one in hand.
 constexpr Duration kShortFreeze = std::chrono::milliseconds(1000 + 20);
 
 }  // namespace
@@ -55,7 +55,7 @@ void Witness::did(const broker::Action& action) {
   }
 }
 
-// ---- what it hears ----
+// ---- what the broker receives ----
 
 void Witness::hear(broker::PeerId from, const wire::Message& message, std::uint8_t minor) {
   Peer& peer = peers_[from];
@@ -85,9 +85,9 @@ void Witness::hear(broker::PeerId from, const wire::Message& message, std::uint8
   if (const auto* results = std::get_if<wire::Results>(&message)) {
     Outbox& outbox = outboxes_[{peer.worker, results->session}];
     std::uint64_t number = results->first;
-    if (results->fresh) outbox.erase(outbox.begin(), outbox.lower_bound(number));  // of an earlier session
+    if (results->fresh) outbox.erase(outbox.begin(), outbox.lower_bound(number));  // earlier session
     for (const wire::ResultRecord& record : results->records) {
-      // A blob that did not reach the journal is of no use: the task is executed again.
+      // A blob result of a detached task that did not reach the journal is lost: the task is executed again.
       const bool fetched = record.payload.is_blob() && is_detached({results->session, record.seq});
       if (record.outcome == wire::Outcome::ok && !fetched) outbox[number] = record.seq;
       ++number;
@@ -104,9 +104,9 @@ void Witness::hear_client(Session& session, const wire::Message& message, std::u
     for (const wire::ReannounceRecord& record : reannounce->tasks) {
       add(session, record.seq, record.spec);
       Task& task = session.tasks[record.seq];
-      // Neither an older client nor an older broker knows the field: a CANCEL follows.
+      // An older client or broker does not know the `cancelled` field: a CANCEL follows.
       if (std::min(minor, minor_) < kCancelledMinor) task.cancelled = false;
-      // Of what its client was still fetching when it said SYNCED, this broker may never have had the answer.
+      // The broker may never have had an answer whose blob the client was still fetching when it said SYNCED.
       if (std::exchange(task.final, 0) != 0 || session.synced) task.again = true;
     }
   } else if (std::holds_alternative<wire::Synced>(message)) {
@@ -132,14 +132,15 @@ void Witness::add(Session& session, std::uint64_t seq, std::uint32_t spec) {
   session.tasks[seq].detach = session.detaches[spec];
 }
 
-/// A new session, for a client that is not known any more; the journal still has of it what it had.
+/// A new session, for a client whose session the broker has dropped; the journal's entries for the client
+/// stay.
 void Witness::begin_anew(Session& session) {
   std::erase_if(session.tasks, [](const auto& entry) { return !entry.second.durable; });
   for (auto& [seq, task] : session.tasks) task.final = 0;
   session = Session{.tasks = std::move(session.tasks)};
 }
 
-/// These are durable.
+/// These records are durable from now on.
 void Witness::read(const std::vector<broker::JournalRecord>& records) {
   for (const broker::JournalRecord& record : records) {
     if (const auto* task = std::get_if<broker::TaskRecord>(&record)) {
@@ -153,7 +154,7 @@ void Witness::read(const std::vector<broker::JournalRecord>& records) {
   }
 }
 
-// ---- what it does ----
+// ---- what the broker sends ----
 
 void Witness::say(broker::PeerId to, const wire::Message& message) {
   const Peer& peer = peers_[to];
@@ -218,8 +219,8 @@ void Witness::check_deliver(Session& session, const wire::Deliver& deliver) {
   }
 }
 
-/// While its client is there, its success must have come to the client first; that of a detached task into
-/// the journal.
+/// The client of a released success must have acknowledged its answer, if the client is there; the success of
+/// a detached task must be in the journal.
 void Witness::check_release(const Uuid& worker, const wire::Release& release) {
   Outbox& outbox = outboxes_[{worker, release.session}];
   const auto session = sessions_.find(release.session);
@@ -228,7 +229,7 @@ void Witness::check_release(const Uuid& worker, const wire::Release& release) {
     outbox.erase(outbox.begin());
     if (session == sessions_.end()) continue;
     const auto task = session->second.tasks.find(seq);
-    if (task == session->second.tasks.end()) continue;  // nobody needs this one
+    if (task == session->second.tasks.end()) continue;  // no client needs this result
     if (task->second.durable) {
       if (task->second.saved) continue;
       fail(fmt::format("the result of task {} is released, and the journal does not have it",
@@ -242,7 +243,8 @@ void Witness::check_release(const Uuid& worker, const wire::Release& release) {
   }
 }
 
-/// A peer is dropped for what it said, for its connection, for a new one in its place, or for its silence.
+/// A peer may be dropped for what it said, for its connection, for a new connection in its place, or for
+/// silence.
 void Witness::check_drop(broker::PeerId peer) const {
   const auto of_peer = [&](const auto& event) {
     if constexpr (requires { event.peer; }) return event.peer == peer;

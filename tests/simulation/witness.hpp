@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Witness: hears all that is said on the broker's connections and holds the broker to PROTOCOL.md: attempts
-// are given out once, nobody is given a task that is cancelled or answered, an answer has one number, results
-// are released when their client has them, detached tasks are promised, assigned, answered and released when
-// the journal has what it must, a worker that holds gets nothing new, and silence is waited for. Says fail()
-// when a rule is broken.
+// Witness: sees all messages on the broker's connections and checks the broker against PROTOCOL.md. Attempts
+// are given out once; a cancelled or answered task is not assigned; an answer has one number; a result is
+// released when its client has it; a detached task is promised, assigned, answered and released when the
+// journal has what it must; a worker that holds gets no new task; and a peer is dropped for silence only
+// after its deadline. The witness calls fail() if a rule is broken.
 #pragma once
 
 #include <map>
@@ -19,39 +19,39 @@ class Witness {
  public:
   explicit Witness(World& world) : world_(world) {}
 
-  /// A new life of the broker, which knows nothing of the one before.
+  /// A new broker process starts, which knows nothing of the one before.
   void broker_started(std::uint64_t epoch, std::uint8_t minor);
-  /// The broker could not do anything from `since` until now.
+  /// The broker was frozen from `since` until now.
   void broker_woke(Time since);
-  /// What the broker's machine is told, before it acts on it.
+  /// An event that the Scheduler receives, before it acts on it.
   void heard(const broker::Event& event);
-  /// What it did, because of what it heard last.
+  /// An action of the Scheduler, caused by the last event.
   void did(const broker::Action& action);
-  /// From here nobody may hold anything of anybody.
+  /// From here on no worker may hold anything of any client.
   void everybody_left() { everybody_left_ = true; }
 
  private:
   struct Task {
     bool cancelled = false;
-    bool again = false;       // its answer was lost, and it was announced once more
+    bool again = false;       // its answer was lost, and its client announced it again
     std::uint64_t final = 0;  // delivery number of its answer; 0: none yet
-    bool detach = false;      // as its spec says
-    bool durable = false;     // the journal has it
-    bool saved = false;       // and its answer, or that nobody needs that any more
+    bool detach = false;      // by its spec
+    bool durable = false;     // the journal has its submission
+    bool saved = false;       // the journal has its answer, or that no client needs it
   };
   struct Session {
     broker::PeerId peer = broker::kNoPeer;
-    std::uint64_t delivered = 0;  // as its HELLO said
+    std::uint64_t delivered = 0;  // the number in its HELLO
     std::uint64_t acked = 0;
-    bool synced = false;  // it has announced all that it had open
+    bool synced = false;  // the client has announced all its open tasks
     std::unordered_map<std::uint64_t, Task> tasks;
     std::unordered_map<std::uint32_t, bool> detaches;  // by spec
   };
   struct Peer {
-    Uuid session;  // a client's, or
-    Uuid worker;   // a worker's incarnation
+    Uuid session;  // of a client; or
+    Uuid worker;   // incarnation of a worker
     Time heard{};
-    bool holds = false;  // a worker: it takes no more slots of tasks than
+    bool holds = false;  // of a worker: it takes no more tasks than hold_slots
     std::uint32_t hold_slots = 0;
   };
   struct OutboxId {
@@ -76,14 +76,14 @@ class Witness {
 
   World& world_;
   std::uint64_t epoch_ = 0;
-  std::uint8_t minor_ = wire::kMinor;  // of the broker
+  std::uint8_t minor_ = wire::kMinor;  // protocol version of the broker
   Time awake_since_{};
   const broker::Event* event_ = nullptr;
   std::map<broker::PeerId, Peer> peers_;
   std::unordered_map<Uuid, Session> sessions_;
   std::map<OutboxId, Outbox> outboxes_;
-  std::map<std::uint64_t, std::string> rows_;                   // ordered, by number
-  std::set<std::pair<std::uint64_t, std::uint64_t>> attempts_;  // of all lives
+  std::map<std::uint64_t, std::string> rows_;  // by number: rows that the journal was ordered to write
+  std::set<std::pair<std::uint64_t, std::uint64_t>> attempts_;  // (epoch, attempt) of all brokers
   bool everybody_left_ = false;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// WorkerBlobs: where a simulated worker's shell keeps blobs: files in a cache on disk that outlives the
-// process, arguments and results in its memory.
+// WorkerBlobs: the blob storage of a simulated worker's shell: files in a cache on disk that outlives the
+// process, arguments and results in the memory of the process.
 #pragma once
 
 #include <functional>
@@ -15,7 +15,7 @@ namespace weft::sim {
 
 class WorkerBlobs {
  public:
-  /// `answer` delivers an event to the session some time later, if it is still wanted then.
+  /// `answer` delivers an event to the core some time later, if it is still wanted by then.
   using Answer = std::function<void(worker::Event, std::function<bool()> still_wanted)>;
   WorkerBlobs(World& world, double corrupt_chance, Answer answer)
       : world_(world),
@@ -27,7 +27,7 @@ class WorkerBlobs {
   void perform(const StoreChunk& chunk);
   void perform(const VerifyBlob& verify);
   void perform(const DropBlob& drop);
-  /// A task has made it.
+  /// A task has made this blob.
   void add_result(const wire::BlobRef& blob) { results_[blob.id] = blob.size; }
 
   bool has_result(const BlobId& id, std::uint64_t offset, std::uint32_t bytes) const;
@@ -39,7 +39,7 @@ class WorkerBlobs {
   struct Search {
     std::uint64_t size = 0;
     bool is_file = false;
-    std::uint64_t serial = 0;  // an answer to an abandoned search is not an answer to the next one
+    std::uint64_t serial = 0;  // so that an answer to an abandoned search is dropped
     PartialBlob partial;
   };
   void answer(const BlobId& id, worker::Event event);

@@ -53,7 +53,7 @@ void WorkerNode::start() {
   if (scenario_.short_of_memory && minor_ >= kMemoryMinor) read_memory();
 }
 
-/// Every second.
+/// Reports the worker's memory every second.
 void WorkerNode::read_memory() {
   constexpr double kLimit = 1e6;
   post_after(std::chrono::seconds(1), [this] {
@@ -88,8 +88,8 @@ std::string WorkerNode::leftovers() const {
 void WorkerNode::link_is_up() { step(worker::LinkUp{}); }
 void WorkerNode::link_is_down(const std::string& reason) { step(worker::LinkDown{reason}); }
 
-/// Fields that a newer client has added arrive as they were sent; essential ones never where they are
-/// unknown.
+/// A worker must get the fields that a newer client has added exactly as they were sent; essential fields
+/// must never reach a version that does not know them.
 void WorkerNode::check_newer(const wire::Message& message) const {
   const auto is_as_sent = [this](const Uuid& session, const wire::Tail& tail) {
     const bool from_newer = oracle_.minor_of(session) > wire::kMinor;
@@ -97,7 +97,7 @@ void WorkerNode::check_newer(const wire::Message& message) const {
   };
   if (const auto* define = std::get_if<wire::DefineFor>(&message)) {
     wire::Tail tail = define->content.tail;
-    // Of what was added since its version it sees the defaults.
+    // A worker sees the defaults of fields that were added after its version.
     wire::ByteBuffer unknown;
     wire::BufferWriter out(unknown);
     std::uint32_t fields = 0;
@@ -201,7 +201,7 @@ void WorkerNode::perform(const worker::Exit& exit) {
   count(exit.code == 0 ? "worker leaves by itself" : "worker is refused");
   close_link(true);
   exiting_ = true;
-  // Not from inside its own turn.
+  // In a later event, since this turn still uses the process.
   world_.after(Duration(0), [this] {
     if (!exiting_) return;
     crash(Network::Power::process_down);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WorkerNode: the real worker::WorkerCore in a simulated process, with fake runners and blobs; does what
+// WorkerNode: the real worker::WorkerCore in a simulated process, with fake runners and blobs; it does what
 // worker/worker.cpp does with zmq and processes.
 #pragma once
 
@@ -17,13 +17,13 @@ class WorkerNode : public DialerNode {
  public:
   WorkerNode(World& world, Network& network, Oracle& oracle, const Scenario& scenario, std::size_t number);
 
-  /// A new incarnation.
+  /// Starts a new process, with a new incarnation.
   void start();
   void crash(Network::Power how);
-  /// SIGTERM. It comes back some time after it has left.
+  /// SIGTERM. The worker comes back some time after it has left.
   void drain();
   FakeRunners& runners() { return runners_; }
-  /// "" when it holds nothing of anybody.
+  /// What the worker still holds of any client; "" if nothing.
   std::string leftovers() const;
 
  private:
@@ -51,7 +51,7 @@ class WorkerNode : public DialerNode {
   worker::Actions actions_;
   Uuid incarnation_;
   std::uint64_t epoch_ = 0;
-  std::unordered_map<TaskId, std::uint64_t> assigned_by_;  // epoch
+  std::unordered_map<TaskId, std::uint64_t> assigned_by_;  // epoch of the broker that assigned the task
   bool exiting_ = false;
 };
 

@@ -8,7 +8,8 @@ namespace weft::sim {
 
 void World::run_until(Time time) {
   while (!queue_.empty() && queue_.top().at <= time) {
-    // top() is const; the entry leaves the queue in the next line, so nobody sees it moved from.
+    // top() is const, but the entry leaves the queue in the next line, before any other code sees the
+    // moved-from one.
     Entry entry = std::move(const_cast<Entry&>(queue_.top()));
     queue_.pop();
     now_ = entry.at;

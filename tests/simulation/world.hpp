@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// World: virtual time, the queue of what will happen, chance, and the trace of what did. Single thread.
+// World: virtual time, the queue of future events, chance, and the trace of past events. Single-threaded.
 #pragma once
 
 #include <functional>
@@ -17,10 +17,10 @@ namespace weft::sim {
 
 class World {
  public:
-  /// How much the processes of this world differ from perfect ones.
+  /// How far the processes of this world differ from ideal ones.
   struct Noise {
-    Duration turn_max = std::chrono::microseconds(300);  // until a process that has something to do does it
-    std::int64_t drift_ppm_max = 10'000;                 // of a clock: one percent
+    Duration turn_max = std::chrono::microseconds(300);  // until a process that is woken takes its turn
+    std::int64_t drift_ppm_max = 10'000;                 // of a clock: up to one percent
     static Noise none() { return {Duration(0), 0}; }
   };
 
@@ -31,12 +31,12 @@ class World {
   World& operator=(const World&) = delete;
 
   Time now() const { return now_; }
-  /// What is due at one time happens in the order of these calls.
+  /// Events that are due at the same time happen in the order of these calls.
   void at(Time time, std::function<void()> happen) {
     queue_.push(Entry{std::max(time, now_), next_serial_++, std::move(happen)});
   }
   void after(Duration delay, std::function<void()> happen) { at(now_ + delay, std::move(happen)); }
-  /// Lets everything happen that is due until `time`, and `time` pass.
+  /// Performs all events that are due until `time`, and advances the clock to `time`.
   void run_until(Time time);
 
   Random& random() { return random_; }
@@ -73,7 +73,7 @@ class World {
   std::uint64_t events_ = 0;
 };
 
-/// A promise was broken: says which, and aborts; main's handler prints the trace that led to it.
+/// Reports a broken promise and aborts; main's handler prints the trace that led to it.
 [[noreturn]] void fail(const std::string& what);
 
 }  // namespace weft::sim
