@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Where, when and how often each task was really executed: a task leaves a line in a file when it starts, and
-// the test reads them.
+// Where, when and how often each task was really executed: a task appends a line to a file when it starts,
+// and the test reads the lines.
 #pragma once
 
 #include <fcntl.h>
@@ -24,7 +24,7 @@ struct Execution {
   Clock::time_point at;
 };
 
-/// In the task. A short line with O_APPEND is written whole, whoever else writes.
+/// Called in the task. write() of a short line with O_APPEND is atomic, whichever other process writes.
 inline void note_execution(const std::string& file, long task) {
   const std::string line = std::to_string(task) + " " + this_task::worker() + " " +
                            std::to_string(Clock::now().time_since_epoch().count()) + "\n";
@@ -34,7 +34,7 @@ inline void note_execution(const std::string& file, long task) {
   if (!noted) throw std::runtime_error("cannot write " + file);
 }
 
-/// In the test: in the order of their starts.
+/// Called in the test: all executions in the order of their starts.
 inline std::vector<Execution> executions_in(const std::string& file) {
   std::vector<Execution> all;
   std::ifstream lines(file);
@@ -46,7 +46,7 @@ inline std::vector<Execution> executions_in(const std::string& file) {
   return all;
 }
 
-/// By task; those that never started are not in it.
+/// The number of executions by task, without tasks that never started.
 inline std::map<long, int> executions_of(const std::string& file) {
   std::map<long, int> times;
   for (const Execution& one : executions_in(file)) ++times[one.task];

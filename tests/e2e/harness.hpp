@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What end-to-end tests stand on: a broker and workers on free ports, in a directory of their own, ended by
-// pid when the test ends.
+// The base of end-to-end tests: a broker and workers on free ports, in a temporary directory, ended by pid
+// when the test ends.
 #pragma once
 
 #include <memory>
@@ -19,14 +19,14 @@ class Cluster {
   struct Options {
     int workers = 1;
     int nprocs = 2;
-    std::vector<std::string> broker_prefix;  // a command that starts it, such as prlimit
+    std::vector<std::string> broker_prefix;  // a command that starts the broker, such as prlimit
     std::vector<std::string> broker_arguments;
     std::vector<std::string> worker_arguments;
   };
   Cluster() : Cluster(Options{}) {}
   explicit Cluster(Options options);
 
-  /// "127.0.0.1:40123"
+  /// As in "127.0.0.1:40123".
   const std::string& address() const { return address_; }
   Process& broker() { return *broker_; }
   Process& worker(std::size_t i = 0) { return *workers_.at(i); }
@@ -34,9 +34,9 @@ class Cluster {
 
   /// Starts one more worker; returns at once.
   Process& add_worker(std::vector<std::string> arguments = {}, Environment environment = {});
-  /// Starts the broker again on the same port, after it was killed.
+  /// Starts a broker on the port of the killed one.
   void restart_broker(Environment environment = {});
-  /// Waits until `slots` have joined. Fails the test when they do not.
+  /// Waits until `slots` slots have joined, and fails the test if they have not after `within`.
   void wait_for_slots(long slots, std::chrono::milliseconds within = 15s);
   long status(const std::string& key) const { return status_number(address_, key); }
   const std::filesystem::path& directory() const { return directory_.path(); }

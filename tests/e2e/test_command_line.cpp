@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What people type, right and wrong.
+// Command lines as users type them, right and wrong.
 #include <doctest/doctest.h>
 
 #include <fstream>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every named place where a part can die is visited: it dies there by SIGKILL while tasks run, is started
-// again, and every task is answered with the right value.
+// Visits every named crash point: a process dies there by SIGKILL while tasks run, is started again, and
+// every task gets the right answer.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -22,8 +22,8 @@ constexpr int kSlots = 2;  // of each worker
 
 struct Point {
   std::string_view name;
-  std::vector<int> passes;         // it dies at the n-th time
-  std::string_view not_visited{};  // why, when it is not
+  std::vector<int> passes;         // the process dies at the n-th pass
+  std::string_view not_visited{};  // the reason, if the tests do not visit it
 };
 
 const std::vector<Point> kPoints = {
@@ -51,7 +51,7 @@ struct Answer {
   MSGPACK_DEFINE(value, attempt)
 };
 
-/// Leaves a line for each execution. Every seventh needs a retry, which is no charge for a crash.
+/// Appends a line for each execution. Every seventh task needs a retry, which is not a charge for a crash.
 Answer work(const std::string& executions, int number) {
   note_execution(executions, number);
   usleep(static_cast<useconds_t>(number % 4) * 2000);
@@ -63,11 +63,11 @@ int executions_without_crash(int number) { return number % 7 == 0 ? 2 : 1; }
 
 struct Finished {
   int right = 0;    // answers
-  int charges = 0;  // crashes, over all tasks
+  int charges = 0;  // sum over all tasks
   bool operator==(const Finished&) const = default;
 };
 
-/// What an ordinary client sees of it all. Throws what its futures throw.
+/// The results of all tasks as an ordinary client sees them. Throws the errors of its futures.
 Finished run_tasks(const std::string& address, const std::string& executions) {
   weft::Client client(address);
   auto futures = client.with({.retries = 1}).map<work>(weft::same(executions), std::views::iota(0, kTasks));
@@ -98,7 +98,7 @@ Environment crash_at(std::string_view point, int passes) {
   return {{"WEFT_CRASH_AT", std::string(point) + ":" + std::to_string(passes)}};
 }
 
-/// The broker dies: what it had sent out goes on meanwhile, and nothing is started twice.
+/// The broker dies: the tasks that it had assigned go on, and none is started twice.
 void visit_in_broker(std::string_view point, int passes) {
   Visit visit;
   Cluster& cluster = visit.cluster;
@@ -116,7 +116,7 @@ void visit_in_broker(std::string_view point, int passes) {
   }
 }
 
-/// One of two workers dies: what it was running is charged, and nothing else.
+/// One of two workers dies: only the tasks that it was running are charged.
 void visit_in_worker(std::string_view point, int passes) {
   Visit visit;
   Cluster& cluster = visit.cluster;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A worker that has used up its memory gets nothing new, and an argument that is larger than it is refused.
+// A worker above its memory limit gets no new task, and an argument that is larger than that limit is
+// refused.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@
 namespace weft::e2e {
 namespace {
 
-/// Uses so much memory until there is such a file.
+/// Uses this much memory until `file` exists.
 std::string fill_until(int mebibytes, std::string file) {
   const std::size_t bytes = static_cast<std::size_t>(mebibytes) << 20;
   const auto block = std::make_unique<char[]>(bytes);
@@ -23,7 +24,7 @@ std::string fill_until(int mebibytes, std::string file) {
   return weft::this_task::worker();
 }
 
-/// Its runner keeps it.
+/// Leaves memory allocated in the runner.
 int leave_behind(int mebibytes) {
   static std::string kept;
   kept.assign(static_cast<std::size_t>(mebibytes) << 20, 'x');
@@ -79,7 +80,7 @@ TEST_SUITE("memory") {
     weft::Client client(cluster.address());
     const std::string large(120 << 20, 'x');
     std::string text;
-    // For a moment after the start of a broker other workers may be about to come back.
+    // For a moment after the start of a broker, other workers may be about to come back, and the task waits.
     try {
       client.submit<length>(large).result();
     } catch (const weft::TaskUnschedulable& error) {

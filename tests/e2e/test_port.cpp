@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Bad bytes on the port cost the sender its connection, and nobody else anything.
+// A peer that sends bad bytes to the port loses its connection; no other peer is affected.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -117,7 +117,7 @@ TEST_SUITE("port") {
     Cluster cluster;
     RawPeer peer(cluster);
     std::string hello = weft::wire::encode(weft::wire::HelloClient{});
-    hello[4] = 1;  // a release of last year
+    hello[4] = 1;  // an old release: protocol version 1.0
     hello[5] = 0;
     peer.send(hello);
     const auto answer = peer.receive();
