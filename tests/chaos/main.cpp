@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Chaos on real processes: faults of every kind every second or so, and every answer checked.
+// Chaos with real processes: about one fault of any kind per second, and every answer is checked.
 //   weft_chaos [--minutes M] [--seed S]
 #include <fmt/format.h>
 #include <sys/prctl.h>
@@ -20,10 +20,10 @@ volatile std::sig_atomic_t interrupted = 0;
 
 struct Starts {
   std::uint64_t executions = 0;
-  std::vector<double> restarts_s;  // from the kill of a worker to the start of what it ran elsewhere
+  std::vector<double> restarts_s;  // from the kill of a worker to the next start of its task elsewhere
 };
 
-/// Reads what the tasks left behind. Throws when one that may be started once was started twice.
+/// Reads the starts file. Throws if a task that may start once was started twice.
 Starts read_starts(const std::string& file, const std::vector<Fleet::WorkerKill>& kills) {
   std::map<std::string, std::int64_t> killed_at;
   for (const auto& kill : kills) killed_at[kill.worker] = kill.at_us;
@@ -79,7 +79,7 @@ void report(const Fleet& fleet, const Starts& starts, double seconds, std::uint6
              spread(starts.restarts_s));
 }
 
-/// Faults until the time is over, then the end.
+/// Injects faults until the time is over, then ends the fleet.
 void run(Fleet& fleet, double minutes, std::uint64_t seed) {
   const auto begin = Clock::now();
   const auto end =
@@ -93,7 +93,7 @@ void run(Fleet& fleet, double minutes, std::uint64_t seed) {
       next_fault += std::chrono::milliseconds(std::uniform_int_distribution<int>(300, 1700)(random));
     }
     fleet.look();
-    std::this_thread::sleep_for(std::chrono::milliseconds(3));  // between two looks
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));  // poll interval
   }
   fleet.finish();
   report(fleet, read_starts(fleet.starts(), fleet.worker_kills()),
@@ -113,7 +113,7 @@ int main(int argc, char** argv) {
 
   std::signal(SIGINT, [](int) { interrupted = 1; });
   std::signal(SIGTERM, [](int) { interrupted = 1; });
-  prctl(PR_SET_CHILD_SUBREAPER, 1);  // so that whoever is left behind is ours, and found
+  prctl(PR_SET_CHILD_SUBREAPER, 1);  // so that leftover processes become our children, and are found
   std::string folder = (std::filesystem::temp_directory_path() / "weft-chaos-XXXXXX").string();
   if (mkdtemp(folder.data()) == nullptr) {
     fmt::print(stderr, "weft_chaos: cannot make a folder in {}\n",
