@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Other fabrics, from Debian's packages, given the work that suits them best. Each starts what it needs and
-// ends it. They throw when a package is missing.
+// Comparable systems, from Debian's packages, with the kind of work that suits them best. Each function
+// starts the processes that it needs and ends them; it throws if a package is missing.
 #pragma once
 
 #include "client/cli/bench_clock.hpp"
 
 namespace weft::bench {
 
-/// gearmand with two workers that do nothing: tasks a second with a thousand under way.
+/// gearmand with two no-op workers: tasks per second with a thousand tasks under way.
 double gearman_throughput();
-/// One task at a time, nothing else going on.
+/// One task at a time, on an otherwise idle gearmand.
 RoundTrip gearman_round_trip();
 
-/// distributed, with its defaults and two workers of one thread: client.map of a no-op, and gather.
+/// distributed, with its defaults and two workers of one thread: tasks per second of client.map of a no-op,
+/// and gather.
 double dask_throughput();
 
 }  // namespace weft::bench
