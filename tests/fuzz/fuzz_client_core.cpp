@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Bytes as a story that a client's session lives through: a program that keeps the rules of
-// session_events.hpp, a broker that says anything that decodes, connections that break. Every task is
-// completed exactly once, or the session gives up; nothing is sent without a link.
+// The input is a story of a ClientCore: a program that follows the rules of session_events.hpp, a broker that
+// sends any message that decodes, connections that break. Every task must be completed exactly once, unless
+// the core gives up, and nothing may be sent without a link.
 #include <map>
 #include <set>
 
@@ -102,7 +102,7 @@ class Story {
       const std::uint32_t spec = in_.pick(specs_);
       wire::Payload payload;
       draw(in_, payload);
-      // What an attached task names is small: the program never makes a blob of it.
+      // The reference of an attached task is small: the program never makes a blob of it.
       if (attached_.contains(spec)) payload = wire::Payload(in_.text());
       if (payload.is_blob()) ++arguments_[payload.blob().id];
       submitted_ += 1 + in_.one_in(8);
@@ -227,7 +227,7 @@ class Story {
   void perform(const GaveUp& gave_up) { WEFT_CHECK(!gave_up.reason.empty()); }
   void perform(const Log& log) { WEFT_CHECK(!log.text.empty()); }
 
-  /// A program that waits for nobody: cancels what is open, which completes it, and closes.
+  /// The program cancels all open tasks, which completes them, and closes without waiting.
   void finish() {
     const std::vector<std::uint64_t> open(open_.begin(), open_.end());
     step(CancelTasks{open});
@@ -242,10 +242,10 @@ class Story {
   LinkState link_ = LinkState::none;
   std::uint32_t spec_last_ = 0;
   std::vector<std::uint32_t> specs_;
-  std::set<std::uint32_t> attached_;  // those of kind attached
+  std::set<std::uint32_t> attached_;  // specs of kind attached
   std::uint64_t submitted_ = 0;
   std::uint64_t delivered_ = 0;
-  std::set<std::uint64_t> open_;  // not completed
+  std::set<std::uint64_t> open_;  // tasks that are not completed
   std::map<BlobId, std::uint64_t> arguments_;
   std::map<BlobId, std::uint64_t> stored_;  // bytes
   std::set<BlobId> verifying_;

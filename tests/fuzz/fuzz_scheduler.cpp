@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Bytes as a story that the scheduler lives through: clients and workers that mostly keep to the protocol
-// and sometimes do not, connections that break, time that passes. After every step the invariants must
-// hold, every message must be one that its receiver can decode, and no task may get a second final delivery.
-// At the end everybody leaves, and nothing may be left.
+// The input is a story of a Scheduler: clients and workers that mostly follow the protocol and sometimes do
+// not, connections that break, time that passes. After every step the invariants must hold, every message
+// must be one that its receiver can decode, and no task may get a second final delivery. At the end all peers
+// leave, and nothing may be left.
 #include <deque>
 #include <map>
 #include <set>
@@ -26,21 +26,21 @@ struct Assignment {
   wire::AttemptRecord attempt;
 };
 
-/// What one connection has said and heard, so that what it says next can make sense.
+/// What a connection has sent and received, so that its next message can make sense.
 struct Connection {
   PeerId peer = 0;
   bool client = false;
   Uuid who;                          // session or incarnation
-  std::vector<Assignment> assigned;  // of a worker, not answered
+  std::vector<Assignment> assigned;  // tasks of a worker that it has not answered
   std::map<Uuid, std::uint64_t> outbox;
-  std::uint64_t delivered = 0;  // of a client
+  std::uint64_t delivered = 0;  // number of the last delivery to a client
 };
 
-/// What one session was promised in this life of it.
+/// What was promised to one session since its last fresh WELCOME.
 struct Answers {
-  std::map<std::uint64_t, std::uint64_t> asked;             // SUBMIT or REANNOUNCE, by task
+  std::map<std::uint64_t, std::uint64_t> asked;             // by task: SUBMITs or REANNOUNCEs
   std::map<std::uint64_t, std::set<std::uint64_t>> finals;  // delivery numbers, by task
-  std::map<std::uint64_t, wire::DeliveryRecord> by_number;  // what a number stood for
+  std::map<std::uint64_t, wire::DeliveryRecord> by_number;  // by delivery number
   std::uint64_t submitted = 0;
 };
 
@@ -129,7 +129,7 @@ class Story {
   }
   wire::HelloWorker worker_hello() {
     wire::HelloWorker hello;
-    // Incarnations are not sessions, but for one that is.
+    // Incarnations differ from sessions, except for one in sixteen.
     hello.incarnation = in_.one_in(16) ? draw_uuid(in_) : id_of<16>(0x80 + in_.below(3));
     hello.name = "worker" + std::to_string(in_.below(3));
     hello.host = "host";
@@ -165,7 +165,7 @@ class Story {
     return from.assigned.empty() ? nullptr : &in_.pick(from.assigned);
   }
 
-  /// A RESULT for what it was given, numbered as it should be, now and then not.
+  /// A RESULT for an assigned task, usually with the right number.
   void finish(Connection& from) {
     const Assignment* mine = any_assignment(from);
     if (mine == nullptr || in_.one_in(16)) return say(from, draw_message<wire::Results>(in_));
@@ -193,7 +193,8 @@ class Story {
   // ---- steps ----
 
   void say(Connection& from, wire::Message message) {
-    // Who hears nothing of its HELLO is nobody yet: the scheduler learns of it as it would over the wire.
+    // The peer of a connection without an accepted HELLO is unknown: the HELLO tells who it is, as on the
+    // wire.
     if (!scheduler_.knows(from.peer)) {
       if (const auto* hello = std::get_if<wire::HelloClient>(&message)) {
         from.client = true;
@@ -209,7 +210,7 @@ class Story {
     if (const auto* submit = std::get_if<wire::Submit>(&message)) {
       for (const auto& task : submit->tasks) {
         auto& asked = answers.asked[task.seq];
-        asked = std::max<std::uint64_t>(asked, 1);  // again means the same one
+        asked = std::max<std::uint64_t>(asked, 1);  // a repeated SUBMIT means the same task
         answers.submitted = std::max(answers.submitted, task.seq);
       }
     }
@@ -257,7 +258,7 @@ class Story {
     }
   }
 
-  /// What was ordered of the journal first is done now, or has failed.
+  /// The journal performs its oldest order now, or fails to.
   void commit(const std::string& fault) {
     if (orders_.empty()) return;
     const Action order = std::move(orders_.front());
@@ -283,7 +284,7 @@ class Story {
   void take(const Send& send) {
     trace([&] { return "  to " + std::to_string(send.peer) + ": " + wire::describe(send.message); });
     Connection* to = find(send.peer);
-    WEFT_CHECK(to != nullptr);  // nothing goes to whom the shell was told to forget
+    WEFT_CHECK(to != nullptr);  // no message to a peer that the shell was told to forget
     const auto decoded = wire::decode(wire::encode(send.message));
     WEFT_CHECK(decoded);
     if (const auto* welcome = std::get_if<wire::Welcome>(&send.message);
@@ -313,14 +314,14 @@ class Story {
     }
   }
 
-  /// Everybody goes, and every grace passes: nothing is left.
+  /// All peers leave and all grace periods pass: nothing may be left.
   void leave() {
     for (Connection& connection : connections_) step(PeerGone{connection.peer});
     for (int i = 0; i < 400; ++i) {
       commit("");
       until_deadline();
     }
-    if (settings_.journal) return;  // what is detached stays
+    if (settings_.journal) return;  // detached tasks stay
     const wire::Status status = scheduler_.status(true);
     WEFT_CHECK(status.clients == 0 && status.client_list.empty());
     WEFT_CHECK(status.workers == 0 && status.worker_list.empty());
@@ -332,7 +333,7 @@ class Story {
   Time now_{std::chrono::seconds(1000)};
   Scheduler scheduler_;
   std::vector<Connection> connections_;
-  std::deque<Action> orders_;  // to the journal
+  std::deque<Action> orders_;  // to the journal, not yet performed
   PeerId next_peer_ = 1;
   std::unordered_set<std::uint64_t> attempts_;
   std::map<Uuid, Answers> answers_;  // by session

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Replays files, or all files of folders, through a fuzz target: what libFuzzer's own main does, for
-// compilers that have none. Exit code 1 when there was nothing to replay.
+// Replays files, or all files of directories, through a fuzz target, as libFuzzer's own main does, for
+// compilers without libFuzzer. Exit code 1 if there was no file.
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
@@ -29,7 +29,7 @@ int main(int argc, char** argv) {
       return 1;
     }
     const std::string bytes((std::istreambuf_iterator<char>(file)), {});
-    // Said before it is run: an input that aborts is the last one named.
+    // Printed before it runs, so that the last line names an input that aborts.
     std::printf("%s\n", path.c_str());
     std::fflush(stdout);
     LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
