@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Holds a free port on loopback and prints its number, until it is killed: `listening` accepts
-# connections, `refusing` only binds, `full` has a backlog in which no connection fits any more.
+# Holds a free port on loopback and prints its number, until it is killed: `listening` accepts connections,
+# `refusing` only binds, `full` has a backlog in which no further connection fits.
 import signal
 import socket
 import sys
