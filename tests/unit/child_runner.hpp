@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A runner of this program in a child process, and the agent's end of it.
+// A runner of this program in a child process, and the agent's end of its channel.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -38,7 +38,7 @@ std::string definition_of_function() {
   return definition_of(function, object_of(where.value()), where->offset);
 }
 
-/// Of function F in the table that its runner announces.
+/// The index of function F in the table that its runner announces.
 template <auto F>
 std::uint32_t table_index() {
   const std::string definition = definition_of_function<F>();
@@ -100,7 +100,7 @@ class ChildRunner {
     REQUIRE(channel_.send(message, fd) == 0);
     if (!together_) channel_.wake();
   }
-  /// Both ends sleep; the runner wakes up and finds all that `sends` sends.
+  /// Both ends sleep; the runner then wakes up and finds everything that `sends` sends.
   void send_together(const std::function<void()>& sends) {
     while (page().runs.reader_sleeps.load() == 0) std::this_thread::yield();
     REQUIRE(channel_.sleep());
@@ -127,7 +127,7 @@ class ChildRunner {
     } while (whole.functions.size() < whole.total);
     return whole;
   }
-  /// But what it tells of output, which is kept for printed().
+  /// The next message other than TaskPrinted, which is stored for printed().
   Received next() {
     for (;;) {
       Received received = next_of(channel_, parts_.ends[0].get());
@@ -138,7 +138,7 @@ class ChildRunner {
     }
   }
   const TaskPrinted& printed() const { return printed_; }
-  /// The runner has ended, and everything that it said was read.
+  /// Whether the runner has ended and all its messages were read.
   bool ended() { return next().kind == Received::Kind::again; }
   std::pair<wire::Outcome, std::string> done() {
     Received received = next();
@@ -165,7 +165,7 @@ class ChildRunner {
     REQUIRE(info);
     return *info;
   }
-  /// Exit code, or minus the signal.
+  /// Exit code, or the negative number of the signal.
   int status() {
     int out = 0;
     waitpid(pid_, &out, 0);

@@ -56,7 +56,7 @@ class Harness {
     return {.id = uuid(1), .name = "test", .host = "here", .pid = 7, .address = "tcp://broker:8786"};
   }
 
-  /// Steps one event; the invariants are checked.
+  /// Steps one event, and checks the invariants.
   Actions step(const Event& event) {
     Actions actions;
     session.step(now, event, actions);
@@ -77,7 +77,7 @@ class Harness {
     return all;
   }
 
-  /// Up to the broker's WELCOME; returns what follows it.
+  /// Connects until the broker's WELCOME; returns the actions after it.
   Actions join(std::uint64_t epoch = 5, bool resumed = false, std::uint64_t received = 0) {
     while (true) {
       const Actions actions = advance(std::max(Duration(0), *session.deadline() - now));
@@ -95,7 +95,7 @@ class Harness {
   void define(std::uint32_t spec = 1, wire::TaskSpec content = {.function = "f"}) {
     CHECK(step(DefineSpec{spec, std::move(content)}).empty());
   }
-  /// Joined, with tasks 1 to `count` on the wire and received.
+  /// Joins, with tasks 1 to `count` sent and received.
   void running_tasks(std::uint64_t count) {
     define();
     join();
@@ -110,7 +110,7 @@ class Harness {
 
   Time now{};
   ClientCore session;
-  Actions hello;  // what followed the last LinkUp
+  Actions hello;  // actions after the last LinkUp
 };
 
 inline Action completed(std::uint64_t seq, const std::string& payload) {
@@ -120,7 +120,7 @@ inline Action cancelled(std::uint64_t seq) {
   return Complete{{{.seq = seq, .outcome = wire::Outcome::cancelled, .attempts = 0}}};
 }
 
-// ---- what comes and goes ----
+// ---- messages and answers ----
 
 inline wire::DeliveryRecord ok(std::uint64_t seq, const std::string& payload = "r") {
   return {.seq = seq, .payload = wire::Payload(payload)};

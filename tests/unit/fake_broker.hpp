@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A broker for tests of libclient: a ROUTER in a thread that speaks the real codec, and calls the
-// functions of this program itself. It can hold tasks back, vanish and come back.
+// A broker for tests of libclient: a ROUTER in a thread that speaks the real codec, and calls the functions
+// of this program by itself. It can hold tasks back, vanish and come back.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@ namespace weft::client::test {
 
 class FakeBroker {
  public:
-  /// `port` 0: any that is free.
+  /// `port` 0: any free port.
   explicit FakeBroker(std::uint64_t epoch = 1, int port = 0);
   ~FakeBroker();
   FakeBroker(const FakeBroker&) = delete;
@@ -27,22 +27,22 @@ class FakeBroker {
   int port() const { return port_; }
 
   std::atomic<bool> hold{false};          // tasks wait until this is false
-  std::atomic<bool> say_running{false};   // and are said to run meanwhile
+  std::atomic<bool> say_running{false};   // held tasks are reported as running
   std::atomic<bool> results_lost{false};  // GETs of results are answered with GONE
-  std::atomic<std::uint32_t> workers{1};  // as it says when it is asked
+  std::atomic<std::uint32_t> workers{1};  // number of workers that it reports
   std::atomic<std::uint64_t> arrived{0};  // tasks, executed or not
   std::atomic<std::uint64_t> executed{0};
   std::atomic<std::uint64_t> cancels{0};
   std::atomic<std::uint64_t> goodbyes{0};
   std::atomic<std::uint64_t> drops{0};
-  std::atomic<std::uint64_t> chunks{0};  // of arguments that came
+  std::atomic<std::uint64_t> chunks{0};  // of arguments, that have arrived
 
  private:
   struct Task {
     std::uint64_t seq = 0;
     std::uint32_t spec = 0;
     wire::Payload payload;
-    std::string argument;  // a blob, as far as it came
+    std::string argument;  // a blob, as much as has arrived
   };
 
   void run();

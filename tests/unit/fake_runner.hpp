@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A runner that exists only in its test, with a RunnerMonitor: what can be read of it, and a pool that
-// performs the monitor's steps. Time is virtual.
+// A runner that exists only in its test, with a RunnerMonitor: sources that the monitor can read, and a pool
+// that performs the monitor's steps. Time is virtual.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -91,30 +91,30 @@ inline std::string name_of(Step step) {
   return "none";
 }
 
-/// A runner, and a pool that does what the monitor says. `steps` and `events` are claimed by the tests.
+/// A runner, and a pool that does what the monitor says. Tests take `steps` and `events`.
 struct FakeRunner {
   RunnerMonitor monitor = a_monitor();
 
-  // What can be read:
+  // The sources that can be read:
   bool dead = false;
   int signal = 0;
   int exit_code = 0;
   bool socket_open = true;
-  std::deque<std::string> pipe;  // lines of stdout; those that begin with '!' are of stderr
+  std::deque<std::string> pipe;  // lines of stdout; a line that begins with '!' is of stderr
   std::deque<runner::Message> channel;
-  std::string garbage;     // behind the messages
-  bool right_size = true;  // of the memory that comes with large answers
+  std::string garbage;     // follows the messages
+  bool right_size = true;  // of the memory file of a large answer
   std::uint64_t started = 0;
   Time started_at{};
 
-  // What was done:
+  // The steps that were done:
   Strings steps;
   std::vector<Event> events;
   Strings logged;
   std::deque<std::string> unlogged;
   Time now{seconds(100)};
 
-  /// What happened since the last call.
+  /// The events since the last call.
   Strings take_events() {
     Strings texts;
     for (const Event& event : events) texts.push_back(text_of(event));

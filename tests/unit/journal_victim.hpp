@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What weft_journal_victim and its test know of each other.
+// Shared by weft_journal_victim and its test.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What plain msgpack-c makes of a value, without Weft.
+// The encoding of a value by plain msgpack-c, without Weft.
 #pragma once
 
 #include <msgpack.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What a row of the ready tables describes, built in a Scheduler: a broker, a client with one task, the
-// worker that says READY, and another worker that may have the task. PROTOCOL.md section 4.
+// The situation that a row of the ready tables describes, built in a Scheduler: a broker, a client with one
+// task, the worker that says READY, and another worker that may have the task. PROTOCOL.md section 4.
 #pragma once
 
 #include <functional>
@@ -15,10 +15,10 @@ namespace weft::broker {
 
 inline constexpr std::uint64_t kOldEpoch = 5;
 
-/// What becomes of the task if the claim is not adopted.
+/// The state of the task if the claim is not adopted.
 enum class Otherwise : std::uint8_t {
-  assigned,   // it is given to the next worker that is free
-  elsewhere,  // it has another attempt, which goes on
+  assigned,   // it is assigned to the next free worker
+  elsewhere,  // it has another attempt, which continues
   closed,     // it is not open
 };
 
@@ -27,51 +27,50 @@ struct Situation {
   TestClient client{uuid(101), "client"};
   TestWorker worker{uuid(102), "worker"};  // says READY
   TestWorker other{uuid(103), "other"};
-  TestWorker spare{uuid(104), "spare"};  // comes when READY has been answered
+  TestWorker spare{uuid(104), "spare"};  // joins after READY was answered
   TestWorker* holder = &other;           // of the current attempt; nullptr: no worker can have it
   wire::TaskSpec spec = any_spec();
   std::uint32_t spec_number = 1;
   std::uint32_t execution = 2;  // of the task: 1 + retries used + crashes
   wire::ClaimRecord claim{1, {kOldEpoch, 12}, wire::ClaimState::running, 2};
   bool claims = true;
-  bool must_run = false;       // the claim would not be the later one if it was done
-  wire::ClaimRecord current;   // what the holder has; attempt number 0: the task has no current attempt
+  bool must_run = false;       // the claim would not be the later one if its attempt were done
+  wire::ClaimRecord current;   // of the holder; attempt number 0: the task has no current attempt
   bool being_stopped = false;  // the current attempt
   Otherwise otherwise = Otherwise::assigned;
   std::function<void()> then;                // the event that a held claim waits for
   wire::Outcome ending = wire::Outcome::ok;  // how the claimed attempt ends
   std::uint64_t assigned_before = 0;
-  Actions after;  // what READY led to, or `then`
+  Actions after;  // actions after READY or, if the claim is held, after `then`
 
   Situation();
 
   // ---- steps ----
   void client_comes();
-  /// The client says that task 1 is all that it has open; the task has crashed once, if it may.
+  /// The client announces task 1 as its only open task, with one crash if the task may have one.
   void announce();
-  /// A task of this broker.
+  /// The client submits task 1 to this broker.
   void submit();
   void joins(TestWorker& by);
-  /// The only queued task goes to a worker that joins.
+  /// A worker joins, and gets the only queued task.
   wire::Attempt given_to(TestWorker& to);
   void lost(TestWorker& by);
   void adopted_by(TestWorker& by, const wire::ClaimRecord& claimed);
   void until(Duration since_start);
   /// The worker says HELLO, CLAIMS and READY.
   void say_ready();
-  /// What the broker does when this attempt has ended.
+  /// The worker reports the end of this attempt; returns the broker's actions.
   Actions say_result(TestWorker& by, const wire::Attempt& attempt, wire::Outcome outcome);
 };
 
 /// The outcomes of all deliveries in `actions`.
 std::vector<wire::Outcome> delivered(const Actions& actions);
 
-/// What each cell of a column means.
+/// A column: the setup for each cell.
 using SetUp = void (*)(Situation&);
 using Column = std::map<std::string, SetUp>;
 
-/// The columns of tables A to D in the order in which they are set up, by table and by the text of their
-/// header.
+/// The columns of tables A to D by table, in the order of their setup, with the text of their header.
 struct NamedColumn {
   std::string header;
   Column cells;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Harness: a Scheduler on virtual time, with clients and workers that are nothing but what they say.
-// Each verb feeds an event and checks the invariants; take() gives every action since the last
-// take(), so that tests compare whole lists. What a test did not take fails it at its end.
-// Heartbeats and log lines are kept apart: they would be in every list.
+// Harness: a Scheduler on virtual time, with clients and workers that exist only as messages. Each verb feeds
+// an event and checks the invariants; take() returns all actions since the last take(), so that tests compare
+// whole lists. A test fails at its end if it has not taken all actions. Heartbeats and log lines are stored
+// apart, since they would be in every list.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -39,7 +39,7 @@ Settings test_settings();
 wire::TaskSpec any_spec();
 wire::TaskSpec program_spec(std::uint8_t blob);
 
-/// What the broker says of a task that ended without a result.
+/// The broker's error for a task that has ended without a result.
 wire::Payload error_payload(const std::string& message);
 
 struct TestClient {
@@ -54,8 +54,8 @@ struct TestWorker {
   std::string name;
   std::uint32_t slots = 1;
   PeerId peer = kNoPeer;
-  std::map<Uuid, std::uint64_t> outbox;  // numbers used
-  std::set<Uuid> begun;                  // sessions that had their fresh batch on this connection
+  std::map<Uuid, std::uint64_t> outbox;  // last outbox number, by session
+  std::set<Uuid> begun;                  // sessions whose fresh batch was sent on this connection
 };
 
 struct Joining {
@@ -63,11 +63,11 @@ struct Joining {
   std::map<std::string, double> resources = {};
   std::vector<std::string> functions = {};
   std::string host = "host";
-  std::uint8_t minor = wire::kMinor;  // version of the protocol that it speaks
-  std::uint64_t memory = 0;           // bytes; 0: it does not say
+  std::uint8_t minor = wire::kMinor;  // protocol version that the worker speaks
+  std::uint64_t memory = 0;           // bytes; 0: not reported
 };
 
-/// What a journal and its folder hold.
+/// The contents of a journal and its blob directory.
 struct TestDisk {
   std::vector<std::string> rows;
   std::set<BlobId> blobs;
@@ -76,30 +76,29 @@ struct TestDisk {
 class Harness {
  public:
   explicit Harness(Settings settings = test_settings());
-  /// A broker that finds this journal.
+  /// A broker that starts with this journal.
   Harness(Settings settings, TestDisk disk);
   ~Harness();
   Harness(const Harness&) = delete;
   Harness& operator=(const Harness&) = delete;
 
-  // ---- peers; joining leaves nothing to take ----
+  // ---- peers; a join leaves no actions to take ----
   TestClient join_client(const std::string& name);
   TestWorker join_worker(const std::string& name, Joining joining = {});
-  /// While setting the stage of a story: takes what tasks have led to before, and what this worker is
-  /// assigned.
+  /// For setup: takes the actions of earlier tasks, and the assignments to this worker.
   TestWorker join_worker_later(const std::string& name, Joining joining = {});
-  /// On a new connection, with a WELCOME to take; nothing after HELLO is said.
+  /// Says only HELLO, on a new connection; the WELCOME is to be taken.
   void hello(TestClient& client, std::uint64_t delivered = 0, std::uint64_t epoch = kEpoch);
   void hello(TestWorker& worker, Joining joining = {});
   void ready(const TestWorker& worker) { say(worker, wire::Ready{}); }
   void synced(const TestClient& client) { say(client, wire::Synced{}); }
-  /// Its connection breaks.
+  /// The connection of this peer breaks.
   void disconnect(const TestClient& client) { gone(client.peer); }
   void disconnect(const TestWorker& worker) { gone(worker.peer); }
-  /// It stays connected and says nothing any more.
+  /// The peer stays connected but sends nothing from now on.
   void fall_silent(PeerId peer) { chatty_.erase(peer); }
 
-  // ---- what they say ----
+  // ---- messages from peers ----
   void say(PeerId peer, wire::Message message) {
     if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) beats_[peer] = *beat;
     step(Received{peer, std::move(message)});
@@ -107,14 +106,14 @@ class Harness {
   void say(const TestClient& client, wire::Message message) { say(client.peer, std::move(message)); }
   void say(const TestWorker& worker, wire::Message message) { say(worker.peer, std::move(message)); }
   void define(const TestClient& client, std::uint32_t spec, const wire::TaskSpec& content);
-  /// `count` tasks with the next numbers; the first of them.
+  /// Submits `count` tasks with the next numbers; returns the first number.
   std::uint64_t submit(TestClient& client, std::uint32_t spec, std::size_t count = 1,
                        const std::string& payload = "arg");
   void cancel(const TestClient& client, std::uint64_t seq) { say(client, wire::Cancel{{seq}}); }
   void ack(const TestClient& client, std::uint64_t delivered) { say(client, wire::Ack{delivered}); }
   void started(const TestWorker& worker, const TestClient& client, std::uint64_t seq);
   void returned(const TestWorker& worker, const TestClient& client, std::uint64_t seq);
-  /// The outcome of the attempt that this worker was assigned last for this task, or of `attempt`.
+  /// Reports the outcome of `attempt`, by default the last one of this task that was assigned to this worker.
   void result(TestWorker& worker, const TestClient& client, std::uint64_t seq,
               wire::Outcome outcome = wire::Outcome::ok, const std::string& payload = "result",
               std::uint64_t run_us = 1000, std::optional<wire::Attempt> attempt = {});
@@ -123,47 +122,47 @@ class Harness {
   }
 
   // ---- time ----
-  /// Ticks at every deadline on the way; everybody who has not fallen silent is heard.
+  /// Ticks at every deadline on the way; all peers that have not fallen silent send heartbeats.
   void advance(Duration duration);
-  /// The broker's process stands still: one step, at the end.
+  /// The broker's process is frozen: one step, at the end.
   void freeze(Duration duration);
   void step(const Event& event);
   Time now() const { return now_; }
-  /// `see` is called with every action, and when it came: log lines, heartbeats and orders to the disk too.
+  /// Calls `see` with every action and its time, including log lines, heartbeats and orders to the disk.
   void watch(std::function<void(Time, const Action&)> see) { see_ = std::move(see); }
 
-  // ---- the disk, which does nothing until it is told ----
-  /// Performs what was ordered, and what that leads to; or refuses all of it.
+  // ---- the disk, which does nothing until commit() ----
+  /// Performs all orders, also those that follow from them; with a fault, refuses them all.
   void commit(const std::string& fault = "");
   const TestDisk& disk() const { return disk_; }
-  /// Orders that it has not performed yet.
+  /// Orders that are not performed yet.
   std::size_t ordered() const { return orders_.size(); }
 
-  // ---- what came of it ----
+  // ---- the actions so far ----
   Actions take() { return std::exchange(actions_, {}); }
-  /// Setting the stage: takes actions of these kinds, at least one of each, and nothing else. A kind is a
-  /// message that is sent, ForgetPeer or ServeChunk.
+  /// For setup: takes actions of these kinds only, at least one of each. A kind is a type of a sent message,
+  /// ForgetPeer or ServeChunk.
   template <class... Kinds>
   void expect() {
     const auto check = [&](bool is_there) { CHECK_MESSAGE(is_there, "a kind is missing: " << actions_); };
     (check(std::any_of(actions_.begin(), actions_.end(), is<Kinds>)), ...);
     expect_only<Kinds...>();
   }
-  /// The same where some of the kinds may be missing.
+  /// The same, but some of the kinds may be missing.
   template <class... Kinds>
   void expect_only() {
     for (const Action& action : take())
       CHECK_MESSAGE((is<Kinds>(action) || ...), "not expected: " << Actions{action});
   }
-  /// For drivers that see every action by watch(), or judge by what follows.
+  /// Discards the actions, for drivers that see each of them by watch(), or check their effects.
   void skip() { actions_.clear(); }
   bool logged(const std::string& text) const { return log_lines(text) > 0; }
-  /// How many log lines have `text` in them.
+  /// The number of log lines that contain `text`.
   std::size_t log_lines(const std::string& text) const;
   std::size_t heartbeats(PeerId peer) const;
-  /// Of the last assignment of the task to the worker.
+  /// The attempt of the last assignment of this task to the worker.
   wire::Attempt attempt(const TestWorker& worker, const TestClient& client, std::uint64_t seq) const;
-  /// All tasks that were assigned to the worker, in order, as client numbers.
+  /// The tasks of the client that were assigned to the worker, in order.
   std::vector<std::uint64_t> assigned(const TestWorker& worker, const TestClient& client) const;
   wire::Status status() const { return scheduler_.status(true); }
   Scheduler& scheduler() { return scheduler_; }
@@ -180,7 +179,7 @@ class Harness {
     return to(client, wire::Received{seq});
   }
   Send define_for(const TestWorker& worker, const TestClient& client, std::uint32_t spec) const;
-  /// Of one task; its attempt number is `number`.
+  /// An ASSIGN of one task, with attempt number `number`.
   static Send assign(const TestWorker& worker, const TestClient& client, std::uint64_t seq,
                      std::uint64_t number, std::uint32_t spec = 1, std::uint32_t execution = 1,
                      bool alone = false);
@@ -224,7 +223,7 @@ class Harness {
   std::map<PeerId, std::vector<std::pair<TaskId, wire::Attempt>>> assignments_;
   std::map<std::pair<Uuid, std::uint32_t>, wire::TaskSpec> specs_;
   std::set<PeerId> chatty_;
-  std::map<PeerId, wire::Heartbeat> beats_;  // that each has said last
+  std::map<PeerId, wire::Heartbeat> beats_;  // last one of each peer
   PeerId next_peer_ = 1;
   std::uint8_t next_id_ = 1;
   bool check_each_step_ = true;

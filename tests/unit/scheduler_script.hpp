@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // SchedulerScript: a Harness that is driven by the commands of a scenario file (tests/scenarios/*.txt):
 //
-//   broker [max_client_silence=10s] [journal]     a new world, in which a broker has just started; its epoch
-//   is 2 restart                                       it is killed and started again, with the next epoch
+//   broker [max_client_silence=10s] [journal]     a new world with a broker that has just started, of epoch 2
+//   restart                                       the broker is killed and started again, with the next epoch
 //   client NAME [delivered=7] [synced]            HELLO on a new connection; SYNCED
-//   known NAME                                    a client that has not come: its session, of which workers
-//   speak worker NAME [slots=2] [gpu=1] [ready]         HELLO on a new connection; READY, without claims
+//   known NAME                                    a client whose session workers name before it comes
+//   worker NAME [slots=2] [gpu=1] [ready]         HELLO on a new connection; READY, without claims
 //   define CLIENT SPEC [retries=1] [crash_limit=1] [retry_delay=5s] [queue_timeout=5s] [gpu=1] [detach]
 //   submit CLIENT [SPEC] [count=3]                tasks with the next numbers
 //   announce CLIENT TASK [spec=1] [retries=1] [crashes=1] [waited=4s]      REANNOUNCE
@@ -17,13 +17,13 @@
 //   started | returned WORKER CLIENT TASK [attempt=...]
 //   result WORKER CLIENT TASK OUTCOME [attempt=...] [again]    RESULTS; again: the oldest in the outbox
 //   disconnect NAME                               its connection breaks
-//   advance 1500ms                                everybody who is connected is heard
-//   freeze 60s                                    the broker stands still
-//   commit                                        the disk performs what it was told
-//   status                                        tasks, and resources that are free
+//   advance 1500ms                                time passes, with heartbeats of all connected peers
+//   freeze 60s                                    the broker is frozen
+//   commit                                        the disk performs all orders
+//   status                                        counts of tasks, and free resources
 //
-// An attempt that is not named is the one that the worker was assigned last, by any broker. Output is what
-// the broker sends, with milliseconds since `broker`; heartbeats and log lines are left out.
+// Without attempt=... a command means the last attempt that any broker has assigned to the worker. Output is
+// the broker's messages, with milliseconds since `broker`; heartbeats and log lines are left out.
 #pragma once
 
 #include <functional>
@@ -38,7 +38,7 @@ namespace weft::broker {
 
 class SchedulerScript {
  public:
-  /// What the command has led to, a line for each action.
+  /// The output of the command, one line for each action.
   std::string perform(support::ScenarioCommand& words);
 
  private:
@@ -85,10 +85,10 @@ class SchedulerScript {
   static const std::map<std::string, Command> kCommands;
   Settings settings_;
   std::unique_ptr<Harness> h_;
-  Duration past_{};  // lives of earlier brokers
+  Duration past_{};  // time that earlier brokers have lived
   std::map<std::string, TestClient> clients_;
   std::map<std::string, TestWorker> workers_;
-  std::map<std::pair<std::string, TaskId>, wire::Attempt> assigned_;  // to each worker, by any broker
+  std::map<std::pair<std::string, TaskId>, wire::Attempt> assigned_;  // from any broker
   std::string output_;
 };
 

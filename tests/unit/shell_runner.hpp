@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A shell that plays a runner, started and kept as the real ones are. Waits are on conditions, with a
+// A shell that plays a runner, started and supervised as real runners are. Tests wait for conditions, with a
 // deadline.
 #pragma once
 
@@ -39,7 +39,7 @@ struct Shell {
       (is_stderr ? err : out) += std::string(line) + "\n";
     });
   }
-  /// Until `done` or ten seconds have passed.
+  /// Waits until `done`, for at most ten seconds.
   void wait_for(const std::function<bool()>& done) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     bool is_done = false;

@@ -172,7 +172,7 @@ TEST_SUITE("scheduler, clients") {
       s.h.result(s.worker, s.client, seq, Outcome::ok, large, 50'000);
       count();
     }
-    CHECK(sent == 127);  // 128 with nothing but payload: each costs a little more
+    CHECK(sent == 127);  // not 128, since each task costs a little more than its payload
     s.h.ack(s.client, 10);
     count();
     CHECK(sent == 137);
@@ -266,9 +266,9 @@ TEST_SUITE("scheduler, clients") {
     TestClient modest = h.join_client("modest");
     h.define(modest, 1, any_spec());
     h.submit(modest, 1);
-    CHECK(h.take() == Actions{h.received(modest, 1)});  // it has less than its part
+    CHECK(h.take() == Actions{h.received(modest, 1)});  // the client uses less than its share
     h.cancel(client, 1);
-    CHECK(h.take().at(0) == Action(h.received(client, 2)));  // with the answer
+    CHECK(h.take().at(0) == Action(h.received(client, 2)));  // RECEIVED together with the answer
   }
 
   TEST_CASE("tasks without an argument and results that are not fetched count in the memory budget") {
@@ -351,7 +351,7 @@ TEST_SUITE("scheduler, clients") {
     s.h.hello(s.worker);
     s.h.expect<wire::Welcome, wire::Received, wire::DefineFor, wire::Assign, wire::Deliver, ForgetPeer>();
     s.h.ack(s.client, 1);
-    CHECK(s.h.take() == Actions{});  // it would let go of what its CLAIMS, under way, still name
+    CHECK(s.h.take() == Actions{});  // a RELEASE would discard a result that the CLAIMS under way still name
     s.h.claims(s.worker, s.client, {{1, {kEpoch, 1}, wire::ClaimState::done}});
     s.h.ready(s.worker);
     const wire::ResultRecord again{1, 1, 1000, Outcome::ok, wire::Payload(std::string_view("result"))};
@@ -370,7 +370,7 @@ TEST_SUITE("scheduler, clients") {
       s.h.say(s.worker, results);
     };
     batch(false, 1, {1});
-    CHECK(s.h.take() == Actions{});  // not fresh: what came before it is not known
+    CHECK(s.h.take() == Actions{});  // not fresh: the results before it are not known
     batch(true, 1, {1});
     CHECK(s.h.take() == Actions{s.h.deliver(s.client, 1, {ok(1, "r")})});
     batch(false, 3, {3});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The worker core and its broker: joining, the outbox, brokers that come and go, leaving.
+// The worker core and its broker: joining, the outbox, restarts of the broker, leaving.
 #include "worker_harness.hpp"
 
 namespace weft::worker {
@@ -28,7 +28,7 @@ TEST_CASE("a worker without a broker says for whom it waits, and keeps trying") 
       "waiting for a broker at 127.0.0.1:8786 (connection refused), trying again in 0."));
   h.advance(seconds(1));
   CHECK(h.take() == Actions{OpenLink{}});
-  h.advance(seconds(3));  // neither up nor down: given up, and tried again after a while
+  h.advance(seconds(3));  // neither up nor down: given up, and tried again later
   CHECK(h.take() == Actions{CloseLink{}, OpenLink{}});
   CHECK(h.last_log.find("no answer") != std::string::npos);
 }
@@ -101,7 +101,7 @@ TEST_CASE("everything survives the broker: it is claimed from the next one with 
   h.event(LinkDown{"the connection broke"});
   CHECK(h.take() == Actions{});
   CHECK(h.last_log == "lost the broker at 127.0.0.1:8786 (the connection broke), still holding 2 tasks");
-  h.finished(1, 2);  // its result waits, task 3 runs
+  h.finished(1, 2);  // the result of task 2 waits, task 3 runs
   CHECK(h.take() == Actions{h.run(1, 3, 3)});
   h.started(1, 3);
   h.join(8);
@@ -241,7 +241,7 @@ TEST_CASE("a draining worker gives back what waits, finishes what runs, and leav
   h.assign(2, 2);
   h.event(Drain{});
   CHECK(h.take() == Actions{Send{wire::Draining{}}, h.returned(2)});
-  h.assign(3, 3);  // it crossed
+  h.assign(3, 3);  // it crossed the DRAINING
   CHECK(h.take() == Actions{h.returned(3)});
   h.finished(1, 1);
   CHECK(h.take() == Actions{h.result(1, 1, true)});
