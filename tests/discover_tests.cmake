@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # weft_discover_tests(target LABELS label... [TIMEOUT seconds])
 #
-# One ctest for each test case of a doctest program, like doctest_discover_tests(), but a name may hold any
-# character. (doctest's own script splits a name at ';', and what it then asks for matches no test and
-# passes.)
+# One ctest for each test case of a doctest program, like doctest_discover_tests(), but a test name may
+# contain any character. (doctest's own script splits a name at ';'; the filter that it then passes matches no
+# test case, and the ctest passes.)
 if(NOT CMAKE_SCRIPT_MODE_FILE)
   set(WEFT_DISCOVER_TESTS_SCRIPT "${CMAKE_CURRENT_LIST_FILE}")
 
@@ -37,7 +37,8 @@ if(NOT result EQUAL 0)
   message(FATAL_ERROR "${PROGRAM} cannot list its test cases: ${result}\n${output}")
 endif()
 
-# '?' stands for any character in doctest's filters: for those that mean something there or to CMake.
+# '?' matches any character in doctest's filters: it replaces the characters that doctest or CMake would
+# interpret.
 string(REGEX REPLACE "[][;,*\\]" "?" output "${output}")
 string(REPLACE "\n" ";" lines "${output}")
 set(script "")

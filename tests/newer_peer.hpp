@@ -13,7 +13,8 @@ inline constexpr std::uint8_t kNewerMinor = kMinor + 1;
 /// The field that such a peer appends, as msgpack: the text "newer".
 inline const std::string kNewerField = "\xa5newer";
 
-/// Whether a peer appends its field to records that are forwarded too, or only passes them on, as a broker.
+/// Whether the peer creates the message, and appends its field to every record that can grow, or passes
+/// records on as a broker does: forwarded records then stay as they are.
 enum class Origin : std::uint8_t { own, forwarded };
 
 template <class T>

@@ -28,9 +28,10 @@ using Arguments = std::vector<std::string>;
 // ---- tasks ----
 
 long next(long x) { return x + 1; }
-/// When it starts, by the clock that all processes of a machine share.
+/// The time of its start, by the clock that all processes of a machine share.
 long started_ns(long) { return Clock::now().time_since_epoch().count(); }
-/// The same, if it is on that worker. Long enough that a queue of them lasts.
+/// The same if it runs on worker `worker`, otherwise the largest long. It takes 20 us, so that a queue of
+/// them lasts.
 long started_there_ns(const std::string& worker) {
   const long started = started_ns(0);
   while (started_ns(0) - started < 20'000) {
@@ -68,7 +69,7 @@ void throughput(Client& client, const Arguments& arguments) {
   say("broker_us", (cpu_seconds(broker) - cpu) * 1e6 / static_cast<double>(tasks));
 }
 
-/// On the worker that is called `worker` alone: others stay idle.
+/// Runs on worker `worker` alone, while all other workers stay idle.
 void throughput_there(Client& client, const Arguments& arguments) {
   const long tasks = number(arguments, 0);
   ClientWith there = client.with({.workers = {"worker"}});
@@ -120,7 +121,8 @@ void call_inc(Client& client, const Arguments&) {
   say("seconds", seconds_since(begin));
 }
 
-/// Keeps so many tasks outstanding, in maps of 250, and takes the results of the oldest map.
+/// Keeps this many tasks outstanding, in maps of 250; turn() takes the results of the oldest map and submits
+/// another.
 class Window {
  public:
   static constexpr long kMap = 250;
@@ -139,16 +141,16 @@ class Window {
   std::deque<std::vector<Future<long>>> maps_;
 };
 
-/// So many are outstanding from here on. They were all there before the first worker.
+/// A window that is completely queued at the broker, since no worker has joined yet.
 Window filled(Client& client, long outstanding) {
   Window window(client, outstanding);
   while (static_cast<long>(client.cluster().tasks_queued) < outstanding)
-    std::this_thread::sleep_for(10ms);  // until they have arrived
+    std::this_thread::sleep_for(10ms);  // until all tasks have arrived
   say("queued", static_cast<double>(outstanding));
   return window;
 }
 
-/// Tasks a second with so many outstanding.
+/// Measures tasks per second with this many tasks outstanding.
 void queue(Client& client, const Arguments& arguments) {
   const long tasks = number(arguments, 1);
   Window window = filled(client, number(arguments, 0));
@@ -156,10 +158,10 @@ void queue(Client& client, const Arguments& arguments) {
   const auto begin = Clock::now();
   for (long done = 0; done < tasks; done += Window::kMap) window.turn();
   say("rate", static_cast<double>(tasks) / seconds_since(begin));
-  _exit(0);  // without waiting for the rest
+  _exit(0);  // the rest is not waited for
 }
 
-/// Until it is killed.
+/// Keeps the tasks outstanding until the process is killed.
 void load(Client& client, const Arguments& arguments) {
   Window window = filled(client, number(arguments, 0));
   for (;;) window.turn();
@@ -176,7 +178,7 @@ void first_start(Client& client, const Arguments& arguments) {
   say("ms", static_cast<double>(first - begin) / 1e6);
 }
 
-/// When the worker of that name starts its first task, while so many wait.
+/// Prints when the worker of this name starts its first task, while this many tasks wait.
 void late_worker(Client& client, const Arguments& arguments) {
   warm_up(client);
   const auto futures = client.map<started_there_ns>(
@@ -190,7 +192,7 @@ void late_worker(Client& client, const Arguments& arguments) {
   throw Error("the late worker got nothing");
 }
 
-/// 14 characters make an argument of 16 bytes.
+/// A string of 14 characters makes an argument of 16 bytes.
 void pending(Client& client, const Arguments& arguments) {
   const auto tasks = static_cast<std::size_t>(number(arguments, 0));
   const auto in_use = [] {
@@ -202,8 +204,8 @@ void pending(Client& client, const Arguments& arguments) {
   futures.reserve(tasks / inputs.size());
   const double before = in_use();
   while (futures.size() < tasks / inputs.size()) futures.push_back(client.map<size_of>(inputs));
-  while (client.cluster().tasks_queued < tasks) std::this_thread::sleep_for(50ms);  // until they have arrived
-  for (double last = 0; last != in_use();) {  // until the buffers on the way are empty
+  while (client.cluster().tasks_queued < tasks) std::this_thread::sleep_for(50ms);  // until all have arrived
+  for (double last = 0; last != in_use();) {  // until the send buffers are empty
     last = in_use();
     std::this_thread::sleep_for(200ms);
   }
@@ -222,7 +224,7 @@ void first_result(Client& client, const Arguments&) {
   say("done_ns", static_cast<double>(started_ns(0)));
 }
 
-/// How much later a task starts when its runner must be started first.
+/// Measures how much later a task starts if its runner must be started first.
 void runner_start(Client& client, const Arguments& arguments) {
   warm_up(client);
   std::vector<double> warm_us;

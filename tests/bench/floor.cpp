@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// weft_bench_floor: the floors and ceilings by themselves, several times each.
+// weft_bench_floor: measures the floors and ceilings alone, several times each.
 #include "tests/bench/floor.hpp"
 
 #include <fmt/format.h>

@@ -14,38 +14,39 @@ namespace weft::bench {
 
 // ---- floor_zmq.cpp ----
 
-/// Tasks a second through client, broker and two workers, a process each, over tcp: 64 bytes of payload each
-/// way, 100 tasks a message of the client, a header that is decoded by hand, a compact routing table,
-/// whatever has come in one message out, 20,000 under way.
+/// Tasks per second through client, broker and two workers, one process each, over TCP: 64 bytes of payload
+/// each way, 100 tasks per message of the client, a header decoded by hand, a compact routing table, all
+/// arrived records coalesced into one message out, 20,000 tasks under way.
 double packed_pipeline(std::uint64_t tasks);
 
-/// Seconds that so many calls of `function` take, a task each, in such a pipeline with so many workers, each
-/// of which sends a result before it begins the next task; four under way for each, one in a message.
+/// Seconds for `calls` calls of `function`, one task each, in such a pipeline with this many workers. Each
+/// worker sends a result before it begins the next task; four tasks per worker are under way, one per
+/// message.
 double pipeline_seconds(int calls, const std::function<void()>& function, int workers);
 
-/// One task of a second client after the other through such a pipeline, while the first has `window` under
-/// way.
+/// Round trips of one task at a time of a second client through such a pipeline, while the first client has
+/// `window` tasks under way.
 RoundTrip pipeline_round_trip(int trips, std::uint64_t window);
 
-/// One message of 64 bytes from DEALER to ROUTER to DEALER and back the same way, over tcp, in three
-/// processes.
+/// Round trips of one message of 64 bytes from DEALER to ROUTER to DEALER and back the same way, over TCP, in
+/// three processes.
 RoundTrip zmq_round_trip(int trips);
 
 // ---- floor_local.cpp ----
 
-/// 64 bytes to another process and back.
+/// Round trips of 64 bytes to another process and back.
 RoundTrip socketpair_round_trip(int trips);
 
-/// 64 bytes around a ring of four processes, beside `busy` ones that never sleep.
+/// Round trips of 64 bytes around a ring of four processes, while `busy` other processes never sleep.
 RoundTrip ring_round_trip(int trips, int busy);
 
-/// Seconds that `tasks` sleeps take in `processes` that share one counter and nothing else.
+/// Seconds for `tasks` sleeps in `processes` processes that share only a counter.
 double counter_seconds(int tasks, std::chrono::microseconds sleep, int processes);
 
-/// Seconds that `calls` calls of `function` take in so many threads.
+/// Seconds for `calls` calls of `function` in this many threads.
 double loop_seconds(int calls, const std::function<void()>& function, int threads);
 
-/// Tasks a second through a thread pool of this process: a queue under a mutex, a future for each.
+/// Tasks per second through a thread pool of this process: a queue under a mutex, a future for each task.
 double thread_pool(std::uint64_t tasks, int threads);
 
 // ---- floor_process.cpp ----
@@ -64,7 +65,7 @@ class Child {
   int pid_ = -1;
 };
 
-/// One value from a child to this process, or the other way round.
+/// Carries one value from a child to this process, or the other way.
 class Pipe {
  public:
   Pipe();

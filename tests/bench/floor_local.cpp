@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the kernel alone costs: processes, socketpairs, threads.
+// The costs of the kernel alone: processes, socketpairs, threads.
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -63,7 +63,7 @@ void get(int fd, Record& record) {
   }
 }
 
-/// Sends into one descriptor and waits at another.
+/// Times round trips: a write to descriptor `to`, then a read from `from`.
 RoundTrip time_trips(int to, int from, int trips) {
   Record record{};
   std::vector<double> times;
@@ -82,7 +82,7 @@ void wait_for_end(int fd) {
   }
 }
 
-/// Shared by this process and its children.
+/// Memory that this process shares with its children.
 template <class T>
 class Shared {
  public:
@@ -129,14 +129,14 @@ double counter_seconds(int tasks, std::chrono::microseconds sleep, int processes
     std::atomic<int> ready{0};
     std::atomic<int> finished{0};
     std::atomic<int> next{0};
-    std::atomic<Clock::rep> end{0};  // of the last one
+    std::atomic<Clock::rep> end{0};  // end of the last sleep
   };
   const Shared<State> state;
-  const SocketPair gate;  // opens for all at once when it is shut down
+  const SocketPair gate;  // opens for all children at once when it is shut down
   std::vector<Child> children;
   for (int i = 0; i < processes; ++i) {
     children.emplace_back([&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // has done it all once
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // warm-up: has done every step once
       ++state->ready;
       wait_for_end(gate.far());
       while (state->next++ < tasks) std::this_thread::sleep_for(sleep);
@@ -145,7 +145,7 @@ double counter_seconds(int tasks, std::chrono::microseconds sleep, int processes
       while (last < now && !state->end.compare_exchange_weak(last, now)) {
       }
       ++state->finished;
-      for (;;) pause();  // its end would take time from those that still work
+      for (;;) pause();  // its exit would take time from children that still work
     });
   }
   while (state->ready < processes) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -170,7 +170,8 @@ double loop_seconds(int calls, const std::function<void()>& function, int thread
 
 namespace {
 
-/// A task and its future in one allocation. Not std::promise: its set_value makes a system call each time.
+/// A task and its future in one allocation. std::promise is slower: its set_value makes a system call each
+/// time.
 struct Job {
   Job(long (*called)(long), long with) : function(called), argument(with) {}
   void run() {
@@ -196,8 +197,8 @@ struct Job {
 };
 using JobFuture = std::shared_ptr<Job>;
 
-/// What one writes when asked for a pool with futures, and then for a fast one: whoever takes jobs takes some
-/// at once, and looks a few times more before it sleeps, since waking it costs as much as many jobs.
+/// A thread pool with futures, as one writes it for speed: a thread takes up to 64 jobs at once, and polls up
+/// to 100 times before it sleeps, since waking it costs as much as many jobs.
 class Pool {
  public:
   explicit Pool(int threads) {
@@ -237,7 +238,7 @@ class Pool {
     }
   }
 
-  /// False: there will be none.
+  /// Takes jobs, and waits for the first. Returns false once the pool has stopped.
   bool take(std::vector<JobFuture>& taken) {
     taken.clear();
     for (int i = 0; i < kLooks && waiting_.load(std::memory_order_relaxed) == 0; ++i)
@@ -260,7 +261,7 @@ class Pool {
   std::atomic<std::size_t> waiting_{0};
   int asleep_ = 0;
   bool stopped_ = false;
-  std::vector<std::jthread> threads_;  // the last: they use the rest
+  std::vector<std::jthread> threads_;  // last member, since the threads use all others
 };
 
 long next(long x) { return x + 1; }
@@ -282,7 +283,7 @@ double rate_of_pool(std::uint64_t tasks, int threads) {
 }  // namespace
 
 double thread_pool(std::uint64_t tasks, int threads) {
-  rate_of_pool(tasks / 10, threads);  // as the fabric's client before it is measured
+  rate_of_pool(tasks / 10, threads);  // a warm-up, as the fabric's client has
   return rate_of_pool(tasks, threads);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The wire of a compute fabric without the fabric. A message is its type and then records; a record is a
-// msgpack array of a number and bytes, as a task's would be.
+// The wire of a compute fabric without the fabric. A message is its type, then records; a record is a msgpack
+// array of a number and bytes, like a task of the fabric.
 #include <malloc.h>
 
 #include <array>
@@ -43,10 +43,10 @@ void append_record(std::string& out, std::uint32_t id, std::string_view payload)
 struct Record {
   std::uint32_t id;  // its highest bit tells the two clients apart
   std::string_view payload;
-  std::string_view bytes;  // all of it
+  std::string_view bytes;  // the whole record
 };
 
-/// Takes the first record of `text`.
+/// Removes the first record from `text` and returns it.
 Record take_record(std::string_view& text) {
   WEFT_CHECK(text.size() >= kHeaderBytes);
   const auto* at = reinterpret_cast<const unsigned char*>(text.data());
@@ -60,7 +60,7 @@ Record take_record(std::string_view& text) {
 
 constexpr std::uint32_t kSecondClient = 1U << 31;
 
-/// Which peer has a task: open addressing, as compact as the window allows.
+/// The worker of each task: open addressing, as compact as the window allows.
 class RoutingTable {
  public:
   void add(std::uint32_t id, std::uint8_t worker) {
@@ -72,7 +72,7 @@ class RoutingTable {
     std::size_t at = slot_of(id);
     while (slots_[at].id != id || slots_[at].worker == kFree) at = (at + 1) % kSlots;
     const std::uint8_t worker = slots_[at].worker;
-    // Those behind it move up, so that a search may end at the first free slot.
+    // The entries behind it move up, so that a search may end at the first free slot.
     std::size_t hole = at;
     for (std::size_t i = (at + 1) % kSlots; slots_[i].worker != kFree; i = (i + 1) % kSlots) {
       if ((i - slot_of(slots_[i].id)) % kSlots >= (i - hole) % kSlots) {
@@ -115,7 +115,7 @@ zmq::socket_t router(zmq::context_t& context, const Pipe& port) {
   return socket;
 }
 
-/// The next message, or what is there now.
+/// Receives a message; returns false if there is none and `wait` is false.
 bool receive(zmq::socket_t& socket, zmq::message_t& message, bool wait) {
   return socket.recv(message, wait ? zmq::recv_flags::none : zmq::recv_flags::dontwait).has_value();
 }
@@ -123,14 +123,14 @@ bool receive(zmq::socket_t& socket, zmq::message_t& message, bool wait) {
 void send(zmq::socket_t& socket, const std::string& to, std::string& text) {
   (void)socket.send(zmq::buffer(to), zmq::send_flags::sndmore);
   (void)socket.send(zmq::buffer(text), zmq::send_flags::none);
-  text.resize(1);  // the type stays
+  text.resize(1);  // keeps the type byte
 }
 
 // ---- the packed pipeline ----
 
 class Broker {
  public:
-  /// Writes its port, and something more when all workers are there.
+  /// Writes its port to `parent`, and another value once all workers have joined.
   Broker(const Pipe& parent, int workers)
       : parent_(parent), socket_(router(context_, parent)), workers_(static_cast<std::size_t>(workers)) {}
 
@@ -203,7 +203,7 @@ class Broker {
   RoutingTable table_;
 };
 
-/// With a `function` to call for each task: its result is sent before the next begins.
+/// Calls `function`, if there is one, for each task, and sends the result before the next call.
 [[noreturn]] void work(std::uint16_t port, const std::function<void()>& function) {
   zmq::context_t context;
   zmq::socket_t socket = dealer_to(context, port);
@@ -228,11 +228,11 @@ class Broker {
 
 struct Flow {
   std::uint64_t window;    // tasks under way
-  std::uint64_t together;  // in a message
+  std::uint64_t together;  // tasks in a message
 };
 constexpr Flow kFull{kWindow, kTasksAMessage};
 
-/// Returns the seconds that it took.
+/// Returns the seconds from the first submit to the last result.
 double submit_all(zmq::socket_t& socket, std::uint64_t tasks, Flow flow) {
   const std::string payload(kPayloadBytes, 'p');
   std::string out;
@@ -259,7 +259,7 @@ double submit_all(zmq::socket_t& socket, std::uint64_t tasks, Flow flow) {
   return seconds_since(begin);
 }
 
-/// One message after the other.
+/// Times one message after the other.
 RoundTrip ask(zmq::socket_t& socket, int trips, const std::string& text) {
   std::vector<double> times;
   for (int i = -trips / 10; i < trips; ++i) {
@@ -272,7 +272,7 @@ RoundTrip ask(zmq::socket_t& socket, int trips, const std::string& text) {
   return round_trip_of(times);
 }
 
-/// A child, in which messages of half a megabyte come from memory that is mapped already.
+/// A child in which malloc serves messages of half a megabyte from memory that is already mapped.
 Child in_child(const std::function<void()>& work) {
   return Child([&] {
     mallopt(M_MMAP_THRESHOLD, 64 << 20);
@@ -281,7 +281,7 @@ Child in_child(const std::function<void()>& work) {
   });
 }
 
-/// A process that calls `use` with a socket that is connected.
+/// A child process that calls `use` with a connected socket.
 template <class F>
 Child client_process(std::uint16_t port, const F& use) {
   return in_child([&] {
@@ -291,7 +291,7 @@ Child client_process(std::uint16_t port, const F& use) {
   });
 }
 
-/// What `use` returns there.
+/// The return value of `use` in such a child.
 template <class F>
 auto from_client(std::uint16_t port, const F& use) {
   Pipe answer;
@@ -300,7 +300,7 @@ auto from_client(std::uint16_t port, const F& use) {
   return answer.read<decltype(use(std::declval<zmq::socket_t&>()))>();
 }
 
-/// Broker and workers.
+/// The processes of broker and workers.
 class Pipeline {
  public:
   explicit Pipeline(int workers, const std::function<void()>& function = {})
@@ -324,7 +324,7 @@ class Pipeline {
 double packed_pipeline(std::uint64_t tasks) {
   const Pipeline pipeline(kWorkers);
   return from_client(pipeline.port(), [&](zmq::socket_t& socket) {
-    submit_all(socket, tasks / 10, kFull);  // buffers have grown
+    submit_all(socket, tasks / 10, kFull);  // warm-up, so that buffers have grown
     return static_cast<double>(tasks) / submit_all(socket, tasks, kFull);
   });
 }

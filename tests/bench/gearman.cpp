@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// gearmand's no-op worker and its client, through libgearman.
+// A no-op worker for gearmand and its client, through libgearman.
 //   weft_bench_gearman worker PORT | throughput PORT TASKS | trips PORT TRIPS
 #include <libgearman/gearman.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// weft_bench_instructions WHAT TASKS: one piece of work, for callgrind; scripts/instructions.sh.
+// weft_bench_instructions WHAT TASKS: one fixed piece of work for callgrind; scripts/instructions.sh.
 #include "tests/bench/instructions.hpp"
 
 #include <cstdio>
@@ -74,7 +74,7 @@ void run_decode(std::uint64_t tasks) {
   }
 }
 
-/// DELIVERs of one record, as they come when tasks finish one by one.
+/// DELIVERs of one record each, as tasks that finish one by one cause them.
 void run_packer(std::uint64_t tasks) {
   wire::Packer packer;
   for (std::uint64_t first = 1; first <= tasks; first += kRecords) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fixed pieces of work whose instructions are counted: scripts/instructions.sh. The same input in every run,
-// and what is not inside a Counted is not counted.
+// Fixed pieces of work whose instructions are counted: scripts/instructions.sh. The input is the same in
+// every run, and only code in the scope of a Counted is counted.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace weft::bench {
 
-/// While one lives, callgrind counts (--collect-atstart=no). Costs nothing without it.
+/// While an object lives, callgrind counts (--collect-atstart=no). Without callgrind it costs nothing.
 class Counted {
  public:
   Counted() { CALLGRIND_TOGGLE_COLLECT; }
@@ -26,9 +26,9 @@ class Counted {
 /// Resets the counts: all earlier instructions set the stage.
 inline void count_from_here() { CALLGRIND_ZERO_STATS; }
 
-/// client::ClientCore: submit, RECEIVED, DELIVER, ACK of so many tasks.
+/// client::ClientCore: submit, RECEIVED, DELIVER, ACK of `tasks` tasks.
 void run_client_core(std::uint64_t tasks);
-/// worker::WorkerCore: ASSIGN, run, RESULTS, RELEASE of so many tasks.
+/// worker::WorkerCore: ASSIGN, run, RESULTS, RELEASE of `tasks` tasks.
 void run_worker_core(std::uint64_t tasks);
 
 }  // namespace weft::bench

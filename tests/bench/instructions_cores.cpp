@@ -34,7 +34,7 @@ wire::TaskSpec spec() {
 
 wire::Welcome welcome() { return {kEpoch, 1000, 3, false, 0}; }
 
-/// A session that is stepped with whole turns of events.
+/// A core that receives whole turns of events.
 template <class Core, class Event, class Actions>
 class Stepped {
  public:
@@ -99,7 +99,7 @@ class Client {
     core_.now += std::chrono::microseconds(100);
   }
 
-  /// As a broker that has every result at once.
+  /// Answers like a broker that has every result at once.
   void answer(const wire::Message& message) {
     if (std::holds_alternative<wire::HelloClient>(message)) answers_.push_back(client::Received{welcome()});
     const auto* submit = std::get_if<wire::Submit>(&message);
@@ -160,7 +160,7 @@ class Worker {
     core_.now += std::chrono::microseconds(100);
   }
 
-  /// As runners that take a microsecond for a task, and a broker that releases every result at once.
+  /// Answers like runners that take 1 us for a task, and a broker that releases every result at once.
   void answer(const worker::Action& action) {
     if (std::holds_alternative<worker::OpenLink>(action)) {
       answers_.push_back(worker::LinkUp{});

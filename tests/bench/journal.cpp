@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// weft_bench_journal FILE: how many records a second become durable, given as a broker gives them: with up to
-// so many that wait for their commit. FILE is removed.
+// weft_bench_journal FILE: how many records per second the journal (write-ahead log with group commit) makes
+// durable when a broker feeds it, with a limit on the records that wait for their commit. Removes FILE.
 #include <fmt/format.h>
 #include <poll.h>
 
@@ -19,7 +19,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kRecordBytes = 60;
 constexpr std::chrono::seconds kRun{4};
 
-/// Of records that wait at most; of records in one order, as a submit brings them.
+/// `waiting_max`: limit on the records that wait; `packed`: records in one order, as a SUBMIT brings them.
 void measure(const std::string& path, std::uint64_t waiting_max, std::uint64_t packed) {
   std::filesystem::remove(path);
   JournalWriter writer{JournalFile(path), BlobDirectory(path + ".blobs")};

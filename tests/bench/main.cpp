@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// weft_bench: every row of the table of targets, measured on real processes with its floors beside it, round
-// by round; scripts/bench.sh.
+// weft_bench: measures every row of the speed table on real processes, with its floors next to it, round by
+// round; scripts/bench.sh.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -34,7 +34,7 @@ void write_file(const std::string& path, const std::string& text) {
   if (!file.flush()) throw std::runtime_error("cannot write " + path);
 }
 
-/// From here on SIGINT and SIGTERM end this process together with all that it has started.
+/// From here on SIGINT and SIGTERM end this process and all processes that it has started.
 void take_children_along() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -49,7 +49,7 @@ void take_children_along() {
   }).detach();
 }
 
-/// True: every measurement could be made.
+/// Returns true if every measurement could be made.
 bool measure(Run& run, const std::vector<int>& rows, int rounds) {
   bool all = true;
   for (int round = 1; round <= rounds; ++round) {

@@ -48,7 +48,7 @@ class Gearmand {
  public:
   explicit Gearmand(int workers)
       : port_(free_port()),
-        // No threads of its own: the fastest, as measured.
+        // No worker threads: the fastest setting, as measured.
         server_({"/usr/sbin/gearmand", "--listen=127.0.0.1", "--port=" + std::to_string(port_), "--threads=0",
                  "--log-file=none"}) {
     const std::string program = support::binary("weft_bench_gearman");
@@ -84,7 +84,7 @@ RoundTrip gearman_round_trip() {
 }
 
 double dask_throughput() {
-  // Debian's python3, which has Debian's packages.
+  // Debian's python3, which finds Debian's packages.
   support::Process dask({"/usr/bin/python3", WEFT_SOURCE_DIR "/tests/bench/dask_noop.py", "5000"});
   if (dask.wait(100s) != 0) throw std::runtime_error("Dask failed: " + dask.err());
   return values_in(dask.out()).at("rate");

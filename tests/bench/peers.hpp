@@ -7,12 +7,13 @@
 
 namespace weft::bench {
 
-/// gearmand with two workers that do nothing: tasks a second with a thousand under way.
+/// gearmand with two no-op workers: tasks per second with a thousand tasks under way.
 double gearman_throughput();
-/// One task at a time, nothing else going on.
+/// One task at a time, on an otherwise idle gearmand.
 RoundTrip gearman_round_trip();
 
-/// distributed, with its defaults and two workers of one thread: client.map of a no-op, and gather.
+/// distributed, with its defaults and two workers of one thread: tasks per second of client.map of a no-op,
+/// and gather.
 double dask_throughput();
 
 }  // namespace weft::bench

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Report collects what the rounds measured and shows medians. A ratio is taken within each round, where the
-// two figures stood side by side, and then the median of the ratios.
+// Report collects the measurements of all rounds and shows medians. A ratio is taken within each round, where
+// both figures come from the same minutes, and then the median of the ratios.
 #pragma once
 
 #include <map>
@@ -12,28 +12,28 @@ namespace weft::bench {
 enum class Want { at_least, at_most, nothing };
 
 struct Sample {
-  int row = 0;       // in the table of targets
-  std::string what;  // with row and `beside`: which line it belongs to
+  int row = 0;       // number in the speed table
+  std::string what;  // names the line of the report, with `row` and `beside`
   double measured = 0;
   std::string unit;
-  std::string beside;    // what stands beside it; "": the target is for the figure itself
-  double reference = 0;  // of that
+  std::string beside;    // name of the reference; "": the target applies to the figure itself
+  double reference = 0;  // value of the reference
   Want want = Want::nothing;
-  double target = 0;  // of the ratio, or of the figure
+  double target = 0;  // for the ratio or, without a reference, for the figure
 };
 
 class Report {
  public:
   /// Adds a figure, and prints it on stderr.
   void add(Sample sample);
-  /// One round's curve: efficiency by the length of a task in us.
+  /// The curve of one round: efficiency by the length of a task in us.
   void add_curve(const std::map<double, double>& curve);
 
   std::string text() const;
   std::string markdown() const;
-  /// The curve as a picture; "" when there is none.
+  /// The curve as a picture; "" if there is none.
   std::string svg() const;
-  /// By length in us, medians.
+  /// The medians of the curve, by length in us.
   std::map<double, double> curve() const;
 
  private:
@@ -56,10 +56,11 @@ class Report {
 /// "1.2 M", "950 k", "12.3": up to three significant digits.
 std::string short_number(double value);
 
-/// The smallest task at which `part` is reached, between the points of the curve; 0 when it never is.
+/// The length of the smallest task with efficiency `part`, interpolated on the curve; 0 if no task reaches
+/// it.
 double length_at(const std::map<double, double>& curve, double part);
 
-/// The curve over a logarithmic axis of lengths, with the length at which one half is reached.
+/// A plot of the curve over a logarithmic axis of lengths; it marks the length with efficiency one half.
 std::string efficiency_svg(const std::map<double, double>& curve);
 
 }  // namespace weft::bench

@@ -13,9 +13,9 @@ namespace weft::bench {
 
 struct Run {
   Report& report;
-  std::uint64_t tasks = 1'000'000;  // where the table says a million
-  bool peers = false;               // gearmand and Dask as well
-  std::filesystem::path program;    // a client program; a fresh copy may be made of it
+  std::uint64_t tasks = 1'000'000;  // for rows with a million tasks
+  bool peers = false;               // measure gearmand and Dask, too
+  std::filesystem::path program;    // a client program, of which a fresh copy may be made
 };
 
 struct Row {
@@ -23,15 +23,15 @@ struct Row {
   void (*measure)(Run& run);
 };
 
-// rows_throughput.cpp: no-ops a second
-void measure_map(Run& run);      // 1, and the broker's part of 13
+// rows_throughput.cpp: no-ops per second
+void measure_map(Run& run);      // 1, and the broker's share for 13
 void measure_submits(Run& run);  // 2
 void measure_growth(Run& run);   // 6
 // rows_latency.cpp
 void measure_round_trip(Run& run);       // 3
 void measure_first_start(Run& run);      // 8
 void measure_trip_under_load(Run& run);  // 12
-// rows_efficiency.cpp: of the slots
+// rows_efficiency.cpp: efficiency of the slots
 void measure_curve(Run& run);   // 4
 void measure_sleeps(Run& run);  // 5
 void measure_inc(Run& run);     // 11

@@ -19,7 +19,7 @@ void measure_curve(Run& run) {
                   Want::at_most, 10});
 }
 
-constexpr int kManySlots = 60;  // from here on the processes' number costs more than their sleeps
+constexpr int kManySlots = 60;  // from this many on, the processes cost more than their sleeps
 
 void measure_sleeps(Run& run) {
   for (const int slots : kSleepSlots) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What it takes to be there: memory, time to start, an idle processor, the broker's part of a task.
+// Footprint: memory, time to start, use of an idle processor, the broker's share of a task.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -51,7 +51,7 @@ double cluster_up_ms() {
   return ms;
 }
 
-/// A program that no worker has seen: this one, with a byte more behind its end.
+/// Runs a program that no worker has seen: a copy of this binary with one more byte at its end.
 double first_result_ms(const std::filesystem::path& program) {
   const Cluster cluster(2);
   const support::TempDirectory temp;
@@ -79,7 +79,7 @@ void measure_idle(Run& run) {
   const Cluster cluster(2);
   ClientProgram client("idle", cluster.address());
   client.value("idle");
-  std::this_thread::sleep_for(1s);  // what the warm-up left
+  std::this_thread::sleep_for(1s);  // until the effects of the warm-up are over
   const auto worker = [&] {
     double seconds = cpu_seconds(cluster.worker());
     for (const pid_t pid : support::descendants_of(cluster.worker())) seconds += cpu_seconds(pid);
@@ -109,7 +109,7 @@ void measure_scheduler(Run& run) {
   };
   const double few = rate({.workers = 10});
   const double few_singly = rate({.workers = 10, .results_max = 1});
-  const double many = rate({.workers = 100'000});  // each of which has one task at a time
+  const double many = rate({.workers = 100'000});  // each of them has one task at a time
   const auto add = [&](const char* what, double value) {
     run.report.add({13, what, value, "steps/s", "", 0, Want::at_least, 5e6});
   };

@@ -51,7 +51,7 @@ void measure_submits(Run& run) {
 
 namespace {
 
-/// With so many tasks outstanding all the time; two slots, which come when all are queued.
+/// `outstanding` tasks are outstanding all the time; the two slots join when all are queued.
 double rate_with_queue(std::uint64_t outstanding, std::uint64_t tasks) {
   Cluster cluster(0);
   ClientProgram client("queue", cluster.address(), {std::to_string(outstanding), std::to_string(tasks)});

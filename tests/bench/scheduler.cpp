@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// weft_bench_scheduler: the pure broker::Scheduler alone. A step is the whole life of one task in it:
-// submitted, assigned, finished, delivered, acknowledged.
+// weft_bench_scheduler: the pure broker::Scheduler alone. A step is the whole life of one task in the
+// Scheduler: submitted, assigned, finished, delivered, acknowledged.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

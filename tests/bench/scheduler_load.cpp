@@ -19,7 +19,7 @@ constexpr std::uint64_t kEpoch = 77;
 constexpr PeerId kClient = 1;
 constexpr PeerId kFirstWorker = 2;
 constexpr std::uint32_t kSpec = 1;
-constexpr std::size_t kTurnTasks = 1000;  // a broker's turn under load
+constexpr std::size_t kTurnTasks = 1000;  // tasks of one turn of a broker under load
 constexpr std::uint64_t kTasksASecond = 1'000'000;
 
 Uuid uuid(std::uint64_t number) {
@@ -41,7 +41,7 @@ wire::TaskSpec spec() {
 Settings settings() {
   Settings settings;
   settings.epoch = kEpoch;
-  settings.submit_bytes_max = std::size_t{1} << 40;  // the client's window is not what is measured
+  settings.submit_bytes_max = std::size_t{1} << 40;  // no flow control: it is not measured here
   return settings;
 }
 
@@ -56,12 +56,12 @@ SchedulerLoad::SchedulerLoad(Shape shape)
   say(kClient, wire::Synced{});
   say(kClient, wire::Define{kSpec, spec()});
   step_all();
-  // Before the workers, so that there is always something queued while they join.
+  // Before the workers join, so that tasks are queued while they do.
   submit(shape_.workers * shape_.slots + shape_.queued);
   step_all();
   join_workers();
-  // Until everybody's tasks have a known length, and their credit has settled: it grows with the first
-  // answer.
+  // Until the run time of every worker's tasks is known and its credit has settled: the credit grows with the
+  // first answer.
   const auto queued = [this] { return submitted_ - finished_ - in_flight_; };
   for (std::uint64_t until = finished_ + workers_.size() * shape_.slots; finished_ < until;) turn();
   for (std::size_t had = 0; had != in_flight_;) {
@@ -109,7 +109,7 @@ void SchedulerLoad::submit(std::size_t tasks) {
   }
 }
 
-/// The oldest that it has, in one RESULTS.
+/// The worker finishes its oldest tasks, in one RESULTS.
 std::size_t SchedulerLoad::finish(Worker& worker, PeerId peer) {
   wire::Results results;
   results.session = uuid(0);
@@ -130,7 +130,7 @@ std::size_t SchedulerLoad::finish(Worker& worker, PeerId peer) {
   return count;
 }
 
-/// Some workers answer, as much is submitted, and the client acknowledges what it had before.
+/// Some workers answer, as many tasks are submitted, and the client acknowledges its earlier deliveries.
 void SchedulerLoad::turn() {
   std::size_t count = 0;
   while (count < kTurnTasks && !turn_.empty()) {
@@ -197,7 +197,7 @@ double bytes_per_queued_task(std::size_t tasks, std::size_t payload_bytes) {
     wire::Submit submit;
     for (std::size_t i = 0; i < kRecords && seq < tasks; ++i)
       submit.tasks.push_back({++seq, kSpec, wire::Payload(std::string(payload_bytes, 'p'))});
-    // As it comes: decoded from a frame.
+    // Decoded from a frame, as a broker receives it.
     auto message = wire::decode(wire::encode(submit));
     WEFT_CHECK(message);
     scheduler.step(now, Received{kClient, std::move(*message)}, actions);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// SchedulerLoad: a broker::Scheduler with one client and any number of workers that are nothing but what they
-// say, kept in a steady state: so many tasks queued, every worker full, as many submitted as finish. Messages
-// are made outside the time that is measured, which is what Scheduler::step takes.
+// SchedulerLoad: a broker::Scheduler with one client and any number of workers that exist only as messages,
+// in a steady state: a fixed number of tasks queued, every worker full, as many tasks submitted as finish.
+// Only the time in Scheduler::step is measured; the messages are made outside it.
 #pragma once
 
 #include <cstdint>
@@ -18,17 +18,18 @@ class SchedulerLoad {
   struct Shape {
     std::size_t workers = 10;
     std::uint32_t slots = 1;
-    std::uint64_t run_us = 0;  // of every task; 0: what it is when all workers do a million tasks a second
+    std::uint64_t run_us = 0;  // run time of a task; 0: so that all workers do a million tasks a second
     std::size_t queued = 1000;
     std::size_t submit_records = 250;  // in one SUBMIT
-    std::size_t results_max = 64;      // in one RESULTS; a worker that has fewer answers them all
+    std::size_t results_max = 64;      // in one RESULTS, at most
     std::size_t payload_bytes = 16;
   };
 
-  /// All workers have joined, are full, and have answered once.
+  /// Lets all workers join, fill up, and answer once.
   explicit SchedulerLoad(Shape shape);
 
-  /// Until `tasks` more are finished and as many submitted. Seconds in Scheduler::step.
+  /// Runs until `tasks` more tasks are finished and as many submitted. Returns the seconds in
+  /// Scheduler::step.
   double run(std::uint64_t tasks);
 
   std::size_t in_flight() const { return in_flight_; }
@@ -42,7 +43,7 @@ class SchedulerLoad {
   struct Worker {
     std::deque<Had> tasks;
     std::uint64_t outbox = 0;
-    bool waits = false;  // in turn_
+    bool waits = false;  // is in turn_
   };
 
   void say(broker::PeerId peer, wire::Message message) {
@@ -59,7 +60,7 @@ class SchedulerLoad {
   Time now_{std::chrono::seconds(1000)};
   broker::Scheduler scheduler_;
   std::vector<Worker> workers_;
-  std::deque<std::size_t> turn_;  // workers that have tasks; the first answers next
+  std::deque<std::size_t> turn_;  // workers with tasks; the first one answers next
   std::vector<broker::Event> events_;
   broker::Actions actions_;
   Clock::duration spent_{};
@@ -70,7 +71,7 @@ class SchedulerLoad {
   std::size_t in_flight_ = 0;
 };
 
-/// Bytes that a Scheduler keeps for each queued task, by malloc's own statistics.
+/// Bytes that a Scheduler stores for each queued task, by malloc's own statistics.
 double bytes_per_queued_task(std::size_t tasks, std::size_t payload_bytes);
 
 }  // namespace weft::bench

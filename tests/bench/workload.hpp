@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How much of what is measured: the same for the fabric and for its floors.
+// The size of each workload: the same for the fabric and for its floors.
 #pragma once
 
 #include <array>
@@ -9,9 +9,9 @@
 namespace weft::bench {
 
 inline constexpr std::uint64_t kManyTasks = 1'000'000;
-inline constexpr int kTrips = 5000;                  // of one task, nothing else going on
-inline constexpr int kTripsUnderLoad = 1000;         // beside a million others
-inline constexpr std::uint64_t kRawUnderWay = 1000;  // there: it does as many tasks a second as the fabric
+inline constexpr int kTrips = 5000;                  // of one task on an otherwise idle cluster
+inline constexpr int kTripsUnderLoad = 1000;         // while a million other tasks are queued
+inline constexpr std::uint64_t kRawUnderWay = 1000;  // under load: its rate is that of the fabric
 inline constexpr int kBusyProcesses = 5;             // under load: client, broker, agent and two runners
 inline constexpr int kSleeps = 1000;
 inline constexpr std::chrono::milliseconds kSleep{10};
@@ -27,9 +27,9 @@ inline constexpr std::array<std::chrono::microseconds, 16> kCurve = {
     std::chrono::microseconds(10'000), std::chrono::microseconds(20'000), std::chrono::microseconds(50'000),
     std::chrono::microseconds(100'000)};
 
-/// The article's: ten million steps that no compiler folds away. In a file of its own: the fabric and its
-/// floors are to run the very same instructions (on some processors the same loop in another place takes half
-/// as long again), and where a compiler sees the function it may make one copy for each.
+/// The article's function: ten million steps that no compiler folds away. It has a file to itself, so that
+/// the fabric and its floors run the very same instructions: on some processors the same loop at another
+/// address takes half as long again, and a compiler that sees the function may make several copies.
 long inc(long x);
 
 }  // namespace weft::bench

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A client that submits waves of every kind of task and checks every answer by value and count, until its
-// board says stop:   weft_chaos_client ADDRESS SEED NUMBER BOARD STARTS Ends with 0 when every answer was
-// right, with 1 and a sentence at the first that was not.
+// board says stop:
+//   weft_chaos_client ADDRESS SEED NUMBER BOARD STARTS
+// Exits with 0 if every answer was right, with 1 and a message at the first wrong one.
 #include <cstdio>
 #include <deque>
 #include <functional>
@@ -21,10 +22,10 @@ constexpr std::size_t kWavesOpen = 3;
 
 [[noreturn]] void wrong(const std::string& what) { throw std::runtime_error(what); }
 
-/// A future with what its answer must be.
+/// A future, with checks of its answer.
 struct Expected {
-  std::function<bool()> wait;    // false: no answer came in time
-  std::function<void()> verify;  // throws a sentence
+  std::function<bool()> wait;    // returns false if no answer came in time
+  std::function<void()> verify;  // throws if the answer is wrong
   std::shared_ptr<std::atomic<int>> answers = std::make_shared<std::atomic<int>>(0);
 };
 
@@ -55,8 +56,8 @@ class Load {
  private:
   int draw(int from, int to) { return std::uniform_int_distribution<int>(from, to)(random_); }
 
-  /// One of: f(number) must answer value, or fail as `right` says. `right` gets no error when there is a
-  /// value.
+  /// Registers `future`, the answer of task `number`. `right` returns "" if the answer is as it must be, or
+  /// the reason why not; its second argument is empty if the future has a value.
   template <class R, class Right>
   Expected expect(Future<R> future, std::uint64_t number, Right right) {
     Expected expected;
@@ -155,7 +156,7 @@ class Load {
     return all;
   }
 
-  /// Its value came first, or it is cancelled from this moment on.
+  /// Either its value comes first, or the task is cancelled from this moment on.
   void add_cancelled(std::vector<Expected>& all) {
     const auto n = ++next_;
     Future<std::uint64_t> future =
@@ -170,7 +171,8 @@ class Load {
     if (!future.done()) wrong("task " + std::to_string(n) + " is not done after cancel()");
   }
 
-  /// A value, or that it was lost: the driver sees in the starts that it was not started twice.
+  /// Expects the value, or the error that it was lost; the driver sees in the starts file that the task did
+  /// not start twice.
   Expected expect_once(Future<std::uint64_t> future, std::uint64_t number) {
     return expect(std::move(future), number, [number](const auto& done, const auto& error) -> std::string {
       if (error) return error->kind() == TaskErrorKind::crashed ? "" : "it may only succeed or be lost";
@@ -185,7 +187,7 @@ class Load {
       }
       expected.verify();
     }
-    // Callbacks come in a thread of their own, behind the answer.
+    // Callbacks run in another thread, after the answer has arrived.
     const auto deadline = std::chrono::steady_clock::now() + kPatience;
     for (Expected& expected : all) {
       while (*expected.answers == 0 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();

@@ -23,11 +23,11 @@ namespace {
 
 constexpr auto kLook = std::chrono::milliseconds(3);
 constexpr auto kLeaving =
-    std::chrono::seconds(60);                     // of a worker that was asked to, in the worst of weathers
-constexpr auto kEnd = std::chrono::seconds(120);  // of all clients, once the faults have ended
+    std::chrono::seconds(60);  // for a worker to end after it was told to leave, whatever faults hit it
+constexpr auto kEnd = std::chrono::seconds(120);  // of all clients, after the last fault
 
-/// Below the ports that the kernel gives to outgoing connections: those of peers that look for a broker that
-/// is down must not take its own.
+/// A port below the range that the kernel gives to outgoing connections: a peer that looks for a broker that
+/// is down must not occupy the broker's port.
 std::uint16_t free_port(std::mt19937_64& random) {
   for (int tries = 0; tries < 1000; ++tries) {
     const auto port = static_cast<std::uint16_t>(std::uniform_int_distribution<int>(12'000, 32'000)(random));
@@ -43,7 +43,7 @@ std::uint16_t free_port(std::mt19937_64& random) {
   throw std::runtime_error("no free port between 12000 and 32000");
 }
 
-/// The last lines of a log.
+/// The end of a log.
 std::string tail(const std::string& text) {
   const std::size_t most = 1500;
   return text.size() > most ? "..." + text.substr(text.size() - most) : text;
@@ -70,7 +70,7 @@ Fleet::Fleet(Settings settings)
 }
 
 Fleet::~Fleet() {
-  // Agents first: what they started ends with them.
+  // Agents first, so that they end the processes that they have started.
   clients_.clear();
   workers_.clear();
   broker_.reset();
@@ -108,7 +108,7 @@ void Fleet::start_broker() {
   answered_before_ = totals().answered;
 }
 
-/// Every other one is behind the proxy.
+/// Members with odd numbers connect through the proxy.
 const std::string& Fleet::address_for(int number) const {
   return number % 2 == 0 ? address_ : proxy_->address();
 }
@@ -237,7 +237,7 @@ bool Fleet::freeze_broker_long() {
 bool Fleet::freeze_worker_shortly() { return freeze(draw(workers_), 50, 600); }
 bool Fleet::freeze_worker_long() { return freeze(draw(workers_), 1200, 3000); }
 bool Fleet::freeze_client_shortly() { return freeze(draw(clients_), 50, 600); }
-bool Fleet::freeze_client_long() { return freeze(draw(clients_), 1200, 4500); }  // also past its grace
+bool Fleet::freeze_client_long() { return freeze(draw(clients_), 1200, 4500); }  // may exceed its grace
 
 bool Fleet::cut() { return proxy_->cut(draw_index()); }
 bool Fleet::cut_all() {
@@ -327,7 +327,7 @@ void Fleet::wait_until(const std::string& what, std::chrono::seconds within,
     if (Clock::now() > deadline) {
       throw std::runtime_error("waited " + std::to_string(within.count()) + " s for " + what + ", in vain");
     }
-    std::this_thread::sleep_for(kLook);  // between two looks
+    std::this_thread::sleep_for(kLook);  // poll interval
   }
 }
 
@@ -344,7 +344,7 @@ void Fleet::finish() {
     return static_cast<int>(workers_.size()) == settings_.workers &&
            support::status_number(address_, "workers") == settings_.workers;
   });
-  // Also of the clients that were killed nothing may be left.
+  // Clients that were killed must leave nothing either.
   wait_until("the broker to have nothing queued and nothing running", std::chrono::seconds(30), [this] {
     return support::status_number(address_, "queued") == 0 &&
            support::status_number(address_, "slots_busy") == 0;
@@ -360,7 +360,7 @@ void Fleet::finish() {
   check_nobody_is_left();
 }
 
-/// What this process inherited as their reaper, from agents that were killed.
+/// Fails if this process, as the subreaper, has inherited a process from a killed agent.
 void Fleet::check_nobody_is_left() {
   std::string left;
   support::eventually(

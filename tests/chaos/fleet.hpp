@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Fleet: a broker, workers and clients as real processes, some behind a proxy, and every fault that can be
-// done to them. Whatever ends although nobody ended it, or ends in another way than it should, is a
-// std::runtime_error with a sentence.
+// Fleet: a broker, workers and clients as real processes, some of them behind a proxy, and every fault that
+// can be injected. A process that ends unexpectedly, or in an unexpected way, is a std::runtime_error that
+// says which and how.
 #pragma once
 
 #include <chrono>
@@ -29,7 +29,7 @@ class Fleet {
     std::filesystem::path folder;  // logs, boards, caches
     std::uint64_t seed = 1;
     int workers = 3;
-    int slots = 2;  // of each
+    int slots = 2;  // of each worker
     int clients = 3;
   };
   struct Totals {
@@ -43,7 +43,7 @@ class Fleet {
     std::int64_t at_us = 0;  // monotonic
   };
 
-  /// Starts everything, and returns when clients have had their first answers.
+  /// Starts all processes, and returns once clients have had their first answers.
   explicit Fleet(Settings settings);
   /// Ends all processes.
   ~Fleet();
@@ -59,17 +59,17 @@ class Fleet {
 
   Totals totals() const;
   const std::map<std::string, int>& faults() const { return faults_; }
-  /// From the start of a new broker to the first answer of any client; of those that lived to see one.
+  /// From the start of a new broker to the first answer of any client, for brokers that lived that long.
   const std::vector<double>& broker_recoveries_s() const { return broker_recoveries_s_; }
   const std::vector<WorkerKill>& worker_kills() const { return worker_kills_; }
-  /// Where every task leaves a line when it starts.
+  /// The file to which every task appends a line when it starts.
   std::string starts() const { return settings_.folder / "starts"; }
 
  private:
   struct Member {
     std::string name;
     std::unique_ptr<support::Process> process;
-    std::unique_ptr<Board> board;  // of a client
+    std::unique_ptr<Board> board;  // a client's
     bool frozen = false;
     std::optional<Clock::time_point> leaves_by;  // set when it was asked to leave
   };
@@ -130,10 +130,10 @@ class Fleet {
 
   std::multimap<Clock::time_point, std::function<void()>> due_;
   std::map<std::string, int> faults_;
-  std::vector<std::unique_ptr<Board>> old_boards_;  // of clients that are gone
+  std::vector<std::unique_ptr<Board>> old_boards_;  // of clients that have ended
   std::vector<WorkerKill> worker_kills_;
   std::vector<double> broker_recoveries_s_;
-  std::optional<Clock::time_point> broker_started_;  // and nothing was answered since
+  std::optional<Clock::time_point> broker_started_;  // while no client has had an answer since
   std::uint64_t answered_before_ = 0;
 };
 

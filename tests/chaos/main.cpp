@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Chaos on real processes: faults of every kind every second or so, and every answer checked.
+// Chaos with real processes: about one fault of any kind per second, and every answer is checked.
 //   weft_chaos [--minutes M] [--seed S]
 #include <fmt/format.h>
 #include <sys/prctl.h>
@@ -20,10 +20,10 @@ volatile std::sig_atomic_t interrupted = 0;
 
 struct Starts {
   std::uint64_t executions = 0;
-  std::vector<double> restarts_s;  // from the kill of a worker to the start of what it ran elsewhere
+  std::vector<double> restarts_s;  // from the kill of a worker to the next start of its task elsewhere
 };
 
-/// Reads what the tasks left behind. Throws when one that may be started once was started twice.
+/// Reads the starts file. Throws if a task that may start once was started twice.
 Starts read_starts(const std::string& file, const std::vector<Fleet::WorkerKill>& kills) {
   std::map<std::string, std::int64_t> killed_at;
   for (const auto& kill : kills) killed_at[kill.worker] = kill.at_us;
@@ -79,7 +79,7 @@ void report(const Fleet& fleet, const Starts& starts, double seconds, std::uint6
              spread(starts.restarts_s));
 }
 
-/// Faults until the time is over, then the end.
+/// Injects faults until the time is over, then ends the fleet.
 void run(Fleet& fleet, double minutes, std::uint64_t seed) {
   const auto begin = Clock::now();
   const auto end =

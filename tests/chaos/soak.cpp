@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A steady load for a long time: memory, descriptors and latency must stay flat.   weft_soak [--minutes M]
-// This process is the client. Every 100 ms a burst of small tasks, now and then with large arguments and
-// results; in between single tasks, whose round trips are the latency.
+// This process is the client. Every 100 ms it submits a burst of small tasks, sometimes with large arguments
+// and results; between bursts it submits single tasks, whose round trips are the latency.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -23,7 +23,7 @@ constexpr auto kBurst = 100ms;
 constexpr int kBurstTasks = 250;
 constexpr std::size_t kLargeBytes = 300'000;
 constexpr auto kSample = 3s;
-// What may come on top after the warm-up, which is the first fifth: allocators settle late.
+// Growth that is allowed after the warm-up, which is the first fifth: allocators settle late.
 constexpr double kGrowthMax = 0.10;
 constexpr double kGrowthFreeMib = 4;
 constexpr double kLatencyFactorMax = 2;
@@ -85,7 +85,7 @@ class Soak {
     client_ = std::make_unique<weft::Client>(weft::ClientOptions{.address = address});
   }
 
-  /// True: flat.
+  /// Returns whether memory, descriptors and latency stayed flat.
   bool run() {
     fmt::print("{:>6} {:>9} {:>9} {:>9} {:>9}   {}\n", "minute", "tasks", "p50 us", "p99 us", "max us",
                "MiB resident and descriptors of broker, worker, client");

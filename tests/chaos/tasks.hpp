@@ -19,7 +19,7 @@ namespace weft::chaos {
 
 using Blob = std::vector<std::byte>;
 
-/// A number that is well spread and the same everywhere (splitmix64).
+/// A well-distributed function of x that is the same on every machine (splitmix64).
 inline std::uint64_t mix(std::uint64_t x) {
   x += 0x9e3779b97f4a7c15ULL;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -49,7 +49,7 @@ inline std::int64_t monotonic_us() {
       .count();
 }
 
-/// "KIND NUMBER ATTEMPT WORKER MICROSECONDS"
+/// Appends "KIND NUMBER ATTEMPT WORKER MICROSECONDS".
 inline void note_start(const std::string& starts, char kind, std::uint64_t number) {
   const std::string line = std::string(1, kind) + " " + std::to_string(number) + " " +
                            std::to_string(this_task::attempt()) + " " + this_task::worker() + " " +
@@ -60,7 +60,7 @@ inline void note_start(const std::string& starts, char kind, std::uint64_t numbe
   if (!noted) throw std::runtime_error("cannot write " + starts);
 }
 
-// ---- what runs on the workers ----
+// ---- tasks ----
 
 inline std::uint64_t tiny(std::string starts, std::uint64_t number) {
   note_start(starts, 't', number);
@@ -73,7 +73,7 @@ inline std::uint64_t nap(std::string starts, std::uint64_t number, int ms) {
   return mix(number);
 }
 
-/// May be started once, however many are lost.
+/// Must not start twice, even if the worker is lost.
 inline std::uint64_t nap_once(std::string starts, std::uint64_t number, int ms) {
   note_start(starts, 'o', number);
   usleep(static_cast<useconds_t>(ms) * 1000);

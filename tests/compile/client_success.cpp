@@ -17,7 +17,7 @@ struct Shop {
   static int price(int n) { return n; }
 };
 
-/// By an adaptor, without a default constructor or an assignment.
+/// A type with an adaptor, without a default constructor and assignment.
 class Celsius {
  public:
   explicit Celsius(double degrees) : degrees_(degrees) {}

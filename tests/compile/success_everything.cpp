@@ -1,5 +1,5 @@
 // expect: success
-// What is allowed, beside what is not: the headers alone, with all the warnings that users turn on.
+// Everything that is allowed: the headers alone, with all the warnings that users turn on.
 #include <weft/adaptor.hpp>
 #include <weft/command.hpp>
 #include <weft/error.hpp>

@@ -19,7 +19,7 @@ class Cluster {
   struct Options {
     int workers = 1;
     int nprocs = 2;
-    std::vector<std::string> broker_prefix;  // a command that starts it, such as prlimit
+    std::vector<std::string> broker_prefix;  // a command that starts the broker, such as prlimit
     std::vector<std::string> broker_arguments;
     std::vector<std::string> worker_arguments;
   };
@@ -34,7 +34,7 @@ class Cluster {
 
   /// Starts another worker, without waiting for it to join.
   Process& add_worker(std::vector<std::string> arguments = {}, Environment environment = {});
-  /// Starts the broker again on the same port, after it was killed.
+  /// Starts a broker on the port of the killed one.
   void restart_broker(Environment environment = {});
   /// Waits until `slots` slots have joined; fails the test if they do not.
   void wait_for_slots(long slots, std::chrono::milliseconds within = 15s);

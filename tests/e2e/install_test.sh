@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# An outside project uses the installed tree: with CMake and with pkg-config. Its program then runs on a
-# cluster that the installed scripts bring up.
+# An outside project uses the installed tree, with CMake and with pkg-config. Its program then runs on a
+# cluster that the installed scripts start.
 #
 # usage: install_test.sh BUILD_DIR
 set -euo pipefail

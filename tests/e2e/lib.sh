@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# For tests that are scripts: a directory of logs, background processes, waiting for conditions.
-# A script sources this first; what it has to remove at its end, it adds to `undo`.
+# For tests that are scripts: a log directory, background processes, waiting for conditions. A script sources
+# this file first, and appends its cleanup commands to `undo`.
 
 work=$(mktemp -d)
 pids=()  # of background processes; ended when the script ends
@@ -27,7 +27,7 @@ fail() {
   exit 1
 }
 
-# wait_for DESCRIPTION COMMAND...: until the command succeeds, 20 s at most.
+# wait_for DESCRIPTION COMMAND...: runs the command until it succeeds, for at most 20 s.
 wait_for() {
   local what=$1 deadline=$((SECONDS + 20))
   shift

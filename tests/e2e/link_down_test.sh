@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Four clients, each on a network of its own, lose that for 4, 10, 30 and 59 s while their tasks run. A client
-# waits up to 60 s for its broker: each gets every result, and no task is executed twice.
+# Four clients, each in a network namespace, lose their link for 4, 10, 30 and 59 s while their tasks run. A
+# client waits up to 60 s for its broker: each gets every result, and no task is executed twice.
 #
 # usage: link_down_test.sh BUILD_DIR      (needs root for the namespaces; says so and skips without)
 set -euo pipefail
@@ -23,7 +23,8 @@ connect() {
   ip -n "$client" link set "$there" up
 }
 
-# ride_out SECONDS NUMBER END: a client whose link is down for so long, at its own end or at the broker's.
+# ride_out SECONDS NUMBER END: starts a client and takes its link down for so long, at the client's or the
+# broker's end.
 ride_out() {
   local name=away-$1 namespace interface client
   ip netns exec "weft-$1-$tag" "$build/bin/weft_e2e_program" rides_out "10.124.$2.1:8786" "$work/$name" \
@@ -41,7 +42,7 @@ ride_out() {
   wait "$client" || fail "$name: exit code $?"
 }
 
-# check SECONDS: it was away, and each of its tasks has started once.
+# check SECONDS: this client was away, and each of its tasks has started once.
 check() {
   local name=away-$1
   grep -q "all right" "$work/$name.log" || fail "$name did not get every result"

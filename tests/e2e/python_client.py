@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""python_client.py HOST:PORT: a Weft client, written from PROTOCOL.md ("section" means one of it) and VALUES.md."""
+"""python_client.py HOST:PORT: a Weft client, written from PROTOCOL.md ("section" refers to it) and VALUES.md."""
 import os, socket, sys, time
 import msgpack, zmq
 
@@ -12,18 +12,18 @@ FIELDS = {  # section 10: what this client reads, as (name, type) or, of optiona
     WELCOME: [("epoch", int), ("heartbeat_ms", int), ("liveness", int), ("resumed", bool, False), ("received", int, 0)],
     REFUSE: [("code", int), ("text", str)], GOODBYE: [("reason", str)], DELIVER: [("first", int)],
     "DeliveryRecord": [("seq", int), ("kind", int), ("outcome", int), ("retries_used", int), ("crashes", int),
-                       ("payload", bytes)],  # it would be a list for a blob, which no task here returns
-    "ErrorInfo": [("type", str), ("message", str), ("worker", str, "")]}  # and what is of no interest here
+                       ("payload", bytes)],  # a blob would be a list; no task here returns one
+    "ErrorInfo": [("type", str), ("message", str), ("worker", str, "")]}  # and fields that this client ignores
 CALLS = [  # a task of libtasks.so, its signature (VALUES.md, section 2), arguments, and repr of the result or outcome
     ("count_primes", "long(long,long)", [0, 100], "25"),
     ("mean", "double(std::vector<double>)", [[1.0, 2.5]], "1.75"),
     ("mean", "double(std::vector<double>)", [bytes.fromhex("000000000000f03f0000000000001440")], "3.0"),  # raw: 1, 5
     ("reversed", "std::string(std::string)", ["Weft\udcff"], r"'\udcfftfeW'"),  # ends with a byte ff: it is not UTF-8
     ("mean", "double(std::vector<double>)", [[]], "failed"),  # it throws
-    ("fib", "int(int)", [10], "failed")]  # not its signature
+    ("fib", "int(int)", [10], "failed")]  # wrong signature
 pack = msgpack.Packer(use_bin_type=True, unicode_errors="surrogateescape").pack
 
-def unpack(data):  # the values that follow each other, as a list
+def unpack(data):  # the consecutive values, as a list
     unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, unicode_errors="surrogateescape")
     unpacker.feed(data)
     values = list(unpacker)
@@ -50,19 +50,19 @@ def take_apart(frame):
     if major != MAJOR:
         raise ConnectionError(f"the broker speaks Weft protocol {major}.{minor} and not, as this client, {MAJOR}.x")
     if message not in FIELDS:
-        return message, {}, []  # RECEIVED, RUNNING, newer types: they tell nothing that this client needs
+        return message, {}, []  # RECEIVED, RUNNING, newer types: this client needs none of them
     fields, *records = unpack(frame[8:])
     if records and message != DELIVER:
         raise ValueError("malformed: bytes are left over")
     return message, read(message, fields, may_be_longer=minor > MINOR), records
 
 class Connection:
-    """A DEALER that sends and receives messages, and keeps up the signs of life of section 4."""
+    """A DEALER that sends and receives messages, and heartbeats as section 4 says."""
     def __init__(self, address):
         self.socket = zmq.Context.instance().socket(zmq.DEALER)
         self.socket.connect("tcp://" + address)
         self.sent = self.heard = time.monotonic()
-        self.interval = self.patience = 10  # seconds, until WELCOME tells them
+        self.interval = self.patience = 10  # seconds, until WELCOME sets them
 
     def send(self, message, fields, *records):
         self.socket.send(b"WEFT" + bytes([MAJOR, MINOR, message, 0]) + b"".join(map(pack, [fields, *records])))
@@ -72,7 +72,7 @@ class Connection:
         while True:
             due = min(self.sent + self.interval, self.heard + self.patience)
             came, now = self.socket.poll(max(0, due - time.monotonic()) * 1000 + 1), time.monotonic()
-            if came or now > due + self.interval:  # any message is a sign of life; so late: this process was frozen
+            if came or now > due + self.interval:  # any message is a sign of life; if so late, we were frozen
                 self.heard = now
             if now >= self.heard + self.patience:
                 raise ConnectionError(f"the broker was silent for {self.patience:g} s")

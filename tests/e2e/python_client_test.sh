@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# A client in Python, written from PROTOCOL.md and VALUES.md alone, has its calls run by a real broker and worker.
+# A client in Python, written from PROTOCOL.md and VALUES.md alone, runs calls on a real broker and worker.
 # Usage: python_client_test.sh BUILD_DIR
 set -euo pipefail
 
@@ -63,12 +63,13 @@ client_ends_with() {
   ((code == $1)) || fail "the client ended with exit code $code, not $1"
 }
 
-# The client has ended well, every line is what it should be, and the broker has forgotten it.
+# Checks that the client has ended well, that every line of its output is right, and that the broker has
+# forgotten it.
 check_client() {
   client_ends_with 0
   [[ ! -s $dir/client-errors.log ]] || fail "the client wrote to stderr"
   [[ $(tail -n 1 "$dir/client.out") == ok ]] || fail "the last line is not: ok"
-  # Results come in any order; the two deliveries of one task, charged and final, in theirs.
+  # Results come in any order; the two deliveries of one task, charged and final, come in that order.
   sed '$d' "$dir/client.out" | LC_ALL=C sort -s -t: -k1,1n >"$dir/sorted.out"
   diff "$dir/expected" "$dir/sorted.out" || fail "these lines differ (< expected, > found)"
   await status_lacks 'python_client'
@@ -85,7 +86,7 @@ cat >"$dir/expected" <<'END'
 6: fib(10) failed on python-test: no exception: the call has the signature int(int), the task "fib" in the library has long(long)
 END
 
-# With such a grace only GOODBYE makes the broker forget a client.
+# With this grace period only GOODBYE makes the broker forget a client.
 "$build/bin/weft-broker" --port 0 --heartbeat-interval 0.5 --client-grace 3600 >"$dir/broker.log" 2>&1 &
 broker_pid=$!
 await served

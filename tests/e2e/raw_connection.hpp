@@ -18,7 +18,6 @@ inline std::uint16_t port_of(const std::string& address) {
   return static_cast<std::uint16_t>(std::stoi(address.substr(address.rfind(':') + 1)));
 }
 
-/// A plain TCP connection to the broker.
 class RawConnection {
  public:
   explicit RawConnection(const std::string& address) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -35,7 +34,7 @@ class RawConnection {
   RawConnection(const RawConnection&) = delete;
   RawConnection& operator=(const RawConnection&) = delete;
 
-  /// False once the other side has closed.
+  /// Returns false once the other side has closed.
   bool send(const std::string& bytes) const {
     return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
   }
@@ -67,8 +66,9 @@ class RawConnection {
     text += std::string("\3\0NULL", 6) + std::string(16, '\0') + std::string(32, '\0');
     return text;
   }
-  /// Greetings and READYs of a DEALER and the broker, so that frames may follow: libzmq closes about every
-  /// second connection on which they come too early. `identity`: its routing id, if it has one.
+  /// Exchanges greeting and READY between a DEALER and the broker, so that frames may follow: libzmq closes
+  /// about every second connection on which frames come too early. `identity`: the routing id of the DEALER,
+  /// if it has one.
   void shake_hands(const std::string& identity = "") const {
     std::string ready = std::string("\5READY\x0bSocket-Type", 18) + std::string("\0\0\0\6DEALER", 10);
     if (!identity.empty()) {

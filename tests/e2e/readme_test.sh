@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Compiles every C++ and CMake snippet of the pages below, and README's line for pkg-config, as they stand there,
-# against an installed tree, and runs them on a cluster. The broker's address is replaced by that of the cluster, and the
-# loop of README's program is made shorter.
+# Compiles every C++ and CMake snippet of the pages below, and README's pkg-config line, unchanged, against an
+# installed tree, and runs them on a cluster. Only the broker's address is replaced by the cluster's, and the
+# loop of README's program is shortened.
 #
 # Every page with snippets is in the list. Of its C++ blocks
 #   - one, on one of the pages, has a main: it is built with the only CMake block;
@@ -30,7 +30,7 @@ fail() {
   exit 1
 }
 
-# Writes each fenced block of a language, of all pages in order, to DIRECTORY/NN.
+# Writes each fenced block of LANGUAGE, of all pages in order, to DIRECTORY/NN.
 blocks() { # LANGUAGE DIRECTORY
   mkdir "$2"
   awk -v language="$1" -v to="$2" '
@@ -39,7 +39,7 @@ blocks() { # LANGUAGE DIRECTORY
     $0 == "```" language { inside = 1; file = sprintf("%s/%02d", to, ++count) }
   ' "${pages[@]}"
 }
-# The code in backticks that begins with PATTERN, a line each, each only once.
+# Code in backticks that begins with PATTERN, one per line, without duplicates.
 inline_code() { # PATTERN
   grep -oh "\`$1[^\`]*\`" "${pages[@]}" | tr -d '\`' | awk '!seen[$0]++'
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# A second machine, as near as one kernel gets to it: the worker has a network and a mount namespace of
-# its own. It sees the installed tree and the system's libraries, but neither the client's folder nor
-# the build tree, nor its home, nor /tmp. The client has a library of its own and deletes its binary
-# once it has started. Shipping that only works on one disk is not shipping.
+# A second machine, as near as one kernel gets to it: the worker has a network and a mount namespace. It sees
+# the installed tree and the system's libraries, but not the client's directory, the build tree, its home or
+# /tmp. The client brings a shared library and deletes its own binary once it has started. Shipping that only
+# works on one disk is not shipping.
 #
 # usage: second_machine.sh BUILD_DIR      (needs root for the namespaces; says so and skips without)
 set -euo pipefail
@@ -36,7 +36,7 @@ ip netns exec "weft-here-$tag" "$work/prefix/bin/weft-broker" --host 10.123.45.1
 pids+=($!)
 wait_for "the broker" grep -q "serving on tcp://10.123.45.1:8786" "$work/broker.log"
 
-# Inside: the installed tree is bound to /mnt, then everything that the client could be found in goes.
+# In the namespace: binds the installed tree to /mnt, then hides every place where the client could be found.
 cat > "$work/there.sh" <<'THERE'
 set -euo pipefail
 mount --make-rprivate /
@@ -66,7 +66,7 @@ cp "$build/bin/weft_e2e_baggage_program" "$work/elsewhere"
 cat > "$work/missing.sh" <<'MISSING'
 set -euo pipefail
 mount --make-rprivate /
-mount -t tmpfs tmpfs /usr/lib/tmpfiles.d   # any folder below /usr/lib: nothing in there is shipped
+mount -t tmpfs tmpfs /usr/lib/tmpfiles.d  # any directory below /usr/lib: its contents are not shipped
 cp "$1/bin/libweft_e2e_baggage.so" /usr/lib/tmpfiles.d
 LD_LIBRARY_PATH=/usr/lib/tmpfiles.d exec "$2/elsewhere/weft_e2e_baggage_program" 10.123.45.1:8786
 MISSING

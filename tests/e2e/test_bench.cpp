@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// weft bench, which ships itself.
+// weft bench, which ships its own binary to the workers.
 #include <doctest/doctest.h>
 
 #include <nlohmann/json.hpp>

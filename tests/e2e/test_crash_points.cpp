@@ -22,8 +22,8 @@ constexpr int kSlots = 2;  // of each worker
 
 struct Point {
   std::string_view name;
-  std::vector<int> passes;         // it dies at the n-th time
-  std::string_view not_visited{};  // why, when it is not
+  std::vector<int> passes;         // the process dies at the n-th pass
+  std::string_view not_visited{};  // the reason, if the tests do not visit it
 };
 
 const std::vector<Point> kPoints = {
@@ -51,7 +51,7 @@ struct Answer {
   MSGPACK_DEFINE(value, attempt)
 };
 
-/// Leaves a line for each execution. Every seventh needs a retry, which is no charge for a crash.
+/// Appends a line for each execution. Every seventh task needs a retry, which is not a charge for a crash.
 Answer work(const std::string& executions, int number) {
   note_execution(executions, number);
   usleep(static_cast<useconds_t>(number % 4) * 2000);
@@ -63,7 +63,7 @@ int executions_without_crash(int number) { return number % 7 == 0 ? 2 : 1; }
 
 struct Finished {
   int right = 0;    // answers
-  int charges = 0;  // crashes, over all tasks
+  int charges = 0;  // sum over all tasks
   bool operator==(const Finished&) const = default;
 };
 

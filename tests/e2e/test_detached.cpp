@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Detached tasks outlive their client and, with a journal, the broker's kill -9; and what people ask and
-// order by way of `weft`.
+// Detached tasks outlive their client and, with a journal (write-ahead log), the broker's kill -9; and the
+// `weft` commands that query and control them.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -56,7 +56,7 @@ std::vector<long> lines_of(const std::filesystem::path& path) {
   return {std::istream_iterator<long>(file), {}};
 }
 
-/// Bytes in the middle of a file, where rows are.
+/// Overwrites bytes in the middle of a file, where the journal's rows are.
 void spoil(const std::string& path) {
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
   file.seekg(0, std::ios::end);
@@ -83,7 +83,7 @@ TEST_CASE("without a journal a detached task is refused with a sentence, and nee
       "a detached task was refused, and will not run: this broker keeps no journal, so that no "
       "task can outlive its client: start it with weft-broker --journal FILE",
       weft::Error);
-  client.flush();  // it was told
+  client.flush();  // the refusals were reported above
   Process program({binary("weft_e2e_program"), "quick", cluster.address()});
   CHECK(program.wait() == 0);
   CHECK(program.err().find(
@@ -105,8 +105,8 @@ TEST_CASE("detached tasks survive the kill of their client and of the broker, an
   std::sort(runs.begin(), runs.end());
   CHECK(std::ranges::equal(runs, std::views::iota(0L, 40L)));
   CHECK(client.attach<long>("nothing of the kind").empty());
-  // They are fetched: nothing of them is kept, neither programs, which go with the session of the client: a
-  // broker that was started again waits for that as long as a client waits for its broker.
+  // Fetched tasks leave nothing in the journal, and neither do programs, which go with the client's session:
+  // a restarted broker waits for the session as long as a client waits for its broker.
   CHECK(eventually([&] { return client.attach<long>("sweep").empty(); }));
   CHECK(eventually([&] { return blobs_in(j.journal()) == 0; }, 90s));
 }
@@ -127,11 +127,11 @@ TEST_CASE("whenever the broker is killed, what was flushed is there, once, with 
     if (round % 2 == 0) client.flush();
     std::atomic<bool> killed = false;
     std::jthread killer([&, delay = random() % 15] {
-      usleep(static_cast<unsigned>(delay) * 1000);  // anywhere in what follows
+      usleep(static_cast<unsigned>(delay) * 1000);  // at any point of the flush
       j.crash_and_restart();
       killed = true;
     });
-    client.flush();  // also over the broker's death
+    client.flush();  // must outlast the broker's death
     CHECK(eventually([&] { return killed.load(); }, 20s));
   }
   weft::Client client(j.cluster.address());
@@ -148,7 +148,7 @@ TEST_CASE("large arguments, large results and failures of detached tasks survive
     weft::Client client(j.cluster.address());
     client.with(kDetached).submit<doubles>(std::string(3'000'000, 'x'));
     client.with({.retries = 1, .label = "bad", .detach = true}).submit<throws>(7L);
-  }  // ~Client waits until they are safe
+  }  // ~Client waits until the tasks are in the journal
   CHECK(eventually([&] { return j.cluster.status("finished") == 2; }));
   j.crash_and_restart();
   weft::Client client(j.cluster.address());
@@ -183,7 +183,7 @@ TEST_CASE("a damaged journal refuses to start and says how to salvage; salvage k
     weft::Client client(j.cluster.address());
     for (long i = 0; i < 200; ++i) {
       client.with({.workers = {"nobody"}, .label = std::to_string(i), .detach = true}).submit<squares>(i);
-      client.flush();  // a row each
+      client.flush();  // one journal row for each task
     }
   }
   j.cluster.broker().signal(SIGTERM);
@@ -219,7 +219,7 @@ TEST_CASE("a disk that is full refuses detached tasks with the reason, and every
     return future.done() && future.error()->text().find("journal cannot take it: ") != std::string::npos;
   };
   CHECK(std::ranges::count_if(futures, refused) > 20);
-  auto ships = client.with(kDetached).submit<squares>(3);  // its program is larger than that
+  auto ships = client.with(kDetached).submit<squares>(3);  // the program is larger than the limit
   CHECK(ships.error()->text().find("what it needs cannot be kept: ") == 0);
   CHECK(client.submit<squares>(12).result() == 144);
 }

@@ -78,7 +78,7 @@ unsigned crashes_until(unsigned attempt) {
   return weft::this_task::attempt();
 }
 
-/// Succeeds, and its runner dies soon after.
+/// Succeeds; its runner dies soon afterwards.
 long dies_afterwards(const std::string& executions) {
   weft::e2e::note_execution(executions, 1);
   usleep(200'000);
@@ -115,7 +115,7 @@ TEST_SUITE("failures") {
     CHECK(std::filesystem::is_directory(error.directory()));
     CHECK_MESSAGE(contains(text_of(error), " in " + error.directory() + ", attempt 1: "), text_of(error));
     CHECK_THROWS_AS(future.result(), weft::TaskFailed);
-    CHECK_THROWS_AS(future.result(), weft::TaskFailed);  // every time
+    CHECK_THROWS_AS(future.result(), weft::TaskFailed);  // and again, since the error stays
   }
 
   TEST_CASE("the error of a task that ran in a directory that it had asked for names that directory") {
@@ -129,7 +129,7 @@ TEST_SUITE("failures") {
       CHECK(error.directory() == cluster.directory());
       CHECK_MESSAGE(contains(text_of(error), place), text_of(error));
     }
-    // The scratch directory of a runner goes with the runner: nothing is there to look at.
+    // The scratch directory of a runner is removed with the runner, so the error names none.
     const weft::TaskError crash = error_of(client.with({.crash_limit = 1}).submit<segfaults>());
     CHECK(crash.directory().empty());
     CHECK_MESSAGE(contains(text_of(crash), "(" + crash.host() + "), attempt 1: "), text_of(crash));
@@ -250,7 +250,7 @@ TEST_SUITE("failures") {
   TEST_CASE("a runner that has died before its worker hears of its last answer takes nothing with it") {
     Cluster cluster({.nprocs = 1});
     weft::Client client(cluster.address());
-    client.gather(client.map<fine>(std::views::iota(0L, 200L)));  // short ones: many are sent ahead
+    client.gather(client.map<fine>(std::views::iota(0L, 200L)));  // short, so many are sent ahead
     const std::string executions = cluster.directory() / "executions";
     auto last_words = client.submit<dies_afterwards>(executions);
     auto behind = client.map<fine>(std::views::iota(0L, 300L));

@@ -24,7 +24,7 @@ using Arguments = std::vector<std::string>;
 
 long inc(long x) { return x + 1; }
 
-/// Prints as many lines of 1,000 bytes.
+/// Prints `lines` lines of 1,000 bytes.
 int prints(int lines) {
   for (int i = 0; i < lines; ++i) std::printf("%0999d\n", i);
   return lines;
@@ -32,7 +32,7 @@ int prints(int lines) {
 
 int exit_code_of(const std::string& command) { return std::system(command.c_str()); }
 
-/// What `command` prints, and its status.
+/// The first line that `command` prints, and its status.
 std::string output_of(const std::string& command) {
   FILE* pipe = popen(command.c_str(), "r");
   char text[100] = "";
@@ -40,14 +40,14 @@ std::string output_of(const std::string& command) {
   return (any ? text : "") + std::to_string(pclose(pipe));
 }
 
-/// `command` behind `script`, which ends in "$@".
+/// `command` as started by the bash script `script`.
 Arguments in_shell(const std::string& script, Arguments command) {
   Arguments argv{"bash", "-c", script + " exec \"$@\"", "in_shell"};
   argv.insert(argv.end(), command.begin(), command.end());
   return argv;
 }
 
-/// A pipe with a name that is full and that nothing reads.
+/// A named pipe that is full and that no process reads.
 class FullPipe {
  public:
   explicit FullPipe(const std::filesystem::path& path) : path_(path) {
@@ -57,7 +57,7 @@ class FullPipe {
     while (write(fd_.get(), kilobyte.data(), kilobyte.size()) > 0 || write(fd_.get(), ".", 1) > 0) continue;
   }
   const std::string& path() const { return path_; }
-  /// Reads what comes, until `text` does; whether it has.
+  /// Reads the pipe until `text` has come; returns whether it has.
   bool brings(const std::string& text) {
     return eventually(
         [&] {
@@ -137,7 +137,7 @@ TEST_SUITE("inherited") {
       weft::Client client(cluster.address());
       CHECK(client.gather(client.map<prints>(std::vector<int>(30, 1000))).size() == 30);
     }
-    for (int i = 0; i < 30; ++i) {  // a line or two of the broker's log each
+    for (int i = 0; i < 30; ++i) {  // each client causes a line or two in the broker's log
       weft::Client client(cluster.address());
       CHECK(client.submit<inc>(1L).result() == 2);
     }
@@ -189,7 +189,7 @@ TEST_SUITE("inherited") {
     TempDirectory temp;
     const std::string log = temp.path() / "log";
     std::ofstream(log) << "";
-    std::filesystem::resize_file(log, 100'000 * 1024);  // of which nothing is on disk
+    std::filesystem::resize_file(log, 100'000 * 1024);  // a sparse file, which occupies nothing on the disk
     Inheriting cluster("ulimit -f 100000; exec 2>>'" + log + "';");
     weft::Client client(cluster.address);
     CHECK(client.submit<prints>(100).result() == 100);
@@ -268,7 +268,7 @@ TEST_SUITE("inherited") {
     const long before = resident();
     {
       weft::Client client(cluster.address());
-      auto futures = client.map<prints>(std::vector<int>(10, 0));  // the program is there
+      auto futures = client.map<prints>(std::vector<int>(10, 0));  // ships the program
       std::vector<weft::Future<std::size_t>> more;
       const auto length = [](const std::string& text) { return text.size(); };
       for (int i = 0; i < 60'000; ++i) more.push_back(client.submit(length, std::string(1000, 'x')));

@@ -18,14 +18,15 @@ namespace {
 
 long inc(long x) { return x + 1; }
 
-/// Ends when `path` exists.
+/// Returns once `path` exists.
 std::string waits_for(const std::string& path) {
   std::ofstream(path + ".running." + std::to_string(weft::this_task::attempt()));
   while (!fs::exists(path)) std::this_thread::sleep_for(5ms);
   return weft::this_task::worker();
 }
 
-/// A directory for the state of private clusters, and the programs of this build.
+/// A directory for the state of private clusters, and environment variables that select it and this build's
+/// programs.
 struct Environments {
   TempDirectory runtime;
   Environments() {
@@ -40,7 +41,7 @@ struct Environments {
   bool empty() const { return fs::is_empty(runtime.path()); }
 };
 
-/// Processes whose environment has the directory in it.
+/// Processes whose environment contains the directory.
 std::vector<std::string> processes_of(const Environments& environment) {
   std::vector<std::string> out;
   for (const auto& entry : fs::directory_iterator("/proc")) {
@@ -97,7 +98,7 @@ TEST_SUITE("local cluster") {
       std::ofstream{file};
       CHECK(future.result() == "worker-2");
       CHECK(client.cluster().slots == 1);
-      cluster.kill_worker(0);  // it is dead already
+      cluster.kill_worker(0);  // must do nothing, since the worker is dead already
       CHECK(cluster.start_worker() == 2);
     }
     for (const char* name : {"", ".running.1", ".running.2"}) fs::remove(file + name);

@@ -15,7 +15,7 @@
 namespace weft::e2e {
 namespace {
 
-/// Uses so much memory until there is such a file.
+/// Uses this much memory until `file` exists.
 std::string fill_until(int mebibytes, std::string file) {
   const std::size_t bytes = static_cast<std::size_t>(mebibytes) << 20;
   const auto block = std::make_unique<char[]>(bytes);
@@ -24,7 +24,7 @@ std::string fill_until(int mebibytes, std::string file) {
   return weft::this_task::worker();
 }
 
-/// Its runner keeps it.
+/// Leaves memory allocated in the runner.
 int leave_behind(int mebibytes) {
   static std::string kept;
   kept.assign(static_cast<std::size_t>(mebibytes) << 20, 'x');
@@ -80,7 +80,7 @@ TEST_SUITE("memory") {
     weft::Client client(cluster.address());
     const std::string large(120 << 20, 'x');
     std::string text;
-    // For a moment after the start of a broker other workers may be about to come back.
+    // For a moment after the start of a broker, other workers may be about to come back, and the task waits.
     try {
       client.submit<length>(large).result();
     } catch (const weft::TaskUnschedulable& error) {

@@ -24,15 +24,14 @@ using namespace weft::e2e;
 
 namespace {
 
-/// Wrong when it is not the first execution.
+/// The value is wrong if this is not the first execution.
 long fine(long x) { return x + 1'000'000L * (weft::this_task::attempt() - 1); }
 
 [[noreturn]] void sleep_for_ever() {
   for (;;) pause();
 }
 
-/// A daemon as in the books: two forks, a session of its own, deaf to what can be ignored. `mark` is its
-/// argv[0].
+/// A classic daemon: two forks, a new session, all ignorable signals ignored. `mark` is its argv[0].
 void start_daemon(const std::string& mark) {
   const pid_t child = fork();
   if (child == 0) {
@@ -60,7 +59,7 @@ int leaves_daemon_and_stays(const std::string& mark) {
   std::signal(SIGTERM, SIG_IGN);
   sleep_for_ever();
 }
-/// Both return: the children too come back to where tasks are answered.
+/// Parent and children all return into the runner's loop.
 long forks_and_returns(long x) {
   for (int i = 0; i < 3; ++i) fork();
   return x + 1;
@@ -81,7 +80,7 @@ std::size_t leaks() {
   }
   return total;
 }
-/// In a process with a session of its own, which is charged to the task that started it.
+/// Leaks in a child with a new session, whose memory is charged to the task that started it.
 std::size_t leaks_elsewhere() {
   if (fork() == 0) {
     setsid();
@@ -116,7 +115,7 @@ int deaf() {
 }
 int leaves_with_0() { _exit(0); }
 
-/// The runner's, with the ordinal of the last task begun in front.
+/// The page that the runner shares with its worker; it begins with the ordinal of the last task begun.
 std::span<unsigned char> shared_page() {
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
@@ -136,7 +135,7 @@ int overwrites_page_and_crashes(int byte) {
   overwrites_page(byte);
   std::abort();
 }
-/// Says that the task after the next has begun.
+/// Claims that the task after the next one has begun.
 int lies_and_crashes() {
   shared_page()[0] = static_cast<unsigned char>(shared_page()[0] + 2);
   std::abort();
@@ -164,7 +163,7 @@ std::string new_mark() {
   return "weft-left-" + std::to_string(getpid()) + "-" + std::to_string(++count);
 }
 
-/// A cluster of one slot, so that all share it.
+/// A cluster of one slot, which all tasks share.
 struct OneSlot {
   explicit OneSlot(std::vector<std::string> worker_arguments = {})
       : cluster({.nprocs = 1, .worker_arguments = std::move(worker_arguments)}), client(cluster.address()) {}
@@ -318,7 +317,7 @@ TEST_SUITE("misbehaviour") {
 }
 
 TEST_SUITE("orphans") {
-  /// Four tasks with daemons that run, and the processes of the worker.
+  /// Four running tasks with daemons, and the processes of the worker.
   struct Busy {
     Busy() : cluster({.nprocs = 4}), client(cluster.address()) {
       for (int i = 0; i < 4; ++i) futures.push_back(client.submit<leaves_daemon_and_stays>(mark));

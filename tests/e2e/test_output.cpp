@@ -26,7 +26,7 @@ using Lines = std::vector<std::string>;
 
 std::string name() { return weft::this_task::id().text(); }
 
-/// In every way that there is, mostly without an end of line. Each number another one.
+/// Prints in one of seven ways, mostly without an end of line.
 std::string prints(int number) {
   switch (number % 7) {
     case 0:
@@ -50,7 +50,7 @@ std::string prints(int number) {
       std::cout << "whole line " << number << "\n";
       break;
     default:
-      break;  // nothing
+      break;  // prints nothing
   }
   return name();
 }
@@ -101,7 +101,7 @@ pid_t leaves_open(int count) {
   return getpid();
 }
 
-/// What the worker has logged, by task. A line begins "DATE TIME I [worker-1 SLOT TASK] ".
+/// The logged output by task. A line begins "DATE TIME I [worker-1 SLOT TASK] ".
 std::map<std::string, Lines> log_of(Cluster& cluster) {
   std::map<std::string, Lines> out;
   std::istringstream log(cluster.worker().err());
@@ -170,13 +170,13 @@ TEST_SUITE("output") {
     Cluster cluster({.workers = 1, .nprocs = 1});
     weft::Client client(cluster.address());
     rlimit files{};
-    getrlimit(RLIMIT_NOFILE, &files);  // as the runners have it
+    getrlimit(RLIMIT_NOFILE, &files);  // the runners have the same limit
     const int many = static_cast<int>(std::min<rlim_t>(files.rlim_cur, 32'768));
     auto futures = client.with({.crash_limit = 1}).map<leaves_open>(std::vector<int>(60, many / 20));
     std::map<pid_t, int> processes;
     for (const pid_t pid : client.gather(futures)) ++processes[pid];
     CHECK(processes.size() > 1);
-    CHECK(processes.size() < 20);  // not each task had a new one
+    CHECK(processes.size() < 20);  // most tasks reused a runner
     CHECK(cluster.worker().prints("descriptors or more open"));
   }
 

@@ -13,7 +13,7 @@ namespace {
 
 long squares(long x) { return x * x; }
 
-/// MiB of memory that a process has.
+/// Resident memory of a process, in MiB.
 long memory_of(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/status");
   for (std::string word; file >> word;) {
@@ -30,7 +30,7 @@ TEST_CASE("a client that submits without end is held back at the memory budget, 
   weft::Client other(cluster.address());
   const long before = memory_of(cluster.broker().pid());
   Process flood({binary("weft_e2e_program"), "flood", cluster.address()});
-  // Until its part of the budget is used up and nothing more comes.
+  // Until backpressure holds: the client's share of the memory budget is used up and no more tasks come.
   long queued = 0;
   CHECK(eventually(
       [&] {
@@ -42,7 +42,7 @@ TEST_CASE("a client that submits without end is held back at the memory budget, 
   CHECK(memory_of(cluster.broker().pid()) - before < 150);
   auto futures = other.map<squares>(std::vector<long>(1000, 12));
   for (const auto& future : futures) CHECK(future.result_for(10s) == 144);
-  // It has left: everything is forgotten.
+  // The client has left: the broker must have forgotten all its tasks.
   flood.kill();
   CHECK(eventually([&] { return cluster.status("queued") == 0; }, 30s));
   CHECK(cluster.status("queued_bytes") == 0);

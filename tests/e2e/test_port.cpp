@@ -117,7 +117,7 @@ TEST_SUITE("port") {
     Cluster cluster;
     RawPeer peer(cluster);
     std::string hello = weft::wire::encode(weft::wire::HelloClient{});
-    hello[4] = 1;  // a release of last year
+    hello[4] = 1;  // an old release: protocol version 1.0
     hello[5] = 0;
     peer.send(hello);
     const auto answer = peer.receive();

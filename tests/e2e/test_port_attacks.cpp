@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Attacks on the port, one after the other, while a real client goes on getting results: libzmq's own limits
-// and oddities included. Afterwards the broker has the memory and the descriptors that it had.
+// Attacks on the port, one after the other, while a real client goes on getting results; libzmq's own limits
+// and oddities are included. Afterwards the broker's memory and descriptors are back to what they were
+// before.
 #include <doctest/doctest.h>
 
 #include <deque>
@@ -33,7 +34,7 @@ long memory_of(pid_t pid) {
   return resident * sysconf(_SC_PAGESIZE) >> 20;
 }
 
-/// Processor time that it has used.
+/// Processor time that the process has used.
 std::chrono::milliseconds cpu_of(pid_t pid) {
   std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
   std::string text;
@@ -47,7 +48,7 @@ std::chrono::milliseconds cpu_of(pid_t pid) {
   return std::chrono::milliseconds((user + system) * 1000 / sysconf(_SC_CLK_TCK));
 }
 
-/// A cluster with a client that was there before the attack and must not notice it.
+/// A cluster with a client that connected before the attack and must not notice it.
 class Attacked {
  public:
   Attacked() : Attacked(Cluster::Options{}) {}
@@ -69,9 +70,9 @@ class Attacked {
     REQUIRE_MESSAGE(result.has_value(), "no result within 10 s\n" << cluster_.broker().err());
     CHECK(*result == x + 1);
   }
-  /// The client waits for a task that takes a second.
+  /// The client waits for a task of one second.
   void wait_for_long_task() { client_.submit<nap>(1000).result(); }
-  /// Memory, in MiB beyond what there was at the beginning.
+  /// Growth of the broker's memory since the start of the test, in MiB.
   long memory_more() { return memory_of(pid()) - memory_before_; }
 
   Cluster& cluster() { return cluster_; }
@@ -210,7 +211,7 @@ TEST_SUITE("port attacks") {
       // Connected clients stay connected, and refused ones have been told so.
       CHECK(connections.back().is_closed());
       for (int i = 0; i < 20; ++i) attacked.check_service();
-      // A broker that asks its listener again and again would take a whole core while it waits.
+      // A broker that polls its listener in a loop would use a whole core while it waits.
       const auto begin = std::chrono::steady_clock::now();
       const auto cpu = cpu_of(attacked.pid());
       attacked.wait_for_long_task();

@@ -22,7 +22,7 @@ long slow_inc(long x) {
   usleep(50'000);
   return x + 1;
 }
-/// Wrong when it is not the first execution.
+/// The value is wrong if this is not the first execution.
 long counted_inc(long x) { return slow_inc(x) + 1000 * (weft::this_task::attempt() - 1); }
 
 /// A TCP socket that listens on a free port and never answers.
@@ -163,7 +163,7 @@ TEST_SUITE("processes") {
     cluster.restart_broker();
     std::vector<long> expected;
     for (long i = 1; i <= 100; ++i) expected.push_back(i);
-    // Every task was executed once: attempt 1 is what each of them saw.
+    // Every task was executed once: each saw attempt 1.
     CHECK(client.gather(futures) == expected);
     CHECK(client.submit<inc>(1L).result() == 2);
     CHECK(eventually([&] { return cluster.status("slots") == 2; }));

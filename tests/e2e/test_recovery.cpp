@@ -35,7 +35,7 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// From `from` to the last start of task `number`.
+/// Seconds from `from` to the last start of task `number`.
 double seconds_to_start(const std::string& executions, long number, Clock::time_point from) {
   const auto all = executions_in(executions);
   const auto last = std::ranges::find(all.rbegin(), all.rend(), number, &Execution::task);
@@ -49,15 +49,15 @@ std::string spread(std::vector<double> seconds) {
          std::to_string(seconds.back()) + " s, of " + std::to_string(seconds.size());
 }
 
-/// A worker by hand, at an address of its own choice, e.g. a proxy's.
+/// A worker at a given address, such as a proxy's.
 Process worker_at(const Cluster& cluster, const std::string& address, const std::string& name) {
   return Process({binary("weft-worker"), address, "--nprocs", "1", "--name", name, "--local-directory",
                   cluster.directory() / ("cache-" + name)});
 }
 
-constexpr long kLong = -1;  // number of the task that is looked at
+constexpr long kLong = -1;  // number of the task that the test watches
 
-/// A task that runs on `name`, while others queue behind it.
+/// One task that runs on worker `name`, while others queue behind it.
 struct Scene {
   Scene(weft::Client& client, const std::string& name, const std::string& file) : executions(file) {
     longest = client.with({.prefer = {name}}).submit<nap>(executions, kLong, 400);
@@ -134,7 +134,7 @@ TEST_SUITE("recovery") {
     Cluster cluster({.workers = 2, .nprocs = 2});
     weft::Client client(cluster.address());
     const std::string executions = cluster.directory() / "executions";
-    auto safe = client.with({.crash_limit = 1});  // what is charged, or may have been started, would fail
+    auto safe = client.with({.crash_limit = 1});  // fails if charged, or perhaps started
     std::vector<weft::Future<long>> futures;
     for (long i = 0; i < 2; ++i) futures.push_back(safe.submit<nap>(executions, i, 2500));
     for (long i = 2; i < 40; ++i) futures.push_back(client.submit<nap>(executions, i, 60));
@@ -191,7 +191,7 @@ TEST_SUITE("recovery") {
     MESSAGE("from the start of a new broker to the welcome of the last of 2,000 workers: ", seconds, " s");
     CHECK(seconds < 15);
     cluster.wait_for_slots(kMany + 1);
-    // And they do not stand in the way of the one that works.
+    // The many workers must not disturb the one that works.
     weft::Client client(cluster.address());
     const std::string executions = cluster.directory() / "executions";
     CHECK(client.submit<nap>(executions, 5L, 1).result() == 15);
@@ -210,7 +210,7 @@ TEST_SUITE("recovery") {
     REQUIRE(eventually([&] { return started(executions, 0) && started(executions, 1); }));
     const auto frozen = Clock::now();
     cluster.broker().signal(SIGSTOP);
-    REQUIRE(eventually([&] { return Clock::now() - frozen > 2s; }));  // that long, more than 3 x 0.3 s
+    REQUIRE(eventually([&] { return Clock::now() - frozen > 2s; }));  // 2 s, more than 3 x 0.3 s
     cluster.broker().signal(SIGCONT);
     for (long i = 0; i < 6; ++i) CHECK(futures[static_cast<std::size_t>(i)].result() == i * 3);
     for (const auto& [task, times] : executions_of(executions)) CHECK(times == 1);
@@ -244,7 +244,7 @@ TEST_SUITE("recovery") {
   }
 
   TEST_CASE("a client whose network is down for long misses nothing, and nothing of it is executed again") {
-    // 0.6 s of silence are noticed, and its connection is given up by either side.
+    // The broker notices 0.6 s of silence, and both sides give up the connection.
     Cluster cluster({.workers = 2, .nprocs = 1, .broker_arguments = {"--heartbeat-interval", "0.2"}});
     Proxy proxy(cluster.address());
     weft::Client client(proxy.address());
@@ -299,7 +299,7 @@ TEST_SUITE("recovery") {
     CHECK(eventually([&] { return cluster.status("clients") == 0 && cluster.status("slots_busy") == 0; }));
     const double seconds = seconds_between(begin, Clock::now());
     MESSAGE("from a client's death to free slots: ", seconds, " s");
-    CHECK(seconds < 4.5);  // and SIGTERM and SIGKILL after 1 s each, for tasks that do not heed being asked
+    CHECK(seconds < 4.5);  // escalation: SIGTERM and SIGKILL after 1 s each
     CHECK(status_json(cluster.address()).find("2 open tasks are cancelled (2 with workers)") !=
           std::string::npos);
     CHECK(process_exists(children.front()));
@@ -320,6 +320,6 @@ TEST_SUITE("recovery") {
     MESSAGE("from a client's kill: tasks cancelled after ", to_cancel, " s, slots free after ", to_free,
             " s");
     CHECK(to_cancel < 3);
-    CHECK(to_free < 6);  // asked, SIGTERM, SIGKILL
+    CHECK(to_free < 6);  // escalation: request to stop, SIGTERM, SIGKILL
   }
 }

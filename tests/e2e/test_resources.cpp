@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// --resources gpu=[3,5]: tasks are told which devices are theirs, and never share a whole one.
+// --resources gpu=[3,5]: each task learns its devices, and no two tasks share a whole device.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ std::int64_t now_us() {
       .count();
 }
 
-/// The devices held, what CUDA is told, begin and end.
+/// Devices held, value of CUDA_VISIBLE_DEVICES, begin, end.
 using Use = std::tuple<std::vector<int>, std::string, std::int64_t, std::int64_t>;
 
 Use use_device(int milliseconds) {

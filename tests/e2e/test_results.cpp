@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// An ordinary program on a real cluster: what goes in, what comes out, in which order.
+// An ordinary program on a real cluster: arguments, results, and their order.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -72,7 +72,8 @@ std::string variable(const std::string& name) {
 void sets_variable(const std::string& name, int value) {
   setenv(name.c_str(), std::to_string(value).c_str(), 1);
 }
-/// How many of these ran at once while it did. Each adds a byte to `file`, and takes it away at its end.
+/// The number of these tasks that run at the start of this one. Each appends a byte to `file`, and removes it
+/// at its end.
 int most_at_once(const std::string& file, int) {
   const auto change = [&](int by) {
     const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -122,7 +123,7 @@ TEST_SUITE("results") {
   }
 
   TEST_CASE("a task of several threads has them for itself, and its libraries are told") {
-    // As many slots as cores, or more: one thread for each task.
+    // At least as many slots as cores, so each task gets one thread.
     Cluster cluster({.workers = 0, .nprocs = 64});
     cluster.add_worker();
     cluster.wait_for_slots(64);
@@ -136,7 +137,7 @@ TEST_SUITE("results") {
     }
     CHECK_THROWS_AS(client.with({.threads = 0}), std::invalid_argument);
 
-    // 64 slots: of tasks with 40 threads there is one at a time.
+    // 64 slots allow one task with 40 threads at a time.
     const auto counter = (cluster.directory() / "running").string();
     auto most = client.gather(
         client.with({.threads = 40}).map<most_at_once>(weft::same(counter), std::views::iota(0, 6)));
@@ -170,7 +171,7 @@ TEST_SUITE("results") {
   }
 
   TEST_CASE("OpenMP uses the threads that its task has, whatever a task before it has asked for") {
-    if (!std::filesystem::exists(binary("weft_e2e_openmp"))) return;  // a compiler without OpenMP
+    if (!std::filesystem::exists(binary("weft_e2e_openmp"))) return;  // the compiler lacks OpenMP
     Cluster cluster({.workers = 1, .nprocs = 64});
     Process program({binary("weft_e2e_openmp")},
                     {.environment = {{"WEFT_BROKER", cluster.address()}}, .directory = {}, .output = {}});
@@ -334,7 +335,7 @@ TEST_SUITE("results") {
       open = client.submit<nap>(60'000, 1);
     }
     CHECK(finished->result() == 42);
-    CHECK(open->state() == weft::TaskState::cancelled);  // the client did not wait for it
+    CHECK(open->state() == weft::TaskState::cancelled);  // the client's destructor did not wait for it
     CHECK_THROWS_AS(open->result(), weft::TaskCancelled);
     CHECK_MESSAGE(eventually([&] { return cluster.status("slots_busy") == 0; }),
                   status_json(cluster.address()));
@@ -363,9 +364,9 @@ TEST_SUITE("results") {
   }
 
   TEST_CASE("short tasks do not wait behind one of their kind that takes long") {
-    Cluster cluster;  // of two slots
+    Cluster cluster;  // has two slots
     weft::Client client(cluster.address());
-    client.gather(client.map<nap>(std::vector<int>(500, 0), weft::same(1)));  // so they are known to be short
+    client.gather(client.map<nap>(std::vector<int>(500, 0), weft::same(1)));  // the broker learns their time
     std::vector<int> ms(500, 0);
     ms[10] = 5000;
     auto futures = client.map<nap>(ms, weft::same(1));

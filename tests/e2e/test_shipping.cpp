@@ -13,7 +13,7 @@ using namespace weft::e2e;
 
 namespace {
 
-/// Runs one build of travelling.cpp and expects the sum of its tasks.
+/// Runs one build of travelling.cpp and expects this sum of its tasks' results.
 void check_sum(const std::string& program, const std::string& address, long sum) {
   Process client({program, address});
   CHECK_MESSAGE(client.wait(60s) == 0, program << ": " << client.err());
@@ -96,8 +96,8 @@ TEST_SUITE("shipping") {
   TEST_CASE("a program whose library is missing on the worker fails with the loader's own message") {
     Cluster cluster;
     TempDirectory temp;
-    // The library counts as the system's when it is below /usr/lib, and is not shipped: so a
-    // program is built on the spot whose loader cannot find what it names.
+    // A library below /usr/lib counts as the system's and is not shipped, so this test makes a program whose
+    // loader does not exist.
     const fs::path source = temp.path() / "broken.sh";
     std::ofstream(source) << "#!/nonexistent/interpreter\n";
     fs::permissions(source, fs::perms::owner_all);

@@ -17,7 +17,7 @@ fs::path library(const std::string& directory) {
   return fs::path(binary("shipping")) / directory / "libanswer.so";
 }
 
-/// A copy of one of the asking programs with its library in lib/ beside it.
+/// A copy of one of the asking programs, with its library in lib/ next to it.
 struct Installed {
   Installed(const std::string& name, const std::string& directory) : program(temp.path() / "asking") {
     fs::copy_file(binary(name), program);
@@ -37,7 +37,7 @@ std::string output_of(std::vector<std::string> argv, Environment environment = {
   return process.out();
 }
 
-/// The error of one that must not.
+/// The error output of a program that must fail.
 std::string error_of(Process& process) {
   CHECK_MESSAGE(process.wait(60s) == 1, process.out() << process.err());
   return process.err();
@@ -84,7 +84,7 @@ TEST_SUITE("shipping") {
     REQUIRE(client.prints("waiting"));
     overwrite(library("2"), installed.linked());
     std::ofstream(go) << "go";
-    CHECK(client.wait(60s).value_or(0) != 0);  // it may even crash at its end: its code is gone
+    CHECK(client.wait(60s).value_or(0) != 0);  // it may even crash at its end, since its code is gone
     const std::string error = client.err();
     CHECK_MESSAGE(contains(error, installed.linked().string() + " was overwritten on disk"), error);
     CHECK_MESSAGE(contains(error, "start the program again"), error);
@@ -97,7 +97,7 @@ TEST_SUITE("shipping") {
     cluster.add_worker({}, {{"LD_LIBRARY_PATH", library("2").parent_path()}});
     cluster.wait_for_slots(2);
     const fs::path go = installed.temp.path() / "go";
-    // The first runner starts when the other library is where DT_RPATH says.
+    // The first runner starts while the other library is at the place that DT_RPATH names.
     Process client({installed.program, cluster.address(), "wait", go, "ask"});
     REQUIRE(client.prints("waiting"));
     replace(library("2"), installed.linked());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What programs see of detached tasks that others have submitted, and of their own that failed.
+// How programs see detached tasks that other programs have submitted, and their own failed tasks.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -21,7 +21,7 @@ long sleeps(long ms) {
 }
 std::string doubles(std::string text) { return text + text; }
 long throws(long x) { throw std::runtime_error("no " + std::to_string(x)); }
-/// Fails as long as there is no file of that name.
+/// Fails as long as file `path` does not exist.
 std::string reads(const std::string& path, const std::string& tail) {
   std::ifstream file(path);
   std::string word;
@@ -47,7 +47,7 @@ TEST_CASE("cancelling a detached sweep and leaving at once stops all of it") {
   }));
   weft::Client client(j.cluster.address());
   CHECK(client.attach<int>("sweep").empty());
-  // The same through futures that were attached.
+  // The same through attached futures.
   client.with(detached("long")).map<sleeps>(std::vector<long>(500, 60'000));
   client.flush();
   const auto begin = std::chrono::steady_clock::now();
@@ -55,7 +55,7 @@ TEST_CASE("cancelling a detached sweep and leaving at once stops all of it") {
     weft::Client other(j.cluster.address());
     for (auto& future : other.attach<long>("long")) future.cancel();
   }
-  CHECK(std::chrono::steady_clock::now() - begin < 8s);  // it did not wait in vain
+  CHECK(std::chrono::steady_clock::now() - begin < 8s);  // ~Client did not wait for the tasks
   CHECK(eventually([&] { return j.cluster.status("queued") + j.cluster.status("slots_busy") == 0; }));
 }
 
@@ -209,7 +209,7 @@ TEST_CASE("options and labels that no message can carry are refused where they a
   CHECK_THROWS_AS(weft::Client(weft::ClientOptions{.address = cluster.address(), .name = large}),
                   std::invalid_argument);
   CHECK_THROWS_AS(client.command({large}).result(), weft::TaskFailed);  // it is an argument
-  // What fits does work, its errors too.
+  // Options that fit do work, and so do the error messages with them.
   const std::string label(900'000, 'x');
   CHECK(client.with({.label = label}).submit<squares>(3L).result() == 9);
   auto nowhere = client.with({.queue_timeout = 100ms, .workers = {label}}).submit<squares>(3L);

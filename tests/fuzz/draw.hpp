@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Any message of the protocol from the bytes of an Input, with ids from spaces so small that messages meet.
-// All that is drawn could have come over the wire.
+// Draws any message of the protocol from the bytes of an Input, with ids from small spaces, so that messages
+// refer to the same things. Every drawn message could have come over the wire.
 #pragma once
 
 #include <array>
@@ -85,7 +85,7 @@ void draw(Input& in, T& value) {
   wire::for_each_field(value, [&](auto& field) { draw(in, field); });
 }
 
-/// A whole message of type M, with records.
+/// A complete message of type M, with its records.
 template <class M>
 M draw_message(Input& in) {
   M message;
@@ -102,7 +102,7 @@ wire::Message draw_any(Input& in, std::size_t index, std::index_sequence<I...>) 
   return message;
 }
 
-/// A message of type number `index` + 1.
+/// A message with type number `index` + 1.
 inline wire::Message draw_any(Input& in, std::size_t index) {
   return draw_any(in, index, std::make_index_sequence<std::variant_size_v<wire::AnyMessage>>{});
 }
@@ -131,7 +131,8 @@ void make_newer(Input& in, T& value) {
   }
 }
 
-/// The version of a peer: nearly always this one. Of a newer one, `message` gets what is new.
+/// Draws the version of a peer, nearly always this one. For a newer version, adds new values and fields to
+/// `message`.
 inline std::uint8_t draw_minor(Input& in, wire::Message& message) {
   if (!in.one_in(16)) return wire::kMinor;
   if (in.one_in(2)) return 0;
@@ -139,7 +140,7 @@ inline std::uint8_t draw_minor(Input& in, wire::Message& message) {
   return wire::kMinor + 1;
 }
 
-/// A spec as a program defines it: most fields at rest, some drawn.
+/// A spec as a program defines it: most fields have their defaults, some are drawn.
 inline wire::TaskSpec draw_spec(Input& in) {
   wire::TaskSpec spec;
   if (in.one_in(8)) {

@@ -102,7 +102,7 @@ class Story {
       const std::uint32_t spec = in_.pick(specs_);
       wire::Payload payload;
       draw(in_, payload);
-      // What an attached task names is small: the program never makes a blob of it.
+      // The reference of an attached task is small: the program never makes a blob of it.
       if (attached_.contains(spec)) payload = wire::Payload(in_.text());
       if (payload.is_blob()) ++arguments_[payload.blob().id];
       submitted_ += 1 + in_.one_in(8);
@@ -242,10 +242,10 @@ class Story {
   LinkState link_ = LinkState::none;
   std::uint32_t spec_last_ = 0;
   std::vector<std::uint32_t> specs_;
-  std::set<std::uint32_t> attached_;  // those of kind attached
+  std::set<std::uint32_t> attached_;  // specs of kind attached
   std::uint64_t submitted_ = 0;
   std::uint64_t delivered_ = 0;
-  std::set<std::uint64_t> open_;  // not completed
+  std::set<std::uint64_t> open_;  // tasks that are not completed
   std::map<BlobId, std::uint64_t> arguments_;
   std::map<BlobId, std::uint64_t> stored_;  // bytes
   std::set<BlobId> verifying_;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Arbitrary bytes as a frame, to sides of each minor version, and as an ErrorInfo: no crash, and what decodes
-// encodes to something that decodes to the same.
+// Arbitrary bytes as a frame, to peers of each minor version, and as an ErrorInfo: no crash, and whatever
+// decodes is encoded to bytes that decode to the same.
 #include "common/wire/codec.hpp"
 #include "tests/fuzz/input.hpp"
 
@@ -8,7 +8,7 @@ using namespace weft;
 
 namespace {
 
-/// As a side of version `minor` reads it, and writes it again.
+/// Decodes the frame as a peer of version `minor`, and encodes it again.
 void check(std::string_view frame, std::uint8_t minor) {
   const auto message = wire::decode(frame, minor);
   if (!message) {
@@ -24,7 +24,7 @@ void check(std::string_view frame, std::uint8_t minor) {
     return;
   }
   WEFT_CHECK(again->index() == message->index());
-  // Bytes, not values: a NaN among the amounts is not equal to itself.
+  // Compares bytes, not values: a NaN among the amounts is not equal to itself.
   WEFT_CHECK(wire::encode(*again, minor) == encoded);
 }
 

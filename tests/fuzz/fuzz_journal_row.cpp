@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Arbitrary bytes as the content of a row of the broker's journal: no crash, and what decodes is written as
-// something that decodes to as many records and is written as the same.
+// Arbitrary bytes as a row of the broker's journal: no crash, and whatever decodes is written as a row that
+// decodes to as many records and is written as the same bytes.
 #include "broker/scheduler/journal_records.hpp"
 #include "tests/fuzz/input.hpp"
 

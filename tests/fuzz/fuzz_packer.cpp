@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Any sequence of messages through the Packer: the frames decode, and hold the same records in the same
-// order and with the same numbers.
+// Any sequence of messages through the Packer: the frames must decode, and contain the same records in the
+// same order and with the same numbers.
 #include <vector>
 
 #include "common/wire/codec.hpp"
@@ -10,7 +10,7 @@ using namespace weft;
 
 namespace {
 
-/// Every message with one record each, as it travels alone: what the Packer may not change.
+/// Splits a message into messages of one record each, which coalescing by the Packer may not change.
 void take_apart(const wire::Message& message, std::vector<std::string>& out) {
   std::visit(
       [&]<class M>(const M& m) {
@@ -31,7 +31,7 @@ void take_apart(const wire::Message& message, std::vector<std::string>& out) {
       message);
 }
 
-/// A payload so large that a few records fill a frame.
+/// Makes the payloads so large that a few records fill a frame.
 void inflate(fuzz::Input& in, wire::Message& message) {
   std::visit(
       [&]<class M>(M& m) {
@@ -67,7 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     wire::Message message = fuzz::draw_any(in);
     if (in.one_in(4)) inflate(in, message);
-    // A batch that ends where numbers end has no numbers for its records.
+    // A batch whose first number is near the maximum has no numbers for its records.
     const bool too_far = std::visit(
         []<class M>(const M& m) {
           if constexpr (wire::NumberedBatch<M>) return m.first > UINT64_MAX - 100'000;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Arbitrary bytes as what a runner says: decoded as text, and found by the agent in the memory and on the
-// socket that they share. The first byte of each part says how long it is, in steps of four, and where it
-// goes.
+// Arbitrary bytes as the output of a runner: decoded as messages, and read by the agent from the memory and
+// the socket that they share. The first byte of each part gives its length, in steps of four, and its
+// destination.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -52,14 +52,14 @@ void send_raw(int channel, std::string_view text, std::size_t descriptors) {
   static_cast<void>(sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT));
 }
 
-/// The descriptor that the next open() would get: the same at the end as at the beginning, or one leaked.
+/// The descriptor that the next open() would get: if it changes during a run, a descriptor has leaked.
 int lowest_free() {
   const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
   close(fd);
   return fd;
 }
 
-/// The memory of a channel, as new for each input.
+/// The memory of a channel, with a cleared page for each input.
 char* fresh_memory() {
   static char* const memory = static_cast<char*>(
       mmap(nullptr, runner::kMemoryBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
@@ -90,7 +90,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if ((head & 2U) != 0) {
         send_raw(ends[1], text, head & 1U);
         agent.read_bell();
-      } else {  // what is written there is not always where the last message ended
+      } else {  // not always where the last message has ended
         const std::uint64_t at = results.written % runner::kRingBytes;
         const std::size_t room = std::min<std::size_t>(text.size(), runner::kRingBytes - at);
         std::memcpy(memory + runner::kPageBytes + runner::kRingBytes + at, text.data(), room);

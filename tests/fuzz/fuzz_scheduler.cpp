@@ -26,21 +26,21 @@ struct Assignment {
   wire::AttemptRecord attempt;
 };
 
-/// What one connection has said and heard, so that what it says next can make sense.
+/// What a connection has sent and received, so that its next message can make sense.
 struct Connection {
   PeerId peer = 0;
   bool client = false;
   Uuid who;                          // session or incarnation
-  std::vector<Assignment> assigned;  // of a worker, not answered
+  std::vector<Assignment> assigned;  // tasks of a worker that it has not answered
   std::map<Uuid, std::uint64_t> outbox;
-  std::uint64_t delivered = 0;  // of a client
+  std::uint64_t delivered = 0;  // number of the last delivery to a client
 };
 
-/// What one session was promised in this life of it.
+/// What was promised to one session since its last fresh WELCOME.
 struct Answers {
-  std::map<std::uint64_t, std::uint64_t> asked;             // SUBMIT or REANNOUNCE, by task
+  std::map<std::uint64_t, std::uint64_t> asked;             // by task: SUBMITs or REANNOUNCEs
   std::map<std::uint64_t, std::set<std::uint64_t>> finals;  // delivery numbers, by task
-  std::map<std::uint64_t, wire::DeliveryRecord> by_number;  // what a number stood for
+  std::map<std::uint64_t, wire::DeliveryRecord> by_number;  // by delivery number
   std::uint64_t submitted = 0;
 };
 
@@ -129,7 +129,7 @@ class Story {
   }
   wire::HelloWorker worker_hello() {
     wire::HelloWorker hello;
-    // Incarnations are not sessions, but for one that is.
+    // Incarnations differ from sessions, except for one in sixteen.
     hello.incarnation = in_.one_in(16) ? draw_uuid(in_) : id_of<16>(0x80 + in_.below(3));
     hello.name = "worker" + std::to_string(in_.below(3));
     hello.host = "host";
@@ -165,7 +165,7 @@ class Story {
     return from.assigned.empty() ? nullptr : &in_.pick(from.assigned);
   }
 
-  /// A RESULT for what it was given, numbered as it should be, now and then not.
+  /// A RESULT for an assigned task, usually with the right number.
   void finish(Connection& from) {
     const Assignment* mine = any_assignment(from);
     if (mine == nullptr || in_.one_in(16)) return say(from, draw_message<wire::Results>(in_));
@@ -210,7 +210,7 @@ class Story {
     if (const auto* submit = std::get_if<wire::Submit>(&message)) {
       for (const auto& task : submit->tasks) {
         auto& asked = answers.asked[task.seq];
-        asked = std::max<std::uint64_t>(asked, 1);  // again means the same one
+        asked = std::max<std::uint64_t>(asked, 1);  // a repeated SUBMIT means the same task
         answers.submitted = std::max(answers.submitted, task.seq);
       }
     }
@@ -258,7 +258,7 @@ class Story {
     }
   }
 
-  /// What was ordered of the journal first is done now, or has failed.
+  /// The journal performs its oldest order now, or fails to.
   void commit(const std::string& fault) {
     if (orders_.empty()) return;
     const Action order = std::move(orders_.front());
@@ -321,7 +321,7 @@ class Story {
       commit("");
       until_deadline();
     }
-    if (settings_.journal) return;  // what is detached stays
+    if (settings_.journal) return;  // detached tasks stay
     const wire::Status status = scheduler_.status(true);
     WEFT_CHECK(status.clients == 0 && status.client_list.empty());
     WEFT_CHECK(status.workers == 0 && status.worker_list.empty());
@@ -333,7 +333,7 @@ class Story {
   Time now_{std::chrono::seconds(1000)};
   Scheduler scheduler_;
   std::vector<Connection> connections_;
-  std::deque<Action> orders_;  // to the journal
+  std::deque<Action> orders_;  // to the journal, not yet performed
   PeerId next_peer_ = 1;
   std::unordered_set<std::uint64_t> attempts_;
   std::map<Uuid, Answers> answers_;  // by session

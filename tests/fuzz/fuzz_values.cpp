@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Arbitrary bytes as arguments and results of many types. The first byte chooses the type. What decodes must
-// encode to something that decodes and encodes to the same.
+// Arbitrary bytes as arguments and results of many types. The first byte chooses the type. Whatever decodes
+// must be encoded to bytes that decode and are encoded to the same.
 #include <array>
 #include <chrono>
 #include <complex>
@@ -52,7 +52,7 @@ struct Everything {
   MSGPACK_DEFINE(colour, choice, maybe, delay, numbers, files, flags, precise, letter, fixed, three)
 };
 
-/// By an adaptor, and without a default constructor.
+/// A type with an adaptor and without a default constructor.
 class Celsius {
  public:
   explicit Celsius(double degrees) : degrees_(degrees) {
@@ -73,13 +73,13 @@ struct weft::adaptor<Celsius> {
 
 namespace {
 
-struct Reading {  // an aggregate that is made from its members
+struct Reading {  // an aggregate that is constructed from its members
   Celsius now;
   std::array<Celsius, 2> extremes;
   std::variant<Celsius, std::string> either;
   std::vector<Reading> before;
 };
-struct Pair {  // one that is filled, and raw in a vector
+struct Pair {  // an aggregate that is filled in place, and raw in a vector
   std::int32_t a, b;
 };
 

@@ -24,17 +24,17 @@ struct FakeRunner {
   std::uint32_t slot = 0;
   bool ready = false;
   bool ending = false;
-  bool taking_back = false;  // TasksTakenBack is owed
+  bool taking_back = false;  // must answer with TasksTakenBack
   std::uint64_t sent = 0;
   std::deque<std::uint64_t> channel;  // ordinals
 };
 
-/// A blob between FindBlob and its end, or ready.
+/// A blob that is searched for, fetched or verified, or that is ready.
 struct Search {
   std::uint64_t size = 0;
   std::uint64_t stored = 0;
-  bool found_asked = true;  // FindBlob is not answered
-  bool verifying = false;   // VerifyBlob is not answered
+  bool found_asked = true;  // FindBlob is not answered yet
+  bool verifying = false;   // VerifyBlob is not answered yet
   bool ready = false;
 };
 
@@ -150,7 +150,7 @@ class Story {
     const auto& [session, record] = in_.pick(given_);
     return {session, in_.one_in(2) ? wire::RevokeMode::retract : wire::RevokeMode::cancel, {record}};
   }
-  /// DATA for something that was asked for.
+  /// DATA for a chunk that the core has asked for.
   void send_chunk() {
     if (asked_.empty()) return hear(draw_message<wire::Data>(in_));
     const std::size_t which = in_.below(asked_.size());
@@ -186,7 +186,7 @@ class Story {
     if (chosen == nullptr || !chosen->second.ready) return;
     const std::uint64_t ordinal =
         in_.one_in(4) || chosen->second.channel.empty() ? in_.number() : chosen->second.channel.front();
-    // The page is the runner's to write: any time that is not later than now.
+    // The runner writes this page, so it may claim any start time up to now.
     Time at = now_ - draw_pause(in_);
     if (in_.one_in(8)) at = std::min(now_, Time(Duration(static_cast<std::int64_t>(in_.number()))));
     if (in_.one_in(16)) at = Time(Duration(std::numeric_limits<std::int64_t>::min()));
@@ -218,7 +218,7 @@ class Story {
     auto* chosen = any_runner();
     if (chosen != nullptr && chosen->second.ready) step(RunnerBroken{chosen->first, "garbage"});
   }
-  /// Takes back what some runner has not begun; of one that was not asked, anything may be said.
+  /// A runner gives back tasks that it has not begun; one that was not asked to may claim any number.
   void take_back_unstarted() {
     auto* chosen = any_runner();
     if (chosen == nullptr || !chosen->second.ready) return;
@@ -361,7 +361,8 @@ class Story {
   void perform(const Notify& line) { WEFT_CHECK(!text_of(*line.notice).empty()); }
   void perform(const Exit&) { exit_seen_ = true; }
 
-  /// Drained, with runners that die when they are killed and a broker that does not come back: it leaves.
+  /// Drained, with runners that die when they are killed and a broker that does not come back, the core must
+  /// exit.
   void leave() {
     step(Drain{});
     for (int i = 0; i < 1000 && !core_.exited(); ++i) {

@@ -28,10 +28,10 @@ class Input {
   }
   /// 0 .. n - 1. REQUIRES: 0 < n <= 256.
   std::size_t below(std::size_t n) { return byte() % n; }
-  /// True for one value in `n` of a byte, never when nothing is left.
+  /// True for one in `n` values of the byte; never after the end of the input.
   bool one_in(std::size_t n) { return below(n) == n - 1; }
 
-  /// Small as a rule, so that ids meet; now and then one where arithmetic ends.
+  /// Usually small, so that ids coincide; sometimes near the limits of arithmetic.
   std::uint64_t number() {
     const std::uint8_t first = byte();
     if (first < 0xe0) return first % 8;
@@ -51,7 +51,7 @@ class Input {
     }
   }
 
-  /// One of a few words, so that names meet.
+  /// One of a few words, so that names coincide.
   std::string text() { return std::string(below(5), static_cast<char>('a' + below(3))); }
 
   std::string_view rest() {
@@ -71,7 +71,7 @@ class Input {
   std::size_t left_;
 };
 
-/// With WEFT_TRACE set, one line of the story for people; `text` makes it.
+/// With WEFT_TRACE set, prints one line of the story; `text` makes it.
 template <class Text>
 void trace(Text text) {
   static const bool kOn = std::getenv("WEFT_TRACE") != nullptr;

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Tests of scripts/check_port.sh, against the real nc where it has an opinion.
+# Tests of scripts/check_port.sh, compared with the real nc where nc supports the same usage.
 # shellcheck disable=SC2154 # run() and hold_port() set code, out, err, port and holder
 # shellcheck source=lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
 check_port=$scripts_dir/check_port.sh
 
-# Both print the same and agree whether the port accepts.
+# Both print the same and agree on whether the port accepts.
 same_as_nc() {
   local nc_err nc_code
   run nc "$@"
@@ -29,10 +29,10 @@ test_agrees_with_nc() {
   expect "a name that does not exist" same_as_nc -zv nosuchhost.invalid 80
 }
 
-# The well-known port of a service needs root to listen on: whether it is open or not, both must say the same.
+# The well-known port of a service needs root to listen on: open or not, both programs must say the same.
 test_names_of_services() {
   local service
-  for service in http ssh domain www; do # the last is another name of the first
+  for service in http ssh domain www; do  # www is an alias of http
     expect "$service" same_as_nc -zv 127.0.0.1 "$service"
   done
   run "$check_port" 127.0.0.1 nosuchservice

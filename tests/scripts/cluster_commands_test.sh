@@ -206,7 +206,7 @@ test_relative_directories() {
   expect "all is well" well
 }
 
-# In a mount namespace, so that the disk is the test's own.
+# In a mount namespace, so that the disk belongs to the test.
 test_a_full_disk() {
   if [[ -z ${WEFT_TEST_NAMESPACE:-} ]]; then
     unshare --map-root-user --mount true 2>/dev/null || { echo "left out: no mount namespaces here" && return; }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash
-# What the tests of scripts/cluster.sh share. Every broker takes a free port.
+# Shared by the tests of scripts/cluster.sh. Every broker takes a free port.
 # shellcheck disable=SC2154 # run() sets code, out and err
 # shellcheck source=lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"
@@ -29,10 +29,10 @@ all_dead() {
 
 new_pid() { [[ $(pid_of "$1") != "$2" ]]; } # MEMBER BEFORE
 
-# Nothing but logs is left in the state directory.
+# The state directory contains only logs.
 only_logs() { [[ -z $(find "$WEFT_STATE_DIR" -mindepth 1 ! -path "$WEFT_STATE_DIR/logs" ! -path "$WEFT_STATE_DIR/logs/*.log") ]]; }
 
-# A directory of programs in which weft-worker is a script with the given body; $real is the real one.
+# A directory of programs in which weft-worker is a script with the given body; $real is the real weft-worker.
 fake_worker() {
   : "${real_bin_dir:=$WEFT_BIN_DIR}"
   export WEFT_BIN_DIR=$work/bin

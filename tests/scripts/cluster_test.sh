@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Tests of scripts/cluster.sh on real processes: what it starts, what dies, what ends.
+# Tests of scripts/cluster.sh on real processes: starting, dying and ending.
 # shellcheck disable=SC2154 # run() sets code, out and err
 # shellcheck source=cluster_lib.sh
 source "${BASH_SOURCE[0]%/*}/cluster_lib.sh"
@@ -166,7 +166,7 @@ test_clusters_side_by_side() {
 
 test_workers_by_ssh() {
   local remote
-  # What sshd does: one string to a shell, nothing of the caller's environment.
+  # As sshd does: one string to a shell, without the caller's environment.
   # shellcheck disable=SC2016 # expanded by the stub
   printf '#!/bin/sh\nshift\nexec env -i HOME="$HOME" PATH=/usr/bin:/bin sh -c "$*"\n' >"$work/ssh"
   chmod +x "$work/ssh"
@@ -199,7 +199,7 @@ test_workers_by_ssh() {
 remote_worker_pid() {
   local file
   for file in /proc/[0-9]*/cmdline; do
-    # its fork server and reapers have its command line, and names of their own.
+    # Its fork server and reapers have the same command line, but other names.
     if [[ $(cat "${file%cmdline}comm" 2>/dev/null) == weft-worker ]] && tr '\0' ' ' 2>/dev/null <"$file" | grep -qE "(^|[ /])weft-worker $(<"$WEFT_STATE_DIR/run/address") --name $1 "; then
       file=${file#/proc/}
       printf '%s\n' "${file%/cmdline}"
@@ -214,7 +214,7 @@ test_stale_state() {
   kill -s KILL "${pids[@]}"
   await 10 all_dead "${pids[@]}"
   expect "not all is well" fails well
-  sleep 300 & # as if its pid had belonged to the broker before a reboot
+  sleep 300 &  # as if this pid had belonged to the broker before a reboot
   stranger=$!
   started[$stranger]=1
   sed -i "s/^[0-9]*/$stranger/" "$WEFT_STATE_DIR"/run/*.supervisor "$WEFT_STATE_DIR"/run/*.process

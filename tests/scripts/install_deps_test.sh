@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Tests of scripts/install_deps.sh; none installs anything.
+# Tests of scripts/install_deps.sh; none of them installs anything.
 # shellcheck disable=SC2154 # run() sets code, out and err
 # shellcheck source=lib.sh
 source "${BASH_SOURCE[0]%/*}/lib.sh"

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What the tests of the scripts share. A test file defines functions test_NAME and ends with
-# `run_test "$@"`, which runs one of them in a temporary directory of its own. WEFT_BIN_DIR says
-# where the programs are.
+# Shared by the tests of the scripts. A test file defines functions test_NAME and ends with `run_test "$@"`,
+# which runs one of them in a temporary directory. WEFT_BIN_DIR is the directory of the programs.
 # shellcheck shell=bash disable=SC2034
 set -euo pipefail
 
@@ -17,7 +16,7 @@ fail() {
   exit 1
 }
 
-# expect WHAT COMMAND...: says what is asserted, and fails unless the command succeeds.
+# expect WHAT COMMAND...: prints what is asserted, and fails unless the command succeeds.
 expect() {
   local what=$1
   shift
@@ -34,7 +33,7 @@ contains() {
 
 fails() { ! "$@" >/dev/null 2>&1; }
 
-# await SECONDS COMMAND...: waits for a condition.
+# await SECONDS COMMAND...: waits until the command succeeds.
 await() {
   local deadline=$((SECONDS + $1 + 1))
   shift
@@ -51,7 +50,7 @@ run() {
   out=$(<"$work/out") err=$(<"$work/err")
 }
 
-# One read: a process that ends between two looks at /proc has no state.
+# A single read: a process that ends between two reads of /proc has no state.
 dead() {
   local state
   state=$(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null)

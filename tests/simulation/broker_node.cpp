@@ -112,8 +112,8 @@ void BrokerNode::receive(ConnectionId id, HostId host, const std::string& frame)
 
 void BrokerNode::step(const broker::Event& event) {
   witness_.heard(event);
-  // GUARANTEES: "detached tasks are refused with that reason", those too that arrive after the write has
-  // failed and before the broker hears of it.
+  // GUARANTEES: "detached tasks are refused with that reason": also those that arrive after the write has
+  // failed and before the broker learns of it.
   const auto* persisted = std::get_if<broker::Persisted>(&event);
   const auto* bad = std::get_if<BlobBad>(&event);
   if (persisted != nullptr && !persisted->fault.empty()) oracle_.disk_failed();

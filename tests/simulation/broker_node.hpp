@@ -30,7 +30,7 @@ class BrokerNode : public Node, public LinkListener {
   void crash(Network::Power how);
   void freeze_for(Duration duration);
   wire::Status status() const { return scheduler_->status(true); }
-  /// The process of this client was on its host, and has ended.
+  /// This client's process was on the broker's host, and has ended.
   void process_gone(const Uuid& session);
   /// The broker's answer to FIND: the detached tasks with this label.
   wire::Found find(const std::string& label);
@@ -70,7 +70,7 @@ class BrokerNode : public Node, public LinkListener {
   broker::PeerId next_peer_ = 1;
   wire::Found found_;  // the last answer to FIND
   std::uint64_t steps_ = 0;
-  std::uint8_t minor_ = wire::kMinor;  // of this life
+  std::uint8_t minor_ = wire::kMinor;  // protocol version that this life speaks
 };
 
 }  // namespace weft::sim

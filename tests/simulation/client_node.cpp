@@ -183,7 +183,7 @@ void ClientNode::step(const client::Event& event) {
 void ClientNode::perform(const client::OpenLink&) { open_link(); }
 void ClientNode::perform(const client::CloseLink&) { close_link(closed_); }
 
-/// A client of an older version leaves out the fields that its version does not have.
+/// A client of an older version leaves out the fields that its version lacks.
 void ClientNode::perform(const client::Send& sent) {
   constexpr std::uint8_t kGiveUpMinor = 2;
   wire::Message message = sent.message;

@@ -127,7 +127,7 @@ void Coverage::print() const {
 }
 
 bool Coverage::sufficient(std::uint64_t seeds) const {
-  if (seeds < kSeedsMin) return true;  // too few to say
+  if (seeds < kSeedsMin) return true;  // too few seeds for a verdict
   bool sufficient = true;
   for (const Group& group : kGroups) {
     for (const Minimum& minimum : group.minimums) {

@@ -13,7 +13,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr Duration kFinishWithin = seconds(600);  // after the last fault
-constexpr Duration kSilenceMax = seconds(75);     // of a client
+constexpr Duration kSilenceMax = seconds(75);     // of a client, before the broker ends its session
 constexpr Duration kForgetWithin = seconds(120);  // after the last client has left
 constexpr Duration kRejoinWithin = seconds(10);
 constexpr std::uint32_t kFaultsMin = 3;
@@ -139,7 +139,7 @@ void Fabric::compete() {
     const Time limit = world_.now() + kFinishWithin;
     while (goes_on() && world_.now() < limit) world_.run_until(world_.now() + milliseconds(1));
   };
-  // Until the broker knows how long such tasks take.
+  // First, tasks from which the broker learns the usual run time.
   ClientNode& first = add("first", slots * kWarmUp);
   work([&] { return !first.finished(); });
 

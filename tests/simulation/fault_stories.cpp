@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::uint32_t kFaultsOfStory = 3;  // at least
+constexpr std::uint32_t kFaultsOfStory = 3;  // each story has at least as many
 
 }  // namespace
 
@@ -33,8 +33,8 @@ void Faults::plan_stories(Time end) {
     world_.after(any_time(), [this] { strike(); });
 }
 
-/// Workers are silent until the broker gives them up and gives their tasks to others. Then it restarts, and
-/// hears of one task from two workers, often before it hears from the client.
+/// Workers are silent until the broker gives them up and assigns their tasks to others. Then the broker
+/// restarts, and hears of one task from two workers, often before it hears from the client.
 void Faults::lose_workers() {
   const Duration silent = random_.duration(seconds(2), milliseconds(4500));
   const Duration back = restarts_after(silent);
@@ -64,8 +64,8 @@ void Faults::shake_workers() {
   if (random_.chance(0.7)) delay_clients(until, back);
 }
 
-/// A client is away while the broker restarts, and comes back at any time, often when it has just been given
-/// up.
+/// A client is away while the broker restarts, and comes back at any time, often just after the broker has
+/// given it up.
 void Faults::miss_restarts() {
   ClientNode& client = any_client();
   const Duration back = restarts_after(random_.duration(Duration(0), seconds(4)));
@@ -95,7 +95,7 @@ void Faults::cancel_a_lot() {
   restarts_after(until);
 }
 
-/// Clients end, and the broker restarts before it has noticed, or when it forgets them.
+/// Clients end, and the broker restarts before it has noticed, or while it forgets them.
 void Faults::lose_clients() {
   for (std::uint64_t n = random_.between(1, 2); n > 0; --n) {
     ClientNode& client = any_client();
@@ -137,7 +137,7 @@ void Faults::hold(const Target& target, Duration lasts) {
   if (target.client != nullptr) target.client->freeze(lasts);
 }
 
-/// Clients are away from `from` on, and come to the new broker only when workers have come.
+/// Clients are away from `from` on, and come to the new broker only after workers have come.
 void Faults::delay_clients(Duration from, Duration back) {
   for (std::uint64_t n = random_.between(1, 3); n > 0; --n) {
     const Duration lasts = back - from + random_.duration(Duration(0), seconds(5));

@@ -19,7 +19,7 @@ constexpr std::uint32_t kBurst = 4;    // faults within some seconds
 constexpr double kSameVictim = 0.5;    // chance, where there are few kinds
 // A client that was unreachable for this long continues its session without loss.
 constexpr Duration kOutageMax = seconds(59);
-constexpr double kStoryChance = 0.6;  // of a hunting world to have stories, and little else
+constexpr double kStoryChance = 0.6;  // that a hunting world has stories, and little besides
 
 }  // namespace
 
@@ -49,7 +49,7 @@ void Faults::plan(std::uint32_t count, Time end) {
   }
 }
 
-// ---- which ----
+// ---- which kinds and victims ----
 
 /// Draws how often each kind occurs in this world, or that it does not. Many worlds have only one to three
 /// kinds, and many faults of each (swarm testing): other kinds would mask their rare consequences.
@@ -104,7 +104,7 @@ void Faults::strike() {
     ++struck_;
     return;
   }
-  struck_ += reset_link();  // whatever else was drawn, this is always possible
+  struck_ += reset_link();  // always possible, whatever else was drawn
 }
 
 /// Where there are few kinds of faults, one victim is hit more often than others, since a sequence of faults
@@ -215,7 +215,7 @@ bool Faults::kill_client() {
   const bool power = random_.chance(0.4);
   world_.coverage().count(power ? "fault: client loses power" : "fault: client is killed");
   client.crash(power ? Network::Power::off : Network::Power::process_down);
-  if (!power && random_.chance(0.3)) {  // on the broker's host
+  if (!power && random_.chance(0.3)) {  // the client was on the broker's host
     world_.after(random_.duration(Duration(0), milliseconds(500)),
                  [this, session = client.session()] { victims_.broker.process_gone(session); });
   }
@@ -249,7 +249,7 @@ bool Faults::reset_link() {
 
 bool Faults::partition() {
   const Target target = any_dialer();
-  const std::uint64_t way = random_.below(4);  // both ways twice as often
+  const std::uint64_t way = random_.below(4);  // 0: to the broker, 1: from the broker, 2 and 3: both ways
   const bool for_long = target.client != nullptr && random_.chance(0.2);
   const Duration lasts = random_.duration(milliseconds(100), for_long ? kOutageMax : seconds(9));
   const bool to_broker = way != 1;

@@ -39,9 +39,9 @@ class Faults {
     bool (Faults::*act)();  // false: impossible for the victim that was drawn
     std::uint64_t weight;
   };
-  struct Target {  // a dialer
+  struct Target {  // a host that opens connections: of a worker or of a client
     HostId host;
-    WorkerNode* worker;  // or
+    WorkerNode* worker;  // either `worker` or `client` is set
     ClientNode* client;
   };
   std::vector<Kind> draw_kinds();

@@ -38,10 +38,10 @@ ConnectionId Network::dial(HostId from) {
   return id;
 }
 
-/// The handshake: TCP's by the kernel, ZMTP's by the broker's process.
+/// The handshake: the kernel does TCP's, the broker's process ZMTP's.
 void Network::connect(ConnectionId id) {
   const auto found = connections_.find(id);
-  if (found == connections_.end() || !found->second.open[0]) return;  // the dialer lost patience
+  if (found == connections_.end() || !found->second.open[0]) return;  // the dialer has closed it
   Connection& connection = found->second;
   const Host& host = hosts_[connection.host];
   if (broker_power_ == Power::off || broker_frozen_ || host.blocked[0] > 0 || host.blocked[1] > 0) {
@@ -117,7 +117,7 @@ void Network::forget_if_dead(ConnectionId id) {
   if (!connection.open[0] && !connection.open[1]) connections_.erase(found);
 }
 
-/// The newest frames under way never arrive.
+/// Loses the newest frames under way.
 void Network::lose_some(Pipe& pipe) {
   const std::size_t kept = random_.below(pipe.items.size() + 1);
   if (kept < pipe.items.size()) world_.coverage().count("lost frames", pipe.items.size() - kept);

@@ -49,7 +49,7 @@ class Network {
 
   // ---- what processes do ----
   ConnectionId dial(HostId from);
-  /// False: this end knows that the connection is gone.
+  /// Returns false if this end knows that the connection is gone.
   bool send(ConnectionId id, Side from, std::string frame);
   /// Closes the dialer's end. Unless it lingers, the frames that it sent last may be lost.
   void close(ConnectionId id, bool linger);
@@ -72,18 +72,18 @@ class Network {
  private:
   struct Item {
     std::string frame;
-    bool end = false;  // no frame: the sender's end is closed
+    bool end = false;  // not a frame: the sender has closed its end
     std::string reason;
   };
   struct Pipe {
     std::deque<Item> items;
     std::size_t owed = 0;  // items that were due while the side was blocked
     Time last{};           // when the last item arrives
-    bool broken = false;   // frames that are sent from now on do not arrive: a connection has no gaps
+    bool broken = false;   // frames sent from now on do not arrive, since a connection has no gaps
   };
   struct Connection {
     HostId host = 0;
-    bool open[2] = {true, false};  // by side, as that side believes
+    bool open[2] = {true, false};  // by side: whether that side believes the connection open
     Pipe pipes[2];                 // by the side that sends
   };
   struct Host {

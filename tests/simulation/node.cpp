@@ -58,7 +58,7 @@ void Node::post_after(Duration delay, std::function<void()> handle) {
 }
 
 void Node::count_message(std::string_view direction, const wire::Message& message) {
-  static std::map<std::pair<std::string_view, std::size_t>, std::string> names;  // describe() is slow
+  static std::map<std::pair<std::string_view, std::size_t>, std::string> names;  // since describe() is slow
   std::string& name = names[{direction, message.index()}];
   if (name.empty()) {
     name = wire::describe(message);
@@ -106,7 +106,7 @@ void Node::set_alarm() {
   });
 }
 
-// ---- with a connection ----
+// ---- DialerNode ----
 
 std::string frame_of(std::uint8_t minor, std::string frame, wire::Origin origin) {
   if (minor <= wire::kMinor) return frame;

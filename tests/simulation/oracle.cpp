@@ -138,9 +138,9 @@ void Oracle::broker_welcomed(HostId host) {
   known.closed.reset();
 }
 
-/// A client that is silent is not gone (GUARANTEES: "The broker waits for a client whose network is down"):
-/// its broker keeps its session unless its connection was closed and it did not come back soon, or it was
-/// silent for long.
+/// A silent client is not gone (GUARANTEES: "The broker waits for a client whose network is down"): the
+/// broker ends the session only if the client has closed its connection and not come back soon, or after a
+/// long silence.
 bool Oracle::session_lasts_since(const Task& task, Time since) const {
   if (task.kept) return true;
   const Host& known = hosts_.at(task.client);
@@ -271,7 +271,7 @@ void Oracle::check_resources(HostId worker, std::uint64_t epoch) const {
   }
 }
 
-/// GUIDE: a task takes as many slots as it says that it has threads.
+/// GUIDE: a task takes as many slots as its spec has threads.
 void Oracle::check_slots(HostId worker) const {
   std::uint32_t busy = 0;
   for (const ExecutionId id : running_.at(worker)) busy += tasks_.at(executions_[id].task).spec->threads;

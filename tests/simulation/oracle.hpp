@@ -18,15 +18,15 @@
 
 namespace weft::sim {
 
-/// How an execution ended, as seen from inside the runner.
+/// How an execution ended, as the runner sees it.
 enum class End : std::uint8_t {
   running,
-  returned,  // the value
-  stopped,   // returned early, since it was asked to stop
+  returned,  // its value
+  stopped,   // returned early, since its worker asked it to stop
   threw,
   died,    // with its runner, which crashed
   killed,  // by its worker
-  gone,    // its worker went away
+  gone,    // with its worker
 };
 
 class Oracle {
@@ -41,9 +41,9 @@ class Oracle {
   void cancel_requested(const TaskId& id);
   /// `whole`: the client has every byte of a blob result.
   void completed(const TaskId& id, const client::Completion& completion, bool whole);
-  /// The client knows that the journal has this detached task.
+  /// The client has been told that this detached task is journaled.
   void kept(const TaskId& id);
-  /// Task `id` is attached to `named`.
+  /// Task `id` attaches to `named`.
   void attached(const TaskId& id, const TaskId& named, std::shared_ptr<const wire::TaskSpec> spec,
                 HostId client);
   /// A program has asked for the answer of this detached or attached task.
@@ -67,7 +67,7 @@ class Oracle {
   /// The worker asks this execution to stop.
   void asked_to_stop(ExecutionId id) const;
   const TaskScript& script(const TaskId& id) const { return tasks_.at(id).script; }
-  /// Executions begun so far.
+  /// The number of executions of this task so far.
   std::size_t executions(const TaskId& id) const { return tasks_.at(id).executions.size(); }
   wire::Payload value(const TaskId& id, const Uuid& incarnation) const;
   static wire::Payload argument(const TaskId& id, const TaskScript& script);
@@ -110,7 +110,7 @@ class Oracle {
     Time submitted{};
     bool cancelled = false;
     bool answered = false;
-    bool forgotten = false;  // its client is gone
+    bool forgotten = false;  // its client's session is over
     bool spoiled = false;
     std::vector<ExecutionId> executions;
     std::set<std::pair<std::uint32_t, std::uint32_t>> charges;  // retries and crashes, as the client heard
@@ -170,7 +170,7 @@ class Oracle {
                      bool whole) const;
   void check_failure(const TaskId& id, const Task& task, wire::Outcome outcome) const;
 
-  std::map<Uuid, std::uint8_t> minors_;  // of sessions
+  std::map<Uuid, std::uint8_t> minors_;  // protocol versions of sessions' clients
   World& world_;
   const Scenario& scenario_;
   std::unordered_map<TaskId, Task> tasks_;

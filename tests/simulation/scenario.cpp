@@ -16,7 +16,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr std::size_t kFunctions = 4;   // of a program
-constexpr std::uint64_t kOften = 1000;  // more than any limit
+constexpr std::uint64_t kOften = 1000;  // executions: more than any limit
 
 Duration run_time(Random& random) {
   if (random.chance(0.02)) return random.duration(seconds(1), seconds(4));
@@ -88,7 +88,7 @@ Scenario::Scenario(std::uint64_t seed_of) : seed(seed_of) {
   for (WorkerPlan& worker : workers) {
     if (short_of_memory && memory.chance(0.15)) worker.memory_taken = 0.5 + memory.fraction() / 2;
   }
-  workers[0].resources = {{"gpu", 2}, {"licence", 1}};  // so that everything can run somewhere
+  workers[0].resources = {{"gpu", 2}, {"licence", 1}};  // so that every task can run somewhere
   workers[0].functions = {"square", "sum"};
 
   for (std::uint64_t i = 0; i < 3; ++i) {
@@ -132,7 +132,7 @@ ClientPlan Scenario::rival(const std::string& name, std::size_t tasks) const {
   wave.spec.kind = wire::TaskKind::command;
   wave.spec.label = name;
   wave.spec.crash_limit = 3;
-  wave.tasks.assign(tasks, TaskScript{.run = milliseconds(60)});  // so long that nothing is prefetched
+  wave.tasks.assign(tasks, TaskScript{.run = milliseconds(60)});  // long enough that no task is prefetched
   return ClientPlan{name, {}, {std::move(wave)}, {}};
 }
 
@@ -176,7 +176,7 @@ ClientPlan Scenario::next_client(Random& random, std::size_t number, std::size_t
   Random threads(seed ^ (0x7b2ead5ULL + number));
   if (mixed_minors) client.minor = draw_minor(minors);
   for (Wave& wave : client.waves) {
-    constexpr std::uint8_t kOptionsMinor = 2;  // version that has these essential options
+    constexpr std::uint8_t kOptionsMinor = 2;  // version that added these essential options
     if (client.minor < kOptionsMinor || wave.find) continue;
     if (minors.chance(0.15)) wave.spec.environment = {{"MODE", "fast"}};
     if (threads.chance(0.25))
@@ -286,7 +286,7 @@ TaskScript Scenario::task(Random& random, const wire::TaskSpec& spec, std::uint6
     script.result_bytes = size_of(blob);
   }
   if (random.chance(blob_chance_)) {
-    const std::uint64_t blob = (name / 4) * 2 + (1ULL << 61);  // neighbours share it
+    const std::uint64_t blob = (name / 4) * 2 + (1ULL << 61);  // tasks with neighbouring numbers share it
     script.argument_blob = blob_called(seed, blob);
     script.argument_bytes = size_of(blob);
   }

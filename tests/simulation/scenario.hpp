@@ -17,7 +17,7 @@ namespace weft::sim {
 struct Program {
   wire::FileRef file;
   std::vector<wire::FileRef> libraries;
-  std::set<std::string> bad_on;  // names of workers where it does not start
+  std::set<std::string> bad_on;  // names of workers where the program does not start
 };
 
 /// The version of the protocol since which workers report their memory.
@@ -110,7 +110,7 @@ struct Scenario {
   /// Whether two clients compete for the workers at the end, to check fair queueing. False where a runner may
   /// occupy a slot forever.
   bool competes() const;
-  /// All slots of all workers.
+  /// The number of slots of all workers.
   std::size_t slots() const;
   /// A client that submits `tasks` equal tasks, which every worker can run.
   ClientPlan rival(const std::string& name, std::size_t tasks) const;
@@ -128,10 +128,10 @@ struct Scenario {
   double trouble_ = 0;  // chance of a task to crash, hang or throw
   double blob_chance_ = 0;
   double cancel_chance_ = 0;
-  double detach_chance_ = 0;   // of a wave
-  std::size_t wave_max_ = 80;  // tasks
-  double long_chance_ = 0;     // of a task to take seconds, in hunting worlds
-  double hang_chance_ = 0;     // and to never end
+  double detach_chance_ = 0;   // that a wave is detached
+  std::size_t wave_max_ = 80;  // tasks in a wave
+  double long_chance_ = 0;     // that a task takes seconds, in hunting worlds
+  double hang_chance_ = 0;     // that a task never ends, in hunting worlds
   bool bulk_ = false;          // some blobs have several chunks
 };
 

@@ -88,7 +88,7 @@ std::string Story::perform(Words& words) {
     finish();
   } else if (name == "leave") {
     leave();
-  } else if (name != "fabric") {  // which has made this object
+  } else if (name != "fabric") {  // the constructor has performed it
     throw std::runtime_error("unknown command '" + name + "'");
   }
   return take_trace();

@@ -52,8 +52,8 @@ class Story {
   void name_ids(const std::string& line);
   std::string take_trace();
 
-  std::map<std::string, std::string> names_;  // of ids in the trace
-  int lives_ = 0;                             // of the broker
+  std::map<std::string, std::string> names_;  // by random id, the name in the output
+  int lives_ = 0;                             // of the broker so far
   Trace trace_;
   Coverage coverage_;
   Scenario scenario_;

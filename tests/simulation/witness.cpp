@@ -10,7 +10,7 @@ namespace weft::sim {
 
 namespace {
 
-// Heartbeat interval x liveness, as clocks of other rates measure it.
+// Heartbeat interval x liveness, as measured by clocks that run at other rates.
 constexpr Duration kSilenceMin = std::chrono::milliseconds(3000 - 60);
 // A heartbeat interval: a peer that is one heartbeat late is not yet dropped.
 constexpr Duration kShortFreeze = std::chrono::milliseconds(1000 + 20);
@@ -85,9 +85,9 @@ void Witness::hear(broker::PeerId from, const wire::Message& message, std::uint8
   if (const auto* results = std::get_if<wire::Results>(&message)) {
     Outbox& outbox = outboxes_[{peer.worker, results->session}];
     std::uint64_t number = results->first;
-    if (results->fresh) outbox.erase(outbox.begin(), outbox.lower_bound(number));  // of an earlier session
+    if (results->fresh) outbox.erase(outbox.begin(), outbox.lower_bound(number));  // earlier session
     for (const wire::ResultRecord& record : results->records) {
-      // A blob that did not reach the journal is of no use: the task is executed again.
+      // A blob result of a detached task that did not reach the journal is lost: the task is executed again.
       const bool fetched = record.payload.is_blob() && is_detached({results->session, record.seq});
       if (record.outcome == wire::Outcome::ok && !fetched) outbox[number] = record.seq;
       ++number;
@@ -104,7 +104,7 @@ void Witness::hear_client(Session& session, const wire::Message& message, std::u
     for (const wire::ReannounceRecord& record : reannounce->tasks) {
       add(session, record.seq, record.spec);
       Task& task = session.tasks[record.seq];
-      // Neither an older client nor an older broker knows the field: a CANCEL follows.
+      // An older client or broker does not know the `cancelled` field: a CANCEL follows.
       if (std::min(minor, minor_) < kCancelledMinor) task.cancelled = false;
       // This broker may never have had the answer whose blob the client was still fetching when it sent
       // SYNCED.

@@ -49,8 +49,8 @@ class Witness {
     std::unordered_map<std::uint32_t, bool> detaches;  // by spec
   };
   struct Peer {
-    Uuid session;  // a client's, or
-    Uuid worker;   // a worker's incarnation
+    Uuid session;  // of a client; or
+    Uuid worker;   // incarnation of a worker
     Time heard{};
     bool holds = false;  // a worker that accepts no more tasks than for
     std::uint32_t hold_slots = 0;
@@ -77,7 +77,7 @@ class Witness {
 
   World& world_;
   std::uint64_t epoch_ = 0;
-  std::uint8_t minor_ = wire::kMinor;  // of the broker
+  std::uint8_t minor_ = wire::kMinor;  // protocol version of the broker
   Time awake_since_{};
   const broker::Event* event_ = nullptr;
   std::map<broker::PeerId, Peer> peers_;

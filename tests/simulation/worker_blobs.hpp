@@ -39,7 +39,7 @@ class WorkerBlobs {
   struct Search {
     std::uint64_t size = 0;
     bool is_file = false;
-    std::uint64_t serial = 0;  // an answer to an abandoned search is not an answer to the next one
+    std::uint64_t serial = 0;  // so that an answer to an abandoned search is dropped
     PartialBlob partial;
   };
   void answer(const BlobId& id, worker::Event event);

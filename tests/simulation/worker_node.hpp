@@ -51,7 +51,7 @@ class WorkerNode : public DialerNode {
   worker::Actions actions_;
   Uuid incarnation_;
   std::uint64_t epoch_ = 0;
-  std::unordered_map<TaskId, std::uint64_t> assigned_by_;  // epoch
+  std::unordered_map<TaskId, std::uint64_t> assigned_by_;  // epoch of the broker that assigned the task
   bool exiting_ = false;
 };
 

@@ -18,7 +18,7 @@ namespace weft::sim {
 
 class World {
  public:
-  /// How much the processes of this world differ from perfect ones.
+  /// How far the processes of this world differ from ideal ones.
   struct Noise {
     Duration turn_max = std::chrono::microseconds(300);  // from an event to the turn that handles it
     std::int64_t drift_ppm_max = 10'000;                 // of a clock's rate: one percent

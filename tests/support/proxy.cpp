@@ -138,7 +138,7 @@ void Proxy::run() {
   std::vector<pollfd> polls;
   for (;;) {
     polls.assign({{wake_, POLLIN, 0}, {listener_, POLLIN, 0}});
-    bool waits = false;  // for time to pass
+    bool waits = false;  // a fault ends with time, so poll() needs a timeout
     std::vector<Connection*> polled;
     {
       const std::lock_guard lock(mutex_);
@@ -157,8 +157,8 @@ void Proxy::run() {
           if (!out.waiting.empty() && (!slow || out.allowance > 0)) events |= POLLOUT;
           return events;
         };
-        // A negative descriptor is left out: a side that we want nothing of must not wake us by having
-        // closed.
+        // poll() skips a negative descriptor: a side that we neither read nor write must not wake us with
+        // POLLHUP.
         const short of_peer = wants(c.out, c.back);
         const short of_broker = wants(c.back, c.out);
         polls.push_back({of_peer == 0 ? -1 : c.peer, of_peer, 0});

@@ -74,7 +74,7 @@ class Proxy {
   int listener_ = -1;
   int wake_ = -1;
 
-  mutable std::mutex mutex_;  // of all below
+  mutable std::mutex mutex_;  // guards all members below
   std::vector<std::unique_ptr<Connection>> connections_;
   Clock::time_point all_stalled_until_{};
   Clock::time_point refilled_{};

@@ -30,7 +30,7 @@ class ScenarioCommand {
   const std::string& name() const { return words_.front(); }
   /// The number of words after the name.
   std::size_t words() const { return words_.size() - 1; }
-  /// Word `i` after the name, from 0. Throws if there is none.
+  /// Word `i` after the name, from 0. Throws if there are fewer words.
   const std::string& word(std::size_t i) const;
   std::uint64_t number(std::size_t i) const;
   /// Whether a word after the name is `word`.

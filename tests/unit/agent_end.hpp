@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The memory and the socketpair of a runner channel, and its agent's end, for tests that play the agent.
+// The memory and the socketpair of a runner channel, and the agent's end, for tests that play the agent.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -37,14 +37,14 @@ struct Parts {
   void* memory = nullptr;
 };
 
-/// Waits for the next message: `again` when there will be none, since the other end is closed.
+/// Waits for the next message; `again` if the other end is closed and no more will come.
 inline Received next_of(Channel& agent, int socket) {
   for (bool open = true;;) {
     agent.wake();  // the runner may wait for space in the ring (backpressure)
     Received received = agent.receive();
     if (received.kind != Received::Kind::again || !open) return received;
     if (agent.sleep()) {
-      // As an agent does, it looks by itself now and then: a runner that has more to do need not wake it.
+      // Like an agent, polls by itself now and then: a busy runner need not wake it.
       pollfd polled{socket, POLLIN, 0};
       poll(&polled, 1, 2);
     }

@@ -14,7 +14,7 @@ class CapturedStderr {
   CapturedStderr& operator=(const CapturedStderr&) = delete;
 
   std::string text() const;
-  /// Waits at most ten seconds.
+  /// Waits for at most ten seconds.
   bool eventually_has(const std::string& part) const;
   std::size_t count(const std::string& part) const;
 

@@ -38,7 +38,7 @@ std::string definition_of_function() {
   return definition_of(function, object_of(where.value()), where->offset);
 }
 
-/// Of function F in the table that its runner announces.
+/// The index of function F in the table that its runner announces.
 template <auto F>
 std::uint32_t table_index() {
   const std::string definition = definition_of_function<F>();
@@ -100,7 +100,7 @@ class ChildRunner {
     REQUIRE(channel_.send(message, fd) == 0);
     if (!together_) channel_.wake();
   }
-  /// Both ends sleep; the runner wakes up and finds all that `sends` sends.
+  /// Both ends sleep; the runner then wakes up and finds everything that `sends` sends.
   void send_together(const std::function<void()>& sends) {
     while (page().runs.reader_sleeps.load() == 0) std::this_thread::yield();
     REQUIRE(channel_.sleep());
@@ -165,7 +165,7 @@ class ChildRunner {
     REQUIRE(info);
     return *info;
   }
-  /// Exit code, or minus the signal.
+  /// Exit code, or the negative number of the signal.
   int status() {
     int out = 0;
     waitpid(pid_, &out, 0);

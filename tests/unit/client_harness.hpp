@@ -97,7 +97,7 @@ class Harness {
   void define(std::uint32_t spec = 1, wire::TaskSpec content = {.function = "f"}) {
     CHECK(step(DefineSpec{spec, std::move(content)}).empty());
   }
-  /// Joined, with tasks 1 to `count` on the wire and received.
+  /// Joins, with tasks 1 to `count` sent and received.
   void running_tasks(std::uint64_t count) {
     define();
     join();
@@ -112,7 +112,7 @@ class Harness {
 
   Time now{};
   ClientCore session;
-  Actions hello;  // what followed the last LinkUp
+  Actions hello;  // actions after the last LinkUp
 };
 
 inline Action completed(std::uint64_t seq, const std::string& payload) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The stage of tests about detached tasks: a broker with a journal, and its next life on the same disk.
+// The setup of tests about detached tasks: a broker with a journal (write-ahead log), and the next broker on
+// the same disk.
 #pragma once
 
 #include "tests/unit/scheduler_harness.hpp"
@@ -58,7 +59,7 @@ inline std::string refusal(const Actions& actions, std::uint64_t seq) {
   return reason;
 }
 
-/// A broker with a journal, a client that has defined spec 1, a worker.
+/// A broker with a journal, a client that has defined spec 1, and a worker.
 struct Stage {
   Harness h{journaled()};
   TestClient client = h.join_client("client");
@@ -70,7 +71,7 @@ struct Stage {
     h.commit();
     h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign>();
   }
-  /// One task of another spec, which is number 2.
+  /// Accepts one task of another spec, as number 2.
   void accept(const wire::TaskSpec& spec) {
     h.define(client, 2, spec);
     h.submit(client, 2);
@@ -111,7 +112,7 @@ struct Next {
     h.ready(worker);
     h.expect<wire::Welcome>();
   }
-  /// The worker has the second execution of task 1, which has ended in failure.
+  /// The worker comes with the second execution of task 1, which has ended in failure.
   void second_fails(const TestClient& of, const wire::Attempt& second, Outcome outcome, const char* error) {
     worker_comes(of, {{1, second, wire::ClaimState::done, 2}});
     h.result(worker, of, 1, outcome, error, 1000, second);

@@ -20,7 +20,7 @@ const Uuid kWorker = [] {
 FakeBroker::FakeBroker(std::uint64_t epoch, int port)
     : epoch_(epoch), router_(context_, zmq::socket_type::router) {
   router_.set(zmq::sockopt::linger, 0);
-  router_.set(zmq::sockopt::sndhwm, 0);  // a ROUTER drops what is too much, and this broker has no credit
+  router_.set(zmq::sockopt::sndhwm, 0);  // a full ROUTER drops messages, and this broker limits no credit
   router_.set(zmq::sockopt::rcvhwm, 0);
   router_.bind("tcp://127.0.0.1:" + (port == 0 ? std::string("*") : std::to_string(port)));
   const std::string endpoint = router_.get(zmq::sockopt::last_endpoint);
@@ -48,7 +48,7 @@ void FakeBroker::run() {
     for (auto it = held_.begin(); it != held_.end();) {
       Task& task = it->second;
       if (task.payload.is_blob() && task.argument.size() < task.payload.blob().size) {
-        ++it;  // its argument is on the way
+        ++it;  // the argument has not arrived completely
         continue;
       }
       execute(task);

@@ -17,7 +17,7 @@ namespace weft::client::test {
 
 class FakeBroker {
  public:
-  /// `port` 0: any that is free.
+  /// `port` 0: any free port.
   explicit FakeBroker(std::uint64_t epoch = 1, int port = 0);
   ~FakeBroker();
   FakeBroker(const FakeBroker&) = delete;
@@ -35,14 +35,14 @@ class FakeBroker {
   std::atomic<std::uint64_t> cancels{0};
   std::atomic<std::uint64_t> goodbyes{0};
   std::atomic<std::uint64_t> drops{0};
-  std::atomic<std::uint64_t> chunks{0};  // of arguments that came
+  std::atomic<std::uint64_t> chunks{0};  // of arguments, that have arrived
 
  private:
   struct Task {
     std::uint64_t seq = 0;
     std::uint32_t spec = 0;
     wire::Payload payload;
-    std::string argument;  // a blob, as far as it came
+    std::string argument;  // a blob, as much as has arrived
   };
 
   void run();

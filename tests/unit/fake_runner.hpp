@@ -100,10 +100,10 @@ struct FakeRunner {
   int signal = 0;
   int exit_code = 0;
   bool socket_open = true;
-  std::deque<std::string> pipe;  // lines of stdout; those that begin with '!' are of stderr
+  std::deque<std::string> pipe;  // lines of stdout; a line that begins with '!' is of stderr
   std::deque<runner::Message> channel;
-  std::string garbage;     // behind the messages
-  bool right_size = true;  // of the memory that comes with large answers
+  std::string garbage;     // follows the messages
+  bool right_size = true;  // of the memory file of a large answer
   std::uint64_t started = 0;
   Time started_at{};
 

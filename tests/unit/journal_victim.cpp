@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// weft_journal_victim PATH: writes to a journal until it is killed, and says what it was told is durable.
-// The journal's rows are records "1\n", "2\n" ...; blob n is blob_content(n).
+// weft_journal_victim PATH: writes to a journal until it is killed, and prints what the journal has reported
+// as durable. The journal's rows are records "1
+// ", "2
+// " ...; blob n is blob_content(n).
 //
 //   appended N    the records up to N are durable
-//   sealed N      blob N is
+//   sealed N      blob N is durable
 //   forgetting N  blob N may be gone from now on
 #include <poll.h>
 
@@ -60,7 +62,7 @@ void work(const std::string& path) {
       for (const JournalWriter::Answer& answer : writer.take()) {
         if (const auto* appended = std::get_if<JournalWriter::Appended>(&answer)) {
           say("appended", appended->number);
-          if (appended->number != record) continue;  // the first of these three alone, or two
+          if (appended->number != record) continue;  // a commit of one or two of the three
         }
         if (std::holds_alternative<JournalWriter::Sealed>(answer)) say("sealed", round);
         --awaited;

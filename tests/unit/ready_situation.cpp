@@ -25,7 +25,7 @@ void counted(Situation& s) { s.claim.execution = s.execution - 1; }
 
 const Column kClaim{{"queued", queued}, {"running", running}, {"done", done}};
 
-// ---- A: what is not claimed ----
+// ---- A: tasks that are not claimed ----
 
 void assigned_here(Situation& s) {
   s.claims = false;
@@ -61,7 +61,7 @@ void same_answered(Situation& s) {
   s.announce();
   s.until(2s);
   s.claim.attempt = s.given_to(s.worker);
-  s.h.say(s.worker, wire::Draining{});  // or it would be given the task again at once
+  s.h.say(s.worker, wire::Draining{});  // or the task would be assigned to it again at once
   s.h.result(s.worker, s.client, 1, Outcome::not_fetched);
 }
 void same_not_answered(Situation& s) {
@@ -70,7 +70,7 @@ void same_not_answered(Situation& s) {
   s.claim.attempt = s.given_to(s.worker);
   s.lost(s.worker);
 }
-/// The higher one has failed, and the task is delayed.
+/// The attempt of the higher number has failed, and the task is delayed.
 void higher_number(Situation& s) {
   s.spec.retries = 1;
   s.spec.retry_delay_ms = 5000;
@@ -100,7 +100,7 @@ void with_this_worker(Situation& s) { s.holder = &s.worker; }
 void with_another_worker(Situation& s) { s.holder = &s.other; }
 void with_no_worker(Situation& s) { s.holder = nullptr; }
 
-/// Its client has cancelled the task.
+/// The task's client has cancelled it.
 void being_stopped(Situation& s) {
   s.h.cancel(s.client, 1);
   s.being_stopped = true;
@@ -173,9 +173,9 @@ void answer_is_being_written(Situation& s) {
   s.otherwise = Otherwise::closed;
 }
 
-// ---- D: the session, and what a held claim waits for ----
+// ---- D: the session, and the event that a held claim waits for ----
 
-/// And the task was answered here.
+/// And this broker has the answer of the task.
 void is_synced(Situation& s) {
   s.submit();
   s.given_to(s.other);
@@ -186,7 +186,7 @@ void is_unknown(Situation&) {}
 void is_not_synced(Situation& s) { s.client_comes(); }
 
 void nothing_more(Situation&) {}
-/// `closed`: the task is not open after that.
+/// `closed`: the task is not open after the event.
 void held_until(Situation& s, bool closed, std::function<void()> event) {
   CHECK_MESSAGE(s.otherwise != Otherwise::closed, "a claim is not held when its session is SYNCED");
   if (closed) s.otherwise = Otherwise::closed;
@@ -201,7 +201,7 @@ void then_synced(Situation& s) {
     s.h.synced(s.client);
   });
 }
-/// Not open until it is in the journal.
+/// The task is not open until it is in the journal.
 void then_announced_as_detached(Situation& s) {
   held_until(s, true, [&s] {
     s.client_comes();

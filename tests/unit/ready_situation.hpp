@@ -15,7 +15,7 @@ namespace weft::broker {
 
 inline constexpr std::uint64_t kOldEpoch = 5;
 
-/// What becomes of the task if the claim is not adopted.
+/// The state of the task if the claim is not adopted.
 enum class Otherwise : std::uint8_t {
   assigned,   // it is given to the next worker that is free
   elsewhere,  // it has another attempt, which goes on
@@ -52,7 +52,7 @@ struct Situation {
   /// Submits a task to this broker, in contrast to one that an earlier broker has had.
   void submit();
   void joins(TestWorker& by);
-  /// The only queued task goes to a worker that joins.
+  /// A worker joins, and gets the only queued task.
   wire::Attempt given_to(TestWorker& to);
   void lost(TestWorker& by);
   void adopted_by(TestWorker& by, const wire::ClaimRecord& claimed);
@@ -66,12 +66,11 @@ struct Situation {
 /// The outcomes of all deliveries in `actions`.
 std::vector<wire::Outcome> delivered(const Actions& actions);
 
-/// What each cell of a column means.
+/// A column: the setup for each cell.
 using SetUp = void (*)(Situation&);
 using Column = std::map<std::string, SetUp>;
 
-/// The columns of tables A to D in the order in which they are set up, by table and by the text of their
-/// header.
+/// The columns of tables A to D by table, in the order of their setup, with the text of their header.
 struct NamedColumn {
   std::string header;
   Column cells;

@@ -21,7 +21,7 @@ std::vector<std::string> cells_of(const std::string& line) {
   return cells;
 }
 
-/// The lines between the two markers.
+/// The lines between the two markers of the tables.
 std::vector<std::string> marked_lines(const std::filesystem::path& markdown) {
   std::ifstream file(markdown);
   REQUIRE_MESSAGE(file.is_open(), markdown.string());

@@ -18,10 +18,10 @@ struct ReadyTable {
   std::vector<Row> rows;
 };
 
-/// The tables between `<!-- ready table: begin -->` and `<!-- ready table: end -->`, in their order.
+/// The tables between `<!-- ready table: begin -->` and `<!-- ready table: end -->`, in order.
 std::vector<ReadyTable> read_ready_tables(const std::filesystem::path& markdown);
 
-/// "a or b" is {"a", "b"}; a cell without the separator is one part.
+/// Splits "a or b" into {"a", "b"}; a cell without the separator is one part.
 std::vector<std::string> split(const std::string& cell, const std::string& separator);
 
 }  // namespace weft::broker

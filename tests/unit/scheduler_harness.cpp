@@ -131,7 +131,7 @@ TestWorker Harness::join_worker_later(const std::string& name, Joining joining) 
   return worker;
 }
 
-// ---- what they say ----
+// ---- messages from peers ----
 
 void Harness::define(const TestClient& client, std::uint32_t spec, const wire::TaskSpec& content) {
   specs_[{client.session, spec}] = content;
@@ -244,7 +244,7 @@ void Harness::freeze(Duration duration) {
   step(Tick{});
 }
 
-// ---- what came of it ----
+// ---- the actions so far ----
 
 std::size_t Harness::noticed(NoticeKind kind, std::string_view detail) const {
   return static_cast<std::size_t>(std::count_if(notices_.begin(), notices_.end(), [&](const Notice& notice) {

@@ -76,18 +76,18 @@ struct TestDisk {
 class Harness {
  public:
   explicit Harness(Settings settings = test_settings());
-  /// A broker that finds this journal.
+  /// A broker that starts with this journal.
   Harness(Settings settings, TestDisk disk);
   ~Harness();
   Harness(const Harness&) = delete;
   Harness& operator=(const Harness&) = delete;
 
-  // ---- peers; joining leaves nothing to take ----
+  // ---- peers; a join leaves no actions to take ----
   TestClient join_client(const std::string& name);
   TestWorker join_worker(const std::string& name, Joining joining = {});
   /// To set the stage: takes the earlier actions, and the assignments to this worker.
   TestWorker join_worker_later(const std::string& name, Joining joining = {});
-  /// On a new connection, with a WELCOME to take; nothing after HELLO is said.
+  /// Says only HELLO, on a new connection; the WELCOME is to be taken.
   void hello(TestClient& client, std::uint64_t delivered = 0, std::uint64_t epoch = kEpoch);
   void hello(TestWorker& worker, Joining joining = {});
   void ready(const TestWorker& worker) { say(worker, wire::Ready{}); }
@@ -106,14 +106,14 @@ class Harness {
   void say(const TestClient& client, wire::Message message) { say(client.peer, std::move(message)); }
   void say(const TestWorker& worker, wire::Message message) { say(worker.peer, std::move(message)); }
   void define(const TestClient& client, std::uint32_t spec, const wire::TaskSpec& content);
-  /// `count` tasks with the next numbers; the first of them.
+  /// Submits `count` tasks with the next numbers; returns the first number.
   std::uint64_t submit(TestClient& client, std::uint32_t spec, std::size_t count = 1,
                        const std::string& payload = "arg");
   void cancel(const TestClient& client, std::uint64_t seq) { say(client, wire::Cancel{{seq}}); }
   void ack(const TestClient& client, std::uint64_t delivered) { say(client, wire::Ack{delivered}); }
   void started(const TestWorker& worker, const TestClient& client, std::uint64_t seq);
   void returned(const TestWorker& worker, const TestClient& client, std::uint64_t seq);
-  /// The outcome of the attempt that this worker was assigned last for this task, or of `attempt`.
+  /// Reports the outcome of `attempt`, by default the last one of this task that was assigned to this worker.
   void result(TestWorker& worker, const TestClient& client, std::uint64_t seq,
               wire::Outcome outcome = wire::Outcome::ok, const std::string& payload = "result",
               std::uint64_t run_us = 1000, std::optional<wire::Attempt> attempt = {});
@@ -154,14 +154,14 @@ class Harness {
     for (const Action& action : take())
       CHECK_MESSAGE((is<Kinds>(action) || ...), "not expected: " << Actions{action});
   }
-  /// For drivers that see every action by watch(), or judge by what follows.
+  /// Discards the actions, for drivers that see each of them by watch(), or check their effects.
   void skip() { actions_.clear(); }
   /// Number of notices of this kind whose detail contains `detail`.
   std::size_t noticed(NoticeKind kind, std::string_view detail = "") const;
   std::size_t heartbeats(PeerId peer) const;
-  /// Of the last assignment of the task to the worker.
+  /// The attempt of the last assignment of this task to the worker.
   wire::Attempt attempt(const TestWorker& worker, const TestClient& client, std::uint64_t seq) const;
-  /// All tasks that were assigned to the worker, in order, as client numbers.
+  /// The tasks of the client that were assigned to the worker, in order.
   std::vector<std::uint64_t> assigned(const TestWorker& worker, const TestClient& client) const;
   wire::Status status() const { return scheduler_.status(true); }
   Scheduler& scheduler() { return scheduler_; }
@@ -178,7 +178,7 @@ class Harness {
     return to(client, wire::Received{seq});
   }
   Send define_for(const TestWorker& worker, const TestClient& client, std::uint32_t spec) const;
-  /// Of one task; its attempt number is `number`.
+  /// An ASSIGN of one task, with attempt number `number`.
   static Send assign(const TestWorker& worker, const TestClient& client, std::uint64_t seq,
                      std::uint64_t number, std::uint32_t spec = 1, std::uint32_t execution = 1,
                      bool alone = false);
@@ -222,7 +222,7 @@ class Harness {
   std::map<PeerId, std::vector<std::pair<TaskId, wire::Attempt>>> assignments_;
   std::map<std::pair<Uuid, std::uint32_t>, wire::TaskSpec> specs_;
   std::set<PeerId> chatty_;
-  std::map<PeerId, wire::Heartbeat> beats_;  // that each has said last
+  std::map<PeerId, wire::Heartbeat> beats_;  // last one of each peer
   PeerId next_peer_ = 1;
   std::uint8_t next_id_ = 1;
   bool check_each_step_ = true;

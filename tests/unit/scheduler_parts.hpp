@@ -26,7 +26,7 @@ struct Parts {
   void advance(Duration duration) { step.begin(step.now() + duration, actions); }
   Actions take() { return std::exchange(actions, {}); }
 
-  /// A worker that has said READY. Its incarnation is uuid(number).
+  /// Adds a worker that has said READY. Its incarnation is uuid(number).
   Worker& add_worker(std::uint8_t number, std::uint32_t slots = 1, wire::HelloWorker hello = {}) {
     hello.incarnation = uuid(number);
     hello.name = "w" + std::to_string(number);
@@ -48,7 +48,7 @@ struct Parts {
     tables.placer.update(worker);
     return worker;
   }
-  /// A client with session uuid(number), on connection number + 200, whose spec 1 is `content`.
+  /// Adds a client with session uuid(number), on connection number + 200, whose spec 1 is `content`.
   Session& join_client(std::uint8_t number, const wire::TaskSpec& content = any_spec()) {
     Session& session = roster.add_session(uuid(number));
     session.name = "c" + std::to_string(number);
@@ -60,18 +60,18 @@ struct Parts {
     tables.specs.define(session, 1, content, "");
     return session;
   }
-  /// The next task of the session, in no list yet.
+  /// Adds the next task of the session, in no list yet.
   Task& add_task(Session& session, std::uint32_t spec = 1,
                  const wire::Payload& payload = wire::Payload("arg")) {
     return lifecycle.add(session, ++session.received, *Specs::find(session, spec), payload);
   }
-  /// The next task of the session, in its ready queue.
+  /// Adds the next task of the session to its ready queue.
   Task& queue_task(Session& session, std::uint32_t spec = 1) {
     Task& task = add_task(session, spec);
     lifecycle.queue(task);
     return task;
   }
-  /// The next task of the session, with the worker.
+  /// Assigns the next task of the session to the worker.
   Task& assign_task(Session& session, Worker& worker, std::uint32_t spec = 1) {
     Task& task = queue_task(session, spec);
     lifecycle.assign(task, worker);

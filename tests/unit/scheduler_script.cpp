@@ -12,8 +12,8 @@ namespace weft::broker {
 
 namespace {
 
-constexpr std::uint64_t kFirstEpoch = 2;  // 1 is left for an earlier broker
-constexpr Time kStart{1000s};             // of every Harness
+constexpr std::uint64_t kFirstEpoch = 2;  // epoch 1 belongs to an earlier broker
+constexpr Time kStart{1000s};             // when every Harness starts
 
 template <class E>
 std::string name_of_value(E value) {
@@ -74,7 +74,7 @@ std::string SchedulerScript::perform(support::ScenarioCommand& words) {
   if (command == kCommands.end()) throw std::runtime_error("unknown command '" + words.name() + "'");
   if (!h_ && words.name() != "broker") throw std::runtime_error("a scenario begins with 'broker'");
   (this->*command->second)(words);
-  h_->skip();  // see() has written it down
+  h_->skip();  // see() has written the actions down
   return std::exchange(output_, {});
 }
 
@@ -202,7 +202,7 @@ void SchedulerScript::ack(Words& words) { h_->ack(client_of(words.word(0)), word
 void SchedulerScript::draining(Words& words) { h_->say(worker_of(words.word(0)), wire::Draining{}); }
 void SchedulerScript::ready(Words& words) { h_->ready(worker_of(words.word(0))); }
 
-/// Of WORKER CLIENT TASK.
+/// The task that the words WORKER CLIENT TASK name.
 TaskId SchedulerScript::task_of(Words& words) { return {client_of(words.word(1)).session, words.number(2)}; }
 
 wire::Attempt SchedulerScript::attempt_of(Words& words) {

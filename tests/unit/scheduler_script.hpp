@@ -85,10 +85,10 @@ class SchedulerScript {
   static const std::map<std::string, Command> kCommands;
   Settings settings_;
   std::unique_ptr<Harness> h_;
-  Duration past_{};  // lives of earlier brokers
+  Duration past_{};  // time that earlier brokers have lived
   std::map<std::string, TestClient> clients_;
   std::map<std::string, TestWorker> workers_;
-  std::map<std::pair<std::string, TaskId>, wire::Attempt> assigned_;  // to each worker, by any broker
+  std::map<std::pair<std::string, TaskId>, wire::Attempt> assigned_;  // from any broker
   std::string output_;
 };
 

@@ -39,7 +39,7 @@ struct Shell {
       (is_stderr ? err : out) += std::string(line) + "\n";
     });
   }
-  /// Until `done` or ten seconds have passed.
+  /// Waits until `done`, for at most ten seconds.
   void wait_for(const std::function<bool()>& done) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     bool is_done = false;

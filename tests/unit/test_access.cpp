@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Identities at the scheduler: the table of roles and messages, asked before a message is dispatched, and
-// what is owned by whoever made it.
+// Identities in the scheduler: the table of roles and messages that is checked before a message is
+// dispatched, and who owns which task, blob and session.
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -20,12 +20,12 @@ IdentityPtr identity(const std::string& name, Roles roles) {
   return std::make_shared<const Identity>(Identity{name, roles});
 }
 
-/// A scheduler to which connections with identities speak.
+/// A scheduler with peers that have identities.
 struct Story {
   Harness h;
   PeerId next = 1000;
 
-  /// On a connection of its own.
+  /// Sends the message on a new connection.
   PeerId say(const IdentityPtr& who, wire::Message message) {
     say(who, next, std::move(message));
     return next++;
@@ -33,7 +33,7 @@ struct Story {
   void say(const IdentityPtr& who, PeerId peer, wire::Message message) {
     h.step(Received{peer, std::move(message), wire::kMinor, who});
   }
-  /// The text of the refusal that is all that came of the last message.
+  /// The text of the refusal, which must be the only answer to the last message.
   std::string refusal(wire::RefuseCode code = wire::RefuseCode::not_allowed) {
     const Actions actions = h.take();
     REQUIRE(actions.size() == 2);
@@ -42,7 +42,7 @@ struct Story {
     CHECK(refuse.code == code);
     return refuse.text;
   }
-  /// The one message of this type that came of the last events.
+  /// The only message of this type among the actions since the last call.
   template <class M>
   M only_message() {
     std::vector<M> found;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Types that say nothing about themselves: aggregates, and those of others with a weft::adaptor.
+// Types without MSGPACK_DEFINE: aggregates, and types of other libraries with a weft::adaptor.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -33,7 +33,7 @@ std::string refusal(std::string_view bytes) {
   }
 }
 
-/// Somebody else's, without a default constructor.
+/// A type of another library, without a default constructor.
 class Celsius {
  public:
   explicit Celsius(double degrees) : degrees_(degrees) {}
@@ -43,7 +43,7 @@ class Celsius {
  private:
   double degrees_;
 };
-/// With both, and larger.
+/// A type with default constructor and assignment, and larger.
 class Matrix {
  public:
   Matrix() = default;
@@ -71,7 +71,7 @@ class Box {
  private:
   T value_;
 };
-/// Travels as what contains itself.
+/// A type that contains itself.
 class Tree {
  public:
   explicit Tree(int value, std::vector<Tree> children = {}) : value_(value), children_(std::move(children)) {}

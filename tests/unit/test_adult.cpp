@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The example's reader of the UCI adult data, trap by trap, and its random forest. The last case
-// needs the real files: WEFT_ADULT_DIR names their folder (scripts/get_adult.sh fetches them).
+// The reader of the example for the UCI adult data, trap by trap, and its random forest. The last case needs
+// the real files: WEFT_ADULT_DIR names their directory (scripts/get_adult.sh fetches them).
 #include "client/examples/adult.hpp"
 
 #include <doctest/doctest.h>

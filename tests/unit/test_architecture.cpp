@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The modules of the repository, kept apart: broker, worker and client do not include one another, the parts
-// of common include only those before them, and the step machines need neither socket, thread, clock, file
-// nor randomness. The last is read from the undefined symbols of their archives.
+// The modules of the repository are separate: broker, worker and client do not include one another, the parts
+// of common include only those before them, and the pure cores need neither socket, thread, clock, file nor
+// randomness. The test reads the last rule from the undefined symbols of their archives.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -83,7 +83,7 @@ Symbols symbols_of(const std::string& archive) {
   return symbols;
 }
 
-/// What the outside world is reached by.
+/// Whether the symbol reaches the operating system.
 bool is_impure(const std::string& symbol) {
   static const std::set<std::string> functions = {"accept",
                                                   "access",
@@ -183,7 +183,7 @@ TEST_SUITE("architecture") {
       REQUIRE(own.undefined.size() > 10);
       for (const std::string& symbol : own.undefined) {
         CHECK_MESSAGE(!is_impure(symbol), fs::path(machine).filename().string() << " uses " << symbol);
-        // And nothing of Weft that might: everything comes from the machine itself, from wire or from base.
+        // The core may use only symbols of Weft that are pure: its own, and those of wire and base.
         if (symbol.starts_with("weft::")) {
           const bool known =
               own.defined.contains(symbol) || wire.defined.contains(symbol) || base.defined.contains(symbol);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Attachments alone: who watches which detached task, and what FIND says.
+// Attachments alone: which client watches which detached task, and the answer to FIND.
 #include "broker/scheduler/attachments.hpp"
 
 #include "scheduler_parts.hpp"
@@ -24,7 +24,7 @@ struct Stage : Parts {
   Session& client = join_client(8);
 
   ~Stage() { check_invariants(); }
-  /// A detached task of the owner that the journal has.
+  /// Adds a detached task of the owner that is in the journal.
   Task& add_open() {
     Task& task = queue_task(owner);
     Detached& entry = owner.detached[task.seq];
@@ -34,7 +34,7 @@ struct Stage : Parts {
     ++task.spec->open_tasks;
     return task;
   }
-  /// The same, answered.
+  /// The same, with an answer.
   Detached& add_finished() {
     Task& task = add_open();
     Detached& entry = owner.detached.at(task.seq);
@@ -49,7 +49,7 @@ struct Stage : Parts {
   static wire::DeliveryRecord charge_as(std::uint64_t seq, std::uint32_t retries_used) {
     return {seq, wire::DeliveryKind::charged, wire::Outcome::failed, retries_used, 0, wire::Payload("why")};
   }
-  /// Task `seq` of the client is attached to detached task `of`.
+  /// Attaches task `seq` of the client to detached task `of`.
   void attach(std::uint64_t seq, std::uint64_t of, std::uint32_t charges_known = 0) {
     attachments.watch(client, seq, wire::Payload(wire::encode_ref({owner.id, of})), charges_known);
   }
@@ -152,7 +152,7 @@ TEST_SUITE("attachments") {
     CHECK(found.tasks == std::vector<wire::FoundRecord>{{s.owner.id, 1, 1, false}, {s.owner.id, 2, 1, true}});
     CHECK(found.sweeps == std::vector<wire::Sweep>{{s.owner.id, "c9", "", "f", 0}});
     const wire::Found older =
-        s.attachments.find(identity_of(nullptr), {"sweep"}, 1);  // a program that knows no sweeps
+        s.attachments.find(identity_of(nullptr), {"sweep"}, 1);  // a client that does not know sweeps
     CHECK(older.tasks == std::vector<wire::FoundRecord>{{s.owner.id, 1}, {s.owner.id, 2}});
     CHECK(older.sweeps.empty());
   }
@@ -167,7 +167,7 @@ TEST_SUITE("attachments") {
     s.advance(std::chrono::hours(1));
     s.attachments.renew_found_grace(before);
     CHECK(s.owner.detached.at(1).found_until == until + std::chrono::hours(1));
-    s.attachments.renew_found_grace(s.owner.detached.at(1).found_until);  // it was over by then
+    s.attachments.renew_found_grace(s.owner.detached.at(1).found_until);  // the grace period was over by then
     CHECK(s.owner.detached.at(1).found_until == until + std::chrono::hours(1));
   }
 }

@@ -51,7 +51,7 @@ class Stage {
     return settings;
   }
 
-  /// What is to be done since the last call, and the invariants.
+  /// The actions since the last call; checks the invariants.
   Lines take() {
     Lines lines;
     for (const BlobFetch::Action& action : fetch.take(now))
@@ -110,7 +110,7 @@ class Stage {
   int ticks = 0;
 };
 
-/// With a connection.
+/// A stage with a connection.
 struct Joined : Stage {
   explicit Joined(BlobFetch::Settings settings = {}) : Stage(settings) { join(); }
 };
@@ -297,7 +297,7 @@ TEST_SUITE("blob fetch") {
     Joined s({.active_max = 10});
     const std::string names = "abcdefghij";
     for (const char name : names) s.start(name, 1000);
-    // One chunk each 4 seconds, in the order of the GETs: each blob is silent for more than a minute.
+    // One chunk every 4 seconds, in the order of the GETs: each blob gets no chunk for more than a minute.
     std::uint64_t stored = 0;
     for (int round = 0; round < 20; ++round) {
       for (const char name : names) {
@@ -311,7 +311,7 @@ TEST_SUITE("blob fetch") {
     CHECK(stored == 400);
     SUBCASE("until nothing comes at all") { CHECK(s.pass(30s).size() == 10); }
     SUBCASE("but a GET is not overtaken for ever") {
-      // All answers but those for blob a come at once.
+      // All answers except those for blob a come at once.
       Lines lines;
       for (std::uint64_t second = 0; second < 31; ++second) {
         s.data('b', 400 + second * 10);
@@ -379,7 +379,7 @@ TEST_SUITE("blob fetch") {
     SUBCASE("one that waits after GONE makes room") {
       CHECK(s.gone('a') == Lines{"GET d 0+10 of x"});
       s.pass(1s);
-      CHECK(s.ticks < 5);  // it is no reason to tick that it would like to ask again
+      CHECK(s.ticks < 5);  // waiting for its turn to GET is no reason to tick
       CHECK(s.data('d', 0) == Lines{"store d 0+10", "verify d", "GET a 0+10 of x"});
     }
     SUBCASE("so does one that is removed, at the end of the step") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// BlobTraffic alone: which connection a chunk goes to, and what the broker's own vault gets.
+// BlobTraffic alone: which connection a chunk goes to, and which chunks the broker's own vault gets.
 #include "broker/scheduler/blob_traffic.hpp"
 
 #include "scheduler_parts.hpp"

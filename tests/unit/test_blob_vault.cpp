@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// BlobVault: users, verdicts, and what the directory is told. How chunks are fetched is in
-// test_blob_fetch.cpp.
+// BlobVault: users, verdicts, and orders to the blob directory. Tests of fetching are in test_blob_fetch.cpp.
 #include <doctest/doctest.h>
 
 #include "broker/scheduler/blob_vault.hpp"
@@ -22,12 +21,12 @@ class Stage {
     return vault.keep(blob_id(id), size, uuid(from));
   }
   Gets gets() { return vault.take_gets(now, actions); }
-  /// What the directory is told since the last call.
+  /// Orders to the blob directory since the last call.
   Actions take() {
     vault.check_invariants();
     return std::exchange(actions, {});
   }
-  /// Of the only blob that was settled since the last call: its fault.
+  /// The fault of the only blob that was settled since the last call.
   std::string settled() {
     const auto all = vault.take_settled();
     REQUIRE(all.size() == 1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a program calls: submit, map, futures, one task after the other.
+// The interface that programs call: submit, map, futures, one task after the other.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -256,8 +256,7 @@ TEST_SUITE("client: futures") {
   }
 }
 
-// Once an answer was waited for and nothing else is open, the thread that waits runs the client's loop
-// itself.
+// A thread that waits for the only open task runs the client's loop itself, once an answer was waited for.
 TEST_SUITE("client: one task after the other") {
   TEST_CASE("from several threads, beside callbacks and cancels: each gets its own answer") {
     FakeBroker broker;

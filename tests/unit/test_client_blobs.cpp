@@ -63,7 +63,7 @@ TEST_SUITE("client session: blobs") {
     h.deliver(1, ok_blob(1, ref));
     h.tick();
     h.receive(chunk(ref, 0, kChunk));
-    const auto live = [&](Duration duration) {  // the broker is there
+    const auto live = [&](Duration duration) {  // the broker sends heartbeats
       Actions all;
       for (const Time end = h.now + duration; h.now < end;) {
         h.receive(wire::Heartbeat{});
@@ -136,7 +136,7 @@ TEST_SUITE("client session: blobs") {
     h.step(LinkDown{"x"});
     h.now += 60s;
     h.join(6);
-    CHECK_ACTIONS(h.receive(wire::Gone{ref.id, "not yet"}), {});  // it may be on its way back as well
+    CHECK_ACTIONS(h.receive(wire::Gone{ref.id, "not yet"}), {});  // the holder may reconnect, too
   }
 
   TEST_CASE("equal results are pulled once, and each holder hears that it is done") {

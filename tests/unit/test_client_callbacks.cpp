@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What waits for many futures waits for their callbacks as well.
+// Functions that wait for many futures wait for their callbacks as well.
 #include <doctest/doctest.h>
 
 #include <atomic>
@@ -23,7 +23,7 @@ std::string fail(const std::string& why) { throw std::runtime_error(why); }
 
 using Futures = std::vector<weft::Future<long>>;
 
-/// A sum that callbacks make, without a lock, as a program merges its results.
+/// A sum that callbacks compute without a lock, as a program merges its results.
 struct Merge {
   FakeBroker broker;
   weft::Client client{broker.address()};
@@ -35,7 +35,7 @@ struct Merge {
     Futures futures = client.map<twice>(std::views::iota(0L, 100L));
     for (auto& future : futures) {
       future.on_done([this](weft::Future<long> done) {
-        std::this_thread::sleep_for(100us);  // slower than the results come
+        std::this_thread::sleep_for(100us);  // slower than the results arrive
         sum += done.result();
       });
     }
@@ -133,7 +133,7 @@ TEST_SUITE("client: callbacks") {
     slow.wait();
     CHECK(slow.result() == 2);
     CHECK(client.gather(client.map<twice>(std::vector{1L, 2L})).size() == 2);
-    CHECK(weft::wait(std::vector{slow}, 1ms).done.size() == 1);  // it is done; its callback was waited for
+    CHECK(weft::wait(std::vector{slow}, 1ms).done.size() == 1);  // done, and its callback was waited for
     release.set_value();
     weft::wait(std::vector{slow});
   }

@@ -113,7 +113,7 @@ TEST_SUITE("client session: presence") {
     }
     CHECK(h.now >= Time(60s));
     CHECK(h.now <= Time(62s));
-    CHECK(lines == 1);  // that it is back; the loss was told before
+    CHECK(lines == 1);  // one line that it is back; the loss was logged before
   }
 
   TEST_CASE("a connection that was of use begins a new time") {
@@ -129,7 +129,7 @@ TEST_SUITE("client session: presence") {
       h.advance(900ms);
       h.receive(wire::Heartbeat{});
       h.advance(900ms);
-      h.receive(wire::Heartbeat{});  // it has lived for a second
+      h.receive(wire::Heartbeat{});  // the connection has lived for a second
     }
     CHECK_FALSE(h.session.over());
   }
@@ -207,7 +207,7 @@ TEST_SUITE("client session: reconnects") {
     CHECK(actions[3] == Action(Send{wire::Synced{}}));
     CHECK(actions[4] == Action(Send{wire::Submit{{h.task(4)}}}));
     CHECK_ACTIONS(h.deliver(1, ok(1)), {completed(1, "r")});
-    h.deliver(2, charged(3, 1, {}));  // as it knows already
+    h.deliver(2, charged(3, 1, {}));  // a charge that the client knows already
     const Actions last = h.deliver(3, ok(3));
     const auto done = std::find_if(last.begin(), last.end(), [](const Action& action) {
       return std::holds_alternative<Complete>(action);
@@ -230,7 +230,7 @@ TEST_SUITE("client session: reconnects") {
     h.join(6);
     h.step(LinkDown{"x"});
     const Actions actions = h.join(6, true, 1);
-    REQUIRE(actions.size() == 2);  // SYNCED only when all are announced
+    REQUIRE(actions.size() == 2);  // SYNCED follows only when all tasks are announced
     CHECK(actions[0] == Action(Send{wire::Define{1, spec("f")}}));
     CHECK(std::get<wire::Reannounce>(std::get<Send>(actions[1]).message).tasks[0].seq == 2);
     CHECK(std::get<wire::Reannounce>(std::get<Send>(h.receive(wire::Received{2})[0]).message).tasks[0].seq ==

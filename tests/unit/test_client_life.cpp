@@ -64,7 +64,7 @@ TEST_SUITE("client: its life") {
     auto entered = std::make_shared<std::promise<void>>();
     {
       weft::Client client(broker.address());
-      broker.hold = true;  // a task that is done already would call back on this thread
+      broker.hold = true;  // or a finished task would call back on this thread
       client.submit<twice>(1).on_done([=](weft::Future<long>) {
         entered->set_value();
         release->get_future().wait();
@@ -163,7 +163,7 @@ TEST_SUITE("client: its life") {
     constexpr long kTasks = 20'000;
     const std::size_t before = ::mallinfo2().uordblks;
     auto futures = client.map<twice>(std::views::iota(0L, kTasks));
-    // Of this process, so with what the fake broker and libzmq hold: see tests/bench for the exact figure.
+    // The heap of this process, with that of the fake broker and libzmq; tests/bench has the exact figure.
     const std::size_t after = ::mallinfo2().uordblks;
     MESSAGE("bytes for each future, just submitted: " << (after - before) / kTasks);
     CHECK(sizeof(weft::Future<long>) == sizeof(void*));

@@ -45,7 +45,7 @@ TEST_SUITE("client session: tasks") {
     CHECK_ACTIONS(h.tick(), {Send{wire::Ack{1}}});
     CHECK_ACTIONS(h.receive(wire::Deliver{.first = 1, .records = {ok(1, "again"), ok(2)}}),
                   {completed(2, "r")});
-    CHECK_ACTIONS(h.tick(), {});  // the last one was just now, and they are cumulative
+    CHECK_ACTIONS(h.tick(), {});  // the last ACK was just now, and ACKs are cumulative
     CHECK_ACTIONS(h.advance(std::chrono::milliseconds(19)), {});
     CHECK_ACTIONS(h.advance(std::chrono::milliseconds(1)), {Send{wire::Ack{2}}});
   }
@@ -74,7 +74,7 @@ TEST_SUITE("client session: tasks") {
     };
     for (std::uint64_t number = 2; number <= 4; ++number) CHECK_ACTIONS(deliver(number), {});
     CHECK_ACTIONS(deliver(5), {Send{wire::Ack{5}}});
-    CHECK_ACTIONS(deliver(6), {});  // the count begins anew
+    CHECK_ACTIONS(deliver(6), {});  // the count starts again
   }
 
   TEST_CASE("a gap in the deliveries breaks the connection") {
@@ -175,7 +175,7 @@ TEST_SUITE("client session: tasks") {
     CHECK_ACTIONS(h.step(RetireSpec{1}), {});
     CHECK_ACTIONS(h.deliver(1, ok(1)), {completed(1, "r"), Send{wire::Forget{1}}});
     h.define(2);
-    CHECK_ACTIONS(h.step(RetireSpec{2}), {});  // the broker has never heard of it
+    CHECK_ACTIONS(h.step(RetireSpec{2}), {});  // the broker does not know this spec
   }
 }
 

@@ -10,7 +10,7 @@ using namespace weft::client::test;
 
 namespace {
 
-/// The broker speaks version `minor`; what follows its WELCOME.
+/// Connects to a broker of version `minor`; returns the actions after its WELCOME.
 Actions welcome(Harness& h, std::uint8_t minor, std::uint64_t epoch = 5) {
   h.advance(5s);
   h.step(LinkUp{});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The logs of members: whole, bounded, and by the right name whatever is written.
+// The logs of members: complete, bounded in size, and under the right name whatever a member writes.
 #include <doctest/doctest.h>
 
 #include <filesystem>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a supervisor, its state file and the commands say to each other, and the file of hosts.
+// The messages between supervisor, state file and commands, and the hosts file.
 #include <doctest/doctest.h>
 
 #include <fstream>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The supervisor of a cluster on virtual time: what it does about each death and each request.
+// The supervisor of a cluster on virtual time: its actions on each death and each request.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
@@ -41,7 +41,7 @@ struct Cluster {
     for (const Action& action : actions) words.push_back(in_words(action));
     return words;
   }
-  /// A broker that serves and workers, all running.
+  /// A serving broker and `workers` workers, all running.
   explicit Cluster(int workers) {
     step(AddBroker{});
     step(Serving{});
@@ -200,7 +200,7 @@ TEST_SUITE("cluster supervisor") {
     Cluster cluster(1);
     CHECK(cluster.step(Scale{3}) == Words{"start worker-2", "start worker-3", "ok"});
     CHECK(cluster.step(Scale{1}) == Words{"tell worker-3", "tell worker-2", "ok"});
-    CHECK(cluster.step(Scale{2}) == Words{"start worker-4", "ok"});  // those are leaving
+    CHECK(cluster.step(Scale{2}) == Words{"start worker-4", "ok"});  // workers 2 and 3 are still leaving
     cluster.leaves("worker-3", 0, seconds(9));
     cluster.leaves("worker-2", 0, seconds(9));
     CHECK(cluster.supervisor.members().size() == 3);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Messages to bytes and back. test_golden.cpp has the very bytes, test_codec_growth.cpp what peers of other
-// minor versions make of them.
+// Messages to bytes and back. test_golden.cpp has the exact bytes, test_codec_growth.cpp peers of other minor
+// versions.
 #include "common/wire/codec.hpp"
 
 #include <doctest/doctest.h>
@@ -120,7 +120,7 @@ TEST_SUITE("codec") {
     const Payload far(ref);
     CHECK(far.is_blob());
     CHECK(far.blob() == ref);
-    CHECK(far.size() < 100);  // what it costs here, not there
+    CHECK(far.size() < 100);  // its size in this message, not the size of the blob
     CHECK_FALSE(far == text);
     CHECK_FALSE(Payload(far.bytes()) == far);  // the same bytes inline are another payload
     CHECK(Payload().inline_bytes().empty());

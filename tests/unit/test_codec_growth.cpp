@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Peers of different minor versions: what an older one makes of a newer one's messages, and the reverse.
+// Peers of different minor versions: how an older one decodes a newer one's messages, and the reverse.
 #include <doctest/doctest.h>
 
 #include "common/wire/codec.hpp"
@@ -70,7 +70,7 @@ std::string encode_required(const Message& message) {
   return frame.take();
 }
 
-/// `value` with its optional fields as they are when nobody says anything.
+/// Sets the optional fields of `value` to their defaults.
 template <class T>
 void reset_optional(T& value) {
   if constexpr (HasLayout<T>) {
@@ -155,7 +155,7 @@ TEST_SUITE("growth of the protocol") {
       const auto decoded = decode(with_minor(frame, 0));
       REQUIRE(decoded);
       CHECK((*decoded == with_defaults(message)));
-      CHECK(encode(*decoded) == frame);  // and is not written either
+      CHECK(encode(*decoded) == frame);  // nor is it encoded
     }
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Bytes that are not a message. Decoding trusts nothing: each of these is refused with a sentence, and
-// costs no more than its own size.
+// Bytes that are not a message. Decoding trusts nothing: all of them are refused with an error message, and
+// decoding costs no more than their own size.
 #include <doctest/doctest.h>
 
 #include "common/wire/codec.hpp"
@@ -138,7 +138,7 @@ TEST_SUITE("codec, refusals") {
 
   TEST_CASE("a number out of range, negative or of another kind is refused") {
     CHECK(decode(frame(kForget, bytes({0x91, 0xce, 0xff, 0xff, 0xff, 0xff}))));
-    CHECK(decode(frame(kForget, bytes({0x91, 0xcf, 0, 0, 0, 0, 0, 0, 0, 5}))));  // longer than it need be
+    CHECK(decode(frame(kForget, bytes({0x91, 0xcf, 0, 0, 0, 0, 0, 0, 0, 5}))));  // longer than necessary
     CHECK_FALSE(decode(frame(kForget, bytes({0x91, 0xcf, 0, 0, 0, 1, 0, 0, 0, 0}))));
     CHECK_FALSE(decode(frame(kForget, bytes({0x91, 0xff}))));
     CHECK_FALSE(decode(frame(kForget, bytes({0x91, 0xd0, 0xff}))));

@@ -69,7 +69,7 @@ TEST_SUITE("containers") {
     std::uint32_t state = 1;
     for (int i = 0; i < 100'000; ++i) {
       state = state * 1'664'525 + 1'013'904'223;
-      const bool fills = (i / 5000) % 2 == 0;  // and runs empty, in turn
+      const bool fills = (i / 5000) % 2 == 0;  // fills up and runs empty, in turn
       if (state % 8 < (fills ? 6 : 2)) {
         fifo.push_back(std::to_string(i));
         reference.push_back(std::to_string(i));
@@ -197,7 +197,7 @@ TEST_SUITE("containers") {
           ++left;
         }
         REQUIRE(Object::living() == left);
-        if (left > 1) {  // one that is kept does not keep the others
+        if (left > 1) {  // a live object must not keep the others alive
           const detail::IntrusivePtr<Object> kept = objects.back();
           objects.clear();
           REQUIRE(Object::living() == 1);
@@ -247,7 +247,7 @@ TEST_SUITE("containers") {
     CHECK(moved.empty());
     moved.append("again", 5);
     detail::ByteBuffer small = std::move(moved);
-    CHECK(moved.empty());  // NOLINT: what is left has a meaning
+    CHECK(moved.empty());  // the moved-from buffer is usable
     CHECK(small.take() == "again");
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How many cores a worker may use: by made-up trees of cgroups, and by a real affinity.
+// How many cores a worker may use: with made-up trees of cgroups, and with a real affinity.
 #include "worker/runners/cores.hpp"
 
 #include <doctest/doctest.h>
@@ -15,7 +15,7 @@ namespace weft::worker {
 
 namespace {
 
-/// A machine's mount points and files below a folder.
+/// The mount points and files of a machine, below a directory.
 struct Machine {
   void write(const std::string& path, const std::string& text) const {
     const std::filesystem::path file = temp.path().string() + path;
@@ -58,7 +58,7 @@ TEST_CASE("version 2: the smallest quota on the way up counts") {
   CHECK(machine.cores() == 4);
   machine.version_2("/user.slice", "150000 100000");
   CHECK(machine.cores() == 1.5);
-  machine.version_2("", "50000 100000");  // the root of a container has one too
+  machine.version_2("", "50000 100000");  // the root cgroup of a container has a limit, too
   CHECK(machine.cores() == 0.5);
   machine.version_2("/other", "1000 100000");
   CHECK(machine.cores() == 0.5);

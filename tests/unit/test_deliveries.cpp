@@ -83,7 +83,7 @@ TEST_SUITE("deliveries") {
     Deliveries deliveries;
     deliveries.add(record(1));
     deliveries.add(record(2));
-    deliveries.acknowledge(1);  // on an earlier connection it was sent
+    deliveries.acknowledge(1);  // an ACK of an earlier connection
     deliveries.acknowledge(1);
     CHECK(deliveries.acknowledged() == 1);
     deliveries.check_invariants();

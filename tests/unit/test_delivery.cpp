@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Delivery alone: numbered answers until they are acknowledged, the escrow of results with workers, and the
-// flow control of submits. Deliveries and PendingReleases, which it keeps for each session, have tests of
-// their own.
+// flow control of submits. Deliveries and PendingReleases, of which each session has one, have separate
+// tests.
 #include "broker/scheduler/delivery.hpp"
 
 #include "scheduler_parts.hpp"
@@ -23,7 +23,7 @@ struct Stage : Parts {
   static wire::DeliveryRecord record(std::uint64_t seq, const std::string& payload = "result") {
     return {seq, wire::DeliveryKind::final, wire::Outcome::ok, 0, 0, wire::Payload(payload)};
   }
-  /// What the end of a step does for the sessions that are marked.
+  /// The work at the end of a step, for the sessions that are marked.
   Actions pump() {
     for (Session* session : delivery.take_dirty()) delivery.pump(*session);
     return take();
@@ -69,7 +69,7 @@ TEST_SUITE("delivery") {
       s.deliver(7);
       CHECK(s.client.deliveries.empty());
     }
-    s.client.state = SessionState::lost;  // it may come back
+    s.client.state = SessionState::lost;  // the client may come back
     s.deliver(7);
     CHECK(s.client.deliveries.last() == 1);
   }
@@ -159,7 +159,7 @@ TEST_SUITE("delivery") {
     CHECK(s.take() == Actions{});
     s.deliver(1);
     CHECK(s.pump() == Actions{Send{s.client.peer, wire::Received{1}}, s.sent(1, {Stage::record(1)})});
-    s.delivery.send_received(s.client);  // none is owed
+    s.delivery.send_received(s.client);  // no RECEIVED is owed
     CHECK(s.take() == Actions{});
   }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Durable alone: the entry of a detached task, from its arrival until its answer was fetched, and what the
-// journal and the blob vault are asked to do meanwhile.
+// Durable alone: the entry of a detached task, from its arrival until its answer was fetched, and the orders
+// to the journal and the blob vault in that time.
 #include "broker/scheduler/durable.hpp"
 
 #include "scheduler_parts.hpp"
@@ -38,7 +38,7 @@ struct Stage : Parts {
   Stage() : Parts(with_journal()) {}
   ~Stage() { check_invariants(); }
 
-  /// A task that is on its way into the journal.
+  /// Adds a task that is on its way into the journal.
   Task& save(const wire::Payload& payload = wire::Payload("arg")) {
     Task& task = add_task(client, 1, payload);
     lifecycle.await_journal(task);
@@ -46,14 +46,14 @@ struct Stage : Parts {
     return task;
   }
   Detached& entry(std::uint64_t seq) { return client.detached.at(seq); }
-  /// The journal writes what it was given; "": nothing.
+  /// The journal writes its next row; returns the row, or "" if there is none.
   std::string commit() {
     auto row = tables.journal_queue.next_row(step.now());
     if (!row) return "";
     tables.journal_queue.on_persisted(step.now(), {row->number, ""});
     return row->row;
   }
-  /// A task that the journal has.
+  /// Adds a task that is in the journal.
   Task& accept() {
     Task& task = save();
     commit();
@@ -65,7 +65,7 @@ struct Stage : Parts {
   static wire::DeliveryRecord answer_of(std::uint64_t seq, const std::string& payload = "result") {
     return {seq, wire::DeliveryKind::final, wire::Outcome::ok, 0, 0, wire::Payload(payload)};
   }
-  /// A task whose answer the journal has.
+  /// Adds a task whose answer is in the journal.
   std::uint64_t finish() {
     Task& task = accept();
     const std::uint64_t seq = task.seq;
@@ -93,7 +93,7 @@ TEST_SUITE("durable") {
                                 SpecRecord{s.client.id, 1, detached_spec(), first.spec->minor},
                                 TaskRecord{s.client.id, 1, 1, 5000, wire::Payload("arg")},
                                 TaskRecord{s.client.id, 2, 1, 5000, wire::Payload("arg")}}));
-    CHECK(first.spec->open_tasks == 4);  // a task and an entry each
+    CHECK(first.spec->open_tasks == 4);  // each counts as a task and as an entry
   }
 
   TEST_CASE("a task is recorded when everything that it needs is kept") {
@@ -176,7 +176,7 @@ TEST_SUITE("durable") {
     Stage s;
     const std::uint64_t seq = s.finish();
     s.fetched_by(s.join_client(8), seq);
-    CHECK(s.client.detached.contains(seq));  // its own client is here, and holds a Future
+    CHECK(s.client.detached.contains(seq));  // its own client is connected and holds a Future
     s.client.state = SessionState::detached;
     s.durable.drop_when_free(s.client, seq);
     CHECK(s.client.detached.empty());
@@ -220,7 +220,7 @@ TEST_SUITE("durable") {
     CHECK(s.entry(1).holds.empty());
     CHECK(s.take() == Actions{DropBlob{blob_id(1)}});
     s.durable.fetch_result(task, s.entry(1), wire::Payload(spare));
-    CHECK_FALSE(s.durable.drop_result(s.client, s.entry(1)));  // it was the last
+    CHECK_FALSE(s.durable.drop_result(s.client, s.entry(1)));  // this was the last spare copy
     s.lifecycle.queue(task);
   }
 

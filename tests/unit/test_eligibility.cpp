@@ -55,7 +55,7 @@ TEST_SUITE("eligibility") {
     CHECK_FALSE(s.eligibility.fits_now(worker, gpu));
     CHECK(s.eligibility.could_run(worker, gpu));
     worker.resources_free["gpu"] = 1;
-    worker.zombies.edit().insert({TaskId{uuid(9), 1}, {}});  // it may use the device
+    worker.zombies.edit().insert({TaskId{uuid(9), 1}, {}});  // the zombie attempt may use the device
     CHECK_FALSE(s.eligibility.fits_now(worker, gpu));
     CHECK(s.eligibility.fits_now(worker, {}));
   }
@@ -99,7 +99,7 @@ TEST_SUITE("eligibility") {
     Stage s;
     CHECK(s.eligibility.add(s.add_worker(1, 1, {.memory = 1000})));
     CHECK_FALSE(s.eligibility.add(s.add_worker(2, 1, {.memory = 2000})));
-    CHECK_FALSE(s.eligibility.add(s.add_worker(3)));  // it does not say how much it has
+    CHECK_FALSE(s.eligibility.add(s.add_worker(3)));  // a worker that does not report its memory
     CHECK(s.eligibility.add(s.add_worker(4, 1, {.memory = 500})));
     Task task;
     task.payload = wire::Payload(wire::BlobRef{uuid(9), blob_id(1), 700});

@@ -70,7 +70,7 @@ TEST_SUITE("error") {
     CHECK_THROWS_AS(some_error(TaskErrorKind::unschedulable).rethrow(), TaskUnschedulable);
     try {
       some_error(TaskErrorKind::crashed).rethrow();
-    } catch (const TaskError& error) {  // caught by its base it is still whole
+    } catch (const TaskError& error) {  // caught by its base class, it is still complete
       const TaskError copy = error;
       CHECK(copy.kind() == TaskErrorKind::crashed);
       CHECK(copy.text() == "too far");

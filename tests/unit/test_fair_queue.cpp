@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // FairQueue alone: the order within a client, which clients wait for a turn, and tasks that wait apart.
-// FairTurns, which shares the slots out, has tests of its own.
+// FairTurns, which does the fair queueing of the slots, has separate tests.
 #include "broker/scheduler/fair_queue.hpp"
 
 #include "scheduler_parts.hpp"
@@ -22,7 +22,7 @@ struct Stage : Parts {
   FairQueue& fair_queue = tables.fair_queue;
   Session& client = join_client(9);
 
-  /// The number of the task that would go next; 0: none.
+  /// The number of the next task; 0: none.
   std::uint64_t next() {
     const ReadyQueue* queue = fair_queue.best_queue(client);
     return queue != nullptr ? queue->front()->seq : 0;

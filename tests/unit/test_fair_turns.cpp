@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kQuantum = 200;
 
-/// Three clients that have joined and wait for nothing.
+/// Three clients that have joined and have no waiting tasks.
 struct Clients {
   Clients() {
     for (std::size_t i = 0; i < turns.size(); ++i) fair.join(turns[i], sessions[i], i + 1);
@@ -21,7 +21,7 @@ struct Clients {
     for (Turn& turn : turns) fair.set_waiting(turn, false);
   }
   void wait(std::size_t client) { fair.set_waiting(turns[client], true); }
-  /// The number of the client whose turn it is; -1: nobody's.
+  /// The number of the client whose turn it is; -1: no client waits.
   int next() {
     const FairTurns::Next found = fair.next();
     return found.turn == nullptr ? -1 : static_cast<int>(found.turn - turns.data());
@@ -69,7 +69,7 @@ TEST_SUITE("fair turns") {
     clients.fair.begin_pass();
     clients.fair.block(clients.turns[0]);
     CHECK(clients.next() == 1);
-    CHECK(clients.fair.next().until_us == HUGE_VAL);  // no other can be served
+    CHECK(clients.fair.next().until_us == HUGE_VAL);  // no other client can be served
     clients.fair.block(clients.turns[1]);
     CHECK(clients.next() == -1);
     clients.fair.begin_pass();
@@ -80,7 +80,7 @@ TEST_SUITE("fair turns") {
     Clients clients;
     clients.wait(0);
     clients.fair.charge(clients.turns[0], 5000);
-    CHECK(clients.next() == 0);  // it is served, from 5000 on
+    CHECK(clients.next() == 0);  // client 0 is served, from 5000 on
     clients.wait(1);
     CHECK(clients.turns[1].used_us == doctest::Approx(5000));
     Session later;
@@ -95,7 +95,7 @@ TEST_SUITE("fair turns") {
     clients.wait(1);
     clients.fair.charge(clients.turns[0], 5000);
     clients.fair.set_waiting(clients.turns[0], false);
-    clients.fair.charge(clients.turns[0], 100);  // a result that comes late
+    clients.fair.charge(clients.turns[0], 100);  // a late result
     clients.wait(0);
     CHECK(clients.turns[0].used_us == doctest::Approx(5100));
     CHECK(clients.next() == 1);

@@ -101,7 +101,7 @@ TEST_SUITE("function") {
   }
 
   TEST_CASE("a large argument that is not converted is not copied either") {
-    // Moved-from or copied, an lvalue stays as it is.
+    // An lvalue must stay as it is: neither moved-from nor copied.
     const std::vector<double> values(1000, 1.0);
     CHECK(call<Call<count>>(values) == 1000);
     CHECK(std::is_same_v<decltype(convert_argument<std::vector<double>>(values, 1)),

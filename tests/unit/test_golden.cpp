@@ -50,7 +50,7 @@ std::string read(const fs::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// The file's content; when asked to, makes it `content` first.
+/// The content of the file; with WEFT_UPDATE_GOLDEN, writes `content` first.
 std::string golden(const std::string& name, const std::string& content) {
   if (std::getenv("WEFT_UPDATE_GOLDEN") != nullptr)
     std::ofstream(kGolden / name, std::ios::binary) << content;

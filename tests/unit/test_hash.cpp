@@ -33,7 +33,7 @@ std::vector<Vector> vectors() {
   };
 }
 
-/// A file without a name.
+/// A file in memory, without a name.
 class MemoryFile {
  public:
   explicit MemoryFile(const std::string& text) : fd_(memfd_create("test", MFD_CLOEXEC)) {

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A copy of the journal, and what is in it.
+/// A copy of the journal, and its contents.
 struct Before {
   Before() {
     fs::copy(WEFT_SOURCE_DIR "/tests/data/journal-1.0", temp.path(), fs::copy_options::recursive);

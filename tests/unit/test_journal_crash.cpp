@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A process that writes a journal is killed; what it was told is durable is there.
+// A process that writes a journal (write-ahead log) is killed; everything that was reported as durable must
+// be there.
 #include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -20,7 +21,7 @@ namespace weft::broker {
 
 namespace {
 
-/// What the victim was told.
+/// The output of the victim.
 struct Told {
   int status = 0;  // how it ended
   std::uint64_t appended = 0;
@@ -28,7 +29,7 @@ struct Told {
   std::set<std::uint64_t> mentioned;
 };
 
-/// Runs the victim until it has said `lines` lines, and kills it then.
+/// Runs the victim until it has printed `lines` lines, then kills it.
 Told run_victim(const std::string& path, const std::string& crash_at, int lines) {
   int out[2];
   REQUIRE(pipe(out) == 0);
@@ -62,7 +63,7 @@ std::uint64_t check(const std::string& path, const Told& told) {
   std::string records;
   {
     JournalFile file(path);
-    CHECK(file.notices().size() <= 1);  // what was on its way may have been torn
+    CHECK(file.notices().size() <= 1);  // a record in progress may have been torn
     for (const std::string& row : file.read()) records += row;
   }
   std::string expected;
@@ -111,7 +112,7 @@ TEST_SUITE("journal crash") {
         CHECK(WIFSIGNALED(told.status));
         CHECK(WTERMSIG(told.status) == SIGKILL);
         check(path, told);
-        check(path, run_victim(path, "", 30));  // and it goes on
+        check(path, run_victim(path, "", 30));  // and the journal can be continued
       }
     }
     CHECK(visited == 7);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A journal whose files were cut, zeroed or changed gives what was written or is refused.
+// A journal whose files were cut, zeroed or changed either yields the rows that were written or is refused.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,13 +36,13 @@ void put(const std::string& path, const std::string& content) {
   std::ofstream(path, std::ios::binary) << content;
 }
 
-/// Both files of a journal.
+/// Both files of a journal: the database and its write-ahead log.
 struct Image {
   std::string database;
   std::string wal;
 };
 
-/// Of one that was closed, or, with `killed`, of one whose process ended without closing it.
+/// The files of a journal that was closed or, with `killed`, whose process ended without closing it.
 Image image(bool killed) {
   support::TempDirectory temp;
   const std::string path = temp / "journal";
@@ -74,14 +74,14 @@ Opened open(const std::string& path, JournalFile::Mode mode = JournalFile::Mode:
   }
 }
 
-/// The journal of a new folder.
+/// Opens the journal in a new directory.
 Opened open(const Image& image, JournalFile::Mode mode = JournalFile::Mode::normal) {
   support::TempDirectory temp;
   const std::string path = temp / "journal";
   put(path, image.database);
   if (!image.wal.empty()) put(path + "-wal", image.wal);
   const Opened opened = open(path, mode);
-  if (opened.refusal.empty()) {  // it goes on
+  if (opened.refusal.empty()) {  // the journal can be continued
     JournalFile(path).append("more");
     Rows expected = opened.rows;
     expected.push_back("more");
@@ -103,7 +103,8 @@ bool is_part_of(const Rows& some, const Rows& all) {
   return true;
 }
 
-/// Opens what was changed at one place; returns whether it was refused. A salvage then loses little.
+/// Opens a journal that was changed at one place; returns whether it was refused. A salvage must then lose
+/// little.
 bool check_changed(const Image& changed, std::size_t lost_max) {
   const Opened opened = open(changed);
   if (opened.refusal.empty()) {
@@ -161,7 +162,7 @@ TEST_SUITE("journal damage") {
     int refused = 0;
     for (int i = 0; i < 60; ++i) {
       Image changed = whole;
-      // The log's header and those of some frames, else anywhere.
+      // The header of the log, those of its frames, or any other place.
       std::size_t place = std::uniform_int_distribution<std::size_t>(0, whole.wal.size() - 1)(random);
       if (i % 4 == 0) place = place % 32;
       if (i % 4 == 1) place = 32 + place / 4120 * 4120 + place % 24;
@@ -183,7 +184,7 @@ TEST_SUITE("journal damage") {
       Image changed = whole;
       std::size_t place = std::uniform_int_distribution<std::size_t>(0, whole.database.size() - 1)(random);
       if (i % 4 == 0) place = place % 100;                       // the header
-      if (i % 4 == 1) place = place / 4096 * 4096 + place % 32;  // those of pages
+      if (i % 4 == 1) place = place / 4096 * 4096 + place % 32;  // the headers of pages
       CAPTURE(place);
       changed.database[place] = static_cast<char>(changed.database[place] ^ (1 << random() % 8));
       refused += check_changed(changed, kRows) ? 1 : 0;

@@ -40,7 +40,7 @@ void write(const std::string& path, int from, int to) {
   for (int i = from; i <= to; ++i) file.append(row(i));
 }
 
-/// Changes a journal that nobody has open.
+/// Changes a journal that no process has open.
 void sql(const std::string& path, const std::string& text) {
   sqlite3* database = nullptr;
   REQUIRE(sqlite3_open(path.c_str(), &database) == SQLITE_OK);
@@ -51,7 +51,7 @@ void sql(const std::string& path, const std::string& text) {
   sqlite3_close(database);
 }
 
-/// What opening it says against it; "" when nothing.
+/// Why the journal is refused; "" if it opens.
 std::string refusal(const std::string& path, JournalFile::Mode mode = JournalFile::Mode::normal) {
   try {
     JournalFile file(path, mode);
@@ -61,7 +61,7 @@ std::string refusal(const std::string& path, JournalFile::Mode mode = JournalFil
   }
 }
 
-/// Runs `f` in a process of its own, which ends without any of its destructors. Returns its wait status.
+/// Runs `f` in a child process, which ends without running destructors. Returns its wait status.
 int in_child(const std::function<void()>& f) {
   const pid_t pid = fork();
   if (pid == 0) {
@@ -198,7 +198,7 @@ TEST_SUITE("journal file") {
     const std::string text = refusal(path);
     CHECK_MESSAGE(contains(text, "the journal " + path + " is damaged: "), text);
     CHECK(contains(text, ". Start once with --journal-salvage, which keeps every row that is whole"));
-    CHECK(refusal(path) == text);  // asking has changed nothing
+    CHECK(refusal(path) == text);  // the refused start has changed nothing
     {
       JournalFile file(path, JournalFile::Mode::salvage);
       CHECK(file.read() == kept);
@@ -210,7 +210,7 @@ TEST_SUITE("journal file") {
     }
     CHECK(contains(refusal(path + ".damaged"), "is damaged"));
     kept.push_back("more");
-    CHECK(JournalFile(path, JournalFile::Mode::salvage).notices().empty());  // now there is nothing to do
+    CHECK(JournalFile(path, JournalFile::Mode::salvage).notices().empty());  // nothing more to salvage
     CHECK(JournalFile(path).read() == kept);
   }
 
@@ -270,7 +270,7 @@ TEST_SUITE("journal file") {
     std::ofstream(path + "-wal") << "left behind";
     CHECK(contains(refusal(path), "its write-ahead log is there, and it is not"));
     fs::remove(path + "-wal");
-    if (geteuid() != 0) return;  // only root can become somebody else
+    if (geteuid() != 0) return;  // only root can switch to another user
     fs::permissions(temp.path(), fs::perms::all);
     write(path, 1, 1);
     const auto as_nobody = [&](const std::string& part) {

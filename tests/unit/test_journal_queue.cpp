@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// JournalQueue: group commit, faults, and when the journal is rewritten.
+// JournalQueue: group commit of the write-ahead log, faults, and when the journal is rewritten.
 #include <doctest/doctest.h>
 
 #include "broker/scheduler/journal_queue.hpp"
@@ -31,7 +31,7 @@ TEST_SUITE("journal queue") {
     queue.record(task(2));
     queue.record(gone(1));
     CHECK(!queue.next_row(Time{}));
-    CHECK(queue.on_persisted(Time{}, {7, ""}).empty());  // another row
+    CHECK(queue.on_persisted(Time{}, {7, ""}).empty());  // an answer for another row
     CHECK(row_of({queue.on_persisted(Time{}, {1, ""}).at(0)}) == row_of({task(1)}));
     CHECK(queue.next_row(Time{}) == Persist{2, row_of({task(2), gone(1)})});
     CHECK(queue.on_persisted(Time{}, {2, ""}).size() == 2);
@@ -90,7 +90,7 @@ TEST_SUITE("journal queue") {
     SUBCASE("it fails") {
       queue.rewrite({"r"});
       queue.on_persisted(Time{}, {++number, "the disk is full"});
-      CHECK(!queue.wants_rewrite(Time{1s}));  // not before it has grown as much again
+      CHECK(!queue.wants_rewrite(Time{1s}));  // not before the journal has grown as much again
     }
   }
 }

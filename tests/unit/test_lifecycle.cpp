@@ -22,7 +22,7 @@ struct Stage : Parts {
   Worker& worker = join_worker(1, 4, {.resources = {{"gpu", 2}}});
 
   ~Stage() { check_invariants(); }
-  /// What the client is told at the end of the step.
+  /// The messages that the client gets at the end of the step.
   Actions pump() {
     for (Session* session : tables.delivery.take_dirty()) tables.delivery.pump(*session);
     return take();
@@ -111,7 +111,7 @@ TEST_SUITE("lifecycle") {
     CHECK(s.worker.zombies.empty());
     s.lifecycle.requeue(task, Duration(0));
     s.lifecycle.adopt(task, s.worker, {task.seq, {1, 6}, wire::ClaimState::done, 2});
-    CHECK(task.state == TaskState::assigned);  // it is not lost with its worker
+    CHECK(task.state == TaskState::assigned);  // the attempt is done, so it is not lost with its worker
     CHECK_FALSE(task.adopted.prepaid);
   }
 
@@ -187,7 +187,7 @@ TEST_SUITE("lifecycle") {
     CHECK(s.step.next_timer() == task.due);
     s.lifecycle.assign(task, s.worker);
     s.advance(std::chrono::seconds(2));
-    s.lifecycle.requeue(task, Duration(0));  // it waits once more
+    s.lifecycle.requeue(task, Duration(0));  // the task waits once more
     CHECK(task.due == s.step.now() + std::chrono::seconds(1));
     s.lifecycle.fail_unschedulable(task);
     CHECK(s.client.tasks.empty());

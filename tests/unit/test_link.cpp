@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Link against real sockets on loopback. Everything waits for an event, with a deadline.
+// Link against real sockets on loopback. All tests wait for events, with a deadline.
 #include "common/net/link.hpp"
 
 #include <arpa/inet.h>
@@ -75,10 +75,10 @@ struct Router {
     socket.send(zmq::buffer(frame), zmq::send_flags::none);
   }
   zmq::socket_t socket;
-  zmq::message_t peer;  // that receive() heard last
+  zmq::message_t peer;  // of the last message that receive() returned
 };
 
-/// A TCP socket that listens on a free port, or that only has the port, so that nobody listens there.
+/// A TCP socket that listens on a free port, or that only binds the port, so that connections are refused.
 class TcpPort {
  public:
   explicit TcpPort(bool listening) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -128,7 +128,7 @@ TEST_SUITE("link") {
     CHECK(items.empty());
     CHECK(link.quiet());
     CHECK_FALSE(link.next());
-    CHECK(link.send("to nobody"));  // nowhere to send is not a reason to wait
+    CHECK(link.send("to nobody"));  // without a connection, send() must not block
   }
 
   TEST_CASE("what the peer sent before it closed is heard before Down, also when it is read after") {
@@ -144,10 +144,10 @@ TEST_SUITE("link") {
     router->receive();
     for (int i = 0; i < 50; ++i) router->send(std::to_string(i));
     router.reset();
-    peer_context.close();  // all is sent, and the connection closed
+    peer_context.close();  // all is sent, and the connection is closed
     std::vector<pollfd> items;
     link.watch(items);
-    items.resize(1);  // that for what becomes of the connection
+    items.resize(1);  // only the item of the connection's monitor
     REQUIRE(poll_for(items, kPatience) > 0);
     for (int i = 0; i < 50; ++i) REQUIRE(text_of(await(link)) == std::to_string(i));
     CHECK(down_reason(await(link)) == "the connection broke");
@@ -224,7 +224,7 @@ TEST_SUITE("link") {
 
   TEST_CASE("a server that accepts and stays silent is a Down after the handshake's three seconds") {
     zmq::context_t context;
-    const TcpPort port(true);  // the kernel accepts
+    const TcpPort port(true);  // the kernel accepts, but no process answers
     Link link(context);
     link.open(port.address());
     CHECK_FALSE(down_reason(await(link)).empty());

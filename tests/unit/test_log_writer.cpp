@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LogWriter and report_line() into pipes that are full, closed, slow or nonblocking, and into files without
-// room.
+// LogWriter and report_line() with pipes that are full, closed, slow or nonblocking, and with files that
+// cannot grow.
 #include "common/system/log_writer.hpp"
 
 #include <doctest/doctest.h>
@@ -32,7 +32,7 @@ struct Pipe {
     in = Fd(ends[1]);
     fcntl(out.get(), F_SETFL, O_NONBLOCK);
   }
-  /// Reads until `text` has come, or until its end.
+  /// Reads until `text` has come, or until the end of the pipe.
   std::string read_until(const std::string& text) const {
     std::string all;
     const auto end = Clock::now() + 20s;
@@ -52,7 +52,7 @@ struct Pipe {
 
 const std::string kLine = std::string(999, 'x') + "\n";
 
-/// Lines with their number in front.
+/// A line with its number in front.
 std::string numbered(int number) { return std::to_string(number) + " " + kLine; }
 
 }  // namespace
@@ -80,7 +80,7 @@ TEST_CASE(
     const Pipe pipe;
     fcntl(pipe.in.get(), F_SETFL, flags);
     LogWriter log(pipe.in.get(), "test");
-    // As much may be in the thread's hands as waits for it.
+    // The thread may hold as many bytes as the queue.
     const int lines = static_cast<int>(2 * LogWriter::kQueuedBytesMax / kLine.size()) + 3000;
     for (int i = 0; i < lines; ++i) log.write(numbered(i));  // the pipe is read only after that
 
@@ -101,8 +101,8 @@ TEST_CASE("nothing reads: the end of the writer waits for a moment only") {
   {
     LogWriter log(pipe.in.get(), "test");
     for (int i = 0; i < 500; ++i) log.write(kLine);
-  }                                       // before the pipe is read
-  CHECK(pipe.read_until("").size() > 0);  // and its thread, which was left behind, ends
+  }                                       // before the pipe is read~
+  CHECK(pipe.read_until("").size() > 0);  // and the writer's detached thread ends
 }
 
 TEST_CASE(
@@ -124,13 +124,13 @@ TEST_CASE(
     };
     grows_to(2500);
     setrlimit(RLIMIT_FSIZE, &before);
-    grows_to(2501);  // the writer tries again by itself
+    grows_to(2501);  // the writer tries again without a further log line
     log.write("again\n");
     std::signal(SIGXFSZ, handler);
   }
   std::ifstream file(path);
   const std::string text((std::istreambuf_iterator<char>(file)), {});
-  // Eight lines, unless the limit was lifted between the write that reached it and the next one.
+  // Eight lines, unless the limit was lifted between the write that reached the limit and the next one.
   int whole = 0;
   for (int i = 0; i < 10; ++i) whole += text.find(numbered(i)) != std::string::npos;
   const std::string told = "test: " + std::to_string(10 - whole) +
@@ -149,12 +149,12 @@ TEST_CASE("write_without_waiting() takes what there is room for, from pipes and 
     int written = 0;
     while (written < 100'000 && write_without_waiting(fd, kLine)) ++written;
     CHECK(written < 100'000);
-    CHECK((fcntl(fd, F_GETFL) & O_NONBLOCK) == 0);  // other processes share it
+    CHECK((fcntl(fd, F_GETFL) & O_NONBLOCK) == 0);  // since other processes share the descriptor
   }
   CHECK(pipe.read_until("hello\n").starts_with("hello\n"));
   CHECK(!write_without_waiting(-1, "hello\n"));
 
-  // A file goes on where the others who have the descriptor are.
+  // A write to a file continues at the offset that the descriptor shares with other processes.
   const support::TempDirectory temp;
   const Fd file(open((temp / "log").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   CHECK(write_without_waiting(file.get(), "one\n"));

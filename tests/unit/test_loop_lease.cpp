@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Who runs the client's loop. Everything waits for a condition, with a deadline.
+// The lease of the client's loop: which thread runs it. All tests wait for conditions, with a deadline.
 #include "client/connection/loop_lease.hpp"
 
 #include <doctest/doctest.h>
@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 using support::eventually;
 
-/// A loop that counts its turns by thread, and its I/O thread, which yields the loop whenever it is told to.
+/// A loop that counts its turns by thread, and its I/O thread, which yields the loop when told to.
 class Rig : private LoopLease::Loop {
  public:
   Rig() : io_([this] { run(); }) {}
@@ -30,8 +30,8 @@ class Rig : private LoopLease::Loop {
     io_.join();
   }
 
-  /// The I/O thread yields the loop; true when it has. It stays away for a millisecond only, which this
-  /// thread may miss on a busy machine: so it is asked until it is seen to be away.
+  /// Makes the I/O thread yield the loop; returns whether it has. The thread stays away for only a
+  /// millisecond, which this thread may miss on a busy machine, so it is asked until it is seen to be away.
   bool yield() {
     const bool away = eventually([this] {
       may_yield = true;
@@ -40,14 +40,14 @@ class Rig : private LoopLease::Loop {
     may_yield = false;
     return away;
   }
-  /// Runs the loop once the I/O thread has yielded the loop, which it does for a moment only.
+  /// Runs the loop once the I/O thread has yielded it, which lasts only for a moment.
   bool run_until(const std::function<bool()>& done, const LoopLease::Deadline& deadline = std::nullopt) {
     for (int i = 0; i < 100; ++i) {
       if (yield() && lease.run_until(done, deadline)) return true;
     }
     return false;
   }
-  /// The I/O thread has it, and goes on: it takes more turns.
+  /// Whether the I/O thread has the loop and takes further turns.
   bool io_runs() {
     const int before = turns(io_.get_id());
     return eventually([&] { return turns(io_.get_id()) > before + 3; });
@@ -62,7 +62,7 @@ class Rig : private LoopLease::Loop {
   LoopLease lease;
   std::atomic<bool> may_yield{false};
   std::atomic<bool> wanted{false};
-  std::atomic<int> refusals{0};  // to yield the loop, since something was wanted
+  std::atomic<int> refusals{0};  // refused requests to yield the loop, since `wanted` was set
   std::atomic<bool> open{false};
 
  private:
@@ -120,7 +120,7 @@ TEST_SUITE("lease") {
     int turns = 0;
     REQUIRE(rig.run_until([&] { return ++turns > 5; }));
     CHECK(rig.turns_here() == 5);
-    CHECK(rig.io_runs());  // nobody wants it any more
+    CHECK(rig.io_runs());  // no other thread wants the loop
   }
 
   TEST_CASE("a thread that waits no longer than until a point in time leaves the loop then") {
@@ -145,7 +145,7 @@ TEST_SUITE("lease") {
   TEST_CASE("the first submit sends by itself, the second wakes the I/O thread") {
     Rig rig;
     bool first = false;
-    for (int i = 0; i < 100 && !first; ++i) {  // it stays away for a moment only
+    for (int i = 0; i < 100 && !first; ++i) {  // the I/O thread stays away only for a moment
       REQUIRE(rig.yield());
       first = rig.lease.submit();
     }
@@ -185,7 +185,7 @@ TEST_SUITE("lease") {
           int turns = 0;
           if (rig.lease.run_until([&] { return ++turns > 3; }, std::nullopt)) {
             ++runs;
-            // Each of these ends the moment in which other threads may have the loop.
+            // Each reclaim() ends the time in which other threads may have the loop.
             if (i == 3) rig.lease.reclaim();
           }
           std::this_thread::yield();

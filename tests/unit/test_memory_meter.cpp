@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// How much memory a worker may use and has used: by made-up control groups and machines, and by real
+// How much memory a worker may use and has used: with made-up control groups and machines, and with real
 // processes.
 #include "worker/runners/memory_meter.hpp"
 
@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1 << 20;
 
-/// A machine of 1,000 MiB, of which half are available, as files below a folder.
+/// A machine of 1,000 MiB, of which half are available, as files below a directory.
 struct Machine {
   Machine() {
     write("/mountinfo",
@@ -41,7 +41,7 @@ struct Machine {
                           " kB\nMemFree:         1 kB\nMemAvailable:   " + std::to_string(mib * 1024) +
                           " kB\n");
   }
-  /// In MiB; `files` of them are pages of files.
+  /// Sizes in MiB; `files` MiB of `used` are pages of files.
   void version_2(const std::string& group, const std::string& max, std::uint64_t used,
                  std::uint64_t files) const {
     const std::string directory = "/sys/fs/cgroup/unified" + group;
@@ -96,7 +96,7 @@ TEST_SUITE("memory meter") {
 
   TEST_CASE("the memory of a group of version 1") {
     const Machine machine;
-    machine.version_1("/a", 9223372036854771712U, 100, 0);  // no limit
+    machine.version_1("/a", 9223372036854771712U, 100, 0);  // the kernel's value for no limit
     CHECK(machine.meter().limit() == 1000 * kMiB);
     machine.version_1("/a/b", 200 * kMiB, 190, 50);
     CHECK(machine.meter().limit() == 200 * kMiB);

@@ -9,7 +9,7 @@ namespace {
 
 using std::chrono::seconds;
 
-/// Looks at every second of `span`, with `bytes` moved in each; returns in how many the memory went back.
+/// Checks every second of `span`, with `bytes` moved in each; returns how often memory was returned.
 int count(MemoryReturn& memory, Time& now, Duration span, std::size_t bytes) {
   int times = 0;
   for (const Time end = now + span; now < end; now += seconds(1)) {
@@ -24,7 +24,7 @@ int count(MemoryReturn& memory, Time& now, Duration span, std::size_t bytes) {
 TEST_CASE("memory goes back once after a burst, when it is quiet again") {
   MemoryReturn memory;
   Time now{seconds(1000)};
-  CHECK(count(memory, now, seconds(60), 100) == 0);  // heartbeats
+  CHECK(count(memory, now, seconds(60), 100) == 0);  // only heartbeats
   CHECK(!memory.deadline());
   CHECK(count(memory, now, seconds(60), 50 << 20) == 0);
   REQUIRE(memory.deadline());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Packer: many small messages to one peer in few frames, in order, and nothing held back.
+// Packer: coalesces many small messages to one peer into few frames, in order, and holds nothing back.
 #include <doctest/doctest.h>
 
 #include "common/wire/codec.hpp"

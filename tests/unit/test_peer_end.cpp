@@ -16,8 +16,8 @@ using namespace weft::broker;
 
 namespace {
 
-/// Two ends of a TCP connection on this host. The listener is IPv6 with IPv4 beside it, as the broker's may
-/// be.
+/// Two ends of a TCP connection on this host. The listener is IPv6 and may accept IPv4 as well, as the
+/// broker's may.
 struct Connection {
   Connection(int server_family, int client_family) {
     const Fd listener(socket(server_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -36,7 +36,7 @@ struct Connection {
     sockaddr_in6 bound{};
     socklen_t size = sizeof bound;
     REQUIRE(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&bound), &size) == 0);
-    v6.sin6_port = v4.sin_port = bound.sin6_port;  // at the same place in both
+    v6.sin6_port = v4.sin_port = bound.sin6_port;  // the same offset in both
     client = Fd(socket(client_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const bool v6_client = client_family == AF_INET6;
     const auto* to = v6_client ? reinterpret_cast<sockaddr*>(&v6) : reinterpret_cast<sockaddr*>(&v4);
@@ -45,7 +45,7 @@ struct Connection {
     REQUIRE(server);
   }
   Fd client;
-  Fd server;  // empty: this machine has no such addresses
+  Fd server;  // empty: this machine lacks such addresses
 };
 
 std::string own_host() {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Placer alone: who is open, how much each worker may hold, the choice of a worker, and rebalancing.
+// Placer alone: which workers are open, how much each may hold, the choice of a worker, and rebalancing (work
+// stealing).
 #include "broker/scheduler/placer.hpp"
 
 #include "scheduler_parts.hpp"
@@ -13,9 +14,9 @@ struct Stage : Parts {
   Placer& placer = tables.placer;
   Session& client = join_client(9);
 
-  /// The queue of the client for tasks that need this.
+  /// The client's queue for tasks with this placement.
   ReadyQueue& queue_of(const Placement& placement) { return FairQueue::queue_for(client, placement); }
-  /// The queue of tasks that take so many slots.
+  /// The queue of tasks that take `threads` slots.
   ReadyQueue& wide(std::uint32_t threads) {
     wire::TaskSpec content = any_spec();
     content.threads = threads;
@@ -72,7 +73,7 @@ TEST_SUITE("placer") {
       s.placer.update_credit(worker);
       return worker.credit;
     };
-    CHECK(credit_at(Duration(0)) == 2);  // nothing is known
+    CHECK(credit_at(Duration(0)) == 2);  // no run time is known
     CHECK(credit_at(s.settings.prefetch) == 2 * 2);
     CHECK(credit_at(s.settings.prefetch / 4) == 2 * (1 + 4));
     CHECK(credit_at(s.settings.prefetch_task_max) == 2 * 2);
@@ -139,7 +140,7 @@ TEST_SUITE("placer") {
     CHECK(s.placer.choose(s.wide(4)) == &two);
     CHECK(s.placer.choose(s.wide(5)) == nullptr);
     for (int i = 0; i < 3; ++i) s.assign_task(s.client, two);
-    CHECK(s.placer.choose(s.wide(4)) == &two);  // it takes up slots as they become free
+    CHECK(s.placer.choose(s.wide(4)) == &two);  // it reserves slots of the worker as they become free
   }
 
   TEST_CASE("a retry waits for a worker on which it has not failed, as long as that makes progress") {
@@ -160,7 +161,7 @@ TEST_SUITE("placer") {
     Worker& third = s.join_worker(3);
     CHECK(s.placer.choose_for_retry(queue, task) == &third);
     s.check_invariants();
-    s.lifecycle.erase(task);  // and what is known of its failures goes with it
+    s.lifecycle.erase(task);  // the record of its failures goes with it
     s.check_invariants();
   }
 
@@ -178,7 +179,7 @@ TEST_SUITE("placer") {
     s.advance(patience);
     CHECK(s.placer.take_rebalance() == std::vector<const Task*>{&second});
     s.advance(patience);
-    CHECK(s.placer.take_rebalance().empty());  // it has been asked, and may be about to answer
+    CHECK(s.placer.take_rebalance().empty());  // that worker was asked, and may be about to answer
     s.advance(5 * patience);
     CHECK(s.placer.take_rebalance() == std::vector<const Task*>{&second});
     s.assign_task(s.client, idle);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PollPlan: which runners are checked in a turn, and when the next turn is due.
+// PollPlan: which runners are polled in a turn, and when the next turn is due.
 #include "worker/runners/poll_plan.hpp"
 
 #include <doctest/doctest.h>

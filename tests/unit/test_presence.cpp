@@ -27,7 +27,7 @@ Presence joined() {
   return presence;
 }
 
-/// How long it backs off after each of `count` refused connections in a row.
+/// The back-off after each of `count` refused connections in a row.
 std::vector<Duration> backoffs(std::uint64_t seed, int count) {
   Presence presence({}, seed);
   std::vector<Duration> waits;
@@ -169,7 +169,7 @@ TEST_SUITE("presence") {
     CHECK(presence.tick(kStart + 60s) == Need::heartbeat);
     CHECK(presence.joined());
     CHECK(presence.tick(kStart + 61s) == Need::heartbeat);
-    CHECK(presence.tick(kStart + 62s) == Need::close);  // a fresh window has passed in silence
+    CHECK(presence.tick(kStart + 62s) == Need::close);  // a whole window has passed in silence again
   }
 
   TEST_CASE("an interval and a liveness from the end of the numbers mean a long time, not the past") {

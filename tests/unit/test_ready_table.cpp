@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The decision tables of READY in PROTOCOL.md section 4, row by row: the cells of a row are built in a
-// Scheduler (ready_situation.cpp), the worker says READY, and its last cell is checked by what the broker
-// sends then and later.
+// The decision tables of READY in PROTOCOL.md section 4, row by row: the test builds the cells of a row in a
+// Scheduler (ready_situation.cpp), the worker says READY, and the row's last cell is compared with the
+// messages that the broker sends then and later.
 #include <set>
 
 #include "tests/unit/ready_situation.hpp"
@@ -14,7 +14,7 @@ namespace {
 using wire::ClaimState;
 using wire::Outcome;
 
-// ---- what the broker has sent ----
+// ---- the broker's messages ----
 
 /// How often `actions` assign the task; each ASSIGN must name the execution that the task has reached.
 std::size_t assigns(const Situation& s, const Actions& actions) {
@@ -31,14 +31,14 @@ std::size_t assigns(const Situation& s, const Actions& actions) {
   return count;
 }
 
-/// Takes `expected` out of what READY led to: it must be there once.
+/// Removes `expected` from the actions after READY, where it must be exactly once.
 void take_out(Situation& s, const Send& expected) { CHECK(std::erase(s.after, Action(expected)) == 1); }
 
 void take_revoke(Situation& s, const TestWorker& of, const wire::Attempt& attempt) {
   take_out(s, s.h.revoke(of, s.client, 1, attempt.number, wire::RevokeMode::cancel, attempt.epoch));
 }
 
-/// A worker with nothing to do joins and ten seconds pass.
+/// An idle worker joins, and ten seconds pass.
 Actions time_passes(Situation& s) {
   if (s.spare.peer == kNoPeer) {
     s.h.hello(s.spare);
@@ -49,7 +49,7 @@ Actions time_passes(Situation& s) {
   return s.h.take();
 }
 
-// ---- the words of the last column ----
+// ---- the phrases of the last column ----
 
 void is_current(Situation& s, bool charged) {
   CHECK(assigns(s, s.after) == 0);
@@ -75,8 +75,8 @@ void confirm(Situation& s) {
   is_current(s, true);
 }
 
-/// The task goes on without the claimed attempt. A failure of that counts for nothing; a success answers the
-/// task if it is open.
+/// The task goes on without the claimed attempt. A failure of that attempt counts for nothing; its success
+/// answers the task if the task is open.
 void is_not_current(Situation& s) {
   if (s.ending == Outcome::ok && s.otherwise != Otherwise::closed) {
     CHECK(delivered(s.say_result(s.worker, s.claim.attempt, s.ending)) == std::vector{Outcome::ok});
@@ -163,7 +163,7 @@ const std::map<std::string, SetUp> kWords{{"adopt", adopt},
 
 // ---- rows of tables A to D ----
 
-/// One value for each column of the table, in the order in which they are set up.
+/// One value for each column of the table, in the order of setup.
 using Combination = std::vector<std::string>;
 
 struct Runner {
@@ -215,9 +215,9 @@ struct Runner {
       columns[column].cells.at(combination[column])(s);
     s.say_ready();
     if (s.being_stopped && s.current.attempt != s.claim.attempt && s.holder == &s.worker)
-      take_revoke(s, s.worker, s.current.attempt);  // by row C2, since it is claimed too
+      take_revoke(s, s.worker, s.current.attempt);  // by row C2, since this attempt is claimed too
     const auto words = split(row.outcome(), ", ");
-    // "revoke the other" looks at what READY led to; the words before it let time pass.
+    // "revoke the other" checks the actions after READY; the other phrases let time pass.
     for (auto word = words.rbegin(); word != words.rend(); ++word) {
       if (*word == "revoke the other") revoke_the_other(s);
     }
@@ -260,7 +260,7 @@ ReadyTable table_of(char letter, std::size_t count) {
   return table;
 }
 
-/// `combinations`: that many are possible, and each is decided by a row.
+/// `combinations`: the number of possible ones, each of which a row must decide.
 void check_table(char letter, std::size_t count, std::size_t combinations) {
   const ReadyTable table = table_of(letter, count);
   const auto& columns = ready_columns(letter);
@@ -277,7 +277,7 @@ void check_table(char letter, std::size_t count, std::size_t combinations) {
 
 // ---- rows of table E ----
 
-/// Two claims of one task, in the order in which they come.
+/// Two claims of one task, in the order of arrival.
 struct Pair {
   wire::ClaimRecord first;
   wire::ClaimRecord second;
@@ -306,7 +306,7 @@ std::vector<Pair> all_pairs() {
   return pairs;
 }
 
-/// What a cell of each column demands of two claims.
+/// The condition that a cell of each column sets for two claims.
 using Fits = bool (*)(const Pair&);
 const std::vector<std::map<std::string, Fits>> kFits{
     {{"same", [](const Pair& p) { return p.first.state == p.second.state; }},
@@ -321,7 +321,7 @@ const std::vector<std::map<std::string, Fits>> kFits{
     {{"same", [](const Pair& p) { return p.same_worker; }},
      {"different", [](const Pair& p) { return !p.same_worker; }}}};
 
-/// Whether the first claim is the later one, by the words of the last column.
+/// Whether the first claim is the later one, by the phrase of the last column.
 const std::map<std::string, Fits> kFirstIsLater{
     {"the one that is not queued", [](const Pair& p) { return p.first.state != ClaimState::queued; }},
     {"the one of the higher number",
@@ -346,7 +346,7 @@ bool fits(const ReadyTable::Row& row, const Pair& pair) {
   return true;
 }
 
-/// The later one is the current attempt, and so its failure is the one that counts.
+/// The later claim becomes the current attempt: only its failure counts.
 void check_later(const Pair& pair, bool first_is_later, bool announced_before) {
   Situation s;
   if (announced_before) s.announce();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What runners leave behind, and who ends it: whichever of the agent, the fork server, the reaper and the
-// runner dies, and whatever the runner's processes did to get away.
+// Leftover processes of runners, and who ends them: whichever of the agent, the fork server, the reaper and
+// the runner dies, and however the runner's processes have tried to escape.
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
@@ -14,7 +14,7 @@ namespace weft::worker {
 
 namespace {
 
-/// A child that is deaf, one with a session of its own, and by a double fork two in two more. The shell
+/// A child that ignores signals, one with a new session, and two more sessions by a double fork. The shell
 /// and each of them print their pids.
 constexpr const char* kEscapes =
     "echo $$; sh -c \"trap '' TERM HUP; echo \\$\\$; sleep 60; :\" & "
@@ -46,7 +46,7 @@ void check_gone(const std::vector<pid_t>& pids) {
   }
 }
 
-/// Waits until all of kEscapes live.
+/// Waits until all processes of kEscapes run.
 std::vector<pid_t> escaped(Shell& shell) {
   shell.wait_for([&] {
     shell.read();
@@ -120,7 +120,7 @@ TEST_SUITE("reaper") {
       return !shell.out.empty();
     });
     const std::string mark = "WEFT_TEST_CHAIN=" + std::to_string(pids_in(shell.out)[0]);
-    shell.wait_for([&] { return !marked(mark).empty(); });  // it may be missed while it moves on
+    shell.wait_for([&] { return !marked(mark).empty(); });  // a process may be missed between two forks
     shell.process->end_channel();
     CHECK(shell.death().signal == 0);
     for (int i = 0; i < 10; ++i) CHECK(marked(mark).empty());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Retries alone: what a failed, lost or returned attempt costs, and when the task is executed again.
+// Retries alone: the charge for a failed, lost or returned attempt, and when the task is executed again.
 #include "broker/scheduler/retries.hpp"
 
 #include "scheduler_parts.hpp"
@@ -23,7 +23,7 @@ struct Stage : Parts {
   Worker& worker = join_worker(1, 4);
 
   ~Stage() { check_invariants(); }
-  /// A task with the worker, of a spec with these limits.
+  /// Assigns a task with these limits to the worker.
   Task& assign(const wire::TaskSpec& content) {
     const auto number = static_cast<std::uint32_t>(client.specs.size() + 1);
     tables.specs.define(client, number, content, "");
@@ -33,7 +33,7 @@ struct Stage : Parts {
     retries.take_failure(worker, task,
                          {.seq = task.seq, .outcome = outcome, .payload = wire::Payload("why")});
   }
-  /// What the client is told at the end of the step.
+  /// The messages that the client gets at the end of the step.
   Actions pump() {
     for (Session* session : tables.delivery.take_dirty()) tables.delivery.pump(*session);
     return take();
@@ -159,7 +159,7 @@ TEST_SUITE("retries") {
     s.retries.start_unclaimed(starts);
     CHECK(starts.state == TaskState::queued);
     s.tables.specs.define(s.client, 2, limited(0, 1), "");
-    s.retries.start_again(s.add_task(s.client, 2));  // perhaps it was started before
+    s.retries.start_again(s.add_task(s.client, 2));  // it may have been started before
     CHECK(s.client.tasks.find(3) == nullptr);
   }
 
@@ -172,7 +172,7 @@ TEST_SUITE("retries") {
     s.retries.put_back(task);
     CHECK(task.state == TaskState::awaiting);
     s.lifecycle.adopt(task, s.worker, {1, {s.settings.epoch, 5}, wire::ClaimState::queued, 1});
-    s.retries.put_back(task);  // this broker's own: it knows where it is
+    s.retries.put_back(task);  // its last attempt is this broker's own, so its state is known
     CHECK(task.state == TaskState::queued);
   }
 
@@ -198,8 +198,8 @@ TEST_SUITE("retries") {
     task.spec->content.retries = 5;
     const wire::ResultRecord failure{
         .seq = 1, .outcome = wire::Outcome::failed, .payload = wire::Payload("why")};
-    s.retries.take_lost_failure(s.worker, task, {1, 4}, failure);                 // nothing is known of it
-    s.retries.take_lost_failure(s.worker, task, {s.settings.epoch, 1}, failure);  // this broker knows
+    s.retries.take_lost_failure(s.worker, task, {1, 4}, failure);  // an attempt that is not known
+    s.retries.take_lost_failure(s.worker, task, {s.settings.epoch, 1}, failure);  // this broker's own attempt
     CHECK(task.retries_used == 0);
     s.retries.take_lost_failure(s.worker, task, {1, 6}, failure);
     CHECK(task.retries_used == 1);

@@ -14,7 +14,7 @@ using namespace weft::runner;
 
 namespace {
 
-/// Both ends in one process; the sockets do not block.
+/// Both ends in one process, with nonblocking sockets.
 struct Ends {
   Parts parts;
   SocketBell agent_bell{parts.ends[0].get()};
@@ -99,7 +99,7 @@ TEST_SUITE("runner channel") {
     CHECK_FALSE(decode("hello"));
     CHECK_FALSE(decode(std::string("\x06\x90", 2)));
     CHECK_FALSE(decode(text_of(TaskDone{.outcome = static_cast<wire::Outcome>(99)})));
-    for (std::size_t at = 0; at < text.size(); ++at) {  // no byte that changes may hurt
+    for (std::size_t at = 0; at < text.size(); ++at) {  // any changed byte must be harmless
       std::string changed = text;
       changed[at] = static_cast<char>(changed[at] ^ 0x80);
       static_cast<void>(decode(changed));
@@ -147,7 +147,7 @@ TEST_SUITE("runner channel") {
     ends.runner.send(done(1));
     CHECK(ends.runner.wake() == 0);
     CHECK(bells() == 0);
-    CHECK_FALSE(ends.agent.sleep());  // there is something
+    CHECK_FALSE(ends.agent.sleep());  // a message is waiting
     ends.agent.receive();
     CHECK(ends.agent.sleep());
     ends.runner.send(done(2));
@@ -164,7 +164,7 @@ TEST_SUITE("runner channel") {
     CHECK_FALSE(ends.agent.read_bell());
     CHECK(ends.agent.receive().message == Message(done(1)));
     CHECK(ends.agent.receive().kind == Received::Kind::again);
-    CHECK(ends.agent.send(some_task()) == 0);  // nobody will read it
+    CHECK(ends.agent.send(some_task()) == 0);  // no process will read it
   }
 
   TEST_CASE("a descriptor comes with its message and is not inherited by programs") {
@@ -201,7 +201,7 @@ TEST_SUITE("runner channel") {
       CHECK(::send(socket, "hello", 5, 0) == 5);
       send_descriptors(socket, {0, 0});
       send_descriptors(socket, {0}, "noise", 5);
-      send_descriptors(socket, {0});  // that of no message
+      send_descriptors(socket, {0});  // without a message
       CHECK(ends.agent.read_bell());
       CHECK(ends.runner.send(done(1)) == 0);
       CHECK(ends.agent.receive().message == Message(done(1)));
@@ -242,7 +242,7 @@ TEST_SUITE("runner channel") {
 
   TEST_CASE("how far the agent has read is put right too, so that a runner does not wait for room for ever") {
     Ends ends;
-    while (ends.runner.send(done(1)) == 0) continue;  // now it looks
+    while (ends.runner.send(done(1)) == 0) continue;  // until the ring is full
     while (ends.agent.receive().kind == Received::Kind::message) continue;
     ends.parts.page().results.read = std::uint64_t{1} << 40;
     CHECK(ends.runner.send(done(1)) == EAGAIN);

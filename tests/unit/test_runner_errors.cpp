@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tasks that throw: what the runner loop says of it.
+// Tasks that throw: the outcome that the runner loop reports.
 #include <doctest/doctest.h>
 #include <unistd.h>
 
@@ -110,7 +110,7 @@ TEST_SUITE("runner errors") {
     CHECK(runner.failure().directory == "/proc");
     rmdir(directory.c_str());
     runner.run_payload<throws_range>(arguments, directory);
-    CHECK(runner.failure().directory.empty());  // the message names what cannot be entered
+    CHECK(runner.failure().directory.empty());  // the message names the directory, which cannot be entered
   }
 
   TEST_CASE("a function that throws is a failed outcome with type and message, and the runner lives on") {

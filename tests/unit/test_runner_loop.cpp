@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The runner loop against an agent that is this test: in a child process of its own, over the real
-// channel.
+// The runner loop in a child process; the test plays the agent, over the real channel.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -46,7 +45,7 @@ std::vector<double> doubled(std::vector<double> values) {
 }
 std::string about() {
   std::string out;
-  std::thread([&out] {  // as any thread of the task sees it
+  std::thread([&out] {  // the values as any thread of the task sees them
     out = this_task::id().text() + " " + std::to_string(this_task::attempt()) + " " + this_task::worker() +
           " " + (this_task::stop_requested() ? "stop" : "go");
   })
@@ -70,7 +69,7 @@ void writes_everywhere() {
 std::string where() { return std::filesystem::current_path(); }
 void moves() { std::filesystem::current_path("/"); }
 void forks() {
-  if (fork() == 0) return;  // the child forgets that it is one
+  if (fork() == 0) return;  // the child continues as if it were the parent
 }
 void prints(std::string text) { std::printf("%s", text.c_str()); }
 bool blocked_or_ignored() {
@@ -178,7 +177,7 @@ TEST_SUITE("runner loop") {
     Runner runner;
     runner.hello();
     runner.run<inc>(1L);
-    CHECK(runner.result<long>() == 2);  // which the runner sees, but the agent sleeps again by then
+    CHECK(runner.result<long>() == 2);  // the runner has read it; the agent sleeps again by then
     runner.send_together([&] {
       runner.run<inc>(2L);
       runner.run<until_stopped>();
@@ -195,7 +194,7 @@ TEST_SUITE("runner loop") {
     CHECK(this_task::worker().empty());
     CHECK_FALSE(this_task::stop_requested());
     CHECK_FALSE(weft::in_runner());
-    weft::init();  // returns
+    weft::init();  // must return
   }
 
   TEST_CASE("a runner that dies leaves its results, and the page names the task that it died in") {

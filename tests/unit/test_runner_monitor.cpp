@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// RunnerMonitor: in which order a runner is read, and what follows from what is read.
+// RunnerMonitor: in which order it reads the sources of a runner, and which events follow.
 #include <csignal>
 
 #include "tests/unit/fake_runner.hpp"
@@ -45,7 +45,7 @@ TEST_CASE("a dead runner is read to its end, in the order of what it did, and th
 TEST_CASE("a report of the reaper is not yet the end") {
   FakeRunner runner;
   runner.get_ready();
-  runner.monitor.on_readable(RunnerSource::line);  // it names its pid
+  runner.monitor.on_readable(RunnerSource::line);  // the runner names its pid
   runner.check();
   CHECK(runner.take_steps() == Strings{"death", "message"});
 }
@@ -73,7 +73,7 @@ TEST_CASE("a runner that sends without end gives way to others, and its output w
   CHECK(runner.take_steps().size() == 1 + RunnerMonitor::kMessagesACheck);
   CHECK(runner.take_logged() == Strings{});
   runner.print("two");
-  runner.check();  // what has been read is logged first
+  runner.check();  // the lines that were read are logged first
   CHECK(runner.take_steps() == Strings{"message", "message", "log"});
   CHECK(runner.take_logged() == Strings{"[-] one"});
   runner.print("three");
@@ -87,7 +87,7 @@ TEST_CASE("a runner is polled from the first reason to a wait that finds its cha
   RunnerMonitor monitor = a_monitor();
   CHECK_FALSE(monitor.is_due());
   CHECK(monitor.keep_polling());
-  CHECK_FALSE(monitor.keep_polling());  // it knows already
+  CHECK_FALSE(monitor.keep_polling());  // the runner is polled already
   CHECK(monitor.is_due());
   monitor.on_sleep(false);  // a message has arrived
   CHECK(monitor.is_being_polled());
@@ -277,7 +277,7 @@ TEST_CASE("the last lines of stderr belong to the death of the task that printed
   runner.get_ready();
   runner.print("!idle");
   runner.check();
-  runner.run(1);  // what an idle runner has printed is not of this task
+  runner.run(1);  // the earlier output is not that of task 1
   runner.print("!first");
   runner.check();
   SUBCASE("the first") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Real processes, started and supervised: a shell plays the runner. Waits are on conditions, with a
+// Real processes, started and supervised: a shell plays the runner. Tests wait for conditions, with a
 // deadline, never for a fixed time.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
@@ -65,7 +65,7 @@ TEST_CASE("a program that cannot be executed says so and ends with 127") {
   Fd file(mkstemp(name));
   REQUIRE(write(file.get(), "no program", 10) == 10);
   fchmod(file.get(), 0700);
-  file.reset();  // what is open for writing is not executed, for another reason
+  file.reset();  // a file that is open for writing cannot be executed, with another error
   const Fd program = checked(open(name, O_RDONLY | O_CLOEXEC), name);
   unlink(name);
   Shell shell("");
@@ -171,7 +171,7 @@ TEST_SUITE("runner output") {
     shell.process->log_output_until({.out = 9, .err = 3}, sink);
     CHECK(seen == std::vector<std::string>{"out: two", "out: th"});
     shell.process->log_output(sink);
-    CHECK(seen.size() == 2);  // it may go on
+    CHECK(seen.size() == 2);  // a partial line may continue
     shell.process->log_output_until({.out = 1'000'000, .err = 0}, sink);
     CHECK(seen.back() == "out: ree");
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a task leaves behind in its runner, over the real channel: the next one does not find it.
+// State that a task leaves behind in its runner, over the real channel: the next task must not find it.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -45,7 +45,7 @@ std::string timer(int which) {
   return timerisset(&value.it_value) ? "runs" : "off";
 }
 
-/// All of it that can be put into words.
+/// All the state that can be printed.
 std::string state() {
   std::ostringstream out;
   out << "rounding " << std::fegetround() << ", traps " << fegetexcept() << ", flags "
@@ -280,7 +280,7 @@ TEST_SUITE("runner state") {
     CHECK_AFTER(removes_directory);
     CHECK_AFTER(starts_timers);
     CHECK_AFTER(starts_posix_timer);
-    CHECK_AFTER(sleeps);  // so that a timer that was left would end it
+    CHECK_AFTER(sleeps);  // so that a leftover timer would end it
     CHECK_AFTER(sets_variables);
     CHECK_AFTER(unsets_variable);
     CHECK_AFTER(puts_variable);
@@ -297,7 +297,7 @@ TEST_SUITE("runner state") {
     CHECK_AFTER(redirects_output);
     CHECK_AFTER(makes_output_nonblocking);
     CHECK_AFTER(throws_with_all);
-    if (geteuid() == 0) CHECK_AFTER(is_nicer);  // others may not take it back
+    if (geteuid() == 0) CHECK_AFTER(is_nicer);  // only root may undo it
 #undef CHECK_AFTER
     close(pipe_ends[0]);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The scheduler against the scenario files in tests/scenarios: scheduler_script.hpp has their commands.
+// Runs the scheduler against the scenario files in tests/scenarios; scheduler_script.hpp lists their
+// commands.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Retries go to another worker, and a worker where nearly everything fails gets nothing new for a while.
+// A retry goes to another worker, and a worker on which nearly every task fails gets no new task for a while.
 // PROTOCOL.md section 6.
 #include "tests/unit/scheduler_harness.hpp"
 
@@ -11,7 +11,7 @@ using wire::Outcome;
 
 constexpr std::uint64_t kLong_us = 50'000;  // too long to be prefetched
 
-/// A client with spec 1, whose tasks may be tried again often, and spec 2, whose tasks may not.
+/// A client with spec 1, whose tasks may be retried often, and spec 2, whose tasks may not be.
 struct Stage {
   Stage() {
     wire::TaskSpec spec = any_spec();

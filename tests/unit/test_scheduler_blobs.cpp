@@ -96,7 +96,7 @@ TEST_SUITE("scheduler, blobs") {
     SUBCASE("a client") {
       s.h.disconnect(s.client);
       s.h.expect<wire::Get, ForgetPeer>();
-      s.h.say(s.b, s.get(kChunkBytes));  // asked while it is away
+      s.h.say(s.b, s.get(kChunkBytes));  // asked while the client is away
       CHECK(s.h.take() == Actions{});
       s.h.hello(s.client);
       CHECK(s.h.take() == Actions{s.h.welcome(s.client, true), s.h.to(s.client, s.get()),

@@ -179,7 +179,7 @@ TEST_SUITE("scheduler, clients") {
     s.h.hello(s.worker);
     s.h.expect<wire::Welcome, wire::Received, wire::DefineFor, wire::Assign, wire::Deliver, ForgetPeer>();
     s.h.ack(s.client, 1);
-    CHECK(s.h.take() == Actions{});  // it would let go of what its CLAIMS, under way, still name
+    CHECK(s.h.take() == Actions{});  // a RELEASE would discard a result that the CLAIMS under way still name
     s.h.claims(s.worker, s.client, {{1, {kEpoch, 1}, wire::ClaimState::done}});
     s.h.ready(s.worker);
     const wire::ResultRecord again{1, 1, 1000, Outcome::ok, wire::Payload(std::string_view("result"))};
@@ -198,7 +198,7 @@ TEST_SUITE("scheduler, clients") {
       s.h.say(s.worker, results);
     };
     batch(false, 1, {1});
-    CHECK(s.h.take() == Actions{});  // not fresh: what came before it is not known
+    CHECK(s.h.take() == Actions{});  // not fresh: the results before it are not known
     batch(true, 1, {1});
     CHECK(s.h.take() == Actions{s.h.deliver(s.client, 1, {ok(1, "r")})});
     batch(false, 3, {3});

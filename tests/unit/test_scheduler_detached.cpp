@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Detached tasks: accepted when the journal has them, answered when it has the answer, kept until fetched.
-// PROTOCOL.md section 8.
+// Detached tasks: accepted when they are in the journal, answered when their answer is, retained until the
+// answer is fetched. PROTOCOL.md section 8.
 #include "tests/unit/detached_stage.hpp"
 
 namespace weft::broker {
@@ -36,7 +36,7 @@ TEST_SUITE("scheduler, detached") {
     s.h.commit();
     CHECK(s.h.take() == Actions{s.h.release(s.worker, s.client, 1), s.h.deliver_ok(s.client, 1, 1)});
     s.h.ack(s.client, 1);
-    CHECK(s.find().tasks.size() == 1);  // until the program has asked for it
+    CHECK(s.find().tasks.size() == 1);  // until the program has asked for the answer
     s.fetched(1);
     CHECK(s.find().tasks.empty());
   }
@@ -122,7 +122,7 @@ TEST_SUITE("scheduler, detached") {
     CHECK(s.h.status().client_list.size() == 2);  // another client may have found them a moment ago
     s.h.advance(5s);
     s.h.commit();
-    // The last of them is fetched: nothing is left of the session.
+    // The last task is fetched: nothing is left of the session.
     CHECK(s.h.take() == Actions{s.h.to(s.worker, wire::EndSession{s.client.session})});
     CHECK(s.h.status().client_list.size() == 1);
   }
@@ -152,7 +152,7 @@ TEST_SUITE("scheduler, detached") {
       attach(second);
       s.h.say(first, fetched);
       s.h.say(first, fetched);
-      CHECK(Stage::find_at(s.h, first).tasks.empty());  // and new ones come too late
+      CHECK(Stage::find_at(s.h, first).tasks.empty());  // and new attachments come too late
       s.h.advance(30s);
       CHECK(is_kept());
       s.h.say(second, fetched);
@@ -246,7 +246,7 @@ TEST_SUITE("scheduler, detached") {
     REQUIRE(h.disk().rows.size() == 1);
     h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign, wire::Revoke, wire::Deliver>();
     Harness next(journaled(kEpoch + 1), h.disk());
-    CHECK(next.status().queued == 1);  // the second
+    CHECK(next.status().queued == 1);  // the second task
   }
 
   TEST_CASE("an answer that nobody fetches is dropped when its time has passed, also over a restart") {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Programs, arguments and results of detached tasks, which the broker keeps. PROTOCOL.md section 8.
+// Programs, arguments and results of detached tasks, which the broker stores. PROTOCOL.md section 8.
 #include "tests/unit/detached_stage.hpp"
 
 namespace weft::broker {
@@ -163,7 +163,7 @@ TEST_SUITE("scheduler, detached: blobs") {
     Stage s;
     s.accept(retried_spec(1));
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
-    const wire::Attempt second{first.epoch, first.number + 1};  // assigned, and the journal has no word of it
+    const wire::Attempt second{first.epoch, first.number + 1};  // assigned, but not in the journal
     Next n(s);
     TestWorker other{uuid(103), "other"};
     const auto other_comes = [&] {
@@ -192,7 +192,7 @@ TEST_SUITE("scheduler, detached: blobs") {
     n.h.say(other, results);
     n.h.commit();
     n.h.expect<wire::Welcome>();
-    n.h.advance(63'999ms);  // the adoption window, and the minute of a client that does not come
+    n.h.advance(63'999ms);  // the adoption window, and the minute that an absent client is waited for
     CHECK(n.h.assigned(n.worker, s.client).empty());
     CHECK(n.h.assigned(other, s.client).empty());
     n.h.advance(1ms);
@@ -254,7 +254,7 @@ TEST_SUITE("scheduler, detached: blobs") {
     Next n(s);
     CHECK(n.h.disk().blobs.size() == 2);
     n.worker_comes(s.client, {});
-    n.h.advance(65s);  // its client may not come back any more
+    n.h.advance(65s);  // the deadline for the return of its client is over
     CHECK(n.h.assigned(n.worker, s.client) == Seqs{1});
     n.h.result(n.worker, s.client, 1);
     n.h.commit();
@@ -306,7 +306,7 @@ TEST_SUITE("scheduler, detached: blobs") {
                                 {{1, wire::DeliveryKind::final, Outcome::ok, 0, 0, wire::Payload(here)}})});
       s.h.ack(s.client, 1);
       s.h.commit();
-      CHECK(s.h.disk().blobs.size() == 1);  // the client is only about to ask for its bytes
+      CHECK(s.h.disk().blobs.size() == 1);  // the client is only about to fetch the bytes
       s.h.say(s.client, wire::Get{wire::kJournalHolder, blob_id(9), 0, 10});
       s.h.say(s.client, wire::Drop{wire::kJournalHolder, blob_id(9)});
       s.h.commit();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the journal, the client and the worker know of charges of a detached task. PROTOCOL.md section 8.
+// What the journal, the client and the worker know of the charges of a detached task. PROTOCOL.md section 8.
 #include "tests/unit/detached_stage.hpp"
 
 namespace weft::broker {
@@ -12,9 +12,9 @@ TEST_SUITE("scheduler, detached: charges") {
     s.accept(twice);
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};
-    Next n(s);  // the first crashed, which the journal does not have
+    Next n(s);  // the first attempt crashed, which is not in the journal
     n.second_fails(s.client, second, Outcome::crashed, "the second");
-    CHECK(n.h.assigned(n.worker, s.client).empty());  // until whoever may have the next attempt has come
+    CHECK(n.h.assigned(n.worker, s.client).empty());  // a peer that comes may have the next attempt
     SUBCASE("its client does not come back") {}
     SUBCASE("its client has not heard of the first either") {
       TestClient client = s.client;
@@ -47,7 +47,7 @@ TEST_SUITE("scheduler, detached: charges") {
     s.accept(spec);
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};
-    Next n(s);  // the first crashed, which the journal does not have
+    Next n(s);  // the first attempt crashed, which is not in the journal
     n.second_fails(s.client, second, Outcome::failed, "it threw");
 
     Next last(n.h, n.worker, kEpoch + 2);
@@ -70,7 +70,7 @@ TEST_SUITE("scheduler, detached: charges") {
     s.accept(twice);
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};
-    Next n(s);  // the first crashed, which the client knows and the journal does not
+    Next n(s);  // the first attempt crashed, which the client knows, but not the journal
     n.second_fails(s.client, second, Outcome::crashed, "the second");
     n.client_is_back(s.client, twice, 0, 1);
     n.h.commit();
@@ -88,7 +88,7 @@ TEST_SUITE("scheduler, detached: charges") {
     s.accept(spec);
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};
-    Next n(s);  // the first crashed, which the client knows and the journal does not
+    Next n(s);  // the first attempt crashed, which the client knows, but not the journal
     n.second_fails(s.client, second, Outcome::failed, "it threw");
     TestWorker other{uuid(103), "other"};
     n.h.hello(other);
@@ -113,7 +113,7 @@ TEST_SUITE("scheduler, detached: charges") {
     s.h.commit();
     s.h.expect<wire::Assign, wire::Deliver>();
     const wire::Attempt third{first.epoch, first.number + 2};
-    Next n(s);  // the second crashed, which the client knows and the journal does not
+    Next n(s);  // the second attempt crashed, which the client knows, but not the journal
     n.worker_comes(s.client, {{1, third, wire::ClaimState::done, 3}});
     n.h.result(n.worker, s.client, 1, Outcome::not_fetched, "no holder", 1000, third);
     const TestClient client = n.client_is_back(s.client, thrice, 0, 2);
@@ -139,7 +139,7 @@ TEST_SUITE("scheduler, detached: charges") {
     CHECK(n.h.assigned(n.worker, s.client) == Seqs{1});
     n.h.expect<wire::DefineFor, wire::Assign, wire::Release>();
 
-    // The next broker knows of it too.
+    // The next broker knows of the charges too.
     Next last(n.h, n.worker, kEpoch + 2);
     last.attach(s.client, 1);
     const auto charges = std::get<wire::Deliver>(std::get<Send>(last.h.take().back()).message).records;
@@ -154,7 +154,7 @@ TEST_SUITE("scheduler, detached: charges") {
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second{first.epoch, first.number + 1};
     const wire::Attempt third{first.epoch, first.number + 2};
-    Next n(s);  // the journal has no word of the first, which crashed
+    Next n(s);  // the first attempt crashed, which is not in the journal
     n.second_fails(s.client, second, Outcome::failed, "it threw");
 
     Next last(n.h, n.worker, kEpoch + 2);

@@ -10,7 +10,7 @@ TEST_SUITE("scheduler, detached: restart") {
     s.accept();
     Next next(s);
     const wire::Status status = next.h.status();
-    CHECK(status.clients == 1);  // that is the other one
+    CHECK(status.clients == 1);  // only the other client
     const auto client = std::find_if(status.client_list.begin(), status.client_list.end(),
                                      [](const auto& c) { return c.name == "client"; });
     REQUIRE(client != status.client_list.end());
@@ -24,7 +24,7 @@ TEST_SUITE("scheduler, detached: restart") {
     s.h.submit(s.client, 1);
     s.h.say(s.client, wire::Goodbye{""});
     s.h.expect<wire::Received, ForgetPeer>();
-    s.h.commit();  // it was on its way already, and may as well be done
+    s.h.commit();  // the commit was under way already, and may as well succeed
     CHECK(s.h.status().queued + s.h.status().assigned <= 1);
     s.h.expect<wire::DefineFor, wire::Assign>();
   }
@@ -134,7 +134,7 @@ TEST_SUITE("scheduler, detached: restart") {
     h.disconnect(client);
     h.expect<wire::Welcome, wire::Received, wire::Kept, ForgetPeer>();
     h.hello(client);
-    CHECK(h.take().at(0) == Action(h.welcome(client, true, 1)));  // it may have more that is older than 2
+    CHECK(h.take().at(0) == Action(h.welcome(client, true, 1)));  // it may have older deliveries as well
   }
 
   TEST_CASE("a session without tasks stays in a journal that is written anew") {

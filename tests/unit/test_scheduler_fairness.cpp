@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Shares and credit: clients by slot time, workers by what keeps them busy. PROTOCOL.md section 6.
+// Fair queueing and credit: the shares of clients by slot time, and the prefetch of workers. PROTOCOL.md
+// section 6.
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {
@@ -111,7 +112,7 @@ TEST_SUITE("scheduler, fairness") {
     for (int i = 0; i < 5; ++i) h.result(worker, client, ++seq, Outcome::ok, "", 200'000);
     const std::size_t before = h.assigned(worker, client).size();
     for (int i = 0; i < 60; ++i) h.result(worker, client, ++seq, Outcome::ok, "", 200'000);
-    CHECK(h.assigned(worker, client).size() == before);  // it has too many already
+    CHECK(h.assigned(worker, client).size() == before);  // the worker has too many already
     while (h.status().assigned > 2) h.result(worker, client, ++seq, Outcome::ok, "", 200'000);
     h.result(worker, client, ++seq, Outcome::ok, "", 200'000);
     CHECK(h.status().assigned == 2);
@@ -142,9 +143,9 @@ TEST_SUITE("scheduler, fairness") {
     h.result(worker, many, ++seq, Outcome::ok, "", 1);
     CHECK(h.status().assigned == 81);
     const std::uint64_t first = h.submit(one, 1);
-    std::size_t ahead = 0;  // tasks that were with the worker when it got this one
+    std::size_t ahead = 0;  // tasks that the worker had when it got this one
     for (; h.assigned(worker, one).empty(); ++ahead) h.result(worker, many, ++seq, Outcome::ok, "", 1);
-    CHECK(ahead == 71);  // from 81 to an eighth and its slot: then its turn came
+    CHECK(ahead == 71);  // from 81 down to an eighth plus its slot: then its turn came
     h.result(worker, one, first, Outcome::ok, "", 1);
     SUBCASE("alone it has all of it again after a second") {
       h.advance(900ms);
@@ -180,7 +181,7 @@ TEST_SUITE("scheduler, fairness") {
                               h.revoke(busy, client, 3, 3, wire::RevokeMode::retract)});
     h.returned(busy, client, 4);
     CHECK(h.take() == Actions{h.define_for(idle, client, 1), h.assign(idle, client, 4, 5)});
-    h.result(busy, client, 3, Outcome::ok, "", 100'000);  // it had started meanwhile
+    h.result(busy, client, 3, Outcome::ok, "", 100'000);  // the task had started before the request
     CHECK(h.take() == Actions{h.deliver_ok(client, 2, 3, "")});
     h.advance(1s);
     CHECK(h.take() == Actions{});

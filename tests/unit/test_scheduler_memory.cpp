@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Workers that are short of memory get nothing new, and an argument goes to no worker that has less memory
-// than it takes. PROTOCOL.md section 6.
+// Workers that are short of memory get no new task, and a worker with less memory than an argument takes does
+// not get that argument. PROTOCOL.md section 6.
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {
@@ -14,7 +14,7 @@ const std::string kReason = "it has used 93 % of its memory";
 constexpr std::uint64_t kGiB = 1 << 30;
 constexpr std::uint64_t kLong_us = 50'000;  // too long to be prefetched
 
-/// A client with spec 1, and workers that say how much memory they have. The adoption window is over.
+/// A client with spec 1, and workers that report their memory. The adoption window is over.
 struct Stage {
   Stage() {
     h.define(client, 1, any_spec());
@@ -30,7 +30,7 @@ struct Stage {
     h.say(worker, wire::Heartbeat{kReason, slots});
   }
   void let_go(const TestWorker& worker) { h.say(worker, wire::Heartbeat{}); }
-  /// A task whose argument has so many bytes.
+  /// Submits a task with an argument of `bytes` bytes.
   void submit(std::uint64_t bytes, std::uint32_t spec = 1) {
     h.say(client, wire::Submit{{{client.next_seq++, spec,
                                  wire::Payload(wire::BlobRef{client.session, blob_id(1), bytes})}}});
@@ -46,7 +46,7 @@ struct Stage {
     return std::get<wire::Answer>(std::get<Send>(actions.at(0)).message).text;
   }
   std::string note(std::size_t worker = 0) { return h.status().worker_list.at(worker).note; }
-  /// Of the tasks that are answered since the last take.
+  /// The outcomes of the tasks that were answered since the last take().
   std::map<std::uint64_t, Outcome> outcomes() {
     std::map<std::uint64_t, Outcome> out;
     for (const Action& action : h.take()) {
@@ -57,7 +57,7 @@ struct Stage {
     }
     return out;
   }
-  /// With which the task was refused; "" when it was not.
+  /// The message with which the task was refused; "" if it was not.
   std::string refusal(std::uint64_t seq) {
     for (const Action& action : h.take()) {
       const auto* send = std::get_if<Send>(&action);
@@ -103,7 +103,7 @@ TEST_SUITE("scheduler, memory") {
     SUBCASE("because it joins again and does not say so") {
       s.h.hello(full, {.slots = 2});
       s.h.ready(full);
-      CHECK(s.assigned(full) == Seqs{2, 3});  // on this connection
+      CHECK(s.assigned(full) == Seqs{2, 3});  // the tasks of this connection
     }
     SUBCASE("while another gets them") {
       TestWorker other = s.join("other");
@@ -187,7 +187,7 @@ TEST_SUITE("scheduler, memory") {
     Stage s;
     TestWorker large = s.join("large", 8 * kGiB);
     s.h.submit(s.client, 1);
-    s.h.result(large, s.client, 1, Outcome::ok, "result", 1000);  // short: others are prefetched
+    s.h.result(large, s.client, 1, Outcome::ok, "result", 1000);  // short, so others are prefetched
     s.submit(2 * kGiB);
     s.submit(2 * kGiB);
     REQUIRE(s.assigned(large) == Seqs{1, 2, 3});

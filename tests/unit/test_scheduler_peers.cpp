@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Connections that are not what they should be: strangers, garbage, the wrong role, another version.
-// PROTOCOL.md section 1.
+// Bad connections: unknown peers, garbage, the wrong role, another version. PROTOCOL.md section 1.
 #include <algorithm>
 #include <limits>
 
@@ -60,7 +59,7 @@ TEST_SUITE("scheduler, peers") {
                               ForgetPeer{client.peer}});
     CHECK(h.noticed(NoticeKind::message_refused, "malformed SUBMIT") == 1);
     CHECK(h.scheduler().knows(other.peer));
-    CHECK(h.status().clients == 2);  // it may come back within the grace
+    CHECK(h.status().clients == 2);  // the lost client may come back within its grace period
     h.hello(client);
     CHECK(h.take() == Actions{h.welcome(client, true)});
   }
@@ -232,7 +231,7 @@ TEST_SUITE("scheduler, peers") {
     h.define(client, 1, any_spec());
     h.say(client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
     h.synced(client);
-    CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1});  // it waits for no RESULTS
+    CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1});  // without waiting for RESULTS
     h.expect<wire::Welcome, wire::Received, wire::DefineFor, wire::Assign>();
   }
 }

@@ -95,7 +95,7 @@ TEST_SUITE("scheduler, placement") {
     CHECK(h.assigned(worker, client) == Seqs{1, 2});
     h.result(worker, client, 1, Outcome::ok, "result", 1'000'000);
     h.expect<wire::DefineFor, wire::Assign, wire::Deliver>();
-    CHECK(h.assigned(worker, client) == Seqs{1, 2, 3});  // it waits there for the other slot
+    CHECK(h.assigned(worker, client) == Seqs{1, 2, 3});  // task 3 waits there for the other slot
     h.result(worker, client, 2, Outcome::ok, "result", 1'000'000);
     h.expect<wire::Deliver>();
     CHECK(h.assigned(worker, client) == Seqs{1, 2, 3});
@@ -119,7 +119,7 @@ TEST_SUITE("scheduler, placement") {
     CHECK(h.assigned(second, client) == Seqs{4});
     CHECK(h.assigned(first, client) == Seqs{1, 2, 3, 5});
     CHECK(h.assigned(small, client).empty());
-    // Where it waits it is taken back for a worker that has become free.
+    // The waiting task is taken back for a worker that has become free.
     h.started(second, client, 4);
     h.result(second, client, 4, Outcome::ok, "result", 1'000'000);
     for (std::uint64_t seq = 1; seq <= 3; ++seq) h.started(first, client, seq);

@@ -34,7 +34,7 @@ TEST_SUITE("scheduler, programs") {
     CHECK(h.take() ==
           Actions{h.release(a, client, 1), h.define_for(b, client, 1), h.assign(b, client, 1, 2)});
     h.submit(client, 1);
-    CHECK(h.take() == Actions{h.received(client, 2)});  // though a is idle
+    CHECK(h.take() == Actions{h.received(client, 2)});  // queued, though worker a is idle
     h.define(client, 2, program_spec(2));
     h.submit(client, 2);
     CHECK(h.take() ==
@@ -79,7 +79,7 @@ TEST_SUITE("scheduler, programs") {
     h.advance(1500ms);
     h.submit(client, 1);
     CHECK(h.take() == Actions{h.received(client, 4), h.assign(worker, client, 4, 2)});
-    // It is avoided for twice as long now, and yet tried when the reason is ten seconds old.
+    // The worker is avoided for twice as long now, but tried once the reason is ten seconds old.
     h.result(worker, client, 4, Outcome::cannot_start, "libfoo.so.1 is missing");
     h.advance(10500ms);
     h.expect<wire::Deliver>();

@@ -16,7 +16,7 @@ struct Stage {
     h.started(worker, client, 1);
     h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Running>();
   }
-  /// HELLO on a new connection, saying how long it waits for a broker.
+  /// Says HELLO on a new connection, with the time for which the client waits for a broker.
   void hello(std::uint64_t give_up_ms) {
     client.peer = next_peer++;
     h.say(client, wire::HelloClient{client.session, client.name, "client-host", 1, kEpoch, 0, give_up_ms});

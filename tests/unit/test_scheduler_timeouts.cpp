@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tasks that wait: queue_timeout, and the sentences that say why nothing happens.
+// Tasks that wait: queue_timeout, and the messages that say why a task waits.
 #include "tests/unit/scheduler_harness.hpp"
 
 namespace weft::broker {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Peers of other minor versions: what a newer one asks for is refused with both versions, and never done by
-// halves. PROTOCOL.md section 1.
+// Peers of other minor versions: an option that is too new is refused with both versions, and never done
+// halfway. PROTOCOL.md section 1.
 #include "common/wire/codec.hpp"
 #include "common/wire/layout.hpp"
 #include "tests/unit/scheduler_harness.hpp"
@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::uint8_t kNewer = wire::kMinor + 1;
 
-/// The reason for which the only task that `actions` deliver was refused.
+/// The reason of the refusal of the only task that `actions` answer.
 std::string refusal_in(const Actions& actions) {
   for (const Action& action : actions) {
     const auto* send = std::get_if<Send>(&action);
@@ -53,7 +53,7 @@ TEST_SUITE("scheduler, versions") {
     CHECK(reason.find(version(kNewer)) != std::string::npos);
     CHECK(reason.find(version(wire::kMinor)) != std::string::npos);
     CHECK(h.assigned(worker, client).empty());
-    // Announced again, to a broker that was started meanwhile: the same.
+    // The same if it is announced again, to a restarted broker.
     h.step(Received{client.peer, wire::Reannounce{{{2, 1, 0, 0, 0, wire::Payload()}}}, kNewer});
     h.expect<wire::Received>();
     h.advance(10s);

@@ -10,7 +10,7 @@ using wire::ClaimState;
 using wire::DeliveryKind;
 using wire::Outcome;
 
-/// What the broker says of a task whose worker was lost at `at`, running since `since` (0: not known).
+/// The broker's error for a task whose worker was lost at `at`, running since `since` (0: not known).
 wire::Payload loss(const TestWorker& worker, const std::string& how, Time since, Time at) {
   const auto ms = [](Time time) { return time.time_since_epoch().count() / 1000; };
   return wire::Payload(wire::encode_error({.message = "the worker was lost: " + how,
@@ -166,7 +166,7 @@ TEST_SUITE("scheduler, workers") {
     TestWorker other = s.h.join_worker("other");
     s.h.fall_silent(other.peer);
     s.h.advance(1300ms);
-    s.h.freeze(1800ms);  // a heartbeat of it may wait in the broker's socket
+    s.h.freeze(1800ms);  // a heartbeat of the worker may wait in the broker's socket
     CHECK(s.h.take() == Actions{});
     CHECK(s.h.status().workers == 2);
   }
@@ -284,12 +284,12 @@ TEST_SUITE("scheduler, workers") {
 
   TEST_CASE("a task that is announced again while an attempt of it is being stopped is run again") {
     Stage s;
-    s.h.advance(2s);  // no adoption window any more
+    s.h.advance(2s);  // the adoption window is over
     s.h.cancel(s.client, 1);
     s.h.expect<wire::Revoke, wire::Deliver>();
-    // As after a result that was lost: its client has no answer.
+    // As after a lost result: the task's client has no answer.
     s.h.say(s.client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
-    CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});  // what is being stopped takes the slot
+    CHECK(s.h.take() == Actions{s.h.received(s.client, 1)});  // the attempt being stopped has the slot
     CHECK(s.h.status().queued == 1);
     s.h.result(s.worker, s.client, 1, Outcome::cancelled, "");
     CHECK(s.h.take() == Actions{s.h.assign(s.worker, s.client, 1, 2)});
@@ -301,7 +301,7 @@ TEST_SUITE("scheduler, workers") {
     wire::TaskSpec spec = any_spec();
     spec.retries = 1;
     Stage s(spec);
-    s.h.result(s.worker, s.client, 1, Outcome::failed, "a");  // not acknowledged: the worker keeps it
+    s.h.result(s.worker, s.client, 1, Outcome::failed, "a");  // without an ACK the worker stores it
     s.h.hello(s.worker);
     s.h.expect<wire::Welcome, wire::Assign, wire::Deliver, ForgetPeer>();
     s.h.claims(s.worker, s.client, {{1, {kEpoch, 1}, ClaimState::done}});

@@ -45,7 +45,7 @@ TEST_SUITE("SeqTable") {
           ++next;
         } else if (!model.empty()) {
           auto victim = model.begin();
-          if (one_of(10) == 0) victim = model.lower_bound(one_of(next));  // a straggler's neighbour, or none
+          if (one_of(10) == 0) victim = model.lower_bound(one_of(next));  // next to a straggler, or the end
           if (victim == model.end()) {
             table.erase(next);
           } else {

@@ -41,7 +41,7 @@ struct Secretive {  // its pointer is not listed, so its bytes must not travel
   const void* hidden = nullptr;
   MSGPACK_DEFINE(shown)
 };
-struct Caching {  // what is not listed is as small as padding
+struct Caching {  // the member that is not listed is as small as padding
   int value = 0;
   int cached = 0;
   double weight = 0;
@@ -105,7 +105,7 @@ struct Tree {
   MSGPACK_DEFINE(value, children)
   bool operator==(const Tree&) const = default;
 };
-class ByHand {  // packs what it computes
+class ByHand {  // packs a computed value
  public:
   ByHand() = default;
   explicit ByHand(int value) : value_(value) {}
@@ -136,13 +136,13 @@ template <class T>
 void check_round_trip(const T& value) {
   const std::string bytes = encode(value);
   CHECK(decode<T>(bytes) == value);
-  // No prefix and nothing longer is taken for the value either.
+  // Neither a prefix nor a longer text decodes to the value.
   CHECK_THROWS_AS(decode<T>(bytes + '\0'), weft::Error);
   for (std::size_t size = 0; size < bytes.size() && size < 50; ++size)
     CHECK_THROWS_AS(decode<T>(std::string_view(bytes).substr(0, size)), weft::Error);
 }
 
-/// A vector of two is an array of what each is by itself.
+/// A vector of two values is an array of their separate encodings.
 template <class T>
 void check_alone_and_in_vector(const T& value) {
   CHECK(encode(std::vector<T>{value, value}) == "\x92" + encode(value) + encode(value));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SessionPresence alone: how long a client that is away is waited for, and what becomes of its tasks.
+// SessionPresence alone: how long an absent client is waited for, and what happens to its tasks.
 #include "broker/scheduler/session_presence.hpp"
 
 #include "scheduler_parts.hpp"
@@ -20,7 +20,7 @@ struct Stage : Parts {
   Worker& worker = join_worker(1);
 
   ~Stage() { check_invariants(); }
-  /// Its connection is gone, as the dispatch has noted.
+  /// The client's connection is gone, as the dispatch has noted.
   void lose(Loss loss) {
     roster.peers().erase(client.peer);
     sessions.lose(client, "it broke", loss);

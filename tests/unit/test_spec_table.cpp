@@ -61,7 +61,7 @@ TEST_SUITE("spec table") {
     s.specs.set_libraries(hash(2));
     CHECK(s.number_of(kProgram) != plain);
     CHECK(s.number_of(kProgram, &options) != labelled);
-    CHECK(s.number_of(kLibrary) == named);  // it is no function of this program
+    CHECK(s.number_of(kLibrary) == named);  // it is not a function of this program
     s.specs.set_libraries(hash(1));
     CHECK(s.number_of(kProgram) == plain);
     CHECK(s.number_of(kProgram, &options) == labelled);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Specs alone: how long a spec lives, and which worker is sent which.
+// Specs alone: how long a spec lives, and which specs a worker is sent.
 #include "broker/scheduler/specs.hpp"
 
 #include "scheduler_parts.hpp"
@@ -64,9 +64,9 @@ TEST_SUITE("specs") {
     CHECK(s.take() == Actions{});
     Spec& other = s.specs.define(s.client, 2, any_spec(), "");
     s.specs.send_to(s.worker, s.client, other);
-    s.specs.send_to(s.worker, s.client, s.spec);  // neither is the last one that was sent
+    s.specs.send_to(s.worker, s.client, s.spec);  // the worker has both already
     CHECK(s.take() == Actions{Send{101, wire::DefineFor{s.client.id, 2, any_spec()}}});
-    s.worker.sessions.of(s.client.id).spec_sent.clear();  // its next connection
+    s.worker.sessions.of(s.client.id).spec_sent.clear();  // a new connection
     s.worker.last_spec_session = 0;
     s.specs.send_to(s.worker, s.client, s.spec);
     CHECK(s.take() == Actions{s.define});
@@ -106,7 +106,7 @@ TEST_SUITE("specs") {
     SUBCASE("forgotten") { s.specs.forget(s.client, 2); }
     SUBCASE("its session ends") {
       s.specs.release_blobs_of(s.client);
-      s.specs.release_blobs_of(s.client);  // once
+      s.specs.release_blobs_of(s.client);  // a second call changes nothing
     }
     CHECK(s.take() == Actions{DropBlob{blob_id(5)}});
   }

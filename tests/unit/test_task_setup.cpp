@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The options of a task as its runner gets them.
+// The options of a task as its runner receives them.
 #include "worker/runners/task_setup.hpp"
 
 #include <doctest/doctest.h>

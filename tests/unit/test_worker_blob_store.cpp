@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// worker::BlobStore: large results, and tasks that need them. Programs and arguments are in
+// worker::BlobStore: large results, and tasks that use them. Programs and arguments are in
 // test_worker_cache.cpp.
 #include <doctest/doctest.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ bool is(const std::optional<Event>& event) {
   return event && std::holds_alternative<T>(*event);
 }
 
-/// The result of a task.
+/// A memory file with the result of a task.
 Fd memory_with(const std::string& text) {
   Fd memory(memfd_create("result", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   REQUIRE(write(memory.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
@@ -56,7 +56,7 @@ TEST_CASE("a result that a task needs as well is stored once, and nobody can cha
   support::TempDirectory temp;
   Cache cache(temp.path());
   BlobStore store(cache, 1);
-  void* writable = MAP_FAILED;  // by its runner
+  void* writable = MAP_FAILED;  // a mapping of the runner
   std::string changed;
   SUBCASE("as it is") { store.add_result(memory_with(kText)); }
   SUBCASE("as a copy: its runner can still write to it") {
@@ -74,7 +74,7 @@ TEST_CASE("a result that a task needs as well is stored once, and nobody can cha
   }
   if (!changed.empty()) {
     CHECK(is<BlobBad>(store.find({kId, kText.size(), ""})));
-    CHECK(store.read(kId, 0, 9) == changed);  // whoever fetches it checks its hash
+    CHECK(store.read(kId, 0, 9) == changed);  // the process that fetches it checks its hash
   } else {
     CHECK(is<BlobReady>(store.find({kId, kText.size(), ""})));
     if (writable != MAP_FAILED) static_cast<char*>(writable)[0] = 'A';
@@ -96,7 +96,7 @@ TEST_CASE("a result that a task has made while it was fetched needs no fetching"
   CHECK(is<BlobMissing>(store.find({kId, kText.size(), "prog"})));
   store.add_result(memory_with(kText));
   CHECK(is<BlobReady>(store.find({kId, kText.size(), "prog"})));
-  CHECK(std::filesystem::is_empty(temp / "blobs"));  // nor is a part of it left
+  CHECK(std::filesystem::is_empty(temp / "blobs"));  // no partial file is left
   CHECK(content_of(store.fd(kId)) == kText);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// worker::BlobTable: pins, eviction, and what becomes of a blob that is used in several ways. How chunks are
-// fetched is in test_blob_fetch.cpp, what tasks have of it in test_worker_blobs.cpp.
+// worker::BlobTable: pins, eviction, and blobs that are used in several ways. Fetching is tested in
+// test_blob_fetch.cpp, the effect on tasks in test_worker_blobs.cpp.
 #include "worker/core/blob_table.hpp"
 #include "worker_harness.hpp"
 
@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::uint64_t kSize = 1000;  // of each blob
 
-/// A table that has joined a broker. Blobs have numbers.
+/// A table that has joined a broker. Blobs are named by numbers.
 class Stage {
  public:
   explicit Stage(std::uint64_t recent_bytes_max = 0) : table({{.active_max = 4}, recent_bytes_max}) {
@@ -23,13 +23,13 @@ class Stage {
   static wire::BlobRef blob(int number, const Uuid& holder = kAda) { return {holder, id(number), kSize}; }
   static wire::BlobRef result(int number) { return blob(number, kWorker); }
 
-  /// What the shell is told since the last call.
+  /// The actions for the shell since the last call.
   Actions take() {
     table.perform(now, actions);
     table.check_invariants();
     return std::exchange(actions, {});
   }
-  /// What was settled since the last call: "+1" that blob 1 is ready, "-1 why" that it will not come.
+  /// The blobs that were settled since the last call: "+1" if blob 1 is ready, "-1 why" if it will not come.
   std::string settled() {
     std::string text;
     for (const BlobTable::Settled& settled : table.take_settled()) {
@@ -52,14 +52,14 @@ class Stage {
   void bad(int number) { table.on_bad(now, id(number), "the disk is full"); }
   void gone(int number) { table.on_gone(now, {id(number), "away"}); }
   void data(int number) { table.on_data(now, {id(number), 0, bytes()}); }
-  /// Needed by one task, and ready.
+  /// A blob that one task needs and that is ready.
   void have(int number) {
     need(number);
     ready(number);
     take();
     settled();
   }
-  /// Whether GETs of it are answered with bytes.
+  /// Whether GETs of this blob are answered with bytes.
   bool serves(int number) {
     Actions answer;
     const wire::Get get{kWorker, id(number), 0, kSize};
@@ -184,7 +184,7 @@ TEST_CASE("four arguments are fetched side by side, and hold no program up") {
   CHECK(s.take() == Actions{Stage::find(1), Stage::find(2), Stage::find(3), Stage::find(4), Stage::find(5),
                             Stage::find(9, "program"), Stage::get(9), Stage::get(1), Stage::get(2),
                             Stage::get(3), Stage::get(4)});
-  s.unneed(5);  // it has not been asked for yet
+  s.unneed(5);  // before it was asked for
   s.need(5);
   s.missing(5);
   CHECK(s.take() == Actions{Stage::dropped(5), Stage::find(5)});
@@ -215,7 +215,7 @@ TEST_CASE(
   CHECK(s.take() == Actions{});
   s.unneed(4);
   CHECK(s.take() == Actions{Stage::dropped(3)});
-  CHECK(s.need(1));  // again: it is neither looked for nor evicted
+  CHECK(s.need(1));  // task 1 again: the blob is neither looked for nor evicted
   s.have(5);
   s.unneed(5);
   CHECK(s.take() == Actions{});
@@ -278,7 +278,7 @@ TEST_CASE("a result that nobody wants is dropped, unless something else pins the
   s.have(3);
   CHECK(discard(3) == Actions{});
   s.unneed(3);
-  CHECK(discard(3) == Actions{});  // it was needed recently
+  CHECK(discard(3) == Actions{});  // the blob was needed recently
   s.need(4);
   s.missing(4);
   CHECK(discard(4) == Actions{Stage::find(4)});  // a task waits for it
@@ -299,7 +299,7 @@ TEST_CASE("a blob that two tasks need and that is a result stays until the last 
       CAPTURE(dropped_first);
       if (made_first) {
         s.made(1);
-        CHECK(!s.need(1));  // only the shell knows whether its runner can still change it
+        CHECK(!s.need(1));  // only the shell knows whether the runner can still change it
         CHECK(!s.need(1));
         CHECK(s.take() == Actions{Stage::find(1)});
         s.ready(1);
@@ -319,7 +319,7 @@ TEST_CASE("a blob that two tasks need and that is a result stays until the last 
       } else {
         s.unneed(1);
         CHECK(s.take() == Actions{});
-        CHECK(s.need(1));  // once more: it is ready
+        CHECK(s.need(1));  // once more: the blob is ready
         s.unneed(1);
         CHECK(s.serves(1));
         s.drop(1);
@@ -386,7 +386,7 @@ TEST_CASE("a result that a task has not waited for to the end is still a result"
   CHECK(s.serves(1));
   s.need(1);
   CHECK(s.take() == Actions{Stage::find(1)});
-  s.bad(1);  // its runner has changed it
+  s.bad(1);  // the runner has changed it
   CHECK(s.settled() == "-1 the disk is full");
   s.unneed(1);
   CHECK(s.serves(1));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Blobs in worker::WorkerCore: programs and arguments that it fetches, results that it holds.
+// Blobs in worker::WorkerCore: programs and arguments that it fetches, results that it stores.
 #include "worker_harness.hpp"
 
 namespace weft::worker {
@@ -49,8 +49,8 @@ TEST_CASE("a program is fetched in a window of chunks, oldest first, and checked
   h.receive(wire::Data{kFile, kChunk, chunk()});        // twice
   h.receive(wire::Data{kFile, 2 * kChunk, chunk(9)});   // too short
   h.receive(wire::Data{kFile, 10 * kChunk, chunk(5)});  // not asked for
-  h.receive(wire::Data{kFile, 99 * kChunk, chunk()});   // not in it
-  h.receive(wire::Data{id_of<32>(9), 0, chunk()});      // of something else
+  h.receive(wire::Data{kFile, 99 * kChunk, chunk()});   // outside of the blob
+  h.receive(wire::Data{id_of<32>(9), 0, chunk()});      // of another blob
   CHECK(h.take() == Actions{});
 
   for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9}) h.receive(wire::Data{kFile, i * kChunk, chunk()});
@@ -145,7 +145,7 @@ TEST_CASE("a task with a large argument waits for it, and others do not wait for
     CHECK(std::get<RunTask>(actions[1]).payload == record.payload);
     h.finished(1, 2);
     CHECK(h.take() == Actions{h.result(2, 1)});
-    // Kept for the next task that has it.
+    // Retained for the next task that needs it.
     record.seq = 3;
     record.number = 103;
     h.receive(wire::Assign{kAda, {record}});
@@ -203,7 +203,7 @@ TEST_CASE("a large result is served until it is dropped") {
   h.receive(wire::Get{kWorker, id, kChunk, 8});
   CHECK(h.take() == Actions{Send{wire::Gone{id, "the blob has no such range"}}});
 
-  h.event(LinkDown{"broke"});  // the next broker must know, to say END_SESSION in time
+  h.event(LinkDown{"broke"});  // the next broker must know of the result, to say END_SESSION in time
   h.join(8);
   CHECK(h.take() == Actions{Send{wire::Claims{kAda, {}}}, Send{wire::Ready{}}});
   SUBCASE("dropped") { h.receive(wire::Drop{kWorker, id}); }

@@ -150,7 +150,7 @@ TEST_SUITE("worker cache") {
     store.store({first, one.size(), 0, Bytes(one)});
     CHECK(is<BlobReady>(store.verify(first)));
     CHECK(store.retry().empty());
-    put(store);  // programs are not held up
+    put(store);  // programs are not delayed
     store.drop(first);
     const auto events = store.retry();
     REQUIRE(events.size() == 1);
@@ -287,7 +287,7 @@ TEST_SUITE("worker memory") {
   TEST_CASE("the memory of what descends from a process is that of all of it, and nothing else") {
     const ProcessTable processes;
     const std::uint64_t of_parent = processes.resident_bytes_below(getppid());
-    CHECK(of_parent > 1 << 20);  // this one
+    CHECK(of_parent > 1 << 20);  // the parent's only child here is this process
     CHECK(processes.resident_bytes_below(getpid()) < of_parent);
     CHECK(processes.resident_bytes_below(1 << 30) == 0);
   }
@@ -328,7 +328,7 @@ TEST_SUITE("worker cgroup") {
     CHECK(cgroup->enter_slot(3, 1000));
     CHECK(fake.read("own/slot3/memory.max") == "1000");
     CHECK(fake.read("own/slot3/memory.oom.group") == "1");
-    CHECK(!cgroup->exceeded(3));  // the kills of an earlier runner
+    CHECK(!cgroup->exceeded(3));  // those kills were of an earlier runner
     fake.write("own/slot3/memory.events", "low 0\noom 6\noom_kill 6\n");
     CHECK(cgroup->exceeded(3) == 1000);
     fake.write("own/slot3/memory.peak", "990\n");

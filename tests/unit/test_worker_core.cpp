@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The worker core and its broker: joining, the outbox, brokers that come and go, leaving.
+// The worker core and its broker: joining, the outbox, restarts of the broker, leaving.
 #include "worker_harness.hpp"
 
 namespace weft::worker {
@@ -31,7 +31,7 @@ TEST_CASE("a worker without a broker says for whom it waits, and keeps trying") 
   CHECK(h.noticed.numbers[0] < 1'000'000);
   h.advance(seconds(1));
   CHECK(h.take() == Actions{OpenLink{}});
-  h.advance(seconds(3));  // neither up nor down: given up, and tried again after a while
+  h.advance(seconds(3));  // neither up nor down: given up, and tried again later
   CHECK(h.take() == Actions{CloseLink{}, OpenLink{}});
   CHECK(h.noticed.detail == "no answer");
 }
@@ -247,7 +247,7 @@ TEST_CASE("a draining worker gives back what waits, finishes what runs, and leav
   h.assign(2, 2);
   h.event(Drain{});
   CHECK(h.take() == Actions{Send{wire::Draining{}}, h.returned(2)});
-  h.assign(3, 3);  // it crossed
+  h.assign(3, 3);  // it crossed the DRAINING
   CHECK(h.take() == Actions{h.returned(3)});
   h.finished(1, 1);
   CHECK(h.take() == Actions{h.result(1, 1, true)});

@@ -14,7 +14,7 @@ namespace weft::worker {
 
 namespace {
 
-/// The beginning of this very program, with another machine in its header when `machine` is not EM_NONE.
+/// The first bytes of this program, with another machine in the header unless `machine` is EM_NONE.
 Fd program_for(Elf64_Half machine) {
   const Fd self = checked(open("/proc/self/exe", O_RDONLY | O_CLOEXEC), "/proc/self/exe");
   Elf64_Ehdr header{};

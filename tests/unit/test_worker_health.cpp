@@ -29,7 +29,7 @@ TEST_SUITE("worker health") {
     s.succeed(s.good, 9);
     s.fail(s.good, 1);
     s.fail(s.bad, kBadMin - 1);
-    CHECK(s.health.find_bad().empty());  // too few to tell
+    CHECK(s.health.find_bad().empty());  // too few for a verdict
     s.fail(s.bad, 1);
     const auto found = s.health.find_bad();
     REQUIRE(found.size() == 1);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A worker that is short of memory: what it tells the broker, what it gives back, and how it gets on.
+// A worker that is short of memory: its reports to the broker, the tasks that it returns, and how it
+// recovers.
 #include <algorithm>
 
 #include "tests/unit/worker_harness.hpp"
@@ -10,7 +11,7 @@ namespace {
 
 constexpr std::uint64_t kLimit = 1000;
 
-/// The last HEARTBEAT among what was done, if there was one. Takes all of it.
+/// Takes all actions; returns the last HEARTBEAT among them, if there was one.
 std::optional<wire::Heartbeat> beat(Harness& h) {
   std::optional<wire::Heartbeat> last;
   for (const Action& action : h.unpacked()) {
@@ -21,7 +22,7 @@ std::optional<wire::Heartbeat> beat(Harness& h) {
   return last;
 }
 
-/// The shell says so, a second after the last time.
+/// The shell reports the memory used, one second after the last report.
 void used(Harness& h, std::uint64_t bytes) {
   h.now += seconds(1);
   h.receive(wire::Heartbeat{});

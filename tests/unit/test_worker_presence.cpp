@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// WorkerPresence and Heartbeats alone: workers join, hold, drain and are lost, and what becomes of their
+// WorkerPresence and Heartbeats alone: workers join, hold, drain and are lost, and what happens to their
 // tasks; who is sent a heartbeat, and who has been silent for too long.
 #include "broker/scheduler/worker_presence.hpp"
 
@@ -104,7 +104,7 @@ TEST_SUITE("worker presence") {
     s.take();
     s.workers.take_heartbeat(worker, {.hold = "memory", .hold_slots = 1});
     CHECK_FALSE(s.tables.placer.none_open());
-    CHECK(s.take() == Actions{});  // it was said before
+    CHECK(s.take() == Actions{});  // the state was reported before
     s.workers.take_heartbeat(worker, {});
     CHECK(worker.credit == 2);
     CHECK(worker.note.empty());
@@ -131,7 +131,7 @@ TEST_SUITE("worker presence") {
     s.advance(s.settings.gone_grace - Duration(1));
     s.workers.on_gone_timer(uuid(1));
     CHECK(worker.tasks.contains(task));
-    s.workers.renew_grace();  // this process stood still
+    s.workers.renew_grace();  // this process was frozen
     s.advance(Duration(1));
     s.workers.on_gone_timer(uuid(1));
     CHECK(worker.tasks.contains(task));
@@ -205,7 +205,7 @@ TEST_SUITE("heartbeats") {
     s.roster.peers().at(worker.peer).heard = s.step.now();
     CHECK(heartbeats.scan() == std::vector<PeerId>{s.client.peer});
     CHECK(s.take() == Actions{Send{worker.peer, wire::Heartbeat{}}});
-    s.client.state = SessionState::silent;  // that is known
+    s.client.state = SessionState::silent;  // the silence is known
     CHECK(heartbeats.scan().empty());
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Resources with indices: how --resources is read, who holds which index, and that a runner keeps the indices
-// that it saw first.
+// Resources with indices: how --resources is parsed, which task has which index, and that a runner always
+// gets the indices that it saw first.
 #include "tests/unit/worker_harness.hpp"
 #include "worker/core/resources.hpp"
 
@@ -105,7 +105,7 @@ TEST_SUITE("worker resources") {
           Actions{Harness::run(1, 1, 1, on_gpus(1), kAda, {{"gpu", {0}}}), Harness::run(2, 1, 2)});
     h.finished(2, 1, 10);
     CHECK(h.take() == Actions{Harness::result(1, 2, true, 10)});
-    h.assign(3, 3, 1);  // short, as is known by now
+    h.assign(3, 3, 1);  // its spec is known to be short by now
     CHECK(h.take() == Actions{Harness::run(2, 2, 3)});
     h.assign(4, 4, 1);
     CHECK(h.take() == Actions{Harness::run(2, 3, 4)});

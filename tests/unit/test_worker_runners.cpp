@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Runners of the worker core: how many, for which program, until when; those that do not start.
+// Runners of the worker core: how many, for which program, how long they live; runners that do not start.
 #include "worker_harness.hpp"
 
 namespace weft::worker {
@@ -14,7 +14,7 @@ TEST_CASE("a task that must be alone gets a fresh runner, which ends after it") 
   auto alone = h.record(2);
   alone.alone = true;
   h.receive(wire::Assign{kAda, {alone, h.record(3)}});
-  CHECK(h.take() == Actions{h.run(1, 2, 3)});  // the warm one is of no use to it
+  CHECK(h.take() == Actions{h.run(1, 2, 3)});  // task 2 cannot use the warm runner
   h.finished(1, 2);
   CHECK(h.take() == Actions{h.result(2, 3), EndRunner{1}});
   h.died(1, 2, 0);
@@ -57,7 +57,7 @@ TEST_CASE("a runner that has run its number of tasks ends, and another one goes 
   h.assign(1, 4);
   h.ready(1);
   CHECK(h.take() == Actions{h.start(1), h.run(1, 1, 1)});
-  h.finished(1, 1, 10);  // short ones, which would all be in its channel at once
+  h.finished(1, 1, 10);  // short tasks, which would otherwise all be in the channel at once
   CHECK(h.take() == Actions{h.result(1, 1, true, 10), h.run(1, 2, 2)});
   h.finished(1, 2, 10);
   CHECK(h.take() == Actions{EndRunner{1}, h.result(2, 2, false, 10)});

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Cancelled tasks, tasks that are taken back, and timeouts.
+// Cancelled tasks, tasks that are taken back, timeouts, and the escalation from a request to SIGTERM and
+// SIGKILL.
 #include "worker_harness.hpp"
 
 namespace weft::worker {
@@ -22,7 +23,7 @@ TEST_CASE("a running task that is cancelled is asked, then terminated, then kill
   h.assign(2, 2);
   h.revoke(1);
   CHECK(h.take() == Actions{RequestStop{1, 1}});
-  h.revoke(1);  // once is enough
+  h.revoke(1);  // a repeated REVOKE changes nothing
   SUBCASE("it obeys: the runner stays warm") {
     h.finished(1, 1);
     const Actions actions = h.take();
@@ -100,7 +101,7 @@ TEST_CASE("retract gives back what has not started") {
   CHECK(h.take() == Actions{h.returned(2)});
   h.revoke(1, wire::RevokeMode::retract);
   CHECK(h.take() == Actions{});
-  h.revoke(9, wire::RevokeMode::retract);  // never heard of
+  h.revoke(9, wire::RevokeMode::retract);  // an unknown task
   CHECK(h.take() == Actions{h.returned(9)});
 }
 

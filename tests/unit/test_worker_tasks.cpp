@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the worker core gives to which runner, and when; what it says of tasks that run.
+// Which task the worker core gives to which runner, and when; what it reports of running tasks.
 #include "worker_harness.hpp"
 
 namespace weft::worker {
@@ -156,7 +156,7 @@ TEST_CASE("STARTED comes when a task has run twice as long as others of its spec
   h.finished(1, 1, expected_us);
   h.assign(2, 2);
   h.expect<StartRunner, RunTask, wire::Results>();
-  CHECK(h.session.deadline() == h.now + told);  // the agent does not wake to look before
+  CHECK(h.session.deadline() == h.now + told);  // the agent does not wake up before then
   h.started(1, 2);
   h.advance(told - microseconds(1));
   CHECK(h.take() == Actions{});
@@ -178,7 +178,7 @@ TEST_CASE("a task with a timeout is looked at in time, whatever is before it") {
   h.expect<StartRunner, RunTask, wire::Results>();
   CHECK(h.session.deadline() == h.now + milliseconds(10));
   h.assign(4, 4, 2);
-  CHECK(h.take().size() == 1);  // it is in the channel
+  CHECK(h.take().size() == 1);  // task 4 is in the channel
   CHECK(h.session.deadline() == h.now + milliseconds(2));
   h.advance(milliseconds(2));
   h.finished(1, 3, 500);
@@ -228,7 +228,7 @@ TEST_CASE("what waits in a channel behind a task that is long after all is taken
   h.finished(1, 1, 100);
   h.assign(2, 2);
   h.expect<StartRunner, RunTask, wire::Results>();
-  h.assign(3, 5);  // a second runner is started for them, and meanwhile they are short
+  h.assign(3, 5);  // a second runner starts for them; in that time they are known to be short
   CHECK(h.take() == Actions{h.start(2, 1), h.run(1, 3, 3), h.run(1, 4, 4), h.run(1, 5, 5)});
   h.started(1, 2);
   h.advance(milliseconds(2));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A worker and brokers of other minor versions: what it does not know it never runs, and does not act on.
+// A worker and brokers of other minor versions: an unknown kind of task is answered, not run, and an unknown
+// kind of REVOKE stops nothing.
 #include "tests/unit/worker_harness.hpp"
 
 namespace weft::worker {

@@ -43,7 +43,7 @@ inline WorkerCore::Settings settings_of(std::uint32_t slots) {
   return settings;
 }
 
-/// Of a task library: needs no files.
+/// A spec of a task library, which needs no files.
 inline wire::TaskSpec library_spec() {
   wire::TaskSpec spec;
   spec.kind = wire::TaskKind::library;
@@ -51,7 +51,7 @@ inline wire::TaskSpec library_spec() {
   return spec;
 }
 
-/// Of a shipped program called `name`, 1,000 bytes, with one function "f".
+/// A spec of a shipped program "program`number`" of 1,000 bytes, with one function "f".
 inline wire::TaskSpec program_spec(std::uint8_t number) {
   wire::TaskSpec spec;
   spec.kind = wire::TaskKind::program;
@@ -91,8 +91,8 @@ class Harness {
     now = end;
   }
 
-  /// What was done since the last call, but logs and heartbeats. Results are as they would be if nothing was
-  /// packed.
+  /// The actions since the last call without logs and heartbeats. RESULTS are split into one message for each
+  /// record.
   Actions take() {
     Actions kept;
     for (Action& action : unpacked()) {
@@ -205,7 +205,7 @@ class Harness {
       return StartRunner{runner, slot, {wire::TaskKind::library, {}, {}}};
     return StartRunner{runner, slot, {spec.kind, spec.program, spec.libraries}};
   }
-  /// The RESULT of a success; number `outbox` in the outbox, which is the oldest in it or not.
+  /// The RESULT of a success, with number `outbox`; `fresh`: it is the oldest one in the outbox.
   static Action result(std::uint64_t outbox, std::uint64_t seq, bool fresh = false,
                        std::uint64_t run_us = 50'000, std::uint64_t epoch = kEpoch) {
     return Send{wire::Results{
@@ -213,7 +213,7 @@ class Harness {
   }
   static Action returned(std::uint64_t seq) { return Send{wire::Returned{kAda, {attempt(seq)}}}; }
 
-  /// Claims exactly one action, a RESULT of `seq` that is an error, and gives its content.
+  /// Takes exactly one action, a RESULT of `seq` with an error, and returns the error.
   wire::ErrorInfo take_error(std::uint64_t seq, wire::Outcome outcome) {
     const Actions actions = take();
     REQUIRE_MESSAGE(actions.size() == 1, actions);
@@ -234,7 +234,7 @@ class Harness {
     if (slots != 0) hello_of(settings_of(slots));
     return the_hello();
   }
-  /// What HELLO_WORKER is from now on.
+  /// Sets the expected HELLO_WORKER.
   static void hello_of(const WorkerCore::Settings& settings) { the_hello() = settings.hello; }
 
  private:
@@ -270,7 +270,7 @@ class Joined : public Harness {
     CHECK(take() == Actions{Send{wire::Ready{}}});
     define(library_spec());
   }
-  /// Starts one runner for `seq`, which runs it.
+  /// Starts one runner, which runs task `seq`.
   void running(std::uint64_t seq) {
     assign(seq, seq);
     ready(1);

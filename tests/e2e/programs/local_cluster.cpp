@@ -10,7 +10,7 @@ namespace {
 
 weft::LocalCluster* of_static_initialiser = nullptr;
 
-/// A static cluster of a program must not start one in each runner.
+/// A static LocalCluster of a program must not start a cluster in each runner.
 struct Early {
   Early() {
     if (weft::in_runner()) of_static_initialiser = new weft::LocalCluster;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Many worker sessions in one process, each with a connection of its own, as so many hosts would have them:
+// Many worker sessions in one process, each with a connection, as so many hosts would have them:
 //   weft_many_workers ADDRESS COUNT
 // They join and stay; they refuse to run anything, so that tasks go to the real workers. Prints
 // how long it took until all were welcomed, at first and each time that they were lost. Until SIGTERM.
@@ -107,7 +107,7 @@ class OneWorker {
   std::deque<std::string> frames_;
 };
 
-/// Says when all are there, and how long that took since they began or were lost.
+/// Prints when all workers have joined, and how long that took since the start or the loss.
 class Progress {
  public:
   explicit Progress(std::size_t count) : count_(count) {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How many threads OpenMP uses in tasks: as it is, with TaskOptions::threads, and after a task that has
-// changed it for itself. Prints the numbers in a line.
+// Prints, in one line, how many threads OpenMP uses in tasks: by default, with TaskOptions::threads, and
+// after a task that has changed the number for itself.
 #include <omp.h>
 
 #include <cstdio>

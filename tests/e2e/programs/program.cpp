@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Programs that end-to-end tests run as clients of their own: weft_e2e_program WHAT ADDRESS [ARGUMENT].
+// Client programs of the end-to-end tests: weft_e2e_program WHAT ADDRESS [ARGUMENT].
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ long appends(const std::string& name, long x) {
 
 std::optional<weft::Client> static_client;
 
-/// Submits long tasks, says when one runs, and waits to be killed.
+/// Submits long tasks, prints when one runs, and waits to be killed.
 int sleepers(const std::string& address) {
   weft::Client client(address);
   auto futures = client.map<sleeps>(std::vector<int>(20, 60));
@@ -41,7 +41,7 @@ int sleepers(const std::string& address) {
   return 0;
 }
 
-/// Detaches 40 tasks, says when they are safe, and waits to be killed.
+/// Detaches 40 tasks, prints when they are in the journal, and waits to be killed.
 int detaches(const std::string& address, const std::string& name) {
   weft::Client client(address);
   auto futures = client.with({.label = "sweep", .detach = true})
@@ -53,7 +53,7 @@ int detaches(const std::string& address, const std::string& name) {
   return 0;
 }
 
-/// Detaches a thousand tasks on a cluster with room for few, cancels them, and is gone.
+/// Detaches a thousand tasks on a cluster with few slots, cancels them, and ends.
 int changes_its_mind(const std::string& address) {
   weft::Client client(weft::ClientOptions{.address = address, .name = "fickle"});
   auto futures = client.with({.label = "sweep", .detach = true}).map<sleeps>(std::vector<int>(1000, 60));
@@ -62,7 +62,7 @@ int changes_its_mind(const std::string& address) {
   return 0;
 }
 
-/// Detaches and leaves, without a flush.
+/// Detaches tasks and ends, without a flush.
 int detaches_quickly(const std::string& address) {
   weft::Client client(address);
   client.with({.label = "sweep", .detach = true}).map<sleeps>(std::vector<int>(3, 0));
@@ -90,7 +90,7 @@ int floods(const std::string& address) {
   for (;;) futures.push_back(nobody.submit<length>(std::string(1000, 'x')));
 }
 
-/// The child of a fork must not speak for its parent.
+/// After fork(), the child must not use the parent's client.
 int forks(const std::string& address) {
   weft::Client client(address);
   auto before = client.submit<answer>(1);
@@ -109,13 +109,13 @@ int forks(const std::string& address) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
-/// Leaves a line in file `name`, and a result that fills the way to its client.
+/// Appends a line to file `name`, and returns a result that helps to fill the connection to the client.
 std::string fills(const std::string& name, long number) {
   appends(name, number);
   return std::string(60'000, 'x');
 }
 
-/// Says when some of its results are there, and fetches all 200.
+/// Prints when some results are there, and fetches all 200.
 int piles_up(const std::string& address, const std::string& name) {
   weft::Client client(address);
   const auto futures = client.map<fills>(weft::same(name), std::views::iota(0L, 200L));
@@ -128,14 +128,14 @@ int piles_up(const std::string& address, const std::string& name) {
   return 0;
 }
 
-/// Leaves a line in file `name`; one in ten is longer than a short break of the network.
+/// Appends a line to file `name`; one task in ten takes longer than a short outage of the network.
 long rests(const std::string& name, long number) {
   std::ofstream(name, std::ios::app) << number << "\n" << std::flush;
   usleep(number % 10 == 3 ? 6'000'000 : 150'000);
   return number * 3;
 }
 
-/// Says when some of its results are there, and checks all 120. A task that starts twice would fail.
+/// Prints when some results are there, and checks all 120. A task that starts twice would fail.
 int rides_out(const std::string& address, const std::string& name) {
   weft::Client client(
       weft::ClientOptions{.address = address, .name = std::filesystem::path(name).filename()});
@@ -151,7 +151,7 @@ int rides_out(const std::string& address, const std::string& name) {
   return 0;
 }
 
-/// Two tasks run for long, and a child of this process has its connection too.
+/// Has two long tasks, and a child process that has inherited the connection.
 int leaves_child(const std::string& address) {
   weft::Client client(address);
   auto futures = client.map<sleeps>(std::vector<int>(2, 60));
@@ -172,7 +172,7 @@ int keeps_static(const std::string& address) {
   return 0;
 }
 
-/// Opens its output before anything else, as programs do. A runner that ran main would empty the file.
+/// Opens its output file before all else, as programs do. A runner that ran main() would empty the file.
 int opens_file(const std::string& address, const std::string& name) {
   std::ofstream file(name);
   file << "written by main, once\n" << std::flush;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A program that is shipped in several builds (plain, stripped, ASan, static-pie, with a library of its
-// own): travelling ADDRESS [--delete-self]. Prints what its tasks saw.
+// A program that is shipped in several builds (plain, stripped, ASan, static-pie, with a private shared
+// library): travelling ADDRESS [--delete-self]. Prints what its tasks saw.
 #include <sys/utsname.h>
 #include <unistd.h>
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A library that is built with different values of ANSWER: all have one name and one soname.
+// A library that is built with different values of ANSWER, always with the same name and soname.
 extern "C" {
 
 int answer() { return ANSWER; }
 
-/// How often it was called.
+/// Returns how often it has been called.
 int count() {
   static int calls = 0;
   return ++calls;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A program with a library of its own: asking ADDRESS [WORD ARGUMENT]...
+// A program with a private shared library: asking ADDRESS [WORD ARGUMENT]...
 //   wait FILE      goes on when FILE is there
 //   ask            prints what the library answers in a task
 //   open PATH      opens another library, as a plug-in

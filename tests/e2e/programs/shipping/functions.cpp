@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Functions that are hard to tell apart, registered in another order in a runner than in the client: the
-// client's static initialisers submit some before main, which a runner's do not.
+// Functions that are hard to tell apart, and that a runner registers in another order than the client: the
+// client's static initialisers submit some of them before main, a runner's do not.
 #include "tests/e2e/programs/shipping/functions.hpp"
 
 #include <cstdio>

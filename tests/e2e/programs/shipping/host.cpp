@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A program that has a task, opens a plug-in, and submits one of the plug-in's between its own:
+// A program that submits its own task, then one of a plug-in that it opens, then its own again:
 // host ADDRESS PLUGIN
 #include <dlfcn.h>
 

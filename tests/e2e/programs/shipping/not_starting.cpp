@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A program that does not start on a worker: not_starting ADDRESS
-// Its static initialiser throws there, or submits a task when SUBMITS is defined.
-// Prints what each of three tasks is told, and after how many milliseconds.
+// In a runner its static initialiser throws or, if SUBMITS is defined, submits a task.
+// Prints the error of each of three tasks, and after how many milliseconds it came.
 #include <chrono>
 #include <cstdio>
 #include <stdexcept>

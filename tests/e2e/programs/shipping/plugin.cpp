@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A plug-in with a task, whose name the host has too.
+// A plug-in with a task whose name is also that of a task of the host.
 #include <weft/weft.hpp>
 
 namespace {
