@@ -11,7 +11,7 @@
 #include <map>
 
 #include "broker/scheduler/events.hpp"
-#include "common/base/fifo.hpp"
+#include "common/base/vector_queue.hpp"
 #include "common/wire/messages.hpp"
 
 namespace weft::broker {
@@ -44,7 +44,7 @@ class Deliveries {
  private:
   static std::size_t bytes_of(const wire::DeliveryRecord& record) { return record.payload.size() + 32; }
 
-  Fifo<wire::DeliveryRecord> waiting_;  // the first has number acknowledged_ + 1
+  VectorQueue<wire::DeliveryRecord> waiting_;  // the first has number acknowledged_ + 1
   std::uint64_t acknowledged_ = 0;
   std::size_t sent_ = 0;        // how many of `waiting_` have been sent
   std::size_t sent_bytes_ = 0;  // their bytes
@@ -80,7 +80,7 @@ class PendingReleases {
   bool empty() const { return waiting_.empty(); }
 
  private:
-  Fifo<PendingRelease> waiting_;
+  VectorQueue<PendingRelease> waiting_;
 };
 
 }  // namespace weft::broker

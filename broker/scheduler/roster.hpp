@@ -8,7 +8,7 @@
 #include <unordered_map>
 
 #include "broker/scheduler/state.hpp"
-#include "common/base/seq_table.hpp"
+#include "common/base/sequence_map.hpp"
 
 namespace weft::broker {
 
@@ -25,8 +25,8 @@ class Roster {
 
   // ---- peers, by connection ----
 
-  SeqTable<Peer>& peers() { return peers_; }
-  const SeqTable<Peer>& peers() const { return peers_; }
+  SequenceMap<Peer>& peers() { return peers_; }
+  const SequenceMap<Peer>& peers() const { return peers_; }
 
   // ---- sessions ----
 
@@ -86,7 +86,7 @@ class Roster {
   void check_invariants() const;
 
  private:
-  SeqTable<Peer> peers_;
+  SequenceMap<Peer> peers_;
   Sessions sessions_;
   Workers workers_;
   std::unordered_map<std::string, Worker*> names_;

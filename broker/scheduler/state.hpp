@@ -20,8 +20,8 @@
 #include "broker/scheduler/fair_turns.hpp"
 #include "broker/scheduler/load_index.hpp"
 #include "broker/scheduler/task.hpp"
-#include "common/base/rare.hpp"
-#include "common/base/seq_table.hpp"
+#include "common/base/lazy_container.hpp"
+#include "common/base/sequence_map.hpp"
 
 namespace weft::broker {
 
@@ -164,7 +164,7 @@ struct Session {
   std::uint64_t received = 0;      // highest task number announced to this broker; recovery does not set it
   bool received_withheld = false;  // a RECEIVED is due but held back (flow control)
   std::size_t unreceived = 0;      // bytes submitted since the last RECEIVED
-  SeqTable<Task> tasks;
+  SequenceMap<Task> tasks;
   std::unordered_map<std::uint32_t, std::unique_ptr<Spec>> specs;
   // Nodes are stable: specs and `order` point to the queues.
   std::map<Placement, ReadyQueue> queues;
@@ -307,10 +307,10 @@ struct Worker {
   // Zombie attempts: the worker still has them, but no task here stands for them, because they were cancelled
   // or their session is not known yet. They take slots and, as their resources are unknown, all of its
   // resources.
-  Rare<std::set<std::pair<TaskId, wire::Attempt>>> zombies;
+  LazyContainer<std::set<std::pair<TaskId, wire::Attempt>>> zombies;
   // Execution numbers of the attempts that it claimed as done and whose results have not come yet.
-  Rare<std::map<std::pair<TaskId, wire::Attempt>, std::uint32_t>> executions;
-  Rare<std::unordered_map<BlobId, Refusal>> cannot_start;  // by program
+  LazyContainer<std::map<std::pair<TaskId, wire::Attempt>, std::uint32_t>> executions;
+  LazyContainer<std::unordered_map<BlobId, Refusal>> cannot_start;  // by program
   wire::Assign outgoing;                                   // assignments of this scheduling pass
   WorkerSessions sessions;
   wire::HelloWorker hello;

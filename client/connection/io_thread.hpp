@@ -69,7 +69,7 @@ class IoThread final : private client::LoopLease::Loop {
   client::Actions actions_;
   wire::Packer packer_;
   std::optional<std::string> refused_;  // backpressure: the frame that the link did not accept; sent first
-  SeqTable<IntrusivePtr<FutureState>> futures_;
+  SequenceMap<IntrusivePtr<FutureState>> futures_;
   client::ResultStore results_;
   std::vector<client::Event> verified_;      // results of VerifyBlob, for the next iteration
   std::vector<client::Event> taken_events_;  // empty between calls; a member, to reuse its memory

@@ -41,7 +41,7 @@
 #include "client/core/durable_tasks.hpp"
 #include "client/core/events.hpp"
 #include "client/core/fetcher.hpp"
-#include "common/base/seq_table.hpp"
+#include "common/base/sequence_map.hpp"
 #include "common/base/time.hpp"
 #include "common/wire/presence.hpp"
 
@@ -194,7 +194,7 @@ class ClientCore {
   Time crash_log_at_{};               // earliest time of the next log line about a crash
   std::size_t crashes_unlogged_ = 0;  // crashes since the last log line
 
-  SeqTable<Task> tasks_;
+  SequenceMap<Task> tasks_;
   std::unordered_map<std::uint32_t, Spec> specs_;
   // cache of the last lookup, since consecutive tasks mostly share a spec
   std::pair<std::uint32_t, Spec*> recent_spec_;

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "common/base/bytes.hpp"
-#include "common/base/fifo.hpp"
+#include "common/base/vector_queue.hpp"
 #include "common/base/indirect.hpp"
 #include "common/base/intrusive_list.hpp"
 #include "common/base/local_shared_ptr.hpp"
-#include "common/base/rare.hpp"
+#include "common/base/lazy_container.hpp"
 #include "weft/detail/intrusive_ptr.hpp"
 #include "worker/core/task_table.hpp"
 
@@ -63,8 +63,8 @@ TEST_SUITE("containers") {
     CHECK(values_of(list).empty());
   }
 
-  TEST_CASE("a Fifo gives what it was given, in order, whatever its memory does meanwhile") {
-    Fifo<std::string> fifo;
+  TEST_CASE("a VectorQueue gives what it was given, in order, whatever its memory does meanwhile") {
+    VectorQueue<std::string> fifo;
     std::deque<std::string> reference;
     std::uint32_t state = 1;
     for (int i = 0; i < 100'000; ++i) {
@@ -94,9 +94,9 @@ TEST_SUITE("containers") {
     CHECK(fifo.empty());
   }
 
-  TEST_CASE("what leaves a Fifo gives back what it owns at once") {
+  TEST_CASE("what leaves a VectorQueue gives back what it owns at once") {
     const auto owned = std::make_shared<int>(1);
-    Fifo<std::shared_ptr<int>> fifo;
+    VectorQueue<std::shared_ptr<int>> fifo;
     for (int i = 0; i < 3; ++i) fifo.push_back(std::shared_ptr<int>(owned));
     fifo.pop_front();
     CHECK(owned.use_count() == 3);
@@ -209,7 +209,7 @@ TEST_SUITE("containers") {
   }
 
   TEST_CASE("a Rare is read as what it would be, and takes memory when it is edited") {
-    Rare<std::map<int, int>> rare;
+    LazyContainer<std::map<int, int>> rare;
     CHECK(rare.empty());
     CHECK(rare.size() == 0);
     CHECK(!rare->contains(1));

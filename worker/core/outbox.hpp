@@ -3,7 +3,7 @@
 // releases them, since the worker has the only copy. Pure; part of worker::WorkerCore.
 #pragma once
 
-#include "common/base/fifo.hpp"
+#include "common/base/vector_queue.hpp"
 
 #include "worker/core/events.hpp"
 
@@ -31,7 +31,7 @@ class Outbox {
   /// Whether the result of this attempt at task `seq` is retained.
   bool holds(std::uint64_t seq, const wire::Attempt& attempt) const;
   bool empty() const { return entries_.empty(); }
-  const Fifo<Entry>& entries() const { return entries_; }
+  const VectorQueue<Entry>& entries() const { return entries_; }
   /// The number of the oldest entry, or of the next one if the outbox is empty.
   std::uint64_t first() const { return first_; }
   /// The number of the next entry.
@@ -42,7 +42,7 @@ class Outbox {
 
   Uuid session_;
   std::uint64_t first_;
-  Fifo<Entry> entries_;
+  VectorQueue<Entry> entries_;
 };
 
 }  // namespace weft::worker

@@ -37,7 +37,7 @@
 #include <utility>
 #include <vector>
 
-#include "common/base/fifo.hpp"
+#include "common/base/vector_queue.hpp"
 #include "worker/core/events.hpp"
 #include "worker/runners/lines.hpp"
 #include "worker/runners/runner_source.hpp"
@@ -178,7 +178,7 @@ class RunnerMonitor {
   Settings settings_;
   bool ready_ = false;
   std::vector<runner::FunctionEntry> functions_;  // the parts of an incomplete HELLO
-  Fifo<std::pair<std::uint64_t, TaskId>> tasks_;  // tasks sent and not answered, with their ordinals
+  VectorQueue<std::pair<std::uint64_t, TaskId>> tasks_;  // tasks sent and not answered, with their ordinals
   std::uint64_t last_started_ = 0;                // ordinal of the last TaskStarted
   Tail tail_;
   bool being_polled_ = false;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SeqTable<T>: a map from consecutively assigned numbers to values that are erased in almost the same order
+// SequenceMap<T>: a map from consecutively assigned numbers to values that are erased in almost the same order
 // (tasks, connections). Values are stored in chunks of neighbours: no node and no hash per value, ordered
 // iteration, stable addresses, and a straggler retains only its chunk and block. Not thread-safe.
 #pragma once
@@ -17,11 +17,11 @@
 namespace weft {
 
 template <class T>
-class SeqTable {
+class SequenceMap {
  public:
-  SeqTable() = default;
-  SeqTable(const SeqTable&) = delete;
-  SeqTable& operator=(const SeqTable&) = delete;
+  SequenceMap() = default;
+  SequenceMap(const SequenceMap&) = delete;
+  SequenceMap& operator=(const SequenceMap&) = delete;
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
@@ -42,7 +42,7 @@ class SeqTable {
     Chunk* chunk = lookup(seq / kChunk);
     return chunk != nullptr && chunk->has(seq % kChunk) ? chunk->place(seq % kChunk) : nullptr;
   }
-  const T* find(std::uint64_t seq) const { return const_cast<SeqTable*>(this)->find(seq); }
+  const T* find(std::uint64_t seq) const { return const_cast<SequenceMap*>(this)->find(seq); }
   bool contains(std::uint64_t seq) const { return find(seq) != nullptr; }
   /// REQUIRES: `seq` has a value.
   T& at(std::uint64_t seq) {
@@ -50,7 +50,7 @@ class SeqTable {
     WEFT_CHECK(value != nullptr);
     return *value;
   }
-  const T& at(std::uint64_t seq) const { return const_cast<SeqTable*>(this)->at(seq); }
+  const T& at(std::uint64_t seq) const { return const_cast<SequenceMap*>(this)->at(seq); }
 
   void erase(std::uint64_t seq) {
     Chunk* chunk = lookup(seq / kChunk);
@@ -101,7 +101,7 @@ class SeqTable {
   }
   template <class F>
   void for_each(F f) const {
-    const_cast<SeqTable*>(this)->for_each(
+    const_cast<SequenceMap*>(this)->for_each(
         [&](std::uint64_t seq, T& value) { f(seq, static_cast<const T&>(value)); });
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Rare: a container that is nearly always empty and lazily allocated. Before its first use, empty() reads
+// LazyContainer: a container that is nearly always empty and lazily allocated. Before its first use, empty() reads
 // only the pointer, so an empty container costs no further cache line.
 #pragma once
 
@@ -9,7 +9,7 @@
 namespace weft {
 
 template <class Container>
-class Rare {
+class LazyContainer {
  public:
   bool empty() const { return !content_ || content_->empty(); }
   std::size_t size() const { return content_ ? content_->size() : 0; }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Fifo: a queue in contiguous memory, for a million elements per second. (libstdc++'s std::deque allocates a
+// VectorQueue: a queue in contiguous memory, for a million elements per second. (libstdc++'s std::deque allocates a
 // node of 512 bytes for every few elements.)
 #pragma once
 
@@ -10,7 +10,7 @@
 namespace weft {
 
 template <class T>
-class Fifo {
+class VectorQueue {
  public:
   bool empty() const { return first_ == items_.size(); }
   std::size_t size() const { return items_.size() - first_; }

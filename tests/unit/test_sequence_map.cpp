@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "common/base/seq_table.hpp"
+#include "common/base/sequence_map.hpp"
 
 #include <doctest/doctest.h>
 
@@ -10,13 +10,13 @@
 #include <utility>
 #include <vector>
 
-using weft::SeqTable;
+using weft::SequenceMap;
 
 namespace {
 
 using Model = std::map<std::uint64_t, std::uint64_t>;
 
-Model contents(SeqTable<std::uint64_t>& table) {
+Model contents(SequenceMap<std::uint64_t>& table) {
   Model found;
   std::uint64_t last = 0;
   table.for_each([&](std::uint64_t seq, std::uint64_t value) {
@@ -29,12 +29,12 @@ Model contents(SeqTable<std::uint64_t>& table) {
 
 }  // namespace
 
-TEST_SUITE("SeqTable") {
+TEST_SUITE("SequenceMap") {
   TEST_CASE("it holds what a map would, whatever the order in which numbers end") {
     for (std::uint32_t seed = 1; seed <= 20; ++seed) {
       std::mt19937_64 random(seed);
       const auto one_of = [&](std::uint64_t count) { return random() % count; };
-      SeqTable<std::uint64_t> table;
+      SequenceMap<std::uint64_t> table;
       Model model;
       std::uint64_t next = 1 + one_of(10'000);
       for (int step = 0; step < 5000; ++step) {
@@ -80,7 +80,7 @@ TEST_SUITE("SeqTable") {
     const auto shared = std::make_shared<int>(0);
     std::vector<std::shared_ptr<int>*> places;
     {
-      SeqTable<std::shared_ptr<int>> table;
+      SequenceMap<std::shared_ptr<int>> table;
       for (std::uint64_t seq = 1; seq <= 10'000; ++seq) places.push_back(&table.emplace(seq, shared));
       CHECK(shared.use_count() == 10'001);
       for (std::uint64_t seq = 1; seq <= 10'000; ++seq) CHECK(table.find(seq) == places[seq - 1]);
