@@ -173,10 +173,10 @@ void Broker::perform(RewriteJournal& action) {
 }
 
 void Broker::perform(StoreChunk& action) {
-  journal_->give(JournalWriter::SaveChunk{action.id, action.size, action.offset, std::move(action.bytes)});
+  journal_->give(JournalWriter::StoreChunk{action.id, action.size, action.offset, std::move(action.bytes)});
 }
 
-void Broker::perform(const VerifyBlob& action) { journal_->give(JournalWriter::SealBlob{action.id}); }
+void Broker::perform(const VerifyBlob& action) { journal_->give(JournalWriter::VerifyBlob{action.id}); }
 
 void Broker::perform(const ServeChunk& action) {
   const wire::Get& get = action.get;
@@ -189,7 +189,7 @@ void Broker::perform(const ServeChunk& action) {
   perform(answer);
 }
 
-void Broker::perform(const DropBlob& action) { journal_->give(JournalWriter::ForgetBlob{action.id}); }
+void Broker::perform(const DropBlob& action) { journal_->give(JournalWriter::DropBlob{action.id}); }
 
 void Broker::read_journal_answers() {
   for (JournalWriter::Answer& answer : journal_->take()) {
@@ -197,7 +197,7 @@ void Broker::read_journal_answers() {
       step(Persisted{appended->number, std::move(appended->fault)});
     } else if (auto* rewritten = std::get_if<JournalWriter::Rewritten>(&answer)) {
       step(Persisted{rewritten->number, std::move(rewritten->fault)});
-    } else if (auto* sealed = std::get_if<JournalWriter::Sealed>(&answer)) {
+    } else if (auto* sealed = std::get_if<JournalWriter::Verified>(&answer)) {
       step(sealed->fault.empty() ? Event(BlobReady{sealed->id})
                                  : Event(BlobBad{sealed->id, std::move(sealed->fault)}));
     }

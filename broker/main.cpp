@@ -51,7 +51,7 @@ weft::broker::Settings settings_from(const Options& options) {
   settings.client_grace = seconds(options.client_grace_s);
   settings.max_client_silence = seconds(options.max_client_silence_s);
   settings.journal = !options.journal.empty();
-  settings.keep = seconds(options.keep_s);
+  settings.result_ttl = seconds(options.keep_s);
   const auto machine =
       static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
   settings.memory_budget = options.memory_budget != 0 ? options.memory_budget : machine / 2;

@@ -83,13 +83,13 @@ void give_first_page(const std::string& from, int fd) {
   write_all_at(fd, page, 0);
 }
 
-struct Kept {
+struct WholeRows {
   std::vector<std::string> rows;
   std::uint64_t left_out = 0;
 };
 
 /// Reads every whole row. Unreadable rows are skipped, number by number.
-Kept read_whole_rows(const std::string& path) {
+WholeRows read_whole_rows(const std::string& path) {
   sqlite::Database database(path);
   database.checkpoint_on_close(false);
   database.run("PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;");
@@ -99,7 +99,7 @@ Kept read_whole_rows(const std::string& path) {
     if (head.step()) end = head.integer(0);
   } catch (const sqlite::Error&) {
   }
-  Kept kept;
+  WholeRows whole;
   std::uint64_t next = 1;
   std::uint64_t read_last = 0;
   const std::uint64_t unreadable_max = std::min(kUnreadableMax, fs::file_size(path) / kRowBytesMin);
@@ -116,7 +116,7 @@ Kept read_whole_rows(const std::string& path) {
         if (log.blob(1).size() != previous.bytes.size()) continue;
         std::memcpy(previous.bytes.data(), log.blob(1).data(), previous.bytes.size());
         if (log.blob(2) != view_of(row_checksum(number, previous, log.blob(3)))) continue;
-        kept.rows.emplace_back(log.blob(3));
+        whole.rows.emplace_back(log.blob(3));
         read_last = number;
       }
       break;
@@ -126,8 +126,8 @@ Kept read_whole_rows(const std::string& path) {
     }
   }
   if (end < read_last || end > read_last + unreadable_max) end = read_last;  // the head is damaged too
-  kept.left_out = end - std::min<std::uint64_t>(end, kept.rows.size());
-  return kept;
+  whole.left_out = end - std::min<std::uint64_t>(end, whole.rows.size());
+  return whole;
 }
 
 }  // namespace
@@ -151,17 +151,17 @@ Salvaged salvage_journal(const std::string& path) try {
     apply_wal(path + "-wal", kJournalPageSize, file.get());
     give_first_page(made, file.get());
   }
-  const Kept kept = read_whole_rows(copy);
+  const WholeRows whole = read_whole_rows(copy);
   for (const char* suffix : {"", "-wal"}) fs::remove(copy + suffix);
-  if (kept.rows.empty()) {
+  if (whole.rows.empty()) {
     fs::remove(made);
     throw std::runtime_error(
         "no row of it is whole. Put a copy in its place, or move it away to start without");
   }
-  write_journal(made, kept.rows);
+  write_journal(made, whole.rows);
   rename(made, path + ".salvaged");
   sync_folder_of(path);
-  return {kept.rows.size(), kept.left_out, finish_salvage(path)};
+  return {whole.rows.size(), whole.left_out, finish_salvage(path)};
 } catch (const std::exception& error) {
   throw std::runtime_error(fmt::format("the journal {} cannot be salvaged: {}", path, error.what()));
 }

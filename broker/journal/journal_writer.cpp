@@ -112,23 +112,23 @@ void JournalWriter::perform(const Rewrite& order) {
   answer(Rewritten{order.number, fault_of([&] { file_.rewrite(order.rows); })});
 }
 
-void JournalWriter::perform(const SaveChunk& order) {
+void JournalWriter::perform(const StoreChunk& order) {
   if (chunk_fault_.contains(order.id)) return;
   std::string fault = fault_of([&] { folder_.save(order.id, order.size, order.offset, order.bytes.view()); });
   if (!fault.empty()) chunk_fault_.emplace(order.id, std::move(fault));
 }
 
-void JournalWriter::perform(const SealBlob& order) {
+void JournalWriter::perform(const VerifyBlob& order) {
   std::string fault;
   if (const auto failed = chunk_fault_.extract(order.id)) {
     fault = failed.mapped();
   } else {
     fault = fault_of([&] { folder_.seal(order.id); });
   }
-  answer(Sealed{order.id, fault});
+  answer(Verified{order.id, fault});
 }
 
-void JournalWriter::perform(const ForgetBlob& order) {
+void JournalWriter::perform(const DropBlob& order) {
   chunk_fault_.erase(order.id);
   folder_.forget(order.id);
 }

@@ -33,19 +33,19 @@ class JournalWriter {
     std::uint64_t number = 0;
     std::vector<std::string> rows;
   };
-  struct SaveChunk {
+  struct StoreChunk {
     BlobId id;
     std::uint64_t size = 0;  // of the whole blob
     std::uint64_t offset = 0;
     Bytes bytes;
   };
-  struct SealBlob {
+  struct VerifyBlob {
     BlobId id;
   };
-  struct ForgetBlob {
+  struct DropBlob {
     BlobId id;
   };
-  using Order = std::variant<Append, Rewrite, SaveChunk, SealBlob, ForgetBlob>;
+  using Order = std::variant<Append, Rewrite, StoreChunk, VerifyBlob, DropBlob>;
 
   /// Without a fault, all appends up to `number` that were not answered before are durable. With a fault,
   /// only append `number` was refused.
@@ -57,12 +57,12 @@ class JournalWriter {
     std::uint64_t number = 0;
     std::string fault;
   };
-  /// Answers a SealBlob, and with it the SaveChunk orders of the blob, which have no answers.
-  struct Sealed {
+  /// Answers a VerifyBlob, and with it the StoreChunk orders of the blob, which have no answers.
+  struct Verified {
     BlobId id;
     std::string fault;
   };
-  using Answer = std::variant<Appended, Rewritten, Sealed>;
+  using Answer = std::variant<Appended, Rewritten, Verified>;
 
   /// Starts the thread. REQUIRES: `file` has been read (JournalFile::read()).
   JournalWriter(JournalFile file, BlobDirectory folder);
@@ -89,9 +89,9 @@ class JournalWriter {
   void perform_next(std::deque<Order>& orders);
   void append_group(std::deque<Order>& orders);
   void perform(const Rewrite& order);
-  void perform(const SaveChunk& order);
-  void perform(const SealBlob& order);
-  void perform(const ForgetBlob& order);
+  void perform(const StoreChunk& order);
+  void perform(const VerifyBlob& order);
+  void perform(const DropBlob& order);
   void answer(Answer answer);
 
   JournalFile file_;                           // used by the thread only

@@ -7,11 +7,11 @@
 
 namespace weft::broker {
 
-bool BlobVault::keep(const BlobId& id, std::uint64_t size, const Uuid& holder) {
+bool BlobVault::retain(const BlobId& id, std::uint64_t size, const Uuid& holder) {
   const auto [entry, added] = blobs_.try_emplace(id);
   Blob& blob = entry->second;
   ++blob.users;
-  if (blob.state == State::kept) return true;
+  if (blob.state == State::stored) return true;
   if (added) {
     fetch_.start(id, size, {holder});
   } else {
@@ -31,7 +31,7 @@ void BlobVault::release(const BlobId& id, Actions& actions) {
 
 bool BlobVault::has(const BlobId& id) const {
   const auto found = blobs_.find(id);
-  return found != blobs_.end() && found->second.state == State::kept;
+  return found != blobs_.end() && found->second.state == State::stored;
 }
 
 void BlobVault::on_data(Time now, const wire::Data& data, Actions& actions) {
@@ -47,7 +47,7 @@ void BlobVault::on_gone(Time now, const wire::Gone& gone, Actions& actions) {
 void BlobVault::on_ready(const BlobReady& event, Actions& actions) {
   if (!fetch_.is_verifying(event.id) || drop_unused(event.id, actions)) return;
   fetch_.on_good(event.id);
-  blobs_.at(event.id).state = State::kept;
+  blobs_.at(event.id).state = State::stored;
   settled_.push_back({event.id, ""});
 }
 
@@ -71,7 +71,7 @@ void BlobVault::collect(Actions& actions) {
       ++entry;
       continue;
     }
-    WEFT_CHECK(entry->second.state == State::kept);
+    WEFT_CHECK(entry->second.state == State::stored);
     actions.push_back(DropBlob{entry->first});
     entry = blobs_.erase(entry);
   }
@@ -105,7 +105,7 @@ void BlobVault::perform(Time now, Actions& actions) {
 void BlobVault::check_invariants() const {
   for (const auto& [id, blob] : blobs_) {
     WEFT_CHECK((blob.state == State::fetching) == fetch_.contains(id));
-    WEFT_CHECK(blob.users > 0 || blob.state == State::kept || fetch_.is_verifying(id));
+    WEFT_CHECK(blob.users > 0 || blob.state == State::stored || fetch_.is_verifying(id));
   }
   fetch_.check_invariants();
 }

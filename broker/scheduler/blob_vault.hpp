@@ -32,10 +32,10 @@ class BlobVault {
   explicit BlobVault(const Settings& settings) : fetch_(settings.fetch) { fetch_.on_joined(); }
 
   /// The directory holds the blob already.
-  void found(const BlobId& id) { blobs_[id].state = State::kept; }
+  void found(const BlobId& id) { blobs_[id].state = State::stored; }
   /// Adds a user of a blob of `size` bytes that `holder` has. True: it is stored already. False: Settled
   /// follows.
-  bool keep(const BlobId& id, std::uint64_t size, const Uuid& holder);
+  bool retain(const BlobId& id, std::uint64_t size, const Uuid& holder);
   /// Removes a user; the blob is dropped with its last one.
   void release(const BlobId& id, Actions& actions);
   /// Whether the blob is stored.
@@ -57,7 +57,7 @@ class BlobVault {
   void check_invariants() const;
 
  private:
-  enum class State : std::uint8_t { fetching, kept };  // fetching: until it is verified
+  enum class State : std::uint8_t { fetching, stored };  // fetching: until it is verified
   struct Blob {
     State state = State::fetching;
     std::uint32_t users = 0;

@@ -7,7 +7,7 @@ namespace weft::broker {
 
 namespace {
 
-constexpr std::size_t kSeqsMax = 50'000;  // in one KEPT
+constexpr std::size_t kSeqsMax = 50'000;  // in one JOURNALED
 
 /// Whether something of a detached task is not in the journal yet.
 bool is_unsaved(const Session& session, std::uint64_t seq) {
@@ -52,7 +52,7 @@ void Delivery::tell_journaled(Session& session, std::uint64_t seq) {
 void Delivery::send_journaled(Session& session) {
   for (auto from = session.journaled_unsent.begin(); from != session.journaled_unsent.end();) {
     const auto to = from + std::min<std::ptrdiff_t>(session.journaled_unsent.end() - from, kSeqsMax);
-    step_.send(session.peer, wire::Kept{{from, to}});
+    step_.send(session.peer, wire::Journaled{{from, to}});
     from = to;
   }
   session.journaled_unsent.clear();

@@ -28,7 +28,7 @@ class Delivery {
   void acknowledge(Session& session, std::uint64_t delivered);
   /// The next client of this session knows of no delivery: drops all, and numbers start again from 1.
   void restart(Session& session);
-  /// The journal has detached task `seq` of the session: KEPT goes out at the end of the step.
+  /// The journal has detached task `seq` of the session: JOURNALED goes out at the end of the step.
   void tell_journaled(Session& session, std::uint64_t seq);
 
   // ---- results that workers hold in escrow ----

@@ -3,7 +3,7 @@
 // detached task is queued when the journal has it, and a result that is a blob is fetched into the vault
 // before it counts. The entries are in Durable, the tasks in Lifecycle. PROTOCOL.md section 8.
 //
-//   SUBMIT -> journal() -> blobs are fetched -> Persist -> Persisted -> KEPT, queued -> ... -> RESULTS
+//   SUBMIT -> journal() -> blobs are fetched -> Persist -> Persisted -> JOURNALED, queued -> ... -> RESULTS
 //          -> take_blob_result() -> the blob is fetched -> answer -> Persist -> Persisted -> DELIVER
 #pragma once
 

@@ -43,7 +43,7 @@ void Durable::save(Task& task) {
   for (const BlobId& file : spec.holds) await_blob(entry, id, file);
   if (task.payload.is_blob()) {
     const wire::BlobRef argument = task.payload.blob();
-    blob_vault_.keep(argument.id, argument.size, argument.holder);
+    blob_vault_.retain(argument.id, argument.size, argument.holder);
     entry.holds.push_back(argument.id);
     await_blob(entry, id, argument.id);
   }
@@ -53,7 +53,7 @@ void Durable::save(Task& task) {
 void Durable::hold_files(const Session& session, Spec& spec) {
   if (!spec.holds.empty()) return;
   for (const wire::FileRef& file : files_of(spec.content)) {
-    blob_vault_.keep(file.id, file.size, session.id);
+    blob_vault_.retain(file.id, file.size, session.id);
     spec.holds.push_back(file.id);
   }
 }
@@ -81,13 +81,13 @@ void Durable::hold_again(Session& session) {
   for (auto& [seq, entry] : session.detached) {
     if (entry.phase == Detached::Phase::finished) {
       const std::int64_t left_ms =
-          entry.finished_ms + settings_.keep.count() / 1000 - step_.unix_ms(step_.now());
+          entry.finished_ms + settings_.result_ttl.count() / 1000 - step_.unix_ms(step_.now());
       step_.start_timer(step_.now() + std::chrono::milliseconds(std::max<std::int64_t>(left_ms, 0)),
-                        TimerKind::keep, session.id, seq);
+                        TimerKind::result_expiry, session.id, seq);
       if (entry.answer.outcome != wire::Outcome::ok || !entry.answer.payload.is_blob()) continue;
       const wire::BlobRef result = entry.answer.payload.blob();
       if (blob_vault_.has(result.id)) {
-        blob_vault_.keep(result.id, result.size, result.holder);
+        blob_vault_.retain(result.id, result.size, result.holder);
         entry.holds.push_back(result.id);
         continue;
       }
@@ -98,7 +98,7 @@ void Durable::hold_again(Session& session) {
       set_answer(session, entry, std::move(lost));
     } else if (const wire::Payload& payload = session.tasks.at(seq).payload; payload.is_blob()) {
       const wire::BlobRef argument = payload.blob();
-      blob_vault_.keep(argument.id, argument.size, argument.holder);
+      blob_vault_.retain(argument.id, argument.size, argument.holder);
       entry.holds.push_back(argument.id);
     }
   }
@@ -162,7 +162,7 @@ void Durable::on_answer_saved(const FinalRecord& record) {
   std::vector<BlobId> served(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
   entry->holds.erase(entry->holds.begin(), entry->holds.end() - (blob ? 1 : 0));
   release_blobs(served);
-  step_.start_timer(step_.now() + settings_.keep, TimerKind::keep, session->id, seq);
+  step_.start_timer(step_.now() + settings_.result_ttl, TimerKind::result_expiry, session->id, seq);
   for (const TaskId& watcher : entry->watchers) {
     Session* other = roster_.find_session(watcher.session);
     if (other != nullptr && other->watches.contains(watcher.seq)) deliver_copy(*other, watcher.seq, *entry);
@@ -180,7 +180,7 @@ bool Durable::fetch_result(Task& task, Detached& entry, const wire::Payload& res
   set_answer(
       session, entry,
       {task.seq, wire::DeliveryKind::final, wire::Outcome::ok, task.retries_used, task.crashes, result});
-  blob_vault_.keep(ref.id, ref.size, ref.holder);
+  blob_vault_.retain(ref.id, ref.size, ref.holder);
   entry.holds.push_back(ref.id);
   await_blob(entry, TaskId{session.id, task.seq}, ref.id);
   return entry.missing == 0;

@@ -145,7 +145,7 @@ void Scheduler::on_timer(const Timer& timer) {
     case TimerKind::awaited_session:
       if (tables_.adoption.give_up(timer.who)) sessions_.give_up(timer.who);
       return;
-    case TimerKind::keep: {
+    case TimerKind::result_expiry: {
       Session* session = tables_.roster.find_session(timer.who);
       if (session == nullptr || !session->detached.contains(timer.seq)) return;
       tables_.step.notify({.kind = NoticeKind::answer_expired, .task = {timer.who, timer.seq}});

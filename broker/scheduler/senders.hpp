@@ -37,7 +37,7 @@ using WorkerMessages =
 using BrokerMessages =
     MessageList<wire::Welcome, wire::Refuse, wire::Received, wire::Deliver, wire::Running, wire::DefineFor,
                 wire::ForgetFor, wire::Assign, wire::Revoke, wire::Release, wire::Resend, wire::EndSession,
-                wire::Status, wire::Kept, wire::Found, wire::Answer, wire::Leave>;
+                wire::Status, wire::Journaled, wire::Found, wire::Answer, wire::Leave>;
 
 namespace detail {
 

@@ -48,7 +48,7 @@ void SessionPresence::join(const Received& event, const wire::HelloClient& hello
   session->unreceived = 0;
   if (resumed) {
     for (const auto& [seq, entry] : session->detached) {
-      if (entry.journaled) tables_.delivery.tell_journaled(*session, seq);  // the last KEPT may be lost
+      if (entry.journaled) tables_.delivery.tell_journaled(*session, seq);  // the last JOURNALED may be lost
     }
   } else {
     forget_deliveries(*session);

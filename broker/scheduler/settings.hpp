@@ -45,7 +45,7 @@ struct Settings {
   std::size_t submit_bytes_max = 8 << 20;                // without a RECEIVED: a client stops at half of it
   std::size_t received_bytes = 64 << 10;       // of SUBMIT before a RECEIVED is sent without a DELIVER
   bool journal = false;                        // the broker has a journal: detached tasks are accepted
-  Duration keep = std::chrono::hours(24 * 7);  // how long the answer of a detached task is stored
+  Duration result_ttl = std::chrono::hours(24 * 7);  // how long the answer of a detached task is stored
   JournalQueue::Settings journal_queue;
   BlobVault::Settings blob_vault;
 

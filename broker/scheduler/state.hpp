@@ -108,7 +108,7 @@ struct Detached {
   };
   Phase phase = Phase::saving;
   bool recorded = false;   // its record has been given to the journal queue
-  bool journaled = false;  // its record is in the journal: KEPT may be sent
+  bool journaled = false;  // its record is in the journal: JOURNALED may be sent
   bool fetched = false;    // a program has the answer, which is dropped when no other holds a Future for it
   std::vector<Uuid> had;   // sessions whose clients have fetched the answer
   Spec* spec = nullptr;
@@ -177,7 +177,7 @@ struct Session {
 
   std::map<std::uint64_t, Detached> detached;
   std::map<std::uint64_t, TaskId> watches;      // its attached tasks, until it has fetched their answers
-  std::vector<std::uint64_t> journaled_unsent;  // detached tasks that the next KEPT will name
+  std::vector<std::uint64_t> journaled_unsent;  // detached tasks that the next JOURNALED will name
   bool recorded = false;                        // the journal has it, or will before its first task
 
   Deliveries deliveries;

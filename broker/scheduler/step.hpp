@@ -23,7 +23,7 @@ enum class TimerKind : std::uint8_t {
   queue_timeout,
   adoption,
   awaited_session,
-  keep,
+  result_expiry,
   found,
   rebalance,
   avoided,

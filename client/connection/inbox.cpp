@@ -227,7 +227,7 @@ Inbox::Refusals Inbox::take_refusals() {
   return std::exchange(refusals_, {});
 }
 
-void Inbox::mark_kept(const client::MarkKept& mark) {
+void Inbox::mark_journaled(const client::MarkJournaled& mark) {
   const std::lock_guard lock(mutex_);
   unsettled_.tasks -= mark.tasks;
   if (mark.refused > 0 && refusals_.tasks == 0) refusals_.reason = mark.reason;

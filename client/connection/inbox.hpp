@@ -90,7 +90,7 @@ class Inbox {
             std::uint64_t& first);
   /// Makes submit() throw: ConnectionError with `reason`, or Error if `reason` is "".
   void close(const std::string& reason);
-  void mark_kept(const client::MarkKept& mark);
+  void mark_journaled(const client::MarkJournaled& mark);
   void mark_settled(const client::CancelsSettled& settled);
   /// Adds `event` to the inbox.
   void post(client::Event event);

@@ -207,7 +207,7 @@ void IoThread::perform(const client::MarkRunning& action) {
   }
 }
 
-void IoThread::perform(const client::MarkKept& action) { inbox_->mark_kept(action); }
+void IoThread::perform(const client::MarkJournaled& action) { inbox_->mark_journaled(action); }
 void IoThread::perform(const client::CancelsSettled& action) { inbox_->mark_settled(action); }
 void IoThread::perform(const StoreChunk& action) { results_.store(action); }
 void IoThread::perform(const VerifyBlob& action) { verified_.push_back(results_.verify(action.id)); }

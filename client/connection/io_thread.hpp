@@ -43,7 +43,7 @@ class IoThread final : private client::LoopLease::Loop {
   void perform(client::Send& action);
   void perform(client::Complete& action);
   void perform(const client::MarkRunning& action);
-  void perform(const client::MarkKept& action);
+  void perform(const client::MarkJournaled& action);
   void perform(const client::CancelsSettled& action);
   void perform(const StoreChunk& action);
   void perform(const VerifyBlob& action);

@@ -228,17 +228,17 @@ void ClientCore::remake_lost() {
   }
 }
 
-void ClientCore::on_message(const wire::Kept& kept) {
-  for (const std::uint64_t seq : kept.seqs) mark_kept(seq);
+void ClientCore::on_message(const wire::Journaled& kept) {
+  for (const std::uint64_t seq : kept.seqs) mark_journaled(seq);
 }
 
 /// The detached task no longer depends on this client: the broker has the task in its journal, or has
 /// answered it, possibly by a refusal.
-void ClientCore::mark_kept(std::uint64_t seq, const wire::Payload* refusal) {
+void ClientCore::mark_journaled(std::uint64_t seq, const wire::Payload* refusal) {
   if (!durable_.on_journaled(seq)) return;
-  if (actions_->empty() || !std::holds_alternative<MarkKept>(actions_->back()))
-    actions_->push_back(MarkKept{});
-  MarkKept& mark = std::get<MarkKept>(actions_->back());
+  if (actions_->empty() || !std::holds_alternative<MarkJournaled>(actions_->back()))
+    actions_->push_back(MarkJournaled{});
+  MarkJournaled& mark = std::get<MarkJournaled>(actions_->back());
   ++mark.tasks;
   if (refusal == nullptr || ++mark.refused > 1 || refusal->is_blob()) return;
   if (auto info = wire::decode_error(refusal->inline_bytes())) mark.reason = info->message;

@@ -157,8 +157,8 @@ class ClientCore {
   void on_message(const wire::Received& received);
   void on_message(const wire::Deliver& deliver);
   void on_message(const wire::Running& running);
-  void on_message(const wire::Kept& kept);
-  void mark_kept(std::uint64_t seq, const wire::Payload* refusal = nullptr);
+  void on_message(const wire::Journaled& kept);
+  void mark_journaled(std::uint64_t seq, const wire::Payload* refusal = nullptr);
   void note_detached(std::uint64_t seq, const wire::TaskSpec& spec, const wire::Payload& payload);
   void send_ack();
   void reannounce(wire::Reannounce message);

@@ -100,11 +100,11 @@ struct MarkRunning {
 
 /// `tasks` more detached tasks are safe: the broker's journal (write-ahead log) has them, or they are
 /// answered. The broker refused `refused` of them, the first one for `reason`.
-struct MarkKept {
+struct MarkJournaled {
   std::size_t tasks = 0;
   std::size_t refused = 0;
   std::string reason;
-  bool operator==(const MarkKept&) const = default;
+  bool operator==(const MarkJournaled&) const = default;
 };
 /// The broker has the CANCEL of these tasks, or does not need it.
 struct CancelsSettled {
@@ -129,7 +129,7 @@ struct Notify {
   bool operator==(const Notify&) const = default;
 };
 
-using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, MarkKept, CancelsSettled,
+using Action = std::variant<OpenLink, CloseLink, Send, Complete, MarkRunning, MarkJournaled, CancelsSettled,
                             StoreChunk, VerifyBlob, ServeChunk, DropBlob, ReleaseArgument, GaveUp, Notify>;
 using Actions = std::vector<Action>;
 

@@ -240,7 +240,7 @@ void ClientCore::complete(Completion&& completion) {
       completion.outcome != wire::Outcome::ok && completion.outcome != wire::Outcome::cancelled;
   const wire::Payload why = refused ? completion.payload : wire::Payload();
   last->tasks.push_back(std::move(completion));
-  mark_kept(seq, refused ? &why : nullptr);
+  mark_journaled(seq, refused ? &why : nullptr);
 }
 
 }  // namespace weft::client

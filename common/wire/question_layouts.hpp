@@ -67,8 +67,8 @@ struct Layout<Status> {
 // ---- detached tasks ----
 
 template <>
-struct Layout<Kept> {
-  WEFT_LAYOUT(Kept);
+struct Layout<Journaled> {
+  WEFT_LAYOUT(Journaled);
   static constexpr auto fields =
       std::tuple(WEFT_FIELD(seqs).means("detached tasks that survive their client from now on"));
 };

@@ -77,9 +77,9 @@ struct Status {
 // ---- detached tasks ----
 
 /// These detached tasks are in the broker's journal: from now on they survive their client.
-struct Kept {
+struct Journaled {
   std::vector<std::uint64_t> seqs;
-  bool operator==(const Kept&) const = default;
+  bool operator==(const Journaled&) const = default;
 };
 
 /// Asks which detached tasks have this label. From any peer, without a HELLO.

@@ -211,7 +211,7 @@ class Story {
     }
   }
   void perform(const MarkRunning& mark) { WEFT_CHECK(!mark.seqs.empty()); }
-  void perform(const MarkKept& kept) { WEFT_CHECK(kept.tasks > 0 && kept.refused <= kept.tasks); }
+  void perform(const MarkJournaled& kept) { WEFT_CHECK(kept.tasks > 0 && kept.refused <= kept.tasks); }
   void perform(const CancelsSettled& settled) { WEFT_CHECK(!settled.seqs.empty()); }
   void perform(const StoreChunk& chunk) {
     stored_[chunk.id] += chunk.bytes.size();

@@ -165,7 +165,7 @@ void ClientNode::receive(wire::Message message, std::uint8_t broker_minor) {
         fail("the tail of a result is not as it was sent");
     }
   }
-  if (const auto* kept = std::get_if<wire::Kept>(&message)) {
+  if (const auto* kept = std::get_if<wire::Journaled>(&message)) {
     for (const std::uint64_t seq : kept->seqs) oracle_.kept(TaskId{id_, seq});
   }
   step(client::Received{std::move(message), broker_minor});
@@ -214,7 +214,7 @@ void ClientNode::perform(const client::Complete& complete) {
 
 void ClientNode::perform(const client::MarkRunning&) {}
 
-void ClientNode::perform(const client::MarkKept&) {}
+void ClientNode::perform(const client::MarkJournaled&) {}
 void ClientNode::perform(const client::CancelsSettled&) {}
 
 void ClientNode::perform(const StoreChunk& chunk) {

@@ -56,7 +56,7 @@ class ClientNode : public DialerNode {
   void perform(const client::Send& sent);
   void perform(const client::Complete& complete);
   void perform(const client::MarkRunning& mark);
-  void perform(const client::MarkKept& action);
+  void perform(const client::MarkJournaled& action);
   void perform(const client::CancelsSettled& action);
   void perform(const StoreChunk& chunk);
   void perform(const VerifyBlob& verify);

@@ -171,7 +171,7 @@ void Witness::say(broker::PeerId to, const wire::Message& message) {
   } else if (const auto* deliver = std::get_if<wire::Deliver>(&message);
              deliver && session != sessions_.end()) {
     check_deliver(session->second, *deliver);
-  } else if (const auto* kept = std::get_if<wire::Kept>(&message); kept && session != sessions_.end()) {
+  } else if (const auto* kept = std::get_if<wire::Journaled>(&message); kept && session != sessions_.end()) {
     check_kept(session->second, *kept);
   } else if (const auto* release = std::get_if<wire::Release>(&message)) {
     check_release(peer.worker, *release);
@@ -196,7 +196,7 @@ void Witness::check_assign(const wire::Assign& assign) {
   }
 }
 
-void Witness::check_kept(const Session& session, const wire::Kept& kept) {
+void Witness::check_kept(const Session& session, const wire::Journaled& kept) {
   for (const std::uint64_t seq : kept.seqs) {
     const auto task = session.tasks.find(seq);
     if (task == session.tasks.end() || !(task->second.durable || task->second.cancelled))

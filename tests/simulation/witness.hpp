@@ -70,7 +70,7 @@ class Witness {
   void read(const std::vector<broker::JournalRecord>& records);
   void say(broker::PeerId to, const wire::Message& message);
   void check_assign(const wire::Assign& assign);
-  static void check_kept(const Session& session, const wire::Kept& kept);
+  static void check_kept(const Session& session, const wire::Journaled& kept);
   void check_deliver(Session& session, const wire::Deliver& deliver);
   void check_release(const Uuid& worker, const wire::Release& release);
   void check_drop(broker::PeerId peer) const;

@@ -41,7 +41,7 @@ inline std::string name_of(const TestClient& client, std::uint64_t seq) {
   return wire::encode_ref({client.session, seq});
 }
 
-inline Send kept(const TestClient& client, Seqs seqs) { return {client.peer, wire::Kept{std::move(seqs)}}; }
+inline Send kept(const TestClient& client, Seqs seqs) { return {client.peer, wire::Journaled{std::move(seqs)}}; }
 
 /// The reason in the refusal of task `seq`, which is the only delivery in `actions`.
 inline std::string refusal(const Actions& actions, std::uint64_t seq) {
@@ -69,14 +69,14 @@ struct Stage {
   void accept(std::size_t count = 1) {
     h.submit(client, 1, count);
     h.commit();
-    h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign>();
+    h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign>();
   }
   /// Accepts one task of another spec, as number 2.
   void accept(const wire::TaskSpec& spec) {
     h.define(client, 2, spec);
     h.submit(client, 2);
     h.commit();
-    h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign>();
+    h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign>();
   }
   void fetched(std::uint64_t seq) { h.say(client, wire::Fetched{{{client.session, seq}}}); }
   wire::Found find() { return find_at(h, client); }

@@ -42,13 +42,13 @@ void work(const std::string& path) {
     const BlobId id = hash_of(content);
     const std::size_t half = content.size() / 2;
     writer.give(
-        JournalWriter::SaveChunk{id, content.size(), half, Bytes(std::string_view(content).substr(half))});
+        JournalWriter::StoreChunk{id, content.size(), half, Bytes(std::string_view(content).substr(half))});
     writer.give(
-        JournalWriter::SaveChunk{id, content.size(), 0, Bytes(std::string_view(content).substr(0, half))});
-    writer.give(JournalWriter::SealBlob{id});
+        JournalWriter::StoreChunk{id, content.size(), 0, Bytes(std::string_view(content).substr(0, half))});
+    writer.give(JournalWriter::VerifyBlob{id});
     if (round > 2) {
       say("forgetting", round - 2);
-      writer.give(JournalWriter::ForgetBlob{hash_of(blob_content(round - 2))});
+      writer.give(JournalWriter::DropBlob{hash_of(blob_content(round - 2))});
     }
     if (round % 8 == 0) {
       std::string all;
@@ -64,7 +64,7 @@ void work(const std::string& path) {
           say("appended", appended->number);
           if (appended->number != record) continue;  // a commit of one or two of the three
         }
-        if (std::holds_alternative<JournalWriter::Sealed>(answer)) say("sealed", round);
+        if (std::holds_alternative<JournalWriter::Verified>(answer)) say("sealed", round);
         --awaited;
       }
     }

@@ -17,8 +17,8 @@ using Gets = std::vector<wire::Get>;
 
 class Stage {
  public:
-  bool keep(std::uint8_t id = 1, std::uint8_t from = 9, std::uint64_t size = 100) {
-    return vault.keep(blob_id(id), size, uuid(from));
+  bool retain(std::uint8_t id = 1, std::uint8_t from = 9, std::uint64_t size = 100) {
+    return vault.retain(blob_id(id), size, uuid(from));
   }
   Gets gets() { return vault.take_gets(now, actions); }
   /// Orders to the blob directory since the last call.
@@ -56,8 +56,8 @@ const Actions kDrop{DropBlob{blob_id(1)}};
 TEST_SUITE("blob vault") {
   TEST_CASE("a blob is fetched for its first user, verified, and dropped with its last one") {
     Stage s;
-    CHECK(!s.keep());
-    CHECK(!s.keep());
+    CHECK(!s.retain());
+    CHECK(!s.retain());
     CHECK(s.gets() == kGet);
     s.data();
     CHECK(s.take() == Actions{StoreChunk{blob_id(1), 100, 0, bytes()}, VerifyBlob{blob_id(1), 100}});
@@ -65,7 +65,7 @@ TEST_SUITE("blob vault") {
     s.ready();
     CHECK(s.settled().empty());
     CHECK(s.vault.has(blob_id(1)));
-    CHECK(s.keep());
+    CHECK(s.retain());
     s.release();
     s.release();
     CHECK(s.take() == Actions{});
@@ -76,14 +76,14 @@ TEST_SUITE("blob vault") {
 
   TEST_CASE("an empty blob is an empty file") {
     Stage s;
-    s.keep(1, 9, 0);
+    s.retain(1, 9, 0);
     CHECK(s.gets() == Gets{});
     CHECK(s.take() == Actions{StoreChunk{blob_id(1), 0, 0, {}}, VerifyBlob{blob_id(1), 0}});
   }
 
   TEST_CASE("a blob that is released while it is fetched is dropped at once") {
     Stage s;
-    s.keep();
+    s.retain();
     s.gets();
     s.release();
     CHECK(s.take() == kDrop);
@@ -93,7 +93,7 @@ TEST_SUITE("blob vault") {
 
   TEST_CASE("a blob that is released while it is verified") {
     Stage s;
-    s.keep();
+    s.retain();
     s.gets();
     s.data();
     s.take();
@@ -109,7 +109,7 @@ TEST_SUITE("blob vault") {
       CHECK(s.take() == kDrop);
     }
     SUBCASE("is kept for a user that comes before that") {
-      CHECK(!s.keep());
+      CHECK(!s.retain());
       s.ready();
       CHECK(s.settled().empty());
       CHECK(s.take() == Actions{});
@@ -120,7 +120,7 @@ TEST_SUITE("blob vault") {
     for (const bool disk_is_full : {true, false}) {
       CAPTURE(disk_is_full);
       Stage s;
-      s.keep();
+      s.retain();
       for (int fault = 0; fault < 5; ++fault) {
         CHECK(s.vault.take_settled().empty());
         if (fault > 0) s.pass(1s);
@@ -145,8 +145,8 @@ TEST_SUITE("blob vault") {
 
   TEST_CASE("the holder that spoke last is asked first") {
     Stage s;
-    s.keep(1, 9);
-    s.keep(1, 8);
+    s.retain(1, 9);
+    s.retain(1, 8);
     CHECK(s.gets() == Gets{{uuid(8), blob_id(1), 0, 100}});
     s.gone();
     s.pass(1s);
@@ -157,7 +157,7 @@ TEST_SUITE("blob vault") {
     Stage s;
     s.vault.found(blob_id(1));
     s.vault.found(blob_id(2));
-    CHECK(s.keep(2));
+    CHECK(s.retain(2));
     s.vault.collect(s.actions);
     CHECK(s.take() == kDrop);
     CHECK(s.vault.has(blob_id(2)));

@@ -244,13 +244,13 @@ TEST_SUITE("client session: detached tasks") {
     h.define(1, {.function = "f", .label = "x", .detach = true});
     h.join();
     h.submit({h.task(1), h.task(2), h.task(3), h.task(4)});
-    CHECK_ACTIONS(h.receive(wire::Kept{{1}}), {MarkKept{1}});
+    CHECK_ACTIONS(h.receive(wire::Journaled{{1}}), {MarkJournaled{1}});
     const wire::Payload why(wire::encode_error({.message = "no journal"}));
     const wire::DeliveryRecord refused{.seq = 2, .outcome = wire::Outcome::refused, .payload = why};
     const Actions actions = h.deliver(1, refused);
-    CHECK(actions.at(1) == Action(MarkKept{1, 1, "no journal"}));
-    CHECK(h.step(CancelTasks{{3}}).at(1) == Action(MarkKept{1}));
-    CHECK(h.deliver(2, ok(4)).at(1) == Action(MarkKept{1}));
+    CHECK(actions.at(1) == Action(MarkJournaled{1, 1, "no journal"}));
+    CHECK(h.step(CancelTasks{{3}}).at(1) == Action(MarkJournaled{1}));
+    CHECK(h.deliver(2, ok(4)).at(1) == Action(MarkJournaled{1}));
   }
 
   TEST_CASE("cancelled ones are taken too, in one message each") {
@@ -258,7 +258,7 @@ TEST_SUITE("client session: detached tasks") {
     h.define(1, {.function = "f", .label = "x", .detach = true});
     h.join();
     h.submit({h.task(1), h.task(2)});
-    h.receive(wire::Kept{{1, 2}});
+    h.receive(wire::Journaled{{1, 2}});
     const Actions actions = h.step(CancelTasks{{1, 2}});
     REQUIRE(actions.size() == 3);
     CHECK(actions[1] == Action(Send{wire::Cancel{{1, 2}}}));
@@ -303,7 +303,7 @@ TEST_SUITE("client session: detached tasks") {
     const std::string other = wire::encode_ref({uuid(9), 5});
     h.submit({h.task(1), h.task(2), h.task(3, 2, other)});
     h.receive(wire::Received{3});
-    h.receive(wire::Kept{{1, 2}});
+    h.receive(wire::Journaled{{1, 2}});
     h.step(CancelTasks{{1, 3}});
     h.step(LinkDown{"x"});
     const Actions actions = h.join(6);

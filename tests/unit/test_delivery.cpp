@@ -128,7 +128,7 @@ TEST_SUITE("delivery") {
     s.deliver(7);
     s.delivery.release_after_deliveries(s.client, s.worker, 1, 0);
     s.delivery.tell_journaled(s.client, 3);
-    CHECK(s.pump() == Actions{Send{s.client.peer, wire::Kept{{3}}}, s.sent(1, {Stage::record(7)})});
+    CHECK(s.pump() == Actions{Send{s.client.peer, wire::Journaled{{3}}}, s.sent(1, {Stage::record(7)})});
     s.delivery.restart(s.client);
     s.delivery.flush_releases(s.client);
     CHECK(s.take() == Actions{s.released(1)});

@@ -141,7 +141,7 @@ TEST_SUITE("durable") {
     s.durable.on_answer_saved({s.client.id, 5000, Stage::answer_of(1)});
     CHECK(s.entry(1).phase == Phase::finished);
     CHECK(s.client.deliveries.take(1000) == wire::Deliver{1, {Stage::answer_of(1)}});
-    CHECK(s.step.next_timer() == s.step.now() + s.settings.keep);
+    CHECK(s.step.next_timer() == s.step.now() + s.settings.result_ttl);
   }
 
   TEST_CASE("a task that is over before it was recorded leaves nothing behind") {

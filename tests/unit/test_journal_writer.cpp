@@ -121,9 +121,9 @@ TEST_SUITE("journal writer") {
     Fixture f;
     const std::string content(3'000'000, 'b');
     const BlobId id = hash_of(content);
-    f.writer->give(JournalWriter::SaveChunk{id, content.size(), 0, Bytes(content)});
-    f.writer->give(JournalWriter::SealBlob{id});
-    const auto sealed = f.answer<JournalWriter::Sealed>();
+    f.writer->give(JournalWriter::StoreChunk{id, content.size(), 0, Bytes(content)});
+    f.writer->give(JournalWriter::VerifyBlob{id});
+    const auto sealed = f.answer<JournalWriter::Verified>();
     CHECK(sealed.id == id);
     CHECK(sealed.fault == "");
     for (std::uint64_t i = 1; i <= 100; ++i) {
@@ -132,7 +132,7 @@ TEST_SUITE("journal writer") {
       CHECK(f.writer->folder().read(id, i * 1000, 1000) == Bytes(std::string(1000, 'b')));
     }
     f.await(100);
-    f.writer->give(JournalWriter::ForgetBlob{id});
+    f.writer->give(JournalWriter::DropBlob{id});
     f.append(101);
     f.await(101);
     CHECK(!f.writer->folder().has(id));
@@ -141,15 +141,15 @@ TEST_SUITE("journal writer") {
   TEST_CASE("a blob whose chunk failed is answered once, for its seal, and may come again") {
     Fixture f;
     const BlobId id = hash_of("abc");
-    f.writer->give(JournalWriter::SaveChunk{id, 3, 2, Bytes("abc")});
-    f.writer->give(JournalWriter::SaveChunk{id, 3, 0, Bytes("abc")});
-    f.writer->give(JournalWriter::SealBlob{id});
-    CHECK(f.answer<JournalWriter::Sealed>().fault.find("3 bytes at 2 do not belong") != std::string::npos);
-    f.writer->give(JournalWriter::SealBlob{id});
-    CHECK(f.answer<JournalWriter::Sealed>().fault.find("nothing of it has come") != std::string::npos);
-    f.writer->give(JournalWriter::SaveChunk{id, 3, 0, Bytes("abc")});
-    f.writer->give(JournalWriter::SealBlob{id});
-    CHECK(f.answer<JournalWriter::Sealed>().fault == "");
+    f.writer->give(JournalWriter::StoreChunk{id, 3, 2, Bytes("abc")});
+    f.writer->give(JournalWriter::StoreChunk{id, 3, 0, Bytes("abc")});
+    f.writer->give(JournalWriter::VerifyBlob{id});
+    CHECK(f.answer<JournalWriter::Verified>().fault.find("3 bytes at 2 do not belong") != std::string::npos);
+    f.writer->give(JournalWriter::VerifyBlob{id});
+    CHECK(f.answer<JournalWriter::Verified>().fault.find("nothing of it has come") != std::string::npos);
+    f.writer->give(JournalWriter::StoreChunk{id, 3, 0, Bytes("abc")});
+    f.writer->give(JournalWriter::VerifyBlob{id});
+    CHECK(f.answer<JournalWriter::Verified>().fault == "");
   }
 
   TEST_CASE(

@@ -50,7 +50,7 @@ TEST_SUITE("scheduler, detached") {
     s.h.commit();
     CHECK(s.h.disk().rows.size() == 2);
     CHECK(s.h.status().queued + s.h.status().assigned == 6);
-    s.h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign>();
+    s.h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign>();
   }
 
   TEST_CASE("a journal that cannot be written refuses detached tasks and nothing else, and recovers") {
@@ -65,7 +65,7 @@ TEST_SUITE("scheduler, detached") {
     s.h.submit(s.client, 1);
     s.h.commit();
     CHECK(s.h.assigned(s.worker, s.client) == Seqs{2, 3});
-    s.h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign>();
+    s.h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign>();
   }
 
   TEST_CASE("an answer that could not be written is written again, and delivered then") {
@@ -244,7 +244,7 @@ TEST_SUITE("scheduler, detached") {
     h.submit(client, 1, 1, std::string(2000, 'x'));
     h.commit();
     REQUIRE(h.disk().rows.size() == 1);
-    h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign, wire::Revoke, wire::Deliver>();
+    h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign, wire::Revoke, wire::Deliver>();
     Harness next(journaled(kEpoch + 1), h.disk());
     CHECK(next.status().queued == 1);  // the second task
   }
@@ -257,7 +257,7 @@ TEST_SUITE("scheduler, detached") {
     s.h.commit();
     s.h.expect<wire::Release, ForgetPeer>();
     Settings settings = journaled(kEpoch + 1);
-    settings.keep = 10s;
+    settings.result_ttl = 10s;
     Harness h(settings, s.h.disk());
     h.commit();
     h.advance(9s);

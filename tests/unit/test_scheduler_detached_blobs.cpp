@@ -245,7 +245,7 @@ TEST_SUITE("scheduler, detached: blobs") {
     s.h.commit();
     CHECK(s.h.disk().blobs == std::set<BlobId>{blob_id(7), blob_id(8)});
     CHECK(s.h.assigned(s.worker, s.client) == Seqs{1});
-    s.h.expect<wire::Kept, wire::DefineFor, wire::Assign>();
+    s.h.expect<wire::Journaled, wire::DefineFor, wire::Assign>();
     s.h.say(s.client, wire::Goodbye{""});
     s.h.expect<ForgetPeer>();
     s.h.say(s.worker, wire::Get{s.client.session, blob_id(8), 0, 100});

@@ -26,7 +26,7 @@ TEST_SUITE("scheduler, detached: charges") {
     n.h.hello(other);
     n.h.claims(other, s.client, {{1, first, wire::ClaimState::done, 1}});
     n.h.ready(other);
-    n.h.expect_only<wire::Welcome, wire::Received, wire::Kept, wire::Release>();
+    n.h.expect_only<wire::Welcome, wire::Received, wire::Journaled, wire::Release>();
     n.h.result(other, s.client, 1, Outcome::crashed, "the first", 1000, first);
     n.h.commit();
     n.h.advance(2s);
@@ -100,7 +100,7 @@ TEST_SUITE("scheduler, detached: charges") {
     n.h.commit();
     n.h.advance(5s);
     CHECK(n.h.status().assigned == 1);  // neither limit is reached
-    n.h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign, wire::Release>();
+    n.h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign, wire::Release>();
   }
 
   TEST_CASE("an adopted attempt that could not begin adds nothing to the charges that the client knows of") {
@@ -121,7 +121,7 @@ TEST_SUITE("scheduler, detached: charges") {
     n.h.commit();
     n.h.advance(5s);
     CHECK(n.h.assigned(n.worker, s.client) == Seqs{1});
-    n.h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign>();
+    n.h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign>();
   }
 
   TEST_CASE("a charge that the client knows of and the journal does not is not counted again") {
@@ -131,7 +131,7 @@ TEST_SUITE("scheduler, detached: charges") {
     Next n(s);
     n.worker_comes(s.client, {{1, attempt, wire::ClaimState::done, 1}});
     n.client_is_back(s.client, retried_spec(1), 1, 0);
-    n.h.expect<wire::Received, wire::Kept>();
+    n.h.expect<wire::Received, wire::Journaled>();
     n.h.result(n.worker, s.client, 1, Outcome::failed, "it threw", 1000, attempt);
     n.h.commit();
     CHECK(n.h.assigned(n.worker, s.client).empty());  // another worker may have its next attempt

@@ -42,7 +42,7 @@ TEST_SUITE("scheduler, detached: restart") {
     s.h.submit(s.client, 1);  // 4: not in the journal when the broker dies
     const wire::Attempt first = s.h.attempt(s.worker, s.client, 1);
     const wire::Attempt second = s.h.attempt(s.worker, s.client, 2);
-    s.h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign, wire::Deliver>();
+    s.h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign, wire::Deliver>();
 
     Next n(s);
     CHECK(n.h.status().queued == 2);
@@ -83,7 +83,7 @@ TEST_SUITE("scheduler, detached: restart") {
     CHECK(s.h.status().queued + s.h.status().assigned == 0);
   }
 
-  TEST_CASE("KEPT of a task that was cancelled before the journal had it waits for the journal") {
+  TEST_CASE("JOURNALED of a task that was cancelled before the journal had it waits for the journal") {
     Stage s;
     s.h.submit(s.client, 1);
     s.h.say(s.client, wire::Cancel{{1}});
@@ -132,7 +132,7 @@ TEST_SUITE("scheduler, detached: restart") {
     h.define(client, 1, detached_spec());
     h.say(client, wire::Reannounce{{{1, 1, 0, 0, 0, wire::Payload(std::string_view("arg"))}}});
     h.disconnect(client);
-    h.expect<wire::Welcome, wire::Received, wire::Kept, ForgetPeer>();
+    h.expect<wire::Welcome, wire::Received, wire::Journaled, ForgetPeer>();
     h.hello(client);
     CHECK(h.take().at(0) == Action(h.welcome(client, true, 1)));  // it may have older deliveries as well
   }
@@ -151,7 +151,7 @@ TEST_SUITE("scheduler, detached: restart") {
     h.commit();
     h.submit(client, 1);
     h.commit();
-    h.expect<wire::Received, wire::Kept, wire::Deliver>();
+    h.expect<wire::Received, wire::Journaled, wire::Deliver>();
     Harness next(journaled(kEpoch + 1), h.disk());
     CHECK(next.status().queued == 1);
   }
@@ -172,7 +172,7 @@ TEST_SUITE("scheduler, detached: restart") {
       h.say(client, wire::Fetched{{{client.session, seq}}});
       h.commit();
     }
-    h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign, wire::Deliver, wire::Release>();
+    h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign, wire::Deliver, wire::Release>();
     std::size_t bytes = 0;
     for (const std::string& row : h.disk().rows) bytes += row.size();
     CHECK(bytes < 4000);

@@ -217,7 +217,7 @@ TEST_SUITE("scheduler, silence") {
     h.advance(4s);
     h.result(worker, client, 1, wire::Outcome::ok, "result", 50'000);
     CHECK(h.assigned(worker, client) == std::vector<std::uint64_t>{1, 3});
-    h.expect<wire::Received, wire::Kept, wire::DefineFor, wire::Assign, wire::Deliver>();
+    h.expect<wire::Received, wire::Journaled, wire::DefineFor, wire::Assign, wire::Deliver>();
   }
 }
 
