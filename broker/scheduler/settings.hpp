@@ -43,8 +43,8 @@ struct Settings {
   std::size_t program_bytes_max = std::size_t{1} << 30;  // cache of programs and libraries, for workers
   std::size_t memory_budget = std::size_t{4} << 30;      // of tasks and results; then backpressure on SUBMIT
   std::size_t submit_bytes_max = 8 << 20;                // without a RECEIVED: a client stops at half of it
-  std::size_t received_bytes = 64 << 10;       // of SUBMIT before a RECEIVED is sent without a DELIVER
-  bool journal = false;                        // the broker has a journal: detached tasks are accepted
+  std::size_t received_bytes = 64 << 10;             // of SUBMIT before a RECEIVED is sent without a DELIVER
+  bool journal = false;                              // the broker has a journal: detached tasks are accepted
   Duration result_ttl = std::chrono::hours(24 * 7);  // how long the answer of a detached task is stored
   JournalQueue::Settings journal_queue;
   BlobVault::Settings blob_vault;

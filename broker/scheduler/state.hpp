@@ -311,7 +311,7 @@ struct Worker {
   // Execution numbers of the attempts that it claimed as done and whose results have not come yet.
   LazyContainer<std::map<std::pair<TaskId, wire::Attempt>, std::uint32_t>> executions;
   LazyContainer<std::unordered_map<BlobId, Refusal>> cannot_start;  // by program
-  wire::Assign outgoing;                                   // assignments of this scheduling pass
+  wire::Assign outgoing;                                            // assignments of this scheduling pass
   WorkerSessions sessions;
   wire::HelloWorker hello;
   std::string owner;  // name of the identity that it joined with

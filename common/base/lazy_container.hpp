@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LazyContainer: a container that is nearly always empty and lazily allocated. Before its first use, empty() reads
-// only the pointer, so an empty container costs no further cache line.
+// LazyContainer: a container that is nearly always empty and lazily allocated. Before its first use, empty()
+// reads only the pointer, so an empty container costs no further cache line.
 #pragma once
 
 #include <cstddef>

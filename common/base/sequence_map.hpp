@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// SequenceMap<T>: a map from consecutively assigned numbers to values that are erased in almost the same order
-// (tasks, connections). Values are stored in chunks of neighbours: no node and no hash per value, ordered
-// iteration, stable addresses, and a straggler retains only its chunk and block. Not thread-safe.
+// SequenceMap<T>: a map from consecutively assigned numbers to values that are erased in almost the same
+// order (tasks, connections). Values are stored in chunks of neighbours: no node and no hash per value,
+// ordered iteration, stable addresses, and a straggler retains only its chunk and block. Not thread-safe.
 #pragma once
 
 #include <array>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// VectorQueue: a queue in contiguous memory, for a million elements per second. (libstdc++'s std::deque allocates a
-// node of 512 bytes for every few elements.)
+// VectorQueue: a queue in contiguous memory, for a million elements per second. (libstdc++'s std::deque
+// allocates a node of 512 bytes for every few elements.)
 #pragma once
 
 #include <cstddef>

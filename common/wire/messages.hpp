@@ -317,8 +317,8 @@ using AnyMessage =
     std::variant<HelloClient, HelloWorker, Welcome, Refuse, Heartbeat, Goodbye, Define, Forget, Submit,
                  Reannounce, Synced, Cancel, Ack, Received, Deliver, Running, DefineFor, ForgetFor, Assign,
                  Revoke, Release, Resend, EndSession, Claims, Ready, Results, Started, Returned, Draining,
-                 Get, Data, Gone, Drop, StatusRequest, Status, Journaled, Find, Found, DrainWorker, Why, Answer,
-                 Leave, Fetched>;
+                 Get, Data, Gone, Drop, StatusRequest, Status, Journaled, Find, Found, DrainWorker, Why,
+                 Answer, Leave, Fetched>;
 
 /// Any message. A class rather than an alias, so that its copy, destruction and comparison are compiled once.
 class Message : public AnyMessage {

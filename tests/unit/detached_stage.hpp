@@ -41,7 +41,9 @@ inline std::string name_of(const TestClient& client, std::uint64_t seq) {
   return wire::encode_ref({client.session, seq});
 }
 
-inline Send kept(const TestClient& client, Seqs seqs) { return {client.peer, wire::Journaled{std::move(seqs)}}; }
+inline Send kept(const TestClient& client, Seqs seqs) {
+  return {client.peer, wire::Journaled{std::move(seqs)}};
+}
 
 /// The reason in the refusal of task `seq`, which is the only delivery in `actions`.
 inline std::string refusal(const Actions& actions, std::uint64_t seq) {

@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "common/base/bytes.hpp"
-#include "common/base/vector_queue.hpp"
 #include "common/base/indirect.hpp"
 #include "common/base/intrusive_list.hpp"
-#include "common/base/local_shared_ptr.hpp"
 #include "common/base/lazy_container.hpp"
+#include "common/base/local_shared_ptr.hpp"
+#include "common/base/vector_queue.hpp"
 #include "weft/detail/intrusive_ptr.hpp"
 #include "worker/core/task_table.hpp"
 

@@ -11,9 +11,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "common/base/vector_queue.hpp"
 #include "common/base/intrusive_list.hpp"
 #include "common/base/local_shared_ptr.hpp"
+#include "common/base/vector_queue.hpp"
 #include "worker/core/events.hpp"
 #include "worker/core/outbox.hpp"
 
@@ -182,7 +182,7 @@ struct Runner {
   State state = State::starting;
   Time since;  // start of the process, or of the current front task, or of idleness
   Time ready_at;
-  VectorQueue<Task*> channel;              // tasks sent and not answered; the front one runs or is about to
+  VectorQueue<Task*> channel;       // tasks sent and not answered; the front one runs or is about to
   std::uint64_t sent = 0;           // the last ordinal in use
   double channel_us = 0;            // expected run time of all tasks in its channel
   std::size_t unknown_lengths = 0;  // number of tasks in it without a short estimate

@@ -177,9 +177,9 @@ class RunnerMonitor {
 
   Settings settings_;
   bool ready_ = false;
-  std::vector<runner::FunctionEntry> functions_;  // the parts of an incomplete HELLO
+  std::vector<runner::FunctionEntry> functions_;         // the parts of an incomplete HELLO
   VectorQueue<std::pair<std::uint64_t, TaskId>> tasks_;  // tasks sent and not answered, with their ordinals
-  std::uint64_t last_started_ = 0;                // ordinal of the last TaskStarted
+  std::uint64_t last_started_ = 0;                       // ordinal of the last TaskStarted
   Tail tail_;
   bool being_polled_ = false;
   bool socket_open_ = true;
