@@ -208,7 +208,7 @@ TEST_SUITE("containers") {
     }
   }
 
-  TEST_CASE("a Rare is read as what it would be, and takes memory when it is edited") {
+  TEST_CASE("a LazyContainer is read as what it would be, and takes memory when it is edited") {
     LazyContainer<std::map<int, int>> rare;
     CHECK(rare.empty());
     CHECK(rare.size() == 0);
