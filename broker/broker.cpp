@@ -23,6 +23,10 @@ constexpr auto kRetry = std::chrono::milliseconds(2);  // for frames that a full
 
 }  // namespace
 
+Time Broker::now() {
+  return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+}
+
 void Broker::run(int stop) {
   polled_ = {{router_.get(zmq::sockopt::fd), POLLIN, 0},
              {monitor_.get(zmq::sockopt::fd), POLLIN, 0},

@@ -101,10 +101,6 @@ Broker::Broker(zmq::context_t& context, const std::string& host, std::uint16_t p
 
 Broker::~Broker() { zmq_socket_monitor(router_.handle(), nullptr, 0); }
 
-Time Broker::now() {
-  return Time(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
-}
-
 /// The monitor reports a closed connection at once, long before a heartbeat is missed, and a new connection
 /// before its first message.
 void Broker::read_monitor() {

@@ -98,7 +98,7 @@ const std::vector<Group> kGroups = {
       {"Get", 9'000},
       {"Gone", 100},
       {"Heartbeat", 7'000},
-      {"Kept", 900},
+      {"Journaled", 900},
       {"Received", 4'000},
       {"Refuse", 50},
       {"Running", 40'000},

@@ -51,7 +51,7 @@ Fabric::Fabric(std::uint64_t seed, Trace& trace, Coverage& coverage)
   settings.check_every = scenario_.large ? 16 : 1;
   if (scenario_.mixed_minors) settings.minors = Random(scenario_.seed ^ 0x31410cULL);
   settings.scheduler.journal = scenario_.journal;
-  settings.scheduler.keep = scenario_.keep;
+  settings.scheduler.result_ttl = scenario_.keep;
   settings.scheduler.max_client_silence = kSilenceMax;
   settings.scheduler.journal_queue.rewrite_bytes = scenario_.rewrite_bytes;
   broker_ = std::make_unique<BrokerNode>(world_, network_, disk_, oracle_, witness_, settings);

@@ -99,7 +99,7 @@ TEST_SUITE("blob traffic") {
   TEST_CASE("the vault asks like a peer, and what it gets is stored and sealed") {
     Stage s;
     CHECK_FALSE(s.blobs.fetch_for_vault());
-    s.tables.blob_vault.keep(blob_id(1), 100, s.client.id);
+    s.tables.blob_vault.retain(blob_id(1), 100, s.client.id);
     CHECK(s.blobs.fetch_for_vault());
     CHECK(s.take() == Actions{Send{s.client.peer, kGet}});
     CHECK_FALSE(s.blobs.fetch_for_vault());

@@ -9,10 +9,6 @@ namespace {
 using wire::DeliveryKind;
 using wire::Outcome;
 
-wire::DeliveryRecord ok(std::uint64_t seq, const std::string& payload = "result") {
-  return {seq, DeliveryKind::final, Outcome::ok, 0, 0, wire::Payload(payload)};
-}
-
 /// One client with spec 1, one worker with as many slots as the test needs.
 struct Stage {
   explicit Stage(Settings settings = test_settings()) : h(std::move(settings)) {

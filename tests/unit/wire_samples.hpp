@@ -105,7 +105,7 @@ inline std::vector<Message> one_of_each() {
              .client_list = {{"prog", "host", "a0a1a2a3", "connected", 12, 13, 14}},
              .waiting_list = {{"prog", "label", 15, "no worker has joined"}},
              .departed = {"3 s ago: client prog has left"}},
-      Kept{{4, 5}},
+      Journaled{{4, 5}},
       Find{"label"},
       Found{"label",
             2,
