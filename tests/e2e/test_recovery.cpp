@@ -300,7 +300,7 @@ TEST_SUITE("recovery") {
     const double seconds = seconds_between(begin, Clock::now());
     MESSAGE("from a client's death to free slots: ", seconds, " s");
     CHECK(seconds < 4.5);  // escalation: SIGTERM and SIGKILL after 1 s each
-    CHECK(status_json(cluster.address()).find("2 open tasks are cancelled (2 with workers)") !=
+    CHECK(status_json(cluster.address()).find("2 open tasks cancelled (2 with workers)") !=
           std::string::npos);
     CHECK(process_exists(children.front()));
     kill(children.front(), SIGKILL);
