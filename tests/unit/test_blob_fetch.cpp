@@ -301,7 +301,7 @@ TEST_SUITE("blob fetch") {
     std::uint64_t stored = 0;
     for (int round = 0; round < 20; ++round) {
       for (const char name : names) {
-        for (const std::uint64_t chunk : {0, 1}) {
+        for (const std::uint64_t chunk : {0u, 1u}) {
           for (const std::string& line : s.pass(4s)) FAIL(line);
           s.data(name, (static_cast<std::uint64_t>(round) * 2 + chunk) * 10);
           ++stored;

@@ -65,7 +65,7 @@ std::vector<Message> extremes() {
        {0UL, 127UL, 128UL, 255UL, 256UL, 65535UL, 65536UL, 4294967295UL, 4294967296UL}) {
     messages.push_back(Ack{seq});
   }
-  for (const std::size_t size : {0, 1, 31, 32, 255, 256, 65535, 65536}) {
+  for (const std::size_t size : {0u, 1u, 31u, 32u, 255u, 256u, 65535u, 65536u}) {
     messages.push_back(Goodbye{std::string(size, 'g')});
     messages.push_back(Submit{{{1, 1, Payload(std::string(size, 'p'))}}});
   }

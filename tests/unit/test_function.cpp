@@ -52,6 +52,15 @@ std::string refusal(A&&... arguments) {
 
 using namespace function_test;
 
+namespace {
+
+/// doctest would copy a ByteBuffer.
+bool are_equal(const weft::detail::ByteBuffer& one, const weft::detail::ByteBuffer& other) {
+  return one == other;
+}
+
+}  // namespace
+
 TEST_SUITE("function") {
   TEST_CASE("free, static, noexcept and template functions are called with what was passed") {
     CHECK(call<Call<inc>>(41L) == 42);
@@ -81,9 +90,9 @@ TEST_SUITE("function") {
   }
 
   TEST_CASE("arguments are converted to the parameter's type on the client") {
-    CHECK(Call<inc>::encode(1) == Call<inc>::encode(1L));
-    CHECK(Call<inc>::encode(static_cast<unsigned char>(1)) == Call<inc>::encode(1L));
-    CHECK(Call<Tools::half>::encode(1) == Call<Tools::half>::encode(1.0));
+    CHECK(are_equal(Call<inc>::encode(1), Call<inc>::encode(1L)));
+    CHECK(are_equal(Call<inc>::encode(static_cast<unsigned char>(1)), Call<inc>::encode(1L)));
+    CHECK(are_equal(Call<Tools::half>::encode(1), Call<Tools::half>::encode(1.0)));
     CHECK(call<Call<inc>>(second) == 2);
     CHECK(call<Call<negate>>(5) == false);
     CHECK(call<Call<count>>(std::initializer_list<double>{1, 2}) == 2);
@@ -138,7 +147,7 @@ TEST_SUITE("function") {
     using C = NamedCall<long, int, const char(&)[3], std::string_view, std::vector<double>&>;
     CHECK(C::signature() == "long(int,std::string,std::string,std::vector<double>)");
     std::vector<double> numbers{1};
-    CHECK(C::encode(1, "ab", std::string_view("c"), numbers) ==
-          encode(std::tuple(1, std::string("ab"), std::string("c"), numbers)));
+    CHECK(are_equal(C::encode(1, "ab", std::string_view("c"), numbers),
+                    encode(std::tuple(1, std::string("ab"), std::string("c"), numbers))));
   }
 }

@@ -130,7 +130,8 @@ TEST_SUITE("journal damage") {
     CHECK(open(whole).rows == rows(kRows));
     std::vector<std::size_t> places = {0, 1, 31, 32, 33};
     for (std::size_t frame = 32; frame < whole.wal.size(); frame += 4120 * 17) {
-      for (const std::size_t within : {0, 1, 8, 23, 24, 25, 2000, 4119}) places.push_back(frame + within);
+      for (const std::size_t within : {0u, 1u, 8u, 23u, 24u, 25u, 2000u, 4119u})
+        places.push_back(frame + within);
     }
     for (std::size_t back = 1; back < 20'000; back = back * 3 / 2 + 1)
       places.push_back(whole.wal.size() - back);

@@ -30,7 +30,7 @@ TEST_SUITE("scheduler, clients") {
       "a client that resumes is told which tasks have arrived, and gets every delivery that it lacks again") {
     Stage s;
     s.h.submit(s.client, 1, 3);
-    for (const std::uint64_t seq : {1, 2, 3})
+    for (const std::uint64_t seq : {1u, 2u, 3u})
       s.h.result(s.worker, s.client, seq, Outcome::ok, "r" + std::to_string(seq));
     s.h.disconnect(s.client);
     s.h.expect<wire::Received, wire::DefineFor, wire::Assign, wire::Deliver, ForgetPeer>();

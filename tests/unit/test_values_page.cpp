@@ -336,7 +336,9 @@ TEST_SUITE("values page") {
     using Total = weft::detail::Call<&total>;
     using Nothing = weft::detail::Call<&nothing>;
     CHECK(Total::signature() == "long(long,double)");
-    CHECK(Total::encode(2, 0.5) == encode(std::tuple<long, double>(2, 0.5)));
+    const bool same =
+        Total::encode(2, 0.5) == encode(std::tuple<long, double>(2, 0.5));  // doctest would copy a ByteBuffer
+    CHECK(same);
     CHECK(decode<long>(Total::invoke(encode(std::tuple<long, double>(2, 0.5)))) == 2);
     CHECK(hex(Nothing::encode()) == "90");
     CHECK(hex(Nothing::invoke(encode(std::tuple<>()))) == "c0");

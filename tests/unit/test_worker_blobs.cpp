@@ -53,7 +53,8 @@ TEST_CASE("a program is fetched in a window of chunks, oldest first, and checked
   h.receive(wire::Data{id_of<32>(9), 0, chunk()});      // of another blob
   CHECK(h.take() == Actions{});
 
-  for (const std::uint64_t i : {0, 2, 3, 4, 5, 6, 7, 8, 9}) h.receive(wire::Data{kFile, i * kChunk, chunk()});
+  for (const std::uint64_t i : {0u, 2u, 3u, 4u, 5u, 6u, 7u, 8u, 9u})
+    h.receive(wire::Data{kFile, i * kChunk, chunk()});
   h.expect<StoreChunk, wire::Get>();
   h.receive(wire::Data{kFile, 10 * kChunk, chunk(5)});
   CHECK(h.take() == Actions{StoreChunk{kFile, 10 * kChunk + 5, 10 * kChunk, chunk(5)},

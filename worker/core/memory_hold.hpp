@@ -12,6 +12,14 @@
 
 namespace weft::worker {
 
+/// A part of MemoryHold.
+struct Hold {
+  std::string reason;
+  double part = 0;                 // fraction of the memory in use, as `reason` states it
+  std::uint32_t slots = 0;         // of tasks that the worker accepts nevertheless
+  std::optional<Time> idle_since;  // since then there has been neither a task nor a runner
+};
+
 class MemoryHold {
  public:
   struct Settings {
@@ -34,13 +42,6 @@ class MemoryHold {
   wire::Heartbeat heartbeat() const;
 
  private:
-  struct Hold {
-    std::string reason;
-    double part = 0;                 // fraction of the memory in use, as `reason` states it
-    std::uint32_t slots = 0;         // of tasks that the worker accepts nevertheless
-    std::optional<Time> idle_since;  // since then there has been neither a task nor a runner
-  };
-
   bool is_short(double part) const;
   void explain(double part, const MemoryUsed& memory);
   bool has_waited_enough(Time now, bool idle);

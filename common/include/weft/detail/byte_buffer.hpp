@@ -34,6 +34,7 @@ class ByteBuffer {
   std::string_view view() const { return {data_, size_}; }
   operator std::string_view() const { return view(); }
   friend bool operator==(const ByteBuffer& a, std::string_view b) { return a.view() == b; }
+  friend bool operator==(const ByteBuffer& a, const ByteBuffer& b) { return a.view() == b.view(); }
 
   /// Returns memory for the next `bytes` bytes; end_at() then adds those that the caller has written.
   char* room(std::size_t bytes) {
