@@ -292,7 +292,8 @@ std::vector<Pair> all_pairs() {
   for (const ClaimState state : {ClaimState::queued, ClaimState::running, ClaimState::done}) {
     for (const std::uint64_t epoch : {kOldEpoch, kOldEpoch + 1}) {
       for (const std::uint64_t number : {3u, 12u}) {
-        for (const std::uint32_t execution : {2u, 3u}) claims.push_back({1, {epoch, number}, state, execution});
+        for (const std::uint32_t execution : {2u, 3u})
+          claims.push_back({1, {epoch, number}, state, execution});
       }
     }
   }
