@@ -111,8 +111,7 @@ TEST_SUITE("scheduler, silence") {
       REQUIRE(s.h.status().departed.size() == 1);
       CHECK(s.h.status().departed[0].find("its connection broke, and it did not come back") !=
             std::string::npos);
-      CHECK(s.h.status().departed[0].find("1 open task cancelled (0 with workers)") !=
-            std::string::npos);
+      CHECK(s.h.status().departed[0].find("1 open task cancelled (0 with workers)") != std::string::npos);
     }
   }
 
