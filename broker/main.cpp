@@ -139,11 +139,10 @@ void raise_file_limit() {
 
 int serve(const Options& options) {
   if (!options.insecure && !weft::broker::is_loopback(options.host)) {
-    weft::report_line(
-        fmt::format("weft-broker: refusing to listen on {}: anyone who can reach this port can run any "
-                    "program here. Only a "
-                    "loopback address needs no keys; add --insecure if everyone on that network may.",
-                    options.host));
+    weft::report_line(fmt::format(
+        "weft-broker: refusing to listen on {}: anyone who can reach this port can run any program here. "
+        "Only a loopback address needs no keys; add --insecure if everyone on that network may.",
+        options.host));
     return 1;
   }
   // libzmq numbers connections from rand(): a peer must not be able to guess the next number.
